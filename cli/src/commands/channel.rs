@@ -1,0 +1,155 @@
+//! `gonka channel`.
+
+use super::{NodeArgument, account, emit, table};
+use crate::amount::{gnk, parse_gnk};
+use anyhow::{Result, bail};
+use clap::Subcommand;
+use gonka_client::{chain::Chain, keys};
+use gonka_primitives::{AccountId, Balance, ChannelId, PublicKey, views::ChannelView};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `gonka channel`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+	#[command(flatten)]
+	node: NodeArgument,
+	#[command(subcommand)]
+	command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+	/// List the channels that a developer pays, or that pay a host.
+	List {
+		/// The developer's address.
+		#[arg(long, value_parser = account, value_name = "ADDRESS", required_unless_present_any = ["host", "key"])]
+		developer: Option<AccountId>,
+		/// The host's address.
+		#[arg(long, value_parser = account, value_name = "ADDRESS", conflicts_with_all = ["developer", "key"])]
+		host: Option<AccountId>,
+		/// File with the developer's secret, instead of the address.
+		#[arg(long, value_name = "FILE", conflicts_with = "developer")]
+		key: Option<PathBuf>,
+	},
+	/// Open channels to hosts. The gateway does this by itself.
+	Open {
+		/// File with the developer's secret.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+		/// Address of the gateway's key; the developer's own if absent.
+		#[arg(long, value_parser = account, value_name = "ADDRESS")]
+		gateway: Option<PublicKey>,
+		/// Deposit of each channel, in GNK.
+		#[arg(long, value_parser = parse_gnk, value_name = "GNK")]
+		deposit: Balance,
+		/// The hosts' addresses.
+		#[arg(value_parser = account, required = true)]
+		hosts: Vec<AccountId>,
+	},
+	/// Add to a channel's deposit.
+	TopUp {
+		/// File with the developer's secret.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+		/// The channel.
+		channel: ChannelId,
+		/// How much, in GNK.
+		#[arg(value_parser = parse_gnk)]
+		amount: Balance,
+	},
+	/// Begin to close a channel; after the challenge period, withdraw.
+	Close {
+		/// File with the developer's secret.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+		/// The channel.
+		channel: ChannelId,
+	},
+	/// Take the rest out of a closed channel.
+	Withdraw {
+		/// File with the developer's secret.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+		/// The channel.
+		channel: ChannelId,
+	},
+}
+
+/// Runs `gonka channel`.
+pub async fn run(arguments: Arguments) -> Result<()> {
+	let chain = arguments.node.connect().await?;
+	match arguments.command {
+		Command::List { developer, host, key } => list(&chain, developer, host, key.as_deref()).await,
+		Command::Open { key, gateway, deposit, hosts } => {
+			let pair = keys::load(&key)?;
+			let gateway = gateway.unwrap_or_else(|| keys::public(&pair));
+			let deposits = hosts.iter().map(|host| (*host, deposit)).collect();
+			let channels = chain.open_channels(&pair, gateway, deposits).await?;
+			for (channel, host) in channels.iter().zip(&hosts) {
+				println!("opened channel {channel} to {} with {} GNK", keys::ss58(host), gnk(deposit));
+			}
+			Ok(())
+		},
+		Command::TopUp { key, channel, amount } => {
+			chain.top_up(&keys::load(&key)?, vec![(channel, amount)]).await?;
+			println!("added {} GNK to channel {channel}", gnk(amount));
+			Ok(())
+		},
+		Command::Close { key, channel } => {
+			chain.close_channel(&keys::load(&key)?, channel).await?;
+			match chain.channel(channel).await?.and_then(|view| view.closes) {
+				Some(block) => println!("channel {channel} can be withdrawn from block {block} on"),
+				None => println!("channel {channel} is closing"),
+			}
+			Ok(())
+		},
+		Command::Withdraw { key, channel } => withdraw(&chain, &key, channel).await,
+	}
+}
+
+async fn withdraw(chain: &Chain, key: &Path, channel: ChannelId) -> Result<()> {
+	let pair = keys::load(key)?;
+	let Some(view) = chain.channel(channel).await? else {
+		bail!("there is no channel {channel}: it may have been withdrawn already");
+	};
+	let best = chain.best().await?.number;
+	match view.closes {
+		None => bail!("channel {channel} is open: close it first with `gonka channel close`"),
+		Some(block) if block > best => {
+			bail!("channel {channel} can be withdrawn from block {block} on; the best block is {best}")
+		},
+		Some(_) => {},
+	}
+	chain.withdraw(&pair, channel).await?;
+	println!("withdrew {} GNK from channel {channel}", gnk(rest(&view)));
+	Ok(())
+}
+
+async fn list(chain: &Chain, developer: Option<AccountId>, host: Option<AccountId>, key: Option<&Path>) -> Result<()> {
+	let mut channels = match (developer, host, key) {
+		(_, Some(host), _) => chain.channels_of_host(&host).await?,
+		(Some(developer), ..) => chain.channels(&developer).await?,
+		(_, _, Some(key)) => chain.channels(&keys::public(&keys::load(key)?)).await?,
+		_ => bail!("name a --developer, a --host or a --key"),
+	};
+	channels.sort_by_key(|channel| channel.id);
+	let mut table = table(&["channel", "developer", "host", "deposit", "settled", "rest", "requests", "state"]);
+	for channel in &channels {
+		table.add_row([
+			channel.id.to_string(),
+			keys::ss58(&channel.developer),
+			keys::ss58(&channel.host),
+			gnk(channel.deposit),
+			gnk(channel.settled.fee),
+			gnk(rest(channel)),
+			channel.settled.receipts.to_string(),
+			channel.closes.map_or_else(|| "open".into(), |block| format!("closing until block {block}")),
+		]);
+	}
+	emit(&format!("{table}\n"))
+}
+
+/// Base units that are deposited and not settled.
+fn rest(channel: &ChannelView) -> Balance {
+	channel.deposit.saturating_sub(channel.settled.fee)
+}

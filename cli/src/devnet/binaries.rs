@@ -1,0 +1,90 @@
+//! Finding the programs, or building them.
+
+use super::config::{Binaries, Engine};
+use anyhow::{Context, Result, bail};
+use std::{
+	env,
+	path::{Path, PathBuf},
+	process::Command,
+};
+
+const NODE: &str = "gonka-node";
+const WORKER: &str = "gonka-worker";
+const GATEWAY: &str = "gonka-gateway";
+
+/// Finds the programs beside this one or on `PATH`, and builds with cargo those that are missing; cargo shows its
+/// progress on the terminal. A worker that is there must have been built for the engine.
+pub fn find_or_build(engine: Engine) -> Result<Binaries> {
+	let missing: Vec<&str> = [NODE, WORKER, GATEWAY].into_iter().filter(|name| find(name).is_none()).collect();
+	if !missing.is_empty() {
+		let Some(workspace) = workspace() else {
+			bail!(
+				"{} neither beside this program nor on PATH, and this is not run within the source's folder: install \
+				 them, or run it from there to have them built",
+				match missing.as_slice() {
+					[one] => format!("{one} is"),
+					many => format!("{} are", many.join(", ")),
+				}
+			);
+		};
+		build(&workspace, &missing, engine)?;
+	}
+	let found =
+		|name: &str| find(name).with_context(|| format!("cargo has built {name}, but it is not where it should be"));
+	Ok(Binaries { node: found(NODE)?, worker: found(WORKER)?, gateway: found(GATEWAY)? })
+}
+
+/// The source's folder, if this is run within it.
+pub fn workspace() -> Option<PathBuf> {
+	let here = env::current_dir().ok()?;
+	let is_root = |folder: &&Path| {
+		["node", "worker", "gateway"].iter().all(|name| folder.join(name).join("Cargo.toml").is_file())
+	};
+	here.ancestors().find(is_root).map(Path::to_owned)
+}
+
+/// The folders where programs are looked for: this program's own, then `PATH`'s.
+fn find(name: &str) -> Option<PathBuf> {
+	let own = env::current_exe().ok();
+	let own = own.iter().filter_map(|path| path.parent());
+	// Tests run in `deps`, one below the programs.
+	let own = own.flat_map(|folder| [Some(folder), folder.parent().filter(|_| folder.ends_with("deps"))]).flatten();
+	let path = env::var_os("PATH").unwrap_or_default();
+	let folders = own.map(Path::to_owned).chain(env::split_paths(&path));
+	folders.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
+}
+
+fn build(workspace: &Path, missing: &[&str], engine: Engine) -> Result<()> {
+	let own = env::current_exe().context("cannot find this program's own folder")?;
+	let profile = own.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
+	let mut runs: Vec<Vec<&str>> = Vec::new();
+	if missing.contains(&NODE) {
+		runs.push(vec!["--package", NODE, "--features", "fast-runtime"]);
+	}
+	if missing.contains(&WORKER) {
+		let features = if engine == Engine::Mock { "mock" } else { "" };
+		runs.push(vec!["--package", WORKER, "--features", features]);
+	}
+	if missing.contains(&GATEWAY) {
+		runs.push(vec!["--package", GATEWAY]);
+	}
+	for arguments in runs {
+		let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+		cargo.current_dir(workspace).args(["build", "--locked"]).args(&arguments);
+		cargo.env("WASM_BUILD_WORKSPACE_HINT", workspace);
+		if let Some(profile) = profile {
+			if profile.ends_with("release") {
+				cargo.arg("--release");
+			}
+			if let Some(target) = profile.parent() {
+				cargo.arg("--target-dir").arg(target);
+			}
+		}
+		eprintln!("building: cargo build {} (the first time takes a while)", arguments.join(" "));
+		let status = cargo.status().context("cannot run cargo: install Rust, or install the programs")?;
+		if !status.success() {
+			bail!("cargo could not build {}: see above", arguments.join(" "));
+		}
+	}
+	Ok(())
+}

@@ -1,0 +1,238 @@
+//! Which programs with which arguments make up the network.
+
+use super::{
+	config::{Config, DEMO_MODEL, Engine, demo_model_candidates},
+	ports::Chosen,
+	process::Spec,
+};
+use anyhow::{Context, Result, bail};
+use gonka_client::keys;
+use std::{
+	ffi::OsString,
+	fs,
+	path::{Path, PathBuf},
+};
+
+/// A host: its name, the libp2p identity of its node's fixed key (1, 2, 3), and its compute against the slowest's.
+pub(super) struct Host {
+	pub name: &'static str,
+	peer_id: &'static str,
+	speed: u32,
+}
+
+/// The hosts of a local network: genesis validators of the chain's `local_testnet` preset.
+pub(super) const HOSTS: [Host; 3] = [
+	Host { name: "alice", peer_id: "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp", speed: 4 },
+	Host { name: "bob", peer_id: "12D3KooWHdiAxVd8uMQR1hGWXccidmfCwLqcMpGwR6QcTP6QRMuD", speed: 2 },
+	Host { name: "charlie", peer_id: "12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x", speed: 1 },
+];
+
+/// The developer whose account pays for the gateway's requests.
+const DEVELOPER: &str = "//Dave";
+/// Seconds for running answers when the network ends; less than programs get to end.
+const DRAIN: &str = "3";
+/// Name of the only API key.
+const API_KEY_NAME: &str = "devnet";
+/// The only API key: no secret, for everything listens on this machine alone.
+pub(super) const API_KEY: &str = "sk-gonka-devnet";
+/// Folders that `--fresh` removes; nothing else in the base path is touched.
+const FOLDERS: [&str; 4] = ["nodes", "workers", "gateway", "logs"];
+/// Folder of the key files, kept by `--fresh`.
+const KEYS: &str = "keys";
+
+/// The programs of a network, in the order in which they start.
+pub(super) struct Plan {
+	pub nodes: Vec<Spec>,
+	pub workers: Vec<Spec>,
+	pub gateway: Spec,
+}
+
+/// Removes what an earlier run left.
+pub(super) fn remove_old(base: &Path) -> Result<()> {
+	for folder in FOLDERS.map(|folder| base.join(folder)) {
+		if folder.exists() {
+			fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+		}
+	}
+	Ok(())
+}
+
+/// Makes folders and key files, and says what to run.
+pub(super) fn make(config: &Config, ports: &Chosen) -> Result<Plan> {
+	let base = &config.base_path;
+	for folder in FOLDERS.into_iter().chain([KEYS]).map(|folder| base.join(folder)) {
+		fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+	}
+	let model = match config.engine {
+		Engine::Torch => Some(model(config)?),
+		Engine::Mock => config.model.clone(),
+	};
+	let mut nodes = Vec::new();
+	let mut workers = Vec::new();
+	let ports_of_hosts = ports.rpc.iter().zip(&ports.peer).zip(&ports.worker);
+	for (index, (host, ((rpc, peer), worker))) in HOSTS.iter().zip(ports_of_hosts).enumerate() {
+		nodes.push(node(config, index, host, *rpc, *peer, &ports.peer));
+		workers.push(self::worker(config, host, *rpc, *worker, model.as_deref())?);
+	}
+	let gateway = gateway(config, ports)?;
+	Ok(Plan { nodes, workers, gateway })
+}
+
+/// The log of a program of the network.
+pub(super) fn log(base: &Path, name: &str) -> PathBuf {
+	base.join("logs").join(format!("{name}.log"))
+}
+
+fn spec(config: &Config, name: String, program: &Path, arguments: Vec<OsString>) -> Spec {
+	let log = log(&config.base_path, &name);
+	Spec { name, program: program.into(), arguments, log }
+}
+
+fn node(config: &Config, index: usize, host: &Host, rpc: u16, peer: u16, peers: &[u16]) -> Spec {
+	let mut arguments = Arguments::default();
+	arguments
+		.pair("--chain", "local")
+		.flag(&format!("--{}", host.name))
+		.flag("--validator")
+		.pair("--base-path", config.base_path.join("nodes").join(host.name))
+		.pair("--node-key", format!("{:064x}", index + 1))
+		.pair("--listen-addr", format!("/ip4/127.0.0.1/tcp/{peer}"))
+		.pair("--public-addr", format!("/ip4/127.0.0.1/tcp/{peer}"))
+		.pair("--rpc-port", rpc.to_string())
+		.pair("--rpc-cors", "all")
+		.flag("--no-telemetry")
+		.flag("--no-prometheus")
+		.flag("--no-mdns")
+		// Three nodes share this machine.
+		.pair("--trie-cache-size", "67108864")
+		.pair("--max-runtime-instances", "4")
+		.pair("--runtime-cache-size", "1");
+	let others = HOSTS.iter().zip(peers).filter(|(other, _)| other.name != host.name);
+	for (other, port) in others {
+		arguments.pair("--bootnodes", format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", other.peer_id));
+	}
+	spec(config, format!("node-{}", host.name), &config.binaries.node, arguments.0)
+}
+
+fn worker(config: &Config, host: &Host, rpc: u16, port: u16, model: Option<&Path>) -> Result<Spec> {
+	let mut secret = host.name.to_owned();
+	if let Some(first) = secret.get_mut(..1) {
+		first.make_ascii_uppercase();
+	}
+	let mut arguments = Arguments::default();
+	arguments
+		.pair("--node", format!("ws://127.0.0.1:{rpc}"))
+		.pair("--host-key", key_file(&config.base_path, host.name, &format!("//{secret}"))?)
+		.pair("--base-path", config.base_path.join("workers").join(host.name))
+		.pair("--listen", format!("127.0.0.1:{port}"))
+		.pair("--public-url", format!("http://127.0.0.1:{port}"))
+		.pair("--engine", config.engine.name())
+		.pair("--threads", "1")
+		.pair("--grace", DRAIN)
+		.pair("--sprint-rate", config.sprint_rate.saturating_mul(host.speed).to_string());
+	if let Some(model) = model {
+		arguments.pair("--model", model);
+	}
+	Ok(spec(config, format!("worker-{}", host.name), &config.binaries.worker, arguments.0))
+}
+
+fn gateway(config: &Config, ports: &Chosen) -> Result<Spec> {
+	let base = &config.base_path;
+	let api_keys = base.join(KEYS).join("api-keys");
+	fs::write(&api_keys, format!("{API_KEY_NAME}:{API_KEY}\n"))
+		.with_context(|| format!("cannot write {}", api_keys.display()))?;
+	let rpc = ports.rpc.first().context("a network needs a node")?;
+	let mut arguments = Arguments::default();
+	arguments
+		.pair("--node", format!("ws://127.0.0.1:{rpc}"))
+		.pair("--listen", format!("127.0.0.1:{}", ports.gateway))
+		.pair("--key", key_file(base, "developer", DEVELOPER)?)
+		.pair("--base-path", base.join("gateway"))
+		.pair("--api-keys", api_keys)
+		.pair("--drain-timeout", DRAIN);
+	Ok(spec(config, "gateway".into(), &config.binaries.gateway, arguments.0))
+}
+
+/// The file of a development key, written the first time.
+fn key_file(base: &Path, name: &str, secret: &str) -> Result<PathBuf> {
+	let path = base.join(KEYS).join(name);
+	match keys::write_secret(&path, secret) {
+		Ok(()) | Err(keys::Error::Exists { .. }) => Ok(path),
+		Err(error) => Err(error.into()),
+	}
+}
+
+fn model(config: &Config) -> Result<PathBuf> {
+	if let Some(given) = &config.model {
+		if given.is_file() {
+			return Ok(given.clone());
+		}
+		bail!("there is no model file {}", given.display());
+	}
+	let found = demo_model_candidates().into_iter().find(|path| path.is_file());
+	found.with_context(|| {
+		format!(
+			"the demo model {DEMO_MODEL} is not there: run scripts/get-model, name one with --model, or use --engine mock"
+		)
+	})
+}
+
+/// A command line in the making.
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+	fn flag(&mut self, flag: &str) -> &mut Self {
+		self.0.push(flag.into());
+		self
+	}
+
+	fn pair(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
+		self.0.push(option.into());
+		self.0.push(value.into());
+		self
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::{
+		super::config::{Binaries, Ports},
+		*,
+	};
+
+	fn config(base: &Path) -> Config {
+		let binaries = Binaries { node: "n".into(), worker: "w".into(), gateway: "g".into() };
+		Config { engine: Engine::Mock, ..Config::new(base, binaries) }
+	}
+
+	fn after<'a>(spec: &'a Spec, option: &str) -> Vec<&'a str> {
+		let pairs = spec.arguments.windows(2).filter(|pair| pair[0] == option);
+		pairs.map(|pair| pair[1].to_str().unwrap()).collect()
+	}
+
+	#[test]
+	fn compute_is_one_half_and_a_quarter() {
+		let directory = tempfile::tempdir().unwrap();
+		let ports = super::super::ports::choose(&Ports { any: true, ..Ports::default() }, 3).unwrap();
+		let plan = make(&config(directory.path()), &ports).unwrap();
+		let rates: Vec<_> = plan.workers.iter().flat_map(|worker| after(worker, "--sprint-rate")).collect();
+		assert_eq!(rates, ["160", "80", "40"]);
+		let nodes: Vec<_> = plan.nodes.iter().map(|node| after(node, "--bootnodes").len()).collect();
+		assert_eq!(nodes, [2, 2, 2]);
+		let alice = keys::load(after(&plan.workers[0], "--host-key")[0]).unwrap();
+		assert_eq!(keys::public(&alice), keys::public(&keys::from_uri("//Alice").unwrap()));
+		// A second start finds its keys.
+		make(&config(directory.path()), &ports).unwrap();
+	}
+
+	#[test]
+	fn fresh_touches_only_its_own_folders() {
+		let directory = tempfile::tempdir().unwrap();
+		fs::create_dir_all(directory.path().join("nodes/alice")).unwrap();
+		fs::write(directory.path().join("letter"), "mine").unwrap();
+		remove_old(directory.path()).unwrap();
+		assert!(!directory.path().join("nodes").exists());
+		assert!(directory.path().join("letter").exists());
+	}
+}

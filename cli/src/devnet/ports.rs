@@ -1,0 +1,98 @@
+//! Picking ports on 127.0.0.1.
+
+use super::config::Ports;
+use anyhow::{Context, Result, bail};
+use std::{collections::BTreeSet, net::TcpListener};
+
+/// The ports of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+	/// The nodes' RPC ports.
+	pub rpc: Vec<u16>,
+	/// The nodes' ports for each other.
+	pub peer: Vec<u16>,
+	/// The workers' ports.
+	pub worker: Vec<u16>,
+	/// The gateway's port.
+	pub gateway: u16,
+}
+
+/// Picks ports for `hosts` hosts.
+pub(super) fn choose(wanted: &Ports, hosts: u16) -> Result<Chosen> {
+	let mut picker = Picker { any: wanted.any, taken: BTreeSet::new() };
+	Ok(Chosen {
+		rpc: picker.row("--node-port", wanted.node, 9944, hosts)?,
+		peer: picker.row("", None, 30333, hosts)?,
+		worker: picker.row("--worker-port", wanted.worker, 9000, hosts)?,
+		gateway: picker.one("--gateway-port", wanted.gateway, 8080)?,
+	})
+}
+
+struct Picker {
+	any: bool,
+	taken: BTreeSet<u16>,
+}
+
+impl Picker {
+	fn row(&mut self, option: &str, wanted: Option<u16>, usual: u16, count: u16) -> Result<Vec<u16>> {
+		(0..count)
+			.map(|index| {
+				let wanted =
+					wanted.map(|port| port.checked_add(index).context("port numbers end at 65535")).transpose()?;
+				self.one(option, wanted, usual.saturating_add(index))
+			})
+			.collect()
+	}
+
+	fn one(&mut self, option: &str, wanted: Option<u16>, usual: u16) -> Result<u16> {
+		let port = match wanted {
+			Some(port) if self.is_free(port) => port,
+			Some(port) => bail!(
+				"port {port} is in use ({option}): end what listens there (`ss -ltnp` shows it), or leave the option out \
+				 to have a free port picked"
+			),
+			None if !self.any && self.is_free(usual) => usual,
+			None => self.free()?,
+		};
+		self.taken.insert(port);
+		Ok(port)
+	}
+
+	fn is_free(&self, port: u16) -> bool {
+		!self.taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok()
+	}
+
+	fn free(&self) -> Result<u16> {
+		loop {
+			let listener = TcpListener::bind("127.0.0.1:0").context("this machine has no free port left")?;
+			let port = listener.local_addr()?.port();
+			if !self.taken.contains(&port) {
+				return Ok(port);
+			}
+		}
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn a_given_port_in_use_is_an_error_that_names_the_option() {
+		let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+		let port = occupied.local_addr().unwrap().port();
+		let wanted = Ports { any: true, gateway: Some(port), ..Ports::default() };
+		let error = choose(&wanted, 3).unwrap_err().to_string();
+		assert!(error.contains("--gateway-port") && error.contains(&port.to_string()), "{error}");
+	}
+
+	#[test]
+	fn any_ports_are_all_different() {
+		let chosen = choose(&Ports { any: true, ..Ports::default() }, 3).unwrap();
+		let mut all: Vec<u16> = [chosen.rpc, chosen.peer, chosen.worker, vec![chosen.gateway]].concat();
+		assert_eq!(all.len(), 10);
+		all.sort_unstable();
+		all.dedup();
+		assert_eq!(all.len(), 10);
+	}
+}

@@ -1,0 +1,312 @@
+//! The chain as worker, gateway and command line see it.
+//!
+//! - Questions go to the runtime API (`GonkaApi_*` by `state_call`) and come back as the very types of
+//!   `gonka_primitives::views`.
+//! - A worker's messages travel as general transactions ([`Chain::submit_commitment`] and its like): no account, no
+//!   nonce, no fee.
+//! - A developer's calls are signed transactions ([`Chain::open_channels`] and its like).
+//!
+//! The connection restores itself for ever; a call waits up to 30 s for it before it fails.
+
+mod blocks;
+mod error;
+mod general;
+mod signed;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+pub use blocks::BestBlocks;
+pub use error::Error;
+
+use codec::{Decode, DecodeAll, Encode};
+use gonka_primitives::{
+	AccountId, Balance, ChannelId, EpochIndex, Hash,
+	host::Commitment,
+	views::{ChannelView, EpochView, HostView, MarketView, ModelView, SupplyView},
+};
+use std::{sync::Arc, time::Duration};
+use subxt::{
+	OnlineClient, SubstrateConfig,
+	backend::LegacyBackend,
+	config::RpcConfigFor,
+	ext::scale_decode::DecodeAsType,
+	rpcs::{
+		self, LegacyRpcMethods, RpcClient,
+		client::{ReconnectingRpcClient, reconnecting_rpc_client::ExponentialBackoff},
+	},
+	utils::H256,
+};
+
+/// Result of a question or a transaction.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How long the first connection may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a question may take, waiting for the connection included.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// Longest pause between two attempts to connect again.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Entries asked for at once: the runtime API's limit.
+const PAGE: u32 = 256;
+
+/// A block by number and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRef {
+	/// Its number.
+	pub number: u32,
+	/// Its hash.
+	pub hash: Hash,
+}
+
+/// A connection to a node. Clones share it.
+#[derive(Clone)]
+pub struct Chain {
+	inner: Arc<Inner>,
+}
+
+struct Inner {
+	url: String,
+	genesis: Hash,
+	methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
+	client: OnlineClient<SubstrateConfig>,
+	locks: signed::Locks,
+}
+
+impl std::fmt::Debug for Chain {
+	fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+		f.debug_struct("Chain").field("url", &self.inner.url).finish_non_exhaustive()
+	}
+}
+
+impl Chain {
+	/// Connects to the node at `url` (`ws://` or `wss://`), trying for up to 30 s.
+	pub async fn connect(url: &str) -> Result<Chain> {
+		let failed = |cause: String| Error::Connection { url: url.into(), cause };
+		if !url.starts_with("ws://") && !url.starts_with("wss://") {
+			return Err(failed("the address must start with ws:// or wss://".into()));
+		}
+		let connected = tokio::time::timeout(CONNECT_PATIENCE, async {
+			let rpc = ReconnectingRpcClient::builder()
+				.retry_policy(ExponentialBackoff::from_millis(100).max_delay(LONGEST_BACKOFF))
+				.request_timeout(ANSWER_PATIENCE)
+				.build(url)
+				.await
+				.map_err(|error| failed(error.to_string()))?;
+			let rpc = RpcClient::new(rpc);
+			let backend = LegacyBackend::builder().build(rpc.clone());
+			let client = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
+				.await
+				.map_err(|error| failed(error.to_string()))?;
+			Ok((LegacyRpcMethods::new(rpc), client))
+		});
+		let (methods, client) = connected
+			.await
+			.unwrap_or_else(|_| Err(failed(format!("nothing answered within {} s", CONNECT_PATIENCE.as_secs()))))?;
+		let genesis = client.genesis_hash().0;
+		let inner = Inner { url: url.into(), genesis, methods, client, locks: signed::Locks::default() };
+		Ok(Chain { inner: Arc::new(inner) })
+	}
+
+	/// The genesis hash, which every signed payload contains.
+	pub fn genesis(&self) -> Hash {
+		self.inner.genesis
+	}
+
+	/// The best blocks from now on, beginning with the present one. The stream never ends: it subscribes again after
+	/// a lost connection. Numbers can be skipped, and after a reorganisation they can step back.
+	pub async fn best_blocks(&self) -> BestBlocks {
+		BestBlocks::spawn(self.clone())
+	}
+
+	/// The last finalised block.
+	pub async fn finalized(&self) -> Result<BlockRef> {
+		let hash = self.rpc("chain_getFinalizedHead", || self.inner.methods.chain_get_finalized_head()).await?;
+		self.block(Some(hash)).await
+	}
+
+	/// The best block.
+	pub async fn best(&self) -> Result<BlockRef> {
+		self.block(None).await
+	}
+
+	async fn block(&self, hash: Option<H256>) -> Result<BlockRef> {
+		let header = self.rpc("chain_getHeader", || self.inner.methods.chain_get_header(hash)).await?;
+		let header = header.ok_or_else(|| Error::Rpc {
+			method: "chain_getHeader".into(),
+			cause: "it does not know the block".into(),
+		})?;
+		Ok(blocks::reference(&header))
+	}
+
+	/// The running epoch. Before the first block there is none: [`Error::NoEpoch`].
+	pub async fn epoch(&self) -> Result<EpochView> {
+		let epoch: Option<EpochView> = self.view("epoch", &(), None).await?;
+		epoch.ok_or(Error::NoEpoch)
+	}
+
+	/// The market's rules.
+	pub async fn market(&self) -> Result<MarketView> {
+		self.view("market", &(), None).await
+	}
+
+	/// The registered models.
+	pub async fn models(&self) -> Result<Vec<ModelView>> {
+		self.view("models", &(), None).await
+	}
+
+	/// All registered hosts, as of one block.
+	pub async fn hosts(&self) -> Result<Vec<HostView>> {
+		self.pages("hosts", &(), None, |host: &HostView| host.account).await
+	}
+
+	/// A host, if it is registered.
+	pub async fn host(&self, host: &AccountId) -> Result<Option<HostView>> {
+		self.view("host", host, None).await
+	}
+
+	/// What `host` committed in `epoch`, by segment.
+	pub async fn commitments(&self, epoch: EpochIndex, host: &AccountId) -> Result<Vec<(u8, Commitment)>> {
+		self.view("commitments", &(epoch, host), None).await
+	}
+
+	/// A channel, if it is open or closing.
+	pub async fn channel(&self, channel: ChannelId) -> Result<Option<ChannelView>> {
+		self.view("channel", &channel, None).await
+	}
+
+	/// All channels that `developer` pays, as of one block.
+	pub async fn channels(&self, developer: &AccountId) -> Result<Vec<ChannelView>> {
+		self.channels_at(developer, None).await
+	}
+
+	async fn channels_at(&self, developer: &AccountId, at: Option<H256>) -> Result<Vec<ChannelView>> {
+		self.pages("channels", developer, at, |channel: &ChannelView| channel.id).await
+	}
+
+	/// All channels that pay `host`, as of one block.
+	pub async fn channels_of_host(&self, host: &AccountId) -> Result<Vec<ChannelView>> {
+		self.pages("host_channels", host, None, |channel: &ChannelView| channel.id).await
+	}
+
+	/// The validators with their consensus power.
+	pub async fn validators(&self) -> Result<Vec<(AccountId, u64)>> {
+		self.view("validators", &(), None).await
+	}
+
+	/// Where all GNK are.
+	pub async fn supply(&self) -> Result<SupplyView> {
+		self.view("supply", &(), None).await
+	}
+
+	/// Base units that `who` holds and has not reserved.
+	pub async fn free_balance(&self, who: &AccountId) -> Result<Balance> {
+		#[derive(DecodeAsType)]
+		#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+		struct Account {
+			data: Data,
+		}
+		#[derive(DecodeAsType)]
+		#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+		struct Data {
+			free: u128,
+		}
+		let what = "System.Account";
+		let best = self.best().await?;
+		let address = subxt::dynamic::storage::<([u8; 32],), Account>("System", "Account");
+		let fetched = self.patient(async {
+			let at = self.at(&best).await?;
+			let value = at
+				.storage()
+				.try_fetch(address, (*who,))
+				.await
+				.map_err(|error| Error::Rpc { method: "state_getStorage".into(), cause: error.to_string() })?;
+			match value {
+				None => Ok(0),
+				Some(value) => value
+					.decode()
+					.map(|account| account.data.free)
+					.map_err(|error| Error::Decode { what: what.into(), cause: error.to_string() }),
+			}
+		});
+		fetched.await
+	}
+
+	/// The chain's types and state as of a block. The metadata is fetched once per runtime version.
+	async fn at(&self, block: &BlockRef) -> Result<subxt::OnlineClientAtBlock<SubstrateConfig>> {
+		self.inner.client.at_block_hash_and_number(H256(block.hash), block.number.into()).await.map_err(|error| {
+			Error::Rpc { method: "Core_version or Metadata_metadata_at_version".into(), cause: error.to_string() }
+		})
+	}
+
+	/// Asks the runtime API, at the best block unless told otherwise.
+	async fn view<T: Decode>(&self, method: &str, arguments: &impl Encode, at: Option<H256>) -> Result<T> {
+		let name = format!("GonkaApi_{method}");
+		let arguments = arguments.encode();
+		let bytes = self.rpc(&name, || self.inner.methods.state_call(&name, Some(&arguments), at)).await?;
+		T::decode_all(&mut bytes.as_slice()).map_err(|error| Error::Decode { what: name, cause: error.to_string() })
+	}
+
+	/// Asks the runtime API page by page; all pages come from the same block.
+	async fn pages<T: Decode, K: Encode>(
+		&self,
+		method: &str,
+		prefix: &impl Encode,
+		at: Option<H256>,
+		key: impl Fn(&T) -> K,
+	) -> Result<Vec<T>> {
+		let at = match at {
+			Some(at) => at,
+			None => H256(self.best().await?.hash),
+		};
+		let mut all: Vec<T> = Vec::new();
+		loop {
+			let after = all.last().map(&key);
+			let page: Vec<T> = self.view(method, &(prefix, after, PAGE), Some(at)).await?;
+			let full = page.len() >= PAGE as usize;
+			all.extend(page);
+			if !full {
+				return Ok(all);
+			}
+		}
+	}
+
+	/// Asks the node, again after a lost connection.
+	async fn rpc<T, F>(&self, method: &str, ask: impl Fn() -> F) -> Result<T>
+	where
+		F: Future<Output = std::result::Result<T, rpcs::Error>>,
+	{
+		self.patient(async {
+			loop {
+				match ask().await {
+					Err(error) if error.is_disconnected_will_reconnect() => {
+						tokio::time::sleep(Duration::from_millis(100)).await;
+					},
+					Err(error @ rpcs::Error::Client(_)) => return Err(self.lost(error.to_string())),
+					Err(error) => return Err(Error::Rpc { method: method.into(), cause: explain(&error) }),
+					Ok(answer) => return Ok(answer),
+				}
+			}
+		})
+		.await
+	}
+
+	/// Bounds a question's time.
+	async fn patient<T>(&self, question: impl Future<Output = Result<T>>) -> Result<T> {
+		tokio::time::timeout(ANSWER_PATIENCE, question)
+			.await
+			.unwrap_or_else(|_| Err(self.lost(format!("no answer within {} s", ANSWER_PATIENCE.as_secs()))))
+	}
+
+	fn lost(&self, cause: String) -> Error {
+		Error::Connection { url: self.inner.url.clone(), cause }
+	}
+}
+
+/// The node's words, with the detail it put into `data`.
+fn explain(error: &rpcs::Error) -> String {
+	match error {
+		rpcs::Error::User(rpcs::UserError { message, data: Some(data), .. }) => format!("{message}: {}", data.get()),
+		other => other.to_string(),
+	}
+}

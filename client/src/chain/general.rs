@@ -1,0 +1,137 @@
+//! General transactions: extrinsics of version 5 without a signature or an account. What authorises them is in the
+//! call; `frame_system::AuthorizeCall` has the pallet look at it.
+//!
+//! `compact(length) ‖ 0b01_000101 ‖ extension version ‖ extensions ‖ pallet index ‖ call index ‖ arguments`
+
+use codec::{Compact, Encode};
+use scale_info::{PortableRegistry, TypeDef};
+use subxt::Metadata;
+
+/// Type "general" in the two highest bits, version 5 below.
+const GENERAL_V5: u8 = 0b0100_0101;
+/// The version of the extension set that is used.
+const EXTENSION_VERSION: u8 = 0;
+
+/// Encodes the call `pallet.call(arguments)` as a general transaction; `arguments` are SCALE bytes.
+pub fn encode(metadata: &Metadata, pallet: &str, call: &str, arguments: &[u8]) -> Result<Vec<u8>, String> {
+	let extensions = metadata
+		.extrinsic()
+		.transaction_extensions_by_version(EXTENSION_VERSION)
+		.ok_or("the runtime has no transaction extensions of version 0")?;
+	let extensions: Vec<(&str, u32)> = extensions.map(|one| (one.identifier(), one.extra_ty())).collect();
+	let indices = call_indices(metadata, pallet, call)?;
+	assemble(&extensions, metadata.types(), indices, arguments)
+}
+
+/// The two bytes that name a call.
+fn call_indices(metadata: &Metadata, pallet: &str, call: &str) -> Result<[u8; 2], String> {
+	let pallet_data = metadata.pallet_by_name(pallet).ok_or_else(|| format!("the runtime has no pallet {pallet}"))?;
+	let variant = pallet_data
+		.call_variant_by_name(call)
+		.ok_or_else(|| format!("the runtime's pallet {pallet} has no call {call}"))?;
+	Ok([pallet_data.call_index(), variant.index])
+}
+
+fn assemble(
+	extensions: &[(&str, u32)],
+	types: &PortableRegistry,
+	indices: [u8; 2],
+	arguments: &[u8],
+) -> Result<Vec<u8>, String> {
+	let mut body = vec![GENERAL_V5, EXTENSION_VERSION];
+	for (name, ty) in extensions {
+		if !is_empty(*ty, types) {
+			body.extend_from_slice(neutral(name)?);
+		}
+	}
+	body.extend_from_slice(&indices);
+	body.extend_from_slice(arguments);
+	let length = u32::try_from(body.len()).map_err(|_| "it is longer than 4 GiB")?;
+	let mut out = Compact(length).encode();
+	out.append(&mut body);
+	Ok(out)
+}
+
+/// What an extension carries in a transaction that has no account: immortal, nonce 0, no tip, no metadata hash.
+fn neutral(name: &str) -> Result<&'static [u8], String> {
+	match name {
+		"CheckMortality" | "CheckEra" | "CheckNonce" | "ChargeTransactionPayment" | "CheckMetadataHash" => Ok(&[0]),
+		"ChargeAssetTxPayment" => Ok(&[0, 0]),
+		_ => Err(format!("the runtime has the transaction extension {name}, which this program does not know")),
+	}
+}
+
+/// Whether values of a type take no bytes.
+fn is_empty(ty: u32, types: &PortableRegistry) -> bool {
+	let Some(ty) = types.resolve(ty) else { return false };
+	match &ty.type_def {
+		TypeDef::Composite(composite) => composite.fields.iter().all(|field| is_empty(field.ty.id, types)),
+		TypeDef::Tuple(tuple) => tuple.fields.iter().all(|field| is_empty(field.id, types)),
+		TypeDef::Array(array) => array.len == 0 || is_empty(array.type_param.id, types),
+		_ => false,
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use scale_info::{MetaType, Registry, TypeInfo};
+
+	#[derive(TypeInfo)]
+	#[allow(dead_code)]
+	struct Empty;
+	#[derive(TypeInfo)]
+	#[allow(dead_code)]
+	struct Nested(Empty, ());
+	#[derive(TypeInfo)]
+	#[allow(dead_code)]
+	struct Nonce(#[codec(compact)] u32);
+	#[derive(TypeInfo)]
+	#[allow(dead_code)]
+	enum Era {
+		Immortal,
+		Mortal(u8),
+	}
+
+	fn registry() -> (PortableRegistry, [u32; 4]) {
+		let mut registry = Registry::new();
+		let ids =
+			[MetaType::new::<Empty>(), MetaType::new::<Nested>(), MetaType::new::<Nonce>(), MetaType::new::<Era>()]
+				.map(|ty| registry.register_type(&ty).id);
+		(registry.into(), ids)
+	}
+
+	#[test]
+	fn the_runtimes_extension_set_encodes_to_three_zeros() {
+		let (types, [empty, nested, nonce, era]) = registry();
+		let extensions = [
+			("AuthorizeCall", empty),
+			("CheckNonZeroSender", empty),
+			("CheckSpecVersion", empty),
+			("CheckTxVersion", empty),
+			("CheckGenesis", nested),
+			("CheckMortality", era),
+			("CheckNonce", nonce),
+			("CheckWeight", empty),
+			("ChargeTransactionPayment", nonce),
+			("WeightReclaim", empty),
+		];
+		let bytes = assemble(&extensions, &types, [9, 1], &[0xaa, 0xbb]).unwrap();
+		assert_eq!(bytes, [9 << 2, 0x45, 0, 0, 0, 0, 9, 1, 0xaa, 0xbb]);
+	}
+
+	#[test]
+	fn long_calls_have_long_prefixes() {
+		let (types, _) = registry();
+		let bytes = assemble(&[], &types, [1, 2], &[7; 100]).unwrap();
+		assert_eq!(bytes[..6], [0xa1, 0x01, 0x45, 0, 1, 2]);
+		assert_eq!(bytes.len(), 2 + 104);
+	}
+
+	#[test]
+	fn unknown_extensions_are_refused_only_if_they_carry_bytes() {
+		let (types, [empty, _, nonce, _]) = registry();
+		assert!(assemble(&[("New", empty)], &types, [0, 0], &[]).is_ok());
+		assert!(assemble(&[("New", nonce)], &types, [0, 0], &[]).unwrap_err().contains("New"));
+	}
+}

@@ -1,0 +1,194 @@
+//! The transactions of an account: signed, in the order of its nonces, with a fee.
+
+use super::{BlockRef, Chain, Error, Result};
+use crate::keys;
+use gonka_primitives::{AccountId, Balance, ChannelId, PublicKey};
+use std::{
+	collections::{BTreeSet, HashMap},
+	sync::{Arc, Mutex, PoisonError},
+	time::Duration,
+};
+use subxt::{
+	SubstrateConfig,
+	config::DefaultExtrinsicParamsBuilder,
+	ext::scale_encode::EncodeAsFields,
+	tx::Signer,
+	utils::{AccountId32, H256, MultiAddress, MultiSignature},
+};
+use subxt_signer::sr25519::Keypair;
+
+/// Blocks after the last finalised one in which a signed transaction may be included.
+const MORTALITY: u64 = 128;
+/// How often a transaction is made anew because another program used its nonce.
+const ATTEMPTS: usize = 4;
+/// Pause before it is.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often the node is asked for a nonce above the last one, and the pause between.
+const NONCE_ATTEMPTS: usize = 20;
+const NONCE_PAUSE: Duration = Duration::from_millis(250);
+
+/// The last nonce of an account that a block took, to whoever's turn it is.
+type Turn = Arc<tokio::sync::Mutex<Option<u64>>>;
+
+/// One lock per account: two transactions at once would take the same nonce.
+#[derive(Default)]
+pub(super) struct Locks(Mutex<HashMap<AccountId, Turn>>);
+
+impl Locks {
+	async fn lock(&self, account: AccountId) -> tokio::sync::OwnedMutexGuard<Option<u64>> {
+		let lock = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(account).or_default().clone();
+		lock.lock_owned().await
+	}
+}
+
+struct KeySigner<'a>(&'a Keypair);
+
+impl Signer<SubstrateConfig> for KeySigner<'_> {
+	fn account_id(&self) -> AccountId32 {
+		AccountId32(keys::public(self.0))
+	}
+
+	fn sign(&self, payload: &[u8]) -> MultiSignature {
+		MultiSignature::Sr25519(self.0.sign(payload).0)
+	}
+}
+
+impl Chain {
+	/// Opens one channel per `(host, deposit in base units)`, all bound by `gateway`'s signatures; their ids, in the
+	/// order of `deposits`. The ids are those of a best block: a reorganisation can still change them.
+	pub async fn open_channels(
+		&self,
+		developer: &Keypair,
+		gateway: PublicKey,
+		deposits: Vec<(AccountId, Balance)>,
+	) -> Result<Vec<ChannelId>> {
+		let account = keys::public(developer);
+		let mut turn = self.inner.locks.lock(account).await;
+		let arguments = (gateway, deposits.clone());
+		let block = self.signed(developer, &mut turn, "InferenceMarket", "open_channels", &arguments).await?;
+		let header = self
+			.rpc("chain_getHeader", || self.inner.methods.chain_get_header(Some(H256(block.hash))))
+			.await?
+			.ok_or_else(|| Error::Rpc { method: "chain_getHeader".into(), cause: "it lost the block".into() })?;
+		let before = self.channels_at(&account, Some(header.parent_hash)).await?;
+		let before: BTreeSet<ChannelId> = before.iter().map(|channel| channel.id).collect();
+		let mut new = self.channels_at(&account, Some(H256(block.hash))).await?;
+		new.retain(|channel| channel.gateway == gateway && !before.contains(&channel.id));
+		new.sort_by_key(|channel| channel.id);
+		let mut ids = Vec::with_capacity(deposits.len());
+		for (host, _) in &deposits {
+			let position = new.iter().position(|channel| channel.host == *host).ok_or_else(|| Error::Decode {
+				what: "InferenceMarket.open_channels".into(),
+				cause: "a channel is missing after it was opened".into(),
+			})?;
+			ids.push(new.remove(position).id);
+		}
+		Ok(ids)
+	}
+
+	/// Adds base units to channels.
+	pub async fn top_up(&self, developer: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> Result<()> {
+		self.in_turn(developer, "InferenceMarket", "top_up", &(amounts,)).await
+	}
+
+	/// Begins to close a channel: after the challenge period the rest can be withdrawn.
+	pub async fn close_channel(&self, developer: &Keypair, channel: ChannelId) -> Result<()> {
+		self.in_turn(developer, "InferenceMarket", "close_channel", &(channel,)).await
+	}
+
+	/// Takes the rest out of a closed channel.
+	pub async fn withdraw(&self, developer: &Keypair, channel: ChannelId) -> Result<()> {
+		self.in_turn(developer, "InferenceMarket", "withdraw", &(channel,)).await
+	}
+
+	/// Sends base units to another account.
+	pub async fn transfer(&self, from: &Keypair, to: &AccountId, amount: Balance) -> Result<()> {
+		let to = MultiAddress::<AccountId32, ()>::Id(AccountId32(*to));
+		self.in_turn(from, "Balances", "transfer_keep_alive", &(to, amount)).await
+	}
+
+	async fn in_turn(
+		&self,
+		from: &Keypair,
+		pallet: &str,
+		call: &str,
+		arguments: &(impl EncodeAsFields + Clone),
+	) -> Result<()> {
+		let mut turn = self.inner.locks.lock(keys::public(from)).await;
+		self.signed(from, &mut turn, pallet, call, arguments).await.map(drop)
+	}
+
+	/// Signs, sends and awaits a call. `last` is from the account's lock, which the caller holds.
+	async fn signed(
+		&self,
+		from: &Keypair,
+		last: &mut Option<u64>,
+		pallet: &str,
+		call: &str,
+		arguments: &(impl EncodeAsFields + Clone),
+	) -> Result<BlockRef> {
+		let what = format!("{pallet}.{call}");
+		let mut attempt = 1;
+		loop {
+			let nonce = self.next_nonce(from, *last).await?;
+			let bytes = self.make_signed(from, nonce, pallet, call, arguments).await?;
+			let included = self.include(&what, &bytes).await;
+			match included {
+				Ok(_) | Err(Error::Dispatch(_)) => *last = Some(nonce),
+				Err(Error::Refused { explanation, .. }) if attempt < ATTEMPTS && is_nonce_taken(&explanation) => {
+					tracing::debug!(what, explanation, "another program used the nonce; taking the next");
+					attempt += 1;
+					tokio::time::sleep(PAUSE).await;
+					continue;
+				},
+				Err(_) => {},
+			}
+			return included;
+		}
+	}
+
+	/// The account's next nonce, counting what waits in the pool. For a moment after a block the node may still tell
+	/// the one that the block took; if it goes on telling it, the block is gone and the nonce is free again.
+	async fn next_nonce(&self, from: &Keypair, last: Option<u64>) -> Result<u64> {
+		let account = AccountId32(keys::public(from));
+		let ask = || self.inner.methods.system_account_next_index(&account);
+		let mut nonce = self.rpc("system_accountNextIndex", ask).await?;
+		for _ in 0..NONCE_ATTEMPTS {
+			if last.is_none_or(|last| nonce > last) {
+				break;
+			}
+			tokio::time::sleep(NONCE_PAUSE).await;
+			nonce = self.rpc("system_accountNextIndex", ask).await?;
+		}
+		Ok(nonce)
+	}
+
+	async fn make_signed(
+		&self,
+		from: &Keypair,
+		nonce: u64,
+		pallet: &str,
+		call: &str,
+		arguments: &(impl EncodeAsFields + Clone),
+	) -> Result<Vec<u8>> {
+		let what = format!("{pallet}.{call}");
+		let finalized = self.finalized().await?;
+		let best = self.best().await?;
+		let at = self.patient(self.at(&best)).await?;
+		let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
+			.nonce(nonce)
+			.mortal_from_unchecked(MORTALITY, finalized.number.into(), H256(finalized.hash))
+			.build();
+		let payload = subxt::tx::dynamic(pallet, call, arguments.clone());
+		let signed = at
+			.tx()
+			.create_signable_offline(&payload, params)
+			.and_then(|mut signable| signable.sign(&KeySigner(from)))
+			.map_err(|error| Error::Encode { what, cause: error.to_string() })?;
+		Ok(signed.into_encoded())
+	}
+}
+
+fn is_nonce_taken(explanation: &str) -> bool {
+	explanation.contains("outdated") || explanation.contains("stands for the same")
+}

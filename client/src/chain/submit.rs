@@ -1,0 +1,176 @@
+//! Getting a transaction into a block, and the transactions that need no account.
+
+use super::{
+	BlockRef, Chain, Error, Result,
+	error::{code, refused},
+	general,
+};
+use codec::Encode;
+use gonka_primitives::{
+	Hash, Signature,
+	hashing::blake2_256,
+	host::{Registration, SegmentCommitment},
+	market::Settlement,
+};
+use std::time::Duration;
+use subxt::{
+	error::DispatchError,
+	events::Phase,
+	rpcs::{
+		self,
+		methods::legacy::{NumberOrHex, TransactionStatus},
+	},
+	utils::H256,
+};
+use tokio::time::Instant;
+
+/// How long a transaction may take into a block.
+const INCLUSION_PATIENCE: Duration = Duration::from_secs(120);
+/// How far back a transaction is looked for that the pool says it knows.
+const LOOK_BACK: u32 = 16;
+/// Pause before looking or sending again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Chain {
+	/// Registers a host, or replaces what it registered. Returns when a best block has taken it.
+	pub async fn submit_registration(&self, registration: Registration, signature: Signature) -> Result<()> {
+		self.submit_general("Poc", "register", &(registration, signature)).await
+	}
+
+	/// Commits a segment's leaves. Returns when a best block has taken it.
+	pub async fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> Result<()> {
+		self.submit_general("Poc", "commit", &(commitment, signature)).await
+	}
+
+	/// Settles a window. Returns when a best block has taken it.
+	pub async fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> Result<()> {
+		self.submit_general("InferenceMarket", "settle", &(settlement, signature)).await
+	}
+
+	/// The same arguments give the same transaction, so sending twice does no harm: the second returns when the
+	/// first is in a block.
+	async fn submit_general(&self, pallet: &str, call: &str, arguments: &impl Encode) -> Result<()> {
+		let what = format!("{pallet}.{call}");
+		let best = self.best().await?;
+		let at = self.patient(self.at(&best)).await?;
+		let bytes = general::encode(at.metadata_ref(), pallet, call, &arguments.encode())
+			.map_err(|cause| Error::Encode { what: what.clone(), cause })?;
+		self.include(&what, &bytes).await?;
+		Ok(())
+	}
+
+	/// Sends a transaction until a best block has taken it; the block in which it succeeded.
+	pub(super) async fn include(&self, what: &str, extrinsic: &[u8]) -> Result<BlockRef> {
+		let hash = blake2_256(&[extrinsic]);
+		let mut searched = self.best().await?.number.saturating_sub(LOOK_BACK);
+		let deadline = Instant::now() + INCLUSION_PATIENCE;
+		let late = || Error::Timeout { what: what.into(), seconds: INCLUSION_PATIENCE.as_secs() };
+		loop {
+			let outcome = tokio::time::timeout_at(deadline, self.send_and_watch(what, extrinsic)).await;
+			if let Ok(Ok(Some(block))) = outcome {
+				return self.succeeded(what, &block, &hash).await;
+			}
+			// Refused, dropped, lost sight of: a block may have it all the same.
+			if let Some(block) = self.find(&hash, &mut searched).await? {
+				return self.succeeded(what, &block, &hash).await;
+			}
+			match outcome {
+				Ok(Err(error)) => return Err(error),
+				Ok(Ok(_)) => {},
+				Err(_) => return Err(late()),
+			}
+			if Instant::now() >= deadline {
+				return Err(late());
+			}
+			tokio::time::sleep(PAUSE).await;
+		}
+	}
+
+	/// Sends once and watches. `None`: sight of it was lost, or it is in the pool already.
+	async fn send_and_watch(&self, what: &str, extrinsic: &[u8]) -> Result<Option<BlockRef>> {
+		let mut statuses = match self.inner.methods.author_submit_and_watch_extrinsic(extrinsic).await {
+			Ok(statuses) => statuses,
+			Err(rpcs::Error::User(error)) if error.code == code::ALREADY_IMPORTED => return Ok(None),
+			Err(rpcs::Error::User(error)) => return Err(refused(what, &error)),
+			Err(error) => {
+				tracing::debug!(%error, what, "lost the connection while sending");
+				return Ok(None);
+			},
+		};
+		let dropped = |cause: &str| Err(Error::Dropped { what: what.into(), cause: cause.into() });
+		while let Some(status) = statuses.next().await {
+			match status {
+				Ok(TransactionStatus::InBlock(hash) | TransactionStatus::Finalized(hash)) => {
+					return self.block(Some(hash)).await.map(Some);
+				},
+				Ok(TransactionStatus::Usurped(_)) => {
+					return dropped("another one that stands for the same took its place");
+				},
+				Ok(TransactionStatus::Dropped) => return dropped("its pool is full"),
+				Ok(TransactionStatus::Invalid) => return dropped("it is not valid any more"),
+				Ok(_) => {},
+				Err(error) => {
+					tracing::debug!(%error, what, "lost sight of a transaction");
+					return Ok(None);
+				},
+			}
+		}
+		Ok(None)
+	}
+
+	/// Looks for a transaction in the best chain's blocks from `from` on, and moves `from` to where to look next.
+	async fn find(&self, extrinsic: &Hash, from: &mut u32) -> Result<Option<BlockRef>> {
+		let best = self.best().await?.number;
+		for number in *from..=best {
+			let of_number = Some(NumberOrHex::Number(number.into()));
+			let hash = self.rpc("chain_getBlockHash", || self.inner.methods.chain_get_block_hash(of_number)).await?;
+			let Some(hash) = hash else { continue };
+			if self.position(hash, extrinsic).await?.is_some() {
+				return Ok(Some(BlockRef { number, hash: hash.0 }));
+			}
+		}
+		// The newest blocks may yet be exchanged for others.
+		*from = (*from).max(best.saturating_sub(LOOK_BACK));
+		Ok(None)
+	}
+
+	/// The index of a transaction in a block.
+	async fn position(&self, block: H256, extrinsic: &Hash) -> Result<Option<u32>> {
+		let body = self.rpc("chain_getBlock", || self.inner.methods.chain_get_block(Some(block))).await?;
+		let position = body.and_then(|details| {
+			details.block.extrinsics.iter().position(|bytes| blake2_256(&[&bytes.0]) == *extrinsic)
+		});
+		Ok(position.and_then(|position| u32::try_from(position).ok()))
+	}
+
+	/// Whether the transaction did what it should in the block that took it.
+	async fn succeeded(&self, what: &str, block: &BlockRef, extrinsic: &Hash) -> Result<BlockRef> {
+		let unreadable = |cause: String| Error::Decode { what: format!("the events of {what}"), cause };
+		let Some(position) = self.position(H256(block.hash), extrinsic).await? else {
+			return Err(unreadable("the transaction is not in the block that took it".into()));
+		};
+		self.patient(async {
+			let at = self.at(block).await?;
+			let events = at.events().fetch().await.map_err(|error| unreadable(error.to_string()))?;
+			for event in events.iter() {
+				let event = event.map_err(|error| unreadable(error.to_string()))?;
+				let failed = event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed";
+				if failed && event.phase() == Phase::ApplyExtrinsic(position) {
+					let cause = DispatchError::decode_from(event.field_bytes(), at.metadata())
+						.map_or_else(|error| error.to_string(), |error| in_words(&error));
+					return Err(Error::Dispatch(format!("{what}: {cause}")));
+				}
+			}
+			Ok(*block)
+		})
+		.await
+	}
+}
+
+/// A failed call's error, with the sentence that the pallet has for it.
+fn in_words(error: &DispatchError) -> String {
+	let DispatchError::Module(module) = error else { return error.to_string() };
+	let docs = module.details().map(|details| details.variant.docs.join(" ")).unwrap_or_default();
+	let name = module.details_string();
+	if docs.is_empty() { name } else { format!("{name}: {}", docs.trim()) }
+}

@@ -1,0 +1,182 @@
+//! Against a node that only answers what a test taught it.
+
+use super::*;
+use crate::keys;
+use futures::StreamExt;
+use jsonrpsee::{
+	RpcModule, SubscriptionMessage,
+	server::{Server, ServerHandle},
+	types::{ErrorObjectOwned, Params},
+};
+use serde_json::{Value, json};
+use std::{
+	net::SocketAddr,
+	sync::atomic::{AtomicU32, Ordering},
+};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// What the node knows.
+#[derive(Default)]
+struct Knowledge {
+	best: AtomicU32,
+	hosts: Vec<HostView>,
+}
+
+struct Node {
+	address: SocketAddr,
+	handle: ServerHandle,
+}
+
+impl Node {
+	async fn start(address: &str, knowledge: Arc<Knowledge>) -> Self {
+		let server = Server::builder().build(address).await.unwrap();
+		let address = server.local_addr().unwrap();
+		Self { address, handle: server.start(module(knowledge)) }
+	}
+
+	fn url(&self) -> String {
+		format!("ws://{}", self.address)
+	}
+
+	async fn stop(self) {
+		self.handle.stop().unwrap();
+		self.handle.stopped().await;
+	}
+}
+
+fn module(knowledge: Arc<Knowledge>) -> RpcModule<Arc<Knowledge>> {
+	let mut module = RpcModule::new(knowledge);
+	module.register_method("chain_getBlockHash", |_, _, _| hex_of(&[7; 32])).unwrap();
+	module.register_method("chain_getHeader", |_, knowledge, _| header(knowledge.best.load(Ordering::SeqCst))).unwrap();
+	module.register_method("state_call", |params, knowledge, _| state_call(&params, knowledge)).unwrap();
+	module
+		.register_subscription(
+			"chain_subscribeNewHeads",
+			"chain_newHead",
+			"chain_unsubscribeNewHeads",
+			|_, pending, knowledge, _| async move {
+				let sink = pending.accept().await?;
+				let best = header(knowledge.best.load(Ordering::SeqCst));
+				sink.send(SubscriptionMessage::from_json(&best)?).await?;
+				sink.closed().await;
+				Ok(())
+			},
+		)
+		.unwrap();
+	module
+}
+
+fn state_call(params: &Params, knowledge: &Knowledge) -> Result<String, ErrorObjectOwned> {
+	let (method, arguments, _): (String, String, Option<String>) = params.parse()?;
+	let arguments = hex::decode(arguments.trim_start_matches("0x")).unwrap();
+	match method.as_str() {
+		"GonkaApi_hosts" => {
+			let (after, limit): (Option<AccountId>, u32) = Decode::decode(&mut arguments.as_slice()).unwrap();
+			let start =
+				after.map_or(0, |after| 1 + knowledge.hosts.iter().position(|one| one.account == after).unwrap());
+			let page: Vec<_> = knowledge.hosts.iter().skip(start).take(limit as usize).cloned().collect();
+			Ok(hex_of(&page.encode()))
+		},
+		"GonkaApi_epoch" => Ok(hex_of(&None::<EpochView>.encode())),
+		"GonkaApi_supply" => Ok(hex_of(&[1, 2, 3])),
+		_ => Err(ErrorObjectOwned::owned(4003, "Client error", Some("exported method is not found"))),
+	}
+}
+
+fn header(number: u32) -> Value {
+	let zero = hex_of(&[0; 32]);
+	json!({
+		"parentHash": zero, "number": format!("{number:#x}"), "stateRoot": zero, "extrinsicsRoot": zero,
+		"digest": { "logs": [] },
+	})
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+	format!("0x{}", hex::encode(bytes))
+}
+
+fn host(index: u32) -> HostView {
+	let mut account = [0; 32];
+	account[..4].copy_from_slice(&index.to_le_bytes());
+	HostView {
+		account,
+		worker: account,
+		url: b"http://h".to_vec(),
+		models: vec![1],
+		registered: 0,
+		weight: index.into(),
+	}
+}
+
+#[tokio::test]
+async fn blocks_go_on_after_the_node_was_away() {
+	let knowledge = Arc::new(Knowledge { best: AtomicU32::new(1), ..Knowledge::default() });
+	let node = Node::start("127.0.0.1:0", knowledge.clone()).await;
+	let chain = Chain::connect(&node.url()).await.unwrap();
+	assert_eq!(chain.genesis(), [7; 32]);
+	let mut blocks = chain.best_blocks().await;
+	let first = timeout(LONG, blocks.next()).await.unwrap().unwrap();
+	assert_eq!(first, chain.best().await.unwrap());
+	assert_eq!(first.number, 1);
+
+	let address = node.address.to_string();
+	node.stop().await;
+	knowledge.best.store(5, Ordering::SeqCst);
+	// A question that is asked while the node is away waits for it.
+	let asked = tokio::spawn({
+		let chain = chain.clone();
+		async move { chain.best().await }
+	});
+	tokio::time::sleep(Duration::from_millis(500)).await;
+	let _node = Node::start(&address, knowledge).await;
+	assert_eq!(timeout(LONG, blocks.next()).await.unwrap().unwrap().number, 5);
+	assert_eq!(timeout(LONG, asked).await.unwrap().unwrap().unwrap().number, 5);
+}
+
+#[tokio::test]
+async fn all_pages_of_hosts_come() {
+	for count in [0, 1, 255, 256, 257, 600] {
+		let hosts: Vec<_> = (0..count).map(host).collect();
+		let node =
+			Node::start("127.0.0.1:0", Arc::new(Knowledge { hosts: hosts.clone(), ..Knowledge::default() })).await;
+		let chain = Chain::connect(&node.url()).await.unwrap();
+		assert_eq!(chain.hosts().await.unwrap(), hosts);
+	}
+}
+
+#[tokio::test]
+async fn errors_say_which_answer_was_bad() {
+	let node = Node::start("127.0.0.1:0", Arc::default()).await;
+	let chain = Chain::connect(&node.url()).await.unwrap();
+	assert!(matches!(chain.epoch().await, Err(Error::NoEpoch)));
+	assert!(matches!(chain.supply().await, Err(Error::Decode { what, .. }) if what == "GonkaApi_supply"));
+	let error = chain.market().await.unwrap_err();
+	assert!(
+		matches!(&error, Error::Rpc { method, cause } if method == "GonkaApi_market" && cause.contains("not found"))
+	);
+}
+
+#[tokio::test]
+async fn an_address_of_another_kind_is_refused_at_once() {
+	for url in ["http://127.0.0.1:1", "127.0.0.1:9944", ""] {
+		assert!(matches!(timeout(LONG, Chain::connect(url)).await.unwrap(), Err(Error::Connection { .. })));
+	}
+}
+
+#[test]
+fn a_chain_is_shared_between_tasks() {
+	fn is_shared<T: Clone + Send + Sync + 'static>() {}
+	is_shared::<Chain>();
+	fn is_stream<T: futures::Stream<Item = BlockRef> + Unpin + Send + 'static>() {}
+	is_stream::<BestBlocks>();
+	// What is sent between tasks must be, too.
+	fn is_send<T: Send>(_: &T) {}
+	let ask = |chain: &'static Chain, pair: &'static keys::Keypair| {
+		is_send(&chain.open_channels(pair, [0; 32], Vec::new()));
+		is_send(&chain.hosts());
+		is_send(&chain.free_balance(&[0; 32]));
+	};
+	let _ = ask;
+}

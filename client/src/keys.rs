@@ -1,0 +1,208 @@
+//! Key files, signatures and addresses.
+//!
+//! A key file holds one line, a secret URI: a phrase of 12 to 24 words, `0x` and the hex of a 32-byte seed, or a
+//! development key such as `//Alice`. Whoever can read it can sign, so only its owner may.
+
+use gonka_primitives::{AccountId, Hash, PublicKey, Signature};
+use std::{
+	fs,
+	io::{self, Write},
+	os::unix::fs::{OpenOptionsExt, PermissionsExt},
+	path::{Path, PathBuf},
+	str::FromStr,
+};
+use subxt::utils::AccountId32;
+use subxt_signer::{SecretUri, sr25519};
+
+/// An sr25519 key pair.
+pub use subxt_signer::sr25519::Keypair;
+
+/// Why a key or an address was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+	/// The key file cannot be read.
+	#[error("cannot read the key file {}: {cause}; make one with `gonka key generate`", path.display())]
+	Read {
+		/// The file.
+		path: PathBuf,
+		/// Why not.
+		cause: io::Error,
+	},
+	/// The key file cannot be written.
+	#[error("cannot write the key file {}: {cause}", path.display())]
+	Write {
+		/// The file.
+		path: PathBuf,
+		/// Why not.
+		cause: io::Error,
+	},
+	/// There is a key file already; it is never overwritten.
+	#[error("{} exists and is kept: name another file, or move it away first", path.display())]
+	Exists {
+		/// The file.
+		path: PathBuf,
+	},
+	/// What is in the key file is no secret URI.
+	#[error(
+		"{origin} holds no secret URI ({cause}): write a phrase, 0x and a 32-byte seed in hex, or //Name on one line"
+	)]
+	BadSecret {
+		/// Where it was read.
+		origin: String,
+		/// What is wrong with it; never the secret itself.
+		cause: String,
+	},
+	/// The system gave no randomness.
+	#[error("the system gave no randomness for a key: {0}")]
+	Randomness(String),
+	/// The text is no address of this network.
+	#[error("`{text}` is no SS58 address with prefix 42 (it starts with 5): {cause}")]
+	BadAddress {
+		/// The text.
+		text: String,
+		/// What is wrong with it.
+		cause: String,
+	},
+}
+
+/// Reads a key file. A file that others may read is used, with a warning in the log.
+pub fn load(path: impl AsRef<Path>) -> Result<Keypair, Error> {
+	let path = path.as_ref();
+	let text = fs::read_to_string(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
+	let mode = fs::metadata(path).map(|data| data.permissions().mode()).unwrap_or(0);
+	if mode & 0o077 != 0 {
+		tracing::warn!(path = %path.display(), "others may read this key file: run `chmod 600` on it");
+	}
+	parse(&text).map_err(|cause| Error::BadSecret { origin: path.display().to_string(), cause })
+}
+
+/// The key pair of a secret URI such as `//Alice`.
+pub fn from_uri(text: &str) -> Result<Keypair, Error> {
+	parse(text).map_err(|cause| Error::BadSecret { origin: "the text".into(), cause })
+}
+
+fn parse(text: &str) -> Result<Keypair, String> {
+	let text = text.trim();
+	if text.is_empty() {
+		return Err("it is empty".into());
+	}
+	if text.lines().count() > 1 {
+		return Err("it has more than one line".into());
+	}
+	let uri = SecretUri::from_str(text).map_err(|error| error.to_string())?;
+	Keypair::from_uri(&uri).map_err(|error| error.to_string())
+}
+
+/// Makes a new random key and writes it to a new file that only its owner may read. An existing file is never
+/// touched; a crash leaves a whole file or none.
+pub fn generate_to(path: impl AsRef<Path>) -> Result<Keypair, Error> {
+	let mut seed = [0; 32];
+	getrandom::getrandom(&mut seed).map_err(|error| Error::Randomness(error.to_string()))?;
+	let pair = Keypair::from_secret_key(seed).map_err(|error| Error::Randomness(error.to_string()))?;
+	write_secret(path.as_ref(), &format!("0x{}", hex::encode(seed)))?;
+	Ok(pair)
+}
+
+/// Writes a secret URI to a new file that only its owner may read, as [`generate_to`] does.
+pub fn write_secret(path: impl AsRef<Path>, uri: &str) -> Result<(), Error> {
+	let path = path.as_ref();
+	let failed = |cause: io::Error| Error::Write { path: path.into(), cause };
+	let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+	fs::create_dir_all(directory).map_err(failed)?;
+	let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+	let temporary = directory.join(format!(".{name}.{}", std::process::id()));
+	let written = (|| {
+		let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+		file.write_all(format!("{uri}\n").as_bytes())?;
+		file.sync_all()?;
+		// Unlike a rename, a link never replaces a file that is there.
+		fs::hard_link(&temporary, path)?;
+		fs::File::open(directory)?.sync_all()
+	})();
+	// Whether it is still there makes no difference to the key.
+	let _ = fs::remove_file(&temporary);
+	written.map_err(|cause| match cause.kind() {
+		io::ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
+		_ => failed(cause),
+	})
+}
+
+/// The public key, which is also the account.
+pub fn public(pair: &Keypair) -> PublicKey {
+	pair.public_key().0
+}
+
+/// Signs a payload made by `gonka_primitives::hashing::signing_payload`.
+pub fn sign(pair: &Keypair, payload: &Hash) -> Signature {
+	pair.sign(payload).0
+}
+
+/// Whether `signature` is `key`'s over `payload`.
+pub fn verify(signature: &Signature, payload: &Hash, key: &PublicKey) -> bool {
+	sr25519::verify(&sr25519::Signature(*signature), payload, &sr25519::PublicKey(*key))
+}
+
+/// The address of an account: SS58 with prefix 42.
+pub fn ss58(account: &AccountId) -> String {
+	AccountId32(*account).to_string()
+}
+
+/// The account of an SS58 address with prefix 42.
+pub fn from_ss58(text: &str) -> Result<AccountId, Error> {
+	let bad = |cause: String| Error::BadAddress { text: text.into(), cause };
+	let account = AccountId32::from_str(text).map_err(|error| bad(error.to_string()))?;
+	if account.to_string() == text { Ok(account.0) } else { Err(bad("it belongs to another network".into())) }
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+
+	#[test]
+	fn signatures_hold_only_for_their_payload_and_key() {
+		let (alice, bob) = (from_uri("//Alice").unwrap(), from_uri("//Bob").unwrap());
+		let signature = sign(&alice, &[7; 32]);
+		assert!(verify(&signature, &[7; 32], &public(&alice)));
+		assert!(!verify(&signature, &[8; 32], &public(&alice)));
+		assert!(!verify(&signature, &[7; 32], &public(&bob)));
+		assert!(!verify(&[0xff; 64], &[7; 32], &public(&alice)));
+	}
+
+	#[test]
+	fn addresses_have_prefix_42() {
+		let alice = public(&from_uri("//Alice").unwrap());
+		assert_eq!(ss58(&alice), ALICE);
+		assert_eq!(from_ss58(ALICE).unwrap(), alice);
+		// The same account on Polkadot.
+		assert!(from_ss58("15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5").is_err());
+		assert!(from_ss58("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ").is_err());
+		assert!(from_ss58("").is_err());
+	}
+
+	#[test]
+	fn a_generated_key_is_private_and_never_overwritten() {
+		let directory = tempfile::tempdir().unwrap();
+		let path = directory.path().join("sub/key");
+		let pair = generate_to(&path).unwrap();
+		assert_eq!(public(&load(&path).unwrap()), public(&pair));
+		assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+		assert!(matches!(generate_to(&path), Err(Error::Exists { .. })));
+		assert_eq!(public(&load(&path).unwrap()), public(&pair));
+		assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+	}
+
+	#[test]
+	fn bad_key_files_are_refused_without_telling_the_secret() {
+		let directory = tempfile::tempdir().unwrap();
+		let path = directory.path().join("key");
+		for text in ["", "\n", "//Alice\n//Bob", "0x1234", "abandon abandon"] {
+			fs::write(&path, text).unwrap();
+			let error = load(&path).unwrap_err();
+			assert!(matches!(error, Error::BadSecret { .. }), "{text}: {error}");
+			assert!(text.trim().is_empty() || !error.to_string().contains(text), "{error}");
+		}
+		assert!(matches!(load(directory.path().join("none")), Err(Error::Read { .. })));
+	}
+}

@@ -1,0 +1,79 @@
+//! Load time, memory and speed of the torch engine on this machine.
+//!
+//! `cargo run --release -p gonka-engine --example measure -- MODEL.gguf [threads] [f32|bf16]`
+
+use std::{io::Write, time::Instant};
+
+use gonka_engine::{Engine, GenerateRequest, Precision, TokenEvent, TorchConfig, TorchEngine};
+
+const TOKENS: usize = 64;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+	let mut args = std::env::args().skip(1);
+	let mut config = TorchConfig::new(args.next().ok_or("which model?")?);
+	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
+	config.slots = 8;
+	if args.next().as_deref() == Some("bf16") {
+		config.precision = Precision::Bf16;
+	}
+
+	let start = Instant::now();
+	let engine = TorchEngine::load(&config)?;
+	println!("loaded in {:.2} s, {}", start.elapsed().as_secs_f64(), memory()?);
+
+	let prompt = engine.tokenize("Once upon a time there was");
+	print!("greedy: ");
+	run(&engine, std::slice::from_ref(&prompt), true)?;
+	for batch in [1, 2, 4, 8] {
+		let start = Instant::now();
+		let tokens = run(&engine, &vec![prompt.clone(); batch], false)?;
+		let seconds = start.elapsed().as_secs_f64();
+		println!("{batch} at a time: {:.1} tokens/s together", tokens as f64 / seconds);
+	}
+	let long = vec![prompt.iter().copied().cycle().take(1024).collect()];
+	let start = Instant::now();
+	run(&engine, &long, false)?;
+	println!("1024 prompt and {TOKENS} answer tokens: {:.2} s", start.elapsed().as_secs_f64());
+	println!("{}", memory()?);
+	Ok(())
+}
+
+/// Answers all prompts at the same time; returns the number of tokens.
+fn run(engine: &TorchEngine, prompts: &[Vec<u32>], print: bool) -> Result<usize, Box<dyn std::error::Error>> {
+	let answers = prompts
+		.iter()
+		.map(|prompt| {
+			engine.generate(GenerateRequest {
+				prompt: prompt.clone(),
+				max_tokens: TOKENS,
+				temperature: 0.0,
+				ignore_eos: true,
+				..Default::default()
+			})
+		})
+		.collect::<Result<Vec<_>, _>>()?;
+	let mut tokens = 0;
+	for mut answer in answers {
+		while let Some(event) = answer.blocking_recv() {
+			if let TokenEvent::Token { text, .. } = event {
+				tokens += 1;
+				if print {
+					print!("{text}");
+					std::io::stdout().flush()?;
+				}
+			}
+		}
+	}
+	if print {
+		println!();
+	}
+	Ok(tokens)
+}
+
+/// This process's memory, as Linux counts it.
+fn memory() -> std::io::Result<String> {
+	let status = std::fs::read_to_string("/proc/self/status")?;
+	let wanted = ["VmHWM", "VmRSS", "RssAnon", "RssFile"];
+	let lines = status.lines().filter(|line| wanted.iter().any(|key| line.starts_with(key)));
+	Ok(lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,265 @@
+//! What every engine offers, and the types that cross that border.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+/// One model, ready to answer.
+///
+/// All methods are cheap except [`tokenize`](Self::tokenize) and
+/// [`tokenize_chat`](Self::tokenize_chat), whose cost grows with the text. None blocks on
+/// a running generation.
+pub trait Engine: Send + Sync {
+	/// What this engine serves. Constant over the engine's life.
+	fn info(&self) -> ModelInfo;
+
+	/// The token ids of `text`. Names of special tokens in it are plain text.
+	fn tokenize(&self, text: &str) -> Vec<u32>;
+
+	/// The token ids of a conversation, in the form that the model was trained on.
+	///
+	/// Special tokens come from the model's template only: their names inside a message are
+	/// plain text, so nobody can end a message from within.
+	///
+	/// # Errors
+	/// [`EngineError::Template`] when the model has no template, or its template refuses the
+	/// messages.
+	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError>;
+
+	/// The text of `ids`. Special tokens have none; malformed UTF-8 becomes U+FFFD.
+	fn detokenize(&self, ids: &[u32]) -> String;
+
+	/// Starts an answer; its tokens arrive on the returned channel, in order.
+	///
+	/// The channel carries one [`TokenEvent::Token`] per token and ends with one
+	/// [`TokenEvent::Done`] or [`TokenEvent::Error`]. Dropping the receiver cancels the
+	/// generation and frees its place. To continue an answer, ask again with a prompt of the
+	/// old prompt followed by the ids already received, and the same seed.
+	///
+	/// # Errors
+	/// [`EngineError::Busy`], [`EngineError::ContextTooLong`],
+	/// [`EngineError::InvalidRequest`] or [`EngineError::Stopped`].
+	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError>;
+
+	/// How the engine is now.
+	fn health(&self) -> Health;
+}
+
+/// What an engine serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelInfo {
+	/// The model's name, as its file or its configuration gives it.
+	pub name: String,
+	/// The most tokens a prompt and its answer may have together.
+	pub context_length: usize,
+	/// The number of token ids: every id is less than this.
+	pub vocab_size: usize,
+	/// The ids that end an answer.
+	pub eos: Vec<u32>,
+	/// The most answers generated at the same time; more wait.
+	pub max_running: usize,
+}
+
+/// One message of a conversation, in the shape of the OpenAI API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChatMessage {
+	/// `system`, `user`, `assistant` or what else the model's template knows.
+	pub role: String,
+	/// The text.
+	pub content: String,
+	/// Further fields that a template may read, such as `name` or `tool_calls`.
+	#[serde(flatten)]
+	pub extra: Map<String, Value>,
+}
+
+impl ChatMessage {
+	/// A message without further fields.
+	pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+		Self { role: role.into(), content: content.into(), extra: Map::new() }
+	}
+}
+
+/// How to render a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatOptions {
+	/// Whether to end with the opening of the assistant's answer.
+	pub add_generation_prompt: bool,
+	/// Further variables for the template, such as `tools`.
+	pub variables: Map<String, Value>,
+}
+
+impl Default for ChatOptions {
+	/// With the opening of the answer, and no further variables.
+	fn default() -> Self {
+		Self { add_generation_prompt: true, variables: Map::new() }
+	}
+}
+
+/// What to answer, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateRequest {
+	/// The tokens to continue; at least one.
+	pub prompt: Vec<u32>,
+	/// How many of the prompt's last tokens are the answer's beginning, delivered by somebody else. Text that was still
+	/// held back there, half a character or a possible stop text, comes with the first token of this answer.
+	pub delivered: usize,
+	/// The most tokens to answer with; at least one.
+	pub max_tokens: usize,
+	/// 0 always takes the likeliest token; higher values flatten the distribution.
+	pub temperature: f32,
+	/// Sample only from the likeliest tokens that reach this probability together; in (0, 1].
+	pub top_p: f32,
+	/// Sample only from so many likeliest tokens; 0 for all.
+	pub top_k: usize,
+	/// Together with a token's position in the sequence it fixes that token's random number.
+	pub seed: u64,
+	/// Texts that end the answer. They are not part of it.
+	pub stop: Vec<String>,
+	/// Ids that end the answer, besides the model's own.
+	pub stop_token_ids: Vec<u32>,
+	/// Whether to go on after one of the model's own end ids.
+	pub ignore_eos: bool,
+}
+
+impl Default for GenerateRequest {
+	/// Up to 16 tokens, sampled from the unchanged distribution with seed 0.
+	fn default() -> Self {
+		Self {
+			prompt: Vec::new(),
+			delivered: 0,
+			max_tokens: 16,
+			temperature: 1.0,
+			top_p: 1.0,
+			top_k: 0,
+			seed: 0,
+			stop: Vec::new(),
+			stop_token_ids: Vec::new(),
+			ignore_eos: false,
+		}
+	}
+}
+
+impl GenerateRequest {
+	/// Whether `model` can serve this request at all.
+	///
+	/// # Errors
+	/// [`EngineError::ContextTooLong`] or [`EngineError::InvalidRequest`].
+	pub fn check(&self, model: &ModelInfo) -> Result<(), EngineError> {
+		let invalid = |what: &str| Err(EngineError::InvalidRequest(what.into()));
+		if self.prompt.is_empty() {
+			return invalid("the prompt is empty");
+		}
+		if self.max_tokens == 0 {
+			return invalid("max_tokens is 0");
+		}
+		if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+			return invalid("temperature must be a number of at least 0");
+		}
+		if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+			return invalid("top_p must be above 0 and at most 1");
+		}
+		if self.stop.iter().any(String::is_empty) {
+			return invalid("a stop text is empty");
+		}
+		if let Some(id) = self.prompt.iter().find(|&&id| id as usize >= model.vocab_size) {
+			return invalid(&format!("the prompt has token {id} of {}", model.vocab_size));
+		}
+		if self.prompt.len().saturating_add(self.max_tokens) > model.context_length {
+			return Err(EngineError::ContextTooLong {
+				prompt_tokens: self.prompt.len(),
+				max_tokens: self.max_tokens,
+				context_length: model.context_length,
+			});
+		}
+		Ok(())
+	}
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenEvent {
+	/// The next token.
+	Token {
+		/// Its id; end-of-answer ids are reported too.
+		id: u32,
+		/// The text that became certain with it, often empty or more than this token's: an
+		/// incomplete character and a possible beginning of a stop text are held back. All
+		/// texts in a row are the answer.
+		text: String,
+	},
+	/// The answer is complete.
+	Done {
+		/// Why it ended.
+		finish_reason: FinishReason,
+		/// The length of the prompt.
+		prompt_tokens: usize,
+		/// The number of [`TokenEvent::Token`] before this event.
+		completion_tokens: usize,
+	},
+	/// The engine failed; the answer so far stands.
+	Error {
+		/// What failed.
+		message: String,
+	},
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+	/// The model, a stop text or a stop id ended it.
+	Stop,
+	/// It has `max_tokens` tokens.
+	Length,
+	/// The engine was shut down.
+	Cancelled,
+}
+
+/// How an engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+	/// Whether it can compute: false after a failure, until a computation succeeds again.
+	pub healthy: bool,
+	/// Answers being generated.
+	pub running: usize,
+	/// Requests waiting for a place.
+	pub waiting: usize,
+	/// The most requests that may wait.
+	pub waiting_limit: usize,
+}
+
+/// Why an engine could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+	/// The queue is full: ask again later, or ask another engine.
+	#[error("{waiting} requests are waiting, which is the limit")]
+	Busy {
+		/// The requests waiting now.
+		waiting: usize,
+	},
+	/// Prompt and answer together do not fit the model's context.
+	#[error("{prompt_tokens} prompt tokens and up to {max_tokens} more exceed the context of {context_length} tokens")]
+	ContextTooLong {
+		/// The length of the prompt.
+		prompt_tokens: usize,
+		/// The most tokens the answer may have.
+		max_tokens: usize,
+		/// The most tokens both may have together.
+		context_length: usize,
+	},
+	/// The request contradicts itself or the model.
+	#[error("invalid request: {0}")]
+	InvalidRequest(String),
+	/// The chat template is missing, broken, or refused the messages.
+	#[error("chat template: {0}")]
+	Template(String),
+	/// The model's file cannot be read, is malformed, or needs what this engine lacks.
+	#[error("model: {0}")]
+	Model(String),
+	/// A computation failed.
+	#[error("computation: {0}")]
+	Compute(String),
+	/// The engine was shut down or has crashed.
+	#[error("the engine has stopped")]
+	Stopped,
+}

@@ -1,0 +1,396 @@
+//! A reader for GGUF files, versions 2 and 3, little-endian.
+//!
+//! The file is mapped, not read: a tensor's bytes are loaded when they are used. Every length
+//! and offset in the file is checked against the file's size before it is believed.
+//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>
+
+use std::{collections::HashMap, fs::File, path::Path};
+
+use memmap2::Mmap;
+
+use crate::{EngineError, dequant::Format};
+
+/// The most dimensions of a tensor, by the format.
+const MAX_DIMENSIONS: u32 = 4;
+
+/// An open GGUF file.
+pub struct Gguf {
+	map: Mmap,
+	header: Header,
+}
+
+impl Gguf {
+	/// Opens and checks a file.
+	///
+	/// # Errors
+	/// [`EngineError::Model`] when it cannot be read or is malformed.
+	pub fn open(path: &Path) -> Result<Self, EngineError> {
+		let named = |error: &dyn std::fmt::Display| EngineError::Model(format!("{}: {error}", path.display()));
+		let file = File::open(path).map_err(|error| named(&error))?;
+		// SAFETY: the map is read-only, and bytes are copied out of it before they are
+		// interpreted. Whoever truncates the file meanwhile kills the process by SIGBUS, as
+		// with any mapped file; model files are replaced by renaming.
+		let map = unsafe { Mmap::map(&file) }.map_err(|error| named(&error))?;
+		let header = Header::parse(&map).map_err(|error| named(&error))?;
+		Ok(Self { map, header })
+	}
+
+	/// What the file says of itself.
+	pub fn header(&self) -> &Header {
+		&self.header
+	}
+
+	/// A tensor's description and its bytes.
+	///
+	/// # Errors
+	/// [`EngineError::Model`] when the file has no such tensor.
+	pub fn tensor(&self, name: &str) -> Result<(&TensorInfo, &[u8]), EngineError> {
+		self.header
+			.tensors
+			.get(name)
+			.and_then(|info| Some((info, self.map.get(info.start..info.start + info.size)?)))
+			.ok_or_else(|| EngineError::Model(format!("no tensor {name}")))
+	}
+}
+
+/// The metadata and the list of tensors.
+#[derive(Debug, Default)]
+pub struct Header {
+	/// The metadata by key.
+	pub metadata: HashMap<String, Value>,
+	/// The tensors by name.
+	pub tensors: HashMap<String, TensorInfo>,
+}
+
+/// Where a tensor is and what it looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+	/// Rows and columns: the outermost dimension first, `[1, n]` for a vector.
+	pub shape: [usize; 2],
+	/// How its weights are stored.
+	pub format: Format,
+	/// The first byte in the file.
+	start: usize,
+	/// The number of bytes, which the file has.
+	size: usize,
+}
+
+/// A metadata value. Numbers are widened to the largest type of their kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+	/// An integer of any width.
+	Integer(i128),
+	/// A floating-point number of any width.
+	Float(f64),
+	/// A truth value.
+	Bool(bool),
+	/// A text.
+	Text(String),
+	/// A list of texts.
+	Texts(Vec<String>),
+	/// A list of integers.
+	Integers(Vec<i128>),
+	/// A list of numbers or of truth values, which models do not need: its length.
+	Skipped(usize),
+}
+
+impl Header {
+	/// Reads the header of the GGUF file that `bytes` are.
+	///
+	/// # Errors
+	/// A sentence that says what is wrong, for any input.
+	pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+		let mut cursor = Cursor { bytes, at: 0 };
+		if cursor.take(4)? != b"GGUF" {
+			return Err("not a GGUF file".into());
+		}
+		let version = cursor.u32()?;
+		if !(2..=3).contains(&version) {
+			return Err(format!("GGUF version {version} is not supported"));
+		}
+		let tensor_count = cursor.count(24)?;
+		let metadata_count = cursor.count(13)?;
+
+		let mut header = Self::default();
+		for _ in 0..metadata_count {
+			let key = cursor.text()?;
+			let kind = cursor.u32()?;
+			let value = cursor.value(kind).map_err(|error| format!("{key}: {error}"))?;
+			header.metadata.insert(key, value);
+		}
+		let mut offsets = Vec::new();
+		for _ in 0..tensor_count {
+			let name = cursor.text()?;
+			let info = cursor.tensor().map_err(|error| format!("tensor {name}: {error}"))?;
+			offsets.push((name, info));
+		}
+		let alignment = match header.metadata.get("general.alignment") {
+			None => 32,
+			Some(Value::Integer(n)) => usize::try_from(*n)
+				.ok()
+				.filter(|n| n.is_power_of_two())
+				.ok_or("general.alignment is not a power of two")?,
+			Some(_) => return Err("general.alignment is not a number".into()),
+		};
+		let data = cursor.at.checked_next_multiple_of(alignment).ok_or("no room for data")?;
+		for (name, mut info) in offsets {
+			info.start = info.start.checked_add(data).ok_or("a tensor's offset is too large")?;
+			if info.start.checked_add(info.size).is_none_or(|end| end > bytes.len()) {
+				return Err(format!("tensor {name} ends behind the file's end"));
+			}
+			header.tensors.insert(name, info);
+		}
+		Ok(header)
+	}
+
+	/// A metadata integer.
+	///
+	/// # Errors
+	/// [`EngineError::Model`] when it is missing, negative, or no integer.
+	pub fn integer(&self, key: &str) -> Result<usize, EngineError> {
+		match self.metadata.get(key) {
+			Some(Value::Integer(n)) => usize::try_from(*n).map_err(|_| bad(key)),
+			_ => Err(bad(key)),
+		}
+	}
+
+	/// A metadata number.
+	///
+	/// # Errors
+	/// [`EngineError::Model`] when it is missing, or no floating-point number.
+	pub fn float(&self, key: &str) -> Result<f64, EngineError> {
+		match self.metadata.get(key) {
+			Some(Value::Float(n)) => Ok(*n),
+			_ => Err(bad(key)),
+		}
+	}
+
+	/// A metadata text.
+	///
+	/// # Errors
+	/// [`EngineError::Model`] when it is missing, or no text.
+	pub fn text(&self, key: &str) -> Result<&str, EngineError> {
+		match self.metadata.get(key) {
+			Some(Value::Text(text)) => Ok(text),
+			_ => Err(bad(key)),
+		}
+	}
+
+	/// A metadata list of texts.
+	///
+	/// # Errors
+	/// [`EngineError::Model`] when it is missing, or no list of texts.
+	pub fn texts(&self, key: &str) -> Result<&[String], EngineError> {
+		match self.metadata.get(key) {
+			Some(Value::Texts(texts)) => Ok(texts),
+			_ => Err(bad(key)),
+		}
+	}
+}
+
+fn bad(key: &str) -> EngineError {
+	EngineError::Model(format!("metadata {key} is missing or of the wrong type"))
+}
+
+/// A place in the file. Every read moves it on, and fails at the file's end.
+struct Cursor<'a> {
+	bytes: &'a [u8],
+	at: usize,
+}
+
+impl<'a> Cursor<'a> {
+	fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
+		let taken = self
+			.at
+			.checked_add(length)
+			.and_then(|end| self.bytes.get(self.at..end))
+			.ok_or_else(|| format!("the file ends within {length} bytes at {}", self.at))?;
+		self.at += length;
+		Ok(taken)
+	}
+
+	fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+		self.take(N)?.try_into().map_err(|_| "unreachable length".into())
+	}
+
+	fn u32(&mut self) -> Result<u32, String> {
+		Ok(u32::from_le_bytes(self.array()?))
+	}
+
+	fn u64(&mut self) -> Result<u64, String> {
+		Ok(u64::from_le_bytes(self.array()?))
+	}
+
+	/// A number of things of at least `size` bytes each: no more than the file can hold.
+	fn count(&mut self, size: usize) -> Result<usize, String> {
+		let count = self.u64()?;
+		usize::try_from(count)
+			.ok()
+			.filter(|&count| count <= (self.bytes.len() - self.at) / size)
+			.ok_or_else(|| format!("{count} things do not fit the file"))
+	}
+
+	fn text(&mut self) -> Result<String, String> {
+		let length = self.count(1)?;
+		String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text is not UTF-8".into())
+	}
+
+	fn value(&mut self, kind: u32) -> Result<Value, String> {
+		Ok(match kind {
+			0..=5 | 10 | 11 => Value::Integer(self.integer(kind)?),
+			6 => Value::Float(f32::from_le_bytes(self.array()?).into()),
+			7 => Value::Bool(self.array::<1>()? != [0]),
+			8 => Value::Text(self.text()?),
+			9 => self.list()?,
+			12 => Value::Float(f64::from_le_bytes(self.array()?)),
+			_ => return Err(format!("unknown type {kind}")),
+		})
+	}
+
+	fn integer(&mut self, kind: u32) -> Result<i128, String> {
+		Ok(match kind {
+			0 => u8::from_le_bytes(self.array()?).into(),
+			1 => i8::from_le_bytes(self.array()?).into(),
+			2 => u16::from_le_bytes(self.array()?).into(),
+			3 => i16::from_le_bytes(self.array()?).into(),
+			4 => u32::from_le_bytes(self.array()?).into(),
+			5 => i32::from_le_bytes(self.array()?).into(),
+			10 => u64::from_le_bytes(self.array()?).into(),
+			11 => i64::from_le_bytes(self.array()?).into(),
+			_ => return Err(format!("unknown integer type {kind}")),
+		})
+	}
+
+	fn list(&mut self) -> Result<Value, String> {
+		let kind = self.u32()?;
+		let size = match kind {
+			0 | 1 | 7 => 1,
+			2 | 3 => 2,
+			4..=6 => 4,
+			8 | 10..=12 => 8,
+			9 => return Err("lists of lists are not supported".into()),
+			_ => return Err(format!("list of unknown type {kind}")),
+		};
+		let count = self.count(size)?;
+		match kind {
+			8 => (0..count).map(|_| self.text()).collect::<Result<_, _>>().map(Value::Texts),
+			6 | 7 | 12 => self.take(count * size).map(|_| Value::Skipped(count)),
+			_ => (0..count).map(|_| self.integer(kind)).collect::<Result<_, _>>().map(Value::Integers),
+		}
+	}
+
+	/// A tensor's description; its start is still relative to the data's.
+	fn tensor(&mut self) -> Result<TensorInfo, String> {
+		let dimensions = self.u32()?;
+		if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
+			return Err(format!("{dimensions} dimensions"));
+		}
+		// The file has the innermost dimension first.
+		let columns = self.dimension()?;
+		let mut rows = 1usize;
+		for _ in 1..dimensions {
+			rows = rows.checked_mul(self.dimension()?).ok_or("too large")?;
+		}
+		let format = Format::from_ggml(self.u32()?)?;
+		let start = usize::try_from(self.u64()?).map_err(|_| "offset too large")?;
+		let size = format.row_bytes(columns)?.checked_mul(rows).ok_or("too large")?;
+		Ok(TensorInfo { shape: [rows, columns], format, start, size })
+	}
+
+	fn dimension(&mut self) -> Result<usize, String> {
+		usize::try_from(self.u64()?).map_err(|_| "a dimension is too large".into())
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use proptest::prelude::*;
+
+	/// A file with a text, a list of texts, a list of integers, and two tensors.
+	fn sample() -> Vec<u8> {
+		fn text(out: &mut Vec<u8>, text: &str) {
+			out.extend((text.len() as u64).to_le_bytes());
+			out.extend(text.as_bytes());
+		}
+		let mut out = b"GGUF".to_vec();
+		out.extend(3u32.to_le_bytes());
+		out.extend(2u64.to_le_bytes());
+		out.extend(3u64.to_le_bytes());
+		text(&mut out, "general.architecture");
+		out.extend(8u32.to_le_bytes());
+		text(&mut out, "llama");
+		text(&mut out, "tokens");
+		out.extend(9u32.to_le_bytes());
+		out.extend(8u32.to_le_bytes());
+		out.extend(2u64.to_le_bytes());
+		text(&mut out, "a");
+		text(&mut out, "b");
+		text(&mut out, "types");
+		out.extend(9u32.to_le_bytes());
+		out.extend(5u32.to_le_bytes());
+		out.extend(1u64.to_le_bytes());
+		out.extend((-3i32).to_le_bytes());
+		for (name, shape, kind, offset) in [("norm", vec![4u64], 0u32, 0u64), ("matrix", vec![32, 2], 8, 32)] {
+			text(&mut out, name);
+			out.extend((shape.len() as u32).to_le_bytes());
+			shape.iter().for_each(|n| out.extend(n.to_le_bytes()));
+			out.extend(kind.to_le_bytes());
+			out.extend(offset.to_le_bytes());
+		}
+		out.resize(out.len().next_multiple_of(32) + 32 + 2 * 34, 7);
+		out
+	}
+
+	#[test]
+	fn reads_what_was_written() {
+		let header = Header::parse(&sample()).unwrap();
+		assert_eq!(header.text("general.architecture").unwrap(), "llama");
+		assert_eq!(header.texts("tokens").unwrap(), ["a", "b"]);
+		assert_eq!(header.metadata["types"], Value::Integers(vec![-3]));
+		assert_eq!(header.tensors["norm"].shape, [1, 4]);
+		assert_eq!(header.tensors["matrix"].shape, [2, 32]);
+		assert_eq!(header.tensors["matrix"].format, Format::Q8_0);
+		assert!(header.integer("general.architecture").is_err());
+	}
+
+	#[test]
+	fn refuses_every_shorter_file() {
+		let sample = sample();
+		for length in 0..sample.len() {
+			assert!(Header::parse(&sample[..length]).is_err(), "cut to {length}");
+		}
+	}
+
+	#[test]
+	fn refuses_a_count_that_the_file_cannot_hold() {
+		let mut sample = sample();
+		sample[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+		assert!(Header::parse(&sample).unwrap_err().contains("do not fit"));
+	}
+
+	proptest! {
+		#![proptest_config(ProptestConfig::with_cases(2000))]
+
+		#[test]
+		fn survives_any_change(
+			changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)
+		) {
+			let mut bytes = sample();
+			for (at, value) in changes {
+				let at = at.index(bytes.len());
+				bytes[at] = value;
+			}
+			if let Ok(header) = Header::parse(&bytes) {
+				for info in header.tensors.values() {
+					prop_assert!(info.start + info.size <= bytes.len());
+				}
+			}
+		}
+
+		#[test]
+		fn survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+			let _ = Header::parse(&[b"GGUF\x03\0\0\0".as_slice(), &bytes].concat());
+		}
+	}
+}

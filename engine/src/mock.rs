@@ -1,0 +1,218 @@
+//! An engine without a model, for tests of what stands in front of engines.
+
+use std::{
+	sync::{
+		Arc,
+		atomic::{AtomicUsize, Ordering},
+	},
+	time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::mpsc};
+
+use crate::{
+	AnswerText, ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo,
+	TokenEvent,
+};
+
+/// Answers consist of these, which follow the 256 bytes in the vocabulary.
+const WORDS: [&str; 16] = [
+	" amber", " birch", " cedar", " delta", " ember", " fjord", " grove", " heron", " inlet", " jetty", " knoll",
+	" larch", " maple", " north", " ochre", " piñon",
+];
+const FIRST_WORD: u32 = 256;
+const EOS: u32 = FIRST_WORD + WORDS.len() as u32;
+
+/// How the mock behaves.
+#[derive(Clone, Debug)]
+pub struct MockConfig {
+	/// The model's name.
+	pub name: String,
+	/// The most tokens of prompt and answer together.
+	pub context_length: usize,
+	/// The speed of each answer, in tokens a second; `None` for at once.
+	pub tokens_per_second: Option<f64>,
+	/// The words after which an answer ends by itself.
+	pub answer_words: usize,
+	/// The most answers at a time; more are refused as [`EngineError::Busy`].
+	pub max_running: usize,
+}
+
+impl Default for MockConfig {
+	/// `mock`, 8192 tokens, at once, 64 words, 256 answers.
+	fn default() -> Self {
+		Self { name: "mock".into(), context_length: 8192, tokens_per_second: None, answer_words: 64, max_running: 256 }
+	}
+}
+
+/// Answers with words that prompt, seed and place fix.
+///
+/// A text's tokens are its bytes; an answer's are words. Words at a prompt's end count as an
+/// answer already given, so that a continued answer is the same as an uninterrupted one.
+/// Temperature, `top_p` and `top_k` have no effect.
+#[derive(Debug)]
+pub struct MockEngine {
+	config: MockConfig,
+	running: Arc<AtomicUsize>,
+}
+
+impl MockEngine {
+	/// A mock with this behaviour.
+	pub fn new(config: MockConfig) -> Self {
+		Self { config, running: Arc::default() }
+	}
+
+	/// All tokens of an answer, with the text that each makes certain, and why it ends.
+	fn answer(&self, request: GenerateRequest) -> (Vec<TokenEvent>, FinishReason) {
+		let is_word = |id: &&u32| (FIRST_WORD..EOS).contains(*id);
+		let given = request.prompt.iter().rev().take_while(is_word).count();
+		let question = &request.prompt[..request.prompt.len() - given];
+		let start = question.iter().fold(mix(request.seed), |hash, &id| mix(hash ^ u64::from(id)));
+
+		let mut text = AnswerText::new(request.stop);
+		for id in request.prompt.iter().skip(request.prompt.len().saturating_sub(request.delivered)) {
+			text.push(bytes(*id));
+		}
+		let mut events = Vec::new();
+		for place in given.. {
+			let last = place >= self.config.answer_words && !request.ignore_eos;
+			let word = mix(start.wrapping_add(place as u64)) % WORDS.len() as u64;
+			let id = if last { EOS } else { FIRST_WORD + word as u32 };
+			let (mut piece, stopped) = text.push(bytes(id));
+			let reason = if stopped || last || request.stop_token_ids.contains(&id) {
+				Some(FinishReason::Stop)
+			} else if events.len() + 1 == request.max_tokens {
+				Some(FinishReason::Length)
+			} else {
+				None
+			};
+			if reason.is_some() && !stopped {
+				piece.push_str(&text.finish());
+			}
+			events.push(TokenEvent::Token { id, text: piece });
+			if let Some(reason) = reason {
+				return (events, reason);
+			}
+		}
+		(events, FinishReason::Length)
+	}
+}
+
+impl Engine for MockEngine {
+	fn info(&self) -> ModelInfo {
+		ModelInfo {
+			name: self.config.name.clone(),
+			context_length: self.config.context_length,
+			vocab_size: EOS as usize + 1,
+			eos: vec![EOS],
+			max_running: self.config.max_running,
+		}
+	}
+
+	fn tokenize(&self, text: &str) -> Vec<u32> {
+		text.bytes().map(u32::from).collect()
+	}
+
+	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+		let mut text = String::new();
+		for message in messages {
+			text.push_str(&format!("{}: {}\n", message.role, message.content));
+		}
+		if options.add_generation_prompt {
+			text.push_str("assistant:");
+		}
+		Ok(self.tokenize(&text))
+	}
+
+	fn detokenize(&self, ids: &[u32]) -> String {
+		let bytes: Vec<u8> = ids.iter().flat_map(|&id| bytes(id)).copied().collect();
+		String::from_utf8_lossy(&bytes).into_owned()
+	}
+
+	/// Needs a tokio runtime around it if answers take time; [`EngineError::Stopped`] without.
+	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+		request.check(&self.info())?;
+		let place = Place::take(&self.running, self.config.max_running)?;
+		let prompt_tokens = request.prompt.len();
+		let (mut events, finish_reason) = self.answer(request);
+		let completion_tokens = events.len();
+		events.push(TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens });
+
+		let (sender, receiver) = mpsc::channel(events.len());
+		match self.config.tokens_per_second {
+			None => {
+				for event in events {
+					// The channel has room for all, and its receiver is here.
+					let _ = sender.try_send(event);
+				}
+			},
+			Some(rate) => {
+				let pause = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
+				let runtime = Handle::try_current().map_err(|_| EngineError::Stopped)?;
+				runtime.spawn(async move {
+					let _place = place;
+					for event in events {
+						if matches!(event, TokenEvent::Token { .. }) {
+							tokio::select! {
+								() = tokio::time::sleep(pause) => {}
+								() = sender.closed() => return,
+							}
+						}
+						if sender.send(event).await.is_err() {
+							return;
+						}
+					}
+				});
+			},
+		}
+		Ok(receiver)
+	}
+
+	fn health(&self) -> Health {
+		Health { healthy: true, running: self.running.load(Ordering::Relaxed), waiting: 0, waiting_limit: 0 }
+	}
+}
+
+/// One of the answers that may be generated at a time.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+	fn take(running: &Arc<AtomicUsize>, limit: usize) -> Result<Self, EngineError> {
+		running
+			.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1))
+			.map_err(|_| EngineError::Busy { waiting: 0 })?;
+		Ok(Self(running.clone()))
+	}
+}
+
+impl Drop for Place {
+	fn drop(&mut self) {
+		self.0.fetch_sub(1, Ordering::Relaxed);
+	}
+}
+
+/// What an id stands for.
+fn bytes(id: u32) -> &'static [u8] {
+	const BYTES: [u8; 256] = {
+		let mut bytes = [0; 256];
+		let mut at = 0;
+		while at < bytes.len() {
+			bytes[at] = at as u8;
+			at += 1;
+		}
+		bytes
+	};
+	let at = id as usize;
+	match BYTES.get(at..=at) {
+		Some(byte) => byte,
+		None => WORDS.get(at - BYTES.len()).map_or(&[], |word| word.as_bytes()),
+	}
+}
+
+/// Spreads a number's bits over all 64: the finaliser of SplitMix64.
+fn mix(n: u64) -> u64 {
+	let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+	let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+	let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+	n ^ (n >> 31)
+}

@@ -1,0 +1,104 @@
+//! The mock engine.
+
+use std::time::{Duration, Instant};
+
+use gonka_engine::{
+	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, MockConfig, MockEngine, TokenEvent,
+};
+use tokio::sync::mpsc::Receiver;
+
+async fn collect(mut events: Receiver<TokenEvent>) -> (Vec<u32>, String, FinishReason) {
+	let (mut ids, mut all) = (Vec::new(), String::new());
+	loop {
+		match events.recv().await.expect("an answer ends with an event") {
+			TokenEvent::Token { id, text } => {
+				ids.push(id);
+				all.push_str(&text);
+			},
+			TokenEvent::Done { finish_reason, completion_tokens, .. } => {
+				assert_eq!(completion_tokens, ids.len());
+				return (ids, all, finish_reason);
+			},
+			TokenEvent::Error { message } => panic!("{message}"),
+		}
+	}
+}
+
+fn request(engine: &MockEngine, max_tokens: usize) -> GenerateRequest {
+	let message = ChatMessage::new("user", "hello");
+	let prompt = engine.tokenize_chat(&[message], &ChatOptions::default()).unwrap();
+	GenerateRequest { prompt, max_tokens, ..Default::default() }
+}
+
+#[tokio::test]
+async fn answers_are_fixed_by_prompt_and_seed() {
+	let engine = MockEngine::new(MockConfig { answer_words: 20, ..Default::default() });
+	let request = request(&engine, 100);
+	let (ids, text, reason) = collect(engine.generate(request.clone()).unwrap()).await;
+	assert_eq!((ids.len(), reason), (21, FinishReason::Stop));
+	assert_eq!(engine.detokenize(&ids), text);
+	assert_eq!(collect(engine.generate(request.clone()).unwrap()).await.0, ids);
+	let other = GenerateRequest { seed: 1, ..request.clone() };
+	assert_ne!(collect(engine.generate(other).unwrap()).await.0, ids);
+
+	let continued = GenerateRequest { prompt: [&request.prompt, &ids[..7]].concat(), ..request };
+	assert_eq!(collect(engine.generate(continued).unwrap()).await.0, ids[7..]);
+}
+
+/// The ids and texts of an answer, token by token.
+async fn pieces(engine: &MockEngine, request: GenerateRequest) -> Vec<(u32, String)> {
+	let mut events = engine.generate(request).unwrap();
+	let mut pieces = Vec::new();
+	while let Some(TokenEvent::Token { id, text }) = events.recv().await {
+		pieces.push((id, text));
+	}
+	pieces
+}
+
+#[tokio::test]
+async fn held_back_text_survives_a_change_of_host() {
+	let engine = MockEngine::new(MockConfig::default());
+	let text = |pieces: &[(u32, String)]| pieces.iter().map(|(_, text)| text.as_str()).collect::<String>();
+	let plain = text(&pieces(&engine, request(&engine, 8)).await);
+	// A stop text that begins in one word and would end far behind: words are held back because of it.
+	let words: Vec<_> = plain.split_inclusive(' ').collect();
+	let stop = vec![format!("{}{}#", words[3], words[4]), format!("{}!", words[5])];
+	let whole = pieces(&engine, GenerateRequest { stop: stop.clone(), ..request(&engine, 8) }).await;
+	assert_eq!(text(&whole), plain);
+	for cut in 1..whole.len() {
+		let (before, after) = whole.split_at(cut);
+		let mut rest = GenerateRequest { stop: stop.clone(), delivered: cut, ..request(&engine, after.len()) };
+		rest.prompt.extend(before.iter().map(|(id, _)| *id));
+		assert_eq!(text(before) + &text(&pieces(&engine, rest).await), plain, "cut at {cut}");
+	}
+}
+
+#[tokio::test]
+async fn limits_and_stop_texts_hold() {
+	let engine = MockEngine::new(MockConfig::default());
+	let (ids, text, reason) = collect(engine.generate(request(&engine, 5)).unwrap()).await;
+	assert_eq!((ids.len(), reason), (5, FinishReason::Length));
+	let second = text.split(' ').nth(2).unwrap();
+	let stopped = GenerateRequest { stop: vec![second.into()], ..request(&engine, 5) };
+	let (_, before, reason) = collect(engine.generate(stopped).unwrap()).await;
+	assert_eq!(reason, FinishReason::Stop);
+	assert_eq!(before, text.split(second).next().unwrap());
+	let too_long = engine.generate(request(&engine, 8192)).unwrap_err();
+	assert!(matches!(too_long, EngineError::ContextTooLong { .. }));
+}
+
+#[tokio::test]
+async fn a_slow_mock_streams_and_can_be_cancelled() {
+	let engine = MockEngine::new(MockConfig { tokens_per_second: Some(100.0), max_running: 1, ..Default::default() });
+	let start = Instant::now();
+	collect(engine.generate(request(&engine, 5)).unwrap()).await;
+	assert!(start.elapsed() >= Duration::from_millis(50));
+
+	let events = engine.generate(request(&engine, 60)).unwrap();
+	assert!(matches!(engine.generate(request(&engine, 5)), Err(EngineError::Busy { .. })));
+	drop(events);
+	while engine.health().running > 0 {
+		tokio::time::sleep(Duration::from_millis(1)).await;
+	}
+	assert!(engine.generate(request(&engine, 5)).is_ok());
+}

@@ -1,0 +1,309 @@
+//! The torch engine with the demo model.
+
+use std::{
+	path::PathBuf,
+	sync::LazyLock,
+	time::{Duration, Instant},
+};
+
+use gonka_engine::{
+	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Precision, TokenEvent, TorchConfig,
+	TorchEngine,
+};
+use proptest::prelude::*;
+use tokio::sync::mpsc::Receiver;
+
+const STORY: &str = "Once upon a time there was";
+
+/// What most tests share, so that the model is in memory once.
+static ENGINE: LazyLock<TorchEngine> = LazyLock::new(|| load(|_| {}));
+
+fn config() -> TorchConfig {
+	let home = std::env::var_os("GONKA_HOME").map_or_else(
+		|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/gonka"),
+		PathBuf::from,
+	);
+	let model = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+	assert!(model.exists(), "{} is missing: run scripts/setup", model.display());
+	TorchConfig::new(model)
+}
+
+fn load(change: impl FnOnce(&mut TorchConfig)) -> TorchEngine {
+	let mut config = config();
+	change(&mut config);
+	TorchEngine::load(&config).expect("the model loads")
+}
+
+fn greedy(prompt: Vec<u32>, max_tokens: usize) -> GenerateRequest {
+	GenerateRequest { prompt, max_tokens, temperature: 0.0, ..Default::default() }
+}
+
+/// A whole answer.
+#[derive(Debug, PartialEq)]
+struct Answer {
+	ids: Vec<u32>,
+	text: String,
+	reason: FinishReason,
+}
+
+fn collect(mut events: Receiver<TokenEvent>, prompt: usize) -> Answer {
+	let (mut ids, mut all) = (Vec::new(), String::new());
+	loop {
+		match events.blocking_recv().expect("an answer ends with an event") {
+			TokenEvent::Token { id, text } => {
+				ids.push(id);
+				all.push_str(&text);
+			},
+			TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens } => {
+				assert_eq!((prompt_tokens, completion_tokens), (prompt, ids.len()));
+				assert_eq!(events.blocking_recv(), None);
+				return Answer { ids, text: all, reason: finish_reason };
+			},
+			TokenEvent::Error { message } => panic!("{message}"),
+		}
+	}
+}
+
+fn answer(engine: &TorchEngine, request: GenerateRequest) -> Answer {
+	let prompt = request.prompt.len();
+	collect(engine.generate(request).expect("the request is accepted"), prompt)
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+	let start = Instant::now();
+	while !condition() {
+		assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+		std::thread::sleep(Duration::from_millis(5));
+	}
+}
+
+#[test]
+fn greedy_answer_is_that_of_other_implementations() {
+	let answer = answer(&ENGINE, greedy(ENGINE.tokenize(STORY), 16));
+	assert!(answer.text.starts_with(" a small town nestled between two"), "{answer:?}");
+	assert_eq!(answer.reason, FinishReason::Length);
+	assert_eq!(ENGINE.detokenize(&answer.ids), answer.text);
+}
+
+#[test]
+fn bfloat16_speaks_too() {
+	let engine = load(|config| config.precision = Precision::Bf16);
+	let answer = answer(&engine, greedy(engine.tokenize(STORY), 6));
+	assert!(answer.text.starts_with(" a small town"), "{answer:?}");
+}
+
+#[test]
+fn a_batch_answers_as_each_alone() {
+	let prompts = [STORY, "The capital of France is", "def fibonacci(n):\n", "1 2 3 4 5"];
+	let requests: Vec<_> = prompts.iter().map(|prompt| greedy(ENGINE.tokenize(prompt), 24)).collect();
+	let alone: Vec<_> = requests.iter().map(|request| answer(&ENGINE, request.clone())).collect();
+	let running: Vec<_> = requests.iter().map(|request| ENGINE.generate(request.clone()).unwrap()).collect();
+	for ((events, alone), request) in running.into_iter().zip(alone).zip(requests) {
+		assert_eq!(collect(events, request.prompt.len()), alone);
+	}
+}
+
+#[test]
+fn a_prompt_read_in_parts_is_the_same_prompt() {
+	let engine = load(|config| {
+		config.prefill_chunk = 7;
+		config.slots = 2;
+	});
+	let prompt = engine.tokenize(&"The town was named after a famous mountain. ".repeat(4));
+	assert!(prompt.len() > 30);
+	let whole = answer(&ENGINE, greedy(prompt.clone(), 12));
+	assert_eq!(answer(&engine, greedy(prompt, 12)), whole);
+}
+
+#[test]
+fn an_answer_cut_off_can_be_continued() {
+	let request = GenerateRequest {
+		prompt: ENGINE.tokenize(STORY),
+		max_tokens: 20,
+		temperature: 0.9,
+		top_p: 0.95,
+		top_k: 50,
+		seed: 1234,
+		..Default::default()
+	};
+	let whole = answer(&ENGINE, request.clone());
+	assert_eq!(answer(&ENGINE, request.clone()), whole);
+	assert_ne!(answer(&ENGINE, GenerateRequest { seed: 5, ..request.clone() }), whole);
+
+	let (before, after) = whole.ids.split_at(8);
+	let prompt = [&request.prompt, before].concat();
+	let rest = GenerateRequest { prompt, delivered: 8, max_tokens: after.len(), ..request };
+	let rest = answer(&ENGINE, rest);
+	assert_eq!(rest.ids, after);
+	assert!(whole.text.ends_with(&rest.text), "{:?} does not end {:?}", rest.text, whole.text);
+}
+
+#[test]
+fn stop_texts_and_stop_ids_end_an_answer() {
+	let prompt = ENGINE.tokenize(STORY);
+	let stop = vec!["nestled bet".into(), "never".into()];
+	let by_text = answer(&ENGINE, GenerateRequest { stop, ..greedy(prompt.clone(), 16) });
+	assert_eq!(by_text.text, " a small town ");
+	assert_eq!(by_text.reason, FinishReason::Stop);
+
+	let town = ENGINE.tokenize(" town");
+	let by_id = answer(&ENGINE, GenerateRequest { stop_token_ids: town.clone(), ..greedy(prompt, 16) });
+	assert_eq!(by_id.ids.last(), town.first());
+	assert_eq!((by_id.text.as_str(), by_id.reason), (" a small town", FinishReason::Stop));
+}
+
+#[test]
+fn the_model_ends_its_own_answer() {
+	let message = ChatMessage::new("user", "Say only the word yes.");
+	let prompt = ENGINE.tokenize_chat(&[message], &ChatOptions::default()).unwrap();
+	let ended = answer(&ENGINE, greedy(prompt.clone(), 200));
+	assert_eq!(ended.reason, FinishReason::Stop, "{ended:?}");
+	assert!(ENGINE.info().eos.contains(ended.ids.last().unwrap()));
+	assert!(!ended.text.contains("<|im_end|>"));
+
+	let longer = ended.ids.len() + 2;
+	let ignored = answer(&ENGINE, GenerateRequest { ignore_eos: true, ..greedy(prompt, longer) });
+	assert_eq!((ignored.ids.len(), ignored.reason), (longer, FinishReason::Length));
+}
+
+#[test]
+fn dropping_the_receiver_frees_the_slot() {
+	let engine = load(|config| {
+		config.slots = 1;
+		config.waiting_limit = 1;
+	});
+	let long = GenerateRequest { ignore_eos: true, ..greedy(engine.tokenize(STORY), 2000) };
+	let mut first = engine.generate(long.clone()).unwrap();
+	assert!(matches!(first.blocking_recv(), Some(TokenEvent::Token { .. })));
+	let second = engine.generate(long.clone()).unwrap();
+	assert_eq!(engine.generate(long.clone()).unwrap_err(), EngineError::Busy { waiting: 1 });
+	assert_eq!((engine.health().running, engine.health().waiting), (1, 1));
+
+	drop(second);
+	let third = engine.generate(greedy(long.prompt.clone(), 2)).expect("the place in the queue");
+	drop(first);
+	assert_eq!(collect(third, long.prompt.len()).ids.len(), 2);
+	wait_until("the slot stays in use", || engine.health().running == 0);
+
+	let mut last = engine.generate(long).unwrap();
+	assert!(matches!(last.blocking_recv(), Some(TokenEvent::Token { .. })));
+	drop(engine);
+	let mut end = None;
+	while let Some(event) = last.blocking_recv() {
+		end = Some(event);
+	}
+	let cancelled = FinishReason::Cancelled;
+	assert!(matches!(end, Some(TokenEvent::Done { finish_reason, .. }) if finish_reason == cancelled));
+}
+
+#[test]
+fn impossible_requests_are_refused() {
+	let refused = |request| ENGINE.generate(request).unwrap_err();
+	assert_eq!(
+		refused(greedy(vec![1; 2000], 49)),
+		EngineError::ContextTooLong { prompt_tokens: 2000, max_tokens: 49, context_length: 2048 }
+	);
+	for request in [
+		greedy(vec![], 1),
+		greedy(vec![1], 0),
+		greedy(vec![49152], 1),
+		GenerateRequest { temperature: f32::NAN, ..greedy(vec![1], 1) },
+		GenerateRequest { top_p: 0.0, ..greedy(vec![1], 1) },
+		GenerateRequest { stop: vec![String::new()], ..greedy(vec![1], 1) },
+	] {
+		assert!(matches!(refused(request), EngineError::InvalidRequest(_)));
+	}
+}
+
+#[test]
+fn a_context_can_be_filled_to_its_end() {
+	let engine = load(|config| config.context_length = 16);
+	let prompt = engine.tokenize(STORY);
+	let room = 16 - prompt.len();
+	assert_eq!(answer(&engine, greedy(prompt, room)).ids.len(), room);
+}
+
+#[test]
+fn files_that_are_no_models_are_refused() {
+	let config = TorchConfig::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+	let error = TorchEngine::load(&config).err().expect("it is no model").to_string();
+	assert!(error.contains("not a GGUF file"), "{error}");
+	let config = TorchConfig::new("/nowhere");
+	assert!(matches!(TorchEngine::load(&config).err(), Some(EngineError::Model(_))));
+}
+
+#[test]
+fn conversations_are_rendered_as_the_model_was_trained() {
+	let options = ChatOptions::default();
+	let chat = |messages: &[(&str, &str)]| {
+		let messages: Vec<_> = messages.iter().map(|(role, content)| ChatMessage::new(*role, *content)).collect();
+		ENGINE.tokenize_chat(&messages, &options).unwrap()
+	};
+	let expected = |parts: &[&str]| {
+		let mut ids = Vec::new();
+		for part in parts {
+			match *part {
+				"<|im_start|>" => ids.push(1),
+				"<|im_end|>" => ids.push(2),
+				text => ids.extend(ENGINE.tokenize(text)),
+			}
+		}
+		ids
+	};
+	assert_eq!(
+		chat(&[("system", "Be brief."), ("user", "2+2?")]),
+		expected(&[
+			"<|im_start|>",
+			"system\nBe brief.",
+			"<|im_end|>",
+			"\n",
+			"<|im_start|>",
+			"user\n2+2?",
+			"<|im_end|>",
+			"\n",
+			"<|im_start|>",
+			"assistant\n",
+		])
+	);
+	let default = chat(&[("user", "<|im_end|>")]);
+	assert!(ENGINE.detokenize(&default).starts_with("system\nYou are a helpful AI assistant"));
+	assert_eq!(default.iter().filter(|&&id| id == 2).count(), 2, "a message cannot end itself");
+}
+
+#[test]
+fn texts_become_the_tokens_of_the_models_training() {
+	// From the model's own tokenizer: digits alone, spaces with the word behind them.
+	assert_eq!(ENGINE.tokenize("Hello world"), [19556, 905]);
+	assert_eq!(ENGINE.tokenize("2024").len(), 4);
+	assert!(ENGINE.tokenize("").is_empty());
+	assert!(!ENGINE.tokenize("<|im_start|>").contains(&1));
+}
+
+/// Characters all of whose bytes the vocabulary has: it lacks some control characters
+/// and unassigned planes.
+fn known_text() -> impl Strategy<Value = String> {
+	proptest::collection::vec(
+		prop_oneof![
+			4 => proptest::char::range(' ', '~'),
+			1 => prop_oneof![Just('\n'), Just('\t'), Just('\r')],
+			1 => proptest::char::range('\u{a0}', '\u{24f}'),
+			1 => proptest::char::range('\u{4e00}', '\u{9fff}'),
+			1 => proptest::char::range('\u{1f300}', '\u{1f6ff}'),
+		],
+		0..60,
+	)
+	.prop_map(String::from_iter)
+}
+
+proptest! {
+	#[test]
+	fn tokens_become_their_text_again(text in known_text()) {
+		let ids = ENGINE.tokenize(&text);
+		prop_assert_eq!(ENGINE.detokenize(&ids), text);
+	}
+
+	#[test]
+	fn no_text_makes_special_tokens(text in any::<String>()) {
+		prop_assert!(ENGINE.tokenize(&text).iter().all(|&id| id > 16));
+	}
+}

@@ -1,0 +1,254 @@
+//! Command line and environment.
+
+use crate::auth::ApiKeys;
+use anyhow::{Context, bail};
+use clap::Parser;
+use gonka_primitives::{Balance, GNK};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+const LONG_ABOUT: &str = "\
+An OpenAI-style API in front of the Gonka network. Point any OpenAI client at it:
+
+  gonka-gateway --key ~/.gonka/developer.key
+  curl http://127.0.0.1:8080/v1/models
+  OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=any python app.py
+
+The key file holds the secret of a developer account: a seed phrase, 0x and 64 hex digits, or //Alice on a
+development chain. Put only as much GNK on that account as the gateway may spend. The gateway opens a payment channel
+to the heaviest hosts that serve a model, tops channels up when half is used, and pays each answer with signed
+vouchers. Its books lie under --base-path and survive a crash; run one gateway per key.";
+
+/// What the command line says.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "gonka-gateway", version, about = "OpenAI-style API in front of the Gonka network", long_about = LONG_ABOUT)]
+pub struct Args {
+	/// WebSocket endpoint of a node of the network.
+	#[arg(long, env = "GONKA_NODE", default_value = "ws://127.0.0.1:9944", value_name = "URL")]
+	pub node: String,
+	/// Where to listen for clients; port 0 takes a free one and prints it.
+	#[arg(long, env = "GONKA_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+	pub listen: SocketAddr,
+	/// File with the developer account's secret.
+	#[arg(long, env = "GONKA_KEY", value_name = "FILE")]
+	pub key: PathBuf,
+	/// File with another secret to sign requests and vouchers with; the developer's own if absent.
+	#[arg(long, env = "GONKA_GATEWAY_KEY", value_name = "FILE")]
+	pub gateway_key: Option<PathBuf>,
+	/// Directory of the gateway's books.
+	#[arg(long, env = "GONKA_BASE_PATH", default_value = "gonka-gateway-data", value_name = "DIR")]
+	pub base_path: PathBuf,
+	/// File of API keys that clients may use, one `name:key` a line.
+	#[arg(long, env = "GONKA_API_KEYS", value_name = "FILE")]
+	pub api_keys: Option<PathBuf>,
+	/// An API key that clients may use; can be given more than once.
+	#[arg(
+		long = "api-key",
+		env = "GONKA_API_KEY",
+		hide_env_values = true,
+		value_delimiter = ',',
+		value_name = "NAME:KEY"
+	)]
+	pub api_key: Vec<String>,
+	/// Listen beyond this machine without API keys: everybody who reaches the gateway spends your GNK.
+	#[arg(long, env = "GONKA_ALLOW_ANONYMOUS")]
+	pub allow_anonymous: bool,
+	/// Another name for a model; can be given more than once.
+	#[arg(long, env = "GONKA_ALIAS", value_delimiter = ',', value_name = "NAME=MODEL")]
+	pub alias: Vec<String>,
+	/// Deposit of a new channel, in GNK.
+	#[arg(long, env = "GONKA_DEPOSIT", default_value = "10", value_parser = parse_gnk, value_name = "GNK")]
+	pub deposit: Balance,
+	/// Most hosts to have channels with.
+	#[arg(long, env = "GONKA_MAX_CHANNELS", default_value_t = 8, value_name = "N")]
+	pub max_channels: usize,
+	/// Most to deposit over all channels, in GNK; without it, all that the account holds.
+	#[arg(long, env = "GONKA_SPENDING_LIMIT", value_parser = parse_gnk, value_name = "GNK")]
+	pub spending_limit: Option<Balance>,
+	/// Completion tokens of a chat request that names no limit, if the context window has room.
+	#[arg(long, env = "GONKA_DEFAULT_MAX_TOKENS", default_value_t = 1024, value_name = "TOKENS")]
+	pub default_max_tokens: u32,
+	/// Ignore parameters that the network cannot honour (tools, logprobs, penalties …) instead of refusing them.
+	#[arg(long, env = "GONKA_IGNORE_UNSUPPORTED")]
+	pub ignore_unsupported: bool,
+	/// Seconds until a host must have sent the first token.
+	#[arg(long, env = "GONKA_FIRST_TOKEN_TIMEOUT", default_value_t = 120, value_name = "SECONDS")]
+	pub first_token_timeout: u64,
+	/// Seconds between two tokens until a host counts as failed.
+	#[arg(long, env = "GONKA_TOKEN_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
+	pub token_timeout: u64,
+	/// Seconds until an answer must be complete, over all hosts.
+	#[arg(long, env = "GONKA_REQUEST_TIMEOUT", default_value_t = 600, value_name = "SECONDS")]
+	pub request_timeout: u64,
+	/// Seconds that running answers get when the gateway is told to stop.
+	#[arg(long, env = "GONKA_DRAIN_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
+	pub drain_timeout: u64,
+}
+
+/// What serving goes by.
+#[derive(Clone, Debug)]
+pub struct Options {
+	/// API keys of clients.
+	pub api_keys: ApiKeys,
+	/// Other names of models.
+	pub aliases: HashMap<String, String>,
+	/// Deposit of a new channel, in base units.
+	pub deposit: Balance,
+	/// Most channels.
+	pub max_channels: usize,
+	/// Most to deposit over all channels, in base units.
+	pub spending_limit: Option<Balance>,
+	/// Completion tokens of a chat request that names no limit.
+	pub default_max_tokens: u32,
+	/// Ignore what the network cannot honour.
+	pub ignore_unsupported: bool,
+	/// Bounds in time.
+	pub timeouts: Timeouts,
+}
+
+/// Bounds in time.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+	/// Until a connection to a worker stands.
+	pub connect: Duration,
+	/// Until the first token.
+	pub first_token: Duration,
+	/// Between two tokens.
+	pub token: Duration,
+	/// Until the answer is complete.
+	pub request: Duration,
+	/// Until a streaming client gets headers and keep-alive comments although no token is there.
+	pub hold_headers: Duration,
+	/// Between keep-alive comments.
+	pub keep_alive: Duration,
+	/// For a voucher or a question about a channel.
+	pub control: Duration,
+}
+
+impl Default for Timeouts {
+	fn default() -> Self {
+		Self {
+			connect: Duration::from_secs(2),
+			first_token: Duration::from_secs(120),
+			token: Duration::from_secs(30),
+			request: Duration::from_secs(600),
+			hold_headers: Duration::from_secs(5),
+			keep_alive: Duration::from_secs(10),
+			control: Duration::from_secs(10),
+		}
+	}
+}
+
+impl Default for Options {
+	fn default() -> Self {
+		Self {
+			api_keys: ApiKeys::default(),
+			aliases: HashMap::new(),
+			deposit: 10 * GNK,
+			max_channels: 8,
+			spending_limit: None,
+			default_max_tokens: 1024,
+			ignore_unsupported: false,
+			timeouts: Timeouts::default(),
+		}
+	}
+}
+
+impl Args {
+	/// Checks what was given and reads the keys' file.
+	pub fn options(&self) -> anyhow::Result<Options> {
+		let mut api_keys = match &self.api_keys {
+			Some(path) => {
+				let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+				ApiKeys::parse(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?
+			},
+			None => ApiKeys::default(),
+		};
+		for entry in &self.api_key {
+			api_keys.add(entry).map_err(|error| anyhow::anyhow!("--api-key: {error}"))?;
+		}
+		if api_keys.is_empty() && !self.listen.ip().is_loopback() && !self.allow_anonymous {
+			bail!(
+				"{} can be reached from other machines and no API keys are set: give --api-keys FILE or --api-key \
+				 NAME:KEY, or --allow-anonymous if everybody may spend your GNK",
+				self.listen
+			);
+		}
+		let mut aliases = HashMap::new();
+		for entry in &self.alias {
+			match entry.split_once('=') {
+				Some((name, model)) if !name.is_empty() && !model.is_empty() => {
+					aliases.insert(name.to_owned(), model.to_owned());
+				},
+				_ => bail!("--alias {entry}: write NAME=MODEL"),
+			}
+		}
+		Ok(Options {
+			api_keys,
+			aliases,
+			deposit: self.deposit,
+			max_channels: self.max_channels,
+			spending_limit: self.spending_limit,
+			default_max_tokens: self.default_max_tokens.max(1),
+			ignore_unsupported: self.ignore_unsupported,
+			timeouts: Timeouts {
+				first_token: Duration::from_secs(self.first_token_timeout),
+				token: Duration::from_secs(self.token_timeout),
+				request: Duration::from_secs(self.request_timeout),
+				..Timeouts::default()
+			},
+		})
+	}
+}
+
+/// Reads an amount in GNK with up to 9 decimals into base units.
+pub fn parse_gnk(text: &str) -> Result<Balance, String> {
+	let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+	let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+	if whole.is_empty() || decimals.len() > 9 || !digits(whole) || !digits(decimals) {
+		return Err("an amount in GNK is a number with up to 9 decimals".to_owned());
+	}
+	let whole: Balance = whole.parse().map_err(|_| "too large".to_owned())?;
+	let decimals: Balance = format!("{decimals:0<9}").parse().map_err(|_| "too large".to_owned())?;
+	whole.checked_mul(GNK).and_then(|units| units.checked_add(decimals)).ok_or_else(|| "too large".to_owned())
+}
+
+/// Base units as GNK, without trailing zeros.
+pub fn format_gnk(units: Balance) -> String {
+	let text = format!("{}.{:09}", units / GNK, units % GNK);
+	text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn amounts_round_trip() {
+		assert_eq!(parse_gnk("10"), Ok(10 * GNK));
+		assert_eq!(parse_gnk("0.000000001"), Ok(1));
+		assert_eq!(format_gnk(1), "0.000000001");
+		assert_eq!(format_gnk(12_500_000_000), "12.5");
+		for bad in ["", "-1", "1e3", ".5", "0.0000000001", "99999999999999999999999999999999999999999"] {
+			assert!(parse_gnk(bad).is_err(), "{bad}");
+		}
+	}
+
+	fn args(more: &[&str]) -> Args {
+		Args::parse_from(["gonka-gateway", "--key", "k"].iter().chain(more))
+	}
+
+	#[test]
+	fn an_open_gateway_must_be_meant() {
+		assert!(args(&[]).options().is_ok());
+		assert!(args(&["--listen", "0.0.0.0:8080"]).options().is_err());
+		assert!(args(&["--listen", "0.0.0.0:8080", "--allow-anonymous"]).options().is_ok());
+		assert!(args(&["--listen", "0.0.0.0:8080", "--api-key", "a:b"]).options().is_ok());
+	}
+
+	#[test]
+	fn aliases_are_read() {
+		let options = args(&["--alias", "gpt-4o-mini=SmolLM2-135M-Instruct"]).options().unwrap();
+		assert_eq!(options.aliases["gpt-4o-mini"], "SmolLM2-135M-Instruct");
+		assert!(args(&["--alias", "x"]).options().is_err());
+	}
+}

@@ -1,0 +1,96 @@
+//! What Prometheus reads at `/metrics`.
+
+use prometheus::{
+	Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+	TextEncoder,
+};
+
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+
+/// The gateway's metrics.
+pub struct Metrics {
+	registry: Registry,
+	/// Requests by route and status.
+	pub requests: IntCounterVec,
+	/// Requests being answered.
+	pub in_flight: IntGauge,
+	/// Seconds from request to first token.
+	pub first_token: Histogram,
+	/// Seconds from request to the end of the answer.
+	pub duration: Histogram,
+	/// Tokens by kind: `prompt`, `completion`.
+	pub tokens: IntCounterVec,
+	/// Hosts left for another one: `before` the first token, or `during` the answer.
+	pub failovers: IntCounterVec,
+	/// Receipts that were refused.
+	pub refused: IntCounter,
+	/// Vouchers that workers confirmed.
+	pub vouchers: IntCounter,
+	/// GNK left in a channel.
+	pub remaining: GaugeVec,
+	/// GNK promised on a channel since it was opened.
+	pub promised: GaugeVec,
+	/// Whether a channel is in step with its worker.
+	pub in_step: IntGaugeVec,
+	/// The block of the snapshot.
+	pub block: IntGauge,
+}
+
+impl Metrics {
+	/// All metrics at zero.
+	pub fn new() -> Result<Self, prometheus::Error> {
+		let registry = Registry::new_custom(Some("gonka_gateway".to_owned()), None)?;
+		let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+			let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+			registry.register(Box::new(counter.clone()))?;
+			Ok(counter)
+		};
+		let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+			let counter = IntCounter::new(name, help)?;
+			registry.register(Box::new(counter.clone()))?;
+			Ok(counter)
+		};
+		let histogram = |name: &str, help: &str| -> Result<Histogram, prometheus::Error> {
+			let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))?;
+			registry.register(Box::new(histogram.clone()))?;
+			Ok(histogram)
+		};
+		let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+			let gauge = IntGauge::new(name, help)?;
+			registry.register(Box::new(gauge.clone()))?;
+			Ok(gauge)
+		};
+		let by_channel = |name: &str, help: &str| -> Result<GaugeVec, prometheus::Error> {
+			let gauge = GaugeVec::new(Opts::new(name, help), &["channel", "host"])?;
+			registry.register(Box::new(gauge.clone()))?;
+			Ok(gauge)
+		};
+		let in_step = IntGaugeVec::new(
+			Opts::new("channel_in_step", "1 if the channel's worker has told its side and it fits ours"),
+			&["channel", "host"],
+		)?;
+		registry.register(Box::new(in_step.clone()))?;
+		Ok(Self {
+			requests: counters("requests_total", "Requests by route and HTTP status", &["route", "status"])?,
+			in_flight: gauge("requests_in_flight", "Requests being answered")?,
+			first_token: histogram("first_token_seconds", "Seconds from request to first token")?,
+			duration: histogram("answer_seconds", "Seconds from request to the end of the answer")?,
+			tokens: counters("tokens_total", "Tokens by kind", &["kind"])?,
+			failovers: counters("failovers_total", "Hosts left for another, before or during the answer", &["when"])?,
+			refused: counter("refused_receipts_total", "Receipts that were refused")?,
+			vouchers: counter("vouchers_total", "Vouchers that workers confirmed")?,
+			remaining: by_channel("channel_remaining_gnk", "GNK left in the channel when all that is owed is settled")?,
+			promised: by_channel("channel_promised_gnk", "GNK promised on the channel since it was opened")?,
+			in_step,
+			block: gauge("block", "The best block the gateway has seen")?,
+			registry,
+		})
+	}
+
+	/// The text that Prometheus reads.
+	pub fn render(&self) -> Result<String, prometheus::Error> {
+		let mut text = Vec::new();
+		TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+		String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+	}
+}

@@ -1,0 +1,179 @@
+//! Errors in OpenAI's form: all four keys are always there.
+
+use axum::{
+	Json,
+	http::{HeaderValue, StatusCode, header},
+	response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The body of an error.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+	/// The error.
+	pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErrorDetail {
+	/// For people.
+	pub message: String,
+	/// The kind: `invalid_request_error`, `insufficient_quota`, `server_error`.
+	pub r#type: String,
+	/// The parameter that is wrong, if it is one.
+	pub param: Option<String>,
+	/// For programs.
+	pub code: Option<String>,
+}
+
+/// An error on its way to the client.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+	/// The HTTP status.
+	pub status: StatusCode,
+	kind: &'static str,
+	code: Option<&'static str>,
+	param: Option<String>,
+	message: String,
+	should_retry: Option<bool>,
+	retry_after: Option<u32>,
+}
+
+impl ApiError {
+	fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+		let message = message.into();
+		Self { status, kind, code: Some(code), param: None, message, should_retry: None, retry_after: None }
+	}
+
+	/// 400: the request is wrong.
+	pub fn invalid(message: impl Into<String>) -> Self {
+		let error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", message);
+		Self { code: None, ..error }
+	}
+
+	/// 400: a value is wrong.
+	pub fn invalid_value(param: &str, message: impl Into<String>) -> Self {
+		let code = "invalid_value";
+		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about(param)
+	}
+
+	/// 400: the network cannot do that yet, and leaving it out would change the answer.
+	pub fn unsupported(param: &str) -> Self {
+		let message = format!("'{param}' is not supported with this value by the hosts of this network.");
+		let code = "unsupported_parameter";
+		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about(param)
+	}
+
+	/// 400: prompt and answer do not fit the model's context window.
+	pub fn context_length(message: impl Into<String>) -> Self {
+		let code = "context_length_exceeded";
+		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about("messages")
+	}
+
+	/// 401: no or a wrong API key.
+	pub fn invalid_key() -> Self {
+		let message = "Incorrect API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY'.";
+		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)
+	}
+
+	/// 404: no such model.
+	pub fn model_not_found(model: &str) -> Self {
+		let message = format!("The model '{model}' does not exist on this network.");
+		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message).about("model")
+	}
+
+	/// 404 or 405: no such route.
+	pub fn no_route(status: StatusCode, method: &str, path: &str) -> Self {
+		let message = format!("Invalid URL ({method} {path})");
+		Self { code: None, ..Self::new(status, "invalid_request_error", "unknown_url", message) }
+	}
+
+	/// 413: the body is too large.
+	pub fn too_large(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "request_too_large", message)
+	}
+
+	/// 429: the channels or the developer's account hold too little. Trying again does not help.
+	pub fn no_funds(message: impl Into<String>) -> Self {
+		let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", message);
+		Self { should_retry: Some(false), ..error }
+	}
+
+	/// 429: all hosts are busy.
+	pub fn busy() -> Self {
+		let message = "All hosts that serve this model are busy.";
+		let code = "rate_limit_exceeded";
+		let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message);
+		Self { retry_after: Some(1), ..error }
+	}
+
+	/// 502: the hosts that were asked failed.
+	pub fn bad_worker(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::BAD_GATEWAY, "server_error", "bad_worker", message)
+	}
+
+	/// 503: no host can be asked.
+	pub fn no_worker(message: impl Into<String>) -> Self {
+		let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "no_worker_available", message);
+		Self { retry_after: Some(2), ..error }
+	}
+
+	/// 503: the gateway is stopping or still starting.
+	pub fn unavailable(message: impl Into<String>) -> Self {
+		let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "unavailable", message);
+		Self { retry_after: Some(2), ..error }
+	}
+
+	/// 504: the answer took too long.
+	pub fn timeout(message: impl Into<String>) -> Self {
+		let error = Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "timeout", message);
+		Self { should_retry: Some(false), ..error }
+	}
+
+	/// 500: a fault of the gateway.
+	pub fn internal(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
+	}
+
+	/// Names the parameter that is wrong.
+	pub fn about(mut self, param: &str) -> Self {
+		self.param = Some(param.to_owned());
+		self
+	}
+
+	/// For people.
+	pub fn message(&self) -> &str {
+		&self.message
+	}
+
+	/// The body.
+	pub fn body(&self) -> ErrorBody {
+		ErrorBody {
+			error: ErrorDetail {
+				message: self.message.clone(),
+				r#type: self.kind.to_owned(),
+				param: self.param.clone(),
+				code: self.code.map(str::to_owned),
+			},
+		}
+	}
+}
+
+impl IntoResponse for ApiError {
+	fn into_response(self) -> Response {
+		let mut response = (self.status, Json(self.body())).into_response();
+		let headers = response.headers_mut();
+		if let Some(retry) = self.should_retry {
+			headers.insert("x-should-retry", HeaderValue::from_static(if retry { "true" } else { "false" }));
+		}
+		if let Some(seconds) = self.retry_after {
+			headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+		}
+		if self.status == StatusCode::UNAUTHORIZED {
+			headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+		}
+		response
+	}
+}

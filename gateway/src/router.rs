@@ -1,0 +1,184 @@
+//! Which host is asked: drawn by on-chain weight ÷ (requests in flight + 1), so that an idle network is loaded by
+//! weight and a busy one is kept level; among hosts that serve the model, answer, and have funds in their channel.
+
+use crate::{
+	ledger::Ledger,
+	snapshot::{Host, Snapshot},
+};
+use gonka_primitives::{AccountId, Balance, ModelId, views::ChannelView};
+use std::{
+	collections::{HashMap, HashSet},
+	sync::{Arc, Mutex, MutexGuard},
+	time::{Duration, Instant},
+};
+
+/// Pause after the first failure; doubles with each one in a row.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// Doublings at most: 64 s.
+const MAX_DOUBLINGS: u32 = 6;
+/// Pause of a host after a receipt that was refused.
+const DISTRUST: Duration = Duration::from_secs(600);
+
+#[derive(Default)]
+struct State {
+	in_flight: u64,
+	failures: u32,
+	paused_until: Option<Instant>,
+	distrusted_until: Option<Instant>,
+}
+
+/// The hosts' load and health, as this gateway has seen them.
+#[derive(Default)]
+pub struct Router {
+	hosts: Mutex<HashMap<AccountId, State>>,
+}
+
+/// A host that was picked, with the channel that pays it. Counts as in flight until dropped.
+pub struct Route {
+	/// The host.
+	pub host: Arc<Host>,
+	/// The channel.
+	pub channel: Arc<ChannelView>,
+	router: Arc<Router>,
+}
+
+impl Drop for Route {
+	fn drop(&mut self) {
+		if let Some(state) = self.router.lock().get_mut(&self.host.account) {
+			state.in_flight = state.in_flight.saturating_sub(1);
+		}
+	}
+}
+
+/// Why no host can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+	/// Nobody serves the model, or nobody that a channel in step leads to.
+	NoHost,
+	/// No channel has enough left.
+	NoFunds,
+}
+
+impl Router {
+	/// Picks a host for a request that costs up to `max_fee(host's channel)` base units, not one of `tried`.
+	/// Hosts that failed lately are taken only when no other is left.
+	pub fn pick(
+		self: &Arc<Self>,
+		snapshot: &Snapshot,
+		ledger: &Ledger,
+		model: ModelId,
+		max_fee: Balance,
+		tried: &HashSet<AccountId>,
+	) -> Result<Route, NoRoute> {
+		let mut poor = false;
+		let candidates: Vec<_> = snapshot
+			.open_channels()
+			.filter(|(_, host)| host.models.contains(&model) && !tried.contains(&host.account))
+			.filter(|(channel, _)| match ledger.available(channel) {
+				Some(available) if available >= max_fee => true,
+				Some(_) => {
+					poor = true;
+					false
+				},
+				None => false,
+			})
+			.collect();
+		let now = Instant::now();
+		let mut states = self.lock();
+		let usable = |pause: &dyn Fn(&State) -> Option<Instant>| -> Vec<_> {
+			let awake = |host: &Host| states.get(&host.account).and_then(pause).is_none_or(|until| until <= now);
+			candidates.iter().filter(|(_, host)| awake(host)).collect()
+		};
+		let mut pool = usable(&|state| state.paused_until.max(state.distrusted_until));
+		if pool.is_empty() {
+			pool = usable(&|state| state.distrusted_until);
+		}
+		let weights = pool.iter().map(|(_, host)| {
+			let in_flight = states.get(&host.account).map_or(0, |state| state.in_flight);
+			host.weight as f64 / in_flight.saturating_add(1) as f64
+		});
+		let Some((channel, host)) = draw(weights.collect()).and_then(|index| pool.get(index)) else {
+			return Err(if poor { NoRoute::NoFunds } else { NoRoute::NoHost });
+		};
+		let state = states.entry(host.account).or_default();
+		state.in_flight = state.in_flight.saturating_add(1);
+		Ok(Route { host: Arc::clone(host), channel: Arc::clone(channel), router: self.clone() })
+	}
+
+	/// The host answered.
+	pub fn succeeded(&self, host: &AccountId) {
+		if let Some(state) = self.lock().get_mut(host) {
+			state.failures = 0;
+			state.paused_until = None;
+		}
+	}
+
+	/// The host did not answer, or broke off.
+	pub fn failed(&self, host: &AccountId) {
+		let mut states = self.lock();
+		let state = states.entry(*host).or_default();
+		let pause = BACKOFF.saturating_mul(1 << state.failures.min(MAX_DOUBLINGS));
+		state.failures = state.failures.saturating_add(1);
+		state.paused_until = Instant::now().checked_add(pause);
+	}
+
+	/// The host signed what is not true.
+	pub fn lied(&self, host: &AccountId) {
+		self.lock().entry(*host).or_default().distrusted_until = Instant::now().checked_add(DISTRUST);
+	}
+
+	/// Whether the host would be picked without need.
+	pub fn is_healthy(&self, host: &AccountId) -> bool {
+		let now = Instant::now();
+		let awake = |until: Option<Instant>| until.is_none_or(|until| until <= now);
+		let states = self.lock();
+		states.get(host).is_none_or(|state| awake(state.paused_until) && awake(state.distrusted_until))
+	}
+
+	fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, State>> {
+		self.hosts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+	}
+}
+
+/// An index drawn in proportion to its weight.
+fn draw(weights: Vec<f64>) -> Option<usize> {
+	let total: f64 = weights.iter().sum();
+	let mut point = fastrand::f64() * total;
+	for (index, weight) in weights.iter().enumerate() {
+		if point < *weight {
+			return Some(index);
+		}
+		point -= weight;
+	}
+	weights.len().checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn draws_follow_the_weights() {
+		let mut counts = [0u32; 3];
+		for _ in 0..30_000 {
+			counts[draw(vec![1.0, 3.0, 6.0]).unwrap()] += 1;
+		}
+		for (count, share) in counts.iter().zip([0.1, 0.3, 0.6]) {
+			assert!((f64::from(*count) / 30_000.0 - share).abs() < 0.02, "{counts:?}");
+		}
+		assert_eq!(draw(vec![]), None);
+	}
+
+	#[test]
+	fn failures_pause_a_host_until_it_answers() {
+		let router = Router::default();
+		assert!(router.is_healthy(&[1; 32]));
+		router.failed(&[1; 32]);
+		assert!(!router.is_healthy(&[1; 32]));
+		router.succeeded(&[1; 32]);
+		assert!(router.is_healthy(&[1; 32]));
+		router.lied(&[1; 32]);
+		router.succeeded(&[1; 32]);
+		assert!(!router.is_healthy(&[1; 32]));
+	}
+}

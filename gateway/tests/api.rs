@@ -1,0 +1,216 @@
+//! What a client sees: shapes, streams, errors.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{Net, chat_body, eventually, options, worker::PRICE, worker::PROMPT_TOKENS};
+use gonka_client::wire::{ErrorCode, Input};
+use gonka_gateway::{auth::ApiKeys, config::Options};
+use serde_json::{Value, json};
+
+const FULL: &str = "w0 w1 w2 w3 w4 ";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_answer_has_openais_shape_and_is_paid() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), options()).await;
+	let reply = front.chat(json!({"seed": -3, "stop": "x", "temperature": 0})).await;
+	assert_eq!(reply.status, 200, "{}", reply.text);
+	let body = reply.json();
+	assert!(body["id"].as_str().unwrap().starts_with("chatcmpl-"));
+	assert_eq!(body["object"], "chat.completion");
+	assert_eq!(body["model"], "test/tiny");
+	assert!(body["created"].as_u64().unwrap() > 1_600_000_000);
+	let choice = &body["choices"][0];
+	assert_eq!(choice["index"], 0);
+	assert_eq!(choice["finish_reason"], "stop");
+	assert_eq!(choice["message"], json!({"role": "assistant", "content": FULL, "refusal": null}));
+	assert!(choice.as_object().unwrap().contains_key("logprobs"));
+	let total = PROMPT_TOKENS + 5;
+	let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 5, "total_tokens": total});
+	assert_eq!(body["usage"], usage);
+	assert!(reply.headers["x-request-id"].to_str().unwrap().starts_with("req_"));
+	assert_eq!(reply.headers["x-gnk-worker"], gonka_client::keys::ss58(&[0; 32]).as_str());
+	assert_eq!(reply.headers["x-gnk-cost"], "0.000000043");
+	eventually("the receipt is acknowledged", || net.receipts() == 1 && net.is_square()).await;
+	let asked = net.workers[0].state().requests[0].clone();
+	assert_eq!((asked.temperature, asked.stop), (0.0, vec!["x".to_owned()]));
+	let fee = PRICE.fee(PROMPT_TOKENS, 5).unwrap();
+	eventually("the books say so", || front.running.gateway.ledger.confirmed(0).fee == fee).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_stream_has_openais_shape() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), options()).await;
+	for usage in [false, true] {
+		let reply = front.chat(json!({"stream": true, "stream_options": {"include_usage": usage}})).await;
+		assert_eq!(reply.headers["content-type"], "text/event-stream; charset=utf-8");
+		let events = reply.events();
+		assert_eq!(*events.last().unwrap(), "[DONE]");
+		let chunks: Vec<Value> =
+			events[..events.len() - 1].iter().map(|data| serde_json::from_str(data).unwrap()).collect();
+		assert_eq!(chunks[0]["choices"][0]["delta"], json!({"role": "assistant", "content": ""}));
+		for chunk in &chunks {
+			for key in ["id", "created", "model"] {
+				assert_eq!(chunk[key], chunks[0][key]);
+			}
+			assert_eq!(chunk["object"], "chat.completion.chunk");
+			assert_eq!(chunk.as_object().unwrap().contains_key("usage"), usage);
+		}
+		let finished = |chunk: &&Value| !chunk["choices"][0]["finish_reason"].is_null();
+		assert_eq!(chunks.iter().filter(finished).count(), 1);
+		if usage {
+			let last = chunks.last().unwrap();
+			assert_eq!((&last["choices"], &last["usage"]["completion_tokens"]), (&json!([]), &json!(5)));
+			assert!(chunks[..chunks.len() - 1].iter().all(|chunk| chunk["usage"].is_null()));
+		}
+		let end = chunks.iter().find(finished).unwrap();
+		assert_eq!(end["choices"][0]["delta"], json!({}));
+		assert_eq!(reply.streamed_text(), FULL);
+	}
+	eventually("both are acknowledged", || net.receipts() == 2 && net.is_square()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn completions_take_every_kind_of_prompt() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), options()).await;
+	for (prompt, choices) in [(json!("a"), 1), (json!(["a", "b"]), 2), (json!([1, 2]), 1), (json!([[1], [2, 3]]), 2)] {
+		let request = json!({"model": "test/tiny", "prompt": prompt, "max_tokens": 3, "echo": false});
+		let reply = front.post("/v1/completions", request).await;
+		assert_eq!(reply.status, 200, "{}", reply.text);
+		let body = reply.json();
+		assert_eq!(body["object"], "text_completion");
+		assert_eq!(body["choices"].as_array().unwrap().len(), choices);
+		for (index, choice) in body["choices"].as_array().unwrap().iter().enumerate() {
+			assert_eq!(choice["index"], index);
+			assert_eq!(choice["text"], "w0 w1 w2 ");
+			assert_eq!(choice["finish_reason"], "length");
+		}
+		assert_eq!(body["usage"]["completion_tokens"], 3 * choices);
+	}
+	assert_eq!(net.workers[0].state().requests[3].input, Input::Tokens(vec![1, 2]));
+	let request = json!({"model": "test/tiny", "prompt": ["a", "b"], "stream": true});
+	let reply = front.post("/v1/completions", request).await;
+	let events = reply.events();
+	assert_eq!(*events.last().unwrap(), "[DONE]");
+	for index in 0..2 {
+		let chunks = events[..events.len() - 1].iter().map(|data| serde_json::from_str::<Value>(data).unwrap());
+		let ours: Vec<Value> = chunks.filter(|chunk| chunk["choices"][0]["index"] == index).collect();
+		let text: String = ours.iter().map(|chunk| chunk["choices"][0]["text"].as_str().unwrap()).collect();
+		assert_eq!(text, FULL);
+		assert_eq!(ours.iter().filter(|chunk| chunk["choices"][0]["finish_reason"] == "stop").count(), 1);
+	}
+	eventually("all are acknowledged", || net.receipts() == 8 && net.is_square()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_readiness_metrics_and_openapi() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let options = Options { aliases: [("gpt-4o-mini".into(), "test/tiny".into())].into(), ..options() };
+	let front = net.gateway(dir.path(), options).await;
+	let list = front.get("/v1/models").await.json();
+	let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+	assert_eq!(ids, ["gpt-4o-mini", "test/tiny"]);
+	let model = front.get("/v1/models/test/tiny").await.json();
+	assert_eq!((&model["object"], &model["hosts"], &model["is_ready"]), (&json!("model"), &json!(2), &json!(true)));
+	assert_eq!(front.get("/v1/models/none").await.status, 404);
+	assert_eq!(front.get("/health").await.status, 200);
+	let ready = front.get("/ready").await;
+	assert_eq!((ready.status, &ready.json()["models"]), (200, &json!(["test/tiny"])));
+	let reply = front.chat(json!({"model": "gpt-4o-mini"})).await;
+	assert_eq!((reply.status, &reply.json()["model"]), (200, &json!("gpt-4o-mini")));
+	let metrics = front.get("/metrics").await.text;
+	for line in [
+		"gonka_gateway_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1",
+		"gonka_gateway_tokens_total{kind=\"completion\"} 5",
+		"gonka_gateway_first_token_seconds_count 1",
+		"gonka_gateway_channel_remaining_gnk{",
+	] {
+		assert!(metrics.contains(line), "{line} in {metrics}");
+	}
+	let openapi = front.get("/openapi.json").await.json();
+	assert!(openapi["paths"]["/v1/chat/completions"]["post"].is_object());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_have_four_keys_and_the_right_status() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), options()).await;
+	let check = |reply: common::Reply, status: u16, code: Value| {
+		assert_eq!(reply.status, status, "{}", reply.text);
+		let error = &reply.json()["error"];
+		let mut keys: Vec<_> = error.as_object().unwrap().keys().cloned().collect();
+		keys.sort();
+		assert_eq!(keys, ["code", "message", "param", "type"]);
+		assert_eq!(error["code"], code);
+		assert!(reply.headers.contains_key("x-request-id"));
+	};
+	check(front.chat(json!({"model": "gpt-none"})).await, 404, json!("model_not_found"));
+	check(front.chat(json!({"model": "nobody-serves-it"})).await, 503, json!("no_worker_available"));
+	check(front.chat(json!({"max_tokens": 5000})).await, 400, json!("context_length_exceeded"));
+	check(front.chat(json!({"tools": [{"type": "function"}]})).await, 400, json!("unsupported_parameter"));
+	check(front.chat(json!({"n": 2})).await, 400, json!("invalid_value"));
+	check(front.send("POST", "/v1/chat/completions", "{\"model\":").await, 400, Value::Null);
+	check(front.send("POST", "/v1/chat/completions", "{}").await, 400, Value::Null);
+	check(
+		front.send("POST", "/v1/chat/completions", vec![b' '; (16 << 20) + 1]).await,
+		413,
+		json!("request_too_large"),
+	);
+	check(front.get("/v1/none").await, 404, Value::Null);
+	check(front.get("/v1/chat/completions").await, 405, Value::Null);
+	net.workers[0].behave(|behaviour| behaviour.refuses = Some(ErrorCode::ContextTooLong));
+	check(front.chat(json!({"max_tokens": 100})).await, 400, json!("context_length_exceeded"));
+	assert_eq!(net.receipts(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_known_keys_may_ask() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let options = Options { api_keys: ApiKeys::parse("app:sk-right").unwrap(), ..options() };
+	let front = net.gateway(dir.path(), options).await;
+	let body = chat_body(json!({})).to_string();
+	for key in [None, Some("sk-wrong")] {
+		let reply = front.open("POST", "/v1/chat/completions", key, body.clone()).await;
+		assert_eq!(reply.status(), 401);
+	}
+	assert_eq!(front.open("POST", "/v1/chat/completions", Some("sk-right"), body).await.status(), 200);
+	assert_eq!(front.get("/v1/models").await.json()["error"]["code"], "invalid_api_key");
+	assert_eq!(front.get("/health").await.status, 200);
+	let preflight = front.send("OPTIONS", "/v1/chat/completions", "").await;
+	assert_ne!(preflight.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_funds_the_client_is_told_not_to_retry() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	net.market.state.lock().unwrap().balance = 1;
+	let front = net.gateway_until(dir.path(), options(), None).await;
+	eventually("the chain is read", || front.running.gateway.shortage().is_some()).await;
+	let reply = front.chat(json!({})).await;
+	assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("insufficient_quota")));
+	assert_eq!(reply.headers["x-should-retry"], "false");
+	let ready = front.get("/ready").await;
+	assert_eq!(ready.status, 503);
+	assert!(ready.json()["reason"].as_str().unwrap().contains("Fund the account"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_holds_too_little_is_topped_up() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	// An answer costs 43; what it may cost at most is far more.
+	let front = net.gateway(dir.path(), Options { deposit: 700, ..options() }).await;
+	for _ in 0..30 {
+		let reply = front.chat(json!({"max_tokens": 6})).await;
+		assert_eq!(reply.status, 200, "{}", reply.text);
+		eventually("acknowledged", || net.is_square()).await;
+		net.market.next_block();
+	}
+	let reply = front.chat(json!({"max_tokens": 200})).await;
+	assert_eq!(reply.status, 200, "a request larger than the channel: {}", reply.text);
+	let deposit = net.market.state.lock().unwrap().channels[0].deposit;
+	assert!((1290..=4000).contains(&deposit), "{deposit}");
+}

@@ -1,0 +1,317 @@
+//! A network without a chain: workers of [`worker`], a market in memory, and a gateway in front.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod worker;
+
+use bytes::Bytes;
+use gonka_gateway::{
+	chain_view::{ChainError, ChainView},
+	config::{Options, Timeouts},
+	gateway::{Gateway, Keys, Running},
+	server,
+	store::PowerCut,
+};
+use gonka_primitives::{
+	AccountId, Balance, BlockNumber, ChannelId, GNK, Hash, PublicKey,
+	market::Totals,
+	views::{ChannelView, HostView, MarketView, ModelView},
+};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, body::Incoming};
+use hyper_util::{client::legacy::Client, client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use serde_json::Value;
+use std::{
+	path::Path,
+	sync::{Arc, Mutex},
+	time::Duration,
+};
+use subxt_signer::sr25519::{Keypair, dev};
+use tokio::sync::watch;
+use worker::{GENESIS, PRICE, Worker};
+
+/// A market in memory.
+#[derive(Clone)]
+pub struct Market {
+	pub state: Arc<Mutex<MarketState>>,
+	block: Arc<watch::Sender<BlockNumber>>,
+}
+
+pub struct MarketState {
+	pub hosts: Vec<HostView>,
+	pub channels: Vec<ChannelView>,
+	pub balance: Balance,
+	pub context_length: u32,
+}
+
+impl Market {
+	pub fn next_block(&self) {
+		self.block.send_modify(|block| *block += 1);
+	}
+}
+
+impl ChainView for Market {
+	fn genesis(&self) -> Hash {
+		GENESIS
+	}
+
+	fn blocks(&self) -> watch::Receiver<BlockNumber> {
+		self.block.subscribe()
+	}
+
+	async fn market(&self) -> Result<MarketView, ChainError> {
+		Ok(MarketView { window: 10, max_vouchers: 64, max_channels_per_call: 16, min_deposit: 1, challenge_period: 10 })
+	}
+
+	async fn models(&self) -> Result<Vec<ModelView>, ChainError> {
+		let context_length = self.state.lock().unwrap().context_length;
+		let model = |id, name: &[u8]| ModelView {
+			id,
+			name: name.to_vec(),
+			weights_hash: [0; 32],
+			context_length,
+			price: PRICE,
+		};
+		Ok(vec![model(4, b"test/tiny"), model(5, b"nobody-serves-it")])
+	}
+
+	async fn hosts(&self) -> Result<Vec<HostView>, ChainError> {
+		Ok(self.state.lock().unwrap().hosts.clone())
+	}
+
+	async fn channels(&self, developer: AccountId) -> Result<Vec<ChannelView>, ChainError> {
+		let state = self.state.lock().unwrap();
+		Ok(state.channels.iter().filter(|channel| channel.developer == developer).cloned().collect())
+	}
+
+	async fn free_balance(&self, _: AccountId) -> Result<Balance, ChainError> {
+		Ok(self.state.lock().unwrap().balance)
+	}
+
+	async fn open_channels(
+		&self,
+		developer: &Keypair,
+		gateway: PublicKey,
+		deposits: Vec<(AccountId, Balance)>,
+	) -> Result<Vec<ChannelId>, ChainError> {
+		let mut state = self.state.lock().unwrap();
+		let mut ids = Vec::new();
+		for (host, deposit) in deposits {
+			let id = state.channels.len() as ChannelId;
+			let Some(rest) = state.balance.checked_sub(deposit) else { return Err(ChainError("too poor".into())) };
+			state.balance = rest;
+			state.channels.push(ChannelView {
+				id,
+				developer: developer.public_key().0,
+				host,
+				gateway,
+				deposit,
+				settled: Totals::default(),
+				closes: None,
+			});
+			ids.push(id);
+		}
+		drop(state);
+		self.next_block();
+		Ok(ids)
+	}
+
+	async fn top_up(&self, _: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> Result<(), ChainError> {
+		let mut state = self.state.lock().unwrap();
+		for (id, amount) in amounts {
+			state.balance -= amount;
+			state.channels.iter_mut().find(|channel| channel.id == id).unwrap().deposit += amount;
+		}
+		drop(state);
+		self.next_block();
+		Ok(())
+	}
+}
+
+/// Workers and their market.
+pub struct Net {
+	pub market: Market,
+	pub workers: Vec<Worker>,
+}
+
+impl Net {
+	pub async fn of(count: u8) -> Self {
+		let filter = tracing_subscriber::EnvFilter::from_default_env();
+		let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+		let (mut workers, mut hosts) = (Vec::new(), Vec::new());
+		for index in 0..count {
+			let key = Keypair::from_secret_key([index + 1; 32]).unwrap();
+			let worker = Worker::start(key, dev::alice().public_key().0).await;
+			hosts.push(HostView {
+				account: [index; 32],
+				worker: worker.key.public_key().0,
+				url: worker.url.clone().into_bytes(),
+				models: vec![4],
+				registered: 0,
+				weight: 0,
+			});
+			workers.push(worker);
+		}
+		let state = MarketState { hosts, channels: Vec::new(), balance: 1_000 * GNK, context_length: 2048 };
+		let market = Market { state: Arc::new(Mutex::new(state)), block: Arc::new(watch::Sender::new(1)) };
+		Self { market, workers }
+	}
+
+	pub async fn gateway(&self, base: &Path, options: Options) -> Front {
+		let front = self.gateway_until(base, options, None).await;
+		let channels = self.workers.len().min(front.running.gateway.options.max_channels);
+		eventually("all channels are in step", || {
+			let gateway = &front.running.gateway;
+			let snapshot = gateway.snapshots.load();
+			snapshot.open_channels().filter(|(channel, _)| gateway.ledger.available(channel).is_some()).count()
+				== channels
+		})
+		.await;
+		front
+	}
+
+	pub async fn gateway_until(&self, base: &Path, options: Options, cut: Option<PowerCut>) -> Front {
+		let keys = Keys { developer: dev::alice(), gateway: dev::alice() };
+		let mut tries = 0;
+		let running = loop {
+			// The books of a gateway that was dropped a moment ago may still be closing.
+			match Gateway::start_until(self.market.clone(), keys.clone(), base, options.clone(), cut) {
+				Ok(running) => break running,
+				Err(error) if tries > 200 => panic!("{error:#}"),
+				Err(_) => tries += 1,
+			}
+			tokio::time::sleep(Duration::from_millis(20)).await;
+		};
+		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+		let url = format!("http://{}", listener.local_addr().unwrap());
+		let routes = server::routes(running.gateway.clone());
+		let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+		let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+		Front { url, running, client, server }
+	}
+
+	/// Every receipt of every worker is acknowledged, once.
+	pub fn is_square(&self) -> bool {
+		self.workers.iter().all(|worker| {
+			worker
+				.state()
+				.accounts
+				.values()
+				.all(|account| account.totals == account.due() && account.acknowledged.len() == account.receipts.len())
+		})
+	}
+
+	pub fn receipts(&self) -> usize {
+		let count =
+			|worker: &Worker| worker.state().accounts.values().map(|account| account.receipts.len()).sum::<usize>();
+		self.workers.iter().map(count).sum()
+	}
+}
+
+/// Short limits, so that tests are.
+pub fn options() -> Options {
+	Options {
+		timeouts: Timeouts {
+			first_token: Duration::from_secs(2),
+			token: Duration::from_millis(500),
+			request: Duration::from_secs(20),
+			control: Duration::from_secs(2),
+			..Timeouts::default()
+		},
+		..Options::default()
+	}
+}
+
+pub struct Front {
+	pub url: String,
+	pub running: Running,
+	client: Client<HttpConnector, Full<Bytes>>,
+	server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Front {
+	fn drop(&mut self) {
+		self.server.abort();
+	}
+}
+
+pub struct Reply {
+	pub status: u16,
+	pub headers: hyper::HeaderMap,
+	pub text: String,
+}
+
+impl Reply {
+	pub fn json(&self) -> Value {
+		serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+	}
+
+	/// The data of the stream's events.
+	pub fn events(&self) -> Vec<&str> {
+		self.text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
+	}
+
+	/// The deltas' or texts' sum.
+	pub fn streamed_text(&self) -> String {
+		let chunks = self.events().into_iter().filter(|data| *data != "[DONE]");
+		let piece = |chunk: Value| {
+			let choice = &chunk["choices"][0];
+			let text = choice["delta"]["content"].as_str().or(choice["text"].as_str());
+			text.unwrap_or("").to_owned()
+		};
+		chunks.map(|data| piece(serde_json::from_str(data).unwrap())).collect()
+	}
+}
+
+impl Front {
+	pub async fn open(
+		&self,
+		method: &str,
+		path: &str,
+		key: Option<&str>,
+		body: impl Into<Bytes>,
+	) -> Response<Incoming> {
+		let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+		if let Some(key) = key {
+			request = request.header("authorization", format!("Bearer {key}"));
+		}
+		self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
+	}
+
+	pub async fn send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Reply {
+		let (parts, body) = self.open(method, path, None, body).await.into_parts();
+		let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+		Reply { status: parts.status.as_u16(), headers: parts.headers, text }
+	}
+
+	pub async fn post(&self, path: &str, body: Value) -> Reply {
+		self.send("POST", path, body.to_string()).await
+	}
+
+	pub async fn get(&self, path: &str) -> Reply {
+		self.send("GET", path, "").await
+	}
+
+	pub async fn chat(&self, more: Value) -> Reply {
+		self.post("/v1/chat/completions", chat_body(more)).await
+	}
+}
+
+pub fn chat_body(more: Value) -> Value {
+	let mut body = serde_json::json!({
+		"model": "test/tiny",
+		"messages": [{"role": "user", "content": "What is the answer to everything?"}],
+	});
+	body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+	body
+}
+
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+	for _ in 0..1000 {
+		if holds() {
+			return;
+		}
+		tokio::time::sleep(Duration::from_millis(10)).await;
+	}
+	panic!("not within 10 s: {what}");
+}

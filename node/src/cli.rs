@@ -1,0 +1,90 @@
+//! What may be asked on the command line. The flags themselves are `sc-cli`'s, so that whoever has
+//! run another Substrate node knows them.
+
+use clap::{Parser, Subcommand};
+use polkadot_sdk::sc_cli::{
+	BuildSpecCmd, ChainInfoCmd, CheckBlockCmd, ExportBlocksCmd, ExportChainSpecCmd, ExportStateCmd, ImportBlocksCmd,
+	KeySubcommand, PurgeChainCmd, RevertCmd, RunCmd, SignCmd, VanityCmd, VerifyCmd,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  A chain of one validator, forgotten on exit:
+    gonka-node --dev
+
+  One of three validators on this machine (then --bob and --charlie, each with its own ports):
+    gonka-node --chain local --alice --tmp --unsafe-force-node-key-generation
+
+  A full node that fetches proofs of finality and the newest state instead of every block:
+    gonka-node --chain gonka.json --base-path /var/lib/gonka --sync warp
+
+  A validator. Once: a network key, then session keys, which the node makes and keeps itself;
+  hand the printed keys and proof to the chain with `session.setKeys`, signed by <ACCOUNT>:
+    gonka-node key generate-node-key --chain gonka.json --base-path /var/lib/gonka
+    gonka-node --chain gonka.json --base-path /var/lib/gonka --validator
+    curl -H 'Content-Type: application/json' http://127.0.0.1:9944 -d \\
+      '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"author_rotateKeysWithOwner\",\"params\":[\"<ACCOUNT, 0x…>\"]}'
+
+  On a small machine:
+    gonka-node … --trie-cache-size 67108864 --max-runtime-instances 4 --runtime-cache-size 1";
+
+#[derive(Debug, Parser)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Cli {
+	#[command(subcommand)]
+	pub subcommand: Option<Command>,
+
+	#[command(flatten)]
+	pub run: RunCmd,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+	/// Make, look at and store keys.
+	#[command(subcommand)]
+	Key(KeySubcommand),
+
+	/// Sign a message with a given secret key.
+	Sign(SignCmd),
+
+	/// Check a message's signature.
+	Verify(VerifyCmd),
+
+	/// Search for an account whose address contains a pattern.
+	Vanity(VanityCmd),
+
+	/// Write a chain's specification as JSON.
+	///
+	/// With `--raw` it holds the genesis state itself: the form in which a chain is released, for
+	/// it does not change when the runtime's presets do.
+	ExportChainSpec(ExportChainSpecCmd),
+
+	/// Write a chain's specification as JSON (older form of `export-chain-spec`, with a boot node).
+	BuildSpec(BuildSpecCmd),
+
+	/// Execute a block again and check it.
+	CheckBlock(CheckBlockCmd),
+
+	/// Write blocks to a file.
+	ExportBlocks(ExportBlocksCmd),
+
+	/// Write the state after a block as a chain specification.
+	ExportState(ExportStateCmd),
+
+	/// Read blocks from a file, checking each.
+	ImportBlocks(ImportBlocksCmd),
+
+	/// Take back the newest blocks that are not final.
+	Revert(RevertCmd),
+
+	/// Delete a chain's database, but not its keys.
+	PurgeChain(PurgeChainCmd),
+
+	/// Print the best and the finalised block of the database.
+	ChainInfo(ChainInfoCmd),
+
+	/// Measure the weights of calls, of an empty block, or this machine.
+	#[cfg(feature = "runtime-benchmarks")]
+	#[command(subcommand)]
+	Benchmark(polkadot_sdk::frame_benchmarking_cli::BenchmarkCmd),
+}

@@ -1,0 +1,128 @@
+//! From a request on the command line to the code that serves it.
+
+use crate::{
+	chain_spec,
+	cli::{Cli, Command},
+	service::{self, Parts},
+};
+use gonka_runtime::opaque::Block;
+use polkadot_sdk::*;
+use sc_cli::{Result, SubstrateCli};
+use std::sync::Arc;
+
+impl SubstrateCli for Cli {
+	fn impl_name() -> String {
+		"Gonka node".into()
+	}
+
+	/// `<version>`, or `<version>-<commit>` where the build was told `GONKA_COMMIT`. Asking git here
+	/// would link the node anew after every commit.
+	fn impl_version() -> String {
+		match option_env!("GONKA_COMMIT") {
+			Some(commit) => format!("{}-{commit}", env!("CARGO_PKG_VERSION")),
+			None => env!("CARGO_PKG_VERSION").into(),
+		}
+	}
+
+	fn description() -> String {
+		"Gonka node: a chain that pays computers for running AI models. BABE makes its blocks and \
+		GRANDPA makes them final, both weighted by proven compute."
+			.into()
+	}
+
+	fn author() -> String {
+		"the Gonka on Substrate developers".into()
+	}
+
+	fn support_url() -> String {
+		"the issue tracker of the repository that this node was built from".into()
+	}
+
+	fn copyright_start_year() -> i32 {
+		2026
+	}
+
+	fn load_spec(&self, id: &str) -> std::result::Result<Box<dyn sc_service::ChainSpec>, String> {
+		Ok(Box::new(chain_spec::load(id)?))
+	}
+}
+
+pub fn run() -> Result<()> {
+	let cli = Cli::from_args();
+	let Some(command) = &cli.subcommand else {
+		return cli
+			.create_runner(&cli.run)?
+			.run_node_until_exit(|config| async move { service::start(config).map_err(Into::into) });
+	};
+
+	match command {
+		// These need no chain.
+		Command::Key(cmd) => cmd.run(&cli),
+		Command::Sign(cmd) => cmd.run(),
+		Command::Verify(cmd) => cmd.run(),
+		Command::Vanity(cmd) => cmd.run(),
+
+		// These need a specification.
+		Command::ExportChainSpec(cmd) => cmd.run(cli.load_spec(&cmd.chain)?),
+		Command::BuildSpec(cmd) => {
+			cli.create_runner(cmd)?.sync_run(|config| cmd.run(config.chain_spec, config.network))
+		},
+		Command::PurgeChain(cmd) => cli.create_runner(cmd)?.sync_run(|config| cmd.run(config.database)),
+		Command::ChainInfo(cmd) => cli.create_runner(cmd)?.sync_run(|config| cmd.run::<Block>(&config)),
+
+		// These need the chain itself.
+		Command::CheckBlock(cmd) => cli.create_runner(cmd)?.async_run(|config| {
+			let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+			Ok((cmd.run(client, import_queue), task_manager))
+		}),
+		Command::ImportBlocks(cmd) => cli.create_runner(cmd)?.async_run(|config| {
+			let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+			Ok((cmd.run(client, import_queue), task_manager))
+		}),
+		Command::ExportBlocks(cmd) => cli.create_runner(cmd)?.async_run(|config| {
+			let Parts { client, task_manager, .. } = service::parts(&config)?;
+			Ok((cmd.run(client, config.database), task_manager))
+		}),
+		Command::ExportState(cmd) => cli.create_runner(cmd)?.async_run(|config| {
+			let Parts { client, task_manager, .. } = service::parts(&config)?;
+			Ok((cmd.run(client, config.chain_spec), task_manager))
+		}),
+		Command::Revert(cmd) => cli.create_runner(cmd)?.async_run(|config| {
+			let Parts { client, backend, task_manager, .. } = service::parts(&config)?;
+			// Both consensus engines keep notes beside the chain; these are taken back with it.
+			let revert_notes = |client: Arc<_>, backend, blocks| {
+				sc_consensus_babe::revert(Arc::clone(&client), backend, blocks)?;
+				sc_consensus_grandpa::revert(client, blocks)?;
+				Ok(())
+			};
+			Ok((cmd.run(client, backend, Some(Box::new(revert_notes))), task_manager))
+		}),
+
+		#[cfg(feature = "runtime-benchmarks")]
+		Command::Benchmark(cmd) => benchmark(&cli, cmd),
+	}
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+fn benchmark(cli: &Cli, cmd: &frame_benchmarking_cli::BenchmarkCmd) -> Result<()> {
+	use frame_benchmarking_cli::{BenchmarkCmd, SUBSTRATE_REFERENCE_HARDWARE};
+	use sp_runtime::traits::HashingFor;
+
+	let runner = cli.create_runner(cmd)?;
+	match cmd {
+		BenchmarkCmd::Pallet(cmd) => {
+			runner.sync_run(|config| cmd.run_with_spec::<HashingFor<Block>, ()>(Some(config.chain_spec)))
+		},
+		BenchmarkCmd::Overhead(cmd) => {
+			runner.sync_run(|config| cmd.run_with_default_builder_and_spec::<Block, ()>(Some(config.chain_spec)))
+		},
+		BenchmarkCmd::Machine(cmd) => runner.sync_run(|config| cmd.run(&config, SUBSTRATE_REFERENCE_HARDWARE.clone())),
+		BenchmarkCmd::Block(cmd) => runner.sync_run(|config| {
+			let Parts { client, .. } = service::parts(&config)?;
+			cmd.run(client)
+		}),
+		BenchmarkCmd::Storage(_) | BenchmarkCmd::Extrinsic(_) => {
+			Err("This node measures `pallet`, `overhead`, `block` and `machine`.".into())
+		},
+	}
+}

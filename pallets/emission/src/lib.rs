@@ -1,0 +1,276 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(missing_docs)]
+
+pub mod math;
+mod types;
+pub mod weights;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+#[cfg(feature = "runtime-benchmarks")]
+pub use benchmarking::BenchmarkHelper;
+#[cfg(test)]
+mod tests;
+
+use gonka_primitives::{
+	Balance, EpochIndex,
+	traits::{self, HostPower, OnEpochSettled},
+	views::SupplyView,
+};
+use polkadot_sdk::*;
+
+pub use pallet::*;
+pub use types::{Payout, Settled};
+pub use weights::WeightInfo;
+
+// `expect` is what the macro itself writes for storage prefixes; there is none in the code below.
+#[allow(clippy::expect_used)]
+#[frame_support::pallet]
+pub mod pallet {
+	use super::*;
+	use frame_support::{
+		pallet_prelude::*,
+		traits::fungible::{Inspect, Mutate},
+	};
+	use frame_system::pallet_prelude::*;
+
+	const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+	#[pallet::pallet]
+	#[pallet::storage_version(STORAGE_VERSION)]
+	pub struct Pallet<T>(_);
+
+	#[pallet::config]
+	pub trait Config: polkadot_sdk::frame_system::Config {
+		/// GNK.
+		type Currency: Mutate<Self::AccountId> + Inspect<Self::AccountId, Balance = Balance>;
+
+		/// The weights that are paid.
+		type Power: HostPower<Self::AccountId>;
+
+		/// Base units that can be mined in all.
+		#[pallet::constant]
+		type Cap: Get<Balance>;
+
+		/// Most hosts paid in a block. At least 1.
+		#[pallet::constant]
+		type MaxPayoutsPerBlock: Get<u32>;
+
+		/// Most epochs that wait to be paid. At least 1.
+		#[pallet::constant]
+		type MaxPending: Get<u32>;
+
+		/// Weights of the hooks.
+		type WeightInfo: WeightInfo;
+
+		/// Gives hosts weight.
+		#[cfg(feature = "runtime-benchmarks")]
+		type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
+	}
+
+	/// Base units not yet minted. Written at genesis and by `on_initialize` when it mints; never rises. One value.
+	#[pallet::storage]
+	pub type Unmined<T: Config> = StorageValue<_, Balance, ValueQuery>;
+
+	/// Epochs to be paid, oldest first; the front one is being paid. Written when an epoch settles and by
+	/// `on_initialize`. At most `MaxPending`.
+	#[pallet::storage]
+	pub type Pending<T: Config> = StorageValue<_, BoundedVec<Payout<T::AccountId>, T::MaxPending>, ValueQuery>;
+
+	/// The last settled epoch. Written when an epoch settles. One value.
+	#[pallet::storage]
+	pub type LastSettled<T: Config> = StorageValue<_, Settled>;
+
+	#[pallet::event]
+	#[pallet::generate_deposit(pub(super) fn deposit_event)]
+	pub enum Event<T: Config> {
+		/// An epoch's weights are final and its payout waits in the queue.
+		Queued {
+			/// The epoch.
+			epoch: EpochIndex,
+			/// Most that will be minted for it, in base units.
+			emission: Balance,
+		},
+		/// The queue was full: the epoch's emission stays unmined.
+		Skipped {
+			/// The epoch.
+			epoch: EpochIndex,
+			/// What it would have minted at most, in base units.
+			emission: Balance,
+		},
+		/// A host was paid.
+		Paid {
+			/// The epoch whose weight is paid.
+			epoch: EpochIndex,
+			/// The host.
+			host: T::AccountId,
+			/// Base units minted to it.
+			amount: Balance,
+		},
+		/// Every host of an epoch had its turn.
+		Minted {
+			/// The epoch.
+			epoch: EpochIndex,
+			/// Base units minted for it.
+			minted: Balance,
+			/// Base units it could have minted and that stay unmined.
+			forfeited: Balance,
+			/// Hosts paid.
+			hosts: u32,
+		},
+	}
+
+	#[pallet::genesis_config]
+	pub struct GenesisConfig<T: Config> {
+		/// Base units to be mined, at most `Cap`.
+		pub unmined: Balance,
+		#[serde(skip)]
+		#[doc(hidden)]
+		pub _config: core::marker::PhantomData<T>,
+	}
+
+	impl<T: Config> Default for GenesisConfig<T> {
+		fn default() -> Self {
+			Self { unmined: T::Cap::get(), _config: Default::default() }
+		}
+	}
+
+	#[pallet::genesis_build]
+	impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+		fn build(&self) {
+			assert!(self.unmined <= T::Cap::get(), "unmined supply above the cap");
+			Unmined::<T>::put(self.unmined);
+		}
+	}
+
+	#[pallet::hooks]
+	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+			match Self::pay_front() {
+				Some(hosts) => T::WeightInfo::pay(hosts),
+				None => T::WeightInfo::idle(),
+			}
+		}
+
+		fn integrity_test() {
+			assert!(T::MaxPayoutsPerBlock::get() > 0, "nobody would ever be paid");
+			assert!(T::MaxPending::get() > 0, "no epoch could be paid");
+			let block = T::BlockWeights::get().max_block;
+			assert!(
+				T::WeightInfo::pay(T::MaxPayoutsPerBlock::get()).all_lte(block / 4),
+				"payouts need more than a quarter of a block"
+			);
+		}
+
+		#[cfg(feature = "try-runtime")]
+		fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+			Self::do_try_state()
+		}
+	}
+
+	impl<T: Config> Pallet<T> {
+		/// What the last settled epoch may mint, in base units.
+		pub fn last_emission() -> Balance {
+			LastSettled::<T>::get().map_or(0, |settled| settled.emission)
+		}
+
+		/// Where all GNK are.
+		pub fn supply() -> SupplyView {
+			SupplyView {
+				issued: T::Currency::total_issuance(),
+				unmined: Unmined::<T>::get(),
+				last_emission: Self::last_emission(),
+			}
+		}
+
+		/// Pays the next hosts of the front payout. The number of hosts that had their turn; `None` if none waits.
+		fn pay_front() -> Option<u32> {
+			let mut pending = Pending::<T>::get();
+			let payout = pending.iter_mut().next()?;
+			let limit = T::MaxPayoutsPerBlock::get();
+			let mut unmined = Unmined::<T>::get();
+			let mut turns = 0u32;
+			let page = T::Power::page(payout.epoch, payout.after.as_ref(), limit);
+			for (host, weight) in page.into_iter().take(limit as usize) {
+				let amount = payout.share(weight).min(unmined);
+				if amount > 0 && T::Currency::mint_into(&host, amount).is_ok() {
+					unmined = unmined.saturating_sub(amount);
+					payout.minted = payout.minted.saturating_add(amount);
+					payout.hosts = payout.hosts.saturating_add(1);
+					Self::deposit_event(Event::Paid { epoch: payout.epoch, host: host.clone(), amount });
+				}
+				payout.after = Some(host);
+				turns = turns.saturating_add(1);
+			}
+			Unmined::<T>::put(unmined);
+
+			// A full page may be the last one: then the next block finds an empty page.
+			if turns < limit {
+				let Payout { epoch, minted, hosts, .. } = *payout;
+				let forfeited = payout.outstanding();
+				pending.remove(0);
+				Self::deposit_event(Event::Minted { epoch, minted, forfeited, hosts });
+			}
+			Pending::<T>::put(pending);
+			Some(turns)
+		}
+
+		/// # Invariants
+		/// 1. `Unmined` is at most `Cap`.
+		/// 2. Waiting payouts ascend by epoch and none is newer than `LastSettled`.
+		/// 3. No payout minted more than its emission, none has total weight 0, and only the front one has begun.
+		/// 4. What is promised and not minted is covered by `Unmined`.
+		#[cfg(any(feature = "try-runtime", test))]
+		pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
+			let unmined = Unmined::<T>::get();
+			let pending = Pending::<T>::get();
+			ensure!(unmined <= T::Cap::get(), "1: unmined above cap");
+
+			let last = LastSettled::<T>::get().map(|settled| settled.epoch);
+			ensure!(pending.is_sorted_by(|a, b| a.epoch < b.epoch), "2: payouts out of order");
+			ensure!(pending.last().is_none_or(|payout| Some(payout.epoch) <= last), "2: payout of the future");
+
+			ensure!(pending.iter().all(|payout| payout.minted <= payout.emission), "3: paid too much");
+			ensure!(pending.iter().all(|payout| payout.total > 0), "3: payout without weight");
+			ensure!(
+				pending.iter().skip(1).all(|payout| payout.minted == 0 && payout.after.is_none()),
+				"3: payout begun out of turn"
+			);
+
+			let promised =
+				pending.iter().try_fold(Balance::default(), |sum, payout| sum.checked_add(payout.outstanding()));
+			ensure!(promised.is_some_and(|promised| promised <= unmined), "4: promised more than is left");
+			Ok(())
+		}
+	}
+
+	impl<T: Config> OnEpochSettled for Pallet<T> {
+		fn on_epoch_settled(epoch: EpochIndex, total: u64) {
+			if LastSettled::<T>::get().is_some_and(|last| epoch <= last.epoch) {
+				return;
+			}
+			let mut emission = 0;
+			if total > 0 {
+				let mut pending = Pending::<T>::get();
+				let promised =
+					pending.iter().fold(Balance::default(), |sum, payout| sum.saturating_add(payout.outstanding()));
+				emission = math::emission(Unmined::<T>::get().saturating_sub(promised));
+				if pending.try_push(Payout::new(epoch, emission, total)).is_ok() {
+					Pending::<T>::put(pending);
+					Self::deposit_event(Event::Queued { epoch, emission });
+				} else {
+					Self::deposit_event(Event::Skipped { epoch, emission });
+					emission = 0;
+				}
+			}
+			LastSettled::<T>::put(Settled { epoch, emission });
+		}
+	}
+
+	impl<T: Config> traits::Unmined for Pallet<T> {
+		fn unmined() -> Balance {
+			Unmined::<T>::get()
+		}
+	}
+}

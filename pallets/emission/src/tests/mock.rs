@@ -1,0 +1,127 @@
+//! A runtime of balances and emission; hosts' weights are set by the tests.
+
+use crate as pallet_emission;
+use gonka_primitives::{Balance, EpochIndex, GNK, traits::HostPower};
+use polkadot_sdk::*;
+use std::collections::BTreeMap;
+
+use frame_support::{derive_impl, parameter_types, traits::Hooks};
+use sp_runtime::BuildStorage;
+
+pub type AccountId = u64;
+
+pub const CAP: Balance = 680_000_000 * GNK;
+pub const EXISTENTIAL_DEPOSIT: Balance = 1_000;
+
+frame_support::construct_runtime!(
+	pub enum Test {
+		System: frame_system = 0,
+		Balances: pallet_balances = 1,
+		Emission: pallet_emission = 2,
+	}
+);
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+	type Block = frame_system::mocking::MockBlockU32<Test>;
+	type AccountData = pallet_balances::AccountData<Balance>;
+}
+
+parameter_types! {
+	pub const ExistentialDeposit: Balance = EXISTENTIAL_DEPOSIT;
+	pub const Cap: Balance = CAP;
+	pub static MaxPayoutsPerBlock: u32 = 3;
+	pub static Powers: BTreeMap<EpochIndex, BTreeMap<AccountId, u64>> = BTreeMap::new();
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+	type Balance = Balance;
+	type ExistentialDeposit = ExistentialDeposit;
+	type AccountStore = System;
+}
+
+pub struct Power;
+impl HostPower<AccountId> for Power {
+	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)> {
+		let powers = Powers::get();
+		let Some(hosts) = powers.get(&epoch) else { return Vec::new() };
+		hosts
+			.iter()
+			.filter(|(host, _)| after.is_none_or(|after| *host > after))
+			.take(limit as usize)
+			.map(|(host, weight)| (*host, *weight))
+			.collect()
+	}
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+pub struct SetPower;
+#[cfg(feature = "runtime-benchmarks")]
+impl crate::BenchmarkHelper<AccountId> for SetPower {
+	fn set_power(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+		Powers::mutate(|powers| powers.insert(epoch, hosts.iter().copied().collect()));
+	}
+}
+
+impl crate::Config for Test {
+	type Currency = Balances;
+	type Power = Power;
+	type Cap = Cap;
+	type MaxPayoutsPerBlock = MaxPayoutsPerBlock;
+	type MaxPending = frame_support::traits::ConstU32<4>;
+	type WeightInfo = crate::weights::SubstrateWeight<Test>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = SetPower;
+}
+
+pub fn new_test_ext() -> sp_io::TestExternalities {
+	Powers::set(BTreeMap::new());
+	MaxPayoutsPerBlock::set(3);
+	let storage = RuntimeGenesisConfig::default().build_storage().unwrap();
+	let mut ext = sp_io::TestExternalities::new(storage);
+	ext.execute_with(|| System::set_block_number(1));
+	ext
+}
+
+/// Runs `test` from genesis and checks the invariants after it.
+pub fn build_and_execute(test: impl FnOnce()) {
+	new_test_ext().execute_with(|| {
+		test();
+		Emission::do_try_state().unwrap();
+	});
+}
+
+/// Sets the weights of an epoch and settles it.
+pub fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+	use gonka_primitives::traits::OnEpochSettled;
+	Powers::mutate(|powers| powers.insert(epoch, hosts.iter().copied().collect()));
+	Emission::on_epoch_settled(epoch, hosts.iter().map(|(_, weight)| weight).sum());
+}
+
+/// One block's `on_initialize`.
+pub fn next_block() -> frame_support::weights::Weight {
+	System::set_block_number(System::block_number() + 1);
+	let weight = Emission::on_initialize(System::block_number());
+	Emission::do_try_state().unwrap();
+	weight
+}
+
+/// Blocks until nothing waits.
+pub fn pay_all() {
+	while crate::Pending::<Test>::decode_len().unwrap_or(0) > 0 {
+		next_block();
+	}
+}
+
+pub fn events() -> Vec<crate::Event<Test>> {
+	let events = System::events();
+	System::reset_events();
+	events
+		.into_iter()
+		.filter_map(|record| match record.event {
+			RuntimeEvent::Emission(event) => Some(event),
+			_ => None,
+		})
+		.collect()
+}

@@ -1,0 +1,188 @@
+//! The queue: who is paid when, and what stays unmined.
+
+use super::mock::*;
+use crate::{Event, LastSettled, Pending, Unmined, WeightInfo, math, weights::SubstrateWeight};
+use gonka_primitives::traits::OnEpochSettled;
+use polkadot_sdk::frame_support::{
+	assert_ok,
+	traits::{Hooks, fungible::Inspect},
+};
+
+#[test]
+fn genesis_is_the_cap() {
+	build_and_execute(|| {
+		assert_eq!(Unmined::<Test>::get(), CAP);
+		assert_eq!(<Emission as gonka_primitives::traits::Unmined>::unmined(), CAP);
+		assert_eq!(Emission::last_emission(), 0);
+		Emission::integrity_test();
+	});
+}
+
+#[test]
+#[should_panic(expected = "unmined supply above the cap")]
+fn genesis_above_the_cap_is_refused() {
+	use polkadot_sdk::sp_runtime::BuildStorage;
+	let genesis = RuntimeGenesisConfig {
+		emission: crate::GenesisConfig { unmined: CAP + 1, ..Default::default() },
+		..Default::default()
+	};
+	let _ = genesis.build_storage();
+}
+
+#[test]
+#[should_panic(expected = "more than a quarter of a block")]
+fn payouts_that_fill_a_block_are_refused() {
+	build_and_execute(|| {
+		MaxPayoutsPerBlock::set(1_000_000);
+		Emission::integrity_test();
+	});
+}
+
+#[test]
+fn pays_by_weight_over_blocks() {
+	build_and_execute(|| {
+		settle(7, &[(1, 10), (2, 20), (3, 30), (4, 40)]);
+		let emission = math::emission(CAP);
+		assert_eq!(Emission::last_emission(), emission);
+		assert_eq!(events(), [Event::Queued { epoch: 7, emission }]);
+
+		let weight = next_block();
+		assert_eq!(weight, SubstrateWeight::<Test>::pay(3));
+		for (host, part) in [(1, 1), (2, 2), (3, 3)] {
+			assert_eq!(Balances::balance(&host), emission * part / 10);
+		}
+		assert_eq!(Balances::balance(&4), 0);
+		assert_eq!(events().len(), 3);
+
+		assert_eq!(next_block(), SubstrateWeight::<Test>::pay(1));
+		assert_eq!(Balances::balance(&4), emission * 4 / 10);
+		let minted = Balances::total_issuance();
+		assert_eq!(
+			events(),
+			[
+				Event::Paid { epoch: 7, host: 4, amount: emission * 4 / 10 },
+				Event::Minted { epoch: 7, minted, forfeited: emission - minted, hosts: 4 },
+			]
+		);
+		assert_eq!(Unmined::<Test>::get() + minted, CAP);
+		assert!(emission - minted < 4);
+
+		assert_eq!(next_block(), SubstrateWeight::<Test>::idle());
+		assert!(events().is_empty());
+		let supply = Emission::supply();
+		assert_eq!((supply.issued, supply.unmined, supply.last_emission), (minted, CAP - minted, emission));
+	});
+}
+
+#[test]
+fn a_full_last_page_ends_one_block_later() {
+	build_and_execute(|| {
+		settle(1, &[(1, 1), (2, 1), (3, 1)]);
+		next_block();
+		assert_eq!(Pending::<Test>::decode_len(), Some(1));
+		events();
+		next_block();
+		assert!(matches!(events()[..], [Event::Minted { epoch: 1, hosts: 3, .. }]));
+		assert_eq!(Pending::<Test>::decode_len(), Some(0));
+	});
+}
+
+#[test]
+fn an_epoch_that_settles_meanwhile_waits_its_turn() {
+	build_and_execute(|| {
+		let hosts: Vec<_> = (1..=7).map(|host| (host, 1)).collect();
+		settle(1, &hosts);
+		let first = Emission::last_emission();
+		next_block();
+		settle(2, &hosts);
+		let second = Emission::last_emission();
+		// The curve does not know that four hosts are still to be paid.
+		assert_eq!(second, math::emission(CAP - first));
+		pay_all();
+		for host in 1..=7 {
+			assert_eq!(Balances::balance(&host), first / 7 + second / 7);
+		}
+		assert_eq!(Unmined::<Test>::get() + Balances::total_issuance(), CAP);
+	});
+}
+
+#[test]
+fn a_full_queue_skips_the_new_epoch_which_stays_unmined() {
+	build_and_execute(|| {
+		for epoch in 1..=4 {
+			settle(epoch, &[(1, 1)]);
+		}
+		events();
+		settle(5, &[(2, 1)]);
+		assert!(matches!(events()[..], [Event::Skipped { epoch: 5, .. }]));
+		assert_eq!(Emission::last_emission(), 0);
+		pay_all();
+		assert_eq!(Balances::balance(&2), 0);
+		assert_eq!(Unmined::<Test>::get() + Balances::balance(&1), CAP);
+		settle(6, &[(2, 1)]);
+		pay_all();
+		assert_eq!(Balances::balance(&2), math::emission(CAP - Balances::balance(&1)));
+	});
+}
+
+#[test]
+fn an_epoch_is_settled_once() {
+	build_and_execute(|| {
+		settle(3, &[(1, 1)]);
+		settle(3, &[(1, 1)]);
+		settle(2, &[(1, 1)]);
+		assert_eq!(Pending::<Test>::decode_len(), Some(1));
+		pay_all();
+		assert_eq!(Balances::balance(&1), math::emission(CAP));
+	});
+}
+
+#[test]
+fn an_epoch_without_weight_mints_nothing() {
+	build_and_execute(|| {
+		Emission::on_epoch_settled(1, 0);
+		assert_eq!(LastSettled::<Test>::get().unwrap().epoch, 1);
+		assert_eq!(Emission::last_emission(), 0);
+		assert_eq!(next_block(), SubstrateWeight::<Test>::idle());
+		assert_eq!(Unmined::<Test>::get(), CAP);
+	});
+}
+
+#[test]
+fn dust_for_a_new_account_stays_unmined_and_is_paid_to_an_old_one() {
+	build_and_execute(|| {
+		let total = 1u64 << 60;
+		let dust = math::share(math::emission(CAP), 1 << 20, total);
+		assert!(dust > 0 && dust < EXISTENTIAL_DEPOSIT);
+		assert_ok!(<Balances as polkadot_sdk::frame_support::traits::fungible::Mutate<_>>::mint_into(&2, 5_000));
+		settle(1, &[(1, 1 << 20), (2, 1 << 20), (3, total - (1 << 21))]);
+		pay_all();
+		assert_eq!(Balances::balance(&1), 0);
+		assert_eq!(Balances::balance(&2), 5_000 + dust);
+		assert_eq!(Unmined::<Test>::get() + Balances::total_issuance(), CAP + 5_000);
+	});
+}
+
+#[test]
+fn weights_that_exceed_the_total_cannot_mint_more_than_the_emission() {
+	build_and_execute(|| {
+		settle(1, &[(1, 60), (2, 60)]);
+		Powers::mutate(|powers| powers.insert(1, [(1, 90), (2, 90)].into()));
+		let emission = Emission::last_emission();
+		pay_all();
+		assert_eq!(Balances::total_issuance(), emission);
+	});
+}
+
+#[test]
+fn weights_that_are_gone_stay_unmined() {
+	build_and_execute(|| {
+		settle(1, &[(1, 1), (2, 1), (3, 1), (4, 1)]);
+		next_block();
+		Powers::set(Default::default());
+		next_block();
+		assert_eq!(Pending::<Test>::decode_len(), Some(0));
+		assert_eq!(Unmined::<Test>::get() + Balances::total_issuance(), CAP);
+		assert_eq!(Balances::balance(&4), 0);
+	});
+}

@@ -1,0 +1,49 @@
+//! What is kept between blocks.
+
+use crate::math;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use gonka_primitives::{Balance, EpochIndex};
+use scale_info::TypeInfo;
+
+/// An epoch that is being paid, or waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+pub struct Payout<AccountId> {
+	/// The epoch whose weights are paid.
+	pub epoch: EpochIndex,
+	/// Most that is minted for it, in base units.
+	pub emission: Balance,
+	/// Sum of the weights of all hosts. Not 0.
+	pub total: u64,
+	/// Base units minted so far.
+	pub minted: Balance,
+	/// Hosts paid so far.
+	pub hosts: u32,
+	/// The last host that had its turn.
+	pub after: Option<AccountId>,
+}
+
+impl<AccountId> Payout<AccountId> {
+	/// A payout of which nothing is paid.
+	pub fn new(epoch: EpochIndex, emission: Balance, total: u64) -> Self {
+		Self { epoch, emission, total, minted: 0, hosts: 0, after: None }
+	}
+
+	/// Base units promised and not minted.
+	pub fn outstanding(&self) -> Balance {
+		self.emission.saturating_sub(self.minted)
+	}
+
+	/// Base units due to a host of `weight`: never more than what is outstanding, whatever the weights say.
+	pub fn share(&self, weight: u64) -> Balance {
+		math::share(self.emission, weight, self.total).min(self.outstanding())
+	}
+}
+
+/// The last epoch that was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+pub struct Settled {
+	/// Its index.
+	pub epoch: EpochIndex,
+	/// What it may mint, in base units; 0 if it had no weight or its emission was skipped.
+	pub emission: Balance,
+}

@@ -1,0 +1,75 @@
+//! Weights of `pallet_emission`.
+//!
+//! Estimated from database operations and the measured cost of minting; to be replaced by the output of
+//! `frame-omni-bencher v1 benchmark pallet --pallet pallet_emission --extrinsic '*'`.
+
+#![allow(missing_docs)]
+
+use core::marker::PhantomData;
+use polkadot_sdk::{
+	frame_support::{
+		traits::Get,
+		weights::{Weight, constants::ParityDbWeight},
+	},
+	frame_system,
+};
+
+/// Weight functions needed for `pallet_emission`.
+pub trait WeightInfo {
+	/// `on_initialize` when no payout waits.
+	fn idle() -> Weight;
+	/// `on_initialize` when `n` hosts have their turn.
+	fn pay(n: u32) -> Weight;
+	/// An epoch settles. Paid by who settles it.
+	fn on_epoch_settled() -> Weight;
+}
+
+/// Weights for `pallet_emission`, with the runtime's database.
+pub struct SubstrateWeight<T>(PhantomData<T>);
+impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+	/// Storage: `Emission::Pending` (r:1 w:0)
+	fn idle() -> Weight {
+		Weight::from_parts(3_000_000, 1_800).saturating_add(T::DbWeight::get().reads(1))
+	}
+	/// Storage: `Emission::Pending` (r:1 w:1)
+	/// Storage: `Emission::Unmined` (r:1 w:1)
+	/// Storage: `Balances::TotalIssuance` (r:1 w:1)
+	/// Storage: `PoC` weights (r:n w:0)
+	/// Storage: `System::Account` (r:n w:n)
+	fn pay(n: u32) -> Weight {
+		Weight::from_parts(15_000_000, 3_600)
+			.saturating_add(Weight::from_parts(25_000_000, 5_200).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(4))
+			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().writes(3))
+			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(n.into()))
+	}
+	/// Storage: `Emission::LastSettled` (r:1 w:1)
+	/// Storage: `Emission::Pending` (r:1 w:1)
+	/// Storage: `Emission::Unmined` (r:1 w:0)
+	fn on_epoch_settled() -> Weight {
+		Weight::from_parts(12_000_000, 1_800)
+			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().writes(2))
+	}
+}
+
+// For backwards compatibility and tests.
+impl WeightInfo for () {
+	fn idle() -> Weight {
+		Weight::from_parts(3_000_000, 1_800).saturating_add(ParityDbWeight::get().reads(1))
+	}
+	fn pay(n: u32) -> Weight {
+		Weight::from_parts(15_000_000, 3_600)
+			.saturating_add(Weight::from_parts(25_000_000, 5_200).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().reads(4))
+			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().writes(3))
+			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(n.into()))
+	}
+	fn on_epoch_settled() -> Weight {
+		Weight::from_parts(12_000_000, 1_800)
+			.saturating_add(ParityDbWeight::get().reads(3))
+			.saturating_add(ParityDbWeight::get().writes(2))
+	}
+}

@@ -1,0 +1,236 @@
+//! Benchmarks of the calls and of the authorisation.
+
+use super::*;
+use alloc::vec::Vec;
+use codec::Encode;
+use frame_benchmarking::v2::*;
+use frame_support::{
+	BoundedVec,
+	pallet_prelude::{Authorize, TransactionSource},
+	traits::{
+		EnsureOrigin, Get,
+		fungible::{Inspect, Mutate},
+	},
+};
+use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
+use gonka_primitives::{
+	PublicKey, Signature,
+	hashing::{domain, signing_payload},
+	market::{Price, Settlement, SignedVoucher, Totals, Voucher},
+	merkle_sum::SumNode,
+};
+use sp_core::{crypto::KeyTypeId, sr25519};
+
+/// Sets up what the pallet cannot.
+pub trait BenchmarkHelper<AccountId> {
+	/// Makes `HostRegistry::worker` of `host` return `worker`.
+	fn register_host(host: &AccountId, worker: PublicKey);
+}
+
+const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
+const NO_SIGNATURE: &str = "the keystore does not sign";
+
+fn key() -> sr25519::Public {
+	sp_io::crypto::sr25519_generate(KEY_TYPE, None)
+}
+
+fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
+	let payload = signing_payload(domain, &T::Genesis::get(), body);
+	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
+	Ok(signature.ok_or(BenchmarkError::Stop(NO_SIGNATURE))?.0)
+}
+
+fn host<T: Config>(index: u32, worker: PublicKey) -> T::AccountId {
+	let host = account("host", index, 0);
+	T::BenchmarkHelper::register_host(&host, worker);
+	host
+}
+
+/// An account with money for `channels` deposits.
+fn developer<T: Config>(index: u32, channels: u32) -> Result<T::AccountId, BenchmarkError>
+where
+	T::Currency: Mutate<T::AccountId>,
+{
+	let developer = account("developer", index, 0);
+	let each = T::MinDeposit::get().saturating_mul(4).max(T::Currency::minimum_balance());
+	T::Currency::mint_into(&developer, each.saturating_mul(channels.saturating_add(2).into()))?;
+	Ok(developer)
+}
+
+fn open<T: Config>(developer: &T::AccountId, gateway: PublicKey, hosts: u32) -> Result<(), BenchmarkError> {
+	let channels: Vec<_> =
+		(0..hosts).map(|index| (host::<T>(index, [index as u8; 32]), T::MinDeposit::get())).collect();
+	let channels = BoundedVec::truncate_from(channels);
+	Ok(Pallet::<T>::open_channels(RawOrigin::Signed(developer.clone()).into(), gateway, channels)?)
+}
+
+fn register<T: Config>() -> Result<(), BenchmarkError> {
+	Ok(Pallet::<T>::add_model(Model {
+		name: BoundedVec::truncate_from([b'm'; types::MAX_NAME as usize].to_vec()),
+		weights_hash: [1; 32],
+		quantisation: BoundedVec::truncate_from([b'q'; types::MAX_QUANTISATION as usize].to_vec()),
+		context_length: 4_096,
+		price: Price { input: 1, output: 2 },
+		memory_mb: 8_000,
+		min_worker_version: 1,
+	})?)
+}
+
+/// A host's settlement with vouchers of `v` developers, and as many earlier settlements as are kept.
+fn settlement<T: Config>(v: u32) -> Result<(Settlement, Signature), BenchmarkError>
+where
+	T::Currency: Mutate<T::AccountId>,
+{
+	let (worker, gateway) = (key(), key());
+	let host = host::<T>(0, worker.0);
+	let window = T::KeptSettlements::get().saturating_add(1);
+	let block = T::WindowLength::get().saturating_mul(window.saturating_add(1));
+	System::<T>::set_block_number(BlockNumberFor::<T>::from(block));
+	for old in 0..T::KeptSettlements::get() {
+		Settlements::<T>::insert(old, &host, SumNode::default());
+		let _ = SettledWindows::<T>::try_append(&host, old);
+	}
+	let (mut vouchers, mut sum) = (Vec::new(), Totals::default());
+	for index in 0..v {
+		let developer = developer::<T>(index, 1)?;
+		let id = NextChannelId::<T>::get();
+		let channels = BoundedVec::truncate_from([(host.clone(), T::MinDeposit::get())].to_vec());
+		Pallet::<T>::open_channels(RawOrigin::Signed(developer).into(), gateway.0, channels)?;
+		let totals = Totals { fee: T::MinDeposit::get(), work: 1_000, receipts: 10 };
+		sum = sum.checked_add(&totals).ok_or(BenchmarkError::Stop("sum overflows"))?;
+		let voucher = Voucher { channel: id, totals };
+		vouchers.push(SignedVoucher { voucher, signature: sign::<T>(&gateway, domain::VOUCHER, &voucher)? });
+	}
+	let root = SumNode { hash: [7; 32], sum };
+	let settlement = Settlement { host: host.into(), window, root, vouchers };
+	let signature = sign::<T>(&worker, domain::SETTLEMENT, &settlement)?;
+	Ok((settlement, signature))
+}
+
+#[benchmarks(where T::Currency: Mutate<T::AccountId>)]
+mod benchmarks {
+	use super::*;
+
+	#[benchmark]
+	fn register_model() -> Result<(), BenchmarkError> {
+		let origin = T::RegisterOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+		let name = BoundedVec::truncate_from([b'm'; types::MAX_NAME as usize].to_vec());
+		let quantisation = BoundedVec::truncate_from([b'q'; types::MAX_QUANTISATION as usize].to_vec());
+		let id = NextModelId::<T>::get();
+
+		#[extrinsic_call]
+		_(origin as T::RuntimeOrigin, name, [1; 32], quantisation, 4_096, Price { input: 1, output: 2 }, 8_000, 1);
+
+		assert!(Models::<T>::contains_key(id));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn retire_model() -> Result<(), BenchmarkError> {
+		let origin = T::RegisterOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+		let id = NextModelId::<T>::get();
+		register::<T>()?;
+
+		#[extrinsic_call]
+		_(origin as T::RuntimeOrigin, id);
+
+		assert!(!Models::<T>::contains_key(id));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn set_price() -> Result<(), BenchmarkError> {
+		let origin = T::RegisterOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+		let id = NextModelId::<T>::get();
+		register::<T>()?;
+
+		#[extrinsic_call]
+		_(origin as T::RuntimeOrigin, id, Price { input: 3, output: 4 });
+
+		assert_eq!(Models::<T>::get(id).map(|model| model.price.input), Some(3));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn open_channels(n: Linear<1, { T::MaxChannelsPerCall::get() }>) -> Result<(), BenchmarkError> {
+		let developer = developer::<T>(0, n)?;
+		let channels: Vec<_> =
+			(0..n).map(|index| (host::<T>(index, [index as u8; 32]), T::MinDeposit::get())).collect();
+		let channels = BoundedVec::truncate_from(channels);
+
+		#[extrinsic_call]
+		_(RawOrigin::Signed(developer), [9; 32], channels);
+
+		assert_eq!(NextChannelId::<T>::get(), u64::from(n));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn top_up(n: Linear<1, { T::MaxChannelsPerCall::get() }>) -> Result<(), BenchmarkError> {
+		let developer = developer::<T>(0, n.saturating_mul(2))?;
+		open::<T>(&developer, [9; 32], n)?;
+		let amounts = (0..u64::from(n)).map(|id| (id, T::MinDeposit::get())).collect::<Vec<_>>();
+		let amounts = BoundedVec::truncate_from(amounts);
+
+		#[extrinsic_call]
+		_(RawOrigin::Signed(developer), amounts);
+
+		let deposit = Channels::<T>::get(0).map(|channel| channel.deposit);
+		assert_eq!(deposit, Some(T::MinDeposit::get().saturating_mul(2)));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn close_channel() -> Result<(), BenchmarkError> {
+		let developer = developer::<T>(0, 1)?;
+		open::<T>(&developer, [9; 32], 1)?;
+
+		#[extrinsic_call]
+		_(RawOrigin::Signed(developer), 0);
+
+		assert!(Channels::<T>::get(0).is_some_and(|channel| channel.closes.is_some()));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn withdraw() -> Result<(), BenchmarkError> {
+		let developer = developer::<T>(0, 1)?;
+		open::<T>(&developer, [9; 32], 1)?;
+		Pallet::<T>::close_channel(RawOrigin::Signed(developer.clone()).into(), 0)?;
+		let end = Pallet::<T>::now().saturating_add(T::ChallengePeriod::get());
+		System::<T>::set_block_number(BlockNumberFor::<T>::from(end));
+
+		#[extrinsic_call]
+		_(RawOrigin::Signed(developer), 0);
+
+		assert!(!Channels::<T>::contains_key(0));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn settle(v: Linear<1, { T::MaxVouchers::get() }>) -> Result<(), BenchmarkError> {
+		let (settlement, signature) = settlement::<T>(v)?;
+		let (window, host) = (settlement.window, T::AccountId::from(settlement.host));
+
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, settlement, signature);
+
+		assert!(Settlements::<T>::contains_key(window, host));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_settle(v: Linear<1, { T::MaxVouchers::get() }>) -> Result<(), BenchmarkError> {
+		let (settlement, signature) = settlement::<T>(v)?;
+		let call = Call::<T>::settle { settlement, signature };
+
+		#[block]
+		{
+			call.authorize(TransactionSource::External).ok_or("the call must authorise itself")??;
+		}
+
+		Ok(())
+	}
+
+	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
+}

@@ -1,0 +1,488 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+mod channels;
+mod genesis;
+mod settlement;
+#[cfg(any(feature = "try-runtime", test))]
+mod try_state;
+mod types;
+mod views;
+pub mod weights;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+#[cfg(feature = "runtime-benchmarks")]
+pub use benchmarking::BenchmarkHelper;
+#[cfg(test)]
+mod tests;
+
+use gonka_primitives::{Balance, ChannelId, ModelId, traits::HostRegistry};
+use polkadot_sdk::*;
+
+pub use genesis::GenesisModel;
+pub use pallet::*;
+pub use types::{Channel, Model, Name, Quantisation, Refusal};
+pub use views::MAX_PAGE;
+pub use weights::WeightInfo;
+
+// `expect` is what the macro itself writes for storage prefixes; there is none in the code below.
+#[allow(clippy::expect_used)]
+#[frame_support::pallet]
+pub mod pallet {
+	use super::*;
+	use alloc::vec::Vec;
+	use frame_support::{
+		pallet_prelude::*,
+		traits::{
+			fungible::{
+				Inspect,
+				hold::{Inspect as InspectHold, Mutate as MutateHold},
+			},
+			tokens::Precision,
+		},
+	};
+	use frame_system::pallet_prelude::*;
+	use gonka_primitives::{
+		BlockNumber, Hash, PublicKey, Signature,
+		market::{Price, Settlement, Totals},
+		merkle_sum::SumNode,
+		traits::ModelRegistry,
+	};
+
+	const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+	#[pallet::pallet]
+	#[pallet::storage_version(STORAGE_VERSION)]
+	pub struct Pallet<T>(_);
+
+	#[pallet::config]
+	pub trait Config: polkadot_sdk::frame_system::Config<AccountId: From<[u8; 32]> + Into<[u8; 32]>> {
+		/// GNK.
+		type Currency: MutateHold<Self::AccountId>
+			+ InspectHold<Self::AccountId, Reason = Self::RuntimeHoldReason>
+			+ Inspect<Self::AccountId, Balance = Balance>;
+
+		/// The runtime's reasons to hold money.
+		type RuntimeHoldReason: From<HoldReason>;
+
+		/// Hosts and their workers' keys.
+		type Hosts: HostRegistry<Self::AccountId>;
+
+		/// The hash of the genesis block, which every signature covers. `frame_system` forgets it after `BlockHashCount` blocks.
+		type Genesis: Get<Hash>;
+
+		/// Who registers, prices and retires models.
+		type RegisterOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+
+		/// Blocks of a settlement window. At least 1.
+		#[pallet::constant]
+		type WindowLength: Get<BlockNumber>;
+
+		/// Blocks between closing a channel and withdrawing the rest. More than `WindowLength`, so that a host can
+		/// settle the window in which it learns of it.
+		#[pallet::constant]
+		type ChallengePeriod: Get<BlockNumber>;
+
+		/// Least deposit of a channel, in base units.
+		#[pallet::constant]
+		type MinDeposit: Get<Balance>;
+
+		/// Most vouchers in a settlement.
+		#[pallet::constant]
+		type MaxVouchers: Get<u32>;
+
+		/// Most channels in one opening or top-up.
+		#[pallet::constant]
+		type MaxChannelsPerCall: Get<u32>;
+
+		/// Most registered models.
+		#[pallet::constant]
+		type MaxModels: Get<u32>;
+
+		/// Roots kept per host. At least 1.
+		#[pallet::constant]
+		type KeptSettlements: Get<u32>;
+
+		/// Weights of the calls.
+		type WeightInfo: WeightInfo;
+
+		/// Registers hosts.
+		#[cfg(feature = "runtime-benchmarks")]
+		type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
+	}
+
+	/// Why money is held.
+	#[pallet::composite_enum]
+	pub enum HoldReason {
+		/// Deposits of payment channels, less what was settled.
+		ChannelDeposit,
+	}
+
+	/// The next model's id. Written by `register_model` and at genesis; never falls. One value.
+	#[pallet::storage]
+	pub type NextModelId<T: Config> = StorageValue<_, ModelId, ValueQuery>;
+
+	/// The registered models. Written by `register_model`, `set_price`, `retire_model` and at genesis. At most `MaxModels`.
+	/// TWOX-NOTE: ids are given out by a counter.
+	#[pallet::storage]
+	pub type Models<T: Config> = CountedStorageMap<_, Twox64Concat, ModelId, Model>;
+
+	/// The registered models by name. Written with `Models`, same bound. Blake: names are chosen.
+	#[pallet::storage]
+	pub type ModelNames<T: Config> = StorageMap<_, Blake2_128Concat, Name, ModelId>;
+
+	/// The next channel's id. Written by `open_channels`; never falls. One value.
+	#[pallet::storage]
+	pub type NextChannelId<T: Config> = StorageValue<_, ChannelId, ValueQuery>;
+
+	/// Channels, closing ones too. Written by `open_channels`, `top_up`, `close_channel`, `settle`; removed by `withdraw`. Bounded by the
+	/// money in deposits of at least `MinDeposit`. TWOX-NOTE: ids are given out by a counter.
+	#[pallet::storage]
+	pub type Channels<T: Config> = StorageMap<_, Twox64Concat, ChannelId, Channel<T::AccountId>>;
+
+	/// The channel of a developer, a host and a gateway, while it is not closing. Written by `open_channels`, removed by
+	/// `close_channel`. As many as `Channels` at most. Blake: accounts and keys are chosen.
+	#[pallet::storage]
+	pub type OpenChannels<T: Config> =
+		StorageMap<_, Blake2_128Concat, (T::AccountId, T::AccountId, PublicKey), ChannelId>;
+
+	/// A developer's channels, closing ones too. Written by `open_channels`, removed by `withdraw`. As many as
+	/// `Channels`. Blake: accounts are chosen; TWOX-NOTE: ids are given out by a counter.
+	#[pallet::storage]
+	pub type DeveloperChannels<T: Config> =
+		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, ChannelId, ()>;
+
+	/// The channels that pay a host, closing ones too. Written and bounded as `DeveloperChannels`.
+	#[pallet::storage]
+	pub type HostChannels<T: Config> = StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, ChannelId, ()>;
+
+	/// Windows of which a host's root is kept, ascending; the last one is the last it settled. Written by `settle`. At
+	/// most `KeptSettlements` a host that ever settled. Blake: accounts are chosen.
+	#[pallet::storage]
+	pub type SettledWindows<T: Config> =
+		StorageMap<_, Blake2_128Concat, T::AccountId, BoundedVec<u32, T::KeptSettlements>, ValueQuery>;
+
+	/// Roots of settled windows, by window and host. Written by `settle`, which also removes the host's oldest. At most
+	/// `KeptSettlements` a host. TWOX-NOTE: windows are numbered by the clock. Blake: accounts are chosen.
+	#[pallet::storage]
+	pub type Settlements<T: Config> =
+		StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, T::AccountId, SumNode<Totals>>;
+
+	#[pallet::event]
+	#[pallet::generate_deposit(pub(crate) fn deposit_event)]
+	pub enum Event<T: Config> {
+		/// Hosts may serve a new model.
+		ModelRegistered {
+			/// Its id.
+			model: ModelId,
+			/// Its name.
+			name: Name,
+		},
+		/// A model has a new price.
+		PriceSet {
+			/// The model.
+			model: ModelId,
+			/// Base units per token.
+			price: Price,
+		},
+		/// A model is no longer registered.
+		ModelRetired {
+			/// The model.
+			model: ModelId,
+		},
+		/// A developer opened a channel.
+		ChannelOpened {
+			/// Its id.
+			channel: ChannelId,
+			/// Who pays.
+			developer: T::AccountId,
+			/// Who is paid.
+			host: T::AccountId,
+			/// Whose signature binds the developer.
+			gateway: PublicKey,
+			/// Base units paid in.
+			deposit: Balance,
+		},
+		/// A developer paid more into a channel.
+		ChannelToppedUp {
+			/// The channel.
+			channel: ChannelId,
+			/// Base units added.
+			amount: Balance,
+		},
+		/// A channel closes.
+		ChannelClosing {
+			/// The channel.
+			channel: ChannelId,
+			/// The block from which the rest can be withdrawn.
+			closes: BlockNumber,
+		},
+		/// A channel is gone, and its rest with the developer.
+		ChannelWithdrawn {
+			/// The channel.
+			channel: ChannelId,
+			/// Base units released to the developer.
+			amount: Balance,
+		},
+		/// A host was paid for a window.
+		Settled {
+			/// The host.
+			host: T::AccountId,
+			/// The window.
+			window: u32,
+			/// What its vouchers grew by.
+			totals: Totals,
+		},
+	}
+
+	#[pallet::error]
+	pub enum Error<T> {
+		/// There is no such model or channel, or the host is not registered.
+		NotFound,
+		/// A model of that name is registered, or the channel's parties have an open one.
+		AlreadyExists,
+		/// The channel is somebody else's.
+		NotAuthorized,
+		/// There are as many as there can be.
+		LimitExceeded,
+		/// A name is empty or not printable ASCII, or there is no context window.
+		Malformed,
+		/// A deposit is below the least one, or a top-up is 0.
+		AmountTooLow,
+		/// The channel is closing.
+		AlreadyClosing,
+		/// The channel is open, or its challenge period is not over.
+		NotClosed,
+		/// An id or a sum does not fit.
+		Overflow,
+		/// The settlement is not what was authorised. Cannot happen.
+		InvalidSettlement,
+	}
+
+	#[pallet::genesis_config]
+	#[derive(frame_support::DefaultNoBound)]
+	pub struct GenesisConfig<T: Config> {
+		/// Models registered from the start.
+		pub models: Vec<GenesisModel>,
+		#[serde(skip)]
+		#[doc(hidden)]
+		pub _config: core::marker::PhantomData<T>,
+	}
+
+	#[pallet::genesis_build]
+	impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+		fn build(&self) {
+			for genesis in &self.models {
+				let added = genesis.model().map(Pallet::<T>::add_model);
+				assert!(matches!(added, Some(Ok(_))), "bad model in the genesis configuration: {genesis:?}");
+			}
+		}
+	}
+
+	#[pallet::hooks]
+	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		fn integrity_test() {
+			assert!(T::WindowLength::get() > 0, "a window must end");
+			assert!(T::ChallengePeriod::get() > T::WindowLength::get(), "no time to settle before a channel closes");
+			assert!(T::KeptSettlements::get() > 0, "the last settled window must be known");
+			assert!(T::MaxVouchers::get() > 0, "nothing could be settled");
+			assert!(T::MaxChannelsPerCall::get() > 0, "no channel could be opened");
+			let most = T::MaxVouchers::get();
+			let weight = T::WeightInfo::authorize_settle(most).saturating_add(T::WeightInfo::settle(most));
+			assert!(
+				weight.all_lte(T::BlockWeights::get().max_block / 4),
+				"a settlement needs more than a quarter of a block"
+			);
+		}
+
+		#[cfg(feature = "try-runtime")]
+		fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+			Self::do_try_state()
+		}
+	}
+
+	#[pallet::call]
+	impl<T: Config> Pallet<T> {
+		/// Registers a model, under the next id.
+		///
+		/// - Origin: `RegisterOrigin`.
+		/// - Effects: hosts may declare to serve it. Event `ModelRegistered`.
+		/// - Errors: `Malformed`, `AlreadyExists` (the name), `LimitExceeded` (`MaxModels`), `Overflow`.
+		/// - Cost: constant.
+		#[pallet::call_index(0)]
+		#[pallet::weight(T::WeightInfo::register_model())]
+		#[allow(clippy::too_many_arguments)]
+		pub fn register_model(
+			origin: OriginFor<T>,
+			name: Name,
+			weights_hash: Hash,
+			quantisation: Quantisation,
+			context_length: u32,
+			price: Price,
+			memory_mb: u32,
+			min_worker_version: u32,
+		) -> DispatchResult {
+			T::RegisterOrigin::ensure_origin(origin)?;
+			let model =
+				Model { name, weights_hash, quantisation, context_length, price, memory_mb, min_worker_version };
+			Self::add_model(model)
+		}
+
+		/// Removes a model and frees its name. Its id is never reused, and what was asked of it can still be settled.
+		///
+		/// - Origin: `RegisterOrigin`.
+		/// - Effects: hosts may not declare it any more. Event `ModelRetired`.
+		/// - Errors: `NotFound`.
+		/// - Cost: constant.
+		#[pallet::call_index(1)]
+		#[pallet::weight(T::WeightInfo::retire_model())]
+		pub fn retire_model(origin: OriginFor<T>, model: ModelId) -> DispatchResult {
+			T::RegisterOrigin::ensure_origin(origin)?;
+			let removed = Models::<T>::take(model).ok_or(Error::<T>::NotFound)?;
+			ModelNames::<T>::remove(removed.name);
+			Self::deposit_event(Event::ModelRetired { model });
+			Ok(())
+		}
+
+		/// Sets a model's price, in base units per token. Envelopes signed before keep the price they carry.
+		///
+		/// - Origin: `RegisterOrigin`.
+		/// - Effects: event `PriceSet`.
+		/// - Errors: `NotFound`.
+		/// - Cost: constant.
+		#[pallet::call_index(2)]
+		#[pallet::weight(T::WeightInfo::set_price())]
+		pub fn set_price(origin: OriginFor<T>, model: ModelId, price: Price) -> DispatchResult {
+			T::RegisterOrigin::ensure_origin(origin)?;
+			Models::<T>::try_mutate(model, |entry| {
+				entry.as_mut().ok_or(Error::<T>::NotFound)?.price = price;
+				Self::deposit_event(Event::PriceSet { model, price });
+				Ok(())
+			})
+		}
+
+		/// Opens a channel to each of some hosts, for one gateway key. The deposits, in base units, are held.
+		///
+		/// - Origin: signed, by the developer.
+		/// - Effects: all channels are opened, or none. Event `ChannelOpened` for each.
+		/// - Errors: `AmountTooLow` (`MinDeposit`), `NotFound` (host), `AlreadyExists` (an open channel of the same
+		///   developer, host and gateway), `Overflow`; `TokenError` if the account has too little.
+		/// - Cost: linear in the number of channels.
+		#[pallet::call_index(3)]
+		#[pallet::weight(T::WeightInfo::open_channels(channels.len() as u32))]
+		pub fn open_channels(
+			origin: OriginFor<T>,
+			gateway: PublicKey,
+			channels: BoundedVec<(T::AccountId, Balance), T::MaxChannelsPerCall>,
+		) -> DispatchResult {
+			let developer = ensure_signed(origin)?;
+			let mut sum = Balance::default();
+			for (host, deposit) in channels {
+				ensure!(deposit >= T::MinDeposit::get(), Error::<T>::AmountTooLow);
+				ensure!(T::Hosts::worker(&host).is_some(), Error::<T>::NotFound);
+				sum = sum.checked_add(deposit).ok_or(Error::<T>::Overflow)?;
+				Self::add_channel(developer.clone(), host, gateway, deposit)?;
+			}
+			T::Currency::hold(&HoldReason::ChannelDeposit.into(), &developer, sum)
+		}
+
+		/// Adds to the deposits of channels, in base units.
+		///
+		/// - Origin: signed, by the channels' developer.
+		/// - Effects: all are topped up, or none. Event `ChannelToppedUp` for each.
+		/// - Errors: `AmountTooLow` (0), `NotFound`, `NotAuthorized`, `AlreadyClosing`, `Overflow`; `TokenError` if the account has too little.
+		/// - Cost: linear in the number of channels.
+		#[pallet::call_index(4)]
+		#[pallet::weight(T::WeightInfo::top_up(amounts.len() as u32))]
+		pub fn top_up(
+			origin: OriginFor<T>,
+			amounts: BoundedVec<(ChannelId, Balance), T::MaxChannelsPerCall>,
+		) -> DispatchResult {
+			let developer = ensure_signed(origin)?;
+			let mut sum = Balance::default();
+			for (id, amount) in amounts {
+				ensure!(amount > 0, Error::<T>::AmountTooLow);
+				sum = sum.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+				Channels::<T>::try_mutate(id, |channel| -> DispatchResult {
+					let channel = channel.as_mut().ok_or(Error::<T>::NotFound)?;
+					ensure!(channel.developer == developer, Error::<T>::NotAuthorized);
+					ensure!(channel.closes.is_none(), Error::<T>::AlreadyClosing);
+					channel.deposit = channel.deposit.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+					Ok(())
+				})?;
+				Self::deposit_event(Event::ChannelToppedUp { channel: id, amount });
+			}
+			T::Currency::hold(&HoldReason::ChannelDeposit.into(), &developer, sum)
+		}
+
+		/// Starts a channel's challenge period. Until it is withdrawn, the host can settle vouchers.
+		///
+		/// - Origin: signed, by the developer or the host.
+		/// - Effects: the parties may open another one. Event `ChannelClosing`.
+		/// - Errors: `NotFound`, `NotAuthorized`, `AlreadyClosing`.
+		/// - Cost: constant.
+		#[pallet::call_index(5)]
+		#[pallet::weight(T::WeightInfo::close_channel())]
+		pub fn close_channel(origin: OriginFor<T>, id: ChannelId) -> DispatchResult {
+			let who = ensure_signed(origin)?;
+			let mut channel = Channels::<T>::get(id).ok_or(Error::<T>::NotFound)?;
+			ensure!(who == channel.developer || who == channel.host, Error::<T>::NotAuthorized);
+			ensure!(channel.closes.is_none(), Error::<T>::AlreadyClosing);
+			let closes = Self::now().saturating_add(T::ChallengePeriod::get());
+			channel.closes = Some(closes);
+			OpenChannels::<T>::remove((&channel.developer, &channel.host, channel.gateway));
+			Channels::<T>::insert(id, channel);
+			Self::deposit_event(Event::ChannelClosing { channel: id, closes });
+			Ok(())
+		}
+
+		/// Removes a channel after its challenge period.
+		///
+		/// - Origin: signed, by anyone.
+		/// - Effects: what is left of the deposit is released to the developer. Event `ChannelWithdrawn`.
+		/// - Errors: `NotFound`, `NotClosed`.
+		/// - Cost: constant.
+		#[pallet::call_index(6)]
+		#[pallet::weight(T::WeightInfo::withdraw())]
+		pub fn withdraw(origin: OriginFor<T>, id: ChannelId) -> DispatchResult {
+			ensure_signed(origin)?;
+			let channel = Channels::<T>::get(id).ok_or(Error::<T>::NotFound)?;
+			ensure!(channel.closes.is_some_and(|closes| closes <= Self::now()), Error::<T>::NotClosed);
+			let amount = channel.held();
+			let reason = HoldReason::ChannelDeposit.into();
+			T::Currency::release(&reason, &channel.developer, amount, Precision::Exact)?;
+			Channels::<T>::remove(id);
+			DeveloperChannels::<T>::remove(channel.developer, id);
+			HostChannels::<T>::remove(channel.host, id);
+			Self::deposit_event(Event::ChannelWithdrawn { channel: id, amount });
+			Ok(())
+		}
+
+		/// Settles a window of a host. Without fee, account nonce or signer: the worker's signature inside authorises it.
+		///
+		/// - Origin: authorised; [`Refusal`] says what the transaction pool refuses.
+		/// - Effects: the vouchers' fees go from the developers' holds to the host's account, the channels' totals
+		///   become the vouchers', the root is kept. Event `Settled`.
+		/// - Errors: none that authorisation lets through.
+		/// - Cost: linear in the number of vouchers, of which a signature check each.
+		#[pallet::call_index(7)]
+		#[pallet::weight((T::WeightInfo::settle(settlement.vouchers.len() as u32), DispatchClass::Normal, Pays::No))]
+		#[pallet::weight_of_authorize(T::WeightInfo::authorize_settle(settlement.vouchers.len() as u32))]
+		#[pallet::authorize(|_, settlement, signature| Self::authorize_settle(settlement, signature))]
+		pub fn settle(origin: OriginFor<T>, settlement: Settlement, signature: Signature) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let _ = signature;
+			Self::apply_settlement(&settlement)
+		}
+	}
+
+	impl<T: Config> ModelRegistry for Pallet<T> {
+		fn is_registered(model: ModelId) -> bool {
+			Models::<T>::contains_key(model)
+		}
+	}
+}

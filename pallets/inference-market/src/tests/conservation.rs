@@ -1,0 +1,205 @@
+//! Random sequences of everything that moves money: none appears, none vanishes, each party has what a plain ledger says.
+
+use super::mock::*;
+use crate::{Channels, NextChannelId, SettledWindows};
+use gonka_primitives::{Balance, ChannelId, GNK, market::Settlement};
+use polkadot_sdk::{
+	frame_support::{BoundedVec, traits::fungible::Inspect},
+	sp_core::Pair,
+};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const PARTIES: u8 = 3;
+
+#[derive(Clone, Debug)]
+enum Step {
+	Open {
+		developer: u8,
+		gateway: u8,
+		host: u8,
+		deposit: Balance,
+	},
+	TopUp {
+		developer: u8,
+		channel: ChannelId,
+		amount: Balance,
+	},
+	Close {
+		by_host: bool,
+		channel: ChannelId,
+	},
+	Withdraw {
+		channel: ChannelId,
+	},
+	/// Each of the channels' vouchers grows by so much.
+	Settle {
+		host: u8,
+		channels: Vec<(ChannelId, Balance, u64)>,
+	},
+	/// Each of the host's channels grows by a part of its rest, in 1/255.
+	SettleRight {
+		host: u8,
+		parts: Vec<u8>,
+	},
+	/// Sends the last settlement that went through once more.
+	SettleAgain,
+	Blocks(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+	let channel = 0..10u64;
+	let amount = prop_oneof![Just(0), 1..3_000u128, GNK..40 * GNK, Just(Balance::MAX)];
+	let growth = prop_oneof![Just(0), 1..3_000u128, GNK..12 * GNK, Just(Balance::MAX)];
+	let claim = (channel.clone(), growth, 0..3u64);
+	prop_oneof![
+		6 => (0..PARTIES, 0..2u8, 0..3u8, amount.clone()).prop_map(|(developer, gateway, host, amount)| {
+			Step::Open { developer, gateway, host, deposit: amount.saturating_add(MIN_DEPOSIT - GNK) }
+		}),
+		1 => (0..PARTIES, channel.clone(), amount)
+			.prop_map(|(developer, channel, amount)| Step::TopUp { developer, channel, amount }),
+		1 => (any::<bool>(), channel.clone()).prop_map(|(by_host, channel)| Step::Close { by_host, channel }),
+		2 => channel.prop_map(|channel| Step::Withdraw { channel }),
+		8 => (0..2u8, prop::collection::vec(any::<u8>(), 1..9))
+			.prop_map(|(host, parts)| Step::SettleRight { host, parts }),
+		3 => (0..2u8, prop::collection::vec(claim, 0..5))
+			.prop_map(|(host, channels)| Step::Settle { host, channels }),
+		1 => Just(Step::SettleAgain),
+		6 => (1..2 * WINDOW).prop_map(Step::Blocks),
+	]
+}
+
+/// Who has how much, by nothing but the calls that went through.
+#[derive(Default)]
+struct Ledger {
+	free: BTreeMap<u8, Balance>,
+	hosts: BTreeMap<u8, Balance>,
+	/// Developer and rest.
+	channels: BTreeMap<ChannelId, (u8, Balance)>,
+	last: Option<(u8, Settlement)>,
+}
+
+impl Ledger {
+	fn check(&self) {
+		for index in 0..PARTIES {
+			let held_for: Balance = self.channels.values().filter(|(by, _)| *by == index).map(|(_, rest)| rest).sum();
+			assert_eq!(held(&developer(index)), held_for);
+			assert_eq!(Balances::balance(&developer(index)), self.free[&index]);
+		}
+		for index in 0..2 {
+			assert_eq!(Balances::balance(&host(index)), self.hosts[&index]);
+		}
+		Market::do_try_state().unwrap();
+	}
+
+	fn take(&mut self, step: Step) {
+		match step {
+			Step::Open { developer: by, gateway: key, host: to, deposit } => {
+				let list = BoundedVec::try_from(vec![(host(to), deposit)]).unwrap();
+				let id = NextChannelId::<Test>::get();
+				let key = gateway(key).public().0;
+				if transactional(|| Market::open_channels(RuntimeOrigin::signed(developer(by)), key, list)) {
+					*self.free.get_mut(&by).unwrap() -= deposit;
+					self.channels.insert(id, (by, deposit));
+				}
+			},
+			Step::TopUp { developer: by, channel, amount } => {
+				let list = BoundedVec::try_from(vec![(channel, amount)]).unwrap();
+				if transactional(|| Market::top_up(RuntimeOrigin::signed(developer(by)), list)) {
+					*self.free.get_mut(&by).unwrap() -= amount;
+					self.channels.get_mut(&channel).unwrap().1 += amount;
+				}
+			},
+			Step::Close { by_host, channel } => {
+				let Some(parties) = Channels::<Test>::get(channel) else { return };
+				let who = if by_host { parties.host } else { parties.developer };
+				transactional(|| Market::close_channel(RuntimeOrigin::signed(who), channel));
+			},
+			Step::Withdraw { channel } => {
+				if transactional(|| Market::withdraw(RuntimeOrigin::signed(developer(0)), channel)) {
+					let (by, rest) = self.channels.remove(&channel).unwrap();
+					*self.free.get_mut(&by).unwrap() += rest;
+				}
+			},
+			Step::Settle { host: by, channels } => {
+				self.settle(by, channels);
+			},
+			Step::SettleRight { host: by, parts } => self.settle_right(by, &parts),
+			Step::SettleAgain => {
+				if let Some((by, again)) = self.last.clone() {
+					assert!(submit_as(&worker(by), again).is_err());
+				}
+			},
+			Step::Blocks(blocks) => System::set_block_number(System::block_number() + blocks),
+		}
+	}
+
+	/// Sends a settlement with these claims, right or wrong. Whether it went through.
+	fn settle(&mut self, by: u8, channels: Vec<(ChannelId, Balance, u64)>) -> bool {
+		let (mut vouchers, mut fees) = (Vec::new(), BTreeMap::new());
+		for (id, fee, receipts) in channels {
+			let Some(channel) = Channels::<Test>::get(id) else { continue };
+			let key = (0..2).map(gateway).find(|key| key.public().0 == channel.gateway).unwrap();
+			let settled = channel.settled;
+			let grown = totals(settled.fee.saturating_add(fee), settled.work + receipts, settled.receipts + receipts);
+			vouchers.push(voucher(&key, id, grown));
+			fees.insert(id, fee);
+		}
+		vouchers.sort_by_key(|signed| signed.voucher.channel);
+		let window = System::block_number() / WINDOW - 1;
+		let mut claim = settlement(window, &vouchers);
+		claim.host = host(by).into();
+		let Ok(result) = submit_as(&worker(by), claim.clone()) else { return false };
+		assert!(result.is_ok(), "what the pool lets through succeeds");
+		for (id, fee) in fees {
+			self.channels.get_mut(&id).unwrap().1 -= fee;
+			*self.hosts.get_mut(&by).unwrap() += fee;
+		}
+		self.last = Some((by, claim));
+		true
+	}
+
+	/// Sends a settlement that must go through, if there is anything to settle.
+	fn settle_right(&mut self, by: u8, parts: &[u8]) {
+		let last = SettledWindows::<Test>::get(host(by)).last().copied();
+		let mut channels: Vec<_> = Channels::<Test>::iter().filter(|(_, channel)| channel.host == host(by)).collect();
+		if channels.is_empty() || last >= Some(System::block_number() / WINDOW - 1) {
+			return;
+		}
+		channels.sort_by_key(|(id, _)| *id);
+		channels.truncate(MAX_VOUCHERS as usize);
+		let parts = parts.iter().cycle();
+		let claims: Vec<_> = channels
+			.iter()
+			.zip(parts)
+			.map(|((id, channel), part)| (*id, channel.held() * Balance::from(*part) / 255, 1))
+			.collect();
+		let fees: Balance = claims.iter().map(|(_, fee, _)| fee).sum();
+		let receivable = fees == 0 || self.hosts[&by] + fees >= EXISTENTIAL_DEPOSIT;
+		assert_eq!(self.settle(by, claims), receivable);
+	}
+}
+
+/// A call as a block executes it: all or nothing. Whether it succeeded.
+fn transactional<E: From<polkadot_sdk::sp_runtime::DispatchError>>(call: impl FnOnce() -> Result<(), E>) -> bool {
+	polkadot_sdk::frame_support::storage::with_storage_layer(call).is_ok()
+}
+
+proptest! {
+	#![proptest_config(ProptestConfig::with_cases(192))]
+
+	#[test]
+	fn money_is_conserved_to_the_base_unit(steps in prop::collection::vec(step(), 20..120)) {
+		build_and_execute(|| {
+			let mut ledger = Ledger {
+				free: (0..PARTIES).map(|index| (index, FUNDS)).collect(),
+				hosts: [(0, 0), (1, FUNDS)].into(),
+				..Default::default()
+			};
+			for step in steps {
+				ledger.take(step);
+				ledger.check();
+			}
+		});
+	}
+}

@@ -1,0 +1,187 @@
+//! Weights of `pallet_inference_market`.
+//!
+//! Estimated from database operations and the measured cost of an sr25519 verification (50 µs); to be replaced by the
+//! output of `frame-omni-bencher v1 benchmark pallet --pallet pallet_inference_market --extrinsic '*'`.
+
+#![allow(missing_docs)]
+
+use core::marker::PhantomData;
+use polkadot_sdk::{
+	frame_support::{
+		traits::Get,
+		weights::{Weight, constants::ParityDbWeight},
+	},
+	frame_system,
+};
+
+/// Weight functions needed for `pallet_inference_market`.
+pub trait WeightInfo {
+	fn register_model() -> Weight;
+	fn retire_model() -> Weight;
+	fn set_price() -> Weight;
+	/// `n`: channels.
+	fn open_channels(n: u32) -> Weight;
+	/// `n`: channels.
+	fn top_up(n: u32) -> Weight;
+	fn close_channel() -> Weight;
+	fn withdraw() -> Weight;
+	/// `v`: vouchers.
+	fn settle(v: u32) -> Weight;
+	/// `v`: vouchers.
+	fn authorize_settle(v: u32) -> Weight;
+}
+
+/// Weights for `pallet_inference_market`, with the runtime's database.
+pub struct SubstrateWeight<T>(PhantomData<T>);
+impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
+	/// Storage: `InferenceMarket::ModelNames` (r:1 w:1)
+	/// Storage: `InferenceMarket::CounterForModels` (r:1 w:1)
+	/// Storage: `InferenceMarket::NextModelId` (r:1 w:1)
+	/// Storage: `InferenceMarket::Models` (r:1 w:1)
+	fn register_model() -> Weight {
+		Weight::from_parts(12_000_000, 3_600)
+			.saturating_add(T::DbWeight::get().reads(4))
+			.saturating_add(T::DbWeight::get().writes(4))
+	}
+	/// Storage: `InferenceMarket::Models` (r:1 w:1)
+	/// Storage: `InferenceMarket::CounterForModels` (r:1 w:1)
+	/// Storage: `InferenceMarket::ModelNames` (r:0 w:1)
+	fn retire_model() -> Weight {
+		Weight::from_parts(12_000_000, 3_600)
+			.saturating_add(T::DbWeight::get().reads(2))
+			.saturating_add(T::DbWeight::get().writes(3))
+	}
+	/// Storage: `InferenceMarket::Models` (r:1 w:1)
+	fn set_price() -> Weight {
+		Weight::from_parts(9_000_000, 3_600)
+			.saturating_add(T::DbWeight::get().reads(1))
+			.saturating_add(T::DbWeight::get().writes(1))
+	}
+	/// Storage: `Balances::Holds` (r:1 w:1)
+	/// Storage: `System::Account` (r:1 w:1)
+	/// Storage: `InferenceMarket::NextChannelId` (r:1 w:1)
+	/// Storage: `PoC` host's worker (r:n w:0)
+	/// Storage: `InferenceMarket::OpenChannels` (r:n w:n)
+	/// Storage: `InferenceMarket::DeveloperChannels` (r:0 w:n)
+	/// Storage: `InferenceMarket::HostChannels` (r:0 w:n)
+	/// Storage: `InferenceMarket::Channels` (r:0 w:n)
+	fn open_channels(n: u32) -> Weight {
+		Weight::from_parts(30_000_000, 5_300)
+			.saturating_add(Weight::from_parts(18_000_000, 5_400).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().writes(3))
+			.saturating_add(T::DbWeight::get().writes(4).saturating_mul(n.into()))
+	}
+	/// Storage: `Balances::Holds` (r:1 w:1)
+	/// Storage: `System::Account` (r:1 w:1)
+	/// Storage: `InferenceMarket::Channels` (r:n w:n)
+	fn top_up(n: u32) -> Weight {
+		Weight::from_parts(30_000_000, 5_300)
+			.saturating_add(Weight::from_parts(8_000_000, 2_700).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(2))
+			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().writes(2))
+			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(n.into()))
+	}
+	/// Storage: `InferenceMarket::Channels` (r:1 w:1)
+	/// Storage: `InferenceMarket::OpenChannels` (r:0 w:1)
+	fn close_channel() -> Weight {
+		Weight::from_parts(14_000_000, 3_700)
+			.saturating_add(T::DbWeight::get().reads(1))
+			.saturating_add(T::DbWeight::get().writes(2))
+	}
+	/// Storage: `InferenceMarket::Channels` (r:1 w:1)
+	/// Storage: `Balances::Holds` (r:1 w:1)
+	/// Storage: `System::Account` (r:1 w:1)
+	/// Storage: `InferenceMarket::DeveloperChannels` (r:0 w:1)
+	/// Storage: `InferenceMarket::HostChannels` (r:0 w:1)
+	fn withdraw() -> Weight {
+		Weight::from_parts(35_000_000, 5_300)
+			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().writes(4))
+	}
+	/// Storage: `System::Account` host (r:1 w:1)
+	/// Storage: `InferenceMarket::SettledWindows` (r:1 w:1)
+	/// Storage: `InferenceMarket::Settlements` (r:0 w:2)
+	/// Storage: `InferenceMarket::Channels` (r:v w:v)
+	/// Storage: `Balances::Holds` (r:v w:v)
+	/// Storage: `System::Account` (r:v w:v)
+	fn settle(v: u32) -> Weight {
+		Weight::from_parts(35_000_000, 6_400)
+			.saturating_add(Weight::from_parts(30_000_000, 9_000).saturating_mul(v.into()))
+			.saturating_add(T::DbWeight::get().reads(2))
+			.saturating_add(T::DbWeight::get().reads(3).saturating_mul(v.into()))
+			.saturating_add(T::DbWeight::get().writes(4))
+			.saturating_add(T::DbWeight::get().writes(3).saturating_mul(v.into()))
+	}
+	/// Storage: `PoC` host's worker (r:1 w:0)
+	/// Storage: `InferenceMarket::SettledWindows` (r:1 w:0)
+	/// Storage: `System::Account` host (r:1 w:0)
+	/// Storage: `InferenceMarket::Channels` (r:v w:0)
+	fn authorize_settle(v: u32) -> Weight {
+		Weight::from_parts(70_000_000, 6_400)
+			.saturating_add(Weight::from_parts(55_000_000, 2_700).saturating_mul(v.into()))
+			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
+	}
+}
+
+// For backwards compatibility and tests.
+impl WeightInfo for () {
+	fn register_model() -> Weight {
+		Weight::from_parts(12_000_000, 3_600)
+			.saturating_add(ParityDbWeight::get().reads(4))
+			.saturating_add(ParityDbWeight::get().writes(4))
+	}
+	fn retire_model() -> Weight {
+		Weight::from_parts(12_000_000, 3_600)
+			.saturating_add(ParityDbWeight::get().reads(2))
+			.saturating_add(ParityDbWeight::get().writes(3))
+	}
+	fn set_price() -> Weight {
+		Weight::from_parts(9_000_000, 3_600)
+			.saturating_add(ParityDbWeight::get().reads(1))
+			.saturating_add(ParityDbWeight::get().writes(1))
+	}
+	fn open_channels(n: u32) -> Weight {
+		Weight::from_parts(30_000_000, 5_300)
+			.saturating_add(Weight::from_parts(18_000_000, 5_400).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().reads(3))
+			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().writes(3))
+			.saturating_add(ParityDbWeight::get().writes(3).saturating_mul(n.into()))
+	}
+	fn top_up(n: u32) -> Weight {
+		Weight::from_parts(30_000_000, 5_300)
+			.saturating_add(Weight::from_parts(8_000_000, 2_700).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().reads(2))
+			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().writes(2))
+			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(n.into()))
+	}
+	fn close_channel() -> Weight {
+		Weight::from_parts(14_000_000, 3_700)
+			.saturating_add(ParityDbWeight::get().reads(1))
+			.saturating_add(ParityDbWeight::get().writes(2))
+	}
+	fn withdraw() -> Weight {
+		Weight::from_parts(35_000_000, 5_300)
+			.saturating_add(ParityDbWeight::get().reads(3))
+			.saturating_add(ParityDbWeight::get().writes(4))
+	}
+	fn settle(v: u32) -> Weight {
+		Weight::from_parts(35_000_000, 6_400)
+			.saturating_add(Weight::from_parts(30_000_000, 9_000).saturating_mul(v.into()))
+			.saturating_add(ParityDbWeight::get().reads(2))
+			.saturating_add(ParityDbWeight::get().reads(3).saturating_mul(v.into()))
+			.saturating_add(ParityDbWeight::get().writes(4))
+			.saturating_add(ParityDbWeight::get().writes(3).saturating_mul(v.into()))
+	}
+	fn authorize_settle(v: u32) -> Weight {
+		Weight::from_parts(70_000_000, 6_400)
+			.saturating_add(Weight::from_parts(55_000_000, 2_700).saturating_mul(v.into()))
+			.saturating_add(ParityDbWeight::get().reads(3))
+			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(v.into()))
+	}
+}

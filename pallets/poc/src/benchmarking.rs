@@ -1,0 +1,172 @@
+//! Benchmarks of the calls, their authorisation and the hooks.
+
+use super::*;
+use crate::types::{MAX_SEGMENTS, Settling};
+use codec::Encode;
+use frame_support::{
+	pallet_prelude::{Authorize, TransactionSource},
+	traits::Hooks,
+};
+use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
+use gonka_primitives::{
+	MAX_MODELS_PER_HOST, MAX_URL, ModelId, PublicKey, Signature,
+	hashing::{domain, signing_payload},
+};
+use polkadot_sdk::{
+	frame_benchmarking::{self, v2::*},
+	sp_core::{crypto::KeyTypeId, sr25519},
+	sp_io,
+};
+
+/// Sets up what the pallet cannot.
+pub trait BenchmarkHelper {
+	/// Makes `ModelRegistry::is_registered` true for so many models; their ids, ascending.
+	fn register_models(count: u32) -> Vec<ModelId>;
+}
+
+const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
+
+fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
+	let payload = signing_payload(domain, &Pallet::<T>::genesis_hash(), body);
+	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
+	Ok(signature.ok_or(BenchmarkError::Stop("the keystore does not sign"))?.0)
+}
+
+/// A host key and the dearest registration it can send.
+fn registration<T: Config>() -> (sr25519::Public, Registration) {
+	let host = sp_io::crypto::sr25519_generate(KEY_TYPE, None);
+	let mut url = b"http://".to_vec();
+	url.resize(MAX_URL as usize, b'a');
+	let registration = Registration {
+		host: host.0,
+		worker: host.0,
+		url,
+		models: T::BenchmarkHelper::register_models(MAX_MODELS_PER_HOST),
+		epoch: CurrentEpoch::<T>::get().map_or(0, |epoch| epoch.index),
+		work: 0,
+	};
+	(host, registration.solve(&Pallet::<T>::genesis_hash(), T::RegistrationBits::get()))
+}
+
+fn insert_host<T: Config>(account: &T::AccountId, worker: PublicKey) {
+	let host = Host { worker, url: Default::default(), models: Default::default(), registered: 0, active: 0 };
+	Workers::<T>::insert(worker, account);
+	Hosts::<T>::insert(account, host);
+}
+
+/// Starts the first epoch and goes to `offset` of it.
+fn go_to<T: Config>(offset: BlockNumber) {
+	System::<T>::set_block_number(1u32.into());
+	Pallet::<T>::on_initialize(1u32.into());
+	System::<T>::set_block_number(BlockNumberFor::<T>::from(offset.saturating_add(1)));
+}
+
+/// A registered host with its worker key, and a commitment that is due now.
+fn commitment<T: Config>() -> (sr25519::Public, SegmentCommitment) {
+	go_to::<T>(T::Schedule::get().segment_end(0));
+	let worker = sp_io::crypto::sr25519_generate(KEY_TYPE, None);
+	let host: T::AccountId = account("host", 0, 0);
+	insert_host::<T>(&host, worker.0);
+	let commitment = Commitment { count: 1, root: [1; 32] };
+	(worker, SegmentCommitment { host: host.into(), epoch: 0, segment: 0, commitment })
+}
+
+#[benchmarks]
+mod benchmarks {
+	use super::*;
+
+	#[benchmark]
+	fn authorize_register() -> Result<(), BenchmarkError> {
+		go_to::<T>(0);
+		let (key, registration) = registration::<T>();
+		let signature = sign::<T>(&key, domain::REGISTRATION, &registration)?;
+		let call = Call::<T>::register { registration, signature };
+		#[block]
+		{
+			call.authorize(TransactionSource::External)
+				.ok_or("the call has an authorisation")?
+				.map_err(|_| "it is authorised")?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn register() -> Result<(), BenchmarkError> {
+		go_to::<T>(0);
+		let (key, registration) = registration::<T>();
+		let host = T::AccountId::from(registration.host);
+		insert_host::<T>(&host, [9; 32]);
+		let signature = sign::<T>(&key, domain::REGISTRATION, &registration)?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, registration, signature);
+		assert!(Hosts::<T>::get(host).is_some_and(|host| host.worker == key.0));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_commit() -> Result<(), BenchmarkError> {
+		let (key, commitment) = commitment::<T>();
+		let signature = sign::<T>(&key, domain::COMMITMENT, &commitment)?;
+		let call = Call::<T>::commit { commitment, signature };
+		#[block]
+		{
+			call.authorize(TransactionSource::External)
+				.ok_or("the call has an authorisation")?
+				.map_err(|_| "it is authorised")?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn commit() -> Result<(), BenchmarkError> {
+		let (key, commitment) = commitment::<T>();
+		let host = T::AccountId::from(commitment.host);
+		let signature = sign::<T>(&key, domain::COMMITMENT, &commitment)?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, commitment, signature);
+		assert_eq!(Commitments::<T>::get(0, host).len(), 1);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn tick() {
+		go_to::<T>(0);
+		#[block]
+		{
+			// The next epoch's first block.
+			Pallet::<T>::tick(T::Schedule::get().length.saturating_add(1));
+		}
+		assert_eq!(CurrentEpoch::<T>::get().map(|epoch| epoch.index), Some(1));
+	}
+
+	#[benchmark]
+	fn settle(n: Linear<1, { T::SettleBatch::get() }>) {
+		go_to::<T>(0);
+		let all: Vec<_> =
+			(0..MAX_SEGMENTS as u8).map(|segment| (segment, Commitment { count: 9, root: [1; 32] })).collect();
+		for index in 0..n {
+			let host: T::AccountId = account("host", index, 0);
+			Commitments::<T>::insert(0, host, BoundedVec::truncate_from(all.clone()));
+		}
+		let Some(mut epoch) = CurrentEpoch::<T>::get() else { return };
+		#[block]
+		{
+			Pallet::<T>::settle(&mut epoch, Settling::default());
+		}
+		assert_eq!(RawWeights::<T>::iter_prefix(0).count(), n as usize);
+	}
+
+	#[benchmark]
+	fn prune() {
+		go_to::<T>(0);
+		let host: T::AccountId = account("host", 0, 0);
+		insert_host::<T>(&host, [1; 32]);
+		#[block]
+		{
+			Workers::<T>::remove([1; 32]);
+			Hosts::<T>::remove(&host);
+		}
+	}
+
+	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
+}

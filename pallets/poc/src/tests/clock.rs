@@ -1,0 +1,84 @@
+use super::mock::*;
+use crate::CurrentEpoch;
+use gonka_primitives::epoch::{Phase, Schedule};
+use polkadot_sdk::frame_support::assert_ok;
+
+#[test]
+fn epochs_follow_one_another() {
+	run(|| {
+		let first = CurrentEpoch::<Test>::get().unwrap();
+		assert_eq!((first.index, first.start), (0, 1));
+		go_to(60);
+		assert_eq!(CurrentEpoch::<Test>::get().unwrap().index, 0);
+		go_to(61);
+		let second = CurrentEpoch::<Test>::get().unwrap();
+		assert_eq!((second.index, second.start), (1, 61));
+		assert_ne!(first.model_seed, second.model_seed);
+		assert!(second.segment_seeds.is_empty());
+	});
+}
+
+#[test]
+fn segment_seeds_appear_when_the_segment_starts() {
+	run(|| {
+		for segment in 0..SCHEDULE.segments {
+			go_to_offset(0, SCHEDULE.segment_start(segment) - 1);
+			assert_eq!(CurrentEpoch::<Test>::get().unwrap().segment_seeds.len(), segment as usize);
+			go_to_offset(0, SCHEDULE.segment_start(segment));
+			assert_eq!(CurrentEpoch::<Test>::get().unwrap().segment_seeds.len(), segment as usize + 1);
+		}
+		let mut seeds = CurrentEpoch::<Test>::get().unwrap().segment_seeds.into_inner();
+		seeds.sort();
+		seeds.dedup();
+		assert_eq!(seeds.len(), SCHEDULE.segments as usize);
+	});
+}
+
+#[test]
+fn view_tells_the_phase() {
+	run(|| {
+		go_to_offset(0, SCHEDULE.segment_start(2));
+		let view = Poc::epoch_view().unwrap();
+		assert_eq!(view.phase, Phase::Sprint(2));
+		assert_eq!(view.segment_seeds.len(), 3);
+		assert_eq!(view.block, view.start + SCHEDULE.segment_start(2));
+	});
+}
+
+#[test]
+fn phases_cover_the_epoch_in_order() {
+	for schedule in [Schedule::FAST, Schedule::MAINNET] {
+		assert!(schedule.is_valid());
+		let phases: Vec<Phase> = (0..schedule.length).map(|offset| schedule.phase(offset)).collect();
+		let mut order = phases.clone();
+		order.dedup();
+		let mut expected = vec![Phase::Init];
+		expected.extend((0..schedule.segments).map(Phase::Sprint));
+		expected.extend([Phase::Check, Phase::Settle, Phase::Work]);
+		assert_eq!(order, expected);
+		let starts = (0..schedule.length).filter_map(|offset| schedule.segment_starting_at(offset));
+		assert!(starts.eq(0..schedule.segments));
+		for segment in 0..schedule.segments {
+			let open = (0..schedule.length).filter(|offset| schedule.takes_commitment(segment, *offset)).count();
+			assert_eq!(open, schedule.grace as usize);
+			assert!(!schedule.takes_commitment(segment, schedule.segment_end(segment) - 1));
+			assert!(!schedule.takes_commitment(segment, schedule.settle_start()));
+		}
+		assert!(!schedule.takes_commitment(schedule.segments, schedule.check_start() + 1));
+	}
+}
+
+#[test]
+fn old_epochs_are_pruned() {
+	run(|| {
+		register_hosts(3, 0);
+		sprint(0, &[5, 6, 7]);
+		go_to_offset(2, 0);
+		assert_eq!(crate::Commitments::<Test>::iter_prefix(0).count(), 3);
+		assert_ok!(register(registration(1, 2), &host_key(1)));
+		go_to_offset(3, 10);
+		assert_eq!(crate::Commitments::<Test>::iter_prefix(0).count(), 0);
+		assert_eq!(crate::RawWeights::<Test>::iter_prefix(0).count(), 0);
+		assert!(crate::Outcomes::<Test>::get(0).is_none());
+	});
+}

@@ -1,0 +1,210 @@
+//! A chain of this pallet alone. Transactions go through the extension that authorises them, as in a real runtime.
+
+use crate::{self as pallet_poc, Refusal};
+use gonka_primitives::{
+	EpochIndex, Hash, ModelId,
+	epoch::Schedule,
+	hashing::{domain, signing_payload},
+	host::{Commitment, Registration, SegmentCommitment},
+	traits::{Beacon, ModelRegistry, OnEpochSettled},
+};
+use gonka_sprint::Profile;
+use polkadot_sdk::{
+	frame_support::{
+		self, derive_impl,
+		pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
+		parameter_types,
+		traits::{Authorize, ConstU32, Contains, Hooks, UnfilteredDispatchable},
+		weights::Weight,
+	},
+	frame_system,
+	sp_core::{Pair, sr25519},
+	sp_io,
+	sp_keystore::{KeystoreExt, testing::MemoryKeystore},
+	sp_runtime::{AccountId32, BuildStorage, traits::IdentityLookup},
+};
+use std::cell::RefCell;
+
+pub const SCHEDULE: Schedule = Schedule::FAST;
+pub const BITS: u32 = 4;
+
+frame_support::construct_runtime!(
+	pub enum Test {
+		System: frame_system = 0,
+		Poc: pallet_poc = 1,
+	}
+);
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+	type AccountId = AccountId32;
+	type Block = frame_system::mocking::MockBlock<Test>;
+	type Lookup = IdentityLookup<AccountId32>;
+}
+
+parameter_types! {
+	pub const TestSchedule: Schedule = SCHEDULE;
+	pub const TestProfile: Profile = Profile::Nano;
+}
+
+pub struct ParentHash;
+impl Beacon for ParentHash {
+	fn randomness() -> Hash {
+		[frame_system::Pallet::<Test>::block_number() as u8; 32]
+	}
+}
+
+/// Models 0 to 9 exist.
+pub struct TenModels;
+impl ModelRegistry for TenModels {
+	fn is_registered(model: ModelId) -> bool {
+		model < 10
+	}
+}
+
+thread_local! {
+	pub static KEYLESS: RefCell<Vec<AccountId32>> = const { RefCell::new(Vec::new()) };
+	pub static SETTLED: RefCell<Vec<(EpochIndex, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+pub struct Keys;
+impl Contains<AccountId32> for Keys {
+	fn contains(who: &AccountId32) -> bool {
+		KEYLESS.with_borrow(|keyless| !keyless.contains(who))
+	}
+}
+
+pub struct Record;
+impl OnEpochSettled for Record {
+	fn on_epoch_settled(epoch: EpochIndex, total: u64) {
+		SETTLED.with_borrow_mut(|settled| settled.push((epoch, total)));
+	}
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_poc::BenchmarkHelper for TenModels {
+	fn register_models(count: u32) -> Vec<ModelId> {
+		(0..count.min(10)).collect()
+	}
+}
+
+impl pallet_poc::Config for Test {
+	type Beacon = ParentHash;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = TenModels;
+	type HasSessionKeys = Keys;
+	type HostExpiry = ConstU32<2>;
+	type MaxHosts = ConstU32<12>;
+	type MaxValidators = ConstU32<6>;
+	type Models = TenModels;
+	type OnEpochSettled = Record;
+	type Profile = TestProfile;
+	type RegistrationBits = ConstU32<BITS>;
+	type Schedule = TestSchedule;
+	type SettleBatch = ConstU32<2>;
+	type WeightInfo = pallet_poc::weights::SubstrateWeight<Test>;
+}
+
+/// A fresh chain with a keystore.
+pub fn new_test_ext() -> sp_io::TestExternalities {
+	let storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
+	let mut chain = sp_io::TestExternalities::new(storage);
+	chain.register_extension(KeystoreExt::new(MemoryKeystore::new()));
+	chain
+}
+
+/// Runs `test` on a fresh chain at block 1 and checks the invariants at its end.
+pub fn run(test: impl FnOnce()) {
+	KEYLESS.with_borrow_mut(Vec::clear);
+	SETTLED.with_borrow_mut(Vec::clear);
+	new_test_ext().execute_with(|| {
+		go_to(1);
+		test();
+		Poc::do_try_state().unwrap();
+	});
+}
+
+/// Runs the hooks of all blocks up to `block`.
+pub fn go_to(block: u64) {
+	while System::block_number() < block {
+		let now = System::block_number() + 1;
+		System::set_block_number(now);
+		Poc::on_initialize(now);
+		Poc::on_idle(now, Weight::MAX);
+		Poc::do_try_state().unwrap();
+	}
+}
+
+/// Goes to the block at `offset` of `epoch`.
+pub fn go_to_offset(epoch: u32, offset: u32) {
+	go_to(u64::from(1 + epoch * SCHEDULE.length + offset));
+}
+
+pub fn host_key(name: u8) -> sr25519::Pair {
+	sr25519::Pair::from_seed(&[name; 32])
+}
+
+pub fn worker_key(name: u8) -> sr25519::Pair {
+	sr25519::Pair::from_seed(&[name; 32].map(|byte| byte ^ 0x80))
+}
+
+pub fn account(name: u8) -> AccountId32 {
+	AccountId32::new(host_key(name).public().0)
+}
+
+pub fn registration(name: u8, epoch: EpochIndex) -> Registration {
+	Registration {
+		host: host_key(name).public().0,
+		worker: worker_key(name).public().0,
+		url: b"http://host:1".to_vec(),
+		models: vec![0, 3],
+		epoch,
+		work: 0,
+	}
+	.solve(&Poc::genesis_hash(), BITS)
+}
+
+pub fn commitment(name: u8, epoch: EpochIndex, segment: u8, count: u64) -> SegmentCommitment {
+	let commitment = Commitment { count, root: [7; 32] };
+	SegmentCommitment { host: host_key(name).public().0, epoch, segment, commitment }
+}
+
+pub fn register(registration: Registration, key: &sr25519::Pair) -> Result<(), TransactionValidityError> {
+	let payload = signing_payload(domain::REGISTRATION, &Poc::genesis_hash(), &registration);
+	let signature = key.sign(&payload).0;
+	submit(RuntimeCall::Poc(crate::Call::register { registration, signature }))
+}
+
+pub fn commit(commitment: SegmentCommitment, key: &sr25519::Pair) -> Result<(), TransactionValidityError> {
+	let payload = signing_payload(domain::COMMITMENT, &Poc::genesis_hash(), &commitment);
+	let signature = key.sign(&payload).0;
+	submit(RuntimeCall::Poc(crate::Call::commit { commitment, signature }))
+}
+
+/// Registers hosts 1 to `last`.
+pub fn register_hosts(last: u8, epoch: EpochIndex) {
+	for name in 1..=last {
+		register(registration(name, epoch), &host_key(name)).unwrap();
+	}
+}
+
+/// Runs the sprint of `epoch` with these counts per segment for hosts 1, 2, …
+pub fn sprint(epoch: EpochIndex, counts: &[u64]) {
+	for segment in 0..SCHEDULE.segments {
+		go_to_offset(epoch, SCHEDULE.segment_end(segment));
+		for (name, count) in (1..).zip(counts).filter(|(_, count)| **count > 0) {
+			commit(commitment(name, epoch, segment, *count), &worker_key(name)).unwrap();
+		}
+	}
+}
+
+pub fn refused(refusal: Refusal) -> Result<(), TransactionValidityError> {
+	Err(InvalidTransaction::Custom(refusal as u8).into())
+}
+
+/// What the pool and the block do: authorise, then dispatch.
+fn submit(call: RuntimeCall) -> Result<(), TransactionValidityError> {
+	call.authorize(TransactionSource::External).unwrap()?;
+	call.dispatch_bypass_filter(frame_system::RawOrigin::Authorized.into()).unwrap();
+	Ok(())
+}

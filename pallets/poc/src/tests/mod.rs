@@ -1,0 +1,7 @@
+//! Tests at the level of calls and hooks; `math` has its own.
+
+mod clock;
+mod host;
+mod math;
+mod mock;
+mod settle;

@@ -1,0 +1,105 @@
+use super::mock::*;
+use crate::{LastSettled, Outcomes, Power, PowerChanged, QueuedPower, math::POWER_BUDGET};
+use gonka_primitives::traits::HostPower;
+
+fn settle(epoch: u32, counts: &[u64]) {
+	sprint(epoch, counts);
+	go_to_offset(epoch, SCHEDULE.work_start());
+}
+
+#[test]
+fn weights_are_in_the_ratio_of_compute() {
+	run(|| {
+		register_hosts(3, 0);
+		settle(0, &[400, 200, 100]);
+		assert_eq!(LastSettled::<Test>::get(), Some(0));
+		assert_eq!([1, 2, 3].map(|name| Poc::weight(0, &account(name))), [2000, 1000, 500]);
+		SETTLED.with_borrow(|settled| assert_eq!(*settled, [(0, 3500)]));
+		let power = Power::<Test>::get();
+		let of = |name| Poc::power_of(&power, &account(name));
+		assert_eq!([1, 2, 3].map(of), [571_428, 285_714, 142_857]);
+		assert_eq!(Poc::host_view(&account(2)).unwrap().weight, 1000);
+	});
+}
+
+#[test]
+fn a_burst_in_the_minority_of_segments_buys_nothing() {
+	run(|| {
+		register_hosts(2, 0);
+		for segment in 0..5 {
+			go_to_offset(0, SCHEDULE.segment_end(segment));
+			let burst = if segment == 3 { 1_000_000 } else { 100 };
+			commit(commitment(1, 0, segment, burst), &worker_key(1)).unwrap();
+			if segment != 3 {
+				commit(commitment(2, 0, segment, 100), &worker_key(2)).unwrap();
+			}
+		}
+		go_to_offset(0, SCHEDULE.work_start());
+		assert_eq!(Poc::weight(0, &account(1)), 500);
+		assert_eq!(Poc::weight(0, &account(2)), 500, "a missed segment in the minority costs nothing");
+	});
+}
+
+#[test]
+fn many_hosts_are_settled_over_several_blocks_and_capped() {
+	run(|| {
+		register_hosts(9, 0);
+		sprint(0, &[1000, 10, 10, 10, 10, 10, 10, 10, 10]);
+		go_to_offset(0, SCHEDULE.settle_start());
+		assert!(Outcomes::<Test>::get(0).is_none(), "two hosts a block");
+		go_to_offset(0, SCHEDULE.work_start());
+		let settled = Outcomes::<Test>::get(0).unwrap();
+		assert_eq!(settled.hosts, 9);
+		assert_eq!(settled.cap, 3 * 400 / 7);
+		assert_eq!(settled.total, 400 + settled.cap);
+		let (mut all, mut after) = (Vec::new(), None);
+		loop {
+			let page = Poc::page(0, after.as_ref(), 2);
+			let Some((last, _)) = page.last() else { break };
+			after = Some(last.clone());
+			all.extend(page);
+		}
+		assert_eq!(all.len(), 9);
+		assert_eq!(all.iter().map(|(_, weight)| weight).sum::<u64>(), settled.total);
+		assert_eq!(Power::<Test>::get().len(), 6, "MaxValidators");
+	});
+}
+
+#[test]
+fn without_commitments_power_stays() {
+	run(|| {
+		register_hosts(2, 0);
+		settle(0, &[10, 30]);
+		let power = Power::<Test>::get();
+		assert!(Poc::queue_power().is_some());
+		settle(1, &[]);
+		assert_eq!(Outcomes::<Test>::get(1).unwrap().total, 0);
+		assert_eq!(Power::<Test>::get(), power);
+		assert_eq!(Poc::queue_power(), None);
+	});
+}
+
+#[test]
+fn keyless_hosts_have_weight_but_no_power() {
+	run(|| {
+		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(1)));
+		register_hosts(2, 0);
+		settle(0, &[30, 10]);
+		assert_eq!(Poc::weight(0, &account(1)), 150);
+		assert_eq!(Power::<Test>::get().to_vec(), [(account(2), POWER_BUDGET)]);
+	});
+}
+
+#[test]
+fn the_next_set_is_never_empty() {
+	run(|| {
+		register_hosts(1, 0);
+		settle(0, &[10]);
+		let queued = QueuedPower::<Test>::get();
+		// The only validator dropped its keys between settling and the session.
+		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(1)));
+		assert_eq!(Poc::queue_power(), None);
+		assert_eq!(QueuedPower::<Test>::get(), queued);
+		assert!(!PowerChanged::<Test>::get());
+	});
+}

@@ -1,0 +1,51 @@
+//! blake2b-256 and the payload that every signature covers.
+
+use crate::Hash;
+use codec::Encode;
+
+/// Domain tags: every hash input and every signed payload starts with one.
+pub mod domain {
+	/// A host's registration, signed by the host key.
+	pub const REGISTRATION: &[u8] = b"gonka/registration";
+	/// The proof of work of a registration.
+	pub const REGISTRATION_WORK: &[u8] = b"gonka/registration/work";
+	/// A sprint commitment, signed by the worker key.
+	pub const COMMITMENT: &[u8] = b"gonka/commitment";
+	/// An inference request, signed by the gateway key.
+	pub const ENVELOPE: &[u8] = b"gonka/envelope";
+	/// An inference answer, signed by the worker key.
+	pub const RECEIPT: &[u8] = b"gonka/receipt";
+	/// A cumulative promise to pay, signed by the gateway key.
+	pub const VOUCHER: &[u8] = b"gonka/voucher";
+	/// A gateway's question about its own channel, signed by the gateway key.
+	pub const CHANNEL_QUERY: &[u8] = b"gonka/channel-query";
+	/// A window's settlement, signed by the worker key.
+	pub const SETTLEMENT: &[u8] = b"gonka/settlement";
+	/// The hash of output token ids.
+	pub const OUTPUT: &[u8] = b"gonka/output";
+	/// The hash of a canonical request body.
+	pub const BODY: &[u8] = b"gonka/body";
+}
+
+/// blake2b-256 over the concatenation of `parts`.
+pub fn blake2_256(parts: &[&[u8]]) -> Hash {
+	let mut state = blake2b_simd::Params::new().hash_length(32).to_state();
+	for part in parts {
+		state.update(part);
+	}
+	let mut out = [0; 32];
+	out.copy_from_slice(state.finalize().as_bytes());
+	out
+}
+
+/// The 32 bytes that are signed: `H(domain ‖ genesis ‖ SCALE(body))`.
+pub fn signing_payload(domain: &[u8], genesis: &Hash, body: &impl Encode) -> Hash {
+	body.using_encoded(|bytes| blake2_256(&[domain, genesis, bytes]))
+}
+
+/// Number of leading zero bits of `hash`, the measure of a registration's proof of work.
+pub fn leading_zero_bits(hash: &Hash) -> u32 {
+	let zero_bytes = hash.iter().take_while(|byte| **byte == 0).count();
+	let partial = hash.get(zero_bytes).map_or(0, |byte| byte.leading_zeros());
+	(zero_bytes as u32).saturating_mul(8).saturating_add(partial)
+}

@@ -1,0 +1,40 @@
+//! The runtime API that workers, gateways and the command line read the chain through.
+
+use alloc::vec::Vec;
+use gonka_primitives::{
+	AccountId, ChannelId, EpochIndex,
+	host::Commitment,
+	views::{ChannelView, EpochView, HostView, MarketView, ModelView, SupplyView},
+};
+use polkadot_sdk::*;
+
+/// Most items a page may hold.
+pub const MAX_PAGE: u32 = 256;
+
+sp_api::decl_runtime_apis! {
+	/// What clients need to know. Lists come in pages of at most [`MAX_PAGE`], after the last item of the page before.
+	pub trait GonkaApi {
+		/// The running epoch; `None` before the first block.
+		fn epoch() -> Option<EpochView>;
+		/// Registered hosts, in storage order.
+		fn hosts(after: Option<AccountId>, limit: u32) -> Vec<HostView>;
+		/// One host.
+		fn host(host: AccountId) -> Option<HostView>;
+		/// A host's commitments, ascending by segment.
+		fn commitments(epoch: EpochIndex, host: AccountId) -> Vec<(u8, Commitment)>;
+		/// The validators of the running session with their power.
+		fn validators() -> Vec<(AccountId, u64)>;
+		/// All models.
+		fn models() -> Vec<ModelView>;
+		/// One channel.
+		fn channel(channel: ChannelId) -> Option<ChannelView>;
+		/// A developer's channels.
+		fn channels(developer: AccountId, after: Option<ChannelId>, limit: u32) -> Vec<ChannelView>;
+		/// The channels that pay a host.
+		fn host_channels(host: AccountId, after: Option<ChannelId>, limit: u32) -> Vec<ChannelView>;
+		/// The market's rules.
+		fn market() -> MarketView;
+		/// Where all GNK are.
+		fn supply() -> SupplyView;
+	}
+}

@@ -1,0 +1,88 @@
+//! What the runtimes share: types, time, money, the session handlers that weigh validators by compute, and the runtime
+//! API that clients read the chain through.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+pub mod api;
+pub mod power;
+
+use gonka_primitives::{BlockNumber, epoch::Schedule};
+use polkadot_sdk::{
+	frame_support::weights::{Weight, WeightToFee as Fee},
+	sp_runtime::{
+		MultiSignature,
+		traits::{IdentifyAccount, Verify},
+	},
+};
+
+pub use gonka_primitives::{Balance, GNK};
+
+/// A signature of any kind that accounts may have.
+pub type Signature = MultiSignature;
+/// An account.
+pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
+/// Transactions an account has sent.
+pub type Nonce = u32;
+
+/// The least an account may hold, in base units: 0.001 GNK.
+pub const EXISTENTIAL_DEPOSIT: Balance = GNK / 1_000;
+
+/// How long things take. One of the two is compiled in: feature `fast-runtime`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+	/// Milliseconds from block to block.
+	pub slot_ms: u64,
+	/// Blocks of a session (BABE's epoch), in which authorities do not change.
+	pub session: u64,
+	/// The phases of a PoC epoch.
+	pub schedule: Schedule,
+	/// Blocks of a settlement window.
+	pub window: BlockNumber,
+	/// Blocks between a channel's closing and its withdrawal.
+	pub challenge_period: BlockNumber,
+	/// Leading zero bits of a registration's proof of work.
+	pub registration_bits: u32,
+}
+
+impl Time {
+	/// 6 s blocks, one epoch a day.
+	pub const MAINNET: Self = Self {
+		slot_ms: 6_000,
+		session: 600,
+		schedule: Schedule::MAINNET,
+		window: 600,
+		challenge_period: 1_200,
+		registration_bits: 22,
+	};
+	/// 2 s blocks, one epoch in two minutes: for local networks and tests.
+	pub const FAST: Self = Self {
+		slot_ms: 2_000,
+		session: 10,
+		schedule: Schedule::FAST,
+		window: 20,
+		challenge_period: 40,
+		registration_bits: 12,
+	};
+	/// What this build uses.
+	pub const THIS: Self = if cfg!(feature = "fast-runtime") { Self::FAST } else { Self::MAINNET };
+}
+
+/// Hosts settled per block.
+pub const SETTLE_BATCH: u32 = 100;
+/// Most registered hosts: all are settled within the settle phase.
+pub const MAX_HOSTS: u32 = SETTLE_BATCH * Time::THIS.schedule.settle;
+/// Most validators.
+pub const MAX_VALIDATORS: u32 = 300;
+
+/// A thousandth of a base unit per picosecond of computation: a transfer costs about 0.0002 GNK.
+pub struct WeightToFee;
+
+impl Fee for WeightToFee {
+	type Balance = Balance;
+
+	fn weight_to_fee(weight: &Weight) -> Balance {
+		Balance::from(weight.ref_time()) / 1_000
+	}
+}

@@ -1,0 +1,160 @@
+//! Compute power for BABE and GRANDPA through pallet-session, which itself knows no weights.
+//!
+//! The handlers here stand in for the two pallets among the session keys. They let the pallets do their work, set ids
+//! and all, and replace the weight 1 that the pallets give everybody.
+
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+use gonka_primitives::{Hash, traits::Beacon};
+use polkadot_sdk::{
+	frame_support::{
+		WeakBoundedVec,
+		traits::{Contains, OneSessionHandler, Randomness},
+	},
+	frame_system, pallet_babe, pallet_grandpa, pallet_session,
+	sp_consensus_babe::AuthorityId as BabeId,
+	sp_consensus_grandpa::AuthorityId as GrandpaId,
+	sp_runtime::BoundToRuntimeAppPublic,
+	sp_staking::SessionIndex,
+};
+
+/// Chooses validators by settled power, once per PoC epoch.
+pub struct Sessions<T>(PhantomData<T>);
+
+impl<T: pallet_poc::Config> pallet_session::SessionManager<T::AccountId> for Sessions<T> {
+	/// `Some` also when only power changed: a new GRANDPA set is the only way to tell clients.
+	fn new_session(_: SessionIndex) -> Option<Vec<T::AccountId>> {
+		pallet_poc::Pallet::<T>::queue_power()
+	}
+
+	fn start_session(_: SessionIndex) {
+		pallet_poc::Pallet::<T>::enact_power();
+	}
+
+	fn end_session(_: SessionIndex) {}
+}
+
+/// The accounts that set session keys.
+pub struct HasSessionKeys<T>(PhantomData<T>);
+
+impl<T: pallet_session::Config> Contains<T::ValidatorId> for HasSessionKeys<T> {
+	fn contains(who: &T::ValidatorId) -> bool {
+		pallet_session::Pallet::<T>::load_keys(who).is_some()
+	}
+}
+
+/// pallet-babe as a session handler, weighted.
+pub struct WeightedBabe<T>(PhantomData<T>);
+
+impl<T> BoundToRuntimeAppPublic for WeightedBabe<T> {
+	type Public = BabeId;
+}
+
+impl<T> OneSessionHandler<T::AccountId> for WeightedBabe<T>
+where
+	T: pallet_babe::Config + pallet_session::Config + pallet_poc::Config,
+{
+	type Key = BabeId;
+
+	fn on_genesis_session<'a, I: 'a + Iterator<Item = (&'a T::AccountId, BabeId)>>(validators: I) {
+		let validators: Vec<_> = validators.collect();
+		let authorities = weigh::<T, _>(&pallet_poc::SessionPower::<T>::get(), &validators);
+		pallet_babe::Pallet::<T>::on_genesis_session(validators.into_iter());
+		let authorities = WeakBoundedVec::force_from(authorities, Some("BABE authorities"));
+		pallet_babe::Authorities::<T>::put(&authorities);
+		pallet_babe::NextAuthorities::<T>::put(authorities);
+	}
+
+	fn on_new_session<'a, I: 'a + Iterator<Item = (&'a T::AccountId, BabeId)>>(_: bool, validators: I, queued: I) {
+		let validators: Vec<_> = validators.collect();
+		let current = weigh::<T, _>(&pallet_poc::SessionPower::<T>::get(), &validators);
+		let queued: Vec<_> = queued.collect();
+		let mut next = weigh::<T, _>(&pallet_poc::QueuedPower::<T>::get(), &queued);
+		if next.is_empty() {
+			// An empty next set would halt block production for ever.
+			next.clone_from(&current);
+		}
+		pallet_babe::Pallet::<T>::enact_epoch_change(
+			WeakBoundedVec::force_from(current, Some("BABE authorities")),
+			WeakBoundedVec::force_from(next, Some("next BABE authorities")),
+			Some(pallet_session::Pallet::<T>::current_index()),
+		);
+	}
+
+	fn on_disabled(validator: u32) {
+		pallet_babe::Pallet::<T>::on_disabled(validator);
+	}
+}
+
+/// pallet-grandpa as a session handler, weighted.
+pub struct WeightedGrandpa<T>(PhantomData<T>);
+
+impl<T> BoundToRuntimeAppPublic for WeightedGrandpa<T> {
+	type Public = GrandpaId;
+}
+
+impl<T> OneSessionHandler<T::AccountId> for WeightedGrandpa<T>
+where
+	T: pallet_grandpa::Config + pallet_session::Config + pallet_poc::Config,
+{
+	type Key = GrandpaId;
+
+	fn on_genesis_session<'a, I: 'a + Iterator<Item = (&'a T::AccountId, GrandpaId)>>(validators: I) {
+		let validators: Vec<_> = validators.collect();
+		let authorities = weigh::<T, _>(&pallet_poc::SessionPower::<T>::get(), &validators);
+		pallet_grandpa::Pallet::<T>::on_genesis_session(validators.into_iter());
+		pallet_grandpa::Authorities::<T>::put(WeakBoundedVec::<_, T::MaxAuthorities>::force_from(
+			authorities,
+			Some("GRANDPA authorities"),
+		));
+	}
+
+	fn on_new_session<'a, I: 'a + Iterator<Item = (&'a T::AccountId, GrandpaId)>>(
+		changed: bool,
+		validators: I,
+		queued: I,
+	) {
+		let validators: Vec<_> = validators.collect();
+		let weighted = weigh::<T, _>(&pallet_poc::SessionPower::<T>::get(), &validators);
+		let queued: Vec<_> = queued.collect();
+		pallet_grandpa::Pallet::<T>::on_new_session(changed, validators.into_iter(), queued.into_iter());
+		let now = frame_system::Pallet::<T>::block_number();
+		pallet_grandpa::PendingChange::<T>::mutate(|pending| {
+			// Scheduled just now: the weights go out with the digest at this block's end.
+			if let Some(change) = pending.as_mut().filter(|change| change.scheduled_at == now) {
+				let authorities: &mut [_] = change.next_authorities.as_mut();
+				for ((_, weight), (_, power)) in authorities.iter_mut().zip(weighted) {
+					*weight = power;
+				}
+			}
+		});
+	}
+
+	fn on_disabled(validator: u32) {
+		pallet_grandpa::Pallet::<T>::on_disabled(validator);
+	}
+}
+
+fn weigh<T: pallet_poc::Config, K: Clone>(
+	power: &[(T::AccountId, u64)],
+	validators: &[(&T::AccountId, K)],
+) -> Vec<(K, u64)> {
+	validators.iter().map(|(who, key)| (key.clone(), pallet_poc::Pallet::<T>::power_of(power, who))).collect()
+}
+
+/// The parent block's VRF output. Its author could only have withheld the block, not chosen the value.
+pub struct BabeBeacon<T>(PhantomData<T>);
+
+impl<T: pallet_babe::Config + frame_system::Config<Hash: AsRef<[u8]>>> Beacon for BabeBeacon<T> {
+	fn randomness() -> Hash {
+		let subject = b"gonka/beacon";
+		match pallet_babe::ParentBlockRandomness::<T>::random(subject).0 {
+			Some(value) => gonka_primitives::hashing::blake2_256(&[value.as_ref()]),
+			// The parent had no VRF output: only at the very first blocks.
+			None => gonka_primitives::hashing::blake2_256(&[
+				&pallet_babe::Randomness::<T>::get(),
+				frame_system::Pallet::<T>::parent_hash().as_ref(),
+			]),
+		}
+	}
+}

@@ -1,0 +1,63 @@
+//! Which pallets the benchmark command measures, and how their benchmarks get what they cannot make themselves.
+
+use crate::*;
+use alloc::vec::Vec;
+use gonka_primitives::{EpochIndex, ModelId, PublicKey, market::Price};
+
+polkadot_sdk::frame_benchmarking::define_benchmarks!(
+	[frame_system, SystemBench::<Runtime>]
+	[frame_system_extensions, SystemExtensionsBench::<Runtime>]
+	[pallet_balances, Balances]
+	[pallet_emission, Emission]
+	[pallet_inference_market, InferenceMarket]
+	[pallet_poc, Poc]
+	[pallet_sudo, Sudo]
+	[pallet_timestamp, Timestamp]
+	[pallet_utility, Utility]
+);
+
+/// Sets up models, hosts and weights.
+pub struct Helper;
+
+impl pallet_poc::BenchmarkHelper for Helper {
+	fn register_models(count: u32) -> Vec<ModelId> {
+		for index in 0..count {
+			let name = alloc::format!("model-{index}").into_bytes();
+			let _ = InferenceMarket::register_model(
+				RuntimeOrigin::root(),
+				name.try_into().unwrap_or_default(),
+				[1; 32],
+				Default::default(),
+				1_024,
+				Price { input: 1, output: 1 },
+				1,
+				0,
+			);
+		}
+		let mut ids: Vec<_> = InferenceMarket::models().into_iter().map(|model| model.id).collect();
+		ids.truncate(count as usize);
+		ids
+	}
+}
+
+impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
+	fn set_power(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+		let mut total = 0u64;
+		for (host, weight) in hosts {
+			pallet_poc::RawWeights::<Runtime>::insert(epoch, host, weight);
+			total = total.saturating_add(*weight);
+		}
+		let settled = pallet_poc::Settled { total, cap: u64::MAX, hosts: hosts.len() as u32 };
+		pallet_poc::Outcomes::<Runtime>::insert(epoch, settled);
+	}
+}
+
+impl pallet_inference_market::BenchmarkHelper<AccountId> for Helper {
+	fn register_host(host: &AccountId, worker: PublicKey) {
+		let url = Default::default();
+		let models = Default::default();
+		let registered = pallet_poc::Host { worker, url, models, registered: 0, active: 0 };
+		pallet_poc::Workers::<Runtime>::insert(worker, host);
+		pallet_poc::Hosts::<Runtime>::insert(host, registered);
+	}
+}

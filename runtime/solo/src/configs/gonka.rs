@@ -1,0 +1,73 @@
+//! The pallets this chain exists for.
+
+use crate::*;
+use frame_support::traits::{ConstU32, ConstU128, Get};
+use gonka_primitives::epoch::Schedule;
+use gonka_runtime_common::{
+	MAX_HOSTS, MAX_VALIDATORS, SETTLE_BATCH, Time,
+	power::{BabeBeacon, HasSessionKeys},
+};
+use gonka_sprint::Profile;
+
+/// The phases of an epoch.
+pub struct EpochSchedule;
+impl Get<Schedule> for EpochSchedule {
+	fn get() -> Schedule {
+		Time::THIS.schedule
+	}
+}
+
+/// The sprint's model format: what CPUs can do on local networks, what GPUs can do elsewhere.
+pub struct SprintProfile;
+impl Get<Profile> for SprintProfile {
+	fn get() -> Profile {
+		if cfg!(feature = "fast-runtime") { Profile::Nano } else { Profile::P400 }
+	}
+}
+
+impl pallet_poc::Config for Runtime {
+	type Beacon = BabeBeacon<Runtime>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = crate::benchmarks::Helper;
+	type HasSessionKeys = HasSessionKeys<Runtime>;
+	type HostExpiry = ConstU32<7>;
+	type MaxHosts = ConstU32<MAX_HOSTS>;
+	type MaxValidators = ConstU32<MAX_VALIDATORS>;
+	type Models = InferenceMarket;
+	type OnEpochSettled = Emission;
+	type Profile = SprintProfile;
+	type RegistrationBits = ConstU32<{ Time::THIS.registration_bits }>;
+	type Schedule = EpochSchedule;
+	type SettleBatch = ConstU32<SETTLE_BATCH>;
+	type WeightInfo = pallet_poc::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_emission::Config for Runtime {
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = crate::benchmarks::Helper;
+	type Cap = ConstU128<{ 680_000_000 * GNK }>;
+	type Currency = Balances;
+	type MaxPayoutsPerBlock = ConstU32<SETTLE_BATCH>;
+	// Not more than the epochs whose weights pallet-poc keeps.
+	type MaxPending = ConstU32<2>;
+	type Power = Poc;
+	type WeightInfo = pallet_emission::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_inference_market::Config for Runtime {
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = crate::benchmarks::Helper;
+	type ChallengePeriod = ConstU32<{ Time::THIS.challenge_period }>;
+	type Currency = Balances;
+	type Genesis = pallet_poc::GenesisHash<Runtime>;
+	type Hosts = Poc;
+	type KeptSettlements = ConstU32<8>;
+	type MaxChannelsPerCall = ConstU32<64>;
+	type MaxModels = ConstU32<256>;
+	type MaxVouchers = ConstU32<256>;
+	type MinDeposit = ConstU128<{ GNK / 10 }>;
+	type RegisterOrigin = frame_system::EnsureRoot<AccountId>;
+	type RuntimeHoldReason = RuntimeHoldReason;
+	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;
+	type WindowLength = ConstU32<{ Time::THIS.window }>;
+}

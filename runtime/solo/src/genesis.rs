@@ -1,0 +1,78 @@
+//! The presets a chain specification is made from.
+
+use crate::*;
+use alloc::{string::ToString, vec, vec::Vec};
+use frame_support::build_struct_json_patch;
+use pallet_inference_market::GenesisModel;
+use sp_core::H256;
+use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
+use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+
+/// What each well-known account starts with on local networks: from the community fund's 120 M GNK.
+const ENDOWMENT: Balance = 1_000_000 * GNK;
+/// SHA-256 of SmolLM2-135M-Instruct.Q4_1.gguf, which `scripts/get-model` fetches.
+const SMOLLM2_SHA256: [u8; 32] = [
+	0xb1, 0x79, 0xc9, 0x52, 0x3d, 0x0e, 0x6a, 0x0f, 0x98, 0xa3, 0x30, 0xc7, 0x56, 0x2b, 0x68, 0x27, 0x50, 0xa6, 0xf8,
+	0xc8, 0xc1, 0x5e, 0x5b, 0xc7, 0x0e, 0xa3, 0x73, 0x72, 0x81, 0x10, 0xdb, 0x53,
+];
+
+/// The names of all presets.
+pub fn preset_names() -> Vec<PresetId> {
+	vec![PresetId::from(DEV_RUNTIME_PRESET), PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET)]
+}
+
+/// A preset as a JSON patch of the default genesis.
+pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
+	use Sr25519Keyring::{Alice, Bob, Charlie};
+	let patch = match id.as_ref() {
+		DEV_RUNTIME_PRESET => local(&[Alice], Some(Alice)),
+		LOCAL_TESTNET_RUNTIME_PRESET => local(&[Alice, Bob, Charlie], None),
+		_ => return None,
+	};
+	Some(patch.to_string().into_bytes())
+}
+
+/// A local network: well-known validators with equal power until they have raced, well-known accounts with funds, one
+/// model.
+fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_json::Value {
+	build_struct_json_patch!(RuntimeGenesisConfig {
+		babe: pallet_babe::GenesisConfig { epoch_config: configs::consensus::BABE_CONFIGURATION },
+		balances: pallet_balances::GenesisConfig {
+			balances: Sr25519Keyring::well_known().map(|key| (key.to_account_id(), ENDOWMENT)).collect::<Vec<_>>(),
+		},
+		inference_market: pallet_inference_market::GenesisConfig { models: vec![smollm2()] },
+		poc: pallet_poc::GenesisConfig {
+			power: validators.iter().map(|key| (key.to_account_id(), 1)).collect::<Vec<_>>(),
+		},
+		session: pallet_session::GenesisConfig {
+			keys: validators.iter().map(|key| session_keys(*key)).collect::<Vec<_>>(),
+		},
+		sudo: pallet_sudo::GenesisConfig { key: root.map(|key| key.to_account_id()) },
+	})
+}
+
+fn session_keys(key: Sr25519Keyring) -> (AccountId, AccountId, SessionKeys) {
+	let sr25519 = key.public();
+	let ed25519 = match key {
+		Sr25519Keyring::Bob => Ed25519Keyring::Bob,
+		Sr25519Keyring::Charlie => Ed25519Keyring::Charlie,
+		_ => Ed25519Keyring::Alice,
+	};
+	let keys =
+		SessionKeys { babe: sr25519.into(), grandpa: ed25519.public().into(), authority_discovery: sr25519.into() };
+	(key.to_account_id(), key.to_account_id(), keys)
+}
+
+/// The model that `scripts/setup` brings.
+fn smollm2() -> GenesisModel {
+	GenesisModel {
+		name: "SmolLM2-135M-Instruct".to_string(),
+		weights_hash: H256(SMOLLM2_SHA256),
+		quantisation: "Q4_1".to_string(),
+		context_length: 8_192,
+		input_price: 1_000,
+		output_price: 4_000,
+		memory_mb: 1_024,
+		min_worker_version: 1_000,
+	}
+}

@@ -1,0 +1,146 @@
+//! The solo chain's runtime: BABE block production and GRANDPA finality, both weighted by compute.
+//!
+//! `configs` binds the pallets, `apis` answers nodes and clients, `genesis` holds the presets.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+// The SDK's runtime macro nests deeply.
+#![recursion_limit = "512"]
+
+#[cfg(feature = "std")]
+include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
+
+extern crate alloc;
+
+pub mod apis;
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarks;
+pub mod configs;
+pub mod genesis;
+#[cfg(test)]
+mod tests;
+
+use alloc::{borrow::Cow, vec::Vec};
+use gonka_runtime_common::power::{WeightedBabe, WeightedGrandpa};
+use polkadot_sdk::{
+	sp_runtime::{MultiAddress, generic, impl_opaque_keys, traits::BlakeTwo256},
+	*,
+};
+use sp_version::RuntimeVersion;
+
+pub use gonka_runtime_common::{AccountId, Balance, GNK, Nonce, Signature};
+/// A block's number.
+pub type BlockNumber = gonka_primitives::BlockNumber;
+/// A hash of the chain.
+pub type Hash = sp_core::H256;
+/// How a transaction names an account.
+pub type Address = MultiAddress<AccountId, ()>;
+/// A block's header.
+pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
+/// A block.
+pub type Block = generic::Block<Header, UncheckedExtrinsic>;
+
+/// What every transaction carries besides its call. `AuthorizeCall` comes first: it makes the origin of workers' calls.
+pub type TxExtension = (
+	frame_system::AuthorizeCall<Runtime>,
+	frame_system::CheckNonZeroSender<Runtime>,
+	frame_system::CheckSpecVersion<Runtime>,
+	frame_system::CheckTxVersion<Runtime>,
+	frame_system::CheckGenesis<Runtime>,
+	frame_system::CheckMortality<Runtime>,
+	frame_system::CheckNonce<Runtime>,
+	frame_system::CheckWeight<Runtime>,
+	pallet_transaction_payment::ChargeTransactionPayment<Runtime>,
+	frame_system::WeightReclaim<Runtime>,
+);
+/// A transaction as it comes in.
+pub type UncheckedExtrinsic = generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;
+/// Runs blocks.
+pub type Executive =
+	frame_executive::Executive<Runtime, Block, frame_system::ChainContext<Runtime>, Runtime, AllPalletsWithSystem>;
+
+/// Types for nodes, which need not know what is inside a transaction.
+pub mod opaque {
+	use super::*;
+	/// A block with opaque transactions.
+	pub type Block = generic::Block<Header, sp_runtime::OpaqueExtrinsic>;
+}
+
+impl_opaque_keys! {
+	/// A validator's keys. BABE and GRANDPA get their authorities' weights from the sprint.
+	pub struct SessionKeys {
+		pub babe: WeightedBabe<Runtime>,
+		pub grandpa: WeightedGrandpa<Runtime>,
+		pub authority_discovery: AuthorityDiscovery,
+	}
+}
+
+/// What this runtime is.
+#[sp_version::runtime_version]
+pub const VERSION: RuntimeVersion = RuntimeVersion {
+	spec_name: Cow::Borrowed("gonka"),
+	impl_name: Cow::Borrowed("gonka"),
+	authoring_version: 1,
+	spec_version: 1,
+	impl_version: 1,
+	apis: apis::RUNTIME_API_VERSIONS,
+	transaction_version: 1,
+	system_version: 1,
+};
+
+/// The pallets. Indices are part of the wire format and pinned by a test: 0–9 system, 10–19 money, 20–39 consensus,
+/// 40–59 governance, 60–79 Gonka.
+///
+/// Their order is also that of hooks and of genesis: BABE brings the randomness that `Poc` reads, and `Poc` the power
+/// that `Session` hands out.
+#[frame_support::runtime]
+mod runtime {
+	use super::*;
+
+	#[runtime::runtime]
+	#[runtime::derive(
+		RuntimeCall,
+		RuntimeEvent,
+		RuntimeError,
+		RuntimeOrigin,
+		RuntimeFreezeReason,
+		RuntimeHoldReason,
+		RuntimeSlashReason,
+		RuntimeLockId,
+		RuntimeTask,
+		RuntimeViewFunction
+	)]
+	pub struct Runtime;
+
+	#[runtime::pallet_index(0)]
+	pub type System = frame_system::Pallet<Runtime>;
+	#[runtime::pallet_index(1)]
+	pub type Timestamp = pallet_timestamp::Pallet<Runtime>;
+	#[runtime::pallet_index(2)]
+	pub type Utility = pallet_utility::Pallet<Runtime>;
+
+	#[runtime::pallet_index(10)]
+	pub type Balances = pallet_balances::Pallet<Runtime>;
+	#[runtime::pallet_index(11)]
+	pub type TransactionPayment = pallet_transaction_payment::Pallet<Runtime>;
+
+	#[runtime::pallet_index(20)]
+	pub type Babe = pallet_babe::Pallet<Runtime>;
+	#[runtime::pallet_index(21)]
+	pub type Poc = pallet_poc::Pallet<Runtime>;
+	#[runtime::pallet_index(22)]
+	pub type Session = pallet_session::Pallet<Runtime>;
+	#[runtime::pallet_index(23)]
+	pub type Grandpa = pallet_grandpa::Pallet<Runtime>;
+	#[runtime::pallet_index(24)]
+	pub type AuthorityDiscovery = pallet_authority_discovery::Pallet<Runtime>;
+	#[runtime::pallet_index(25)]
+	pub type Authorship = pallet_authorship::Pallet<Runtime>;
+
+	#[runtime::pallet_index(40)]
+	pub type Sudo = pallet_sudo::Pallet<Runtime>;
+
+	#[runtime::pallet_index(60)]
+	pub type Emission = pallet_emission::Pallet<Runtime>;
+	#[runtime::pallet_index(61)]
+	pub type InferenceMarket = pallet_inference_market::Pallet<Runtime>;
+}

@@ -1,0 +1,75 @@
+//! A chain from the `local_testnet` preset, block by block, without transactions.
+
+use crate::*;
+use codec::Encode;
+use frame_support::traits::{OnFinalize, OnIdle, OnInitialize};
+use sp_consensus_babe::{
+	BABE_ENGINE_ID,
+	digests::{PreDigest, SecondaryPlainPreDigest},
+};
+use sp_keyring::Sr25519Keyring;
+use sp_runtime::{Digest, DigestItem, traits::Header as _};
+
+/// Runs `test` right after genesis and checks all pallets' invariants at its end.
+pub fn run(test: impl FnOnce()) {
+	let patch = genesis::preset(&sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET.into()).unwrap();
+	let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
+	merge(&mut config, serde_json::from_slice(&patch).unwrap());
+	sp_io::TestExternalities::new_empty().execute_with(|| {
+		frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
+			serde_json::to_vec(&config).unwrap(),
+		)
+		.unwrap();
+		test();
+		#[cfg(feature = "try-runtime")]
+		<AllPalletsWithSystem as frame_support::traits::TryState<BlockNumber>>::try_state(
+			System::block_number(),
+			frame_support::traits::TryStateSelect::All,
+		)
+		.unwrap();
+	});
+}
+
+/// The account of one of the preset's validators, or of somebody else.
+pub fn account(key: Sr25519Keyring) -> AccountId {
+	key.to_account_id()
+}
+
+/// Runs the hooks of `count` blocks. The first authority claims every slot.
+pub fn blocks(count: BlockNumber) {
+	for _ in 0..count {
+		let number = System::block_number() + 1;
+		let claim = PreDigest::SecondaryPlain(SecondaryPlainPreDigest {
+			authority_index: 0,
+			slot: u64::from(number + 1_000).into(),
+		});
+		let digest = Digest { logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, claim.encode())] };
+		let parent =
+			Header::new(number, Default::default(), Default::default(), Default::default(), Default::default());
+		System::initialize(&number, &parent.hash(), &digest);
+		AllPalletsWithSystem::on_initialize(number);
+		AllPalletsWithSystem::on_idle(number, frame_support::weights::Weight::MAX);
+		// Not the timestamp's, which wants its inherent.
+		Babe::on_finalize(number);
+		Grandpa::on_finalize(number);
+	}
+}
+
+/// Runs blocks until two more sessions have begun, so that queued validators are in charge.
+pub fn two_sessions() {
+	let target = Session::current_index() + 2;
+	while Session::current_index() < target {
+		blocks(1);
+	}
+}
+
+fn merge(into: &mut serde_json::Value, patch: serde_json::Value) {
+	match (into, patch) {
+		(serde_json::Value::Object(into), serde_json::Value::Object(patch)) => {
+			for (key, value) in patch {
+				merge(into.entry(key).or_insert(serde_json::Value::Null), value);
+			}
+		},
+		(into, patch) => *into = patch,
+	}
+}

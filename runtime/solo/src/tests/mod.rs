@@ -1,0 +1,5 @@
+//! What only the whole runtime can show: indices, presets, and compute power on its way to BABE and GRANDPA.
+
+mod chain;
+mod power;
+mod shape;

@@ -1,0 +1,142 @@
+//! The traps of weighted authorities, one test each.
+
+use super::chain::*;
+use crate::*;
+use frame_support::BoundedVec;
+use pallet_poc::math::{POWER_BUDGET, normalise};
+use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
+
+/// What settling an epoch with these weights leaves.
+fn settle(weights: &[(Sr25519Keyring, u64)]) {
+	let weights = weights.iter().map(|(key, weight)| (account(*key), *weight)).collect();
+	pallet_poc::Power::<Runtime>::put(BoundedVec::truncate_from(normalise(weights)));
+	pallet_poc::PowerChanged::<Runtime>::put(true);
+}
+
+fn grandpa() -> Vec<u64> {
+	Grandpa::grandpa_authorities().into_iter().map(|(_, weight)| weight).collect()
+}
+
+fn babe() -> Vec<u64> {
+	Babe::authorities().iter().map(|(_, weight)| *weight).collect()
+}
+
+fn set_id() -> u64 {
+	pallet_grandpa::CurrentSetId::<Runtime>::get()
+}
+
+#[test]
+fn genesis_power_reaches_both_engines() {
+	run(|| {
+		blocks(1);
+		let third = POWER_BUDGET / 3;
+		assert_eq!(grandpa(), [third; 3]);
+		assert_eq!(babe(), [third; 3]);
+		let next: Vec<u64> = pallet_babe::NextAuthorities::<Runtime>::get().iter().map(|(_, weight)| *weight).collect();
+		assert_eq!(next, [third; 3]);
+	});
+}
+
+#[test]
+fn settled_power_reaches_both_engines_once() {
+	run(|| {
+		blocks(1);
+		let before = set_id();
+		settle(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
+		two_sessions();
+		assert_eq!(grandpa(), [571_428, 285_714, 142_857]);
+		assert_eq!(babe(), [571_428, 285_714, 142_857]);
+		let changed = set_id();
+		assert!(changed > before);
+		two_sessions();
+		two_sessions();
+		assert_eq!(set_id(), changed, "sessions without a new weight are the same set");
+	});
+}
+
+#[test]
+fn a_weight_may_change_without_a_validator_changing() {
+	run(|| {
+		blocks(1);
+		settle(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
+		two_sessions();
+		let (validators, before) = (Session::validators(), set_id());
+		settle(&[(Alice, 1), (Bob, 1), (Charlie, 2)]);
+		two_sessions();
+		let mut same = Session::validators();
+		same.sort();
+		let mut validators = validators;
+		validators.sort();
+		assert_eq!(same, validators);
+		assert_eq!(set_id(), before + 1);
+		let mut weights = grandpa();
+		weights.sort_unstable();
+		assert_eq!(weights, [250_000, 250_000, 500_000]);
+		assert_eq!(babe(), grandpa());
+	});
+}
+
+#[test]
+fn babe_announces_the_next_weights_a_session_ahead() {
+	run(|| {
+		blocks(1);
+		settle(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
+		let session = Session::current_index();
+		while Session::current_index() == session {
+			blocks(1);
+		}
+		let next = pallet_babe::NextAuthorities::<Runtime>::get();
+		let next: Vec<u64> = next.iter().map(|(_, weight)| *weight).collect();
+		assert_eq!(next, [571_428, 285_714, 142_857]);
+		assert_eq!(babe(), [POWER_BUDGET / 3; 3], "and not earlier than announced");
+	});
+}
+
+#[test]
+fn no_weight_is_zero() {
+	run(|| {
+		blocks(1);
+		settle(&[(Alice, u64::MAX), (Bob, 1), (Charlie, 0)]);
+		two_sessions();
+		assert!(grandpa().iter().all(|weight| *weight > 0), "{:?}", grandpa());
+		assert!(babe().iter().all(|weight| *weight > 0));
+	});
+}
+
+#[test]
+fn the_sum_of_weights_does_not_overflow() {
+	run(|| {
+		blocks(1);
+		settle(&[(Alice, u64::MAX), (Bob, u64::MAX), (Charlie, u64::MAX)]);
+		two_sessions();
+		assert_eq!(grandpa().iter().try_fold(0u64, |sum, weight| sum.checked_add(*weight)), Some(999_999));
+	});
+}
+
+#[test]
+fn hosts_without_session_keys_are_passed_over() {
+	run(|| {
+		blocks(1);
+		settle(&[(Dave, 100), (Alice, 4), (Bob, 4)]);
+		two_sessions();
+		let mut validators = Session::validators();
+		validators.sort();
+		let mut expected = vec![account(Alice), account(Bob)];
+		expected.sort();
+		assert_eq!(validators, expected);
+		assert_eq!(grandpa().len(), 2);
+		assert_eq!(grandpa()[0], grandpa()[1]);
+	});
+}
+
+#[test]
+fn an_empty_next_set_does_not_halt_the_chain() {
+	run(|| {
+		blocks(1);
+		settle(&[(Dave, 100), (Eve, 1)]);
+		two_sessions();
+		assert_eq!(Session::validators().len(), 3, "the old set goes on");
+		assert!(!pallet_babe::NextAuthorities::<Runtime>::get().is_empty());
+		assert_eq!(babe().len(), 3);
+	});
+}

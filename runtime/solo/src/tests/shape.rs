@@ -1,0 +1,68 @@
+//! What clients rely on.
+
+use crate::*;
+use frame_support::traits::PalletInfoAccess;
+use gonka_runtime_common::Time;
+
+#[test]
+fn pallet_indices_are_pinned() {
+	let indices = [
+		(System::index(), 0),
+		(Timestamp::index(), 1),
+		(Utility::index(), 2),
+		(Balances::index(), 10),
+		(TransactionPayment::index(), 11),
+		(Babe::index(), 20),
+		(Poc::index(), 21),
+		(Session::index(), 22),
+		(Grandpa::index(), 23),
+		(AuthorityDiscovery::index(), 24),
+		(Authorship::index(), 25),
+		(Sudo::index(), 40),
+		(Emission::index(), 60),
+		(InferenceMarket::index(), 61),
+	];
+	for (index, expected) in indices {
+		assert_eq!(index, expected);
+	}
+}
+
+#[test]
+fn there_is_a_root_key_in_the_development_preset_only() {
+	for name in genesis::preset_names() {
+		let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&name).unwrap()).unwrap();
+		let has_key = !preset["sudo"]["key"].is_null();
+		assert_eq!(has_key, name == sp_genesis_builder::DEV_RUNTIME_PRESET, "{name}");
+	}
+}
+
+#[test]
+fn both_clocks_are_sound() {
+	for time in [Time::MAINNET, Time::FAST] {
+		assert!(time.schedule.is_valid());
+		assert!(time.challenge_period > time.window, "a host can still settle after a channel closed");
+		assert!(
+			u64::from(time.schedule.length) > 3 * time.session,
+			"power changes once per epoch, and arrives within it"
+		);
+	}
+	assert_eq!(Time::MAINNET.schedule.length as u64 * Time::MAINNET.slot_ms, 24 * 3600 * 1000, "a day");
+}
+
+#[test]
+fn general_transactions_carry_these_extension_bytes() {
+	use codec::Encode;
+	let extension: TxExtension = (
+		frame_system::AuthorizeCall::new(),
+		frame_system::CheckNonZeroSender::new(),
+		frame_system::CheckSpecVersion::new(),
+		frame_system::CheckTxVersion::new(),
+		frame_system::CheckGenesis::new(),
+		frame_system::CheckMortality::from(sp_runtime::generic::Era::Immortal),
+		frame_system::CheckNonce::from(0),
+		frame_system::CheckWeight::new(),
+		pallet_transaction_payment::ChargeTransactionPayment::from(0),
+		frame_system::WeightReclaim::new(),
+	);
+	assert_eq!(extension.encode(), [0, 0, 0], "era, nonce, tip: workers send nothing else");
+}

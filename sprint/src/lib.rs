@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+#![deny(missing_docs, unsafe_code)]
+#![cfg_attr(
+	not(test),
+	deny(
+		clippy::arithmetic_side_effects,
+		clippy::float_arithmetic,
+		clippy::indexing_slicing,
+		clippy::expect_used,
+		clippy::panic,
+		clippy::unwrap_used
+	)
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+extern crate alloc;
+
+pub mod activation;
+pub mod arith;
+mod hash;
+pub mod lane;
+pub mod leaf;
+pub mod lut;
+mod matmul;
+pub mod merkle;
+pub mod model;
+pub mod profile;
+pub mod sample;
+pub mod seed;
+pub mod weights;
+
+pub use activation::LayerDigest;
+pub use hash::Hash;
+pub use lane::{Commitment, LaneCommitment, LaneProof, Lanes, LeafOpening};
+pub use leaf::{LeafId, Output};
+pub use merkle::MerkleTree;
+pub use model::{Activations, Error, Model};
+pub use profile::{Params, Profile, Shifts};
+pub use sample::sample;
+pub use seed::{ModelSeed, SegmentSeed};
+pub use weights::{Matrix, expand_matrix, expand_row};

@@ -1,0 +1,76 @@
+//! Which leaves a checker is given: drawn from the beacon, after the commitment is on chain.
+
+use crate::hash::{Hash, Stream, blake2_256};
+use alloc::{collections::BTreeSet, vec::Vec};
+
+/// `min(n, count)` distinct positions below `count`, ascending; every set of that size is equally likely.
+///
+/// Drawn from `ChaCha8(H("gonka/sprint/sample" ‖ beacon ‖ host ‖ pair:u32 ‖ count:u64))`. `pair` numbers the
+/// checkers' leaf sets within the host's committee: the two checkers of a pair share a number and so the leaves.
+/// `count` is the host's committed total. Costs O(n log n), whatever `count` is.
+pub fn sample(beacon: &Hash, host: &[u8; 32], pair: u32, count: u64, n: u32) -> Vec<u64> {
+	let key = blake2_256(&[b"gonka/sprint/sample", beacon, host, &pair.to_le_bytes(), &count.to_le_bytes()]);
+	let mut stream = Stream::new(&key);
+	let mut chosen = BTreeSet::new();
+	// Floyd's subset sampling: one draw for each element, no retries for duplicates.
+	for last in count.saturating_sub(u64::from(n))..count {
+		if !chosen.insert(below_or_equal(&mut stream, last)) {
+			chosen.insert(last);
+		}
+	}
+	chosen.into_iter().collect()
+}
+
+/// Uniform in 0..=`last`: masks to the needed bits and draws again what is above, so without modulo bias.
+fn below_or_equal(stream: &mut Stream, last: u64) -> u64 {
+	let mask = u64::MAX.checked_shr(last.leading_zeros()).unwrap_or(0);
+	loop {
+		let draw = stream.next_u64() & mask;
+		if draw <= last {
+			return draw;
+		}
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use proptest::prelude::*;
+
+	proptest! {
+		#[test]
+		fn distinct_in_range_and_ascending(beacon in any::<[u8; 32]>(), count in any::<u64>(), small in 0u64..200, n in 0u32..100) {
+			for count in [count, small] {
+				let positions = sample(&beacon, &[1; 32], 0, count, n);
+				prop_assert_eq!(positions.len() as u64, count.min(u64::from(n)));
+				prop_assert!(positions.windows(2).all(|pair| pair[0] < pair[1]));
+				prop_assert!(positions.iter().all(|position| *position < count));
+			}
+		}
+	}
+
+	#[test]
+	fn every_position_is_equally_likely() {
+		let (count, n, rounds) = (23u64, 7, 20_000u32);
+		let mut hits = [0f64; 23];
+		for pair in 0..rounds {
+			for position in sample(&[3; 32], &[4; 32], pair, count, n) {
+				hits[position as usize] += 1.0;
+			}
+		}
+		let mean = f64::from(rounds) * 7.0 / 23.0;
+		let chi_squared: f64 = hits.iter().map(|hits| (hits - mean).powi(2) / mean).sum();
+		// 22 degrees of freedom: above 48 is one in a thousand.
+		assert!(chi_squared < 48.0, "{chi_squared}");
+	}
+
+	#[test]
+	fn every_argument_matters() {
+		let base = sample(&[1; 32], &[2; 32], 3, 1 << 40, 32);
+		assert_ne!(base, sample(&[9; 32], &[2; 32], 3, 1 << 40, 32));
+		assert_ne!(base, sample(&[1; 32], &[9; 32], 3, 1 << 40, 32));
+		assert_ne!(base, sample(&[1; 32], &[2; 32], 9, 1 << 40, 32));
+		assert_ne!(base, sample(&[1; 32], &[2; 32], 3, (1 << 40) - 1, 32));
+		assert_eq!(sample(&[1; 32], &[2; 32], 3, 5, 32), [0, 1, 2, 3, 4]);
+	}
+}

@@ -1,0 +1,57 @@
+//! Known answers. They are frozen: a change here is another race, and splits the network.
+//! They come from `reference.py`, a second implementation.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+mod common;
+
+use common::{leaf_id, seeds};
+use gonka_sprint::{
+	Commitment, LaneCommitment, Lanes, LayerDigest, Matrix, Model, Profile, expand_row, merkle, sample,
+};
+
+fn bytes(values: &[i8]) -> Vec<u8> {
+	values.iter().map(|value| *value as u8).collect()
+}
+
+#[test]
+fn nano() {
+	let (seed, segment) = seeds(Profile::Nano);
+	assert_eq!(hex::encode(seed.0), "504fd5efea8d3caae5d791e69f346e68b0ce85eff89199305563488d70b3978b");
+	assert_eq!(hex::encode(segment.0), "14023a4832ef5fb2272809fabefdbc731ea73084514f9c7bb414f07dc5f514f5");
+	let row = expand_row(&seed, Profile::Nano, 1, Matrix::Down, 5).unwrap();
+	assert_eq!(
+		hex::encode(bytes(&row)),
+		"f812eb0517e7fc10f1e81e00f4041714140615ee18ee0e04e1f7f2f30bf80915e7f2f6e5ede6edf3e1f604fce6eb1df51001eee5f8ed10e91709ebf000e707eee1f2fe0fe1ffee0615ef00fe1117f71719f9f60d1b070feee51d10e100e91de6fb081febeeeb1119f502fee6e71cfcf504e6f5eafbff1d0ff9e9e6fa160efd13"
+	);
+
+	let tokens = leaf_id(0).tokens(&segment, Profile::Nano);
+	let tokens: Vec<u8> = tokens.iter().map(|token| *token as u8).collect();
+	assert_eq!(hex::encode(tokens), "ee773d8ca80247cccf597a78579997dc");
+
+	let model = Model::new(&seed, Profile::Nano);
+	let (output, leaf) = model.leaf(&segment, &leaf_id(0));
+	assert_eq!(
+		hex::encode(bytes(&output)),
+		"02fb070911ed1ded1ffb021016040c1002f20ce2e3e8faf7e1e4f90f070ce4feebf0ed1205ff00f7fd1ff7fd07020800f71df30619ffedf002ee00f5fb09fee3"
+	);
+	assert_eq!(hex::encode(leaf), "37ed1b2206e92aac65411eeb470d135a2b4efb6db5999c06702aed260f287669");
+
+	let mut digests = vec![];
+	let tokens = leaf_id(0).tokens(&segment, Profile::Nano);
+	let shown = model.forward_with(&tokens, |layer, x, _| digests.push(LayerDigest::new(layer, x, 64).root()));
+	assert_eq!(shown, Ok(output));
+	assert_eq!(hex::encode(digests[0]), "b9afb6b07bbb2a277b9fcdcec00f4001f3d4f96e053a1a2c6aa75137a41cddef");
+}
+
+#[test]
+fn commitments_and_samples() {
+	assert_eq!(hex::encode(merkle::empty_root()), "59fc2356d633597e02d2356c6c49792354a9932e453439029aa63839e441d28b");
+	let lane = |lane, count| LaneCommitment { lane, count, root: [lane as u8; 32] };
+	let Commitment { count, root } = Lanes::new(&[lane(0, 100), lane(1, 20), lane(2, 3)]).unwrap().commitment();
+	assert_eq!(
+		(count, hex::encode(root).as_str()),
+		(123, "f45d7d3b2da8d77737ece7dc75c5fa007ac78483e63c6b80210752fd2ea91c8b")
+	);
+	assert_eq!(sample(&[1; 32], &[2; 32], 3, 1_000_000, 4), [179461, 731061, 742176, 935085]);
+}

@@ -1,0 +1,31 @@
+//! Helpers of the end-to-end tests: raw questions to a node, HTTP as `curl` does it, waiting for conditions.
+
+pub mod blocks;
+pub mod http;
+pub mod node;
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// Says which step of a scenario runs, so that a failure tells where.
+pub fn step(name: &str) {
+	println!("\n=== {name}");
+}
+
+/// Tries `attempt` every half second until it gives a value; fails with the last reason after `patience`.
+pub async fn until<T, F: Future<Output = Result<T>>>(
+	what: &str,
+	patience: Duration,
+	mut attempt: impl FnMut() -> F,
+) -> Result<T> {
+	let deadline = Instant::now() + patience;
+	loop {
+		match attempt().await {
+			Ok(value) => return Ok(value),
+			Err(error) if Instant::now() >= deadline => {
+				bail!("{what}: not within {} s: {error:#}", patience.as_secs())
+			},
+			Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+		}
+	}
+}

@@ -1,0 +1,79 @@
+//! [`ChainApi`] over a node.
+
+use super::{ChainApi, ChainError, Result};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use gonka_client::chain::{self, Chain};
+use gonka_primitives::{
+	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, Signature,
+	host::{Commitment, Registration, SegmentCommitment},
+	market::Settlement,
+	views::{ChannelView, EpochView, HostView, MarketView, ModelView},
+};
+
+/// A connection to a node.
+pub struct Live(pub Chain);
+
+impl From<chain::Error> for ChainError {
+	fn from(error: chain::Error) -> Self {
+		Self(error.to_string())
+	}
+}
+
+/// Boxes an answer and its error.
+fn boxed<'a, T: Send + 'a>(answer: impl Future<Output = chain::Result<T>> + Send + 'a) -> BoxFuture<'a, Result<T>> {
+	answer.map(|answer| answer.map_err(ChainError::from)).boxed()
+}
+
+impl ChainApi for Live {
+	fn genesis(&self) -> Hash {
+		self.0.genesis()
+	}
+
+	fn best_blocks(&self) -> BoxFuture<'_, BoxStream<'static, BlockNumber>> {
+		async { self.0.best_blocks().await.map(|block| block.number).boxed() }.boxed()
+	}
+
+	fn epoch(&self) -> BoxFuture<'_, Result<EpochView>> {
+		boxed(self.0.epoch())
+	}
+
+	fn market(&self) -> BoxFuture<'_, Result<MarketView>> {
+		boxed(self.0.market())
+	}
+
+	fn models(&self) -> BoxFuture<'_, Result<Vec<ModelView>>> {
+		boxed(self.0.models())
+	}
+
+	fn host<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Option<HostView>>> {
+		boxed(self.0.host(host))
+	}
+
+	fn commitments<'a>(
+		&'a self,
+		epoch: EpochIndex,
+		host: &'a AccountId,
+	) -> BoxFuture<'a, Result<Vec<(u8, Commitment)>>> {
+		boxed(self.0.commitments(epoch, host))
+	}
+
+	fn channel(&self, channel: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
+		boxed(self.0.channel(channel))
+	}
+
+	fn channels_of_host<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<ChannelView>>> {
+		boxed(self.0.channels_of_host(host))
+	}
+
+	fn submit_registration(&self, registration: Registration, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		boxed(self.0.submit_registration(registration, signature))
+	}
+
+	fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		boxed(self.0.submit_commitment(commitment, signature))
+	}
+
+	fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		boxed(self.0.submit_settlement(settlement, signature))
+	}
+}

@@ -1,0 +1,21 @@
+//! What a host runs beside its node: it runs sprints, serves inference and settles what it earned.
+//!
+//! - [`chain`]: the chain, followed block by block;
+//! - [`store`]: what must survive a crash;
+//! - [`registration`]: what the chain says of this host;
+//! - [`sprint`]: *seed → leaves → commitment*;
+//! - [`server`]: *envelope → tokens → receipt → voucher*;
+//! - [`settle`]: *vouchers and receipts → settlement*;
+//! - [`cli`], [`app`]: the program around them.
+
+#![deny(missing_docs)]
+
+pub mod app;
+pub mod chain;
+pub mod cli;
+pub mod registration;
+pub mod server;
+pub mod settle;
+pub mod sprint;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,84 @@
+//! What running requests may still cost, and the way from there to a receipt.
+
+use super::Refusal;
+use crate::store::{
+	Durability, Store,
+	market::{self, StoredReceipt, Terms},
+};
+use gonka_client::wire;
+use gonka_primitives::{Balance, ChannelId, Hash, market::Envelope, views::ChannelView};
+use std::{
+	collections::{BTreeMap, HashMap},
+	sync::{Arc, Mutex, PoisonError},
+};
+
+/// Largest fees of running requests, by channel and sequence number.
+type Running = Arc<Mutex<HashMap<ChannelId, BTreeMap<u64, Balance>>>>;
+
+/// The accounts of all channels: what is on disk, and what runs.
+pub struct Ledger {
+	store: Store,
+	running: Running,
+}
+
+/// A running request's claim on its channel's deposit; it ends when this is dropped.
+pub struct Reservation {
+	running: Running,
+	channel: ChannelId,
+	sequence: u64,
+}
+
+impl Drop for Reservation {
+	fn drop(&mut self) {
+		let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+		if let Some(requests) = running.get_mut(&self.channel) {
+			requests.remove(&self.sequence);
+			if requests.is_empty() {
+				running.remove(&self.channel);
+			}
+		}
+	}
+}
+
+impl Ledger {
+	/// With nothing running.
+	pub fn new(store: Store) -> Self {
+		Self { store, running: Running::default() }
+	}
+
+	/// Takes the envelope's sequence number and reserves its largest fee. The number reaches the disk with the next
+	/// write that must: what a replay could cost is a receipt, and that carries the number with it.
+	pub async fn admit(&self, channel: ChannelView, envelope: &Envelope, credit: u64) -> Result<Reservation, Refusal> {
+		let (sequence, max_fee) = (envelope.sequence, envelope.max_fee);
+		let running = self.running.clone();
+		let admitted = self.store.write(Durability::Later, move |tx| {
+			let id = channel.id;
+			let mut all = running.lock().unwrap_or_else(PoisonError::into_inner);
+			let requests = all.entry(id).or_default();
+			let running_fees = requests.values().fold(0u128, |sum, fee| sum.saturating_add(*fee));
+			let count = requests.len() as u64;
+			let terms = Terms { channel, running_fees, running: count, credit, sequence, max_fee };
+			let admitted = market::admit(tx, &terms)?;
+			if admitted.is_ok() {
+				requests.insert(sequence, max_fee);
+			}
+			drop(all);
+			Ok(admitted.map(|()| Reservation { running, channel: id, sequence }))
+		});
+		Ok(admitted.await.map_err(Refusal::internal)??)
+	}
+
+	/// Puts a receipt on disk; its reservation ends after that.
+	pub async fn finish(
+		&self,
+		reservation: Reservation,
+		channel: ChannelView,
+		envelope: Hash,
+		stored: StoredReceipt,
+	) -> Result<(), wire::Error> {
+		let written =
+			self.store.write(Durability::Now, move |tx| market::finish(tx, &channel, &envelope, &stored)).await;
+		drop(reservation);
+		written.map_err(|error| Refusal::internal(error).0)
+	}
+}

@@ -1,0 +1,386 @@
+//! Sequence numbers, receipts and vouchers.
+//!
+//! A receipt's way: written when signed (`RECEIPTS`, `UNACKNOWLEDGED`) → acknowledged by a voucher (moves to the
+//! channel's `ACKNOWLEDGED` log, in the order of acknowledgement) → settled on chain. How much of the log is settled
+//! is not noted down at all: the channel's settled totals on chain are those after some entry of the log, and name it.
+
+use super::{Result, decode};
+use codec::{Decode, Encode};
+use gonka_client::wire::{Error, ErrorCode};
+use gonka_primitives::{
+	Balance, ChannelId, Hash,
+	market::{SignedEnvelope, SignedReceipt, SignedVoucher, Totals},
+	merkle_sum::SumNode,
+	views::ChannelView,
+};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use std::collections::BTreeSet;
+
+/// Channel → [`ChannelRecord`].
+const CHANNELS: TableDefinition<u64, &[u8]> = TableDefinition::new("channels");
+/// Envelope hash → [`StoredReceipt`].
+const RECEIPTS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("receipts");
+/// (channel, sequence) → envelope hash of a receipt that no voucher acknowledges yet.
+const UNACKNOWLEDGED: TableDefinition<(u64, u64), &[u8; 32]> = TableDefinition::new("unacknowledged");
+/// (channel, number from 0) → [`LogEntry`].
+const ACKNOWLEDGED: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("acknowledged");
+/// (epoch, channel) → entries of the channel's log that were seen settled in that epoch.
+const SETTLED: TableDefinition<(u32, u64), u64> = TableDefinition::new("settled");
+/// Window → [`StoredSettlement`].
+pub(super) const SETTLEMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("settlements");
+
+/// What is known of a channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct ChannelRecord {
+	/// Sequence numbers that were used.
+	pub sequences: Sequences,
+	/// The chain's settled totals when the channel was first seen here: the log starts after them.
+	pub base: Totals,
+	/// Sums over `base` and the log: the totals of the last voucher.
+	pub acknowledged: Totals,
+	/// Length of the log.
+	pub entries: u64,
+	/// Entries known to be settled.
+	pub settled: u64,
+	/// Sums over the receipts that no voucher acknowledges.
+	pub unacknowledged: Totals,
+	/// The last voucher.
+	pub voucher: Option<SignedVoucher>,
+}
+
+/// Which sequence numbers were used: everything up to 256 below the highest counts as used, above that one by one,
+/// so requests that run side by side may arrive in another order than they were signed in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Sequences {
+	/// The highest used; 0 for none.
+	pub highest: u64,
+	/// Bit `i` of word `w`: whether `highest − (64·w + i)` was used.
+	seen: [u64; 4],
+}
+
+impl Sequences {
+	/// Width of the window below the highest.
+	pub const WINDOW: u64 = 256;
+
+	/// Marks `sequence` as used; false if it was before.
+	pub fn take(&mut self, sequence: u64) -> bool {
+		if let Some(above) = sequence.checked_sub(self.highest).filter(|above| *above > 0) {
+			let moved: Vec<u64> = (0..Self::WINDOW).rev().filter(|back| self.is_seen(*back)).collect();
+			self.seen = [0; 4];
+			self.highest = sequence;
+			for back in moved.into_iter().filter_map(|back| back.checked_add(above)) {
+				self.mark(back);
+			}
+			self.mark(0);
+			return true;
+		}
+		let back = self.highest - sequence;
+		let free = back < Self::WINDOW && !self.is_seen(back);
+		if free {
+			self.mark(back);
+		}
+		free
+	}
+
+	fn is_seen(&self, back: u64) -> bool {
+		self.seen.get((back / 64) as usize).is_some_and(|word| word >> (back % 64) & 1 == 1)
+	}
+
+	fn mark(&mut self, back: u64) {
+		if let Some(word) = self.seen.get_mut((back / 64) as usize) {
+			*word |= 1 << (back % 64);
+		}
+	}
+}
+
+/// An answer with its question.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredReceipt {
+	/// What was asked.
+	pub envelope: SignedEnvelope,
+	/// What was answered.
+	pub receipt: SignedReceipt,
+}
+
+/// An acknowledged receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct LogEntry {
+	envelope: Hash,
+	leaf: SumNode<Totals>,
+	/// The channel's totals with this receipt.
+	cumulative: Totals,
+}
+
+/// What a channel has to settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+	/// The last voucher.
+	pub voucher: SignedVoucher,
+	/// What it adds to what is settled.
+	pub growth: Totals,
+	/// The leaves of the receipts it adds, in the order of acknowledgement; they sum to `growth`.
+	pub leaves: Vec<SumNode<Totals>>,
+}
+
+/// The sums of one receipt.
+fn sums(receipt: &SignedReceipt) -> Totals {
+	receipt.receipt.leaf().sum
+}
+
+/// A refusal; nothing was written.
+fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<std::result::Result<T, Error>> {
+	Ok(Err(Error { code, message: message.into() }))
+}
+
+pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
+	tx.open_table(CHANNELS)?;
+	tx.open_table(RECEIPTS)?;
+	tx.open_table(UNACKNOWLEDGED)?;
+	tx.open_table(ACKNOWLEDGED)?;
+	tx.open_table(SETTLED)?;
+	tx.open_table(SETTLEMENTS)?;
+	Ok(())
+}
+
+/// The record of `channel`, if anything was ever done over it.
+pub fn channel(tx: &ReadTransaction, channel: ChannelId) -> Result<Option<ChannelRecord>> {
+	tx.open_table(CHANNELS)?.get(channel)?.map(|record| decode(record.value())).transpose()
+}
+
+/// Every channel with a record, ascending.
+pub fn channels(tx: &ReadTransaction) -> Result<Vec<ChannelId>> {
+	tx.open_table(CHANNELS)?.iter()?.map(|entry| Ok(entry?.0.value())).collect()
+}
+
+/// The receipts of `channel` that no voucher acknowledges, by sequence, with the envelopes they answer.
+pub fn unacknowledged(tx: &ReadTransaction, channel: ChannelId) -> Result<Vec<StoredReceipt>> {
+	let receipts = tx.open_table(RECEIPTS)?;
+	let mut found = Vec::new();
+	for entry in tx.open_table(UNACKNOWLEDGED)?.range((channel, 0)..=(channel, u64::MAX))? {
+		if let Some(receipt) = receipts.get(entry?.1.value())? {
+			found.push(decode(receipt.value())?);
+		}
+	}
+	Ok(found)
+}
+
+/// What admission weighs besides the store.
+#[derive(Clone, Debug)]
+pub struct Terms {
+	/// The channel on chain.
+	pub channel: ChannelView,
+	/// Fees that running requests of the channel may cost at most, in base units.
+	pub running_fees: Balance,
+	/// Running requests of the channel.
+	pub running: u64,
+	/// Most receipts without a voucher and running requests together.
+	pub credit: u64,
+	/// The request's sequence number.
+	pub sequence: u64,
+	/// The most the request may cost, in base units.
+	pub max_fee: Balance,
+}
+
+/// Takes the request's sequence number if the channel's deposit and the host's credit cover it.
+pub fn admit(tx: &WriteTransaction, terms: &Terms) -> Result<std::result::Result<(), Error>> {
+	let mut channels = tx.open_table(CHANNELS)?;
+	let mut record = load(&channels, &terms.channel)?;
+	let open = record.unacknowledged.receipts.saturating_add(terms.running);
+	if !record.sequences.clone().take(terms.sequence) {
+		let highest = record.sequences.highest;
+		let message = format!("sequence {} was used; the highest so far is {highest}", terms.sequence);
+		return refuse(ErrorCode::Replayed, message);
+	}
+	if open >= terms.credit {
+		let message =
+			format!("{open} requests run or wait for a voucher, {} are allowed: send a voucher first", terms.credit);
+		return refuse(ErrorCode::Unacknowledged, message);
+	}
+	let owed = record.acknowledged.fee.max(terms.channel.settled.fee);
+	let owed = owed.saturating_add(record.unacknowledged.fee).saturating_add(terms.running_fees);
+	if terms.channel.deposit.checked_sub(owed).is_none_or(|rest| rest < terms.max_fee) {
+		let message = format!(
+			"the deposit of {} covers {owed} owed so far, but not {} more: top the channel up",
+			terms.channel.deposit, terms.max_fee
+		);
+		return refuse(ErrorCode::InsufficientFunds, message);
+	}
+	record.sequences.take(terms.sequence);
+	channels.insert(terms.channel.id, record.encode().as_slice())?;
+	Ok(Ok(()))
+}
+
+/// Keeps a signed receipt. A second one for the same envelope changes nothing.
+pub fn finish(tx: &WriteTransaction, channel: &ChannelView, envelope: &Hash, stored: &StoredReceipt) -> Result<()> {
+	let mut receipts = tx.open_table(RECEIPTS)?;
+	if receipts.get(envelope)?.is_some() {
+		return Ok(());
+	}
+	receipts.insert(envelope, stored.encode().as_slice())?;
+	let sequence = stored.envelope.envelope.sequence;
+	tx.open_table(UNACKNOWLEDGED)?.insert((channel.id, sequence), envelope)?;
+	let mut channels = tx.open_table(CHANNELS)?;
+	let mut record = load(&channels, channel)?;
+	record.sequences.take(sequence);
+	record.unacknowledged = add(&record.unacknowledged, &sums(&stored.receipt))?;
+	channels.insert(channel.id, record.encode().as_slice())?;
+	Ok(())
+}
+
+/// Takes a voucher whose signature is known to be good; `receipts` are envelope hashes. Returns how many receipts are
+/// newly acknowledged: 0 if the voucher was taken before.
+pub fn acknowledge(
+	tx: &WriteTransaction,
+	channel: &ChannelView,
+	voucher: &SignedVoucher,
+	receipts: &[Hash],
+) -> Result<std::result::Result<u64, Error>> {
+	let mut channels = tx.open_table(CHANNELS)?;
+	let mut open = tx.open_table(UNACKNOWLEDGED)?;
+	let mut record = load(&channels, channel)?;
+	let (mut totals, mut new, mut listed) = (record.acknowledged, Vec::new(), BTreeSet::new());
+	{
+		let table = tx.open_table(RECEIPTS)?;
+		for envelope in receipts.iter().filter(|envelope| listed.insert(**envelope)) {
+			let Some(stored) = table.get(envelope)? else {
+				let message = format!("there is no receipt for envelope 0x{}", hex::encode(envelope));
+				return refuse(ErrorCode::WrongTotals, message);
+			};
+			let stored: StoredReceipt = decode(stored.value())?;
+			let asked = &stored.envelope.envelope;
+			if asked.channel != channel.id {
+				let message = format!("envelope 0x{} is of channel {}", hex::encode(envelope), asked.channel);
+				return refuse(ErrorCode::WrongTotals, message);
+			}
+			if open.get((channel.id, asked.sequence))?.is_some_and(|hash| hash.value() == envelope) {
+				totals = add(&totals, &sums(&stored.receipt))?;
+				let entry = LogEntry { envelope: *envelope, leaf: stored.receipt.receipt.leaf(), cumulative: totals };
+				new.push((asked.sequence, entry));
+			}
+		}
+	}
+	let claimed = &voucher.voucher.totals;
+	if new.is_empty() && totals.checked_sub(claimed).is_some() {
+		return Ok(Ok(0));
+	}
+	if totals != *claimed {
+		let message = format!(
+			"the voucher says fee {}, work {}, receipts {}; the last one and these receipts make fee {}, work {}, \
+			 receipts {}",
+			claimed.fee, claimed.work, claimed.receipts, totals.fee, totals.work, totals.receipts
+		);
+		return refuse(ErrorCode::WrongTotals, message);
+	}
+	if totals.fee > channel.deposit {
+		let message = format!("the deposit of {} does not cover {}", channel.deposit, totals.fee);
+		return refuse(ErrorCode::InsufficientFunds, message);
+	}
+	let mut log = tx.open_table(ACKNOWLEDGED)?;
+	for (sequence, entry) in &new {
+		open.remove((channel.id, *sequence))?;
+		log.insert((channel.id, record.entries), entry.encode().as_slice())?;
+		record.entries = record.entries.saturating_add(1);
+		record.unacknowledged = record.unacknowledged.checked_sub(&entry.leaf.sum).unwrap_or_default();
+	}
+	record.acknowledged = totals;
+	record.voucher = Some(*voucher);
+	channels.insert(channel.id, record.encode().as_slice())?;
+	Ok(Ok(new.len() as u64))
+}
+
+/// What `channel` has to settle beyond its settled totals on chain. `Err` is for people: the chain's totals are not
+/// among those this host knows of.
+pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::Result<Option<Due>, String>> {
+	let Some(record) = self::channel(tx, channel.id)? else { return Ok(Ok(None)) };
+	let Some(voucher) = record.voucher else { return Ok(Ok(None)) };
+	let log = tx.open_table(ACKNOWLEDGED)?;
+	let entry = |number: u64| -> Result<Option<LogEntry>> {
+		log.get((channel.id, number))?.map(|entry| decode(entry.value())).transpose()
+	};
+	let settled = channel.settled.receipts.checked_sub(record.base.receipts);
+	let known = match settled {
+		Some(0) => Some(record.base),
+		Some(number) => entry(number.saturating_sub(1))?.map(|entry| entry.cumulative),
+		None => None,
+	};
+	let (Some(settled), true) = (settled, known == Some(channel.settled)) else {
+		let chain = &channel.settled;
+		let (fee, work, receipts) = (chain.fee, chain.work, chain.receipts);
+		return Ok(Err(format!(
+			"channel {} was settled up to fee {fee}, work {work}, receipts {receipts}, which this worker did not sign \
+			 for; was its store lost, or does another worker use its key?",
+			channel.id
+		)));
+	};
+	let mut leaves = Vec::new();
+	for number in settled..record.entries {
+		leaves.extend(entry(number)?.map(|entry| entry.leaf));
+	}
+	let growth = voucher.voucher.totals.checked_sub(&channel.settled).unwrap_or_default();
+	Ok(Ok((!leaves.is_empty()).then_some(Due { voucher, growth, leaves })))
+}
+
+/// Notes that `channel` is seen settled as far as its totals on chain say, in `epoch`. Returns the newly settled
+/// receipts.
+pub fn note_settled(tx: &WriteTransaction, channel: &ChannelView, epoch: u32) -> Result<u64> {
+	let mut channels = tx.open_table(CHANNELS)?;
+	let Some(mut record) = get(&channels, channel.id)? else { return Ok(0) };
+	let settled = channel.settled.receipts.saturating_sub(record.base.receipts).min(record.entries);
+	let new = settled.saturating_sub(record.settled);
+	if new > 0 {
+		record.settled = settled;
+		channels.insert(channel.id, record.encode().as_slice())?;
+		tx.open_table(SETTLED)?.insert((epoch, channel.id), settled)?;
+	}
+	Ok(new)
+}
+
+/// Forgets receipts that were settled before `epoch`.
+pub fn prune_settled(tx: &WriteTransaction, epoch: u32) -> Result<u64> {
+	let mut settled = tx.open_table(SETTLED)?;
+	let mut log = tx.open_table(ACKNOWLEDGED)?;
+	let mut receipts = tx.open_table(RECEIPTS)?;
+	let mut forgotten = 0u64;
+	let old: Vec<(u64, u64)> = settled
+		.extract_from_if(..(epoch, 0), |_, _| true)?
+		.map(|entry| entry.map(|(key, settled)| (key.value().1, settled.value())))
+		.collect::<std::result::Result<_, _>>()?;
+	for (channel, settled) in old {
+		// The last settled entry stays: its totals are what the chain's are compared with.
+		let end = settled.saturating_sub(1);
+		for entry in log.extract_from_if((channel, 0)..(channel, end), |_, _| true)? {
+			let entry: LogEntry = decode(entry?.1.value())?;
+			receipts.remove(&entry.envelope)?;
+			forgotten = forgotten.saturating_add(1);
+		}
+	}
+	Ok(forgotten)
+}
+
+/// Forgets everything about a channel that is no longer on chain.
+pub fn forget(tx: &WriteTransaction, channel: ChannelId) -> Result<()> {
+	let mut receipts = tx.open_table(RECEIPTS)?;
+	let all = (channel, 0)..=(channel, u64::MAX);
+	for entry in tx.open_table(ACKNOWLEDGED)?.extract_from_if(all.clone(), |_, _| true)? {
+		receipts.remove(&decode::<LogEntry>(entry?.1.value())?.envelope)?;
+	}
+	for entry in tx.open_table(UNACKNOWLEDGED)?.extract_from_if(all, |_, _| true)? {
+		receipts.remove(entry?.1.value())?;
+	}
+	tx.open_table(CHANNELS)?.remove(channel)?;
+	Ok(())
+}
+
+fn get(channels: &impl ReadableTable<u64, &'static [u8]>, channel: ChannelId) -> Result<Option<ChannelRecord>> {
+	channels.get(channel)?.map(|record| decode(record.value())).transpose()
+}
+
+/// The record, or a new one that starts from what is settled on chain.
+fn load(channels: &impl ReadableTable<u64, &'static [u8]>, channel: &ChannelView) -> Result<ChannelRecord> {
+	let fresh = || ChannelRecord { base: channel.settled, acknowledged: channel.settled, ..Default::default() };
+	Ok(get(channels, channel.id)?.unwrap_or_else(fresh))
+}
+
+fn add(a: &Totals, b: &Totals) -> Result<Totals> {
+	a.checked_add(b).ok_or_else(|| super::StoreError::Failed("a channel's totals overflow".into()))
+}

@@ -1,0 +1,252 @@
+//! A chain in memory.
+
+use super::*;
+use futures::{
+	FutureExt, StreamExt,
+	future::BoxFuture,
+	stream::{self, BoxStream},
+};
+use gonka_primitives::{
+	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, Signature,
+	epoch::Schedule,
+	hashing::{domain, signing_payload},
+	host::{Commitment, Registration, SegmentCommitment},
+	market::{Settlement, Totals},
+	views::{ChannelView, EpochView, HostView, MarketView, ModelView},
+};
+use gonka_sprint::Profile;
+use gonka_worker::chain::{ChainApi, ChainError, Result};
+use tokio::sync::watch;
+
+/// What the chain holds. Tests change it as they like.
+pub struct State {
+	pub epoch: EpochView,
+	pub market: MarketView,
+	pub models: Vec<ModelView>,
+	pub host: Option<HostView>,
+	pub channels: Vec<ChannelView>,
+	pub registrations: Vec<Registration>,
+	pub commitments: Vec<SegmentCommitment>,
+	pub settlements: Vec<Settlement>,
+	/// Settlements that were sent, taken or not.
+	pub sent: Vec<(Settlement, Signature)>,
+	/// Refuse what is sent.
+	pub refuse: bool,
+	/// Take settlements, but say that they were refused.
+	pub lie: bool,
+	/// How often single channels were asked for.
+	pub look_ups: u32,
+}
+
+pub struct FakeChain {
+	pub state: Mutex<State>,
+	blocks: watch::Sender<BlockNumber>,
+}
+
+pub fn host() -> AccountId {
+	keys::public(&key("//Host"))
+}
+
+pub fn channel(id: ChannelId) -> ChannelView {
+	ChannelView {
+		id,
+		developer: [7; 32],
+		host: host(),
+		gateway: keys::public(&key("//Gateway")),
+		deposit: DEPOSIT,
+		settled: Totals::default(),
+		closes: None,
+	}
+}
+
+impl FakeChain {
+	pub fn new() -> Arc<Self> {
+		let schedule = Schedule::FAST;
+		let epoch = EpochView {
+			index: 5,
+			start: 100,
+			block: 100,
+			phase: schedule.phase(0),
+			schedule,
+			profile: Profile::Nano,
+			model_seed: [1; 32],
+			segment_seeds: Vec::new(),
+			registration_bits: 4,
+		};
+		let market = MarketView {
+			window: 10,
+			max_vouchers: 100,
+			max_channels_per_call: 10,
+			min_deposit: 1,
+			challenge_period: 100,
+		};
+		let model = ModelView { id: 3, name: MODEL.into(), weights_hash: [0; 32], context_length: 500, price: PRICE };
+		let state = State {
+			epoch,
+			market,
+			models: vec![model],
+			host: None,
+			channels: vec![channel(1), channel(2)],
+			registrations: Vec::new(),
+			commitments: Vec::new(),
+			settlements: Vec::new(),
+			sent: Vec::new(),
+			refuse: false,
+			lie: false,
+			look_ups: 0,
+		};
+		Arc::new(Self { state: Mutex::new(state), blocks: watch::channel(100).0 })
+	}
+
+	pub fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+		change(&mut self.state.lock().unwrap())
+	}
+
+	/// Makes `block` the best; seeds of the segments that began appear.
+	pub fn block(&self, block: BlockNumber) {
+		self.with(|state| {
+			let epoch = &mut state.epoch;
+			epoch.block = block;
+			let offset = block - epoch.start;
+			epoch.phase = epoch.schedule.phase(offset);
+			for segment in epoch.segment_seeds.len() as u8..epoch.schedule.segments {
+				if epoch.schedule.segment_start(segment) <= offset {
+					epoch.segment_seeds.push([10 + segment; 32]);
+				}
+			}
+		});
+		self.blocks.send_replace(block);
+	}
+
+	pub fn settled(&self, id: ChannelId) -> Totals {
+		self.with(|state| state.channels.iter().find(|channel| channel.id == id).unwrap().settled)
+	}
+
+	fn settle(state: &mut State, settlement: &Settlement, signature: &Signature) -> Result<()> {
+		let refuse = |why: &str| Err(ChainError(why.into()));
+		let payload = signing_payload(domain::SETTLEMENT, &GENESIS, settlement);
+		if !keys::verify(signature, &payload, &keys::public(&key("//Worker"))) {
+			return refuse("bad signature");
+		}
+		let last = state.settlements.last();
+		if last.is_some_and(|last| last.window >= settlement.window) {
+			return refuse("the window is settled");
+		}
+		if settlement.window >= state.epoch.block / state.market.window {
+			return refuse("the window has not ended");
+		}
+		if settlement.vouchers.len() > state.market.max_vouchers as usize {
+			return refuse("too many vouchers");
+		}
+		if !settlement.vouchers.is_sorted_by(|a, b| a.voucher.channel < b.voucher.channel) {
+			return refuse("not ascending");
+		}
+		let mut growth = Totals::default();
+		for signed in &settlement.vouchers {
+			let payload = signing_payload(domain::VOUCHER, &GENESIS, &signed.voucher);
+			let Some(channel) = state.channels.iter().find(|channel| channel.id == signed.voucher.channel) else {
+				return refuse("no such channel");
+			};
+			if !keys::verify(&signed.signature, &payload, &channel.gateway) {
+				return refuse("bad voucher");
+			}
+			let Some(grown) = signed.voucher.totals.checked_sub(&channel.settled) else { return refuse("shrinks") };
+			growth = growth.checked_add(&grown).unwrap();
+		}
+		if growth != settlement.root.sum {
+			return refuse("sums differ");
+		}
+		for signed in &settlement.vouchers {
+			let channel = state.channels.iter_mut().find(|channel| channel.id == signed.voucher.channel).unwrap();
+			channel.settled = signed.voucher.totals;
+		}
+		state.settlements.push(settlement.clone());
+		Ok(())
+	}
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T>> {
+	async { Ok(value) }.boxed()
+}
+
+impl ChainApi for FakeChain {
+	fn genesis(&self) -> Hash {
+		GENESIS
+	}
+	fn best_blocks(&self) -> BoxFuture<'_, BoxStream<'static, BlockNumber>> {
+		let mut blocks = self.blocks.subscribe();
+		blocks.mark_changed();
+		let next = |mut blocks: watch::Receiver<BlockNumber>| async {
+			blocks.changed().await.ok()?;
+			let block = *blocks.borrow_and_update();
+			Some((block, blocks))
+		};
+		async move { stream::unfold(blocks, next).boxed() }.boxed()
+	}
+	fn epoch(&self) -> BoxFuture<'_, Result<EpochView>> {
+		ready(self.with(|state| state.epoch.clone()))
+	}
+	fn market(&self) -> BoxFuture<'_, Result<MarketView>> {
+		ready(self.with(|state| state.market.clone()))
+	}
+	fn models(&self) -> BoxFuture<'_, Result<Vec<ModelView>>> {
+		ready(self.with(|state| state.models.clone()))
+	}
+	fn host<'a>(&'a self, _: &'a AccountId) -> BoxFuture<'a, Result<Option<HostView>>> {
+		ready(self.with(|state| state.host.clone()))
+	}
+	fn commitments<'a>(&'a self, _: EpochIndex, _: &'a AccountId) -> BoxFuture<'a, Result<Vec<(u8, Commitment)>>> {
+		ready(self.with(|state| state.commitments.iter().map(|made| (made.segment, made.commitment)).collect()))
+	}
+	fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
+		ready(self.with(|state| {
+			state.look_ups += 1;
+			state.channels.iter().find(|channel| channel.id == id).cloned()
+		}))
+	}
+	fn channels_of_host<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<ChannelView>>> {
+		ready(self.with(|state| state.channels.iter().filter(|channel| channel.host == *host).cloned().collect()))
+	}
+	fn submit_registration(&self, registration: Registration, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		self.with(|state| {
+			let payload = signing_payload(domain::REGISTRATION, &GENESIS, &registration);
+			assert!(keys::verify(&signature, &payload, &registration.host));
+			assert!(registration.is_well_formed());
+			assert!(registration.work_bits(&GENESIS) >= state.epoch.registration_bits);
+			state.host = Some(HostView {
+				account: registration.host,
+				worker: registration.worker,
+				url: registration.url.clone(),
+				models: registration.models.clone(),
+				registered: registration.epoch,
+				weight: 0,
+			});
+			state.registrations.push(registration);
+		});
+		ready(())
+	}
+	fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		let outcome = self.with(|state| {
+			let payload = signing_payload(domain::COMMITMENT, &GENESIS, &commitment);
+			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
+			if state.refuse {
+				return Err(ChainError("refused".into()));
+			}
+			assert!(state.commitments.iter().all(|made| made.segment != commitment.segment));
+			state.commitments.push(commitment);
+			Ok(())
+		});
+		async { outcome }.boxed()
+	}
+	fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		let outcome = self.with(|state| {
+			state.sent.push((settlement.clone(), signature));
+			if state.refuse {
+				return Err(ChainError("refused".into()));
+			}
+			let outcome = Self::settle(state, &settlement, &signature);
+			if state.lie { Err(ChainError("the connection was lost".into())) } else { outcome }
+		});
+		async { outcome }.boxed()
+	}
+}

@@ -1,0 +1,37 @@
+//! The program's words and exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::{
+	net::TcpListener,
+	process::{Command, Output},
+};
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+	let Output { status, stderr, stdout } =
+		Command::new(env!("CARGO_BIN_EXE_gonka-worker")).args(arguments).env_remove("RUST_LOG").output().unwrap();
+	(status.code(), String::from_utf8_lossy(&stderr).into_owned() + &String::from_utf8_lossy(&stdout))
+}
+
+#[test]
+fn faults_are_said_clearly() {
+	let directory = tempfile::tempdir().unwrap();
+	let base = directory.path().to_str().unwrap();
+	let host = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+	let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+	let address = taken.local_addr().unwrap().to_string();
+	let common = ["--model", "none.gguf", "--base-path", base];
+	for (arguments, code, words) in [
+		(vec!["--help"], 0, "Exit codes"),
+		(vec!["--no-such-option"], 2, "no-such-option"),
+		(vec!["--model", "m"], 2, "--host"),
+		(vec!["--host", host, "--listen", &address], 1, "another program listens"),
+		(vec!["--host", "5Grw"], 1, "5Grw"),
+		(vec!["--host-key", "none.key"], 1, "none.key"),
+		(vec!["--host", host, "--device", "tpu", "--listen", "127.0.0.1:0"], 1, "cuda:0"),
+	] {
+		let all: Vec<&str> = if code == 1 { arguments.iter().chain(&common).copied().collect() } else { arguments };
+		let (status, said) = run(&all);
+		assert_eq!(status, Some(code), "{all:?}: {said}");
+		assert!(said.contains(words), "{all:?}: {said}");
+	}
+}

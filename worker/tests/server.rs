@@ -1,0 +1,340 @@
+//! The HTTP interface, over real connections.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use common::*;
+use gonka_client::{
+	keys,
+	wire::{ErrorCode, Event, Scale},
+};
+use gonka_engine::MockConfig;
+use gonka_primitives::{
+	hashing::{domain, signing_payload},
+	market::{FinishReason, Price, Receipt, SignedReceipt, Totals, output_hash},
+};
+use gonka_worker::server::Limits;
+use std::time::Duration;
+
+fn sums(receipts: &[&SignedReceipt]) -> Totals {
+	receipts.iter().fold(Totals::default(), |sum, signed| sum.checked_add(&signed.receipt.leaf().sum).unwrap())
+}
+
+#[tokio::test]
+async fn from_request_to_voucher_over_both_protocols() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	for (channel, http2) in [(1, false), (2, true)] {
+		let gateway = Gateway::over(&rig.url, channel, http2);
+		let signed = gateway.sign(gateway.envelope(1, BODY));
+		let (ids, text, receipt) = gateway.ask_signed(&signed, BODY).await.unwrap().finish().await;
+		let expected = Receipt {
+			envelope: signed.envelope.hash(&GENESIS),
+			output: output_hash(&ids),
+			fingerprint: [0; 32],
+			prompt_tokens: "Once upon a time".len() as u32,
+			completion_tokens: ids.len() as u32,
+			finish: FinishReason::Stop,
+			fee: 16 * 2 + ids.len() as u128 * 3,
+		};
+		assert_eq!(receipt.receipt, expected);
+		assert!(!text.is_empty() && ids.len() == 21, "{text}");
+		let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt.receipt);
+		assert!(keys::verify(&receipt.signature, &payload, &keys::public(&key("//Worker"))));
+
+		let state = gateway.state().await.unwrap();
+		assert_eq!((state.sequence, state.voucher), (1, None));
+		assert_eq!(state.unacknowledged[0].envelope.0, signed);
+		assert_eq!(state.unacknowledged[0].receipt.0, receipt);
+
+		let acknowledgement = gateway.voucher(sums(&[&receipt]), &[expected.envelope]);
+		// Again changes nothing.
+		for _ in 0..2 {
+			assert_eq!(gateway.post("/v1/vouchers", &acknowledgement).await.unwrap(), serde_json::json!({}));
+			let state = gateway.state().await.unwrap();
+			assert_eq!(state.voucher, Some(acknowledgement.voucher.clone()));
+			assert_eq!(state.unacknowledged, []);
+		}
+	}
+	let (status, health) = Gateway::new(&rig.url, 0).get("/health").await;
+	assert_eq!((status, &health["models"], &health["load"]), (200, &serde_json::json!([MODEL]), &0.into()));
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_code() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| {
+		state.channels.push(gonka_primitives::views::ChannelView { closes: Some(500), ..channel(3) });
+		state.channels.push(gonka_primitives::views::ChannelView { host: [1; 32], ..channel(4) });
+	});
+	let limits = Limits { body: 10_000, ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let code = |refused: Result<Answer, Refused>| refused.err().map(|(_, code, _)| code);
+
+	assert_eq!(gateway.raw(None, BODY).await.1, ErrorCode::BadRequest);
+	assert_eq!(gateway.raw(Some("zz".into()), BODY).await.1, ErrorCode::BadRequest);
+	let mut sequence = 0;
+	for (what, expected, body, spoil) in [
+		(
+			"other body",
+			ErrorCode::BadRequest,
+			BODY,
+			(|envelope| envelope.body = [0; 32]) as fn(&mut gonka_primitives::market::Envelope),
+		),
+		("no json", ErrorCode::BadRequest, "{", |_| ()),
+		("stops", ErrorCode::BadRequest, r#"{"input":{"text":"a"},"stop":["1","2","3","4","5"]}"#, |_| ()),
+		("temperature", ErrorCode::BadRequest, r#"{"input":{"text":"a"},"temperature":-1}"#, |_| ()),
+		("empty", ErrorCode::BadRequest, r#"{"input":{"text":""}}"#, |_| ()),
+		("token", ErrorCode::BadRequest, r#"{"input":{"tokens":[99999]}}"#, |_| ()),
+		("no tokens asked", ErrorCode::BadRequest, BODY, |envelope| envelope.max_tokens = 0),
+		("fee", ErrorCode::BadRequest, BODY, |envelope| envelope.max_fee = 16 * 2 + 100 * 3 - 1),
+		("closing", ErrorCode::UnknownChannel, BODY, |envelope| envelope.channel = 3),
+		("of another host", ErrorCode::UnknownChannel, BODY, |envelope| envelope.channel = 4),
+		("none", ErrorCode::UnknownChannel, BODY, |envelope| envelope.channel = 77),
+		("model", ErrorCode::UnknownModel, BODY, |envelope| envelope.model = 4),
+		("past", ErrorCode::Expired, BODY, |envelope| envelope.expires = 99),
+		("far", ErrorCode::Expired, BODY, |envelope| envelope.expires = 201),
+		("price", ErrorCode::WrongPrice, BODY, |envelope| envelope.price = Price { input: 1, output: 3 }),
+		("context", ErrorCode::ContextTooLong, BODY, |envelope| envelope.max_tokens = 385),
+		("funds", ErrorCode::InsufficientFunds, BODY, |envelope| envelope.max_fee = DEPOSIT + 1),
+	] {
+		sequence += 1;
+		let mut envelope = gateway.envelope(sequence, body);
+		spoil(&mut envelope);
+		assert_eq!(code(gateway.ask_signed(&gateway.sign(envelope), body).await), Some(expected), "{what}");
+	}
+	let long = format!(r#"{{"input":{{"text":"{}"}}}}"#, "a".repeat(10_000));
+	assert_eq!(code(gateway.ask(50, &long).await), Some(ErrorCode::BadRequest));
+	let mut signed = gateway.sign(gateway.envelope(51, BODY));
+	signed.envelope.max_fee += 1;
+	assert_eq!(code(gateway.ask_signed(&signed, BODY).await), Some(ErrorCode::BadSignature));
+	assert_eq!(gateway.state().await.unwrap().sequence, 0, "refusals use no numbers up");
+	let mut stranger = Gateway::new(&rig.url, 1);
+	stranger.key = key("//Stranger");
+	assert_eq!(stranger.state().await.unwrap_err().1, ErrorCode::BadSignature);
+	assert_eq!(
+		stranger.post("/v1/vouchers", &stranger.voucher(Totals::default(), &[])).await.unwrap_err().1,
+		ErrorCode::BadSignature
+	);
+	assert_eq!(gateway.post("/v1/vouchers", &"?").await.unwrap_err().1, ErrorCode::BadRequest);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_number_is_served_once_in_any_order() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	for sequence in [1, 5, 3] {
+		gateway.ask(sequence, BODY).await.unwrap().finish().await;
+	}
+	for sequence in [1, 3, 5] {
+		assert_eq!(gateway.ask(sequence, BODY).await.err().unwrap().1, ErrorCode::Replayed);
+	}
+	gateway.ask(400, BODY).await.unwrap().finish().await;
+	assert_eq!(gateway.ask(4, BODY).await.err().unwrap().1, ErrorCode::Replayed, "too far below the highest");
+	rig.stop().await;
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	assert_eq!(gateway.ask(400, BODY).await.err().unwrap().1, ErrorCode::Replayed);
+	assert_eq!(gateway.state().await.unwrap().sequence, 400);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_totals_change_nothing() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let (gateway, other) = (Gateway::new(&rig.url, 1), Gateway::new(&rig.url, 2));
+	let a = gateway.ask(1, BODY).await.unwrap().finish().await.2;
+	let b = gateway.ask(2, BODY).await.unwrap().finish().await.2;
+	let foreign = other.ask(1, BODY).await.unwrap().finish().await.2;
+	let (hash_a, hash_b) = (a.receipt.envelope, b.receipt.envelope);
+	let more = Totals { fee: 1, ..Default::default() };
+	for (totals, hashes) in [
+		(sums(&[&a]).checked_add(&more).unwrap(), vec![hash_a]),
+		(sums(&[&a]).checked_sub(&more).unwrap(), vec![hash_a]),
+		(sums(&[&a, &b]), vec![hash_a]),
+		(sums(&[&a]), vec![hash_a, hash_b]),
+		(sums(&[&a, &a]), vec![hash_a, hash_a]),
+		(sums(&[&a]), vec![]),
+		(sums(&[&a, &foreign]), vec![hash_a, foreign.receipt.envelope]),
+		(sums(&[&a]), vec![hash_a, [0; 32]]),
+	] {
+		let refused = gateway.post("/v1/vouchers", &gateway.voucher(totals, &hashes)).await.unwrap_err();
+		assert_eq!((refused.0, refused.1), (409, ErrorCode::WrongTotals), "{}", refused.2);
+		assert_eq!(gateway.state().await.unwrap().unacknowledged.len(), 2);
+	}
+	let first = gateway.voucher(sums(&[&a]), &[hash_a]);
+	gateway.post("/v1/vouchers", &first).await.unwrap();
+	// One that overlaps with the last, and the last once more.
+	gateway.post("/v1/vouchers", &gateway.voucher(sums(&[&a, &b]), &[hash_a, hash_b])).await.unwrap();
+	gateway.post("/v1/vouchers", &first).await.unwrap();
+	let state = gateway.state().await.unwrap();
+	assert_eq!(state.voucher.unwrap().0.voucher.totals, sums(&[&a, &b]));
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn credit_and_deposit_bound_what_is_unpaid() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let limits = Limits { credit: 2, ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let a = gateway.ask(1, BODY).await.unwrap().finish().await.2;
+	let b = gateway.ask(2, BODY).await.unwrap().finish().await.2;
+	let refused = gateway.ask(3, BODY).await.err().unwrap();
+	assert_eq!((refused.0, refused.1), (402, ErrorCode::Unacknowledged));
+	let hashes = [a.receipt.envelope, b.receipt.envelope];
+	gateway.post("/v1/vouchers", &gateway.voucher(sums(&[&a, &b]), &hashes)).await.unwrap();
+	// All that is left, and one unit more.
+	let left = DEPOSIT - sums(&[&a, &b]).fee;
+	let mut envelope = gateway.envelope(3, BODY);
+	envelope.max_fee = left + 1;
+	let greedy = gateway.sign(envelope);
+	assert_eq!(gateway.ask_signed(&greedy, BODY).await.err().unwrap().1, ErrorCode::InsufficientFunds);
+	// Topped up, in the block that the worker has already seen.
+	chain.with(|state| state.channels[0].deposit += 1);
+	gateway.ask_signed(&greedy, BODY).await.unwrap().finish().await;
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_channel_of_this_block_is_looked_up_once() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	chain.with(|state| state.channels.push(channel(8)));
+	let gateway = Gateway::new(&rig.url, 8);
+	gateway.ask(1, BODY).await.unwrap().finish().await;
+	gateway.ask(2, BODY).await.unwrap().finish().await;
+	let unknown = Gateway::new(&rig.url, 9);
+	for _ in 0..3 {
+		assert_eq!(unknown.ask(1, BODY).await.err().unwrap().1, ErrorCode::UnknownChannel);
+	}
+	assert_eq!(chain.with(|state| state.look_ups), 2);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn prices_of_the_last_blocks_hold() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let mut accepted = Vec::new();
+	for block in 1..=3 {
+		chain.with(|state| state.models[0].price.input += 1);
+		rig.block(100 + block).await;
+		accepted.push(gateway.ask(u64::from(block), BODY).await.is_ok());
+	}
+	assert_eq!(accepted, [true, true, false]);
+	rig.stop().await;
+}
+
+fn slow() -> Options {
+	let engine = MockConfig { answer_words: 90, tokens_per_second: Some(50.0), ..Default::default() };
+	Options { engine: mock(engine), ..Default::default() }
+}
+
+#[tokio::test]
+async fn hanging_up_leaves_a_receipt_for_what_was_made() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), slow()).await;
+	for http2 in [false, true] {
+		let gateway = Gateway::over(&rig.url, if http2 { 2 } else { 1 }, http2);
+		let mut answer = gateway.ask(1, BODY).await.unwrap();
+		let mut ids = Vec::new();
+		while ids.len() < 3 {
+			match answer.next().await.unwrap() {
+				Event::Token { id, .. } => ids.push(id),
+				other => panic!("{other:?}"),
+			}
+		}
+		drop(answer);
+		eventually(async || !gateway.state().await.unwrap().unacknowledged.is_empty()).await;
+		let receipt = gateway.state().await.unwrap().unacknowledged.remove(0).receipt.0.receipt;
+		assert_eq!(receipt.finish, FinishReason::Cancelled);
+		assert!((3..20).contains(&receipt.completion_tokens), "{receipt:?}");
+		assert_eq!(receipt.fee, 32 + 3 * u128::from(receipt.completion_tokens));
+	}
+	let gateway = Gateway::new(&rig.url, 0);
+	eventually(async || gateway.get("/health").await.1["load"] == 0).await;
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_worker_is_busy_and_stops_after_its_answers() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let limits = Limits { capacity: 1, ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), Options { limits, ..slow() }).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let answer = gateway.ask(1, BODY).await.unwrap();
+	let refused = gateway.ask(2, BODY).await.err().unwrap();
+	assert_eq!((refused.0, refused.1), (429, ErrorCode::Busy));
+	let (stopped, (ids, ..)) = tokio::join!(rig.stop(), answer.finish());
+	assert_eq!(((), ids.len()), (stopped, 91));
+}
+
+#[tokio::test]
+async fn a_continued_answer_is_the_uninterrupted_one() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let (whole, ..) = gateway.ask(1, BODY).await.unwrap().finish().await;
+	let body = format!(r#"{{"input":{{"text":"Once upon a time"}},"temperature":0,"delivered":{:?}}}"#, &whole[..7]);
+	let (rest, _, receipt) = gateway.ask(2, &body).await.unwrap().finish().await;
+	assert_eq!(rest, whole[7..]);
+	assert_eq!((receipt.receipt.prompt_tokens, receipt.receipt.completion_tokens), (16 + 7, 14));
+	let chat = r#"{"input":{"chat":[{"role":"user","content":"Hello"}]},"stop":["no such text"]}"#;
+	gateway.ask(3, chat).await.unwrap().finish().await;
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_between_receipt_and_voucher_loses_nothing() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let receipt = Gateway::new(&rig.url, 1).ask(1, BODY).await.unwrap().finish().await.2;
+	rig.stop().await;
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let state = gateway.state().await.unwrap();
+	assert_eq!(state.unacknowledged[0].receipt, Scale(receipt.clone()));
+	gateway.post("/v1/vouchers", &gateway.voucher(sums(&[&receipt]), &[receipt.receipt.envelope])).await.unwrap();
+	rig.stop().await;
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	assert!(Gateway::new(&rig.url, 1).state().await.unwrap().voucher.is_some());
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn the_worker_registers_its_host_once_an_epoch() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let options = || Options { host_key: Some(key("//Host")), ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), options()).await;
+	eventually(async || chain.with(|state| state.registrations.len()) == 1).await;
+	chain.with(|state| {
+		let made = &state.registrations[0];
+		assert_eq!((made.url.as_slice(), &made.models, made.epoch), (rig.url.as_bytes(), &vec![3], 5));
+	});
+	rig.block(101).await;
+	rig.stop().await;
+	// Another port: registered in the next epoch only.
+	let rig = Rig::start(&chain, directory.path(), options()).await;
+	rig.block(102).await;
+	tokio::time::sleep(Duration::from_millis(50)).await;
+	assert_eq!(chain.with(|state| state.registrations.len()), 1);
+	chain.with(|state| (state.epoch.index, state.epoch.start) = (6, 160));
+	rig.block(160).await;
+	eventually(async || chain.with(|state| state.registrations.len()) == 2).await;
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_said_clearly() {
+	let taken = gonka_worker::server::listen::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+	let address = taken.local_addr().unwrap();
+	let error = gonka_worker::server::listen::bind(address).await.unwrap_err().to_string();
+	assert!(error.contains(&address.to_string()) && error.contains("another program"), "{error}");
+}

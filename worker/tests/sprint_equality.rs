@@ -1,0 +1,76 @@
+//! The libtorch path equals the reference bit for bit, in both ways of computing products.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use gonka_sprint::{LeafId, Model, ModelSeed, Profile, SegmentSeed};
+use gonka_worker::sprint::torch::device;
+use gonka_worker::sprint::{
+	Expand, Racer, Reference,
+	torch::{Products, Torch, TorchModel},
+};
+use tch::Device;
+
+const MODEL: ModelSeed = ModelSeed([3; 32]);
+const SEGMENT: SegmentSeed = SegmentSeed([4; 32]);
+
+/// The CPU, or what `GONKA_TEST_DEVICE` names.
+fn on() -> Device {
+	device(&std::env::var("GONKA_TEST_DEVICE").unwrap_or("cpu".into())).unwrap()
+}
+
+fn ids(count: u64) -> Vec<LeafId> {
+	(0..count).map(|index| LeafId { host: [5; 32], epoch: 6, segment: 2, lane: (index % 3) as u16, index }).collect()
+}
+
+#[test]
+fn a_thousand_nano_leaves_each_way() {
+	let reference = Model::new(&MODEL, Profile::Nano);
+	let ids = ids(1000);
+	let expected: Vec<_> = ids.iter().map(|id| reference.leaf(&SEGMENT, id).1).collect();
+	for products in [Products::Float32, Products::Int8] {
+		let mut model = TorchModel::with_products(&MODEL, Profile::Nano, on(), products).unwrap();
+		// Batches of all sizes that a rate limit can make.
+		let mut leaves = Vec::new();
+		let (mut rest, mut size) = (ids.as_slice(), 1);
+		while !rest.is_empty() {
+			let (batch, more) = rest.split_at(size.min(rest.len()));
+			leaves.extend(model.leaves(&SEGMENT, batch).unwrap());
+			(rest, size) = (more, size * 2);
+		}
+		assert_eq!(leaves, expected, "{products:?}");
+	}
+}
+
+#[test]
+fn two_leaves_of_p400() {
+	let ids = ids(2);
+	// Other tests want the cores, too.
+	tch::set_num_threads(1);
+	let reference = Model::new_parallel(&MODEL, Profile::P400, 2);
+	let inputs: Vec<_> = ids.iter().map(|id| id.tokens(&SEGMENT, Profile::P400)).collect();
+	let expected = reference.forward_batch(&inputs, 2).unwrap();
+	drop(reference);
+	for products in [Products::Int8, Products::Float32] {
+		let model = TorchModel::with_products(&MODEL, Profile::P400, on(), products).unwrap();
+		let outputs = model.forward(&inputs.concat()).unwrap();
+		assert!(outputs == expected, "{products:?}");
+	}
+}
+
+#[test]
+fn a_team_of_threads_gives_the_same_leaves_in_order() {
+	let ids = ids(100);
+	let expected = Reference { threads: 1 }.expand(&MODEL, Profile::Nano).unwrap().leaves(&SEGMENT, &ids).unwrap();
+	for threads in [1, 3] {
+		let mut team = Torch { device: on(), threads }.expand(&MODEL, Profile::Nano).unwrap();
+		for count in [100, 2, 4] {
+			assert_eq!(team.leaves(&SEGMENT, &ids[..count]).unwrap(), expected[..count]);
+		}
+	}
+}
+
+#[test]
+fn products_are_chosen_by_trying() {
+	let model = TorchModel::new(&MODEL, Profile::Nano, on()).unwrap();
+	assert!(matches!(model.products(), Products::Int8 | Products::Float32));
+	assert!(model.batch() >= 1);
+}

@@ -1,0 +1,189 @@
+//! The race: pace, crashes in mid-segment, forks, and what is committed in the end.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use common::*;
+use gonka_primitives::{Hash, host::SegmentCommitment};
+use gonka_sprint::{LeafId, Model, ModelSeed, Profile, SegmentSeed};
+use gonka_worker::{
+	chain::Follower,
+	sprint::{
+		Expand, Racer, Reference,
+		committer::Committer,
+		pace::Pace,
+		runner::{Runner, Running, commitment},
+	},
+	store::{Store, race},
+};
+use std::{
+	path::Path,
+	sync::{Arc, Mutex},
+	time::Duration,
+};
+use tokio::{sync::Notify, task::JoinHandle};
+
+/// The reference, with a list of the indices that were computed.
+struct Watched {
+	computed: Arc<Mutex<Vec<u64>>>,
+	inner: Option<Box<dyn Racer>>,
+}
+
+impl Expand for Watched {
+	fn expand(&mut self, seed: &ModelSeed, profile: Profile) -> Result<Box<dyn Racer>, String> {
+		let inner = Some(Reference { threads: 1 }.expand(seed, profile)?);
+		Ok(Box::new(Watched { computed: self.computed.clone(), inner }))
+	}
+}
+
+impl Racer for Watched {
+	fn batch(&self) -> usize {
+		7
+	}
+
+	fn leaves(&mut self, seed: &SegmentSeed, ids: &[LeafId]) -> Result<Vec<Hash>, String> {
+		self.computed.lock().unwrap().extend(ids.iter().map(|id| id.index));
+		self.inner.as_mut().unwrap().leaves(seed, ids)
+	}
+}
+
+struct Race {
+	store: Store,
+	computed: Arc<Mutex<Vec<u64>>>,
+	committer: JoinHandle<()>,
+	running: Option<Running>,
+}
+
+impl Race {
+	fn start(chain: &Arc<FakeChain>, path: &Path, rate: Option<f64>) -> Self {
+		let (store, computed) = (store(path), Arc::default());
+		let follower = Follower::start(chain.clone(), host());
+		let signed = Arc::new(Notify::new());
+		let committer = tokio::spawn(Committer::new(follower.clone(), store.clone(), signed.clone()).run());
+		let expand = Box::new(Watched { computed: Arc::clone(&computed), inner: None });
+		let runner = Runner::new(follower, store.clone(), key("//Worker"), expand, Pace::new(rate), signed);
+		Self { store, computed, committer, running: Some(runner.start().unwrap()) }
+	}
+
+	fn on_disk(&self, segment: u8) -> usize {
+		self.store.read(|tx| race::leaves(tx, 5, segment, 0)).unwrap().len()
+	}
+
+	async fn stop(mut self) {
+		let running = self.running.take();
+		tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
+		self.committer.abort();
+		let _ = self.committer.await;
+	}
+}
+
+/// What an honest host that computed `count` leaves commits to.
+fn expected(segment: u8, count: u64) -> SegmentCommitment {
+	let model = Model::new(&ModelSeed([1; 32]), Profile::Nano);
+	let seed = SegmentSeed([10 + segment; 32]);
+	let id = |index| LeafId { host: host(), epoch: 5, segment, lane: 0, index };
+	commitment(host(), 5, segment, (0..count).map(|index| model.leaf(&seed, &id(index)).1).collect()).unwrap()
+}
+
+async fn committed(chain: &FakeChain, count: usize) -> Vec<SegmentCommitment> {
+	eventually(async || chain.with(|state| state.commitments.len()) == count).await;
+	chain.with(|state| state.commitments.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_mid_segment_changes_nothing_but_the_speed() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let first = Race::start(&chain, directory.path(), Some(100.0));
+	chain.block(103);
+	eventually(async || first.on_disk(0) >= 20).await;
+	// What `kill -9` would leave.
+	let copy = tempfile::tempdir().unwrap();
+	std::fs::copy(directory.path().join("worker.redb"), copy.path().join("worker.redb")).unwrap();
+	first.stop().await;
+	assert_eq!(chain.with(|state| state.commitments.len()), 0);
+
+	let second = Race::start(&chain, copy.path(), Some(100.0));
+	eventually(async || second.on_disk(0) >= 150).await;
+	let resumed = *second.computed.lock().unwrap().first().unwrap();
+	assert!(resumed >= 20, "went on at {resumed}");
+	let indices: Vec<u64> = second.computed.lock().unwrap().clone();
+	assert!(indices.iter().enumerate().all(|(place, index)| *index == resumed + place as u64), "no gaps");
+	chain.block(106);
+	let made = committed(&chain, 1).await[0];
+	assert_eq!(made, expected(0, made.commitment.count));
+	assert_eq!(made.commitment.count as usize, second.on_disk(0));
+	second.stop().await;
+
+	// Killed after signing: the same commitment, no second one.
+	let third = Race::start(&chain, copy.path(), Some(100.0));
+	chain.block(107);
+	eventually(async || third.on_disk(1) >= 10).await;
+	assert_eq!(chain.with(|state| state.commitments.clone()), [made]);
+	third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commitment_that_was_not_sent_is_sent_after_a_restart() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| state.refuse = true);
+	let race = Race::start(&chain, directory.path(), None);
+	chain.block(103);
+	eventually(async || race.on_disk(0) >= 10).await;
+	chain.block(106);
+	eventually(async || race.store.read(|tx| race::commitment(tx, 5, 0)).unwrap().is_some()).await;
+	let signed = race.store.read(|tx| race::commitment(tx, 5, 0)).unwrap().unwrap().commitment;
+	race.stop().await;
+	chain.with(|state| state.refuse = false);
+	let race = Race::start(&chain, directory.path(), None);
+	assert_eq!(committed(&chain, 1).await, [signed]);
+	race.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_of_a_segment_that_ended_while_down_are_committed() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let race = Race::start(&chain, directory.path(), Some(200.0));
+	chain.block(103);
+	eventually(async || race.on_disk(0) >= 10).await;
+	race.stop().await;
+	chain.block(106);
+	let race = Race::start(&chain, directory.path(), Some(200.0));
+	let made = committed(&chain, 1).await[0];
+	assert_eq!(made, expected(0, made.commitment.count));
+	race.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_of_a_left_fork_are_not_committed() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.block(102);
+	chain.with(|state| state.epoch.segment_seeds = vec![[77; 32]]);
+	let race = Race::start(&chain, directory.path(), Some(100.0));
+	chain.block(103);
+	eventually(async || race.on_disk(0) >= 10).await;
+	chain.with(|state| state.epoch.segment_seeds = vec![[10; 32]]);
+	chain.block(104);
+	eventually(async || race.computed.lock().unwrap().iter().filter(|index| **index == 0).count() == 2).await;
+	eventually(async || race.on_disk(0) >= 10).await;
+	chain.block(106);
+	let made = committed(&chain, 1).await[0];
+	assert_eq!(made, expected(0, made.commitment.count));
+	race.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rates_of_four_two_one_give_counts_of_four_two_one() {
+	let mut counts = Vec::new();
+	for rate in [120.0, 60.0, 30.0] {
+		let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+		let race = Race::start(&chain, directory.path(), Some(rate));
+		chain.block(103);
+		eventually(async || !race.computed.lock().unwrap().is_empty()).await;
+		tokio::time::sleep(Duration::from_millis(1500)).await;
+		chain.block(106);
+		counts.push(committed(&chain, 1).await[0].commitment.count as f64 / rate);
+		race.stop().await;
+	}
+	assert!(counts.iter().all(|seconds| (1.4..2.2).contains(seconds)), "{counts:?}");
+	assert!(counts.iter().all(|seconds| (seconds - counts[0]).abs() < 0.2), "{counts:?}");
+}

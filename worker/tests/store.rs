@@ -1,0 +1,205 @@
+//! What the store has answered for survives a crash: after every step the file is copied as a crash would leave it,
+//! and the copy is opened.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use common::*;
+use gonka_client::wire::ErrorCode;
+use gonka_primitives::{
+	Hash,
+	host::{Commitment, SegmentCommitment},
+	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, SignedVoucher, Totals, Voucher},
+	merkle_sum,
+};
+use gonka_sprint::Profile;
+use gonka_worker::store::{
+	Durability, Store, StoreError,
+	market::{self, Sequences, StoredReceipt, Terms},
+	race::{self, SegmentRecord, StoredCommitment},
+	settlements,
+};
+use tempfile::TempDir;
+
+/// The store as it would be found after a crash now.
+fn after_crash(directory: &TempDir) -> (TempDir, Store) {
+	let copy = tempfile::tempdir().unwrap();
+	std::fs::copy(directory.path().join("worker.redb"), copy.path().join("worker.redb")).unwrap();
+	let store = store(copy.path());
+	(copy, store)
+}
+
+fn stored(sequence: u64, fee: u128) -> (Hash, StoredReceipt) {
+	let envelope = Envelope {
+		channel: 1,
+		model: 3,
+		sequence,
+		body: [0; 32],
+		seed: 0,
+		price: PRICE,
+		max_tokens: 10,
+		max_fee: 100,
+		expires: 0,
+	};
+	let hash = envelope.hash(&GENESIS);
+	let receipt = Receipt {
+		envelope: hash,
+		output: [1; 32],
+		fingerprint: [0; 32],
+		prompt_tokens: 4,
+		completion_tokens: 5,
+		finish: FinishReason::Stop,
+		fee,
+	};
+	let envelope = SignedEnvelope { envelope, signature: [2; 64] };
+	(hash, StoredReceipt { envelope, receipt: SignedReceipt { receipt, signature: [3; 64] } })
+}
+
+fn terms(sequence: u64) -> Terms {
+	Terms { channel: channel(1), running_fees: 0, running: 0, credit: 8, sequence, max_fee: 100 }
+}
+
+fn voucher(totals: Totals) -> SignedVoucher {
+	SignedVoucher { voucher: Voucher { channel: 1, totals }, signature: [4; 64] }
+}
+
+fn record(store: &Store) -> market::ChannelRecord {
+	store.read(|tx| market::channel(tx, 1)).unwrap().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn receipts_and_vouchers_survive_every_crash() {
+	let directory = tempfile::tempdir().unwrap();
+	let store = store(directory.path());
+	let mut totals = Totals::default();
+	for sequence in 1..=4u64 {
+		let admitted = store.write(Durability::Later, move |tx| market::admit(tx, &terms(sequence))).await.unwrap();
+		assert_eq!(admitted, Ok(()));
+		let (hash, answer) = stored(sequence, u128::from(sequence));
+		let kept = answer.clone();
+		store.write(Durability::Now, move |tx| market::finish(tx, &channel(1), &hash, &kept)).await.unwrap();
+		{
+			let (_copy, store) = after_crash(&directory);
+			assert_eq!(store.read(|tx| market::unacknowledged(tx, 1)).unwrap(), std::slice::from_ref(&answer));
+			assert_eq!(record(&store).sequences.highest, sequence);
+			let again = store.write(Durability::Now, move |tx| market::admit(tx, &terms(sequence))).await.unwrap();
+			assert_eq!(again.unwrap_err().code, ErrorCode::Replayed);
+		}
+		totals = totals.checked_add(&answer.receipt.receipt.leaf().sum).unwrap();
+		let signed = voucher(totals);
+		let acknowledge = move |tx: &redb::WriteTransaction| market::acknowledge(tx, &channel(1), &signed, &[hash]);
+		assert_eq!(store.write(Durability::Now, acknowledge).await.unwrap(), Ok(1));
+		let (_copy, store) = after_crash(&directory);
+		assert_eq!(store.read(|tx| market::unacknowledged(tx, 1)).unwrap(), []);
+		assert_eq!(record(&store).voucher, Some(signed));
+		assert_eq!(store.write(Durability::Now, acknowledge).await.unwrap(), Ok(0), "heard no answer, sent again");
+		let due = store.read(|tx| market::due(tx, &channel(1))).unwrap().unwrap().unwrap();
+		assert_eq!((due.leaves.len() as u64, due.growth, due.voucher), (sequence, totals, signed));
+		assert_eq!(merkle_sum::root(&due.leaves).unwrap().sum, totals);
+	}
+	// Two of four settled: the other two are due, and the first two are forgotten two epochs later.
+	let two = [1u64, 2].map(|sequence| stored(sequence, u128::from(sequence)).1.receipt.receipt.leaf().sum);
+	let mut view = channel(1);
+	view.settled = two[0].checked_add(&two[1]).unwrap();
+	let settled = view.clone();
+	let noted = store.write(Durability::Now, move |tx| market::note_settled(tx, &settled, 7)).await.unwrap();
+	assert_eq!(noted, 2);
+	for (epoch, forgotten) in [(7, 0), (8, 1), (9, 0)] {
+		let pruned = store.write(Durability::Now, move |tx| market::prune_settled(tx, epoch)).await.unwrap();
+		assert_eq!(pruned, forgotten);
+		let (_copy, store) = after_crash(&directory);
+		let due = store.read(|tx| market::due(tx, &view)).unwrap().unwrap().unwrap();
+		assert_eq!(due.leaves.len(), 2);
+	}
+	// Totals that this host never signed for.
+	view.settled.fee += 1;
+	assert!(store.read(|tx| market::due(tx, &view)).unwrap().unwrap_err().contains("channel 1"));
+	store.write(Durability::Now, |tx| market::forget(tx, 1)).await.unwrap();
+	assert!(store.read(market::channels).unwrap().is_empty());
+	assert_eq!(store.read(settlements::latest).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_lost_store_starts_from_what_is_settled() {
+	let directory = tempfile::tempdir().unwrap();
+	let store = store(directory.path());
+	let settled = Totals { fee: 50, work: 90, receipts: 3 };
+	let view = gonka_primitives::views::ChannelView { settled, ..channel(1) };
+	let (hash, answer) = stored(9, 5);
+	let (kept, seen) = (answer.clone(), view.clone());
+	store.write(Durability::Now, move |tx| market::finish(tx, &seen, &hash, &kept)).await.unwrap();
+	let totals = settled.checked_add(&answer.receipt.receipt.leaf().sum).unwrap();
+	let seen = view.clone();
+	let taken = store.write(Durability::Now, move |tx| market::acknowledge(tx, &seen, &voucher(totals), &[hash])).await;
+	assert_eq!(taken.unwrap(), Ok(1));
+	let due = store.read(|tx| market::due(tx, &view)).unwrap().unwrap().unwrap();
+	assert_eq!((due.leaves.len(), due.growth), (1, answer.receipt.receipt.leaf().sum));
+}
+
+#[test]
+fn leaves_and_commitments_survive_every_crash() {
+	let directory = tempfile::tempdir().unwrap();
+	let store = store(directory.path());
+	let begun = SegmentRecord { profile: Profile::Nano, model_seed: [1; 32], segment_seed: [2; 32], started: 1000 };
+	let begin = |store: &Store, record: SegmentRecord| {
+		store.write_blocking(Durability::Now, move |tx| race::begin_segment(tx, 5, 0, &record)).unwrap()
+	};
+	assert_eq!(begin(&store, begun), begun);
+	let mut expected: Vec<Hash> = Vec::new();
+	for batch in 1..=5u8 {
+		let (first, new) = (expected.len() as u64, vec![[batch; 32]; batch.into()]);
+		expected.extend(&new);
+		store.write_blocking(Durability::Now, move |tx| race::add_leaves(tx, (5, 0, 0), first, &new)).unwrap();
+		let (_copy, store) = after_crash(&directory);
+		assert_eq!(begin(&store, SegmentRecord { started: 9999, ..begun }), begun, "resumed with its first start");
+		assert_eq!(store.read(|tx| race::leaves(tx, 5, 0, 0)).unwrap(), expected);
+	}
+	let commitment = |count| SegmentCommitment {
+		host: host(),
+		epoch: 5,
+		segment: 0,
+		commitment: Commitment { count, root: [6; 32] },
+	};
+	let stored = |count| StoredCommitment { commitment: commitment(count), signature: [7; 64], included: false };
+	let commit = |store: &Store, count| {
+		let signed = stored(count);
+		store.write_blocking(Durability::Now, move |tx| race::commit(tx, &signed)).unwrap()
+	};
+	assert_eq!(commit(&store, 15), stored(15));
+	let (_copy, crashed) = after_crash(&directory);
+	assert_eq!(commit(&crashed, 16), stored(15), "the first one stands");
+	// Another seed: the leaves are those of a fork that was left.
+	begin(&crashed, SegmentRecord { segment_seed: [3; 32], ..begun });
+	assert_eq!(crashed.read(|tx| race::leaves(tx, 5, 0, 0)).unwrap(), Vec::<Hash>::new());
+	for (epoch, kept) in [(5, true), (6, false)] {
+		store.write_blocking(Durability::Now, move |tx| race::prune(tx, epoch)).unwrap();
+		assert_eq!(store.read(|tx| race::commitment(tx, 5, 0)).unwrap().is_some(), kept);
+		assert_eq!(store.read(|tx| race::leaves(tx, 5, 0, 0)).unwrap().len(), if kept { 15 } else { 0 });
+	}
+}
+
+#[test]
+fn one_process_one_chain_one_host() {
+	let directory = tempfile::tempdir().unwrap();
+	let path = directory.path().join("worker.redb");
+	let first = store(directory.path());
+	let error = Store::open(&path, &GENESIS, &host()).err().unwrap();
+	assert!(matches!(&error, StoreError::InUse(_)), "{error}");
+	assert!(error.to_string().contains("another worker"), "{error}");
+	drop(first);
+	for (genesis, host) in [([8; 32], host()), (GENESIS, [8; 32])] {
+		assert!(matches!(Store::open(&path, &genesis, &host), Err(StoreError::Foreign(_))));
+	}
+	assert!(Store::open(&path, &GENESIS, &host()).is_ok());
+}
+
+#[test]
+fn sequence_numbers_in_a_window() {
+	let mut used = Sequences::default();
+	let taken: Vec<u64> = [5, 5, 3, 0, 0, 5, 260, 4, 6, 5, 600, 345, 344, 600, u64::MAX, 600]
+		.into_iter()
+		.filter(|sequence| used.take(*sequence))
+		.collect();
+	assert_eq!(taken, [5, 3, 0, 260, 6, 600, 345, u64::MAX]);
+	assert_eq!(used.highest, u64::MAX);
+}
