@@ -217,13 +217,13 @@ pub mod pallet {
 			if now == 1 {
 				Genesis::<T>::put(Self::hash_bytes(frame_system::Pallet::<T>::parent_hash()));
 			}
-			let mut epoch = Self::tick(now);
+			let epoch = Self::tick(now);
 			let mut weight = T::WeightInfo::tick();
 			if epoch.offset(now) == epoch.schedule.settle_start() {
 				Progress::<T>::put(Settling::default());
 			}
 			if let Some(progress) = Progress::<T>::take() {
-				weight = weight.saturating_add(Self::settle(&mut epoch, progress));
+				weight = weight.saturating_add(Self::settle(&epoch, progress));
 			}
 			weight
 		}
@@ -342,7 +342,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Counts the next batch of hosts in; finishes when there are no more.
-	fn settle(epoch: &mut Epoch, mut progress: types::Settling<T::AccountId, T::MaxValidators>) -> Weight {
+	fn settle(epoch: &Epoch, mut progress: types::Settling<T::AccountId, T::MaxValidators>) -> Weight {
 		let batch = T::SettleBatch::get() as usize;
 		let mut rest = match &progress.after {
 			Some(after) => {

@@ -16,6 +16,8 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[pallet_utility, Utility]
 );
 
+impl frame_system_benchmarking::Config for Runtime {}
+
 /// Sets up models, hosts and weights.
 pub struct Helper;
 

@@ -3,5 +3,5 @@
 mod clock;
 mod host;
 mod math;
-mod mock;
+pub(crate) mod mock;
 mod settle;
