@@ -3,9 +3,11 @@
 
 extern crate alloc;
 
+mod clock;
 pub mod math;
 mod pool;
 pub mod types;
+mod views;
 pub mod weights;
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -19,15 +21,15 @@ mod try_state;
 
 pub use pallet::*;
 pub use types::{Epoch, Host, Refusal, Settled};
+pub use views::GenesisHash;
 pub use weights::WeightInfo;
 
 use alloc::vec::Vec;
 use gonka_primitives::{
 	AccountId as Raw, BlockNumber, EpochIndex, Hash,
-	epoch::{Phase, Schedule},
+	epoch::Schedule,
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Beacon, HostPower, HostRegistry, ModelRegistry, OnEpochSettled},
-	views::{EpochView, HostView},
+	traits::{Beacon, ModelRegistry, OnEpochSettled},
 };
 use gonka_sprint::{ModelSeed, Profile};
 use polkadot_sdk::{
@@ -39,11 +41,6 @@ use polkadot_sdk::{
 	frame_system,
 	sp_runtime::traits::{UniqueSaturatedInto, Zero},
 };
-
-/// Epochs whose commitments and weights are kept, besides the running one.
-const KEPT_EPOCHS: EpochIndex = 2;
-/// Hosts looked at per block to find those that expired.
-const SWEEP_BATCH: usize = 4;
 
 #[frame_support::pallet]
 #[allow(clippy::expect_used, reason = "the macro's own code")]
@@ -307,131 +304,6 @@ pub mod pallet {
 	}
 }
 
-/// The clock and what it drives.
-impl<T: Config> Pallet<T> {
-	/// Brings the epoch up to block `now`: starts the next one when it is due, and draws a segment's seed.
-	fn tick(now: BlockNumber) -> Epoch {
-		let mut epoch = match CurrentEpoch::<T>::get() {
-			Some(epoch) if epoch.offset(now) < epoch.schedule.length => epoch,
-			previous => Self::start_epoch(previous.map_or(0, |epoch| epoch.index.saturating_add(1)), now),
-		};
-		if let Some(segment) = epoch.schedule.segment_starting_at(epoch.offset(now)) {
-			let seed = ModelSeed(epoch.model_seed).segment(segment, &T::Beacon::randomness()).0;
-			if epoch.segment_seeds.try_push(seed).is_ok() {
-				Self::deposit_event(Event::SegmentStarted { epoch: epoch.index, segment, seed });
-			}
-			CurrentEpoch::<T>::put(&epoch);
-		}
-		epoch
-	}
-
-	fn start_epoch(index: EpochIndex, now: BlockNumber) -> Epoch {
-		let profile = T::Profile::get();
-		let model_seed = ModelSeed::derive(&Self::genesis_hash(), index, profile, &T::Beacon::randomness()).0;
-		let epoch = Epoch {
-			index,
-			start: now,
-			schedule: T::Schedule::get(),
-			profile,
-			model_seed,
-			segment_seeds: Default::default(),
-		};
-		CurrentEpoch::<T>::put(&epoch);
-		Self::deposit_event(Event::EpochStarted { epoch: index, model_seed });
-		epoch
-	}
-
-	/// Counts the next batch of hosts in; finishes when there are no more.
-	fn settle(epoch: &Epoch, mut progress: types::Settling<T::AccountId, T::MaxValidators>) -> Weight {
-		let batch = T::SettleBatch::get() as usize;
-		let mut rest = match &progress.after {
-			Some(after) => {
-				Commitments::<T>::iter_prefix_from(epoch.index, Commitments::<T>::hashed_key_for(epoch.index, after))
-			},
-			None => Commitments::<T>::iter_prefix(epoch.index),
-		};
-		let mut visited = 0u32;
-		for (host, commitments) in rest.by_ref().take(batch) {
-			visited = visited.saturating_add(1);
-			let counts: Vec<u64> = commitments.iter().map(|(_, commitment)| commitment.count).collect();
-			let weight = math::raw_weight(&counts, epoch.schedule.segments);
-			if weight > 0 {
-				RawWeights::<T>::insert(epoch.index, &host, weight);
-				let has_keys = T::HasSessionKeys::contains(&host);
-				progress.add(host.clone(), weight, has_keys);
-			}
-			progress.after = Some(host);
-		}
-		if (visited as usize) < batch {
-			Self::finish(epoch.index, progress);
-		} else {
-			Progress::<T>::put(progress);
-		}
-		T::WeightInfo::settle(visited)
-	}
-
-	/// Fixes the cap and the power.
-	fn finish(epoch: EpochIndex, progress: types::Settling<T::AccountId, T::MaxValidators>) {
-		let cap = math::cap(&progress.heaviest, progress.total, progress.hosts);
-		let total = math::capped_total(&progress.heaviest, progress.total, cap);
-		let settled = Settled { total, cap, hosts: progress.hosts };
-		Outcomes::<T>::insert(epoch, settled);
-		LastSettled::<T>::put(epoch);
-		if !progress.validators.is_empty() {
-			let weights = progress.validators.into_iter().map(|(who, weight)| (who, weight.min(cap))).collect();
-			Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(math::normalise(weights)));
-			PowerChanged::<T>::put(true);
-		}
-		Self::deposit_event(Event::EpochSettled { epoch, settled });
-		T::OnEpochSettled::on_epoch_settled(epoch, total);
-	}
-
-	/// Removes what is left of the oldest epoch, a few items a block.
-	fn prune(meter: &mut WeightMeter) {
-		let Some(epoch) = CurrentEpoch::<T>::get() else { return };
-		let oldest = PrunedTo::<T>::get();
-		if oldest.saturating_add(KEPT_EPOCHS) >= epoch.index {
-			return;
-		}
-		let cost = T::WeightInfo::prune();
-		let room = meter.remaining().checked_div_per_component(&cost.saturating_mul(2)).unwrap_or(0);
-		let limit = u32::try_from(room).unwrap_or(u32::MAX).min(T::SettleBatch::get());
-		if limit == 0 {
-			return;
-		}
-		let commitments = Commitments::<T>::clear_prefix(oldest, limit, None);
-		let weights = RawWeights::<T>::clear_prefix(oldest, limit, None);
-		meter.consume(cost.saturating_mul(commitments.loops.saturating_add(weights.loops).saturating_add(1).into()));
-		if commitments.maybe_cursor.is_none() && weights.maybe_cursor.is_none() {
-			Outcomes::<T>::remove(oldest);
-			PrunedTo::<T>::put(oldest.saturating_add(1));
-		}
-	}
-
-	/// Forgets hosts that did nothing for `HostExpiry` epochs, looking at a few a block.
-	fn sweep(meter: &mut WeightMeter) {
-		let cost = T::WeightInfo::prune().saturating_mul(SWEEP_BATCH as u64);
-		if meter.try_consume(cost).is_err() {
-			return;
-		}
-		let Some(epoch) = CurrentEpoch::<T>::get() else { return };
-		let hosts = match SweptTo::<T>::take() {
-			Some(after) => Hosts::<T>::iter_from(Hosts::<T>::hashed_key_for(&after)),
-			None => Hosts::<T>::iter(),
-		};
-		let mut seen: Vec<_> = hosts.take(SWEEP_BATCH).collect();
-		if seen.len() == SWEEP_BATCH {
-			SweptTo::<T>::set(seen.last().map(|(account, _)| account.clone()));
-		}
-		seen.retain(|(_, host)| host.active.saturating_add(T::HostExpiry::get()) < epoch.index);
-		for (account, host) in seen {
-			Workers::<T>::remove(host.worker);
-			Hosts::<T>::remove(&account);
-			Self::deposit_event(Event::HostExpired { host: account });
-		}
-	}
-}
-
 /// What the session handlers need.
 impl<T: Config> Pallet<T> {
 	/// The validators of the session after the next, if they or their power changed: those of `Power` that have
@@ -458,102 +330,5 @@ impl<T: Config> Pallet<T> {
 	/// The power of `who` in `power`; 1 for a validator that has none, as on a chain that starts without.
 	pub fn power_of(power: &[(T::AccountId, u64)], who: &T::AccountId) -> u64 {
 		power.iter().find(|(other, _)| other == who).map_or(1, |(_, power)| *power)
-	}
-}
-
-/// What others read.
-impl<T: Config> Pallet<T> {
-	/// The hash of the genesis block, part of everything that is signed.
-	pub fn genesis_hash() -> Hash {
-		Genesis::<T>::get().unwrap_or_else(|| {
-			Self::hash_bytes(frame_system::Pallet::<T>::block_hash(
-				frame_system::pallet_prelude::BlockNumberFor::<T>::zero(),
-			))
-		})
-	}
-
-	/// The effective weight of `host` in a settled epoch, in leaves; 0 if it has none.
-	pub fn weight(epoch: EpochIndex, host: &T::AccountId) -> u64 {
-		Outcomes::<T>::get(epoch).map_or(0, |settled| RawWeights::<T>::get(epoch, host).min(settled.cap))
-	}
-
-	/// The running epoch, for clients.
-	pub fn epoch_view() -> Option<EpochView> {
-		let epoch = CurrentEpoch::<T>::get()?;
-		let block = frame_system::Pallet::<T>::block_number().unique_saturated_into();
-		Some(EpochView {
-			index: epoch.index,
-			start: epoch.start,
-			block,
-			phase: epoch.phase(block),
-			schedule: epoch.schedule,
-			profile: epoch.profile,
-			model_seed: epoch.model_seed,
-			segment_seeds: epoch.segment_seeds.into_inner(),
-			registration_bits: T::RegistrationBits::get(),
-		})
-	}
-
-	/// A host, for clients.
-	pub fn host_view(account: &T::AccountId) -> Option<HostView> {
-		Hosts::<T>::get(account).map(|host| Self::view(account.clone(), host))
-	}
-
-	/// Up to `limit` hosts after `after` in storage order, for clients.
-	pub fn host_views(after: Option<T::AccountId>, limit: u32) -> Vec<HostView> {
-		let hosts = match after {
-			Some(after) => Hosts::<T>::iter_from(Hosts::<T>::hashed_key_for(&after)),
-			None => Hosts::<T>::iter(),
-		};
-		hosts.take(limit as usize).map(|(account, host)| Self::view(account, host)).collect()
-	}
-
-	fn view(account: T::AccountId, host: Host) -> HostView {
-		HostView {
-			weight: LastSettled::<T>::get().map_or(0, |epoch| Self::weight(epoch, &account)),
-			account: account.into(),
-			worker: host.worker,
-			url: host.url.into_inner(),
-			models: host.models.into_inner(),
-			registered: host.registered,
-		}
-	}
-
-	/// The phase of the current block.
-	pub fn phase() -> Option<Phase> {
-		let block = frame_system::Pallet::<T>::block_number().unique_saturated_into();
-		CurrentEpoch::<T>::get().map(|epoch| epoch.phase(block))
-	}
-
-	fn hash_bytes(hash: T::Hash) -> Hash {
-		let mut bytes = Hash::default();
-		bytes.iter_mut().zip(hash.as_ref()).for_each(|(byte, from)| *byte = *from);
-		bytes
-	}
-}
-
-/// The genesis hash as a configuration value of other pallets.
-pub struct GenesisHash<T>(core::marker::PhantomData<T>);
-
-impl<T: Config> Get<Hash> for GenesisHash<T> {
-	fn get() -> Hash {
-		Pallet::<T>::genesis_hash()
-	}
-}
-
-impl<T: Config> HostRegistry<T::AccountId> for Pallet<T> {
-	fn worker(host: &T::AccountId) -> Option<gonka_primitives::PublicKey> {
-		Hosts::<T>::get(host).map(|host| host.worker)
-	}
-}
-
-impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
-	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
-		let Some(settled) = Outcomes::<T>::get(epoch) else { return Vec::new() };
-		let hosts = match after {
-			Some(after) => RawWeights::<T>::iter_prefix_from(epoch, RawWeights::<T>::hashed_key_for(epoch, after)),
-			None => RawWeights::<T>::iter_prefix(epoch),
-		};
-		hosts.take(limit as usize).map(|(host, weight)| (host, weight.min(settled.cap))).collect()
 	}
 }

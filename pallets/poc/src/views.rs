@@ -1,0 +1,104 @@
+//! What other pallets and clients read.
+
+use crate::*;
+use gonka_primitives::{
+	epoch::Phase,
+	traits::{HostPower, HostRegistry},
+	views::{EpochView, HostView},
+};
+
+impl<T: Config> Pallet<T> {
+	/// The hash of the genesis block, part of everything that is signed.
+	pub fn genesis_hash() -> Hash {
+		Genesis::<T>::get().unwrap_or_else(|| {
+			Self::hash_bytes(frame_system::Pallet::<T>::block_hash(
+				frame_system::pallet_prelude::BlockNumberFor::<T>::zero(),
+			))
+		})
+	}
+
+	/// The effective weight of `host` in a settled epoch, in leaves; 0 if it has none.
+	pub fn weight(epoch: EpochIndex, host: &T::AccountId) -> u64 {
+		Outcomes::<T>::get(epoch).map_or(0, |settled| RawWeights::<T>::get(epoch, host).min(settled.cap))
+	}
+
+	/// The running epoch, for clients.
+	pub fn epoch_view() -> Option<EpochView> {
+		let epoch = CurrentEpoch::<T>::get()?;
+		let block = frame_system::Pallet::<T>::block_number().unique_saturated_into();
+		Some(EpochView {
+			index: epoch.index,
+			start: epoch.start,
+			block,
+			phase: epoch.phase(block),
+			schedule: epoch.schedule,
+			profile: epoch.profile,
+			model_seed: epoch.model_seed,
+			segment_seeds: epoch.segment_seeds.into_inner(),
+			registration_bits: T::RegistrationBits::get(),
+		})
+	}
+
+	/// A host, for clients.
+	pub fn host_view(account: &T::AccountId) -> Option<HostView> {
+		Hosts::<T>::get(account).map(|host| Self::view(account.clone(), host))
+	}
+
+	/// Up to `limit` hosts after `after` in storage order, for clients.
+	pub fn host_views(after: Option<T::AccountId>, limit: u32) -> Vec<HostView> {
+		let hosts = match after {
+			Some(after) => Hosts::<T>::iter_from(Hosts::<T>::hashed_key_for(&after)),
+			None => Hosts::<T>::iter(),
+		};
+		hosts.take(limit as usize).map(|(account, host)| Self::view(account, host)).collect()
+	}
+
+	fn view(account: T::AccountId, host: Host) -> HostView {
+		HostView {
+			weight: LastSettled::<T>::get().map_or(0, |epoch| Self::weight(epoch, &account)),
+			account: account.into(),
+			worker: host.worker,
+			url: host.url.into_inner(),
+			models: host.models.into_inner(),
+			registered: host.registered,
+		}
+	}
+
+	/// The phase of the current block.
+	pub fn phase() -> Option<Phase> {
+		let block = frame_system::Pallet::<T>::block_number().unique_saturated_into();
+		CurrentEpoch::<T>::get().map(|epoch| epoch.phase(block))
+	}
+
+	pub(crate) fn hash_bytes(hash: T::Hash) -> Hash {
+		let mut bytes = Hash::default();
+		bytes.iter_mut().zip(hash.as_ref()).for_each(|(byte, from)| *byte = *from);
+		bytes
+	}
+}
+
+/// The genesis hash as a configuration value of other pallets.
+pub struct GenesisHash<T>(core::marker::PhantomData<T>);
+
+impl<T: Config> Get<Hash> for GenesisHash<T> {
+	fn get() -> Hash {
+		Pallet::<T>::genesis_hash()
+	}
+}
+
+impl<T: Config> HostRegistry<T::AccountId> for Pallet<T> {
+	fn worker(host: &T::AccountId) -> Option<gonka_primitives::PublicKey> {
+		Hosts::<T>::get(host).map(|host| host.worker)
+	}
+}
+
+impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
+	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
+		let Some(settled) = Outcomes::<T>::get(epoch) else { return Vec::new() };
+		let hosts = match after {
+			Some(after) => RawWeights::<T>::iter_prefix_from(epoch, RawWeights::<T>::hashed_key_for(epoch, after)),
+			None => RawWeights::<T>::iter_prefix(epoch),
+		};
+		hosts.take(limit as usize).map(|(host, weight)| (host, weight.min(settled.cap))).collect()
+	}
+}
