@@ -2,7 +2,6 @@
 
 use crate::*;
 use gonka_primitives::{
-	epoch::Phase,
 	traits::{HostPower, HostRegistry},
 	views::{EpochView, HostView},
 };
@@ -62,12 +61,6 @@ impl<T: Config> Pallet<T> {
 			models: host.models.into_inner(),
 			registered: host.registered,
 		}
-	}
-
-	/// The phase of the current block.
-	pub fn phase() -> Option<Phase> {
-		let block = frame_system::Pallet::<T>::block_number().unique_saturated_into();
-		CurrentEpoch::<T>::get().map(|epoch| epoch.phase(block))
 	}
 
 	pub(crate) fn hash_bytes(hash: T::Hash) -> Hash {
