@@ -8,8 +8,10 @@ mod common;
 use common::{inputs, leaf_id, seeds};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gonka_sprint::{
-	LaneCommitment, Lanes, LayerDigest, LeafOpening, Matrix, MerkleTree, Model, Profile, expand_matrix, expand_row,
-	sample,
+	Draw, LaneCommitment, Lanes, Layout, LeafOpening, Matrix, MerkleTree, Model, Place, Profile, Tensor, Trace,
+	Verdict,
+	dispute::{evidence, judge},
+	expand_matrix, expand_row, layer_digest, sample,
 };
 use std::{hint::black_box, time::Duration};
 
@@ -45,7 +47,7 @@ fn leaves(c: &mut Criterion) {
 	group.bench_function("P400, batch of 2, two threads", |b| b.iter(|| p400.forward_batch(black_box(&batch), 2)));
 	group.throughput(Throughput::Elements(1));
 	let residual = p400.embed(&batch[0]).expect("the input fits");
-	group.bench_function("P400 layer digest", |b| b.iter(|| LayerDigest::new(12, black_box(&residual), 1024).root()));
+	group.bench_function("P400 layer digest", |b| b.iter(|| layer_digest(Profile::P400, 12, black_box(&residual))));
 }
 
 fn commitments(c: &mut Criterion) {
@@ -73,5 +75,49 @@ fn commitments(c: &mut Criterion) {
 	});
 }
 
-criterion_group!(benches, expansion, leaves, commitments);
+fn committees(c: &mut Criterion) {
+	let weights: Vec<u64> = (0..1024).map(|checker| 100 + checker % 7).collect();
+	let draw = Draw::new([1; 32], &weights, 10_000);
+	let mut group = c.benchmark_group("committee, 1024 checkers, 10000 racers");
+	group.bench_function("draw", |b| b.iter(|| Draw::new(black_box([1; 32]), &weights, 10_000)));
+	group.bench_function("committee", |b| b.iter(|| draw.committee(black_box(777), None)));
+	group.bench_function("duties", |b| b.iter(|| draw.duties(black_box(333))));
+}
+
+fn disputes(c: &mut Criterion) {
+	let mut group = c.benchmark_group("dispute");
+	let nano = Model::new(&seeds(Profile::Nano).0, Profile::Nano);
+	let tokens = &inputs(Profile::Nano, 0, 1)[0];
+	group.bench_function("Nano trace", |b| b.iter(|| Trace::new(&nano, black_box(tokens))));
+
+	// What is dear does not depend on the values, and from zeros follow zeros.
+	let (seed, layout) = (seeds(Profile::P400).0, Layout::new(Profile::P400));
+	let len = |index| layout.place(index).map_or(0, |place| layout.block_len(place));
+	let blocks = (0..layout.blocks()).map(|index| vec![0; len(index)]).collect();
+	let trace = Trace::from_blocks(Profile::P400, blocks).expect("as many as the profile has");
+	for (name, tensor) in [
+		("a value of down", Tensor::Output),
+		("a value of q", Tensor::Q),
+		("a value of attention", Tensor::Attended),
+		("a value of hidden", Tensor::Hidden),
+	] {
+		let judged = || {
+			let index = layout.index(Place::Row { layer: 23, tensor, row: 127 })?;
+			let (picked, _) = layout.picks(index)?;
+			Some((index, picked, trace.block(index)?, trace.children(1, picked)?, evidence(&trace, index, 1023)?))
+		};
+		let (index, picked, block, children, given) = judged().expect("the block exists");
+		let judged = || {
+			let (tokens, frontier) = (&[], trace.frontier());
+			judge(&seed, Profile::P400, tokens, frontier, picked, children, index, block, 1023, black_box(&given))
+		};
+		assert!(tensor == Tensor::Q || judged() == Some(Verdict::RefuterLied));
+		group.bench_function(format!("P400 judge, {name}"), |b| b.iter(judged));
+	}
+	group.bench_function("P400 children", |b| {
+		b.iter(|| layout.verify_children(0, 0, &trace.root(), black_box(trace.frontier())));
+	});
+}
+
+criterion_group!(benches, expansion, leaves, commitments, committees, disputes);
 criterion_main!(benches);

@@ -16,8 +16,9 @@
 
 extern crate alloc;
 
-pub mod activation;
 pub mod arith;
+pub mod committee;
+pub mod dispute;
 mod hash;
 pub mod lane;
 pub mod leaf;
@@ -28,9 +29,11 @@ pub mod model;
 pub mod profile;
 pub mod sample;
 pub mod seed;
+pub mod trace;
 pub mod weights;
 
-pub use activation::LayerDigest;
+pub use committee::{Draw, Tag};
+pub use dispute::{InputBlock, Verdict};
 pub use hash::Hash;
 pub use lane::{Commitment, LaneCommitment, LaneProof, Lanes, LeafOpening};
 pub use leaf::{LeafId, Output};
@@ -39,4 +42,5 @@ pub use model::{Activations, Error, Model};
 pub use profile::{Params, Profile, Shifts};
 pub use sample::sample;
 pub use seed::{ModelSeed, SegmentSeed};
+pub use trace::{Layout, Place, Tensor, Trace, layer_digest};
 pub use weights::{Matrix, expand_matrix, expand_row};

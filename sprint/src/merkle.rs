@@ -104,7 +104,7 @@ pub(crate) fn levels(index: u64, count: u64) -> impl Iterator<Item = (u64, u64)>
 	core::iter::successors(leaves, |(index, last)| Some((index >> 1, last >> 1))).take_while(|(_, last)| *last > 0)
 }
 
-fn node(left: &Hash, right: &Hash) -> Hash {
+pub(crate) fn node(left: &Hash, right: &Hash) -> Hash {
 	blake2_256(&[&[1], left, right])
 }
 

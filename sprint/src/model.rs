@@ -12,6 +12,7 @@ use crate::{
 	lut::{EXP_LUT, SILU_LUT},
 	matmul::matmul,
 	seed::{ModelSeed, SegmentSeed},
+	trace::layer_digest,
 	weights::{Matrix, expand_matrix},
 };
 use alloc::{vec, vec::Vec};
@@ -48,8 +49,13 @@ pub struct Activations {
 	pub k: Vec<i8>,
 	/// Values, `[tokens × width]`.
 	pub v: Vec<i8>,
+	/// `u = (q·k) >> 7` of each head, `[tokens × heads × tokens]`: row t, then head, then the token it looks at; 0 for
+	/// the tokens after t.
+	pub scores: Vec<i16>,
 	/// Attention's result before its output projection, `[tokens × width]`.
 	pub attended: Vec<i8>,
+	/// The residual between attention and the feed-forward part, `[tokens × width]`.
+	pub middle: Vec<i32>,
 	/// Normalised input of the feed-forward part, `[tokens × width]`.
 	pub ffn_input: Vec<i8>,
 	/// Gate, `[tokens × ffn]`.
@@ -107,6 +113,19 @@ impl Model {
 			after(layer, &residual, &activations);
 		}
 		self.output(&residual)
+	}
+
+	/// The digest of the residual after `layer`, running no layer beyond it: [`crate::layer_digest`].
+	pub fn digest_at(&self, tokens: &[u16], layer: u16) -> Result<Hash, Error> {
+		let params = self.profile.params();
+		if layer >= params.layers {
+			return Err(Error::NoSuchLayer);
+		}
+		let (mut residual, mut activations) = (self.embed(tokens)?, Activations::new(&params));
+		for layer in 0..=layer {
+			self.run_layer(layer, &mut residual, &mut activations)?;
+		}
+		layer_digest(self.profile, layer, &residual).ok_or(Error::Residual)
 	}
 
 	/// The outputs of a batch, on several threads. The same as one [`Model::forward`] after the other.
@@ -168,7 +187,9 @@ impl Activations {
 			q: empty(),
 			k: empty(),
 			v: empty(),
+			scores: Vec::new(),
 			attended: empty(),
+			middle: Vec::new(),
 			ffn_input: empty(),
 			gate: empty(),
 			up: empty(),
@@ -181,13 +202,15 @@ impl Activations {
 
 	fn resize(&mut self, params: &Params) {
 		let (narrow, wide) = (params.tokens * params.width, params.tokens * params.ffn);
-		let Self { attention_input, q, k, v, attended, ffn_input, gate, up, hidden, products } = self;
+		let Self { attention_input, q, k, v, scores, attended, middle, ffn_input, gate, up, hidden, products } = self;
 		for buffer in [attention_input, q, k, v, attended, ffn_input] {
 			buffer.resize(narrow, 0);
 		}
 		for buffer in [gate, up, hidden] {
 			buffer.resize(wide, 0);
 		}
+		scores.resize(params.tokens * params.heads * params.tokens, 0);
+		middle.resize(narrow, 0);
 		products.resize(narrow.max(wide), 0);
 	}
 }
@@ -252,9 +275,10 @@ impl Layer {
 				}
 			}
 		}
-		attend(params, &a.q, &a.k, &a.v, &mut a.attended);
+		attend(params, (&a.q, &a.k, &a.v), &mut a.scores, &mut a.attended);
 		matmul(&self.o, &a.attended, width, products);
 		update_all(residual, products, shifts.o);
+		a.middle.copy_from_slice(residual);
 	}
 
 	/// `x += requant(SILU_LUT[gate]·up)·down` over the normalised residual.
@@ -276,19 +300,23 @@ impl Layer {
 	}
 }
 
-/// Causal attention, head by head: `[tokens × width]` each. Token t sees tokens 0..=t:
-/// `u = (q·k) >> 7`, `e = EXP_LUT[clamp(max(u) − u, 0, 255)]`, `o = clamp((2·Σ e·v) div_floor Σ e)`.
-fn attend(params: &Params, q: &[i8], k: &[i8], v: &[i8], out: &mut [i8]) {
+/// Causal attention, head by head: `[tokens × width]` each, `scores` `[tokens × heads × tokens]`.
+/// Token t sees tokens 0..=t: `u = (q·k) >> 7`, `e = EXP_LUT[clamp(max(u) − u, 0, 255)]`,
+/// `o = clamp((2·Σ e·v) div_floor Σ e)`.
+fn attend(params: &Params, (q, k, v): (&[i8], &[i8], &[i8]), scores: &mut [i16], out: &mut [i8]) {
 	let (width, head_width) = (params.width, params.head_width());
-	let mut scores = vec![0i32; params.tokens];
 	let mut sums = vec![0i32; head_width];
+	let mut scores = scores.chunks_exact_mut(params.tokens);
 	for t in 0..params.tokens {
-		for head in (0..width).step_by(head_width) {
+		for (head, scores) in (0..width).step_by(head_width).zip(&mut scores) {
+			// A buffer of another profile may hold other numbers here.
+			scores[t + 1..].fill(0);
 			let row = |token: usize| token * width + head..token * width + head + head_width;
 			let query = &q[row(t)];
-			let mut best = i32::MIN;
+			let mut best = i16::MIN;
 			for (j, score) in scores[..=t].iter_mut().enumerate() {
-				*score = dot(query, &k[row(j)]) >> 7;
+				// Within ±481: heads are 64 wide at most.
+				*score = (dot(query, &k[row(j)]) >> 7) as i16;
 				best = best.max(*score);
 			}
 			sums.fill(0);

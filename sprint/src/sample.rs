@@ -22,7 +22,7 @@ pub fn sample(beacon: &Hash, host: &[u8; 32], pair: u32, count: u64, n: u32) -> 
 }
 
 /// Uniform in 0..=`last`: masks to the needed bits and draws again what is above, so without modulo bias.
-fn below_or_equal(stream: &mut Stream, last: u64) -> u64 {
+pub(crate) fn below_or_equal(stream: &mut Stream, last: u64) -> u64 {
 	let mask = u64::MAX.checked_shr(last.leading_zeros()).unwrap_or(0);
 	loop {
 		let draw = stream.next_u64() & mask;

@@ -5,7 +5,11 @@
 mod common;
 
 use common::{Collapse, Spread, inputs, leaf_id, seeds};
-use gonka_sprint::{Activations, Matrix, Model, Profile, expand_row};
+use gonka_sprint::{
+	Activations, Model, ModelSeed, Place, Profile, Tensor, Trace, Verdict,
+	dispute::{evidence, find_coordinate, first_difference, judge},
+	trace::{bind_digest, bind_output},
+};
 
 #[test]
 fn p400() {
@@ -21,14 +25,14 @@ fn p400() {
 		"1fb4ef54f72d30edbfb3b10aac6be0fb7a03c3f1a834c485337a7a3846f509cc"
 	);
 
-	// A value in the middle, as the runtime would decide it: one row, one dot product.
+	let trace = Trace::new(&model, &inputs[0]).unwrap();
+	assert_eq!(trace.output(), outputs[0]);
+	disputes(&seed, &inputs[0], &trace);
+	drop(trace);
+
 	let (mut x, mut a) = (model.embed(&inputs[0]).unwrap(), Activations::new(&params));
 	model.run_layer(0, &mut x, &mut a).unwrap();
 	model.run_layer(1, &mut x, &mut a).unwrap();
-	let row = expand_row(&seed, Profile::P400, 1, Matrix::Up, 4000).unwrap();
-	let input = &a.ffn_input[127 * params.width..];
-	let value = gonka_sprint::arith::requant(gonka_sprint::arith::dot(&row, input), params.shifts.up);
-	assert_eq!(value, a.up[127 * params.ffn + 4000]);
 
 	let mut spread = Spread::default();
 	spread.add(&a);
@@ -44,4 +48,47 @@ fn p400() {
 	assert_eq!(collapse.equal, 0);
 	// Independent directions in 1,024 dimensions have a mean |cosine| of 0.025, and 0.15 is 5 deviations.
 	assert!(absolute < 0.08 && largest < 0.15, "{absolute}, {largest}");
+}
+
+/// Claims are bound to the trace, and lies about it lose: in each tensor of two layers, as the runtime decides them.
+fn disputes(seed: &ModelSeed, tokens: &[u16], trace: &Trace) {
+	let (layout, frontier) = (trace.layout(), trace.frontier());
+	for layer in 0..24 {
+		let (digest, path) = (trace.digest(layer).unwrap(), trace.digest_path(layer).unwrap());
+		assert_eq!(path.len(), 1);
+		assert!(bind_digest(&layout, frontier, layer, &digest, &path));
+		assert!(!bind_digest(&layout, frontier, layer, &digest, &[[0; 32]]));
+		assert!(!bind_digest(&layout, frontier, layer, &digest, &[]));
+	}
+	let output: Vec<u8> = trace.output().iter().map(|x| *x as u8).collect();
+	assert!(bind_output(&layout, frontier, &output, &trace.output_path()));
+	assert!(!bind_output(&layout, frontier, &output, &trace.output_path()[1..]));
+
+	let rows = |layer| Tensor::ALL.map(|tensor| [0, 77, 127].map(|row| Place::Row { layer, tensor, row }));
+	let places = [0, 13].map(rows).into_iter().flatten().flatten();
+	for place in places.chain([Place::Embedded { token: 5 }, Place::Output]) {
+		let (index, values) = (layout.index(place).unwrap(), layout.values(place));
+		let (picked, _) = layout.picks(index).unwrap();
+		let (block, children) = (trace.block(index).unwrap(), trace.children(1, picked).unwrap());
+		assert_eq!(first_difference(trace, children, 1, picked), None);
+		for coordinate in [0, values / 2 + 5, values - 1] {
+			let given = evidence(trace, index, coordinate).unwrap();
+			let bytes: usize = given.iter().map(|input| input.bytes.len() + 32 * input.path.len()).sum();
+			assert!(bytes <= 9000 && given.iter().all(|input| input.path.len() <= 8));
+			let judge = |children: &[_], block: &[u8]| {
+				judge(seed, Profile::P400, tokens, frontier, picked, children, index, block, coordinate, &given)
+			};
+			assert_eq!(judge(children, block), Some(Verdict::RefuterLied), "{place:?} {coordinate}");
+
+			let mut lie = block.to_vec();
+			lie[coordinate as usize * layout.value_len(place)] ^= 1;
+			assert_eq!(judge(children, &lie), None);
+			let mut shown = children.to_vec();
+			let child = layout.picks(index).unwrap().1;
+			shown[child as usize] = gonka_sprint::trace::block_hash(index, &lie);
+			assert_eq!(first_difference(trace, &shown, 1, picked), Some(child));
+			assert_eq!(find_coordinate(trace, index, &lie), Some(coordinate));
+			assert_eq!(judge(&shown, &lie), Some(Verdict::ClaimantLied), "{place:?} {coordinate}");
+		}
+	}
 }

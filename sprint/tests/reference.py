@@ -65,7 +65,11 @@ def dot(a, b):
 
 def forward(seed, tokens):
     x = [[16 * w for w in row(seed, 0, "embed", token, WIDTH)] for token in tokens]
-    after = []
+    blocks = [pack(f"<{WIDTH}i", *v) for v in x]
+
+    def keep(rows, kind="b"):
+        blocks.extend(pack(f"<{len(v)}{kind}", *v) for v in rows)
+
     for layer in range(LAYERS):
         shapes = {"pos_q": (TOKENS, WIDTH), "pos_k": (TOKENS, WIDTH), "gate": (FFN, WIDTH), "up": (FFN, WIDTH),
                   "down": (WIDTH, FFN), **{name: (WIDTH, WIDTH) for name in "qkvo"}}
@@ -84,21 +88,63 @@ def forward(seed, tokens):
         q = [[requant(a + b, 1) for a, b in zip(*pair)] for pair in zip(q, w["pos_q"])]
         k = [[requant(a + b, 1) for a, b in zip(*pair)] for pair in zip(k, w["pos_k"])]
         attended = [[0] * WIDTH for _ in range(TOKENS)]
+        scores = [[] for _ in range(TOKENS)]
         for start in range(0, WIDTH, WIDTH // HEADS):
             head = slice(start, start + WIDTH // HEADS)
             for t in range(TOKENS):
                 u = [dot(q[t][head], k[j][head]) >> 7 for j in range(t + 1)]
+                scores[t] += u + [0] * (TOKENS - t - 1)
                 e = [EXP[max(0, min(255, max(u) - s))] for s in u]
                 for c in range(start, start + WIDTH // HEADS):
                     attended[t][c] = clamp((2 * sum(e[j] * v[j][c] for j in range(t + 1))) // sum(e))
+        for rows in (n, q, k, zip(*v)):
+            keep(rows)
+        keep(scores, "h")
+        keep(attended)
         enter("o", attended)
+        keep(x, "i")
 
         n = [norm(v) for v in x]
         gate, up = ([[requant(z, SHIFT[name]) for z in zs] for zs in product(name, n)] for name in ("gate", "up"))
         hidden = [[requant(SILU[g + 31] * u, SHIFT["hidden"]) for g, u in zip(*pair)] for pair in zip(gate, up)]
+        for rows in (n, gate, up, hidden):
+            keep(rows)
         enter("down", hidden)
-        after.append([v[:] for v in x])
-    return norm(x[-1]), after
+        keep(x, "i")
+    keep([norm(x[-1])])
+    return norm(x[-1]), blocks
+
+
+def fold(level):
+    while len(level) > 1:
+        level = [h(b"\x01" + left + right) for left, right in zip(level[::2], level[1::2])]
+    return level[0]
+
+
+def mix(x):
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
+    return x ^ (x >> 31)
+
+
+def committee(beacon, weights, racers, racer):
+    size, total = 12 * min(racers, 64 * (sum(weights) // max(weights))), sum(weights)
+    keys = unpack("<8Q", chacha8(h(b"gonka/sprint/committee" + beacon), 64))
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    members = []
+    for seat in range(12 * racer, 12 * racer + 12):
+        while True:
+            left, right = seat >> half, seat & mask
+            for key in keys:
+                left, right = right, left ^ (mix(right ^ key) & mask)
+            seat = left << half | right
+            if seat < size:
+                break
+        member = next(i for i in range(len(weights)) if seat < size * sum(weights[: i + 1]) // total)
+        if member not in members:
+            members.append(member)
+    return members[:9]
 
 
 def merkle_root(leaves):
@@ -135,20 +181,29 @@ def main():
     seed2 = h(b"gonka/sprint/segment" + seed1 + bytes([segment]) + bytes([3] * 32))
     key = h(b"gonka/sprint/input" + seed2 + host + pack("<HQ", lane, index))
     tokens = [t % VOCAB for t in unpack(f"<{TOKENS}I", chacha8(key, 4 * TOKENS))]
-    output, after = forward(seed1, tokens)
+    output, blocks = forward(seed1, tokens)
     signed = bytes(v & 255 for v in output)
     leaf = h(b"\x00" + host + pack("<IBHQ", epoch, segment, lane, index) + signed)
-    rows = [h(b"gonka/sprint/row" + pack("<HH", 0, t) + pack(f"<{WIDTH}i", *v)) for t, v in enumerate(after[0])]
+    hashes = [h(b"gonka/sprint/block" + pack("<I", i) + block) for i, block in enumerate(blocks)]
+    end = TOKENS + 11 * TOKENS + WIDTH
+    depth = (len(blocks) - 1).bit_length()
+    root = fold(hashes + [bytes(32)] * (2**depth - len(blocks)))
     print("seed1  ", seed1.hex())
     print("seed2  ", seed2.hex())
     print("row    ", bytes(v & 255 for v in row(seed1, 1, "down", 5, FFN)).hex())
     print("tokens ", bytes(tokens).hex())
     print("output ", signed.hex())
     print("leaf   ", leaf.hex())
-    print("digest ", merkle_root(rows).hex())
+    print("digest ", fold(hashes[end - TOKENS:end]).hex())
+    print("trace  ", root.hex())
     print("empty  ", merkle_root([]).hex())
     print("lanes  ", commitment([(100, bytes(32)), (20, bytes([1] * 32)), (3, bytes([2] * 32))]).hex())
     print("sample ", sample(bytes([1] * 32), bytes([2] * 32), 3, 1_000_000, 4))
+    print("tag    ", h(b"gonka/sprint/digests" + bytes([1] * 32) + bytes([2] * 32))[:4].hex())
+    draws = unpack("<64Q", chacha8(h(b"gonka/sprint/layer" + bytes([6] * 32)), 512))
+    print("layer  ", 6 + next(draw & 15 for draw in draws if draw & 15 < 12))
+    for racer in (0, 399):
+        print("members", committee(bytes([6] * 32), [i % 5 for i in range(20)], 400, racer))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ mod common;
 
 use common::{leaf_id, seeds};
 use gonka_sprint::{
-	Commitment, LaneCommitment, Lanes, LayerDigest, Matrix, Model, Profile, expand_row, merkle, sample,
+	Commitment, Draw, LaneCommitment, Lanes, Matrix, Model, Profile, Trace,
+	committee::{middle_layer, tag},
+	expand_row, merkle, sample,
 };
 
 fn bytes(values: &[i8]) -> Vec<u8> {
@@ -37,11 +39,10 @@ fn nano() {
 	);
 	assert_eq!(hex::encode(leaf), "37ed1b2206e92aac65411eeb470d135a2b4efb6db5999c06702aed260f287669");
 
-	let mut digests = vec![];
-	let tokens = leaf_id(0).tokens(&segment, Profile::Nano);
-	let shown = model.forward_with(&tokens, |layer, x, _| digests.push(LayerDigest::new(layer, x, 64).root()));
-	assert_eq!(shown, Ok(output));
-	assert_eq!(hex::encode(digests[0]), "b9afb6b07bbb2a277b9fcdcec00f4001f3d4f96e053a1a2c6aa75137a41cddef");
+	let trace = Trace::new(&model, &leaf_id(0).tokens(&segment, Profile::Nano)).unwrap();
+	assert_eq!(hex::encode(trace.root()), "8cfa845129319a6cfed45ce5792b98f852b9b0d39f60120779a73fa2dca6ad87");
+	let digest = model.digest_at(&leaf_id(0).tokens(&segment, Profile::Nano), 0).unwrap();
+	assert_eq!(hex::encode(digest), "9f9827eefa3ae8a104962dadee35bbf71d9b8d868b21a07ecbb9eb44bc9bf770");
 }
 
 #[test]
@@ -54,4 +55,14 @@ fn commitments_and_samples() {
 		(123, "f45d7d3b2da8d77737ece7dc75c5fa007ac78483e63c6b80210752fd2ea91c8b")
 	);
 	assert_eq!(sample(&[1; 32], &[2; 32], 3, 1_000_000, 4), [179461, 731061, 742176, 935085]);
+}
+
+#[test]
+fn committees() {
+	let weights: Vec<u64> = (0..20).map(|checker| checker % 5).collect();
+	let draw = Draw::new([6; 32], &weights, 400);
+	assert_eq!(draw.committee(0, None), [4, 2, 14, 3, 16, 11, 13, 8, 9]);
+	assert_eq!(draw.committee(399, None), [3, 9, 7, 19, 14, 12, 13, 17]);
+	assert_eq!(middle_layer(&[6; 32], Profile::P400), 17);
+	assert_eq!(hex::encode(tag(&[[1; 32], [2; 32]])), "20b0d28e");
 }

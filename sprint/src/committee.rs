@@ -1,0 +1,423 @@
+//! Who checks whom: committees drawn from the beacon, the leaf sets within one, and what checkers compare.
+//!
+//! Each of the [`Draw::checkable`] racers has [`SEATS`] slots; the first [`COMMITTEE`] different checkers are its
+//! committee. A keyed permutation takes slots to seats, and the
+//! seats are dealt to the checkers in contiguous ranges, by weight. So a racer finds its checkers and a checker its
+//! racers at the cost of a few permutations, whatever the numbers of both, and each checker has its exact share.
+//!
+//! ```text
+//! seats     = 12·checkable; slot = 12·racer + k
+//! seat      = Feistel(slot), 8 rounds over the next even power of two, walked until it is below `seats`
+//! checker i = seats ⌊seats·cum(i)/total⌋ .. ⌊seats·cum(i+1)/total⌋, cum(i) the weights before i
+//! ```
+
+use crate::{
+	Profile,
+	hash::{Hash, Stream, blake2_256},
+	sample::below_or_equal,
+};
+use alloc::{vec, vec::Vec};
+
+/// Most members of a committee.
+pub const COMMITTEE: u32 = 9;
+/// Seats for each racer: a checker may have several of them, so there are more than members.
+pub const SEATS: u32 = 12;
+/// Leaves of a leaf set: [`crate::sample()`]'s `n`.
+pub const LEAVES_PER_SET: u32 = 32;
+/// Racers that one checker of the largest weight makes checkable: those beyond have no committee.
+pub const RACERS_PER_CHECKER: u32 = 64;
+/// With this many checkers or fewer, all check all others.
+pub const SMALL: usize = 10;
+
+/// What a checker publishes of its digests of one leaf set.
+pub type Tag = [u8; 4];
+
+/// Rounds of the permutation.
+const ROUNDS: usize = 8;
+
+/// Makes hosts' weights, descending, those of checkers.
+///
+/// Each is cut to twice the median by weight: half of the total is in hosts of that weight or more. So the heaviest do
+/// not check everything, and hosts of no weight, however many, move nothing. Then those below a third of the mean are
+/// left out, but never of the [`SMALL`] heaviest: with a seat or two they would have too few partners.
+pub fn qualify(weights: &mut Vec<u64>) {
+	let sum = |weights: &[u64]| weights.iter().fold(0u128, |sum, weight| sum.saturating_add(u128::from(*weight)));
+	let total = sum(weights);
+	let mut heavier = 0u128;
+	let reaches_half = |weight: &&u64| {
+		heavier = heavier.saturating_add(u128::from(**weight));
+		heavier.saturating_mul(2) >= total
+	};
+	let median = weights.iter().find(reaches_half).copied().unwrap_or(0);
+	for weight in weights.iter_mut() {
+		*weight = median.saturating_mul(2).min(*weight);
+	}
+	let (total, count) = (sum(weights), weights.len() as u128);
+	let is_heavy = |weight: &u64| u128::from(*weight).saturating_mul(count).saturating_mul(3) >= total;
+	weights.truncate(weights.partition_point(is_heavy).max(SMALL));
+}
+
+/// The committees of one segment.
+#[derive(Clone, Debug)]
+pub struct Draw {
+	/// Racers with a committee.
+	checkable: u32,
+	/// The first seat of each checker, and the number of seats: one entry more than there are checkers.
+	bounds: Vec<u64>,
+	/// With [`SMALL`] checkers or fewer: those with a weight, who check all.
+	all: Option<Vec<u32>>,
+	permutation: Permutation,
+}
+
+impl Draw {
+	/// `weights[i]`: the [qualified](qualify) weight of checker i; `racers`: how many hosts raced. Nobody has more than
+	/// `SEATS · RACERS_PER_CHECKER` seats. Costs O(checkers).
+	pub fn new(beacon: Hash, weights: &[u64], racers: u32) -> Self {
+		let total: u128 = weights.iter().fold(0, |sum, weight| sum.saturating_add(u128::from(*weight)));
+		let heaviest = weights.iter().copied().max().unwrap_or(0);
+		// Checkers, counted as so many of the heaviest.
+		let worth =
+			if weights.len() > SMALL { total.checked_div(heaviest.into()).unwrap_or(0) } else { weights.len() as u128 };
+		let checkable = racers.min(u32::try_from(worth).unwrap_or(u32::MAX).saturating_mul(RACERS_PER_CHECKER));
+		let seats = u64::from(checkable).saturating_mul(SEATS.into());
+		let share = |before: u128| u128::from(seats).saturating_mul(before).checked_div(total).unwrap_or(0) as u64;
+		let mut before = 0u128;
+		let mut bounds = vec![0];
+		for weight in weights {
+			before = before.saturating_add(u128::from(*weight));
+			bounds.push(share(before));
+		}
+		let weighty = || (0..).zip(weights).filter(|(_, weight)| **weight > 0).map(|(checker, _)| checker).collect();
+		let all = (weights.len() <= SMALL).then(weighty);
+		Self { checkable, bounds, all, permutation: Permutation::new(&beacon, seats) }
+	}
+
+	/// Number of racers with a committee: the first ones.
+	pub fn checkable(&self) -> u32 {
+		self.checkable
+	}
+
+	/// The checkers of `racer`, as positions in the weights: distinct, in the order of its seats (ascending if all
+	/// check all), without `own`, the racer's own position if it is a checker. Empty from [`Draw::checkable`] on.
+	pub fn committee(&self, racer: u32, own: Option<u32>) -> Vec<u32> {
+		if racer >= self.checkable {
+			return Vec::new();
+		}
+		if let Some(all) = &self.all {
+			return all.iter().copied().filter(|checker| Some(*checker) != own).collect();
+		}
+		let mut checkers = Vec::with_capacity(COMMITTEE as usize);
+		let first = u64::from(racer).saturating_mul(SEATS.into());
+		for slot in first..first.saturating_add(SEATS.into()) {
+			let checker = self.holder(self.permutation.seat(slot));
+			checkers.extend(checker.filter(|checker| Some(*checker) != own && !checkers.contains(checker)));
+		}
+		checkers.truncate(COMMITTEE as usize);
+		checkers
+	}
+
+	/// The racers, ascending, of whom `checker` has a seat: itself too, if it races and drew itself, and some whose
+	/// committee was full before. Those of whose committees it is a member are among them.
+	pub fn duties(&self, checker: u32) -> Vec<u32> {
+		if let Some(all) = &self.all {
+			return if all.contains(&checker) { (0..self.checkable).collect() } else { Vec::new() };
+		}
+		let racer = |seat| self.permutation.slot(seat).div_euclid(SEATS.into()) as u32;
+		let mut racers: Vec<u32> = self.seats(checker).map(racer).collect();
+		racers.sort_unstable();
+		racers.dedup();
+		racers
+	}
+
+	fn seats(&self, checker: u32) -> core::ops::Range<u64> {
+		let checker = checker as usize;
+		match (self.bounds.get(checker), self.bounds.get(checker.saturating_add(1))) {
+			(Some(first), Some(end)) => *first..*end,
+			_ => 0..0,
+		}
+	}
+
+	/// The checker with this seat: the last whose range starts at or before it; empty ranges end where they start.
+	fn holder(&self, seat: u64) -> Option<u32> {
+		let after = self.bounds.partition_point(|bound| *bound <= seat);
+		(after < self.bounds.len()).then(|| after.saturating_sub(1) as u32)
+	}
+}
+
+/// A keyed permutation of `0..size`.
+#[derive(Clone, Debug)]
+struct Permutation {
+	keys: [u64; ROUNDS],
+	/// Bits of each half.
+	half: u32,
+	size: u64,
+}
+
+impl Permutation {
+	/// Keys from `ChaCha8(H("gonka/sprint/committee" ‖ beacon))`.
+	fn new(beacon: &Hash, size: u64) -> Self {
+		let mut stream = Stream::new(&blake2_256(&[b"gonka/sprint/committee", beacon]));
+		let bits = u64::BITS.saturating_sub(size.saturating_sub(1).leading_zeros());
+		Self { keys: core::array::from_fn(|_| stream.next_u64()), half: bits.div_ceil(2).max(1), size }
+	}
+
+	/// The seat of a slot below `size`; anything else stays where it is.
+	fn seat(&self, slot: u64) -> u64 {
+		self.walk(slot, |slot| {
+			let round = |(left, right): (u64, u64), key: &u64| (right, left ^ self.mix(right, *key));
+			let (left, right) = self.keys.iter().fold(self.split(slot), round);
+			self.join(left, right)
+		})
+	}
+
+	/// The slot of a seat: the inverse of [`Self::seat`].
+	fn slot(&self, seat: u64) -> u64 {
+		self.walk(seat, |seat| {
+			let round = |(left, right): (u64, u64), key: &u64| (right ^ self.mix(left, *key), left);
+			let (left, right) = self.keys.iter().rev().fold(self.split(seat), round);
+			self.join(left, right)
+		})
+	}
+
+	/// Steps along the cycle of `from` until it is below `size` again: at most 4 steps on average, as the power of
+	/// two is at most 4 times the size, and always some, as a cycle comes back to where it started.
+	fn walk(&self, from: u64, step: impl Fn(u64) -> u64) -> u64 {
+		if from >= self.size {
+			return from;
+		}
+		let mut at = step(from);
+		while at >= self.size {
+			at = step(at);
+		}
+		at
+	}
+
+	fn split(&self, x: u64) -> (u64, u64) {
+		(x.wrapping_shr(self.half), x & self.mask())
+	}
+
+	fn join(&self, left: u64, right: u64) -> u64 {
+		left.wrapping_shl(self.half) | right
+	}
+
+	/// splitmix64's finaliser, cut to half a number.
+	fn mix(&self, x: u64, key: u64) -> u64 {
+		let x = x ^ key;
+		let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+		let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+		(x ^ (x >> 31)) & self.mask()
+	}
+
+	fn mask(&self) -> u64 {
+		1u64.wrapping_shl(self.half).wrapping_sub(1)
+	}
+}
+
+/// The leaf sets of `member` of a committee of `size`, ascending: set p is checked by members p and p + 1, around the
+/// ring. Empty for no member.
+pub fn sets_of(member: u32, size: u32) -> Vec<u32> {
+	if member >= size {
+		return Vec::new();
+	}
+	let before = member.checked_sub(1).unwrap_or(size.saturating_sub(1));
+	let mut sets = vec![before.min(member), before.max(member)];
+	sets.dedup();
+	sets
+}
+
+/// The other member with `set`; `None` if `member` has not that set, or is alone.
+pub fn partner(member: u32, set: u32, size: u32) -> Option<u32> {
+	if size < 2 || member >= size || set >= size {
+		return None;
+	}
+	let next = set.checked_add(1).filter(|next| *next < size).unwrap_or(0);
+	if member == set { Some(next) } else { (member == next).then_some(set) }
+}
+
+/// The layer after which the residual's digest is taken: uniform in `layers/4 .. 3·layers/4`, read from
+/// `ChaCha8(H("gonka/sprint/layer" ‖ beacon))`.
+pub fn middle_layer(beacon: &Hash, profile: Profile) -> u16 {
+	let layers = profile.params().layers;
+	let (first, end) = (layers / 4, layers.saturating_mul(3) / 4);
+	let mut stream = Stream::new(&blake2_256(&[b"gonka/sprint/layer", beacon]));
+	first.saturating_add(below_or_equal(&mut stream, u64::from(end.saturating_sub(first).saturating_sub(1))) as u16)
+}
+
+/// The first 4 bytes of `H("gonka/sprint/digests" ‖ digests…)`. Never all zero, which means "could not be checked".
+pub fn tag(digests: &[Hash]) -> Tag {
+	let [a, b, c, d, ..] = blake2_256(&[b"gonka/sprint/digests", digests.as_flattened()]);
+	if [a, b, c, d] == [0; 4] { [0, 0, 0, 1] } else { [a, b, c, d] }
+}
+
+/// `(segment, position within it)` of a position in the concatenation of segments, given as `(segment, leaves)`;
+/// `None` from their total on.
+pub fn locate_segment(counts: &[(u8, u64)], position: u64) -> Option<(u8, u64)> {
+	let mut left = position;
+	for (segment, count) in counts {
+		if left < *count {
+			return Some((*segment, left));
+		}
+		left = left.checked_sub(*count)?;
+	}
+	None
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use proptest::prelude::*;
+	use std::collections::BTreeSet;
+
+	proptest! {
+		#![proptest_config(ProptestConfig::with_cases(64))]
+
+		#[test]
+		fn the_permutation_is_a_bijection(beacon: Hash, size in 0u64..3000, large in 1u64..1 << 37, at: u64) {
+			let permutation = Permutation::new(&beacon, size);
+			let seats: BTreeSet<u64> = (0..size).map(|slot| permutation.seat(slot)).collect();
+			prop_assert_eq!(seats.len() as u64, size);
+			prop_assert!(seats.iter().all(|seat| *seat < size));
+			prop_assert!((0..size).all(|slot| permutation.slot(permutation.seat(slot)) == slot));
+			let (permutation, slot) = (Permutation::new(&beacon, large), at % large);
+			let seat = permutation.seat(slot);
+			prop_assert!(seat < large && permutation.slot(seat) == slot);
+		}
+
+		#[test]
+		fn committees_and_duties_are_inverse(
+			beacon: Hash, weights in prop::collection::vec(0u64..1000, 0..60), racers in 0u32..400, own in 0u32..60,
+		) {
+			let draw = Draw::new(beacon, &weights, racers);
+			let checkers = weights.len() as u32;
+			let heaviest = weights.iter().copied().max().unwrap_or(0);
+			let worth = if weights.len() > SMALL { weights.iter().sum::<u64>().checked_div(heaviest).unwrap_or(0) } else { weights.len() as u64 };
+			prop_assert_eq!(u64::from(draw.checkable()), u64::from(racers).min(64 * worth));
+			prop_assert!(weights.len() <= SMALL || (0..checkers).all(|checker| draw.seats(checker).count() <= 12 * 64));
+			let duties: Vec<BTreeSet<u32>> = (0..checkers)
+				.map(|checker| {
+					let duties = draw.duties(checker);
+					assert!(duties.windows(2).all(|pair| pair[0] < pair[1]), "ascending");
+					duties.into_iter().collect()
+				})
+				.collect();
+			prop_assert!(draw.duties(checkers).is_empty() && draw.duties(u32::MAX).is_empty());
+			for racer in 0..racers + 2 {
+				let committee = draw.committee(racer, None);
+				let members: BTreeSet<u32> = committee.iter().copied().collect();
+				prop_assert_eq!(members.len(), committee.len());
+				prop_assert!(weights.len() <= SMALL || committee.len() <= 9);
+				let seated: BTreeSet<u32> =
+					(0..checkers).filter(|checker| duties[*checker as usize].contains(&racer)).collect();
+				prop_assert!(members.is_subset(&seated) && (members == seated || members.len() == 9));
+				let without = draw.committee(racer, Some(own));
+				prop_assert!(!without.contains(&own));
+				prop_assert!(without.len() >= committee.len() - usize::from(committee.contains(&own)));
+			}
+		}
+
+		#[test]
+		fn seats_are_shares(
+			beacon: Hash, weights in prop::collection::vec(prop_oneof![Just(0), 1u64..1000, any::<u64>()], 1..60),
+			racers: u32,
+		) {
+			let draw = Draw::new(beacon, &weights, racers);
+			let seats = 12 * u128::from(draw.checkable());
+			let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+			prop_assume!(total > 0);
+			let mut next = 0;
+			for (checker, weight) in (0..).zip(&weights) {
+				let range = draw.seats(checker);
+				prop_assert_eq!(range.start, next);
+				next = range.end;
+				let (share, given) = (seats * u128::from(*weight) / total, u128::from(range.end - range.start));
+				prop_assert!(given == share || given == share + 1);
+				prop_assert!(*weight > 0 || given == 0);
+				for seat in range.clone().take(3).chain(range.rev().take(3)) {
+					prop_assert_eq!(draw.holder(seat), Some(checker));
+				}
+			}
+			prop_assert_eq!(u128::from(next), seats);
+			prop_assert_eq!(draw.holder(next), None);
+		}
+
+		#[test]
+		fn few_check_all_others(
+			beacon: Hash, weights in prop::collection::vec(0u64..3, 1..=SMALL), racers in 1u32..400,
+		) {
+			let draw = Draw::new(beacon, &weights, racers);
+			for racer in 0..draw.checkable() {
+				let others = (0u32..).zip(&weights).filter(|(checker, weight)| **weight > 0 && *checker != racer);
+				let others: Vec<u32> = others.map(|(checker, _)| checker).collect();
+				prop_assert_eq!(draw.committee(racer, Some(racer)), others);
+			}
+			prop_assert!(draw.committee(draw.checkable(), None).is_empty());
+		}
+
+		#[test]
+		fn hosts_of_no_weight_get_no_seats(
+			honest in prop::collection::vec(1_000u64..10_000, 11..60), tiny in 0usize..1_000,
+		) {
+			let mut honest = honest;
+			honest.sort_unstable_by(|a, b| b.cmp(a));
+			let mut alone = honest.clone();
+			qualify(&mut alone);
+			let mut flooded = honest.clone();
+			flooded.extend(vec![1; tiny]);
+			qualify(&mut flooded);
+			// Tiny ones may let in a light one that would be left out otherwise, but no tiny one.
+			prop_assert!(flooded.len() >= alone.len() && flooded.len() <= honest.len());
+			for (before, after) in honest.iter().zip(&flooded) {
+				prop_assert!(after <= before);
+			}
+			let (first, total) = (u128::from(flooded[0]), flooded.iter().map(|weight| u128::from(*weight)).sum::<u128>());
+			prop_assert!(first * 4 <= total * 2, "nobody has more than half of what two medians are");
+		}
+
+		#[test]
+		fn qualifying_keeps_the_small_ones_of_a_small_network(weights in prop::collection::vec(0u64..1 << 40, 0..=SMALL)) {
+			let mut weights = weights;
+			weights.sort_unstable_by(|a, b| b.cmp(a));
+			let mut after = weights.clone();
+			qualify(&mut after);
+			prop_assert_eq!(after.len(), weights.len());
+		}
+
+		#[test]
+		fn partners_share_their_sets(size in 0u32..40, member in 0u32..42, set in 0u32..42) {
+			let sets = sets_of(member, size);
+			prop_assert!(sets.windows(2).all(|pair| pair[0] < pair[1]));
+			prop_assert_eq!(sets.len() as u32, if member < size { size.min(2) } else { 0 });
+			let partner = partner(member, set, size);
+			prop_assert_eq!(partner.is_some(), size > 1 && sets.contains(&set));
+			if let Some(other) = partner {
+				prop_assert!(other != member && other < size && sets_of(other, size).contains(&set));
+				prop_assert_eq!(super::partner(other, set, size), Some(member));
+			}
+		}
+
+		#[test]
+		fn segments_follow_each_other(counts in prop::collection::vec(0u64..5, 0..9)) {
+			let counts: Vec<(u8, u64)> = (3..).zip(counts).collect();
+			let places = counts.iter().flat_map(|(segment, count)| (0..*count).map(|index| (*segment, index)));
+			let total = counts.iter().map(|(_, count)| count).sum();
+			prop_assert!((0..total).map(|position| locate_segment(&counts, position)).eq(places.map(Some)));
+			prop_assert_eq!(locate_segment(&counts, total), None);
+			prop_assert_eq!(locate_segment(&counts, u64::MAX), None);
+		}
+	}
+
+	#[test]
+	fn every_middle_layer_is_drawn() {
+		let drawn = |profile| (0..=255).map(|byte| middle_layer(&[byte; 32], profile)).collect::<BTreeSet<_>>();
+		assert_eq!(drawn(Profile::Nano), BTreeSet::from([0]));
+		assert_eq!(drawn(Profile::P400), (6..18).collect());
+	}
+
+	/// Committees of nine of a thousand are nine different checkers.
+	#[test]
+	fn committees_are_full() {
+		let draw = Draw::new([5; 32], &[7; 1024], 10_000);
+		let members: usize = (0..10_000).map(|racer| draw.committee(racer, None).len()).sum();
+		assert_eq!(members, 90_000);
+	}
+}
