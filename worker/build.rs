@@ -1,6 +1,9 @@
 //! Lets binaries and tests find libtorch where it was when they were built.
 
 fn main() {
+	if std::env::var_os("CARGO_FEATURE_HOSTILE").is_some() {
+		println!("cargo:warning=gonka-worker is built with the feature `hostile`: for tests of networks only");
+	}
 	println!("cargo:rerun-if-env-changed=LIBTORCH");
 	println!("cargo:rerun-if-env-changed=DEP_GONKA_ENGINE_LIBTORCH_LIB");
 	let found = std::env::var("DEP_GONKA_ENGINE_LIBTORCH_LIB");

@@ -2,8 +2,10 @@
 
 pub mod channel;
 pub mod devnet;
+pub mod dispute;
 pub mod host;
 pub mod key;
+pub mod standing;
 pub mod status;
 
 use anyhow::{Result, bail};
@@ -52,6 +54,14 @@ fn emit(text: &str) -> Result<()> {
 	}
 }
 
+/// Beginning and end of an address: enough to tell those on one screen apart.
+fn short(address: &str) -> String {
+	match (address.get(..6), address.get(address.len().saturating_sub(6)..)) {
+		(Some(first), Some(last)) if address.len() > 12 => format!("{first}…{last}"),
+		_ => address.into(),
+	}
+}
+
 fn table(header: &[&str]) -> Table {
 	let mut table = Table::new();
 	table.load_preset(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
@@ -62,6 +72,12 @@ fn table(header: &[&str]) -> Table {
 #[cfg(test)]
 mod tests {
 	use super::*;
+
+	#[test]
+	fn short_addresses_keep_both_ends() {
+		assert_eq!(short("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"), "5Grwva…GKutQY");
+		assert_eq!(short("Alice"), "Alice");
+	}
 
 	#[test]
 	fn accounts_come_as_address_or_hex() {

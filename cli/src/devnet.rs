@@ -14,12 +14,13 @@ mod state;
 
 pub use binaries::{find_or_build, workspace};
 pub use config::{Binaries, Config, Engine, Ports, default_base_path};
+pub use ports::free_ports;
+pub use process::{Process, Spec};
 
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;
 use gonka_client::chain::Chain;
 use plan::{HOSTS, Plan};
-use process::Process;
 use rustix::process::Signal;
 use state::{Identity, State};
 use std::{
@@ -311,8 +312,8 @@ pub async fn stop(base: &Path) -> Result<Vec<String>> {
 	state::stop(base).await
 }
 
-/// A node is ready when it has a block after genesis.
-async fn node_ready(url: &str) -> Result<String> {
+/// Whether the node at `url` has a block after genesis; what it does.
+pub async fn node_ready(url: &str) -> Result<String> {
 	let address = url.trim_start_matches("ws://");
 	// A look at the port first: the chain client would wait long for it.
 	tokio::net::TcpStream::connect(address).await.context("its RPC port is not open yet")?;
@@ -324,7 +325,8 @@ async fn node_ready(url: &str) -> Result<String> {
 	Ok(format!("{url} at block {}", best.number))
 }
 
-async fn worker_ready(url: &str) -> Result<String> {
+/// Whether the worker at `url` serves; what it does.
+pub async fn worker_ready(url: &str) -> Result<String> {
 	let health = http::get(&format!("{url}{}", gonka_client::wire::HEALTH_PATH), None).await?;
 	let models = health.get("models").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
 	Ok(format!("{url} with {models} model{}", if models == 1 { "" } else { "s" }))

@@ -23,7 +23,10 @@ use codec::{Decode, DecodeAll, Encode};
 use gonka_primitives::{
 	AccountId, Balance, ChannelId, EpochIndex, Hash,
 	host::Commitment,
-	views::{ChannelView, EpochView, HostView, MarketView, ModelView, SupplyView},
+	views::{
+		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView,
+		SupplyView,
+	},
 };
 use std::{sync::Arc, time::Duration};
 use subxt::{
@@ -168,6 +171,31 @@ impl Chain {
 	/// What `host` committed in `epoch`, by segment.
 	pub async fn commitments(&self, epoch: EpochIndex, host: &AccountId) -> Result<Vec<(u8, Commitment)>> {
 		self.view("commitments", &(epoch, host), None).await
+	}
+
+	/// Why `host` has the weight that it has in `epoch`, if it raced or checked there.
+	pub async fn standing(&self, epoch: EpochIndex, host: &AccountId) -> Result<Option<StandingView>> {
+		self.view("standing", &(epoch, host), None).await
+	}
+
+	/// What `checker` has to check in the running epoch, once the committees are drawn.
+	pub async fn check(&self, checker: &AccountId) -> Result<Option<CheckView>> {
+		self.view("check", checker, None).await
+	}
+
+	/// All claims that are open.
+	pub async fn claims(&self) -> Result<Vec<ClaimView>> {
+		self.view("claims", &(), None).await
+	}
+
+	/// Requests for openings to `host` in the running epoch.
+	pub async fn opening_requests(&self, host: &AccountId) -> Result<Vec<RequestView>> {
+		self.view("opening_requests", host, None).await
+	}
+
+	/// Requests for openings by `checker` in the running epoch.
+	pub async fn requests_by(&self, checker: &AccountId) -> Result<Vec<RequestView>> {
+		self.view("requests_by", checker, None).await
 	}
 
 	/// A channel, if it is open or closing.

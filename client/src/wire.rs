@@ -4,6 +4,7 @@
 //! server-sent events, each one [`Event`].
 
 use codec::{Decode, Encode};
+use gonka_primitives::hashing::{domain, signing_payload};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Request header: hex of a `SignedEnvelope`.
@@ -14,6 +15,10 @@ pub const INFERENCE_PATH: &str = "/v1/inference";
 pub const VOUCHERS_PATH: &str = "/v1/vouchers";
 /// `POST`: body [`ChannelQuery`], answer [`ChannelState`].
 pub const CHANNEL_PATH: &str = "/v1/channel";
+/// `POST`: body [`OpeningQuery`], answer [`Openings`].
+pub const OPENINGS_PATH: &str = "/v1/openings";
+/// Most positions in one [`OpeningQuery`].
+pub const MAX_POSITIONS: usize = 64;
 /// `GET`: answer [`Health`].
 pub const HEALTH_PATH: &str = "/health";
 
@@ -142,12 +147,16 @@ pub struct ErrorBody {
 pub enum ErrorCode {
 	/// 400: header or body cannot be read.
 	BadRequest,
-	/// 401: a signature does not match the channel's gateway key.
+	/// 401: a signature does not match the channel's gateway key, or the checker's worker key.
 	BadSignature,
 	/// 402: the channel's deposit does not cover what is owed plus this request.
 	InsufficientFunds,
 	/// 402: too much is unacknowledged; send a voucher first.
 	Unacknowledged,
+	/// 403: who asks for openings is no registered host.
+	NotAHost,
+	/// 404: the host committed to no such leaf, or so long ago that its openings are gone.
+	NoSuchLeaf,
 	/// 404: this worker does not serve that model.
 	UnknownModel,
 	/// 404: no open channel of that id to this host.
@@ -162,7 +171,7 @@ pub enum ErrorCode {
 	WrongPrice,
 	/// 413: prompt and `max_tokens` exceed the model's context window.
 	ContextTooLong,
-	/// 429: the queue is full; try later or elsewhere.
+	/// 429: the queue is full; try later or elsewhere. Openings: this checker has asked for too many.
 	Busy,
 	/// 500: a fault of the worker.
 	Internal,
@@ -175,7 +184,8 @@ impl ErrorCode {
 			Self::BadRequest => 400,
 			Self::BadSignature => 401,
 			Self::InsufficientFunds | Self::Unacknowledged => 402,
-			Self::UnknownModel | Self::UnknownChannel => 404,
+			Self::NotAHost => 403,
+			Self::UnknownModel | Self::UnknownChannel | Self::NoSuchLeaf => 404,
 			Self::Replayed | Self::WrongTotals | Self::WrongPrice => 409,
 			Self::Expired => 410,
 			Self::ContextTooLong => 413,
@@ -222,6 +232,62 @@ pub struct UnacknowledgedReceipt {
 	pub envelope: Scale<gonka_primitives::market::SignedEnvelope>,
 	/// What the worker answered.
 	pub receipt: Scale<gonka_primitives::market::SignedReceipt>,
+}
+
+/// An account: SS58 in JSON; hex of its 32 bytes is read, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account(pub gonka_primitives::AccountId);
+
+impl Serialize for Account {
+	fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+		serializer.serialize_str(&crate::keys::ss58(&self.0))
+	}
+}
+
+impl<'de> Deserialize<'de> for Account {
+	fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+		let text = String::deserialize(deserializer)?;
+		if let Ok(account) = from_hex(&text) {
+			return Ok(Self(account));
+		}
+		crate::keys::from_ss58(&text).map(Self).map_err(serde::de::Error::custom)
+	}
+}
+
+/// A checker asks a host's worker what the host committed to. Workers answer registered hosts for the running epoch
+/// and the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpeningQuery {
+	/// The host that asks.
+	pub checker: Account,
+	/// The epoch.
+	pub epoch: gonka_primitives::EpochIndex,
+	/// The segment, confirmation segments included.
+	pub segment: u8,
+	/// Positions in the segment's commitment, ascending, 1 to [`MAX_POSITIONS`].
+	pub positions: Vec<u64>,
+	/// The checker's worker key's signature over [`OpeningQuery::payload`].
+	pub signature: Scale<gonka_primitives::Signature>,
+}
+
+impl OpeningQuery {
+	/// What is signed: `signing_payload(OPENING_QUERY, genesis, (checker, host, epoch, segment, positions))`, where
+	/// `host` is the one that is asked.
+	pub fn payload(
+		&self,
+		genesis: &gonka_primitives::Hash,
+		host: &gonka_primitives::AccountId,
+	) -> gonka_primitives::Hash {
+		let asked = (&self.checker.0, host, self.epoch, self.segment, &self.positions);
+		signing_payload(domain::OPENING_QUERY, genesis, &asked)
+	}
+}
+
+/// What a host committed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Openings {
+	/// In the order of the positions.
+	pub openings: Vec<Scale<gonka_sprint::LeafOpening>>,
 }
 
 /// Whether a worker can serve.

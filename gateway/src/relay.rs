@@ -373,9 +373,12 @@ impl Relay {
 				Failure::Stale
 			},
 			ErrorCode::Expired | ErrorCode::WrongPrice | ErrorCode::UnknownChannel => Failure::Stale,
-			ErrorCode::UnknownModel | ErrorCode::BadSignature | ErrorCode::WrongTotals | ErrorCode::Internal => {
-				Failure::Broken(message)
-			},
+			ErrorCode::UnknownModel
+			| ErrorCode::BadSignature
+			| ErrorCode::WrongTotals
+			| ErrorCode::NotAHost
+			| ErrorCode::NoSuchLeaf
+			| ErrorCode::Internal => Failure::Broken(message),
 		}
 	}
 

@@ -4,6 +4,9 @@ use crate::BlockNumber;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
+/// Most turns a dispute takes after it was opened: see [`crate::check`].
+pub const MAX_TURNS: BlockNumber = 9;
+
 /// Lengths of the phases, in blocks. The work phase is what is left of `length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Schedule {
@@ -17,6 +20,16 @@ pub struct Schedule {
 	pub grace: BlockNumber,
 	/// Blocks of the check phase.
 	pub check: BlockNumber,
+	/// Blocks, from the draw of the committees on, in which openings may be requested on chain.
+	pub request: BlockNumber,
+	/// Blocks in which a host must answer such a request.
+	pub answer: BlockNumber,
+	/// Blocks, from the draw on, in which checkers commit to their digests; they reveal them in the rest of the phase.
+	pub digest: BlockNumber,
+	/// Blocks that a player of a dispute has for its turn.
+	pub turn: BlockNumber,
+	/// Confirmation segments called in an epoch, on average.
+	pub confirmations: u8,
 	/// Blocks over which weights are settled, at most.
 	pub settle: BlockNumber,
 	/// Blocks of the epoch.
@@ -40,10 +53,35 @@ pub enum Phase {
 
 impl Schedule {
 	/// 6 s blocks, one epoch a day.
-	pub const MAINNET: Self =
-		Self { init: 10, segments: 5, segment: 10, grace: 3, check: 40, settle: 100, length: 14_400 };
+	pub const MAINNET: Self = Self {
+		init: 10,
+		segments: 5,
+		segment: 10,
+		grace: 3,
+		check: 40,
+		request: 10,
+		answer: 20,
+		digest: 31,
+		turn: 10,
+		confirmations: 3,
+		settle: 100,
+		length: 14_400,
+	};
 	/// 2 s blocks, one epoch in two minutes.
-	pub const FAST: Self = Self { init: 3, segments: 5, segment: 3, grace: 3, check: 6, settle: 6, length: 60 };
+	pub const FAST: Self = Self {
+		init: 3,
+		segments: 5,
+		segment: 3,
+		grace: 3,
+		check: 18,
+		request: 5,
+		answer: 6,
+		digest: 10,
+		turn: 4,
+		confirmations: 2,
+		settle: 6,
+		length: 60,
+	};
 
 	/// Offset of the first block of `segment`, at which its seed is drawn.
 	pub const fn segment_start(&self, segment: u8) -> BlockNumber {
@@ -58,6 +96,16 @@ impl Schedule {
 	/// Offset of the first block of the check phase: the end of the sprint.
 	pub const fn check_start(&self) -> BlockNumber {
 		self.segment_start(self.segments)
+	}
+
+	/// Offset of the block in which committees are drawn: the last commitments are in.
+	pub const fn draw(&self) -> BlockNumber {
+		self.check_start().saturating_add(self.grace)
+	}
+
+	/// Offset of the first block in which digests are revealed, and no longer committed to.
+	pub const fn reveal_start(&self) -> BlockNumber {
+		self.draw().saturating_add(self.digest)
 	}
 
 	/// Offset of the first block of the settle phase.
@@ -78,10 +126,49 @@ impl Schedule {
 		}
 	}
 
-	/// Whether a block at `offset` may carry a commitment of `segment`.
-	pub const fn takes_commitment(&self, segment: u8, offset: BlockNumber) -> bool {
-		let end = self.segment_end(segment);
-		segment < self.segments && offset >= end && offset < end.saturating_add(self.grace)
+	/// Offset of the first block of a segment of the sprint, or, from number [`Schedule::segments`] on, of a
+	/// confirmation segment: `confirmations` holds the offsets of those that were called.
+	pub fn start_of(&self, segment: u8, confirmations: &[BlockNumber]) -> Option<BlockNumber> {
+		match segment.checked_sub(self.segments) {
+			None => Some(self.segment_start(segment)),
+			Some(number) => confirmations.get(usize::from(number)).copied(),
+		}
+	}
+
+	/// Whether a block at `offset` may carry a commitment of `segment`, numbered as in [`Schedule::start_of`].
+	pub fn takes_commitment(&self, segment: u8, confirmations: &[BlockNumber], offset: BlockNumber) -> bool {
+		let end = self.start_of(segment, confirmations).map(|start| start.saturating_add(self.segment));
+		end.is_some_and(|end| offset >= end && offset < end.saturating_add(self.grace))
+	}
+
+	/// Whether a confirmation segment may begin at `offset`: in the work phase, when the one before has been committed
+	/// to, and so early that its commitments are in before the epoch ends.
+	pub fn may_confirm(&self, confirmations: &[BlockNumber], offset: BlockNumber) -> bool {
+		let length = self.segment.saturating_add(self.grace);
+		let free = confirmations.last().is_none_or(|last| offset >= last.saturating_add(length));
+		free && offset >= self.work_start() && offset < self.length.saturating_sub(length)
+	}
+
+	/// Blocks of an epoch in which [`Schedule::may_confirm`] can be true; at least 1.
+	pub const fn confirmation_blocks(&self) -> BlockNumber {
+		let end = self.length.saturating_sub(self.segment).saturating_sub(self.grace);
+		let blocks = end.saturating_sub(self.work_start());
+		if blocks == 0 { 1 } else { blocks }
+	}
+
+	/// Whether a block at `offset` may carry a checker's commitment to its digests.
+	pub const fn takes_digest(&self, offset: BlockNumber) -> bool {
+		offset >= self.draw() && offset < self.reveal_start()
+	}
+
+	/// Whether a block at `offset` may carry a checker's digests.
+	pub const fn takes_reveal(&self, offset: BlockNumber) -> bool {
+		offset >= self.reveal_start() && offset < self.settle_start()
+	}
+
+	/// Whether a block at `offset` may carry a request for openings.
+	pub const fn takes_request(&self, offset: BlockNumber) -> bool {
+		offset >= self.draw() && offset < self.draw().saturating_add(self.request)
 	}
 
 	/// The phase of the block at `offset` from the epoch's first.
@@ -102,14 +189,23 @@ impl Schedule {
 		}
 	}
 
-	/// Whether all phases fit into the epoch, none is empty, and the last commitments come before settling.
+	/// Whether all phases fit into the epoch and none is empty; the last commitments, reveals and answers come before
+	/// settling; and a dispute opened in an epoch's last block is over before the next epoch settles, when the first
+	/// one is paid.
 	pub const fn is_valid(&self) -> bool {
+		let checking = self.check.saturating_sub(self.grace);
 		self.init > 0
 			&& self.segments > 0
 			&& self.segment > 0
 			&& self.grace > 0
-			&& self.check >= self.grace
+			&& self.request > 0
+			&& self.answer > 0
+			&& self.request.saturating_add(self.answer) <= checking
+			&& self.digest > 0
+			&& self.digest < checking
+			&& self.turn > 0
+			&& self.turn.saturating_mul(MAX_TURNS) <= self.settle_start()
 			&& self.settle > 0
-			&& self.work_start() < self.length
+			&& self.work_start().saturating_add(self.segment).saturating_add(self.grace) < self.length
 	}
 }

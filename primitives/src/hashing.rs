@@ -11,6 +11,22 @@ pub mod domain {
 	pub const REGISTRATION_WORK: &[u8] = b"gonka/registration/work";
 	/// A sprint commitment, signed by the worker key.
 	pub const COMMITMENT: &[u8] = b"gonka/commitment";
+	/// The hash of a checker's tags, and its commitment to them, signed by the worker key.
+	pub const DIGEST: &[u8] = b"gonka/digest";
+	/// A checker's tags, signed by the worker key.
+	pub const REVEAL: &[u8] = b"gonka/reveal";
+	/// A checker's request for openings on chain, signed by the worker key.
+	pub const OPENING_REQUEST: &[u8] = b"gonka/opening-request";
+	/// A host's openings on chain, signed by the worker key.
+	pub const OPENING_ANSWER: &[u8] = b"gonka/opening-answer";
+	/// A checker's question to a host's worker, signed by the worker key.
+	pub const OPENING_QUERY: &[u8] = b"gonka/opening-query";
+	/// An accusation, signed by the worker key.
+	pub const ACCUSATION: &[u8] = b"gonka/accusation";
+	/// A challenge of a checker's tag, signed by the worker key.
+	pub const CHALLENGE: &[u8] = b"gonka/challenge";
+	/// A turn in a dispute, signed by the worker key.
+	pub const PLAY: &[u8] = b"gonka/play";
 	/// An inference request, signed by the gateway key.
 	pub const ENVELOPE: &[u8] = b"gonka/envelope";
 	/// An inference answer, signed by the worker key.

@@ -1,5 +1,6 @@
 //! What chain, worker and gateway must agree on, byte for byte.
 //!
+//! - [`check`]: the messages of the sprint's checkers and of disputes;
 //! - [`epoch`]: the clock: phases of an epoch;
 //! - [`hashing`]: blake2b-256 and the payload of a signature (domain tag, genesis hash, body);
 //! - [`host`]: the messages a host's worker sends to the chain;
@@ -15,6 +16,7 @@
 
 extern crate alloc;
 
+pub mod check;
 pub mod epoch;
 pub mod hashing;
 pub mod host;

@@ -1,6 +1,6 @@
 //! Through these the pallets know each other; the runtime binds them.
 
-use crate::{Balance, EpochIndex, Hash, ModelId, PublicKey};
+use crate::{Balance, EpochIndex, Hash, ModelId, PublicKey, check::Offence};
 use alloc::vec::Vec;
 
 /// A public random value that nobody could know before the block it is read in.
@@ -15,20 +15,30 @@ pub trait HostRegistry<AccountId> {
 	fn worker(host: &AccountId) -> Option<PublicKey>;
 }
 
-/// The weights that an epoch settled.
+/// The weights that an epoch pays.
 pub trait HostPower<AccountId> {
-	/// Up to `limit` hosts of `epoch` with their effective weights, in storage order, after `after`.
+	/// Up to `limit` hosts of `epoch` with the weights they are paid for, in storage order, after `after`.
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
 }
 
-/// Told once when the weights of an epoch are final.
-pub trait OnEpochSettled {
-	/// `total` is the sum of the effective weights of all hosts.
-	fn on_epoch_settled(epoch: EpochIndex, total: u64);
+/// Told once when an epoch can be paid: its confirmations and disputes are over.
+pub trait OnEpochClosed {
+	/// `total` is the sum of the effective weights of all hosts; what they are paid for may be less.
+	fn on_epoch_closed(epoch: EpochIndex, total: u64);
 }
 
-impl OnEpochSettled for () {
-	fn on_epoch_settled(_: EpochIndex, _: u64) {}
+impl OnEpochClosed for () {
+	fn on_epoch_closed(_: EpochIndex, _: u64) {}
+}
+
+/// Told of each conviction, to take collateral.
+pub trait OnOffence<AccountId> {
+	/// `host` is convicted of `offence` in the sprint of `epoch`.
+	fn on_offence(host: &AccountId, epoch: EpochIndex, offence: Offence);
+}
+
+impl<AccountId> OnOffence<AccountId> for () {
+	fn on_offence(_: &AccountId, _: EpochIndex, _: Offence) {}
 }
 
 /// The models that governance registered.
@@ -41,4 +51,17 @@ pub trait ModelRegistry {
 pub trait Unmined {
 	/// Base units not yet minted.
 	fn unmined() -> Balance;
+}
+
+/// What of a host's weight counts.
+pub trait Backing<AccountId> {
+	/// The effective weight, at most `potential`, of a host in the sprint of `epoch`.
+	fn effective(host: &AccountId, epoch: EpochIndex, potential: u64) -> u64;
+}
+
+/// All of it.
+impl<AccountId> Backing<AccountId> for () {
+	fn effective(_: &AccountId, _: EpochIndex, potential: u64) -> u64 {
+		potential
+	}
 }

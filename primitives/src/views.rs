@@ -2,12 +2,13 @@
 
 use crate::{
 	AccountId, Balance, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, PublicKey,
+	check::{Offence, Stage},
 	epoch::{Phase, Schedule},
 	market::{Price, Totals},
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
-use gonka_sprint::Profile;
+use gonka_sprint::{Commitment, LeafId, LeafOpening, Profile, committee::Tag};
 use scale_info::TypeInfo;
 
 /// The running epoch as of a block.
@@ -27,10 +28,27 @@ pub struct EpochView {
 	pub profile: Profile,
 	/// `seed1`: the sprint's model.
 	pub model_seed: Hash,
-	/// `seed2` of the segments that have begun.
+	/// `seed2` of the segments that have begun, confirmation segments last.
 	pub segment_seeds: Vec<Hash>,
+	/// Offsets of the confirmation segments that were called. Their numbers go on where the sprint's end.
+	pub confirmations: Vec<BlockNumber>,
+	/// The beacon that committees and samples are drawn from, once it is out.
+	pub beacon: Option<Hash>,
 	/// Leading zero bits that a registration's proof of work needs.
 	pub registration_bits: u32,
+}
+
+impl EpochView {
+	/// Offset of the first block of a segment that has been called, from the epoch's first block.
+	pub fn start_of(&self, segment: u8) -> Option<BlockNumber> {
+		self.schedule.start_of(segment, &self.confirmations)
+	}
+
+	/// Whether the block after the best one may carry a commitment of `segment`.
+	pub fn takes_commitment_next(&self, segment: u8) -> bool {
+		let next = self.block.saturating_sub(self.start).saturating_add(1);
+		self.schedule.takes_commitment(segment, &self.confirmations, next)
+	}
 }
 
 /// A registered host.
@@ -108,4 +126,197 @@ pub struct SupplyView {
 	pub unmined: Balance,
 	/// Base units the last settled epoch may mint.
 	pub last_emission: Balance,
+}
+
+/// What a host earned by emission and was not paid yet, in base units.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct VestingView {
+	/// Not vested yet.
+	pub locked: Balance,
+	/// Vested and not paid out.
+	pub vested: Balance,
+	/// What vests an epoch at the present rate.
+	pub per_epoch: Balance,
+	/// The epoch up to which all this is counted.
+	pub updated: EpochIndex,
+	/// What was earned and is still vesting, ascending by the epoch in which it was granted: the one after it was earned.
+	pub grants: Vec<(EpochIndex, Balance)>,
+}
+
+/// A host's collateral, in base units.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct CollateralView {
+	/// What backs its weight.
+	pub active: Balance,
+	/// What was withdrawn, by the epoch from which it can be released.
+	pub unbonding: Vec<(EpochIndex, Balance)>,
+	/// What backs one leaf of weight.
+	pub per_weight: Balance,
+	/// The first epoch in which weight needs backing.
+	pub needed_from: EpochIndex,
+}
+
+/// Why a host has the weight it has in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct StandingView {
+	/// The epoch.
+	pub epoch: EpochIndex,
+	/// What the host committed to, ascending by segment, confirmation segments included.
+	pub commitments: Vec<(u8, Commitment)>,
+	/// Segments lost because requested openings were not posted.
+	pub lost: Vec<u8>,
+	/// Whether a committee could be drawn for the host; `None` before the draw. Without one its weight is 0, unless
+	/// genesis allows unchecked hosts.
+	pub checked: Option<bool>,
+	/// `segments × median` of what counts, once settled.
+	pub raw: Option<u64>,
+	/// What is left of it under the cap: votes, power, routing.
+	pub effective: Option<u64>,
+	/// Sets that the host had to check, and those whose digests it revealed.
+	pub duties: (u32, u32),
+	/// Confirmation segments called so far.
+	pub confirmations: u32,
+	/// The share of its sprint that its confirmation segments showed, in millionths.
+	pub confirmed: u32,
+	/// The share of its duties that it met, in millionths; 0 if it lost a dispute.
+	pub performance: u32,
+	/// What it is paid for, once settled: `effective × confirmed × performance`.
+	pub paid: Option<u64>,
+	/// What it was convicted of.
+	pub offence: Option<Offence>,
+}
+
+/// A checker's duties in the running epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct CheckView {
+	/// The epoch.
+	pub epoch: EpochIndex,
+	/// What samples are drawn from.
+	pub beacon: Hash,
+	/// The layer after which the residual's digest is taken.
+	pub layer: u16,
+	/// The hosts to check. Tags go by the sets of the first, then of the second, and so on.
+	pub duties: Vec<DutyView>,
+	/// What the checker committed to.
+	pub committed: Option<Hash>,
+	/// Whether it revealed.
+	pub revealed: bool,
+}
+
+/// A host to check.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct DutyView {
+	/// The host.
+	pub host: AccountId,
+	/// Its worker's key.
+	pub worker: PublicKey,
+	/// Where its worker is reached.
+	pub url: Vec<u8>,
+	/// Its commitments of the sprint, ascending by segment: positions count through them.
+	pub commitments: Vec<(u8, Commitment)>,
+	/// The leaf sets to check, ascending.
+	pub sets: Vec<SetView>,
+}
+
+/// A leaf set: `sample(beacon, host, number, total count, 32)`.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SetView {
+	/// Its number within the committee.
+	pub number: u8,
+	/// The checker's own tag, once revealed.
+	pub tag: Option<Tag>,
+	/// The other checker of the set, with its tag once revealed.
+	pub partner: Option<(AccountId, Option<Tag>)>,
+}
+
+/// A request for openings.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct RequestView {
+	/// Who asked.
+	pub checker: AccountId,
+	/// The epoch.
+	pub epoch: EpochIndex,
+	/// Who must answer.
+	pub host: AccountId,
+	/// The segment.
+	pub segment: u8,
+	/// Positions in the segment's commitment.
+	pub positions: Vec<u64>,
+	/// The last block that may carry the answer.
+	pub deadline: BlockNumber,
+	/// The answer.
+	pub openings: Option<Vec<LeafOpening>>,
+}
+
+/// An open claim: see [`crate::check`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct ClaimView {
+	/// Its id.
+	pub id: u32,
+	/// The epoch it is about.
+	pub epoch: EpochIndex,
+	/// The sprint's model format in that epoch.
+	pub profile: Profile,
+	/// `seed1` of that epoch.
+	pub model_seed: Hash,
+	/// Who makes the claim.
+	pub claimant: AccountId,
+	/// The host whose leaf, or leaf set, it is about.
+	pub host: AccountId,
+	/// What is claimed.
+	pub subject: SubjectView,
+	/// The leaf with `seed2` of its segment; for a challenge once it was named.
+	pub leaf: Option<(LeafId, Hash)>,
+	/// The first children of the claimed trace's root; empty until the claimant shows them.
+	pub frontier: Vec<Hash>,
+	/// The last block that may carry a new refutation of an accusation.
+	pub until: BlockNumber,
+	/// Refutations under way.
+	pub games: Vec<GameView>,
+}
+
+/// What is claimed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub enum SubjectView {
+	/// The leaf's right output is this, and not what the host committed to.
+	Accusation {
+		/// A byte per coordinate.
+		output: Vec<u8>,
+	},
+	/// The set's tag is this.
+	Challenge {
+		/// The set.
+		set: u8,
+		/// The layer after which the digests are taken.
+		layer: u16,
+		/// The positions of the set's leaves, through all segments of the sprint.
+		positions: Vec<u64>,
+		/// The host's commitments of the sprint, ascending by segment.
+		commitments: Vec<(u8, Commitment)>,
+		/// The claimant's digests, once shown.
+		digests: Vec<Hash>,
+		/// The leaf in question, once named: its place in the set.
+		number: Option<u8>,
+	},
+}
+
+/// A refutation under way.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct GameView {
+	/// Who refutes.
+	pub refuter: AccountId,
+	/// The turn it waits for.
+	pub stage: Stage,
+	/// Turns taken.
+	pub number: u8,
+	/// The last block that may carry that turn.
+	pub deadline: BlockNumber,
+	/// The child of the root that the refuter picked.
+	pub picked: Option<u8>,
+	/// The children of the node picked, once shown.
+	pub children: Vec<Hash>,
+	/// The child of that node that the refuter picked.
+	pub block: Option<u8>,
+	/// The bytes of the block picked, once shown.
+	pub bytes: Vec<u8>,
 }

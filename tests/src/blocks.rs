@@ -1,15 +1,129 @@
-//! What is in blocks: the settlements and their bytes.
+//! What is in blocks: free extrinsics with their bytes, and events.
 
 use crate::node::Node;
 use anyhow::{Context, Result};
 use codec::{Compact, Decode};
-use gonka_primitives::market::Settlement;
+use gonka_primitives::{AccountId, Balance, EpochIndex, check::Offence, market::Settlement};
+use std::sync::Arc;
+use subxt::{OnlineClient, SubstrateConfig, backend::LegacyBackend, utils::H256};
 
-/// `InferenceMarket.settle` as a general transaction: version byte, extension version, era, nonce, tip, indices.
-const SETTLE: [u8; 7] = [0b0100_0101, 0, 0, 0, 0, 61, 7];
+/// How general transactions begin: version byte, extension version, era, nonce, tip.
+const GENERAL: [u8; 5] = [0b0100_0101, 0, 0, 0, 0];
+/// `InferenceMarket.settle`.
+const SETTLE: [u8; 2] = [61, 7];
+/// Calls about one epoch that every host that races and checks makes: `Poc.commit`, `SprintCheck.commit_digest`,
+/// `SprintCheck.reveal`. Their messages begin with host and epoch.
+const DUTIES: [[u8; 2]; 3] = [[21, 1], [26, 0], [26, 1]];
+
+/// What a host sent of its own accord: a segment's commitment, the commitment to its digests, or their reveal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+	/// Who.
+	pub host: AccountId,
+	/// About which epoch.
+	pub epoch: EpochIndex,
+	/// The segment, if it is a segment's commitment.
+	pub segment: Option<u8>,
+	/// Bytes that it takes on chain.
+	pub bytes: usize,
+}
+
+/// Events that tests look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+	/// `host` was accused.
+	Accused { claim: u32, epoch: EpochIndex, accuser: AccountId, host: AccountId },
+	/// The tag of `checker` was challenged.
+	Challenged { claim: u32, epoch: EpochIndex, challenger: AccountId, checker: AccountId, host: AccountId, set: u8 },
+	/// A host was convicted.
+	Convicted { host: AccountId, epoch: EpochIndex, offence: Offence },
+	/// A host missed a turn and is not paid.
+	Forfeited { host: AccountId, epoch: EpochIndex },
+	/// A host was paid.
+	Paid { epoch: EpochIndex, host: AccountId, amount: Balance },
+}
+
+impl Event {
+	/// The epoch it is about.
+	pub fn epoch(&self) -> EpochIndex {
+		match self {
+			Self::Accused { epoch, .. }
+			| Self::Challenged { epoch, .. }
+			| Self::Convicted { epoch, .. }
+			| Self::Forfeited { epoch, .. }
+			| Self::Paid { epoch, .. } => *epoch,
+		}
+	}
+}
 
 /// The settlements in blocks `from..=to`, each with the bytes it takes on chain.
 pub async fn settlements(node: &Node, from: u32, to: u32) -> Result<Vec<(Settlement, usize)>> {
+	let mut all = Vec::new();
+	for (call, message, bytes) in general(node, from, to).await? {
+		if call == SETTLE {
+			all.push((Settlement::decode(&mut message.as_slice())?, bytes));
+		}
+	}
+	Ok(all)
+}
+
+/// What hosts sent of their own accord in blocks `from..=to`.
+pub async fn sent(node: &Node, from: u32, to: u32) -> Result<Vec<Sent>> {
+	let mut all = Vec::new();
+	for (call, message, bytes) in general(node, from, to).await? {
+		if DUTIES.contains(&call) {
+			let (host, epoch, next) = Decode::decode(&mut message.as_slice())?;
+			let segment = (call == DUTIES[0]).then_some(next);
+			all.push(Sent { host, epoch, segment, bytes });
+		}
+	}
+	Ok(all)
+}
+
+/// The [`Event`]s of blocks `from..=to`.
+pub async fn events(node: &Node, from: u32, to: u32) -> Result<Vec<Event>> {
+	let backend = LegacyBackend::builder().build(node.rpc().clone());
+	let client = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend)).await?;
+	let mut all = Vec::new();
+	for number in from..=to {
+		let hash: H256 = node.ask("chain_getBlockHash", serde_json::json!([number])).await?;
+		let events = client.at_block_hash_and_number(hash, number.into()).await?.events().fetch().await?;
+		for event in events.iter() {
+			let event = event?;
+			all.extend(known(event.pallet_name(), event.event_name(), &mut event.field_bytes())?);
+		}
+	}
+	Ok(all)
+}
+
+fn known(pallet: &str, name: &str, fields: &mut &[u8]) -> Result<Option<Event>, codec::Error> {
+	Ok(Some(match (pallet, name) {
+		("SprintCheck", "Accused") => {
+			let (claim, epoch, accuser, host) = Decode::decode(fields)?;
+			Event::Accused { claim, epoch, accuser, host }
+		},
+		("SprintCheck", "Challenged") => {
+			let (claim, epoch, challenger, checker, host, set) = Decode::decode(fields)?;
+			Event::Challenged { claim, epoch, challenger, checker, host, set }
+		},
+		("SprintCheck", "Convicted") => {
+			let (host, epoch, offence) = Decode::decode(fields)?;
+			Event::Convicted { host, epoch, offence }
+		},
+		("SprintCheck", "Forfeited") => {
+			let (host, epoch) = Decode::decode(fields)?;
+			Event::Forfeited { host, epoch }
+		},
+		("Emission", "Paid") => {
+			let (epoch, host, amount) = Decode::decode(fields)?;
+			Event::Paid { epoch, host, amount }
+		},
+		_ => return Ok(None),
+	}))
+}
+
+/// The general transactions in blocks `from..=to`: call, arguments, bytes on chain.
+async fn general(node: &Node, from: u32, to: u32) -> Result<Vec<([u8; 2], Vec<u8>, usize)>> {
 	let mut all = Vec::new();
 	for number in from..=to {
 		let hash: serde_json::Value = node.ask("chain_getBlockHash", serde_json::json!([number])).await?;
@@ -18,8 +132,8 @@ pub async fn settlements(node: &Node, from: u32, to: u32) -> Result<Vec<(Settlem
 			let bytes = hex::decode(extrinsic.as_str().unwrap_or_default().trim_start_matches("0x"))?;
 			let mut rest = bytes.as_slice();
 			Compact::<u32>::decode(&mut rest)?;
-			if let Some(mut call) = rest.strip_prefix(&SETTLE) {
-				all.push((Settlement::decode(&mut call)?, bytes.len()));
+			if let Some((call, arguments)) = rest.strip_prefix(&GENERAL).and_then(|rest| rest.split_first_chunk()) {
+				all.push((*call, arguments.to_vec(), bytes.len()));
 			}
 		}
 	}

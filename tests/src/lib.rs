@@ -1,7 +1,9 @@
-//! Helpers of the end-to-end tests: raw questions to a node, HTTP as `curl` does it, waiting for conditions.
+//! Helpers of the end-to-end tests: small networks, raw questions to a node, HTTP as `curl` does it, waiting
+//! for conditions.
 
 pub mod blocks;
 pub mod http;
+pub mod network;
 pub mod node;
 
 use anyhow::{Result, bail};

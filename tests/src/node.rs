@@ -14,6 +14,11 @@ impl Node {
 		Ok(Self(RpcClient::from_insecure_url(url).await?))
 	}
 
+	/// The connection, for clients of other kinds.
+	pub fn rpc(&self) -> &RpcClient {
+		&self.0
+	}
+
 	/// Calls an RPC method with JSON parameters.
 	pub async fn ask<T: serde::de::DeserializeOwned>(&self, method: &str, parameters: serde_json::Value) -> Result<T> {
 		let mut params = RpcParams::new();

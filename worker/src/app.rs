@@ -2,6 +2,7 @@
 
 use crate::{
 	chain::{ChainApi, Follower, Live},
+	check::Context as Checking,
 	cli::{self, Cli, EngineKind},
 	registration::{Registrar, Wanted},
 	server::{self, Limits, Service, listen},
@@ -9,6 +10,7 @@ use crate::{
 	sprint::{
 		Expand, Reference,
 		committer::Committer,
+		desk::desk,
 		pace::Pace,
 		runner::{Runner, Running},
 		torch,
@@ -68,11 +70,16 @@ impl Worker {
 		tasks.spawn(Registrar::new(follower.clone(), wanted, host_key).run());
 		tasks.spawn(Committer::new(follower.clone(), store.clone(), signed.clone()).run());
 		tasks.spawn(Settler::new(follower.clone(), store.clone(), key.clone()).run());
+		let (desk, jobs) = desk();
+		let desk = sprint.is_some().then_some(desk);
 		let sprint = sprint.map(|(expand, pace)| {
-			Runner::new(follower.clone(), store.clone(), key.clone(), expand, pace, signed).start()
+			Runner::new(follower.clone(), store.clone(), key.clone(), expand, pace, signed, jobs).start()
 		});
 		let sprint = sprint.transpose()?;
-		Ok(Self { service: Service::new(follower, store, engine, model, key, limits), tasks, sprint })
+		let service = Service::new(follower.clone(), store.clone(), engine, model, key.clone(), limits);
+		let checking = Checking::new(follower, store, key, service.openings.clone(), desk).map_err(io::Error::other)?;
+		checking.start(&mut tasks);
+		Ok(Self { service, tasks, sprint })
 	}
 
 	/// Serves until `stop` resolves; then running answers have `grace` to end.
@@ -139,6 +146,8 @@ fn sprint(options: &cli::Sprint) -> anyhow::Result<Option<(Box<dyn Expand>, Pace
 		let device = torch::device(&options.device).map_err(anyhow::Error::msg)?;
 		Box::new(torch::Torch { device, threads: options.sprint_threads })
 	};
+	#[cfg(feature = "hostile")]
+	let expand = crate::hostile::expand(expand);
 	Ok(Some((expand, Pace::new(options.sprint_rate))))
 }
 

@@ -2,15 +2,17 @@
 //! snapshot that follows the best block, so that no request waits for the chain.
 
 mod live;
+mod message;
 
 pub use live::Live;
+pub use message::CheckMessage;
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use gonka_primitives::{
 	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
 	host::{Commitment, Registration, SegmentCommitment},
 	market::{Price, Settlement},
-	views::{ChannelView, EpochView, HostView, MarketView, ModelView},
+	views::{ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView},
 };
 use std::{
 	collections::{HashMap, VecDeque},
@@ -46,6 +48,14 @@ pub trait ChainApi: Send + Sync + 'static {
 		epoch: EpochIndex,
 		host: &'a AccountId,
 	) -> BoxFuture<'a, Result<Vec<(u8, Commitment)>>>;
+	/// What a host has to check in the running epoch, once the committees are drawn.
+	fn check<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Option<CheckView>>>;
+	/// All open claims.
+	fn claims(&self) -> BoxFuture<'_, Result<Vec<ClaimView>>>;
+	/// Requests for openings to a host in the running epoch.
+	fn opening_requests<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<RequestView>>>;
+	/// Why a host has the weight that it has in an epoch.
+	fn standing<'a>(&'a self, epoch: EpochIndex, host: &'a AccountId) -> BoxFuture<'a, Result<Option<StandingView>>>;
 	/// A channel.
 	fn channel(&self, channel: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>>;
 	/// All channels to a host.
@@ -56,6 +66,10 @@ pub trait ChainApi: Send + Sync + 'static {
 	fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> BoxFuture<'_, Result<()>>;
 	/// Settles a window.
 	fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> BoxFuture<'_, Result<()>>;
+	/// Sends a message of checks and disputes.
+	fn submit_check(&self, message: CheckMessage, signature: Signature) -> BoxFuture<'_, Result<()>>;
+	/// Closes a claim, or a refuter's game, in which a turn was missed.
+	fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> BoxFuture<'_, Result<()>>;
 }
 
 /// Prices that an envelope may name: the current one and those of this many snapshots before it. Gateway and worker

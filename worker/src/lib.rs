@@ -5,14 +5,21 @@
 //! - [`registration`]: what the chain says of this host;
 //! - [`sprint`]: *seed → leaves → commitment*;
 //! - [`server`]: *envelope → tokens → receipt → voucher*;
+//! - [`openings`]: *position → opening*;
+//! - [`check`]: *duties → tags*, accusations and disputes;
 //! - [`settle`]: *vouchers and receipts → settlement*;
-//! - [`cli`], [`app`]: the program around them.
+//! - [`cli`], [`app`], [`program`]: the program around them.
 
 #![deny(missing_docs)]
 
 pub mod app;
 pub mod chain;
+pub mod check;
 pub mod cli;
+#[cfg(feature = "hostile")]
+pub mod hostile;
+pub mod openings;
+pub mod program;
 pub mod registration;
 pub mod server;
 pub mod settle;

@@ -1,25 +1,5 @@
 //! `gonka-worker`: hosts run it beside their node.
 
-use gonka_worker::{app, cli::Cli, telemetry};
-use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
-
-fn main() -> ExitCode {
-	let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-	let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-	tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-	telemetry::start();
-	let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-		Ok(runtime) => runtime,
-		Err(error) => return failed(&error.into()),
-	};
-	match runtime.block_on(app::run(cli)) {
-		Ok(()) => ExitCode::SUCCESS,
-		Err(error) => failed(&error),
-	}
-}
-
-fn failed(error: &anyhow::Error) -> ExitCode {
-	eprintln!("gonka-worker: {error:#}");
-	ExitCode::FAILURE
+fn main() -> std::process::ExitCode {
+	gonka_worker::program::run(std::env::args_os())
 }

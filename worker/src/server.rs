@@ -1,6 +1,7 @@
 //! The worker's HTTP interface (`gonka_client::wire`): HTTP/1.1 and HTTP/2 without TLS on one port.
 //!
 //! - [`inference`]: checks a request and streams its answer;
+//! - [`openings`]: what this host committed to, for checkers;
 //! - [`vouchers`]: vouchers, and what is known of a channel;
 //! - [`ledger`]: who has how much running;
 //! - [`listen`]: connections and their bounds.
@@ -8,9 +9,10 @@
 pub mod inference;
 pub mod ledger;
 pub mod listen;
+pub mod openings;
 pub mod vouchers;
 
-use crate::{chain::Follower, store::Store, telemetry};
+use crate::{chain::Follower, openings::Openings, store::Store, telemetry};
 use axum::{
 	Json, Router,
 	extract::{DefaultBodyLimit, Request, State},
@@ -21,11 +23,14 @@ use axum::{
 };
 use gonka_client::{
 	keys::{self, Keypair},
-	wire::{CHANNEL_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, INFERENCE_PATH, VOUCHERS_PATH},
+	wire::{
+		CHANNEL_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, INFERENCE_PATH, OPENINGS_PATH, VOUCHERS_PATH,
+	},
 };
 use gonka_engine::Engine;
 use gonka_primitives::{Hash, views::ModelView};
 use ledger::Ledger;
+use openings::Doorman;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -61,6 +66,10 @@ pub struct Service {
 	pub store: Store,
 	/// What is reserved.
 	pub ledger: Ledger,
+	/// What this host committed to.
+	pub openings: Arc<Openings>,
+	/// Who is shown it.
+	pub doorman: Doorman,
 	/// The model.
 	pub engine: Arc<dyn Engine>,
 	/// The model's name in the registry on chain.
@@ -89,6 +98,8 @@ impl Service {
 		let places = Arc::new(Semaphore::new(limits.capacity as usize));
 		Arc::new(Self {
 			ledger: Ledger::new(store.clone()),
+			openings: Openings::new(store.clone()),
+			doorman: Doorman::default(),
 			follower,
 			store,
 			engine,
@@ -124,6 +135,7 @@ pub fn router(service: Arc<Service>) -> Router {
 		.route(INFERENCE_PATH, post(inference::inference))
 		.route(VOUCHERS_PATH, post(vouchers::acknowledge))
 		.route(CHANNEL_PATH, post(vouchers::channel))
+		.route(OPENINGS_PATH, post(openings::openings))
 		.route(HEALTH_PATH, get(health))
 		.route("/metrics", get(metrics))
 		.layer(DefaultBodyLimit::max(1 << 20))

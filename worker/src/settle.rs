@@ -8,7 +8,7 @@
 use crate::{
 	chain::{Follower, Snapshot},
 	store::{
-		Durability, Store, StoreError,
+		Durability, Store, StoreError, check,
 		market::{self, Due},
 		race,
 		settlements::{self, SettlementState, StoredSettlement},
@@ -225,6 +225,7 @@ impl Settler {
 				market::forget(tx, id)?;
 			}
 			race::prune(tx, oldest)?;
+			check::prune(tx, oldest)?;
 			settlements::prune(tx, window)?;
 			market::prune_settled(tx, oldest)
 		});

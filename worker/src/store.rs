@@ -4,10 +4,12 @@
 //! one `fsync`, so that many requests share the disk's latency. A write is answered after its commit: what
 //! [`Store::write`] has returned survives `kill -9` and power loss.
 //!
+//! - [`check`]: what checking others found, and messages of checks and disputes;
 //! - [`market`]: sequence numbers, receipts, vouchers;
 //! - [`race`]: leaves and commitments of the sprint;
 //! - [`settlements`]: what was claimed on chain.
 
+pub mod check;
 pub mod market;
 pub mod race;
 pub mod settlements;
@@ -103,6 +105,7 @@ impl Store {
 		}
 		market::create_tables(&tx)?;
 		race::create_tables(&tx)?;
+		check::create_tables(&tx)?;
 		tx.commit()?;
 		let db = Arc::new(db);
 		Ok(Self { writer: Arc::new(writer::Writer::start(db.clone())), db })

@@ -44,6 +44,7 @@ fn describe() {
 	gauge!("gonka_worker_sprint_leaves_per_second", "Speed of the segment that runs or ran last");
 	counter!("gonka_worker_sprint_leaves_total", "Leaves computed since the start");
 	counter!("gonka_worker_commitments_total", "Commitments that the chain took");
+	counter!("gonka_worker_check_messages_total", "Messages of checks and disputes that the chain took");
 	counter!("gonka_worker_receipts_total", "Receipts signed");
 	counter!("gonka_worker_receipts_acknowledged_total", "Receipts that vouchers acknowledged");
 	counter!("gonka_worker_receipts_settled_total", "Receipts seen settled on chain");

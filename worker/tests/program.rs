@@ -23,6 +23,8 @@ fn faults_are_said_clearly() {
 	for (arguments, code, words) in [
 		(vec!["--help"], 0, "Exit codes"),
 		(vec!["--no-such-option"], 2, "no-such-option"),
+		#[cfg(not(feature = "hostile"))]
+		(vec!["--hostile", "copy"], 2, "unexpected argument"),
 		(vec!["--model", "m"], 2, "--host"),
 		(vec!["--host", host, "--listen", &address], 1, "another program listens"),
 		(vec!["--host", "5Grw"], 1, "5Grw"),
@@ -33,5 +35,6 @@ fn faults_are_said_clearly() {
 		let (status, said) = run(&all);
 		assert_eq!(status, Some(code), "{all:?}: {said}");
 		assert!(said.contains(words), "{all:?}: {said}");
+		assert!(code != 0 || !said.contains("hostile"), "{said}");
 	}
 }

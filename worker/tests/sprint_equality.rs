@@ -4,7 +4,7 @@
 use gonka_sprint::{LeafId, Model, ModelSeed, Profile, SegmentSeed};
 use gonka_worker::sprint::torch::device;
 use gonka_worker::sprint::{
-	Expand, Racer, Reference,
+	Checked, Expand, Racer, Reference,
 	torch::{Products, Torch, TorchModel},
 };
 use tch::Device;
@@ -48,11 +48,40 @@ fn two_leaves_of_p400() {
 	let reference = Model::new_parallel(&MODEL, Profile::P400, 2);
 	let inputs: Vec<_> = ids.iter().map(|id| id.tokens(&SEGMENT, Profile::P400)).collect();
 	let expected = reference.forward_batch(&inputs, 2).unwrap();
+	let layer = 13;
+	let digests: Vec<_> = inputs.iter().map(|tokens| reference.digest_at(tokens, layer).unwrap()).collect();
 	drop(reference);
 	for products in [Products::Int8, Products::Float32] {
-		let model = TorchModel::with_products(&MODEL, Profile::P400, on(), products).unwrap();
+		let mut model = TorchModel::with_products(&MODEL, Profile::P400, on(), products).unwrap();
 		let outputs = model.forward(&inputs.concat()).unwrap();
 		assert!(outputs == expected, "{products:?}");
+		let checked = model.check(&SEGMENT, &ids, layer).unwrap();
+		let right =
+			|((id, output), digest): ((&LeafId, &Vec<i8>), &_)| Checked { leaf: id.hash(output), digest: *digest };
+		assert_eq!(checked, ids.iter().zip(&expected).zip(&digests).map(right).collect::<Vec<_>>(), "{products:?}");
+	}
+}
+
+#[test]
+fn digests_are_the_references() {
+	let reference = Model::new(&MODEL, Profile::Nano);
+	let ids = ids(50);
+	for layer in 0..2 {
+		let right = |id: &LeafId| Checked {
+			leaf: reference.leaf(&SEGMENT, id).1,
+			digest: reference.digest_at(&id.tokens(&SEGMENT, Profile::Nano), layer).unwrap(),
+		};
+		let expected: Vec<_> = ids.iter().map(right).collect();
+		for products in [Products::Float32, Products::Int8] {
+			let mut model = TorchModel::with_products(&MODEL, Profile::Nano, on(), products).unwrap();
+			assert_eq!(model.check(&SEGMENT, &ids, layer).unwrap(), expected, "{products:?}");
+			// One alone is computed with a copy of itself.
+			assert_eq!(model.check(&SEGMENT, &ids[7..8], layer).unwrap(), expected[7..8], "{products:?}");
+		}
+		let mut team = Torch { device: on(), threads: 3 }.expand(&MODEL, Profile::Nano).unwrap();
+		assert_eq!(team.check(&SEGMENT, &ids, layer).unwrap(), expected);
+		let mut reference = Reference { threads: 3 }.expand(&MODEL, Profile::Nano).unwrap();
+		assert_eq!(reference.check(&SEGMENT, &ids, layer).unwrap(), expected);
 	}
 }
 

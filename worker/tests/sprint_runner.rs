@@ -9,8 +9,9 @@ use gonka_sprint::{LeafId, Model, ModelSeed, Profile, SegmentSeed};
 use gonka_worker::{
 	chain::Follower,
 	sprint::{
-		Expand, Racer, Reference,
+		Checked, Expand, Racer, Reference,
 		committer::Committer,
+		desk::{Desk, desk},
 		pace::Pace,
 		runner::{Runner, Running, commitment},
 	},
@@ -45,6 +46,10 @@ impl Racer for Watched {
 		self.computed.lock().unwrap().extend(ids.iter().map(|id| id.index));
 		self.inner.as_mut().unwrap().leaves(seed, ids)
 	}
+
+	fn check(&mut self, seed: &SegmentSeed, ids: &[LeafId], layer: u16) -> Result<Vec<Checked>, String> {
+		self.inner.as_mut().unwrap().check(seed, ids, layer)
+	}
 }
 
 struct Race {
@@ -52,6 +57,7 @@ struct Race {
 	computed: Arc<Mutex<Vec<u64>>>,
 	committer: JoinHandle<()>,
 	running: Option<Running>,
+	desk: Desk,
 }
 
 impl Race {
@@ -61,8 +67,9 @@ impl Race {
 		let signed = Arc::new(Notify::new());
 		let committer = tokio::spawn(Committer::new(follower.clone(), store.clone(), signed.clone()).run());
 		let expand = Box::new(Watched { computed: Arc::clone(&computed), inner: None });
-		let runner = Runner::new(follower, store.clone(), key("//Worker"), expand, Pace::new(rate), signed);
-		Self { store, computed, committer, running: Some(runner.start().unwrap()) }
+		let (desk, jobs) = desk();
+		let runner = Runner::new(follower, store.clone(), key("//Worker"), expand, Pace::new(rate), signed, jobs);
+		Self { store, computed, committer, running: Some(runner.start().unwrap()), desk }
 	}
 
 	fn on_disk(&self, segment: u8) -> usize {
@@ -186,4 +193,48 @@ async fn rates_of_four_two_one_give_counts_of_four_two_one() {
 	}
 	assert!(counts.iter().all(|seconds| (1.4..2.2).contains(seconds)), "{counts:?}");
 	assert!(counts.iter().all(|seconds| (seconds - counts[0]).abs() < 0.2), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confirmation_segments_are_raced_and_committed_to() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| state.calls = vec![45, 52]);
+	let race = Race::start(&chain, directory.path(), Some(100.0));
+	// It comes when the sprint is over.
+	chain.block(144);
+	tokio::time::sleep(Duration::from_millis(50)).await;
+	assert!(race.computed.lock().unwrap().is_empty());
+	for (number, start) in [(5, 145), (6, 152)] {
+		chain.block(start);
+		eventually(async || race.on_disk(number) >= 10).await;
+		chain.block(start + 3);
+		let made = *committed(&chain, usize::from(number) - 4).await.last().unwrap();
+		let model = Model::new(&ModelSeed([1; 32]), Profile::Nano);
+		let id = |index| LeafId { host: host(), epoch: 5, segment: number, lane: 0, index };
+		let seed = SegmentSeed([16 + number; 32]);
+		let leaves = (0..made.commitment.count).map(|index| model.leaf(&seed, &id(index)).1).collect();
+		assert_eq!(made, commitment(host(), 5, number, leaves).unwrap());
+	}
+	race.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_racing_thread_checks_when_there_is_nothing_to_race() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.block(120);
+	let race = Race::start(&chain, directory.path(), None);
+	let model = Model::new(&ModelSeed([1; 32]), Profile::Nano);
+	let seed = SegmentSeed([11; 32]);
+	let ids: Vec<_> = (0..20).map(|index| LeafId { host: [3; 32], epoch: 5, segment: 1, lane: 2, index }).collect();
+	let checked = race.desk.check(([1; 32], Profile::Nano), seed, ids.clone(), 1).await.unwrap();
+	for (id, checked) in ids.iter().zip(checked) {
+		let digest = model.digest_at(&id.tokens(&seed, Profile::Nano), 1).unwrap();
+		assert_eq!(checked, Checked { leaf: model.leaf(&seed, id).1, digest });
+	}
+	let other = race.desk.check(([2; 32], Profile::Nano), seed, ids.clone(), 1).await;
+	assert!(other.unwrap_err().contains("another epoch"));
+	assert!(race.desk.check(([1; 32], Profile::Nano), seed, ids.clone(), 2).await.is_err());
+	let desk = race.desk.clone();
+	race.stop().await;
+	assert!(desk.check(([1; 32], Profile::Nano), seed, ids, 1).await.is_err());
 }

@@ -13,8 +13,10 @@ use gonka_primitives::{
 	merkle_sum,
 };
 use gonka_sprint::Profile;
+use gonka_worker::chain::CheckMessage;
 use gonka_worker::store::{
 	Durability, Store, StoreError,
+	check::{self, StoredMessage, StoredTags, Suspect},
 	market::{self, Sequences, StoredReceipt, Terms},
 	race::{self, SegmentRecord, StoredCommitment},
 	settlements,
@@ -202,4 +204,58 @@ fn sequence_numbers_in_a_window() {
 		.collect();
 	assert_eq!(taken, [5, 3, 0, 260, 6, 600, 345, u64::MAX]);
 	assert_eq!(used.highest, u64::MAX);
+}
+
+#[tokio::test]
+async fn what_was_signed_once_stays_until_it_is_old() {
+	let directory = tempfile::tempdir().unwrap();
+	let first = store(directory.path());
+	let message = |set| {
+		let (challenger, checker) = (host(), [2; 32]);
+		let challenge = gonka_primitives::check::Challenge { challenger, epoch: 5, checker, host: [3; 32], set };
+		let message = CheckMessage::Challenge(challenge);
+		StoredMessage { message, signature: [set; 64], taken: false, failures: 0 }
+	};
+	let slot = [7; 32];
+	for set in [1, 2] {
+		let new = message(set);
+		let put = move |tx: &_| check::put_message(tx, 5, &slot, new.message, new.signature);
+		assert_eq!(first.write(Durability::Now, put).await.unwrap(), message(1), "the first stands");
+	}
+	for taken in [false, true, false] {
+		first.write(Durability::Now, move |tx| check::note_sent(tx, 5, &slot, taken)).await.unwrap();
+	}
+	let (_copy, second) = after_crash(&directory);
+	let found = second.read(|tx| check::message(tx, 5, &slot)).unwrap();
+	let known = StoredMessage { taken: true, failures: 2, ..message(1) };
+	assert_eq!(found, Some(known.clone()));
+	let again = move |tx: &_| check::put_message(tx, 5, &slot, message(1).message, [9; 64]);
+	let put = second.write(Durability::Now, again).await.unwrap();
+	assert_eq!(put, StoredMessage { signature: [9; 64], ..known }, "signed again");
+
+	// Another beacon, of a fork that was left, gives way.
+	for (beacon, tag, stands) in [([1; 32], 1, 1), ([1; 32], 2, 1), ([2; 32], 3, 3)] {
+		let new = StoredTags { beacon, tags: vec![[tag; 4]] };
+		let put = second.write(Durability::Now, move |tx| check::put_tags(tx, 5, &new)).await.unwrap();
+		assert_eq!(put, [[stands; 4]]);
+	}
+	assert_eq!(second.read(|tx| check::tags(tx, 5, &[1; 32])).unwrap(), None);
+	let lane = gonka_sprint::LaneCommitment { lane: 0, count: 1, root: [1; 32] };
+	let lane = gonka_sprint::Lanes::new(&[lane]).unwrap().proof(0).unwrap();
+	for (host, position) in [([0; 32], 1), ([255; 32], 2), ([0; 32], 3)] {
+		let opening = gonka_sprint::LeafOpening { lane: lane.clone(), leaf: [0; 32], path: Vec::new() };
+		let suspect = Suspect { segment: 0, position, opening };
+		second.write(Durability::Now, move |tx| check::put_suspect(tx, 5, &host, &suspect)).await.unwrap();
+	}
+	let suspects = second.read(|tx| check::suspects(tx, 5)).unwrap();
+	let suspects: Vec<_> = suspects.into_iter().map(|(host, suspect)| (host, suspect.position)).collect();
+	assert_eq!(suspects, [([0; 32], 1), ([255; 32], 2)]);
+
+	for (epoch, left) in [(5, true), (6, false)] {
+		second.write(Durability::Now, move |tx| check::prune(tx, epoch)).await.unwrap();
+		let message = second.read(|tx| check::message(tx, 5, &slot)).unwrap();
+		let tags = second.read(|tx| check::tags(tx, 5, &[2; 32])).unwrap();
+		let suspects = second.read(|tx| check::suspects(tx, 5)).unwrap();
+		assert_eq!([message.is_some(), tags.is_some(), !suspects.is_empty()], [left; 3]);
+	}
 }

@@ -1,5 +1,7 @@
 //! `gonka host`.
 
+pub mod show;
+
 use super::{NodeArgument, account, emit, table};
 use anyhow::{Result, bail};
 use clap::Subcommand;
@@ -10,7 +12,7 @@ use gonka_primitives::{
 	host::Registration,
 	views::{HostView, ModelView},
 };
-use std::{fmt::Write, path::PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `gonka host`.
 #[derive(Debug, clap::Args)]
@@ -23,11 +25,17 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-	/// Show one host.
+	/// Show one host and why it has the weight it has.
+	///
+	/// For the running epoch and the one before: the leaves of each segment, how weight and pay follow from them, what
+	/// it was convicted of. Then what it must do now: openings to post, turns of disputes, each with its deadline.
 	Show {
 		/// The host's address.
 		#[arg(value_parser = account)]
 		host: AccountId,
+		/// Print JSON.
+		#[arg(long)]
+		json: bool,
 	},
 	/// List all hosts.
 	List,
@@ -56,32 +64,10 @@ struct Register {
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
 	match arguments.command {
-		Command::Show { host } => show(&chain, &host).await,
+		Command::Show { host, json } => show::run(&chain, &host, json).await,
 		Command::List => list(&chain).await,
 		Command::Register(register) => self::register(&chain, register).await,
 	}
-}
-
-async fn show(chain: &Chain, host: &AccountId) -> Result<()> {
-	let Some(view) = chain.host(host).await? else {
-		bail!("{} is not registered as a host", keys::ss58(host));
-	};
-	let epoch = chain.epoch().await?;
-	let models = chain.models().await?;
-	let commitments = chain.commitments(epoch.index, host).await?;
-	let mut out = String::new();
-	writeln!(out, "host        {}", keys::ss58(&view.account))?;
-	writeln!(out, "worker key  {}", keys::ss58(&view.worker))?;
-	writeln!(out, "url         {}", String::from_utf8_lossy(&view.url))?;
-	writeln!(out, "models      {}", model_names(&view, &models))?;
-	writeln!(out, "registered  epoch {}", view.registered)?;
-	writeln!(out, "weight      {}", view.weight)?;
-	writeln!(out, "channels    {}", chain.channels_of_host(host).await?.len())?;
-	writeln!(out, "epoch {}: {} of {} segments committed", epoch.index, commitments.len(), epoch.schedule.segments)?;
-	for (segment, commitment) in commitments {
-		writeln!(out, "  segment {segment}: {} leaves, root 0x{}", commitment.count, hex::encode(commitment.root))?;
-	}
-	emit(&out)
 }
 
 async fn list(chain: &Chain) -> Result<()> {

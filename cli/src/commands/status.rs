@@ -1,15 +1,28 @@
 //! `gonka status`: the network on one screen.
 
-use super::{NodeArgument, emit, host::model_names, table};
+use super::{
+	NodeArgument,
+	dispute::{Dispute, disputes},
+	emit,
+	host::model_names,
+	standing::{Standing, percent},
+	table,
+};
 use crate::amount::gnk;
 use anyhow::Result;
+use futures::{StreamExt, TryStreamExt, stream};
 use gonka_client::{chain::Chain, keys};
-use gonka_primitives::epoch::Phase;
+use gonka_primitives::{
+	epoch::Phase,
+	views::{EpochView, HostView},
+};
 use serde::Serialize;
 use std::fmt::Write;
 
 /// Most hosts and validators that one screen shows.
 const ROWS: usize = 12;
+/// Questions asked at the same time.
+const QUESTIONS: usize = 16;
 
 /// Arguments of `gonka status`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +47,8 @@ pub struct Status {
 	pub finality_lag: u32,
 	/// The running epoch.
 	pub epoch: Epoch,
+	/// Open claims.
+	pub disputes: Vec<Dispute>,
 	/// All hosts, heaviest first.
 	pub hosts: Vec<Host>,
 	/// All validators, most powerful first.
@@ -59,6 +74,19 @@ pub struct Epoch {
 	pub length: u32,
 	/// The sprint's model format.
 	pub profile: String,
+	/// What checkers do now; none outside of the check phase.
+	pub checking: Option<Checking>,
+	/// Confirmation segments called so far.
+	pub confirmations: usize,
+}
+
+/// What checkers do now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checking {
+	/// `wait` for the draw of the committees, `commit` to digests, or `reveal` them.
+	pub stage: &'static str,
+	/// The last block of it.
+	pub until: u32,
 }
 
 /// A host.
@@ -72,6 +100,10 @@ pub struct Host {
 	pub weight: u64,
 	/// Its share of all weight, 0 to 1.
 	pub share: f64,
+	/// The share of its duties that it met in the last settled epoch, 0 to 1; none if it did not race there.
+	pub performance: Option<f64>,
+	/// `fabrication`, `false accusation` or `false digest`, if it was convicted for that epoch.
+	pub offence: Option<&'static str>,
 	/// Names of its models.
 	pub models: String,
 }
@@ -116,7 +148,7 @@ pub struct Supply {
 /// Runs `gonka status`.
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
-	let status = gather(&chain).await?;
+	let status = gather(&chain, if arguments.json { usize::MAX } else { ROWS }).await?;
 	if arguments.json {
 		emit(&format!("{}\n", serde_json::to_string_pretty(&status)?))
 	} else {
@@ -124,10 +156,11 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	}
 }
 
-/// Asks the chain for everything.
-pub async fn gather(chain: &Chain) -> Result<Status> {
-	let (epoch, hosts, validators) = tokio::try_join!(chain.epoch(), chain.hosts(), chain.validators())?;
+/// Asks the chain for everything; how hosts stood only for the `rows` heaviest.
+pub async fn gather(chain: &Chain, rows: usize) -> Result<Status> {
+	let (epoch, mut hosts, validators) = tokio::try_join!(chain.epoch(), chain.hosts(), chain.validators())?;
 	let (models, supply, finalized) = tokio::try_join!(chain.models(), chain.supply(), chain.finalized())?;
+	let claims = chain.claims().await?;
 	let best = chain.best().await?.number;
 	let total_weight: u64 = hosts.iter().map(|host| host.weight).fold(0, u64::saturating_add);
 	let total_power: u64 = validators.iter().map(|(_, power)| *power).fold(0, u64::saturating_add);
@@ -138,17 +171,21 @@ pub async fn gather(chain: &Chain) -> Result<Status> {
 		Phase::Settle => ("settle", None),
 		Phase::Work => ("work", None),
 	};
-	let mut hosts: Vec<Host> = hosts
-		.iter()
-		.map(|host| Host {
+	hosts.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.account.cmp(&b.account)));
+	let mut standings = standings(chain, &epoch, hosts.get(..rows).unwrap_or(&hosts)).await?.into_iter();
+	let host = |host: &HostView| {
+		let standing = standings.next().flatten();
+		Host {
 			account: keys::ss58(&host.account),
 			url: String::from_utf8_lossy(&host.url).into_owned(),
 			weight: host.weight,
 			share: share(host.weight, total_weight),
+			performance: standing.as_ref().map(|standing| standing.performance),
+			offence: standing.and_then(|standing| standing.offence),
 			models: model_names(host, &models),
-		})
-		.collect();
-	hosts.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.account.cmp(&b.account)));
+		}
+	};
+	let hosts: Vec<Host> = hosts.iter().map(host).collect();
 	let mut validators: Vec<Validator> = validators
 		.iter()
 		.map(|(account, power)| Validator {
@@ -177,7 +214,10 @@ pub async fn gather(chain: &Chain) -> Result<Status> {
 			block: epoch.block.saturating_sub(epoch.start),
 			length: epoch.schedule.length,
 			profile: format!("{:?}", epoch.profile),
+			checking: checking(&epoch),
+			confirmations: epoch.confirmations.len(),
 		},
+		disputes: claims.iter().map(Dispute::of).collect(),
 		hosts,
 		validators,
 		models: models.iter().map(model).collect(),
@@ -189,15 +229,49 @@ fn share(part: u64, whole: u64) -> f64 {
 	if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-fn percent(share: f64) -> String {
-	format!("{:.1} %", share * 100.0)
+/// How `hosts` stood in the last settled epoch, in their order.
+async fn standings(chain: &Chain, epoch: &EpochView, hosts: &[HostView]) -> Result<Vec<Option<Standing>>> {
+	let settled = if epoch.phase == Phase::Work { Some(epoch.index) } else { epoch.index.checked_sub(1) };
+	let Some(settled) = settled else { return Ok(vec![None; hosts.len()]) };
+	let segments = epoch.schedule.segments;
+	let ask = |host: &HostView| {
+		let host = host.account;
+		async move { chain.standing(settled, &host).await.map(|view| view.map(|view| Standing::of(&view, segments))) }
+	};
+	let questions: Vec<_> = hosts.iter().map(ask).collect();
+	Ok(stream::iter(questions).buffered(QUESTIONS).try_collect().await?)
+}
+
+/// What checkers do in the epoch's running phase.
+fn checking(epoch: &EpochView) -> Option<Checking> {
+	let (schedule, offset) = (epoch.schedule, epoch.block.saturating_sub(epoch.start));
+	let (stage, end) = match epoch.phase {
+		Phase::Check if offset < schedule.draw() => ("wait", schedule.draw()),
+		Phase::Check if schedule.takes_digest(offset) => ("commit", schedule.reveal_start()),
+		Phase::Check => ("reveal", schedule.settle_start()),
+		_ => return None,
+	};
+	Some(Checking { stage, until: epoch.start.saturating_add(end).saturating_sub(1) })
+}
+
+/// A host's performance on the screen: an offence tells more than a number.
+fn performance(host: &Host) -> String {
+	let share = host.performance.map_or_else(|| "–".into(), percent);
+	host.offence.map_or(share, str::to_owned)
 }
 
 fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	let mut out = String::new();
-	let Epoch { index, phase, segment, block, length, profile } = &status.epoch;
+	let Epoch { index, phase, segment, block, length, profile, checking, confirmations } = &status.epoch;
 	let segment = segment.map(|segment| format!(" (segment {segment})")).unwrap_or_default();
 	writeln!(out, "epoch {index}, {phase}{segment}, block {block} of {length}, sprint profile {profile}")?;
+	match checking {
+		Some(Checking { stage: "wait", until }) => writeln!(out, "checkers: committees are drawn after block {until}")?,
+		Some(Checking { stage: "commit", until }) => writeln!(out, "checkers commit to digests until block {until}")?,
+		Some(Checking { until, .. }) => writeln!(out, "checkers reveal digests until block {until}")?,
+		None if *confirmations > 0 => writeln!(out, "confirmation segments called so far: {confirmations}")?,
+		None => {},
+	}
 	writeln!(out, "best block {}, finalised {} ({} behind)", status.best, status.finalized, status.finality_lag)?;
 	let Supply { issued, unmined, last_emission } = &status.supply;
 	writeln!(
@@ -207,10 +281,15 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 		gnk(*unmined),
 		gnk(*last_emission)
 	)?;
-	let mut hosts = table(&["host", "weight", "share", "url", "models"]);
+	if !status.disputes.is_empty() {
+		let shown = status.disputes.get(..ROWS).unwrap_or(&status.disputes);
+		writeln!(out, "{}", disputes(shown))?;
+		more(&mut out, status.disputes.len(), "claims: `gonka status --json` shows all")?;
+	}
+	let mut hosts = table(&["host", "weight", "share", "performance", "models"]);
 	for host in status.hosts.iter().take(ROWS) {
-		let Host { account, url, weight, share, models } = host;
-		hosts.add_row([account.clone(), weight.to_string(), percent(*share), url.clone(), models.clone()]);
+		let Host { account, weight, share, models, .. } = host;
+		hosts.add_row([account.clone(), weight.to_string(), percent(*share), performance(host), models.clone()]);
 	}
 	writeln!(out, "{hosts}")?;
 	more(&mut out, status.hosts.len(), "hosts: `gonka host list` shows all")?;
@@ -239,7 +318,78 @@ fn more(out: &mut String, count: usize, what: &str) -> std::fmt::Result {
 
 #[cfg(test)]
 mod tests {
-	use super::*;
+	use super::{super::dispute::tests::claim, *};
+	use gonka_primitives::{check::Stage, epoch::Schedule};
+	use gonka_sprint::Profile;
+
+	fn status() -> Status {
+		let host = |number: u8, performance, offence| Host {
+			account: keys::ss58(&[number; 32]),
+			url: "http://127.0.0.1:9000".into(),
+			weight: 123_456,
+			share: 0.25,
+			performance,
+			offence,
+			models: "SmolLM2-135M-Instruct".into(),
+		};
+		Status {
+			genesis: "0x".into(),
+			best: 81,
+			finalized: 79,
+			finality_lag: 2,
+			epoch: Epoch {
+				index: 1,
+				phase: "check",
+				segment: None,
+				block: 21,
+				length: 60,
+				profile: "Nano".into(),
+				checking: Some(Checking { stage: "commit", until: 90 }),
+				confirmations: 0,
+			},
+			disputes: vec![Dispute::of(&claim(vec![super::super::dispute::tests::game(Stage::Value)]))],
+			hosts: vec![host(1, Some(1.0), None), host(2, Some(0.0), Some("false accusation")), host(3, None, None)],
+			validators: Vec::new(),
+			models: Vec::new(),
+			supply: Supply { issued: 0, unmined: 0, last_emission: 0 },
+		}
+	}
+
+	#[test]
+	fn one_screen_shows_checks_and_disputes() {
+		let text = screen(&status()).unwrap();
+		assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+		for part in ["commit to digests until block 90", "accusation", "100.0 %", "false accusation", " – "] {
+			assert!(text.contains(part), "no `{part}` in\n{text}");
+		}
+		assert!(!screen(&Status { disputes: Vec::new(), ..status() }).unwrap().contains("waits for"));
+	}
+
+	#[test]
+	fn checkers_wait_commit_and_reveal() {
+		let schedule = Schedule::FAST;
+		let at = |offset: u32| {
+			checking(&EpochView {
+				index: 1,
+				start: 61,
+				block: 61 + offset,
+				phase: schedule.phase(offset),
+				schedule,
+				profile: Profile::Nano,
+				model_seed: [0; 32],
+				segment_seeds: Vec::new(),
+				confirmations: Vec::new(),
+				beacon: None,
+				registration_bits: 0,
+			})
+			.map(|checking| (checking.stage, checking.until - 61))
+		};
+		assert_eq!(at(17), None);
+		assert_eq!(at(18), Some(("wait", 20)));
+		assert_eq!(at(21), Some(("commit", 30)));
+		assert_eq!(at(31), Some(("reveal", 35)));
+		assert_eq!(at(36), None);
+	}
 
 	#[test]
 	fn shares_of_nothing_are_zero() {

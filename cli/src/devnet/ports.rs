@@ -28,6 +28,12 @@ pub(super) fn choose(wanted: &Ports, hosts: u16) -> Result<Chosen> {
 	})
 }
 
+/// So many different ports that nobody listens on.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
+	let mut picker = Picker { any: true, taken: BTreeSet::new() };
+	(0..count).map(|_| picker.one("", None, 0)).collect()
+}
+
 struct Picker {
 	any: bool,
 	taken: BTreeSet<u16>,

@@ -22,10 +22,12 @@ const TAIL_BYTES: u64 = 16 * 1024;
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub(super) struct Spec {
+pub struct Spec {
 	/// Its name within the network, such as `node-alice`.
 	pub name: String,
+	/// The program.
 	pub program: PathBuf,
+	/// What it is told.
 	pub arguments: Vec<OsString>,
 	/// Where its output goes, after what is there.
 	pub log: PathBuf,
@@ -33,7 +35,8 @@ pub(super) struct Spec {
 
 /// A program that runs, or ran. Dropping it ends it.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
+	/// What it is.
 	pub spec: Spec,
 	child: Option<Child>,
 }
@@ -85,14 +88,14 @@ impl Process {
 	}
 
 	/// Sends a signal to its whole group.
-	pub fn signal(&self, signal: Signal) {
+	pub(super) fn signal(&self, signal: Signal) {
 		if let Some(id) = self.id() {
 			signal_group(id, signal);
 		}
 	}
 
 	/// Waits for its end after a signal; kills it when the grace is over.
-	pub async fn wait(&mut self) {
+	pub(super) async fn wait(&mut self) {
 		let Some(child) = self.child.as_mut() else { return };
 		if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
 			if let Some(id) = child.id() {
@@ -117,7 +120,7 @@ impl Process {
 	}
 
 	/// Lets it run on after this program.
-	pub fn release(&mut self) {
+	pub(super) fn release(&mut self) {
 		self.child = None;
 	}
 

@@ -117,7 +117,8 @@ pub(super) fn refused(what: &str, error: &rpcs::UserError) -> Error {
 	Error::Refused { what: what.into(), code: custom, explanation }
 }
 
-/// The codes of `pallet_poc::Refusal` (from 1) and `pallet_inference_market::Refusal` (from 100).
+/// The codes of `pallet_poc::Refusal` (from 1), `pallet_sprint_check::Refusal` (from 50) and
+/// `pallet_inference_market::Refusal` (from 100).
 fn reason(code: u8) -> &'static str {
 	match code {
 		1 => "a length, the URL, the order of the models or a count is not allowed; put it right and sign again",
@@ -129,6 +130,23 @@ fn reason(code: u8) -> &'static str {
 		7 => "the worker key belongs to another host; use a key of its own",
 		8 => "a model is not registered; see `gonka status` for those that are",
 		9 => "there is no room for another host; try again in the next epoch",
+		50 => "a length, an order or a number is not allowed; put it right and sign again",
+		51 => "it is not for this epoch, or not for this part of it; wait for the next one",
+		52 => "its slot is used: the tags, the request, its answer or the claim are there already",
+		53 => "it is not signed by the sender's worker key for this chain",
+		54 => "the sender is not registered; register it first",
+		55 => "the sender has no such duty, or the two are not partners; see the committees of this epoch",
+		56 => "there is no such commitment, digest or request",
+		57 => "tags, digests, openings, nodes or bytes are not those that were committed to",
+		58 => "its deadline has passed",
+		59 => "the deadline has not passed yet, or the claim is still being refuted; wait for that",
+		60 => "there is no such claim or game; it may be over",
+		61 => "it is somebody else's turn or another turn, or this one was taken before",
+		62 => "the sender did not race in that epoch: only hosts that did take part in disputes",
+		63 => "one of the two is convicted already in that epoch",
+		64 => "there is nothing to dispute: the leaf is right, the tags are the same, or both sides are one host",
+		65 => "there is no room for another claim, or this accuser has too many open; try again when one is over",
+		66 => "the claim is refuted by as many hosts as can be; try again when one is done",
 		100 => "it has no vouchers; settle when there are some",
 		101 => "it has too many vouchers; settle some of them in the next window",
 		102 => "the window has not ended; wait for its end",

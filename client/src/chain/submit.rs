@@ -7,7 +7,8 @@ use super::{
 };
 use codec::Encode;
 use gonka_primitives::{
-	Hash, Signature,
+	AccountId, Hash, Signature,
+	check::{Accusation, Challenge, DigestCommitment, DigestReveal, OpeningAnswer, OpeningRequest, Play},
 	hashing::blake2_256,
 	host::{Registration, SegmentCommitment},
 	market::Settlement,
@@ -24,6 +25,8 @@ use subxt::{
 };
 use tokio::time::Instant;
 
+/// The pallet of checkers and disputes.
+const CHECK: &str = "SprintCheck";
 /// How long a transaction may take into a block.
 const INCLUSION_PATIENCE: Duration = Duration::from_secs(120);
 /// How far back a transaction is looked for that the pool says it knows.
@@ -45,6 +48,47 @@ impl Chain {
 	/// Settles a window. Returns when a best block has taken it.
 	pub async fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> Result<()> {
 		self.submit_general("InferenceMarket", "settle", &(settlement, signature)).await
+	}
+
+	/// Commits a checker to its tags. Returns when a best block has taken it.
+	pub async fn submit_digest(&self, commitment: DigestCommitment, signature: Signature) -> Result<()> {
+		self.submit_general(CHECK, "commit_digest", &(commitment, signature)).await
+	}
+
+	/// Reveals a checker's tags. Returns when a best block has taken it.
+	pub async fn submit_reveal(&self, reveal: DigestReveal, signature: Signature) -> Result<()> {
+		self.submit_general(CHECK, "reveal", &(reveal, signature)).await
+	}
+
+	/// Asks a host for openings on chain. Returns when a best block has taken it.
+	pub async fn submit_request(&self, request: OpeningRequest, signature: Signature) -> Result<()> {
+		self.submit_general(CHECK, "request_openings", &(request, signature)).await
+	}
+
+	/// Answers such a request. Returns when a best block has taken it.
+	pub async fn submit_answer(&self, answer: OpeningAnswer, signature: Signature) -> Result<()> {
+		self.submit_general(CHECK, "answer_openings", &(answer, signature)).await
+	}
+
+	/// Accuses a host of a wrong leaf. Returns when a best block has taken it.
+	pub async fn submit_accusation(&self, accusation: Accusation, signature: Signature) -> Result<()> {
+		self.submit_general(CHECK, "accuse", &(accusation, signature)).await
+	}
+
+	/// Challenges a checker's tag. Returns when a best block has taken it.
+	pub async fn submit_challenge(&self, challenge: Challenge, signature: Signature) -> Result<()> {
+		self.submit_general(CHECK, "challenge", &(challenge, signature)).await
+	}
+
+	/// Takes a turn in a dispute. Returns when a best block has taken it.
+	pub async fn submit_play(&self, play: Play, signature: Signature) -> Result<()> {
+		self.submit_general(CHECK, "play", &(play, signature)).await
+	}
+
+	/// Closes a claim that nobody refuted in time, or the game of a `refuter` in which a turn was missed. Anybody may.
+	/// Returns when a best block has taken it.
+	pub async fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> Result<()> {
+		self.submit_general(CHECK, "close", &(claim, refuter)).await
 	}
 
 	/// The same arguments give the same transaction, so sending twice does no harm: the second returns when the

@@ -32,7 +32,7 @@ mod benchmarks {
 		let hosts: Vec<(T::AccountId, u64)> = (0..n).map(|index| (account("host", index, 0), 1_000_000)).collect();
 		T::BenchmarkHelper::set_power(EPOCH, &hosts);
 		Unmined::<T>::put(T::Cap::get());
-		Pallet::<T>::on_epoch_settled(EPOCH, 1_000_000u64.saturating_mul(n.max(1).into()));
+		Pallet::<T>::on_epoch_closed(EPOCH, 1_000_000u64.saturating_mul(n.max(1).into()));
 
 		#[block]
 		{
@@ -45,16 +45,16 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn on_epoch_settled() {
+	fn on_epoch_closed() {
 		Unmined::<T>::put(T::Cap::get());
 		for epoch in 0..T::MaxPending::get().saturating_sub(1) {
-			Pallet::<T>::on_epoch_settled(epoch, 1);
+			Pallet::<T>::on_epoch_closed(epoch, 1);
 		}
 		let epoch = T::MaxPending::get();
 
 		#[block]
 		{
-			Pallet::<T>::on_epoch_settled(epoch, 1);
+			Pallet::<T>::on_epoch_closed(epoch, 1);
 		}
 
 		assert_eq!(Pending::<T>::decode_len(), Some(T::MaxPending::get() as usize));

@@ -15,13 +15,13 @@ mod tests;
 
 use gonka_primitives::{
 	Balance, EpochIndex,
-	traits::{self, HostPower, OnEpochSettled},
+	traits::{self, HostPower, OnEpochClosed},
 	views::SupplyView,
 };
 use polkadot_sdk::*;
 
 pub use pallet::*;
-pub use types::{Payout, Settled};
+pub use types::{Closed, Payout};
 pub use weights::WeightInfo;
 
 // `expect` is what the macro itself writes for storage prefixes; there is none in the code below.
@@ -73,14 +73,14 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Unmined<T: Config> = StorageValue<_, Balance, ValueQuery>;
 
-	/// Epochs to be paid, oldest first; the front one is being paid. Written when an epoch settles and by
+	/// Epochs to be paid, oldest first; the front one is being paid. Written when an epoch closes and by
 	/// `on_initialize`. At most `MaxPending`.
 	#[pallet::storage]
 	pub type Pending<T: Config> = StorageValue<_, BoundedVec<Payout<T::AccountId>, T::MaxPending>, ValueQuery>;
 
-	/// The last settled epoch. Written when an epoch settles. One value.
+	/// The epoch closed last. Written when an epoch closes. One value.
 	#[pallet::storage]
-	pub type LastSettled<T: Config> = StorageValue<_, Settled>;
+	pub type LastClosed<T: Config> = StorageValue<_, Closed>;
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -170,9 +170,9 @@ pub mod pallet {
 	}
 
 	impl<T: Config> Pallet<T> {
-		/// What the last settled epoch may mint, in base units.
+		/// What the epoch closed last may mint, in base units.
 		pub fn last_emission() -> Balance {
-			LastSettled::<T>::get().map_or(0, |settled| settled.emission)
+			LastClosed::<T>::get().map_or(0, |settled| settled.emission)
 		}
 
 		/// Where all GNK are.
@@ -218,7 +218,7 @@ pub mod pallet {
 
 		/// # Invariants
 		/// 1. `Unmined` is at most `Cap`.
-		/// 2. Waiting payouts ascend by epoch and none is newer than `LastSettled`.
+		/// 2. Waiting payouts ascend by epoch and none is newer than `LastClosed`.
 		/// 3. No payout minted more than its emission, none has total weight 0, and only the front one has begun.
 		/// 4. What is promised and not minted is covered by `Unmined`.
 		#[cfg(any(feature = "try-runtime", test))]
@@ -227,7 +227,7 @@ pub mod pallet {
 			let pending = Pending::<T>::get();
 			ensure!(unmined <= T::Cap::get(), "1: unmined above cap");
 
-			let last = LastSettled::<T>::get().map(|settled| settled.epoch);
+			let last = LastClosed::<T>::get().map(|settled| settled.epoch);
 			ensure!(pending.is_sorted_by(|a, b| a.epoch < b.epoch), "2: payouts out of order");
 			ensure!(pending.last().is_none_or(|payout| Some(payout.epoch) <= last), "2: payout of the future");
 
@@ -245,9 +245,9 @@ pub mod pallet {
 		}
 	}
 
-	impl<T: Config> OnEpochSettled for Pallet<T> {
-		fn on_epoch_settled(epoch: EpochIndex, total: u64) {
-			if LastSettled::<T>::get().is_some_and(|last| epoch <= last.epoch) {
+	impl<T: Config> OnEpochClosed for Pallet<T> {
+		fn on_epoch_closed(epoch: EpochIndex, total: u64) {
+			if LastClosed::<T>::get().is_some_and(|last| epoch <= last.epoch) {
 				return;
 			}
 			let mut emission = 0;
@@ -264,7 +264,7 @@ pub mod pallet {
 					emission = 0;
 				}
 			}
-			LastSettled::<T>::put(Settled { epoch, emission });
+			LastClosed::<T>::put(Closed { epoch, emission });
 		}
 	}
 

@@ -39,9 +39,9 @@ impl<AccountId> Payout<AccountId> {
 	}
 }
 
-/// The last epoch that was settled.
+/// The epoch that was closed last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
-pub struct Settled {
+pub struct Closed {
 	/// Its index.
 	pub epoch: EpochIndex,
 	/// What it may mint, in base units; 0 if it had no weight or its emission was skipped.

@@ -20,8 +20,8 @@ pub trait WeightInfo {
 	fn idle() -> Weight;
 	/// `on_initialize` when `n` hosts have their turn.
 	fn pay(n: u32) -> Weight;
-	/// An epoch settles. Paid by who settles it.
-	fn on_epoch_settled() -> Weight;
+	/// An epoch closes. Paid by who closes it.
+	fn on_epoch_closed() -> Weight;
 }
 
 /// Weights for `pallet_emission`, with the runtime's database.
@@ -44,10 +44,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().writes(3))
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(n.into()))
 	}
-	/// Storage: `Emission::LastSettled` (r:1 w:1)
+	/// Storage: `Emission::LastClosed` (r:1 w:1)
 	/// Storage: `Emission::Pending` (r:1 w:1)
 	/// Storage: `Emission::Unmined` (r:1 w:0)
-	fn on_epoch_settled() -> Weight {
+	fn on_epoch_closed() -> Weight {
 		Weight::from_parts(12_000_000, 1_800)
 			.saturating_add(T::DbWeight::get().reads(3))
 			.saturating_add(T::DbWeight::get().writes(2))
@@ -67,7 +67,7 @@ impl WeightInfo for () {
 			.saturating_add(ParityDbWeight::get().writes(3))
 			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(n.into()))
 	}
-	fn on_epoch_settled() -> Weight {
+	fn on_epoch_closed() -> Weight {
 		Weight::from_parts(12_000_000, 1_800)
 			.saturating_add(ParityDbWeight::get().reads(3))
 			.saturating_add(ParityDbWeight::get().writes(2))

@@ -71,6 +71,23 @@ fn commitment<T: Config>() -> (sr25519::Public, SegmentCommitment) {
 	(worker, SegmentCommitment { host: host.into(), epoch: 0, segment: 0, commitment })
 }
 
+/// `n` hosts that raced, all of them candidates.
+fn racers<T: Config>(n: u32) -> Result<Epoch, BenchmarkError> {
+	go_to::<T>(0);
+	let all: Vec<_> =
+		(0..MAX_SEGMENTS as u8).map(|segment| (segment, Commitment { count: 9, root: [1; 32] })).collect();
+	let mut candidates = Vec::new();
+	for index in 0..n {
+		let host: T::AccountId = account("host", index, 0);
+		Commitments::<T>::insert(0, &host, BoundedVec::truncate_from(all.clone()));
+		let standing = Pallet::<T>::enter(0, &host);
+		Standings::<T>::insert(0, &host, standing);
+		candidates.push((host, u64::from(index).saturating_add(1)));
+	}
+	Candidates::<T>::put(BoundedVec::<_, T::MaxCheckers>::truncate_from(candidates));
+	CurrentEpoch::<T>::get().ok_or(BenchmarkError::Stop("an epoch runs"))
+}
+
 #[benchmarks]
 mod benchmarks {
 	use super::*;
@@ -140,20 +157,29 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn settle(n: Linear<1, { T::SettleBatch::get() }>) -> Result<(), BenchmarkError> {
-		go_to::<T>(0);
-		let all: Vec<_> =
-			(0..MAX_SEGMENTS as u8).map(|segment| (segment, Commitment { count: 9, root: [1; 32] })).collect();
-		for index in 0..n {
-			let host: T::AccountId = account("host", index, 0);
-			Commitments::<T>::insert(0, host, BoundedVec::truncate_from(all.clone()));
+	fn draw(n: Linear<1, { T::MaxCheckers::get() }>) -> Result<(), BenchmarkError> {
+		let mut epoch = racers::<T>(n)?;
+		#[block]
+		{
+			Pallet::<T>::draw(&mut epoch);
 		}
-		let epoch = CurrentEpoch::<T>::get().ok_or("an epoch runs")?;
+		assert_eq!(Checkers::<T>::get(0).len(), n as usize);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn settle(n: Linear<1, { T::SettleBatch::get() }>) -> Result<(), BenchmarkError> {
+		let mut epoch = racers::<T>(T::MaxCheckers::get().max(n))?;
+		Pallet::<T>::draw(&mut epoch);
+		for racer in n..RacerCount::<T>::get(0) {
+			let host = Racers::<T>::get(0, racer).ok_or("it raced")?;
+			Standings::<T>::remove(0, host);
+		}
 		#[block]
 		{
 			Pallet::<T>::settle(&epoch, Settling::default());
 		}
-		assert_eq!(RawWeights::<T>::iter_prefix(0).count(), n as usize);
+		assert!(Standings::<T>::iter_prefix_values(0).all(|standing| n == 1 || standing.raw > 0));
 		Ok(())
 	}
 

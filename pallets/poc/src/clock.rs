@@ -2,30 +2,60 @@
 
 use crate::{types::Settling, *};
 use frame_support::weights::WeightMeter;
+use gonka_primitives::hashing::blake2_256;
 
 /// Epochs whose commitments and weights are kept, besides the running one.
 const KEPT_EPOCHS: EpochIndex = 2;
 /// Hosts looked at per block to find those that expired.
 const SWEEP_BATCH: usize = 4;
 
+type Progressing<T> =
+	Settling<<T as frame_system::Config>::AccountId, <T as Config>::MaxValidators, <T as Config>::MaxCheckers>;
+
 impl<T: Config> Pallet<T> {
-	/// Brings the epoch up to block `now`: starts the next one when it is due, and draws a segment's seed.
-	pub(crate) fn tick(now: BlockNumber) -> Epoch {
+	/// Brings the epoch up to block `now`: starts the next one when it is due, draws a segment's seed or the committees.
+	pub(crate) fn tick(now: BlockNumber) -> (Epoch, Weight) {
 		let mut epoch = match CurrentEpoch::<T>::get() {
 			Some(epoch) if epoch.offset(now) < epoch.schedule.length => epoch,
 			previous => Self::start_epoch(previous.map_or(0, |epoch| epoch.index.saturating_add(1)), now),
 		};
-		if let Some(segment) = epoch.schedule.segment_starting_at(epoch.offset(now)) {
-			let seed = ModelSeed(epoch.model_seed).segment(segment, &T::Beacon::randomness()).0;
-			if epoch.segment_seeds.try_push(seed).is_ok() {
-				Self::deposit_event(Event::SegmentStarted { epoch: epoch.index, segment, seed });
-			}
+		let mut weight = T::WeightInfo::tick();
+		let offset = epoch.offset(now);
+		if let Some(segment) = epoch.schedule.segment_starting_at(offset) {
+			Self::start_segment(&mut epoch, segment);
+		} else if offset == epoch.schedule.draw() {
+			weight = weight.saturating_add(T::WeightInfo::draw(Self::draw(&mut epoch)));
 			CurrentEpoch::<T>::put(&epoch);
+		} else if epoch.schedule.may_confirm(&epoch.confirmations, offset) && Self::calls_confirmation(&epoch) {
+			let number = epoch.schedule.segments.saturating_add(epoch.confirmations.len() as u8);
+			if epoch.confirmations.try_push(offset).is_ok() {
+				Self::start_segment(&mut epoch, number);
+			}
 		}
-		epoch
+		(epoch, weight)
+	}
+
+	fn start_segment(epoch: &mut Epoch, segment: u8) {
+		let seed = ModelSeed(epoch.model_seed).segment(segment, &T::Beacon::randomness()).0;
+		if epoch.segment_seeds.try_push(seed).is_ok() {
+			Self::deposit_event(Event::SegmentStarted { epoch: epoch.index, segment, seed });
+		}
+		CurrentEpoch::<T>::put(epoch);
+	}
+
+	/// Whether the beacon calls a confirmation segment now: in each block with the same probability, so that those that
+	/// were called say nothing about those to come.
+	fn calls_confirmation(epoch: &Epoch) -> bool {
+		let hash = blake2_256(&[b"gonka/confirmation", &T::Beacon::randomness()]);
+		let draw = u64::from_le_bytes(hash.first_chunk().copied().unwrap_or_default());
+		let blocks = u64::from(epoch.schedule.confirmation_blocks());
+		draw.checked_rem(blocks).is_some_and(|draw| draw < epoch.schedule.confirmations.into())
 	}
 
 	fn start_epoch(index: EpochIndex, now: BlockNumber) -> Epoch {
+		if let Some(previous) = CurrentEpoch::<T>::get() {
+			PastEpochs::<T>::insert(previous.index, previous);
+		}
 		let profile = T::Profile::get();
 		let model_seed = ModelSeed::derive(&Self::genesis_hash(), index, profile, &T::Beacon::randomness()).0;
 		let epoch = Epoch {
@@ -35,6 +65,8 @@ impl<T: Config> Pallet<T> {
 			profile,
 			model_seed,
 			segment_seeds: Default::default(),
+			confirmations: Default::default(),
+			beacon: None,
 		};
 		CurrentEpoch::<T>::put(&epoch);
 		Self::deposit_event(Event::EpochStarted { epoch: index, model_seed });
@@ -42,24 +74,33 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Counts the next batch of hosts in; finishes when there are no more.
-	pub(crate) fn settle(epoch: &Epoch, mut progress: Settling<T::AccountId, T::MaxValidators>) -> Weight {
+	pub(crate) fn settle(epoch: &Epoch, mut progress: Progressing<T>) -> Weight {
 		let batch = T::SettleBatch::get() as usize;
-		let mut rest = match &progress.after {
+		let rest = match &progress.after {
 			Some(after) => {
-				Commitments::<T>::iter_prefix_from(epoch.index, Commitments::<T>::hashed_key_for(epoch.index, after))
+				Standings::<T>::iter_prefix_from(epoch.index, Standings::<T>::hashed_key_for(epoch.index, after))
 			},
-			None => Commitments::<T>::iter_prefix(epoch.index),
+			None => Standings::<T>::iter_prefix(epoch.index),
 		};
-		let mut visited = 0u32;
-		for (host, commitments) in rest.by_ref().take(batch) {
-			visited = visited.saturating_add(1);
-			let counts: Vec<u64> = commitments.iter().map(|(_, commitment)| commitment.count).collect();
-			let weight = math::raw_weight(&counts, epoch.schedule.segments);
-			if weight > 0 {
-				RawWeights::<T>::insert(epoch.index, &host, weight);
-				let has_keys = T::HasSessionKeys::contains(&host);
-				progress.add(host.clone(), weight, has_keys);
+		let page: Vec<_> = rest.take(batch).collect();
+		let visited = page.len() as u32;
+		let committees = Self::committees(epoch);
+		for (host, mut standing) in page {
+			let checked = committees.as_ref().is_some_and(|all| !all.of(&host, standing.racer).is_empty());
+			if checked || AllowUnchecked::<T>::get() {
+				let counts = Self::counts(epoch, &host, &standing.requests);
+				standing.raw = math::raw_weight(&counts, epoch.schedule.segments);
 			}
+			if standing.duties == (0, 0) {
+				// It revealed nothing: did it have to?
+				let sets = |duty: Duty<T::AccountId>| duty.sets.len() as u32;
+				let duties = committees.iter().flat_map(|all| all.duties(&host).map(sets));
+				standing.duties.0 = duties.fold(0, u32::saturating_add);
+			}
+			if standing.raw > 0 && !standing.is_convicted() {
+				progress.add(host.clone(), standing.raw, T::HasSessionKeys::contains(&host));
+			}
+			Standings::<T>::insert(epoch.index, &host, standing);
 			progress.after = Some(host);
 		}
 		if (visited as usize) < batch {
@@ -71,19 +112,36 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Fixes the cap and the power.
-	fn finish(epoch: EpochIndex, progress: Settling<T::AccountId, T::MaxValidators>) {
+	fn finish(epoch: EpochIndex, progress: Progressing<T>) {
 		let cap = math::cap(&progress.heaviest, progress.total, progress.hosts);
 		let total = math::capped_total(&progress.heaviest, progress.total, cap);
 		let settled = Settled { total, cap, hosts: progress.hosts };
 		Outcomes::<T>::insert(epoch, settled);
 		LastSettled::<T>::put(epoch);
+		let mut checkers = progress.checkers;
+		checkers.iter_mut().for_each(|(_, weight)| *weight = cap.min(*weight));
+		if !checkers.is_empty() {
+			Candidates::<T>::put(checkers);
+		}
 		if !progress.validators.is_empty() {
-			let weights = progress.validators.into_iter().map(|(who, weight)| (who, weight.min(cap))).collect();
-			Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(math::normalise(weights)));
+			let mut weights: Vec<_> =
+				progress.validators.into_iter().map(|(who, weight)| (who, weight.min(cap))).collect();
+			let mut guardians: Vec<_> = Guardians::<T>::get().into_inner();
+			guardians.retain(|guardian| total < Maturity::<T>::get() && T::HasSessionKeys::contains(guardian));
+			// Guardians without weight need places, too.
+			weights.truncate((T::MaxValidators::get() as usize).saturating_sub(guardians.len()));
+			let power = math::guard(weights, &guardians);
+			Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(power));
 			PowerChanged::<T>::put(true);
 		}
 		Self::deposit_event(Event::EpochSettled { epoch, settled });
-		T::OnEpochSettled::on_epoch_settled(epoch, total);
+	}
+
+	/// The epoch before `running` can be paid: its confirmations and disputes are over.
+	pub(crate) fn close_previous(running: EpochIndex) {
+		let Some(previous) = running.checked_sub(1) else { return };
+		let total = Outcomes::<T>::get(previous).map_or(0, |settled| settled.total);
+		T::OnEpochClosed::on_epoch_closed(previous, total);
 	}
 
 	/// Removes what is left of the oldest epoch, a few items a block.
@@ -94,16 +152,22 @@ impl<T: Config> Pallet<T> {
 			return;
 		}
 		let cost = T::WeightInfo::prune();
-		let room = meter.remaining().checked_div_per_component(&cost.saturating_mul(2)).unwrap_or(0);
+		let room = meter.remaining().checked_div_per_component(&cost.saturating_mul(3)).unwrap_or(0);
 		let limit = u32::try_from(room).unwrap_or(u32::MAX).min(T::SettleBatch::get());
 		if limit == 0 {
 			return;
 		}
 		let commitments = Commitments::<T>::clear_prefix(oldest, limit, None);
-		let weights = RawWeights::<T>::clear_prefix(oldest, limit, None);
-		meter.consume(cost.saturating_mul(commitments.loops.saturating_add(weights.loops).saturating_add(1).into()));
-		if commitments.maybe_cursor.is_none() && weights.maybe_cursor.is_none() {
+		let standings = Standings::<T>::clear_prefix(oldest, limit, None);
+		let racers = Racers::<T>::clear_prefix(oldest, limit, None);
+		let all = [commitments, standings, racers];
+		let loops = all.iter().fold(1u32, |sum, removed| sum.saturating_add(removed.loops));
+		meter.consume(cost.saturating_mul(loops.into()));
+		if all.iter().all(|removed| removed.maybe_cursor.is_none()) {
 			Outcomes::<T>::remove(oldest);
+			Checkers::<T>::remove(oldest);
+			RacerCount::<T>::remove(oldest);
+			PastEpochs::<T>::remove(oldest);
 			PrunedTo::<T>::put(oldest.saturating_add(1));
 		}
 	}

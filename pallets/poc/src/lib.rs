@@ -4,8 +4,10 @@
 extern crate alloc;
 
 mod clock;
+mod draw;
 pub mod math;
 mod pool;
+mod standing;
 pub mod types;
 mod views;
 pub mod weights;
@@ -20,7 +22,7 @@ mod tests;
 mod try_state;
 
 pub use pallet::*;
-pub use types::{Epoch, Host, Refusal, Settled};
+pub use types::{Duty, Epoch, Host, Refusal, Settled, Standing};
 pub use views::GenesisHash;
 pub use weights::WeightInfo;
 
@@ -29,7 +31,7 @@ use gonka_primitives::{
 	AccountId as Raw, BlockNumber, EpochIndex, Hash,
 	epoch::Schedule,
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Beacon, ModelRegistry, OnEpochSettled},
+	traits::{Beacon, ModelRegistry, OnEpochClosed},
 };
 use gonka_sprint::{ModelSeed, Profile};
 use polkadot_sdk::{
@@ -46,7 +48,7 @@ use polkadot_sdk::{
 #[allow(clippy::expect_used, reason = "the macro's own code")]
 pub mod pallet {
 	use super::*;
-	use crate::types::{MAX_SEGMENTS, Settling};
+	use crate::types::{MAX_CONFIRMATIONS, MAX_GUARDIANS, MAX_SEGMENTS, Settling};
 	use frame_support::{pallet_prelude::*, traits::StorageVersion};
 	use frame_system::{ensure_authorized, pallet_prelude::*};
 	use gonka_primitives::{PublicKey, Signature};
@@ -74,14 +76,17 @@ pub mod pallet {
 		type Models: ModelRegistry;
 		/// The accounts that can author blocks.
 		type HasSessionKeys: Contains<Self::AccountId>;
-		/// Told when weights are final.
-		type OnEpochSettled: OnEpochSettled;
+		/// Told when an epoch can be paid.
+		type OnEpochClosed: OnEpochClosed;
 		/// Most registered hosts.
 		#[pallet::constant]
 		type MaxHosts: Get<u32>;
 		/// Most validators.
 		#[pallet::constant]
 		type MaxValidators: Get<u32>;
+		/// Most checkers.
+		#[pallet::constant]
+		type MaxCheckers: Get<u32>;
 		/// Hosts settled per block.
 		#[pallet::constant]
 		type SettleBatch: Get<u32>;
@@ -123,14 +128,50 @@ pub mod pallet {
 		ValueQuery,
 	>;
 
-	/// Raw weights by epoch and host, in leaves. Written while settling, kept for two epochs after.
+	/// How those that raced stand, by epoch and host. Written by first commitments, checks, disputes and while settling;
+	/// kept for two epochs after.
 	#[pallet::storage]
-	pub type RawWeights<T: Config> =
-		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, u64, ValueQuery>;
+	pub type Standings<T: Config> =
+		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, Standing, OptionQuery>;
+
+	/// Those that raced, by epoch and number. Written by first commitments, kept for two epochs after.
+	#[pallet::storage]
+	pub type Racers<T: Config> =
+		StorageDoubleMap<_, Twox64Concat, EpochIndex, Twox64Concat, u32, T::AccountId, OptionQuery>;
+
+	/// How many raced, by epoch.
+	#[pallet::storage]
+	pub type RacerCount<T> = StorageMap<_, Twox64Concat, EpochIndex, u32, ValueQuery>;
+
+	/// The epochs before the running one, kept for two epochs after.
+	#[pallet::storage]
+	pub type PastEpochs<T> = StorageMap<_, Twox64Concat, EpochIndex, Epoch, OptionQuery>;
+
+	/// The heaviest hosts of the last settled epoch with weight, descending: the next epoch's checkers, if they race.
+	#[pallet::storage]
+	pub type Candidates<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxCheckers>, ValueQuery>;
+
+	/// The checkers of an epoch with the weights that seats are drawn by. Written at the draw, kept for two epochs after.
+	#[pallet::storage]
+	pub type Checkers<T: Config> =
+		StorageMap<_, Twox64Concat, EpochIndex, BoundedVec<(T::AccountId, u64), T::MaxCheckers>, ValueQuery>;
+
+	/// Whether a host that nobody can check has weight. Written at genesis.
+	#[pallet::storage]
+	pub type AllowUnchecked<T> = StorageValue<_, bool, ValueQuery>;
+
+	/// Those that together keep 34 % of the power until the network is mature. Written at genesis.
+	#[pallet::storage]
+	pub type Guardians<T: Config> = StorageValue<_, BoundedVec<T::AccountId, ConstU32<MAX_GUARDIANS>>, ValueQuery>;
+
+	/// The total effective weight from which on the network is mature. Written at genesis.
+	#[pallet::storage]
+	pub type Maturity<T> = StorageValue<_, u64, ValueQuery>;
 
 	/// The settlement that is under way, from the first block of the settle phase until all hosts are counted.
 	#[pallet::storage]
-	pub type Progress<T: Config> = StorageValue<_, Settling<T::AccountId, T::MaxValidators>, OptionQuery>;
+	pub type Progress<T: Config> =
+		StorageValue<_, Settling<T::AccountId, T::MaxValidators, T::MaxCheckers>, OptionQuery>;
 
 	/// The outcome of settled epochs, kept for two epochs after.
 	#[pallet::storage]
@@ -176,6 +217,8 @@ pub mod pallet {
 		HostRegistered { host: T::AccountId, worker: PublicKey },
 		/// A host was forgotten after doing nothing for `HostExpiry` epochs.
 		HostExpired { host: T::AccountId },
+		/// Committees are drawn from `beacon`.
+		CommitteesDrawn { epoch: EpochIndex, beacon: Hash, checkers: u32 },
 		/// A host committed to a segment.
 		Committed { host: T::AccountId, epoch: EpochIndex, segment: u8, count: u64 },
 		/// The weights of an epoch are final.
@@ -195,6 +238,12 @@ pub mod pallet {
 	pub struct GenesisConfig<T: Config> {
 		/// Consensus power before the first settled epoch; validators not named here have 1.
 		pub power: Vec<(T::AccountId, u64)>,
+		/// Whether a host that nobody can check has weight: a network of one.
+		pub allow_unchecked: bool,
+		/// Those that together keep 34 % of the power until the network is mature; they need session keys.
+		pub guardians: Vec<T::AccountId>,
+		/// The total effective weight, in leaves, from which on the network is mature.
+		pub maturity: u64,
 	}
 
 	#[pallet::genesis_build]
@@ -204,6 +253,10 @@ pub mod pallet {
 			QueuedPower::<T>::put(&power);
 			SessionPower::<T>::put(&power);
 			Power::<T>::put(power);
+			AllowUnchecked::<T>::put(self.allow_unchecked);
+			assert!(self.guardians.len() <= MAX_GUARDIANS as usize, "at most {MAX_GUARDIANS} guardians");
+			Guardians::<T>::put(BoundedVec::truncate_from(self.guardians.clone()));
+			Maturity::<T>::put(self.maturity);
 		}
 	}
 
@@ -214,9 +267,9 @@ pub mod pallet {
 			if now == 1 {
 				Genesis::<T>::put(Self::hash_bytes(frame_system::Pallet::<T>::parent_hash()));
 			}
-			let epoch = Self::tick(now);
-			let mut weight = T::WeightInfo::tick();
+			let (epoch, mut weight) = Self::tick(now);
 			if epoch.offset(now) == epoch.schedule.settle_start() {
+				Self::close_previous(epoch.index);
 				Progress::<T>::put(Settling::default());
 			}
 			if let Some(progress) = Progress::<T>::take() {
@@ -234,7 +287,8 @@ pub mod pallet {
 
 		fn integrity_test() {
 			assert!(T::Schedule::get().is_valid(), "the schedule's phases must fit into the epoch");
-			assert!(u32::from(T::Schedule::get().segments) <= MAX_SEGMENTS, "too many segments");
+			let segments = u32::from(T::Schedule::get().segments);
+			assert!(segments.saturating_add(MAX_CONFIRMATIONS) <= MAX_SEGMENTS, "too many segments");
 			assert!(T::MaxValidators::get() > 0 && T::SettleBatch::get() > 0 && T::HostExpiry::get() > 0);
 			assert!(
 				T::MaxHosts::get() <= T::SettleBatch::get().saturating_mul(T::Schedule::get().settle),
@@ -277,7 +331,7 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Commits to what a host computed in one segment.
+		/// Commits to what a host computed in one segment of the sprint, or in a confirmation segment.
 		///
 		/// Origin: a general transaction; `signature` is the worker key's over the commitment. Free, once per host, epoch
 		/// and segment, within `grace` blocks of the segment's end. Cost: constant.
@@ -293,6 +347,9 @@ pub mod pallet {
 				let position = all.partition_point(|(other, _)| *other < segment);
 				all.try_insert(position, (segment, commitment)).map_err(|_| Error::<T>::LimitExceeded)
 			})?;
+			Standings::<T>::mutate(epoch, &host, |standing| {
+				standing.get_or_insert_with(|| Self::enter(epoch, &host));
+			});
 			let mut stored = Hosts::<T>::get(&host).ok_or(Error::<T>::NotFound)?;
 			if stored.active != epoch {
 				stored.active = epoch;
@@ -301,6 +358,16 @@ pub mod pallet {
 			Self::deposit_event(Event::Committed { host, epoch, segment, count: commitment.count });
 			Ok(())
 		}
+	}
+}
+
+impl<T: Config> Pallet<T> {
+	/// Gives a host its number among those that race.
+	fn enter(epoch: EpochIndex, host: &T::AccountId) -> Standing {
+		let racer = RacerCount::<T>::get(epoch);
+		RacerCount::<T>::insert(epoch, racer.saturating_add(1));
+		Racers::<T>::insert(epoch, racer, host);
+		Standing { racer, ..Default::default() }
 	}
 }
 

@@ -48,6 +48,59 @@ pub fn capped_total(heaviest: &[u64], total: u64, cap: u64) -> u64 {
 	heaviest.iter().fold(total, |total, weight| total.saturating_sub(weight.saturating_sub(cap)))
 }
 
+/// The share of consensus power that the genesis guardians together keep on a young network.
+const GUARDED: u64 = 340_000;
+/// Millionths: the unit of ratios.
+pub const MILLION: u64 = 1_000_000;
+
+/// [`normalise`]d weights of which `guardians` together hold at least 34 %, in equal parts, unless nobody else is left.
+/// Guardians without weight are added; `weights` holds only hosts that can author blocks, and so must `guardians`.
+pub fn guard<A: Clone + Eq>(weights: Vec<(A, u64)>, guardians: &[A]) -> Vec<(A, u64)> {
+	let is_guardian = |who: &A| guardians.contains(who);
+	let total = weights.iter().fold(0u128, |total, (_, weight)| total.saturating_add((*weight).into()));
+	let theirs = weights.iter().filter(|(who, _)| is_guardian(who));
+	let theirs = theirs.fold(0u128, |total, (_, weight)| total.saturating_add((*weight).into()));
+	let enough = theirs.saturating_mul(MILLION.into()) >= total.saturating_mul(GUARDED.into());
+	if guardians.is_empty() || enough {
+		return normalise(weights);
+	}
+	let others = weights.into_iter().filter(|(who, _)| !is_guardian(who)).collect();
+	let scale = |power: u64, share: u64| power.saturating_mul(share).checked_div(POWER_BUDGET).unwrap_or(0).max(1);
+	let mut power: Vec<_> = normalise(others)
+		.into_iter()
+		.map(|(who, power)| (who, scale(power, POWER_BUDGET.saturating_sub(GUARDED))))
+		.collect();
+	let each = GUARDED.checked_div(guardians.len() as u64).unwrap_or(0).max(1);
+	power.extend(guardians.iter().map(|guardian| (guardian.clone(), each)));
+	power
+}
+
+/// The share of its sprint that a host's confirmation segments showed, in millionths, never above a million. `median`:
+/// leaves of a segment of the sprint; `confirmed`: leaves of its confirmations; `called`: how many were called.
+pub fn confirmed(median: u64, confirmed: &[u64], called: u32) -> u64 {
+	let wanted = u128::from(median).saturating_mul(called.into());
+	let shown = confirmed.iter().fold(0u128, |sum, count| sum.saturating_add((*count).into()));
+	let ratio = shown.saturating_mul(MILLION.into()).checked_div(wanted);
+	ratio.map_or(MILLION, |ratio| u64::try_from(ratio).unwrap_or(MILLION).min(MILLION))
+}
+
+/// The share of its duties that a host met, in millionths. Checking is one duty, met in part where only some of the
+/// `sets` (to check, revealed) were; so is each confirmation that was `called`, and each request not `answered`.
+pub fn performance(sets: (u32, u32), called: u32, committed: u32, unanswered: u32) -> u64 {
+	let million = u128::from(MILLION);
+	let checked = u128::from(sets.1).saturating_mul(million).checked_div(sets.0.into());
+	let duties = u128::from(called).saturating_add(unanswered.into()).saturating_add(checked.is_some().into());
+	let met = u128::from(committed.min(called)).saturating_mul(million).saturating_add(checked.unwrap_or(0));
+	met.checked_div(duties).map_or(MILLION, |share| u64::try_from(share).unwrap_or(MILLION).min(MILLION))
+}
+
+/// `weight` times two ratios in millionths, rounded down.
+pub fn paid(weight: u64, confirmed: u64, performance: u64) -> u64 {
+	let scaled = u128::from(weight).saturating_mul(confirmed.into()).checked_div(MILLION.into()).unwrap_or(0);
+	let scaled = scaled.saturating_mul(performance.into()).checked_div(MILLION.into()).unwrap_or(0);
+	u64::try_from(scaled).unwrap_or(weight)
+}
+
 /// Shares [`POWER_BUDGET`] in proportion to `weights`, each at least 1: neither BABE nor GRANDPA takes a zero.
 pub fn normalise<A>(weights: Vec<(A, u64)>) -> Vec<(A, u64)> {
 	let total = weights.iter().fold(0u128, |total, (_, weight)| total.saturating_add((*weight).into())).max(1);

@@ -2,7 +2,7 @@
 //!
 //! Cheap checks come first, the signature last: a stranger's junk costs a node a few storage reads at most.
 
-use crate::{Commitments, Config, CurrentEpoch, Hosts, Pallet, Refusal, Workers, math::MAX_LEAVES};
+use crate::{Commitments, Config, CurrentEpoch, Hosts, Pallet, Refusal, Standings, Workers, math::MAX_LEAVES};
 use codec::Encode;
 use gonka_primitives::{
 	PublicKey, Signature,
@@ -42,8 +42,7 @@ impl<T: Config> Pallet<T> {
 		}
 		ensure!(Workers::<T>::get(new.worker).is_none_or(|owner| owner == account), Refusal::WorkerTaken);
 		ensure!(new.models.iter().all(|model| T::Models::is_registered(*model)), Refusal::UnknownModel);
-		let payload = signing_payload(domain::REGISTRATION, &genesis, new);
-		ensure!(is_signed(signature, &payload, &new.host), Refusal::BadSignature);
+		ensure!(Self::is_signed(&new.host, domain::REGISTRATION, new, signature), Refusal::BadSignature);
 		Ok((valid("gonka/register", (new.host, new.epoch), REGISTRATION_LONGEVITY), Weight::zero()))
 	}
 
@@ -52,23 +51,26 @@ impl<T: Config> Pallet<T> {
 		let now = frame_system::Pallet::<T>::block_number().unique_saturated_into();
 		let offset = epoch.offset(now);
 		ensure!((1..=MAX_LEAVES).contains(&new.commitment.count), Refusal::Malformed);
-		ensure!(new.epoch == epoch.index && epoch.schedule.takes_commitment(new.segment, offset), Refusal::OutOfPhase);
+		let taken = epoch.schedule.takes_commitment(new.segment, &epoch.confirmations, offset);
+		ensure!(new.epoch == epoch.index && taken, Refusal::OutOfPhase);
 		let account = T::AccountId::from(new.host);
 		let host = Hosts::<T>::get(&account).ok_or(Refusal::UnknownHost)?;
+		let is_sprint = new.segment < epoch.schedule.segments;
+		ensure!(is_sprint || Standings::<T>::contains_key(new.epoch, &account), Refusal::DidNotRace);
 		let earlier = Commitments::<T>::get(new.epoch, &account);
 		ensure!(earlier.iter().all(|(segment, _)| *segment != new.segment), Refusal::SlotUsed);
-		let payload = signing_payload(domain::COMMITMENT, &Self::genesis_hash(), new);
-		ensure!(is_signed(signature, &payload, &host.worker), Refusal::BadSignature);
-		let window = epoch.schedule.segment_end(new.segment).saturating_add(epoch.schedule.grace);
-		let longevity = window.saturating_sub(offset).max(1);
-		Ok((valid("gonka/commit", (new.host, new.epoch, new.segment), longevity.into()), Weight::zero()))
+		ensure!(Self::is_signed(&host.worker, domain::COMMITMENT, new, signature), Refusal::BadSignature);
+		let longevity = epoch.schedule.grace.into();
+		Ok((valid("gonka/commit", (new.host, new.epoch, new.segment), longevity), Weight::zero()))
+	}
+
+	/// Whether `signature` is `key`'s over `body` on this chain, for the purpose that `domain` names.
+	pub fn is_signed(key: &PublicKey, domain: &[u8], body: &impl Encode, signature: &Signature) -> bool {
+		let payload = signing_payload(domain, &Self::genesis_hash(), body);
+		sr25519_verify(&sr25519::Signature::from_raw(*signature), &payload, &sr25519::Public::from_raw(*key))
 	}
 }
 
 fn valid(kind: &'static str, slot: impl Encode, longevity: u64) -> ValidTransaction {
 	ValidTransaction { provides: alloc::vec![(kind, slot).encode()], longevity, propagate: true, ..Default::default() }
-}
-
-fn is_signed(signature: &Signature, payload: &[u8], key: &PublicKey) -> bool {
-	sr25519_verify(&sr25519::Signature::from_raw(*signature), payload, &sr25519::Public::from_raw(*key))
 }

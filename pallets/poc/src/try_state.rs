@@ -1,6 +1,8 @@
 //! What must hold between any two blocks.
 
-use crate::{Commitments, Config, CurrentEpoch, Hosts, Pallet, Power, Progress, Workers};
+use crate::{
+	Commitments, Config, CurrentEpoch, Hosts, Pallet, Power, Progress, RacerCount, Racers, Standings, Workers,
+};
 use polkadot_sdk::{
 	frame_support::{ensure, traits::Get},
 	sp_runtime::TryRuntimeError,
@@ -10,7 +12,8 @@ impl<T: Config> Pallet<T> {
 	/// 1. `Workers` is the inverse of `Hosts`.
 	/// 2. There are at most `MaxHosts` hosts, and the counter is right.
 	/// 3. No validator has power 0, none stands twice, and the sum fits a `u64`.
-	/// 4. Commitments ascend by segment, and each segment is one of the schedule's.
+	/// 4. Commitments ascend by segment, and each segment is one that was called. Who committed has a standing and a
+	///    number of its own, below the count of those that raced.
 	/// 5. A settlement under way lists validators and heaviest weights in descending order.
 	pub fn do_try_state() -> Result<(), TryRuntimeError> {
 		let mut hosts = 0u32;
@@ -29,10 +32,14 @@ impl<T: Config> Pallet<T> {
 		if let Some(epoch) = CurrentEpoch::<T>::get() {
 			for commitments in Commitments::<T>::iter_prefix_values(epoch.index) {
 				ensure!(commitments.is_sorted_by(|(a, _), (b, _)| a < b), "4: commitments out of order");
-				ensure!(
-					commitments.iter().all(|(segment, _)| *segment < epoch.schedule.segments),
-					"4: no such segment"
-				);
+				let called = |segment: u8| epoch.schedule.start_of(segment, &epoch.confirmations).is_some();
+				ensure!(commitments.iter().all(|(segment, _)| called(*segment)), "4: no such segment");
+			}
+			let racers = RacerCount::<T>::get(epoch.index);
+			ensure!(Racers::<T>::iter_prefix(epoch.index).count() == racers as usize, "4: count of racers");
+			ensure!(Commitments::<T>::iter_prefix(epoch.index).count() == racers as usize, "4: who raced");
+			for (host, standing) in Standings::<T>::iter_prefix(epoch.index) {
+				ensure!(Racers::<T>::get(epoch.index, standing.racer) == Some(host), "4: a racer's number");
 			}
 		}
 		if let Some(progress) = Progress::<T>::get() {

@@ -1,8 +1,10 @@
 //! What the pallet stores.
 
+use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use gonka_primitives::{
 	BlockNumber, EpochIndex, Hash, MAX_MODELS_PER_HOST, MAX_URL, ModelId, PublicKey,
+	check::Offence,
 	epoch::{Phase, Schedule},
 };
 use gonka_sprint::Profile;
@@ -15,8 +17,14 @@ use polkadot_sdk::{
 };
 use scale_info::TypeInfo;
 
-/// Most segments a sprint may have.
+/// Most segments of an epoch, confirmation segments included.
 pub const MAX_SEGMENTS: u32 = 16;
+/// Most confirmation segments of an epoch.
+pub const MAX_CONFIRMATIONS: u32 = 8;
+/// Most requests for openings that a host can have open: there are fewer checkers in a committee.
+pub const MAX_REQUESTS: u32 = 16;
+/// Most genesis guardians.
+pub const MAX_GUARDIANS: u32 = 16;
 /// Kept to find the cap: one more than can exceed it.
 pub const HEAVIEST: u32 = 4;
 
@@ -33,8 +41,12 @@ pub struct Epoch {
 	pub profile: Profile,
 	/// `seed1`: the sprint's model.
 	pub model_seed: Hash,
-	/// `seed2` of each segment that has begun.
+	/// `seed2` of each segment that has begun, confirmation segments last.
 	pub segment_seeds: BoundedVec<Hash, ConstU32<MAX_SEGMENTS>>,
+	/// Offsets of the confirmation segments that were called.
+	pub confirmations: BoundedVec<BlockNumber, ConstU32<MAX_CONFIRMATIONS>>,
+	/// What committees and samples are drawn from, once it is out.
+	pub beacon: Option<Hash>,
 }
 
 impl Epoch {
@@ -64,10 +76,43 @@ pub struct Host {
 	pub active: EpochIndex,
 }
 
+/// How a host that raced stands in an epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Standing {
+	/// Its number among those that raced, by the order of their first commitments.
+	pub racer: u32,
+	/// `segments × median` of what counts. 0 until it is settled.
+	pub raw: u64,
+	/// Leaf sets it had to check, and those whose digest it revealed.
+	pub duties: (u32, u32),
+	/// Segments of the requests for openings that it has not answered: lost, once it is settled.
+	pub requests: BoundedVec<u8, ConstU32<MAX_REQUESTS>>,
+	/// What it was convicted of.
+	pub offence: Option<Offence>,
+	/// Whether it is not paid because it missed a turn of a dispute.
+	pub forfeited: bool,
+}
+
+impl Standing {
+	/// Whether its weight is 0 for what it did.
+	pub fn is_convicted(&self) -> bool {
+		matches!(self.offence, Some(Offence::Fabrication | Offence::FalseAccusation))
+	}
+}
+
+/// A host that a checker has to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duty<AccountId> {
+	/// The host.
+	pub host: AccountId,
+	/// The leaf sets, ascending, each with the other checker that has it.
+	pub sets: Vec<(u8, Option<AccountId>)>,
+}
+
 /// A settlement that is under way: sums over the hosts visited so far.
 #[derive(CloneNoBound, DebugNoBound, PartialEqNoBound, EqNoBound, Encode, Decode, TypeInfo, MaxEncodedLen)]
-#[scale_info(skip_type_params(MaxValidators))]
-pub struct Settling<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>> {
+#[scale_info(skip_type_params(MaxValidators, MaxCheckers))]
+pub struct Settling<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> {
 	/// The last host visited.
 	pub after: Option<AccountId>,
 	/// Sum of raw weights.
@@ -78,15 +123,28 @@ pub struct Settling<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get
 	pub heaviest: BoundedVec<u64, ConstU32<HEAVIEST>>,
 	/// The heaviest hosts with session keys, descending.
 	pub validators: BoundedVec<(AccountId, u64), MaxValidators>,
+	/// The heaviest hosts, descending.
+	pub checkers: BoundedVec<(AccountId, u64), MaxCheckers>,
 }
 
-impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>> Default for Settling<AccountId, MaxValidators> {
+impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> Default
+	for Settling<AccountId, MaxValidators, MaxCheckers>
+{
 	fn default() -> Self {
-		Self { after: None, total: 0, hosts: 0, heaviest: Default::default(), validators: Default::default() }
+		Self {
+			after: None,
+			total: 0,
+			hosts: 0,
+			heaviest: Default::default(),
+			validators: Default::default(),
+			checkers: Default::default(),
+		}
 	}
 }
 
-impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>> Settling<AccountId, MaxValidators> {
+impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>>
+	Settling<AccountId, MaxValidators, MaxCheckers>
+{
 	/// Counts a host with `weight` > 0 in.
 	pub fn add(&mut self, who: AccountId, weight: u64, has_keys: bool) {
 		self.total = self.total.saturating_add(weight);
@@ -94,6 +152,8 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>> Settling
 		let rank = self.heaviest.partition_point(|other| *other >= weight);
 		// What falls off the end of a full list is not needed.
 		let _ = self.heaviest.force_insert_keep_left(rank, weight);
+		let rank = self.checkers.partition_point(|(_, other)| *other >= weight);
+		let _ = self.checkers.force_insert_keep_left(rank, (who.clone(), weight));
 		if has_keys {
 			let rank = self.validators.partition_point(|(_, other)| *other >= weight);
 			let _ = self.validators.force_insert_keep_left(rank, (who, weight));
@@ -112,6 +172,13 @@ pub struct Settled {
 	pub cap: u64,
 	/// Hosts with weight.
 	pub hosts: u32,
+}
+
+impl Settled {
+	/// A host's effective weight.
+	pub fn effective(&self, standing: &Standing) -> u64 {
+		if standing.is_convicted() { 0 } else { standing.raw.min(self.cap) }
+	}
 }
 
 /// Why the pool refuses a transaction: `InvalidTransaction::Custom(code)`, see the table in the crate's docs.
@@ -136,6 +203,8 @@ pub enum Refusal {
 	UnknownModel = 8,
 	/// No room for another host.
 	TooManyHosts = 9,
+	/// A confirmation of a sprint that the host was not part of.
+	DidNotRace = 10,
 }
 
 impl From<Refusal> for TransactionValidityError {

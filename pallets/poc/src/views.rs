@@ -3,7 +3,7 @@
 use crate::*;
 use gonka_primitives::{
 	traits::{HostPower, HostRegistry},
-	views::{EpochView, HostView},
+	views::{EpochView, HostView, StandingView},
 };
 
 impl<T: Config> Pallet<T> {
@@ -14,11 +14,6 @@ impl<T: Config> Pallet<T> {
 				frame_system::pallet_prelude::BlockNumberFor::<T>::zero(),
 			))
 		})
-	}
-
-	/// The effective weight of `host` in a settled epoch, in leaves; 0 if it has none.
-	pub fn weight(epoch: EpochIndex, host: &T::AccountId) -> u64 {
-		Outcomes::<T>::get(epoch).map_or(0, |settled| RawWeights::<T>::get(epoch, host).min(settled.cap))
 	}
 
 	/// The running epoch, for clients.
@@ -34,6 +29,8 @@ impl<T: Config> Pallet<T> {
 			profile: epoch.profile,
 			model_seed: epoch.model_seed,
 			segment_seeds: epoch.segment_seeds.into_inner(),
+			confirmations: epoch.confirmations.into_inner(),
+			beacon: epoch.beacon,
 			registration_bits: T::RegistrationBits::get(),
 		})
 	}
@@ -63,6 +60,27 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
+	/// Why a host has the weight it has, for clients; `None` if it did not race.
+	pub fn standing_view(index: EpochIndex, host: &T::AccountId) -> Option<StandingView> {
+		let (epoch, standing) = Self::epoch_of(index).zip(Standings::<T>::get(index, host))?;
+		let settled = Outcomes::<T>::get(index);
+		let (confirmed, performance) = Self::ratios(&epoch, host, &standing);
+		Some(StandingView {
+			epoch: index,
+			commitments: Commitments::<T>::get(index, host).into_inner(),
+			checked: epoch.beacon.map(|_| !Self::committee(&epoch, host).is_empty()),
+			raw: settled.map(|_| standing.raw),
+			effective: settled.map(|settled| settled.effective(&standing)),
+			duties: standing.duties,
+			confirmations: epoch.confirmations.len() as u32,
+			confirmed: u32::try_from(confirmed).unwrap_or(u32::MAX),
+			performance: u32::try_from(performance).unwrap_or(u32::MAX),
+			paid: settled.map(|settled| Self::paid(&epoch, &settled, host, &standing)),
+			offence: standing.offence,
+			lost: standing.requests.into_inner(),
+		})
+	}
+
 	pub(crate) fn hash_bytes(hash: T::Hash) -> Hash {
 		let mut bytes = Hash::default();
 		bytes.iter_mut().zip(hash.as_ref()).for_each(|(byte, from)| *byte = *from);
@@ -87,11 +105,17 @@ impl<T: Config> HostRegistry<T::AccountId> for Pallet<T> {
 
 impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
 	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
-		let Some(settled) = Outcomes::<T>::get(epoch) else { return Vec::new() };
+		let Some((settled, epoch)) = Outcomes::<T>::get(epoch).zip(Self::epoch_of(epoch)) else { return Vec::new() };
 		let hosts = match after {
-			Some(after) => RawWeights::<T>::iter_prefix_from(epoch, RawWeights::<T>::hashed_key_for(epoch, after)),
-			None => RawWeights::<T>::iter_prefix(epoch),
+			Some(after) => {
+				Standings::<T>::iter_prefix_from(epoch.index, Standings::<T>::hashed_key_for(epoch.index, after))
+			},
+			None => Standings::<T>::iter_prefix(epoch.index),
 		};
-		hosts.take(limit as usize).map(|(host, weight)| (host, weight.min(settled.cap))).collect()
+		let paid = |(host, standing): (T::AccountId, Standing)| {
+			let weight = Self::paid(&epoch, &settled, &host, &standing);
+			(host, weight)
+		};
+		hosts.take(limit as usize).map(paid).collect()
 	}
 }

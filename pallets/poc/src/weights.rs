@@ -21,7 +21,9 @@ pub trait WeightInfo {
 	fn commit() -> Weight;
 	/// A block's tick: starting an epoch is the dearest.
 	fn tick() -> Weight;
-	/// Settling `n` hosts, and the last of them: what `OnEpochSettled` does is in it.
+	/// Drawing the committees out of `n` hosts.
+	fn draw(n: u32) -> Weight;
+	/// Settling `n` hosts, and the last of them; closing the epoch before.
 	fn settle(n: u32) -> Weight;
 	/// Pruning one item.
 	fn prune() -> Weight;
@@ -38,19 +40,27 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 		Weight::from_parts(25_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(4, 5))
 	}
 	fn authorize_commit() -> Weight {
-		Weight::from_parts(65_000_000, 8_000).saturating_add(T::DbWeight::get().reads(3))
+		Weight::from_parts(65_000_000, 8_000).saturating_add(T::DbWeight::get().reads(4))
 	}
 	fn commit() -> Weight {
-		Weight::from_parts(20_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(3, 2))
+		Weight::from_parts(30_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(5, 5))
 	}
 	fn tick() -> Weight {
 		Weight::from_parts(20_000_000, 6_000).saturating_add(T::DbWeight::get().reads_writes(4, 2))
 	}
-	fn settle(n: u32) -> Weight {
-		Weight::from_parts(12_000_000, 6_000)
+	fn draw(n: u32) -> Weight {
+		Weight::from_parts(5_000_000, 4_000)
 			.saturating_mul(n.into())
-			.saturating_add(T::DbWeight::get().reads_writes(2, 1).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(5, 7))
+			.saturating_add(T::DbWeight::get().reads(3).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(3, 2))
+	}
+	fn settle(n: u32) -> Weight {
+		// A draw over all checkers once, then a committee and perhaps duties for each host.
+		Weight::from_parts(100_000_000, 50_000)
+			.saturating_mul(n.into())
+			.saturating_add(Weight::from_parts(500_000_000, 50_000))
+			.saturating_add(T::DbWeight::get().reads_writes(12, 1).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(12, 10))
 	}
 	fn prune() -> Weight {
 		Weight::from_parts(5_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))

@@ -4,7 +4,10 @@ use alloc::vec::Vec;
 use gonka_primitives::{
 	AccountId, ChannelId, EpochIndex,
 	host::Commitment,
-	views::{ChannelView, EpochView, HostView, MarketView, ModelView, SupplyView},
+	views::{
+		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView,
+		SupplyView,
+	},
 };
 use polkadot_sdk::*;
 
@@ -22,6 +25,16 @@ sp_api::decl_runtime_apis! {
 		fn host(host: AccountId) -> Option<HostView>;
 		/// A host's commitments, ascending by segment.
 		fn commitments(epoch: EpochIndex, host: AccountId) -> Vec<(u8, Commitment)>;
+		/// Why a host has the weight it has in an epoch; `None` if it did not race.
+		fn standing(epoch: EpochIndex, host: AccountId) -> Option<StandingView>;
+		/// A checker's duties in the running epoch; `None` before the draw, and if it has none.
+		fn check(checker: AccountId) -> Option<CheckView>;
+		/// Requests for openings of the running epoch that a host has to answer, or has answered.
+		fn opening_requests(host: AccountId) -> Vec<RequestView>;
+		/// Requests for openings of the running epoch that a checker made.
+		fn requests_by(checker: AccountId) -> Vec<RequestView>;
+		/// All open claims.
+		fn claims() -> Vec<ClaimView>;
 		/// The validators of the running session with their power.
 		fn validators() -> Vec<(AccountId, u64)>;
 		/// All models.

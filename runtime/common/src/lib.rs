@@ -73,6 +73,11 @@ impl Time {
 pub const SETTLE_BATCH: u32 = 100;
 /// Most registered hosts: all are settled within the settle phase.
 pub const MAX_HOSTS: u32 = SETTLE_BATCH * Time::THIS.schedule.settle;
+/// Most checkers: the heaviest hosts.
+pub const MAX_CHECKERS: u32 = 1_024;
+/// Most leaf sets of one checker: two for each of at most 12 · 64 seats, or for each of the 10 · 64 racers that a small
+/// network can check.
+pub const MAX_TAGS: u32 = 12 * 64 * 2;
 /// Most validators.
 pub const MAX_VALIDATORS: u32 = 300;
 

@@ -10,7 +10,10 @@ use frame_support::{
 use gonka_primitives::{
 	ChannelId, EpochIndex,
 	host::Commitment,
-	views::{ChannelView, EpochView, HostView, MarketView, ModelView, SupplyView},
+	views::{
+		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView,
+		SupplyView,
+	},
 };
 use gonka_runtime_common::api::MAX_PAGE;
 use sp_core::OpaqueMetadata;
@@ -246,6 +249,21 @@ sp_api::impl_runtime_apis! {
 		}
 		fn commitments(epoch: EpochIndex, host: gonka_primitives::AccountId) -> Vec<(u8, Commitment)> {
 			pallet_poc::Commitments::<Runtime>::get(epoch, AccountId::from(host)).into_inner()
+		}
+		fn standing(epoch: EpochIndex, host: gonka_primitives::AccountId) -> Option<StandingView> {
+			Poc::standing_view(epoch, &host.into())
+		}
+		fn check(checker: gonka_primitives::AccountId) -> Option<CheckView> {
+			SprintCheck::check_view(&checker.into())
+		}
+		fn opening_requests(host: gonka_primitives::AccountId) -> Vec<RequestView> {
+			SprintCheck::request_views(&host.into())
+		}
+		fn requests_by(checker: gonka_primitives::AccountId) -> Vec<RequestView> {
+			SprintCheck::requests_of(&checker.into())
+		}
+		fn claims() -> Vec<ClaimView> {
+			SprintCheck::claim_views()
 		}
 		fn validators() -> Vec<(gonka_primitives::AccountId, u64)> {
 			let power = pallet_poc::SessionPower::<Runtime>::get();

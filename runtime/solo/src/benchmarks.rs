@@ -11,6 +11,7 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[pallet_emission, Emission]
 	[pallet_inference_market, InferenceMarket]
 	[pallet_poc, Poc]
+	[pallet_sprint_check, SprintCheck]
 	[pallet_sudo, Sudo]
 	[pallet_timestamp, Timestamp]
 	[pallet_utility, Utility]
@@ -46,7 +47,8 @@ impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
 	fn set_power(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
 		let mut total = 0u64;
 		for (host, weight) in hosts {
-			pallet_poc::RawWeights::<Runtime>::insert(epoch, host, weight);
+			let standing = pallet_poc::Standing { raw: *weight, ..Default::default() };
+			pallet_poc::Standings::<Runtime>::insert(epoch, host, standing);
 			total = total.saturating_add(*weight);
 		}
 		let settled = pallet_poc::Settled { total, cap: u64::MAX, hosts: hosts.len() as u32 };

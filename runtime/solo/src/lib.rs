@@ -135,6 +135,8 @@ mod runtime {
 	pub type AuthorityDiscovery = pallet_authority_discovery::Pallet<Runtime>;
 	#[runtime::pallet_index(25)]
 	pub type Authorship = pallet_authorship::Pallet<Runtime>;
+	#[runtime::pallet_index(26)]
+	pub type SprintCheck = pallet_sprint_check::Pallet<Runtime>;
 
 	#[runtime::pallet_index(40)]
 	pub type Sudo = pallet_sudo::Pallet<Runtime>;

@@ -51,39 +51,47 @@ impl Scenario {
 		.await
 	}
 
-	/// What an epoch mints goes to hosts by weight.
+	/// What an epoch mints goes to hosts by what they are paid for: once the next epoch settles, and disputes about it
+	/// and its confirmations are over.
 	pub async fn emission_follows_weights(&mut self) -> Result<()> {
-		step("emission follows the curve and the weights");
+		step("emission follows the curve, and what hosts are paid for");
 		let names = ["//Alice", "//Bob", "//Charlie"];
 		let accounts: Vec<AccountId> =
 			names.iter().map(|name| Ok(keys::public(&keys::from_uri(name)?))).collect::<Result<_>>()?;
-		let epoch = self.chain.epoch().await?.index;
 		let until_paid = async |epoch: u32| {
-			until("an epoch to be settled and paid", 2 * EPOCH, || async {
+			until("an epoch to be paid", 2 * EPOCH, || async {
 				let view = self.chain.epoch().await?;
-				let paid = view.start + view.schedule.work_start() + 3;
-				ensure!(view.index >= epoch && view.block > paid, "epoch {}, block {}", view.index, view.block);
+				let paid = view.start + view.schedule.settle_start() + 3;
+				ensure!(view.index > epoch && view.block > paid, "epoch {}, block {}", view.index, view.block);
 				let mut balances = Vec::new();
 				for account in &accounts {
 					balances.push(self.chain.free_balance(account).await?);
 				}
-				Ok((view.index, self.chain.supply().await?, balances))
+				Ok((view.index - 1, self.chain.supply().await?, balances))
 			})
 			.await
 		};
-		let (first, before, balances) = until_paid(epoch).await?;
+		let (first, before, balances) = until_paid(self.chain.epoch().await?.index - 1).await?;
 		let (second, after, later) = until_paid(first + 1).await?;
 		ensure!(second == first + 1, "missed an epoch");
-		let minted = before.unmined - after.unmined;
-		println!("epoch {second} minted {minted} of {} base units", after.last_emission);
-		ensure!(minted <= after.last_emission && after.last_emission - minted < 3, "only roundings stay unmined");
-		ensure!((300_000 * GNK..330_000 * GNK).contains(&minted), "the curve starts at about 322,923 GNK an epoch");
-		let weights = self.weights().await?;
-		let total: f64 = weights.iter().map(|weight| *weight as f64).sum();
-		for ((grown, weight), name) in later.iter().zip(&balances).map(|(a, b)| a - b).zip(weights).zip(names) {
-			let (share, expected) = (grown as f64 / minted as f64, weight as f64 / total);
-			println!("{name}: {share:.4} of the emission for {expected:.4} of the weight");
-			ensure!((share - expected).abs() < 0.01, "{name} got {share:.4} for {expected:.4} of the weight");
+		let mut standings = Vec::new();
+		for account in &accounts {
+			let standing = self.chain.standing(second, account).await?.context("it raced")?;
+			standings.push((standing.effective.context("settled")?, standing.paid.context("settled")?));
+		}
+		let total: u64 = standings.iter().map(|(effective, _)| effective).sum();
+		let (emission, minted) = (after.last_emission, before.unmined - after.unmined);
+		let owed = |paid: u64| emission * Balance::from(paid) / Balance::from(total);
+		let expected: Balance = standings.iter().map(|(_, paid)| owed(*paid)).sum();
+		println!("epoch {second} minted {minted} of {emission} base units");
+		ensure!((300_000 * GNK..330_000 * GNK).contains(&emission), "the curve starts at about 322,923 GNK an epoch");
+		ensure!(minted.abs_diff(expected) < 3, "{minted} base units minted, {expected} owed");
+		for ((grown, (weight, paid)), name) in later.iter().zip(&balances).map(|(a, b)| a - b).zip(standings).zip(names)
+		{
+			let (share, expected) = (grown as f64 / minted as f64, owed(paid) as f64 / minted as f64);
+			println!("{name}: {share:.4} of what was minted; weight {weight} of {total}, paid for {paid}");
+			ensure!(paid > 0, "{name} is not paid for a weight of {weight}");
+			ensure!((share - expected).abs() < 0.01, "{name} got {share:.4}, not {expected:.4}");
 		}
 		Ok(())
 	}

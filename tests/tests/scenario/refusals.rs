@@ -97,7 +97,8 @@ impl Scenario {
 		until("a commitment window", EPOCH, || async {
 			let view = self.chain.epoch().await?;
 			let (offset, schedule) = (view.block - view.start, view.schedule);
-			let open = (0..schedule.segments).find(|segment| schedule.takes_commitment(*segment, offset + 1));
+			let takes = |segment: &u8| schedule.takes_commitment(*segment, &view.confirmations, offset + 1);
+			let open = (0..schedule.segments).find(takes);
 			let segment = open.context("no window is open")?;
 			let taken = self.chain.commitments(view.index, &alice).await?;
 			ensure!(taken.iter().any(|(other, _)| *other == segment), "Alice has not committed");

@@ -1,13 +1,13 @@
 //! [`ChainApi`] over a node.
 
-use super::{ChainApi, ChainError, Result};
+use super::{ChainApi, ChainError, CheckMessage, Result};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use gonka_client::chain::{self, Chain};
 use gonka_primitives::{
 	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, Signature,
 	host::{Commitment, Registration, SegmentCommitment},
 	market::Settlement,
-	views::{ChannelView, EpochView, HostView, MarketView, ModelView},
+	views::{ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView},
 };
 
 /// A connection to a node.
@@ -57,6 +57,22 @@ impl ChainApi for Live {
 		boxed(self.0.commitments(epoch, host))
 	}
 
+	fn check<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Option<CheckView>>> {
+		boxed(self.0.check(checker))
+	}
+
+	fn claims(&self) -> BoxFuture<'_, Result<Vec<ClaimView>>> {
+		boxed(self.0.claims())
+	}
+
+	fn opening_requests<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<RequestView>>> {
+		boxed(self.0.opening_requests(host))
+	}
+
+	fn standing<'a>(&'a self, epoch: EpochIndex, host: &'a AccountId) -> BoxFuture<'a, Result<Option<StandingView>>> {
+		boxed(self.0.standing(epoch, host))
+	}
+
 	fn channel(&self, channel: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
 		boxed(self.0.channel(channel))
 	}
@@ -75,5 +91,24 @@ impl ChainApi for Live {
 
 	fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> BoxFuture<'_, Result<()>> {
 		boxed(self.0.submit_settlement(settlement, signature))
+	}
+
+	fn submit_check(&self, message: CheckMessage, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		boxed(async move {
+			let chain = &self.0;
+			match message {
+				CheckMessage::Commit(message) => chain.submit_digest(message, signature).await,
+				CheckMessage::Reveal(message) => chain.submit_reveal(message, signature).await,
+				CheckMessage::Request(message) => chain.submit_request(message, signature).await,
+				CheckMessage::Answer(message) => chain.submit_answer(message, signature).await,
+				CheckMessage::Accuse(message) => chain.submit_accusation(message, signature).await,
+				CheckMessage::Challenge(message) => chain.submit_challenge(message, signature).await,
+				CheckMessage::Play(message) => chain.submit_play(message, signature).await,
+			}
+		})
+	}
+
+	fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> BoxFuture<'_, Result<()>> {
+		boxed(self.0.submit_close(claim, refuter))
 	}
 }

@@ -48,16 +48,16 @@ impl Committer {
 	/// Commitments of the running epoch that the chain lacks and would take in the next block.
 	pub fn open(&self, snapshot: &Snapshot) -> Result<Vec<StoredCommitment>, StoreError> {
 		let epoch = &snapshot.epoch;
-		let next = snapshot.block.saturating_sub(epoch.start).saturating_add(1);
-		let takes = (0..epoch.schedule.segments).filter(|segment| epoch.schedule.takes_commitment(*segment, next));
 		let mut open = Vec::new();
-		for segment in takes {
+		for (segment, seed) in (0u8..).zip(&epoch.segment_seeds) {
+			if !epoch.takes_commitment_next(segment) {
+				continue;
+			}
 			let (stored, made_from) = self.store.read(|tx| {
 				Ok((race::commitment(tx, epoch.index, segment)?, race::segment(tx, epoch.index, segment)?))
 			})?;
-			let seed = epoch.segment_seeds.get(usize::from(segment));
-			let current = made_from
-				.is_some_and(|record| record.model_seed == epoch.model_seed && Some(&record.segment_seed) == seed);
+			let current =
+				made_from.is_some_and(|record| record.model_seed == epoch.model_seed && record.segment_seed == *seed);
 			match stored {
 				Some(stored) if !stored.included && current => open.push(stored),
 				Some(stored) if !stored.included => {

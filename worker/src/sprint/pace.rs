@@ -16,6 +16,12 @@ impl Pace {
 		Self { rate }
 	}
 
+	/// `times` as many.
+	#[cfg(feature = "hostile")]
+	pub fn times(self, times: f64) -> Self {
+		Self { rate: self.rate.map(|rate| rate * times) }
+	}
+
 	/// Leaves that may be computed in all, `elapsed` after the segment's start.
 	pub fn allowed(&self, elapsed: Duration) -> u64 {
 		self.rate.map_or(u64::MAX, |rate| (rate * elapsed.as_secs_f64()) as u64)

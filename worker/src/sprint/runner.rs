@@ -1,9 +1,14 @@
-//! The thread that races: it follows the epoch, computes leaves and signs commitments.
+//! The thread that races: it follows the epoch, computes leaves and signs commitments. Confirmation segments are raced
+//! like the sprint's. When there is nothing to race, it does what is at its [desk](super::desk).
 //!
 //! Leaves are on disk about twice a second; after `kill -9` the thread goes on at the index that it reached. A
 //! commitment is on disk before anybody sees it, and there is one at most for each segment of an epoch.
 
-use super::{Expand, Racer, pace::Pace};
+use super::{
+	Expand, Racer,
+	desk::{Basis, Job, Jobs},
+	pace::Pace,
+};
 use crate::{
 	chain::Follower,
 	store::{
@@ -18,7 +23,7 @@ use gonka_primitives::{
 	host::SegmentCommitment,
 	views::EpochView,
 };
-use gonka_sprint::{LaneCommitment, Lanes, LeafId, MerkleTree, ModelSeed, Profile, SegmentSeed};
+use gonka_sprint::{LaneCommitment, Lanes, LeafId, MerkleTree, ModelSeed, SegmentSeed};
 use std::{
 	sync::{
 		Arc,
@@ -37,8 +42,10 @@ const WRITE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(2);
 /// Priority of the thread: serving comes first where cores are few.
 const NICE: i32 = 10;
+/// For how long the desk's jobs are taken before another look at the chain.
+const SHIFT: Duration = Duration::from_millis(200);
 /// The lane of a host that has one worker.
-const LANE: u16 = 0;
+pub const LANE: u16 = 0;
 
 /// The race of one worker.
 pub struct Runner {
@@ -49,9 +56,13 @@ pub struct Runner {
 	pace: Pace,
 	/// Notified when a commitment was put on disk.
 	signed: Arc<Notify>,
+	/// What else there is to compute.
+	jobs: Jobs,
+	/// A job that is not done yet.
+	job: Option<Job>,
 	stop: Arc<AtomicBool>,
 	/// The epoch's model, and what it was made from.
-	model: Option<((Hash, Profile), Box<dyn Racer>)>,
+	model: Option<(Basis, Box<dyn Racer>)>,
 	/// A segment in which nothing was computed: there is nothing to commit to.
 	empty: Option<(EpochIndex, u8)>,
 }
@@ -90,8 +101,10 @@ impl Runner {
 		expand: Box<dyn Expand>,
 		pace: Pace,
 		signed: Arc<Notify>,
+		jobs: Jobs,
 	) -> Self {
-		Self { follower, store, key, expand, pace, signed, stop: Arc::default(), model: None, empty: None }
+		let (stop, job, model, empty) = (Arc::default(), None, None, None);
+		Self { follower, store, key, expand, pace, signed, jobs, job, stop, model, empty }
 	}
 
 	/// Starts the thread.
@@ -120,8 +133,12 @@ impl Runner {
 		let epoch = &snapshot.epoch;
 		self.expand(epoch)?;
 		for (number, seed) in (0u8..).zip(&epoch.segment_seeds) {
+			#[cfg(feature = "hostile")]
+			if crate::hostile::skips(epoch, number) {
+				continue;
+			}
 			let over = is_over(epoch, snapshot.block, number);
-			if self.is_committed(epoch, number)? || over && !self.may_still_commit(epoch, snapshot.block, number) {
+			if self.is_committed(epoch, number)? || over && !epoch.takes_commitment_next(number) {
 				continue;
 			}
 			if self.empty == Some((epoch.index, number)) {
@@ -136,7 +153,20 @@ impl Runner {
 				self.commit(segment).map_err(text)?;
 			}
 		}
+		self.work();
 		Ok(())
+	}
+
+	/// Does what waits at the desk, for a while.
+	fn work(&mut self) {
+		let start = Instant::now();
+		while start.elapsed() < SHIFT
+			&& !self.is_stopped()
+			&& let Some((basis, racer)) = &mut self.model
+			&& let Some(job) = self.job.take().or_else(|| self.jobs.try_recv().ok())
+		{
+			self.job = job.work(basis, racer.as_mut());
+		}
 	}
 
 	/// Expands the epoch's model, unless it is there.
@@ -159,11 +189,6 @@ impl Runner {
 		self.store.read(|tx| Ok(race::commitment(tx, epoch.index, segment)?.is_some())).map_err(text)
 	}
 
-	fn may_still_commit(&self, epoch: &EpochView, block: u32, segment: u8) -> bool {
-		let next = block.saturating_sub(epoch.start).saturating_add(1);
-		epoch.schedule.takes_commitment(segment, next)
-	}
-
 	/// Begins a segment, or goes on where it was left.
 	fn begin(&self, epoch: &EpochView, number: u8, segment_seed: Hash) -> Result<Segment, StoreError> {
 		let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -182,6 +207,9 @@ impl Runner {
 		let Some((_, racer)) = self.model.as_mut() else { return Ok(None) };
 		let seed = SegmentSeed(segment.record.segment_seed);
 		let host = *self.follower.host();
+		let pace = self.pace;
+		#[cfg(feature = "hostile")]
+		let pace = crate::hostile::pace(pace);
 		let (start, first) = (Instant::now(), segment.leaves.len());
 		let mut last_write = Instant::now();
 		let mut over = over;
@@ -203,12 +231,12 @@ impl Runner {
 			over = is_over(epoch, snapshot.block, segment.number);
 			let done = segment.leaves.len() as u64;
 			let elapsed = since(segment.record.started);
-			let free = self.pace.allowed(elapsed).saturating_sub(done).min(racer.batch().max(1) as u64);
+			let free = pace.allowed(elapsed).saturating_sub(done).min(racer.batch().max(1) as u64);
 			if over {
 				break;
 			}
 			if free == 0 {
-				std::thread::sleep(self.pace.wait(done, elapsed).clamp(Duration::from_millis(1), LOOK));
+				std::thread::sleep(pace.wait(done, elapsed).clamp(Duration::from_millis(1), LOOK));
 			} else {
 				let id = |index| LeafId { host, epoch: segment.epoch, segment: segment.number, lane: LANE, index };
 				let ids: Vec<LeafId> = (done..done.saturating_add(free)).map(id).collect();
@@ -270,7 +298,8 @@ pub fn commitment(
 
 /// Whether the segment's last block is behind the best one.
 fn is_over(epoch: &EpochView, block: u32, segment: u8) -> bool {
-	block.saturating_sub(epoch.start) >= epoch.schedule.segment_end(segment)
+	let end = epoch.start_of(segment).map(|start| start.saturating_add(epoch.schedule.segment));
+	end.is_none_or(|end| block.saturating_sub(epoch.start) >= end)
 }
 
 fn write(store: &Store, segment: &mut Segment) -> Result<(), StoreError> {

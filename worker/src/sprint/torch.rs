@@ -9,10 +9,10 @@
 //! Matrix products, where nearly all time goes, are int8 × int8 → int32 (`_int_mm`) where that is the faster way,
 //! which is tried once when the model is expanded; else float32.
 
-use super::{Expand, Racer};
+use super::{Checked, Expand, Racer};
 use gonka_primitives::Hash;
 use gonka_sprint::{
-	LeafId, Matrix, ModelSeed, Params, Profile, SegmentSeed, expand_matrix,
+	LeafId, Matrix, ModelSeed, Params, Profile, SegmentSeed, expand_matrix, layer_digest,
 	lut::{EXP_LUT, SILU_LUT},
 };
 use std::time::Instant;
@@ -59,23 +59,39 @@ impl Racer for Team {
 	}
 
 	fn leaves(&mut self, seed: &SegmentSeed, ids: &[LeafId]) -> std::result::Result<Vec<Hash>, String> {
+		self.share(ids, |model, ids| model.leaves(seed, ids))
+	}
+
+	fn check(&mut self, seed: &SegmentSeed, ids: &[LeafId], layer: u16) -> std::result::Result<Vec<Checked>, String> {
+		self.share(ids, |model, ids| model.check(seed, ids, layer))
+	}
+}
+
+impl Team {
+	/// Has each thread do its part of `ids`.
+	fn share<T: Send>(
+		&mut self,
+		ids: &[LeafId],
+		work: impl Fn(&mut TorchModel, &[LeafId]) -> std::result::Result<Vec<T>, String> + Sync,
+	) -> std::result::Result<Vec<T>, String> {
 		if let [model] = self.models.as_mut_slice() {
-			return model.leaves(seed, ids);
+			return work(model, ids);
 		}
 		let part = ids.len().div_ceil(self.models.len().max(1)).max(1);
+		let work = &work;
 		std::thread::scope(|scope| {
 			let parts = self.models.iter_mut().zip(ids.chunks(part)).map(|(model, ids)| {
 				scope.spawn(move || {
 					one_thread();
-					model.leaves(seed, ids)
+					work(model, ids)
 				})
 			});
 			let parts: Vec<_> = parts.collect();
-			let mut leaves = Vec::with_capacity(ids.len());
+			let mut all = Vec::with_capacity(ids.len());
 			for part in parts {
-				leaves.extend(part.join().map_err(|_| "a thread of the sprint panicked")??);
+				all.extend(part.join().map_err(|_| "a thread of the sprint panicked")??);
 			}
-			Ok(leaves)
+			Ok(all)
 		})
 	}
 }
@@ -159,6 +175,20 @@ impl Racer for TorchModel {
 		}
 		Ok(ids.iter().zip(&outputs).map(|(id, output)| id.hash(output)).collect())
 	}
+
+	fn check(&mut self, seed: &SegmentSeed, ids: &[LeafId], layer: u16) -> std::result::Result<Vec<Checked>, String> {
+		let inputs: Vec<u16> = ids.iter().flat_map(|id| id.tokens(seed, self.profile)).collect();
+		let (outputs, residual) = self.run(&inputs, Some(layer)).map_err(|error| error.to_string())?;
+		let residuals = residual.chunks_exact(self.params.tokens.saturating_mul(self.params.width));
+		if outputs.len() != ids.len() || residuals.len() < ids.len() {
+			return Err(format!("{} outputs, {} residuals for {} inputs", outputs.len(), residuals.len(), ids.len()));
+		}
+		let all = ids.iter().zip(&outputs).zip(residuals).map(|((id, output), residual)| {
+			let digest = layer_digest(self.profile, layer, residual).ok_or_else(|| format!("no layer {layer}"))?;
+			Ok(Checked { leaf: id.hash(output), digest })
+		});
+		all.collect()
+	}
 }
 
 impl TorchModel {
@@ -229,6 +259,11 @@ impl TorchModel {
 
 	/// The outputs for a batch: `inputs` holds the profile's number of tokens for each, one after the other.
 	pub fn forward(&self, inputs: &[u16]) -> Result<Vec<Vec<i8>>> {
+		Ok(self.run(inputs, None)?.0)
+	}
+
+	/// As [`Self::forward`], with all values of the residual after the layer `keep`, if there is one.
+	fn run(&self, inputs: &[u16], keep: Option<u16>) -> Result<(Vec<Vec<i8>>, Vec<i32>)> {
 		let _guard = tch::no_grad_guard();
 		let (tokens, width) = (self.params.tokens as i64, self.params.width as i64);
 		let mut ids: Vec<i32> = inputs.iter().map(|token| i32::from(*token)).collect();
@@ -239,16 +274,23 @@ impl TorchModel {
 		let ids = Tensor::f_from_slice(&ids)?.f_to(self.device)?;
 		// [batch·tokens × width]
 		let mut residual = self.embed.f_index_select(0, &ids)?;
-		for layer in &self.layers {
+		let mut kept = Vec::new();
+		for (number, layer) in (0u16..).zip(&self.layers) {
 			residual = self.attention(layer, residual)?;
 			residual = self.feed_forward(layer, residual)?;
+			if keep == Some(number) {
+				// Whole numbers of at most 2¹⁵.
+				let values = residual.f_to_kind(Kind::Int)?.f_to(Device::Cpu)?.f_contiguous()?;
+				kept = vec![0i32; values.numel()];
+				values.f_copy_data(&mut kept, values.numel())?;
+			}
 		}
 		let last = residual.f_view([-1, tokens, width])?.f_i((.., tokens - 1, ..))?;
 		let output = normalise(&last)?.f_to_kind(Kind::Int8)?.f_to(Device::Cpu)?.f_contiguous()?;
 		let mut values = vec![0i8; output.numel()];
 		output.f_copy_data(&mut values, output.numel())?;
 		let wanted = inputs.len() / self.params.tokens;
-		Ok(values.chunks_exact(self.params.width).take(wanted).map(<[i8]>::to_vec).collect())
+		Ok((values.chunks_exact(self.params.width).take(wanted).map(<[i8]>::to_vec).collect(), kept))
 	}
 
 	/// `residual`: `[batch·tokens × width]`.

@@ -8,14 +8,15 @@ use futures::{
 };
 use gonka_primitives::{
 	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, Signature,
+	check::{Offence, digest_hash},
 	epoch::Schedule,
 	hashing::{domain, signing_payload},
 	host::{Commitment, Registration, SegmentCommitment},
 	market::{Settlement, Totals},
-	views::{ChannelView, EpochView, HostView, MarketView, ModelView},
+	views::{ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView},
 };
 use gonka_sprint::Profile;
-use gonka_worker::chain::{ChainApi, ChainError, Result};
+use gonka_worker::chain::{ChainApi, ChainError, CheckMessage, Result};
 use tokio::sync::watch;
 
 /// What the chain holds. Tests change it as they like.
@@ -36,6 +37,22 @@ pub struct State {
 	pub lie: bool,
 	/// How often single channels were asked for.
 	pub look_ups: u32,
+	/// Other hosts, and what they committed to.
+	pub others: Vec<HostView>,
+	pub others_commitments: Vec<SegmentCommitment>,
+	pub check: Option<CheckView>,
+	pub claims: Vec<ClaimView>,
+	pub requests: Vec<RequestView>,
+	/// Messages of checks and disputes that were taken.
+	pub messages: Vec<CheckMessage>,
+	/// How many were not.
+	pub refused: usize,
+	/// Claims and games that were closed.
+	pub closed: Vec<(u32, Option<AccountId>)>,
+	/// Confirmation segments, by offset.
+	pub calls: Vec<BlockNumber>,
+	/// What others are convicted of.
+	pub offence: Option<Offence>,
 }
 
 pub struct FakeChain {
@@ -71,6 +88,8 @@ impl FakeChain {
 			profile: Profile::Nano,
 			model_seed: [1; 32],
 			segment_seeds: Vec::new(),
+			confirmations: Vec::new(),
+			beacon: None,
 			registration_bits: 4,
 		};
 		let market = MarketView {
@@ -94,6 +113,16 @@ impl FakeChain {
 			refuse: false,
 			lie: false,
 			look_ups: 0,
+			others: Vec::new(),
+			others_commitments: Vec::new(),
+			check: None,
+			claims: Vec::new(),
+			requests: Vec::new(),
+			messages: Vec::new(),
+			refused: 0,
+			closed: Vec::new(),
+			calls: Vec::new(),
+			offence: None,
 		};
 		Arc::new(Self { state: Mutex::new(state), blocks: watch::channel(100).0 })
 	}
@@ -113,6 +142,13 @@ impl FakeChain {
 				if epoch.schedule.segment_start(segment) <= offset {
 					epoch.segment_seeds.push([10 + segment; 32]);
 				}
+			}
+			if offset >= epoch.schedule.draw() && epoch.beacon.is_none() {
+				epoch.beacon = Some([5; 32]);
+			}
+			while let Some(start) = state.calls.get(epoch.confirmations.len()).filter(|start| **start <= offset) {
+				epoch.confirmations.push(*start);
+				epoch.segment_seeds.push([20 + epoch.confirmations.len() as u8; 32]);
 			}
 		});
 		self.blocks.send_replace(block);
@@ -192,11 +228,52 @@ impl ChainApi for FakeChain {
 	fn models(&self) -> BoxFuture<'_, Result<Vec<ModelView>>> {
 		ready(self.with(|state| state.models.clone()))
 	}
-	fn host<'a>(&'a self, _: &'a AccountId) -> BoxFuture<'a, Result<Option<HostView>>> {
-		ready(self.with(|state| state.host.clone()))
+	fn host<'a>(&'a self, account: &'a AccountId) -> BoxFuture<'a, Result<Option<HostView>>> {
+		ready(self.with(|state| {
+			if *account == host() {
+				return state.host.clone();
+			}
+			state.look_ups += 1;
+			state.others.iter().find(|other| other.account == *account).cloned()
+		}))
 	}
-	fn commitments<'a>(&'a self, _: EpochIndex, _: &'a AccountId) -> BoxFuture<'a, Result<Vec<(u8, Commitment)>>> {
-		ready(self.with(|state| state.commitments.iter().map(|made| (made.segment, made.commitment)).collect()))
+	fn commitments<'a>(
+		&'a self,
+		epoch: EpochIndex,
+		host: &'a AccountId,
+	) -> BoxFuture<'a, Result<Vec<(u8, Commitment)>>> {
+		ready(self.with(|state| {
+			let all = state.commitments.iter().chain(&state.others_commitments);
+			let made = all.filter(|made| made.host == *host && made.epoch == epoch);
+			made.map(|made| (made.segment, made.commitment)).collect()
+		}))
+	}
+	fn check<'a>(&'a self, _: &'a AccountId) -> BoxFuture<'a, Result<Option<CheckView>>> {
+		ready(self.with(|state| state.check.clone()))
+	}
+	fn claims(&self) -> BoxFuture<'_, Result<Vec<ClaimView>>> {
+		ready(self.with(|state| state.claims.clone()))
+	}
+	fn opening_requests<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<RequestView>>> {
+		ready(self.with(|state| state.requests.iter().filter(|request| request.host == *host).cloned().collect()))
+	}
+	fn standing<'a>(&'a self, epoch: EpochIndex, _: &'a AccountId) -> BoxFuture<'a, Result<Option<StandingView>>> {
+		ready(self.with(|state| {
+			state.offence.map(|offence| StandingView {
+				epoch,
+				commitments: Vec::new(),
+				lost: Vec::new(),
+				checked: None,
+				raw: None,
+				effective: None,
+				duties: (0, 0),
+				confirmations: 0,
+				confirmed: 0,
+				performance: 0,
+				paid: None,
+				offence: Some(offence),
+			})
+		}))
 	}
 	fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
 		ready(self.with(|state| {
@@ -248,5 +325,61 @@ impl ChainApi for FakeChain {
 			if state.lie { Err(ChainError("the connection was lost".into())) } else { outcome }
 		});
 		async { outcome }.boxed()
+	}
+	fn submit_check(&self, message: CheckMessage, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		let outcome = self.with(|state| {
+			let payload = message.payload(&GENESIS);
+			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
+			if state.refuse {
+				state.refused += 1;
+				return Err(ChainError("refused".into()));
+			}
+			let schedule = state.epoch.schedule;
+			let offset = state.epoch.block - state.epoch.start + 1;
+			match &message {
+				CheckMessage::Commit(commitment) => {
+					assert!(schedule.takes_digest(offset));
+					let check = state.check.as_mut().unwrap();
+					assert!(check.committed.replace(commitment.hash).is_none(), "one commitment");
+				},
+				CheckMessage::Reveal(reveal) => {
+					assert!(schedule.takes_reveal(offset));
+					let check = state.check.as_mut().unwrap();
+					assert_eq!(check.committed, Some(digest_hash(&reveal.checker, reveal.epoch, &reveal.tags)));
+					assert!(!std::mem::replace(&mut check.revealed, true));
+					let sets = check.duties.iter_mut().flat_map(|duty| &mut duty.sets);
+					sets.zip(&reveal.tags).for_each(|(set, tag)| set.tag = Some(*tag));
+				},
+				CheckMessage::Request(asked) => {
+					assert!(schedule.takes_request(offset));
+					assert!(!asked.positions.is_empty() && asked.positions.len() <= 4);
+					state.requests.push(RequestView {
+						checker: asked.checker,
+						epoch: asked.epoch,
+						host: asked.host,
+						segment: asked.segment,
+						positions: asked.positions.clone(),
+						deadline: state.epoch.block + 1 + schedule.answer,
+						openings: None,
+					});
+				},
+				CheckMessage::Answer(answer) => {
+					let mut requests = state.requests.iter_mut();
+					let request = requests.find(|made| made.host == answer.host && made.checker == answer.checker);
+					assert!(request.unwrap().openings.replace(answer.openings.clone()).is_none());
+				},
+				_ => {},
+			}
+			state.messages.push(message);
+			Ok(())
+		});
+		async { outcome }.boxed()
+	}
+	fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> BoxFuture<'_, Result<()>> {
+		self.with(|state| {
+			state.closed.push((claim, refuter));
+			state.claims.retain(|open| open.id != claim);
+		});
+		ready(())
 	}
 }

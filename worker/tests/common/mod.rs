@@ -3,9 +3,11 @@
 
 mod fake_chain;
 mod gateway;
+mod peer;
 
 pub use fake_chain::*;
 pub use gateway::*;
+pub use peer::*;
 
 use futures::FutureExt;
 use gonka_client::keys::{self, Keypair};
@@ -15,7 +17,7 @@ use gonka_worker::{
 	app::{Parts, Worker},
 	server::Limits,
 	sprint::{Expand, pace::Pace},
-	store::Store,
+	store::{Store, StoreError},
 };
 use std::{
 	path::Path,
@@ -59,8 +61,15 @@ pub fn mock(config: MockConfig) -> Arc<dyn Engine> {
 	Arc::new(MockEngine::new(MockConfig { name: MODEL.into(), context_length: 400, ..config }))
 }
 
+/// The store, once tasks that were aborted have let go of it.
 pub fn store(path: &Path) -> Store {
-	Store::open(&path.join("worker.redb"), &GENESIS, &host()).unwrap()
+	for _ in 0..100 {
+		match Store::open(&path.join("worker.redb"), &GENESIS, &host()) {
+			Err(StoreError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+			opened => return opened.unwrap(),
+		}
+	}
+	panic!("the store stays in use");
 }
 
 impl Rig {

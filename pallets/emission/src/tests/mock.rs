@@ -94,9 +94,9 @@ pub fn build_and_execute(test: impl FnOnce()) {
 
 /// Sets the weights of an epoch and settles it.
 pub fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
-	use gonka_primitives::traits::OnEpochSettled;
+	use gonka_primitives::traits::OnEpochClosed;
 	Powers::mutate(|powers| powers.insert(epoch, hosts.iter().copied().collect()));
-	Emission::on_epoch_settled(epoch, hosts.iter().map(|(_, weight)| weight).sum());
+	Emission::on_epoch_closed(epoch, hosts.iter().map(|(_, weight)| weight).sum());
 }
 
 /// One block's `on_initialize`.

@@ -1,8 +1,8 @@
 //! The queue: who is paid when, and what stays unmined.
 
 use super::mock::*;
-use crate::{Event, LastSettled, Pending, Unmined, WeightInfo, math, weights::SubstrateWeight};
-use gonka_primitives::traits::OnEpochSettled;
+use crate::{Event, LastClosed, Pending, Unmined, WeightInfo, math, weights::SubstrateWeight};
+use gonka_primitives::traits::OnEpochClosed;
 use polkadot_sdk::frame_support::{
 	assert_ok,
 	traits::{Hooks, fungible::Inspect},
@@ -140,8 +140,8 @@ fn an_epoch_is_settled_once() {
 #[test]
 fn an_epoch_without_weight_mints_nothing() {
 	build_and_execute(|| {
-		Emission::on_epoch_settled(1, 0);
-		assert_eq!(LastSettled::<Test>::get().unwrap().epoch, 1);
+		Emission::on_epoch_closed(1, 0);
+		assert_eq!(LastClosed::<Test>::get().unwrap().epoch, 1);
 		assert_eq!(Emission::last_emission(), 0);
 		assert_eq!(next_block(), SubstrateWeight::<Test>::idle());
 		assert_eq!(Unmined::<Test>::get(), CAP);

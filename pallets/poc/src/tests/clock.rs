@@ -59,12 +59,12 @@ fn phases_cover_the_epoch_in_order() {
 		let starts = (0..schedule.length).filter_map(|offset| schedule.segment_starting_at(offset));
 		assert!(starts.eq(0..schedule.segments));
 		for segment in 0..schedule.segments {
-			let open = (0..schedule.length).filter(|offset| schedule.takes_commitment(segment, *offset)).count();
+			let open = (0..schedule.length).filter(|offset| schedule.takes_commitment(segment, &[], *offset)).count();
 			assert_eq!(open, schedule.grace as usize);
-			assert!(!schedule.takes_commitment(segment, schedule.segment_end(segment) - 1));
-			assert!(!schedule.takes_commitment(segment, schedule.settle_start()));
+			assert!(!schedule.takes_commitment(segment, &[], schedule.segment_end(segment) - 1));
+			assert!(!schedule.takes_commitment(segment, &[], schedule.settle_start()));
 		}
-		assert!(!schedule.takes_commitment(schedule.segments, schedule.check_start() + 1));
+		assert!(!schedule.takes_commitment(schedule.segments, &[], schedule.check_start() + 1));
 	}
 }
 
@@ -78,7 +78,49 @@ fn old_epochs_are_pruned() {
 		assert_ok!(register(registration(1, 2), &host_key(1)));
 		go_to_offset(3, 10);
 		assert_eq!(crate::Commitments::<Test>::iter_prefix(0).count(), 0);
-		assert_eq!(crate::RawWeights::<Test>::iter_prefix(0).count(), 0);
+		assert_eq!(crate::Standings::<Test>::iter_prefix(0).count(), 0);
+		assert_eq!(crate::Racers::<Test>::iter_prefix(0).count(), 0);
+		assert!(crate::Checkers::<Test>::get(0).is_empty());
+		assert!(crate::PastEpochs::<Test>::get(0).is_none());
 		assert!(crate::Outcomes::<Test>::get(0).is_none());
 	});
+}
+
+#[test]
+fn confirmations_are_called_at_random_in_the_work_phase() {
+	run(|| {
+		let mut called = Vec::new();
+		for epoch in 0..40u32 {
+			go_to_offset(epoch, SCHEDULE.length - 1);
+			let epoch = CurrentEpoch::<Test>::get().unwrap();
+			assert_eq!(epoch.segment_seeds.len(), usize::from(SCHEDULE.segments) + epoch.confirmations.len());
+			let length = SCHEDULE.segment + SCHEDULE.grace;
+			for offset in &epoch.confirmations {
+				assert!(*offset >= SCHEDULE.work_start() && offset + length < SCHEDULE.length);
+			}
+			assert!(epoch.confirmations.windows(2).all(|pair| pair[0] + length <= pair[1]));
+			called.extend(epoch.confirmations);
+		}
+		// Two an epoch if none kept others from being called; with 12 blocks and 6 for each, a bit more than one.
+		assert!((30..=70).contains(&called.len()), "{}", called.len());
+		called.sort_unstable();
+		called.dedup();
+		assert!(called.len() > 6, "at many offsets");
+	});
+}
+
+#[test]
+fn windows_of_checking_and_disputes_follow_each_other() {
+	for schedule in [Schedule::FAST, Schedule::MAINNET] {
+		let all = 0..schedule.length;
+		let last_commitment = schedule.check_start() + schedule.grace - 1;
+		assert_eq!(schedule.draw(), last_commitment + 1);
+		assert_eq!(all.clone().filter(|offset| schedule.takes_digest(*offset)).count() as u32, schedule.digest);
+		assert!(!all.clone().any(|offset| schedule.takes_digest(offset) && schedule.takes_reveal(offset)));
+		let last_request = all.clone().rfind(|offset| schedule.takes_request(*offset)).unwrap();
+		assert!(last_request + schedule.answer < schedule.settle_start());
+		let confirmable = all.filter(|offset| schedule.may_confirm(&[], *offset)).count() as u32;
+		assert_eq!(confirmable, schedule.confirmation_blocks());
+		assert!(!Schedule { turn: schedule.turn * 2, ..schedule }.is_valid(), "disputes would outlast the epoch");
+	}
 }

@@ -61,3 +61,50 @@ proptest! {
 		}
 	}
 }
+
+#[test]
+fn ratios_are_millionths() {
+	assert_eq!(confirmed(100, &[100, 50], 2), 750_000);
+	assert_eq!(confirmed(100, &[300], 2), MILLION, "never above 1");
+	assert_eq!(confirmed(100, &[], 3), 0);
+	assert_eq!(confirmed(100, &[], 0), MILLION, "none was called");
+	assert_eq!(confirmed(0, &[1], 1), MILLION);
+	assert_eq!(performance((4, 4), 0, 0, 0), MILLION);
+	assert_eq!(performance((0, 0), 0, 0, 0), MILLION, "no duties");
+	assert_eq!(performance((4, 2), 1, 1, 0), 750_000);
+	assert_eq!(performance((4, 4), 0, 0, 1), 500_000);
+	assert_eq!(paid(1_000, 500_000, 500_000), 250);
+	assert_eq!(paid(u64::MAX, MILLION, MILLION), u64::MAX);
+}
+
+proptest! {
+	#[test]
+	fn guardians_get_their_third_and_nobody_nothing(
+		weights in prop::collection::vec(1u64..1 << 40, 1..50),
+		guardians in prop::collection::vec(0usize..60, 0..8),
+	) {
+		let mut guardians = guardians;
+		guardians.sort_unstable();
+		guardians.dedup();
+		let before: Vec<_> = weights.iter().copied().enumerate().collect();
+		let power = guard(before.clone(), &guardians);
+		let sum = |of: &dyn Fn(&usize) -> bool| -> u64 {
+			power.iter().filter(|(who, _)| of(who)).map(|(_, power)| power).sum()
+		};
+		let total = sum(&|_| true);
+		prop_assert!(power.iter().all(|(_, power)| *power > 0));
+		prop_assert!(total.abs_diff(POWER_BUDGET) <= power.len() as u64);
+		if !guardians.is_empty() {
+			prop_assert!(sum(&|who| guardians.contains(who)) + 2 * power.len() as u64 >= total / 100 * 34);
+		}
+		let mut names: Vec<_> = power.iter().map(|(who, _)| who).collect();
+		names.sort_unstable();
+		names.dedup();
+		prop_assert_eq!(names.len(), power.len(), "nobody twice");
+	}
+
+	#[test]
+	fn pay_is_never_above_weight(weight: u64, a in 0..=MILLION, b in 0..=MILLION) {
+		prop_assert!(paid(weight, a, b) <= weight);
+	}
+}

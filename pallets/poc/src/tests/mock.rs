@@ -6,7 +6,7 @@ use gonka_primitives::{
 	epoch::Schedule,
 	hashing::{domain, signing_payload},
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Beacon, ModelRegistry, OnEpochSettled},
+	traits::{Beacon, ModelRegistry, OnEpochClosed},
 };
 use gonka_sprint::Profile;
 use polkadot_sdk::{
@@ -64,7 +64,7 @@ impl ModelRegistry for TenModels {
 
 thread_local! {
 	pub static KEYLESS: RefCell<Vec<AccountId32>> = const { RefCell::new(Vec::new()) };
-	pub static SETTLED: RefCell<Vec<(EpochIndex, u64)>> = const { RefCell::new(Vec::new()) };
+	pub static CLOSED: RefCell<Vec<(EpochIndex, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 pub struct Keys;
@@ -75,9 +75,9 @@ impl Contains<AccountId32> for Keys {
 }
 
 pub struct Record;
-impl OnEpochSettled for Record {
-	fn on_epoch_settled(epoch: EpochIndex, total: u64) {
-		SETTLED.with_borrow_mut(|settled| settled.push((epoch, total)));
+impl OnEpochClosed for Record {
+	fn on_epoch_closed(epoch: EpochIndex, total: u64) {
+		CLOSED.with_borrow_mut(|closed| closed.push((epoch, total)));
 	}
 }
 
@@ -94,10 +94,11 @@ impl pallet_poc::Config for Test {
 	type BenchmarkHelper = TenModels;
 	type HasSessionKeys = Keys;
 	type HostExpiry = ConstU32<2>;
+	type MaxCheckers = ConstU32<8>;
 	type MaxHosts = ConstU32<12>;
 	type MaxValidators = ConstU32<6>;
 	type Models = TenModels;
-	type OnEpochSettled = Record;
+	type OnEpochClosed = Record;
 	type Profile = TestProfile;
 	type RegistrationBits = ConstU32<BITS>;
 	type Schedule = TestSchedule;
@@ -116,7 +117,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 /// Runs `test` on a fresh chain at block 1 and checks the invariants at its end.
 pub fn run(test: impl FnOnce()) {
 	KEYLESS.with_borrow_mut(Vec::clear);
-	SETTLED.with_borrow_mut(Vec::clear);
+	CLOSED.with_borrow_mut(Vec::clear);
 	new_test_ext().execute_with(|| {
 		go_to(1);
 		test();

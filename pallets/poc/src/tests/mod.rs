@@ -1,5 +1,6 @@
 //! Tests at the level of calls and hooks; `math` has its own.
 
+mod checks;
 mod clock;
 mod host;
 mod math;

@@ -1,6 +1,9 @@
 use super::mock::*;
-use crate::{LastSettled, Outcomes, Power, PowerChanged, QueuedPower, math::POWER_BUDGET};
+use crate::{
+	AllowUnchecked, Guardians, LastSettled, Maturity, Outcomes, Power, PowerChanged, QueuedPower, math::POWER_BUDGET,
+};
 use gonka_primitives::traits::HostPower;
+use polkadot_sdk::frame_support::BoundedVec;
 
 fn settle(epoch: u32, counts: &[u64]) {
 	sprint(epoch, counts);
@@ -14,11 +17,13 @@ fn weights_are_in_the_ratio_of_compute() {
 		settle(0, &[400, 200, 100]);
 		assert_eq!(LastSettled::<Test>::get(), Some(0));
 		assert_eq!([1, 2, 3].map(|name| Poc::weight(0, &account(name))), [2000, 1000, 500]);
-		SETTLED.with_borrow(|settled| assert_eq!(*settled, [(0, 3500)]));
+		CLOSED.with_borrow(|closed| assert!(closed.is_empty(), "disputes may still come"));
 		let power = Power::<Test>::get();
 		let of = |name| Poc::power_of(&power, &account(name));
 		assert_eq!([1, 2, 3].map(of), [571_428, 285_714, 142_857]);
 		assert_eq!(Poc::host_view(&account(2)).unwrap().weight, 1000);
+		go_to_offset(1, SCHEDULE.settle_start());
+		CLOSED.with_borrow(|closed| assert_eq!(*closed, [(0, 3500)]));
 	});
 }
 
@@ -60,7 +65,7 @@ fn many_hosts_are_settled_over_several_blocks_and_capped() {
 			all.extend(page);
 		}
 		assert_eq!(all.len(), 9);
-		assert_eq!(all.iter().map(|(_, weight)| weight).sum::<u64>(), settled.total);
+		assert_eq!(all.iter().map(|(host, _)| Poc::weight(0, host)).sum::<u64>(), settled.total);
 		assert_eq!(Power::<Test>::get().len(), 6, "MaxValidators");
 	});
 }
@@ -93,6 +98,7 @@ fn keyless_hosts_have_weight_but_no_power() {
 #[test]
 fn the_next_set_is_never_empty() {
 	run(|| {
+		AllowUnchecked::<Test>::put(true);
 		register_hosts(1, 0);
 		settle(0, &[10]);
 		let queued = QueuedPower::<Test>::get();
@@ -101,5 +107,34 @@ fn the_next_set_is_never_empty() {
 		assert_eq!(Poc::queue_power(), None);
 		assert_eq!(QueuedPower::<Test>::get(), queued);
 		assert!(!PowerChanged::<Test>::get());
+	});
+}
+
+#[test]
+fn nobody_to_check_it_no_weight_unless_genesis_allows() {
+	run(|| {
+		register_hosts(1, 0);
+		settle(0, &[10]);
+		assert_eq!(Poc::weight(0, &account(1)), 0);
+		assert_eq!(Poc::standing_view(0, &account(1)).unwrap().checked, Some(false));
+		AllowUnchecked::<Test>::put(true);
+		settle(1, &[10]);
+		assert_eq!(Poc::weight(1, &account(1)), 50);
+	});
+}
+
+#[test]
+fn guardians_keep_a_third_until_the_network_is_mature() {
+	run(|| {
+		Guardians::<Test>::put(BoundedVec::truncate_from(vec![account(3), account(9)]));
+		Maturity::<Test>::put(1_000);
+		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(9)));
+		register_hosts(3, 0);
+		settle(0, &[60, 60, 1]);
+		let of = |name| Poc::power_of(&Power::<Test>::get(), &account(name));
+		assert_eq!([1, 2, 3].map(of), [330_000, 330_000, 340_000]);
+		assert!(Power::<Test>::get().iter().all(|(who, _)| *who != account(9)), "no keys, no power");
+		settle(1, &[100, 100, 50]);
+		assert_eq!([1, 2, 3].map(of), [400_000, 400_000, 200_000], "mature");
 	});
 }

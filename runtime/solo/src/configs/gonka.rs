@@ -4,7 +4,7 @@ use crate::*;
 use frame_support::traits::{ConstU32, ConstU128, Get};
 use gonka_primitives::epoch::Schedule;
 use gonka_runtime_common::{
-	MAX_HOSTS, MAX_VALIDATORS, SETTLE_BATCH, Time,
+	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
 	power::{BabeBeacon, HasSessionKeys},
 };
 use gonka_sprint::Profile;
@@ -31,15 +31,25 @@ impl pallet_poc::Config for Runtime {
 	type BenchmarkHelper = crate::benchmarks::Helper;
 	type HasSessionKeys = HasSessionKeys<Runtime>;
 	type HostExpiry = ConstU32<7>;
+	type MaxCheckers = ConstU32<MAX_CHECKERS>;
 	type MaxHosts = ConstU32<MAX_HOSTS>;
 	type MaxValidators = ConstU32<MAX_VALIDATORS>;
 	type Models = InferenceMarket;
-	type OnEpochSettled = Emission;
+	type OnEpochClosed = Emission;
 	type Profile = SprintProfile;
 	type RegistrationBits = ConstU32<{ Time::THIS.registration_bits }>;
 	type Schedule = EpochSchedule;
 	type SettleBatch = ConstU32<SETTLE_BATCH>;
 	type WeightInfo = pallet_poc::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_sprint_check::Config for Runtime {
+	type MaxClaims = ConstU32<256>;
+	type MaxGames = ConstU32<16>;
+	type MaxTags = ConstU32<MAX_TAGS>;
+	// Nobody has collateral yet.
+	type OnOffence = ();
+	type WeightInfo = pallet_sprint_check::weights::SubstrateWeight<Runtime>;
 }
 
 impl pallet_emission::Config for Runtime {

@@ -18,6 +18,7 @@ fn pallet_indices_are_pinned() {
 		(Grandpa::index(), 23),
 		(AuthorityDiscovery::index(), 24),
 		(Authorship::index(), 25),
+		(SprintCheck::index(), 26),
 		(Sudo::index(), 40),
 		(Emission::index(), 60),
 		(InferenceMarket::index(), 61),

@@ -1,0 +1,115 @@
+//! Committees: who checks whom.
+//!
+//! The checkers of an epoch are the heaviest hosts of the last one that raced in this one, too. On a chain's first
+//! sprint, or when none of them came back, they are those that raced.
+//!
+//! In the draw, racers have places: first the checkers, then all that raced by their numbers. So however many new hosts
+//! come, the checkers are checked; a checker's second place stays empty.
+
+use crate::{types::Duty, *};
+use alloc::collections::BTreeMap;
+use gonka_sprint::committee::{Draw, partner, qualify, sets_of};
+
+/// The checkers of an epoch, and the draw over them.
+pub(crate) struct Committees<T: Config> {
+	epoch: EpochIndex,
+	checkers: Vec<T::AccountId>,
+	positions: BTreeMap<T::AccountId, u32>,
+	draw: Draw,
+}
+
+impl<T: Config> Pallet<T> {
+	/// Fixes the beacon and the checkers: all commitments are in. The number of hosts looked at.
+	pub(crate) fn draw(epoch: &mut Epoch) -> u32 {
+		let raced = |(who, _): &(T::AccountId, u64)| Standings::<T>::contains_key(epoch.index, who);
+		let candidates = Candidates::<T>::get();
+		let mut looked = candidates.len() as u32;
+		let mut checkers: Vec<_> = candidates.into_iter().filter(raced).collect();
+		if checkers.is_empty() {
+			let racers = RacerCount::<T>::get(epoch.index).min(T::MaxCheckers::get());
+			looked = looked.saturating_add(racers);
+			// What they committed to is only their word: all weigh the same.
+			checkers = (0..racers).filter_map(|racer| Some((Racers::<T>::get(epoch.index, racer)?, 1))).collect();
+		}
+		let mut weights: Vec<u64> = checkers.iter().map(|(_, weight)| *weight).collect();
+		qualify(&mut weights);
+		let checkers: Vec<_> = checkers.into_iter().zip(weights).map(|((who, _), weight)| (who, weight)).collect();
+		let beacon = T::Beacon::randomness();
+		epoch.beacon = Some(beacon);
+		let number = checkers.len() as u32;
+		Checkers::<T>::insert(epoch.index, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
+		Self::deposit_event(Event::CommitteesDrawn { epoch: epoch.index, beacon, checkers: number });
+		looked
+	}
+
+	/// The committees of an epoch; `None` before they are drawn.
+	pub(crate) fn committees(epoch: &Epoch) -> Option<Committees<T>> {
+		let beacon = epoch.beacon?;
+		let (checkers, weights): (Vec<_>, Vec<_>) = Checkers::<T>::get(epoch.index).into_iter().unzip();
+		let places = RacerCount::<T>::get(epoch.index).saturating_add(weights.len() as u32);
+		let draw = Draw::new(beacon, &weights, places);
+		let positions = checkers.iter().cloned().zip(0..).collect();
+		Some(Committees { epoch: epoch.index, checkers, positions, draw })
+	}
+
+	/// Who checks `host`; empty before the draw, and if it did not race or nobody can.
+	pub fn committee(epoch: &Epoch, host: &T::AccountId) -> Vec<T::AccountId> {
+		let Some(committees) = Self::committees(epoch) else { return Vec::new() };
+		Standings::<T>::get(epoch.index, host)
+			.map_or_else(Vec::new, |standing| committees.of(host, standing.racer).into_iter().cloned().collect())
+	}
+
+	/// Whether `checker` checks anybody.
+	pub fn has_duty(epoch: &Epoch, checker: &T::AccountId) -> bool {
+		Self::committees(epoch).is_some_and(|committees| committees.duties(checker).next().is_some())
+	}
+
+	/// Whom `checker` checks. Tags go duty by duty, set by set.
+	pub fn duties(epoch: &Epoch, checker: &T::AccountId) -> Vec<Duty<T::AccountId>> {
+		Self::committees(epoch).map_or_else(Vec::new, |committees| committees.duties(checker).collect())
+	}
+}
+
+impl<T: Config> Committees<T> {
+	fn position(&self, who: &T::AccountId) -> Option<u32> {
+		self.positions.get(who).copied()
+	}
+
+	/// The committee of `host`, which is number `racer`.
+	pub(crate) fn of(&self, host: &T::AccountId, racer: u32) -> Vec<&T::AccountId> {
+		let own = self.position(host);
+		let place = own.unwrap_or((self.checkers.len() as u32).saturating_add(racer));
+		let committee = self.draw.committee(place, own);
+		committee.into_iter().filter_map(|position| self.checkers.get(position as usize)).collect()
+	}
+
+	/// The hosts of whom `checker` has a seat, with the numbers of those that are not checkers.
+	fn whom<'a>(&'a self, checker: &'a T::AccountId) -> impl Iterator<Item = (T::AccountId, u32)> + 'a {
+		let checkers = self.checkers.len() as u32;
+		let host = move |place: u32| match place.checked_sub(checkers) {
+			None => Some((self.checkers.get(place as usize)?.clone(), 0)),
+			Some(racer) => {
+				let host = Racers::<T>::get(self.epoch, racer)?;
+				self.position(&host).is_none().then_some((host, racer))
+			},
+		};
+		let places = self.position(checker).map_or_else(Vec::new, |position| self.draw.duties(position));
+		places.into_iter().filter_map(host).filter(move |(host, _)| host != checker)
+	}
+
+	/// The duties of `checker`, in the order of the hosts' places.
+	pub(crate) fn duties<'a>(&'a self, checker: &'a T::AccountId) -> impl Iterator<Item = Duty<T::AccountId>> + 'a {
+		let duty = move |(host, racer): (T::AccountId, u32)| {
+			let committee = self.of(&host, racer);
+			let member = committee.iter().position(|other| *other == checker)? as u32;
+			let size = committee.len() as u32;
+			let with_partner = |set: u32| {
+				let other = partner(member, set, size).and_then(|other| committee.get(other as usize));
+				(set as u8, other.map(|other| (*other).clone()))
+			};
+			let sets = sets_of(member, size).into_iter().map(with_partner).collect();
+			Some(Duty { host, sets })
+		};
+		self.whom(checker).filter_map(duty)
+	}
+}

@@ -1,0 +1,175 @@
+//! Committees, and what checks and disputes do to weight and pay.
+
+use super::mock::*;
+use crate::{Checkers, Duty, Epoch, LastSettled, Power, Standings};
+use gonka_primitives::{check::Offence, traits::HostPower};
+use polkadot_sdk::sp_runtime::AccountId32;
+use std::collections::BTreeMap;
+
+fn running() -> Epoch {
+	Poc::running_epoch().unwrap()
+}
+
+fn pay(epoch: u32) -> BTreeMap<AccountId32, u64> {
+	Poc::page(epoch, None, 100).into_iter().collect()
+}
+
+/// Everybody reveals all digests.
+fn all_check(epoch: u32, last: u8) {
+	go_to_offset(epoch, SCHEDULE.reveal_start());
+	for name in 1..=last {
+		let sets = Poc::duties(&running(), &account(name)).iter().map(|duty| duty.sets.len() as u32).sum();
+		Poc::note_digests(epoch, &account(name), sets, sets);
+	}
+}
+
+/// Those that raced commit `counts` in every confirmation of the rest of the epoch.
+fn confirm(epoch: u32, counts: &[u64]) {
+	for offset in SCHEDULE.work_start()..SCHEDULE.length {
+		go_to_offset(epoch, offset);
+		let now = running();
+		for number in 0..now.confirmations.len() as u8 {
+			let segment = SCHEDULE.segments + number;
+			let end = SCHEDULE.start_of(segment, &now.confirmations).unwrap() + SCHEDULE.segment;
+			if offset == end {
+				for (name, count) in (1..).zip(counts).filter(|(_, count)| **count > 0) {
+					commit(commitment(name, epoch, segment, *count), &worker_key(name)).unwrap();
+				}
+			}
+		}
+	}
+}
+
+#[test]
+fn duties_and_committees_are_two_views_of_one_draw() {
+	run(|| {
+		register_hosts(12, 0);
+		sprint(0, &[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120]);
+		assert!(Poc::committee(&running(), &account(1)).is_empty(), "not before the draw");
+		go_to_offset(0, SCHEDULE.draw());
+		let epoch = running();
+		assert!(epoch.beacon.is_some());
+		assert_eq!(Checkers::<Test>::get(0).len(), 8, "MaxCheckers");
+		for name in 1..=12 {
+			let committee = Poc::committee(&epoch, &account(name));
+			assert!(committee.len() >= 7 && !committee.contains(&account(name)));
+			for checker in &committee {
+				let duties = Poc::duties(&epoch, checker);
+				let Duty { sets, .. } = duties.iter().find(|duty| duty.host == account(name)).unwrap();
+				assert_eq!(sets.len(), 2);
+				for (set, partner) in sets {
+					let partner = partner.clone().unwrap();
+					let theirs = Poc::duties(&epoch, &partner);
+					let theirs = theirs.iter().find(|duty| duty.host == account(name)).unwrap();
+					assert!(theirs.sets.contains(&(*set, Some(checker.clone()))));
+				}
+			}
+		}
+	});
+}
+
+#[test]
+fn those_that_weighed_last_check_if_they_race() {
+	run(|| {
+		register_hosts(4, 0);
+		sprint(0, &[10, 20, 30, 0]);
+		go_to_offset(0, SCHEDULE.work_start());
+		sprint(1, &[10, 20, 0, 1_000]);
+		go_to_offset(1, SCHEDULE.draw());
+		let checkers: Vec<_> = Checkers::<Test>::get(1).into_iter().map(|(who, _)| who).collect();
+		assert_eq!(checkers, [account(2), account(1)], "3 did not race, 4 has no weight yet");
+		assert_eq!(Poc::committee(&running(), &account(4)), checkers);
+		assert_eq!(Poc::committee(&running(), &account(1)), [account(2)]);
+	});
+}
+
+#[test]
+fn pay_is_weight_times_confirmations_times_duties() {
+	run(|| {
+		register_hosts(4, 0);
+		// An epoch with a confirmation at least.
+		let mut epoch = 0;
+		loop {
+			for name in 1..=4 {
+				let _ = register(registration(name, epoch), &host_key(name));
+			}
+			sprint(epoch, &[100, 100, 100, 100]);
+			all_check(epoch, 3);
+			confirm(epoch, &[100, 50, 0, 100]);
+			if !running().confirmations.is_empty() {
+				break;
+			}
+			epoch += 1;
+		}
+		let called = running().confirmations.len() as u64;
+		let pay = pay(epoch);
+		assert_eq!(pay[&account(1)], 500);
+		assert_eq!(pay[&account(2)], 250, "half its speed");
+		assert_eq!(pay[&account(3)], 0, "it left after the sprint");
+		assert_eq!(pay[&account(4)], 500 * called / (called + 1), "it did not check");
+		let view = Poc::standing_view(epoch, &account(4)).unwrap();
+		assert_eq!((view.confirmed, view.duties.1, view.effective), (1_000_000, 0, Some(500)));
+		assert!(view.duties.0 > 0);
+	});
+}
+
+#[test]
+fn an_unanswered_request_loses_the_segment_and_nothing_else() {
+	run(|| {
+		register_hosts(3, 0);
+		sprint(0, &[100, 100, 100]);
+		go_to_offset(0, SCHEDULE.draw());
+		assert!(Poc::note_request(0, &account(1), 2));
+		assert!(Poc::note_request(0, &account(2), 2));
+		Poc::note_answer(0, &account(2), 2);
+		for segment in [0, 1, 2] {
+			assert!(Poc::note_request(0, &account(3), segment));
+		}
+		assert!(!Poc::note_request(0, &account(9), 0), "it did not race");
+		go_to_offset(0, SCHEDULE.work_start());
+		assert_eq!([1, 2, 3].map(|name| Poc::weight(0, &account(name))), [500, 500, 0], "one of five, three of five");
+		assert_eq!(Poc::offence(0, &account(3)), None, "unavailable is not fraud");
+	});
+}
+
+#[test]
+fn convictions_take_weight_power_and_pay() {
+	run(|| {
+		register_hosts(4, 0);
+		sprint(0, &[100, 100, 100, 100]);
+		all_check(0, 4);
+		Poc::convict(0, &account(1), Offence::Fabrication);
+		go_to_offset(0, SCHEDULE.work_start());
+		assert_eq!(LastSettled::<Test>::get(), Some(0));
+		let has_power = |name| Power::<Test>::get().iter().any(|(who, _)| *who == account(name));
+		assert_eq!([1, 2, 3, 4].map(has_power), [false, true, true, true]);
+		// Later in the epoch, too.
+		Poc::queue_power();
+		Poc::convict(0, &account(2), Offence::FalseAccusation);
+		Poc::convict(0, &account(3), Offence::FalseDigest);
+		assert_eq!([1, 2, 3, 4].map(has_power), [false, false, true, true]);
+		assert!(Poc::queue_power().is_some_and(|validators| !validators.contains(&account(2))));
+		assert_eq!([1, 2, 3, 4].map(|name| Poc::weight(0, &account(name))), [0, 0, 500, 500]);
+		Poc::forfeit(0, &account(4));
+		let pay = pay(0);
+		assert_eq!([1, 2, 3, 4].map(|name| pay[&account(name)]), [0; 4]);
+		// The graver offence stands.
+		Poc::convict(0, &account(3), Offence::Fabrication);
+		Poc::convict(0, &account(1), Offence::FalseDigest);
+		assert_eq!([1, 3].map(|name| Poc::offence(0, &account(name))), [Some(Offence::Fabrication); 2]);
+		Poc::convict(0, &account(9), Offence::Fabrication);
+		assert_eq!(Standings::<Test>::iter_prefix(0).count(), 4);
+	});
+}
+
+#[test]
+fn the_last_validator_stays() {
+	run(|| {
+		register_hosts(2, 0);
+		sprint(0, &[100, 100]);
+		go_to_offset(0, SCHEDULE.work_start());
+		Poc::convict(0, &account(1), Offence::Fabrication);
+		Poc::convict(0, &account(2), Offence::Fabrication);
+		assert_eq!(Power::<Test>::get().len(), 1);
+	});
+}

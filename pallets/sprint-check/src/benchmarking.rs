@@ -1,0 +1,451 @@
+//! Benchmarks of the calls and their authorisation, with the sizes of the large profile. No leaf is computed for them:
+//! what is opened and shown is made up so that it fits.
+
+use super::*;
+use alloc::{vec, vec::Vec};
+use codec::Encode;
+use frame_support::{
+	pallet_prelude::{Authorize, TransactionSource},
+	traits::Hooks,
+};
+use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
+use gonka_primitives::{
+	Signature,
+	check::{MAX_REQUESTED, Turn, digest_hash},
+	hashing::{domain, signing_payload},
+};
+use gonka_sprint::{
+	InputBlock, LaneCommitment, Lanes, LeafId, LeafOpening, MerkleTree, Place, Profile, Tensor,
+	committee::Tag,
+	dispute,
+	trace::{Layout, block_hash, fold, verify_path},
+};
+use pallet_poc::{Checkers, CurrentEpoch, Hosts, RacerCount, Racers, Standing, Standings, Workers};
+use polkadot_sdk::{
+	frame_benchmarking::v2::*,
+	sp_core::{crypto::KeyTypeId, sr25519},
+	sp_io,
+};
+use types::{MAX_ACCUSATIONS, Request, Subject};
+
+const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
+/// The set's number in all of these.
+const SET: u8 = 0;
+
+fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
+	let payload = signing_payload(domain, &Poc::<T>::genesis_hash(), body);
+	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
+	Ok(signature.ok_or(BenchmarkError::Stop("the keystore does not sign"))?.0)
+}
+
+/// What the pool does with a call.
+fn authorise<T: Config>(call: &Call<T>) -> Result<(), BenchmarkError> {
+	let verdict = call.authorize(TransactionSource::External).ok_or("the call has an authorisation")?;
+	Ok(verdict.map(|_| ()).map_err(|_| "it is authorised")?)
+}
+
+fn host<T: Config>(index: u32) -> T::AccountId {
+	account("host", index, 0)
+}
+
+/// A registered host that raced, with its worker's key.
+fn worker<T: Config>(index: u32) -> sr25519::Public {
+	let (key, account) = (sp_io::crypto::sr25519_generate(KEY_TYPE, None), host::<T>(index));
+	let new = pallet_poc::Host {
+		worker: key.0,
+		url: Default::default(),
+		models: Default::default(),
+		registered: 0,
+		active: 0,
+	};
+	Workers::<T>::insert(key.0, &account);
+	Hosts::<T>::insert(account, new);
+	key
+}
+
+/// The first epoch after its draw, at `offset`: `racers` hosts, of which 0 and 1 have all the checkers' weight.
+fn go_to<T: Config>(offset: BlockNumber, racers: u32) -> Result<Epoch, BenchmarkError> {
+	System::<T>::set_block_number(1u32.into());
+	Poc::<T>::on_initialize(1u32.into());
+	System::<T>::set_block_number(BlockNumberFor::<T>::from(offset.saturating_add(1)));
+	let mut epoch = CurrentEpoch::<T>::get().ok_or("an epoch runs")?;
+	epoch.profile = Profile::P400;
+	epoch.beacon = Some([7; 32]);
+	let seeds = (0..epoch.schedule.segments).map(|segment| [segment; 32]).collect();
+	epoch.segment_seeds = BoundedVec::truncate_from(seeds);
+	CurrentEpoch::<T>::put(&epoch);
+	let commitment = Commitment { count: 1 << 20, root: [1; 32] };
+	let commitments: Vec<_> = (0..epoch.schedule.segments).map(|segment| (segment, commitment)).collect();
+	for racer in 0..racers {
+		let account = host::<T>(racer);
+		Standings::<T>::insert(0, &account, Standing { racer, ..Default::default() });
+		Racers::<T>::insert(0, racer, &account);
+		pallet_poc::Commitments::<T>::insert(0, &account, BoundedVec::truncate_from(commitments.clone()));
+	}
+	RacerCount::<T>::insert(0, racers);
+	let weight = |index| if index < 2 { 1_000 } else { 0 };
+	let checkers = (0..racers.min(T::MaxCheckers::get())).map(|index| (host::<T>(index), weight(index))).collect();
+	Checkers::<T>::insert(0, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
+	Ok(epoch)
+}
+
+fn draw<T: Config>() -> BlockNumber {
+	T::Schedule::get().draw()
+}
+
+/// A checker with about `n` sets, after it has committed to its tags.
+fn tags<T: Config>(n: u32) -> Result<(sr25519::Public, DigestReveal), BenchmarkError> {
+	let epoch = go_to::<T>(T::Schedule::get().reveal_start(), (n / 2).saturating_add(1))?;
+	let (key, checker) = (worker::<T>(0), host::<T>(0));
+	let duties = Poc::<T>::duties(&epoch, &checker);
+	let sets = duties.iter().map(|duty| duty.sets.len()).sum::<usize>().min(T::MaxTags::get() as usize);
+	let reveal = DigestReveal { checker: checker.clone().into(), epoch: 0, tags: vec![[1; 4]; sets] };
+	DigestCommitments::<T>::insert(0, &checker, digest_hash(&reveal.checker, 0, &reveal.tags));
+	Ok((key, reveal))
+}
+
+/// A request of host 0 to host 2.
+fn request<T: Config>() -> Result<(sr25519::Public, OpeningRequest), BenchmarkError> {
+	let epoch = go_to::<T>(draw::<T>(), 3)?;
+	let (key, checker, other) = (worker::<T>(0), host::<T>(0), host::<T>(2));
+	let set = *Pallet::<T>::sets(&epoch, &checker, &other).first().ok_or("it checks that host")?;
+	let leaves = Pallet::<T>::leaves_of(&epoch, &other, set);
+	let segment = leaves.first().ok_or("there are leaves")?.0;
+	let mut positions: Vec<u64> = leaves.iter().filter(|(of, _)| *of == segment).map(|(_, at)| *at).collect();
+	positions.truncate(MAX_REQUESTED as usize);
+	Ok((key, OpeningRequest { checker: checker.into(), epoch: 0, host: other.into(), segment, positions }))
+}
+
+/// A commitment of the last of 2^16 lanes, with 2^12 leaves, and the openings of the first ones.
+fn openings(count: u64) -> Result<(Commitment, Vec<LeafOpening>), BenchmarkError> {
+	let leaves: Vec<Hash> = (0..4_096u32).map(|index| block_hash(index, &[])).collect();
+	let tree = MerkleTree::new(leaves.clone());
+	let lane = LaneCommitment { lane: u16::MAX, count: tree.count(), root: tree.root() };
+	let lanes = Lanes::new(&[lane]).map_err(|_| "one lane is legal")?;
+	let proof = lanes.proof(u16::MAX).ok_or("the lane is there")?;
+	let open = |index: u64| {
+		Some(LeafOpening { lane: proof.clone(), leaf: *leaves.get(index as usize)?, path: tree.proof(index)? })
+	};
+	let all: Option<Vec<_>> = (0..count).map(open).collect();
+	Ok((lanes.commitment(), all.ok_or("the leaves are there")?))
+}
+
+/// Host 0's answer to host 1.
+fn answer<T: Config>() -> Result<(sr25519::Public, OpeningAnswer), BenchmarkError> {
+	go_to::<T>(draw::<T>(), 3)?;
+	let (key, checker, own) = (worker::<T>(0), host::<T>(1), host::<T>(0));
+	let (commitment, openings) = openings(MAX_REQUESTED.into())?;
+	pallet_poc::Commitments::<T>::insert(0, &own, BoundedVec::truncate_from(vec![(0, commitment)]));
+	let positions = BoundedVec::truncate_from((0..u64::from(MAX_REQUESTED)).collect());
+	let deadline = Pallet::<T>::now().saturating_add(1);
+	Requests::<T>::insert((0, &own, &checker), Request { segment: 0, positions, deadline, openings: None });
+	Poc::<T>::note_request(0, &own, 0);
+	Ok((key, OpeningAnswer { host: own.into(), epoch: 0, checker: checker.into(), openings }))
+}
+
+/// Host 0 accuses host 1.
+fn accusation<T: Config>() -> Result<(sr25519::Public, Accusation), BenchmarkError> {
+	go_to::<T>(draw::<T>(), 3)?;
+	let (key, other) = (worker::<T>(0), host::<T>(1));
+	let (commitment, mut openings) = openings(1)?;
+	pallet_poc::Commitments::<T>::insert(0, &other, BoundedVec::truncate_from(vec![(0, commitment)]));
+	let layout = Layout::new(Profile::P400);
+	let (index, output) = (layout.blocks().saturating_sub(1), vec![0; Profile::P400.params().width]);
+	let (mut frontier, path) = (vec![[0; 32]; layout.children_len(0)], vec![[2; 32]; 8]);
+	let (node, _) = layout.picks(index).ok_or("the last block is there")?;
+	if let Some(node) = frontier.get_mut(node as usize) {
+		*node = verify_path(&block_hash(index, &output), index, &path);
+	}
+	let opening = openings.pop().ok_or("one opening")?;
+	let (accuser, host) = (host::<T>(0).into(), other.into());
+	Ok((key, Accusation { accuser, epoch: 0, host, segment: 0, position: 0, opening, output, frontier, path }))
+}
+
+/// Host 0 challenges host 1's tag of a set of host 2, the last ones of full reveals of `n` tags.
+fn tags_that_differ<T: Config>(n: u32) -> Result<(sr25519::Public, Challenge), BenchmarkError> {
+	go_to::<T>(T::Schedule::get().settle_start(), 3)?;
+	let (key, tags): (_, [Tag; 2]) = (worker::<T>(0), [[1; 4], [2; 4]]);
+	for (checker, tag) in (0..).zip(tags) {
+		let mut revealed = vec![Revealed { racer: u32::MAX, set: SET, tag }; n.saturating_sub(1) as usize];
+		revealed.push(Revealed { racer: 2, set: SET, tag });
+		DigestCommitments::<T>::insert(0, host::<T>(checker), [0; 32]);
+		Reveals::<T>::insert(0, host::<T>(checker), BoundedVec::<_, T::MaxTags>::truncate_from(revealed));
+	}
+	let [challenger, checker, host] = [0, 1, 2].map(|index| host::<T>(index).into());
+	Ok((key, Challenge { challenger, epoch: 0, checker, host, set: SET }))
+}
+
+/// Host 0 has accused host 1; hosts from 2 on refute it in `g` games, and so does host 1. All wait for the same turn.
+fn games<T: Config>(g: u32, game: Game, frontier: Vec<Hash>) -> Result<u32, BenchmarkError> {
+	let (accuser, other) = (host::<T>(0), host::<T>(1));
+	let id = Pallet::<T>::add_claim(Claim {
+		epoch: 0,
+		claimant: accuser.clone(),
+		host: other.clone(),
+		subject: Subject::Accusation { output: BoundedVec::truncate_from(vec![0; types::MAX_OUTPUT as usize]) },
+		leaf: Some(LeafId { host: other.clone().into(), epoch: 0, segment: 0, lane: 0, index: 0 }),
+		frontier: BoundedVec::truncate_from(frontier),
+		until: game.deadline,
+	})
+	.map_err(|_| "there is room")?;
+	Accused::<T>::insert((0, &accuser, &other), ());
+	for index in 1..g.saturating_add(2) {
+		Games::<T>::insert(id, host::<T>(index), game.clone());
+	}
+	Ok(id)
+}
+
+/// A turn of host 0: the children of a node.
+fn children<T: Config>(g: u32) -> Result<(sr25519::Public, Play), BenchmarkError> {
+	go_to::<T>(draw::<T>(), 3)?;
+	let (key, layout) = (worker::<T>(0), Layout::new(Profile::P400));
+	let children = vec![[3; 32]; layout.children_len(1)];
+	let mut frontier = vec![[0; 32]; layout.children_len(0)];
+	if let Some(node) = frontier.first_mut() {
+		*node = fold(&children).ok_or("a power of two")?;
+	}
+	let mut game = Game::new(Stage::Children, Pallet::<T>::now().saturating_add(1));
+	(game.number, game.picked) = (1, Some(0));
+	let claim = games::<T>(g, game, frontier)?;
+	let [player, refuter] = [0, 1].map(|index| host::<T>(index).into());
+	Ok((key, Play { player, claim, refuter, number: 1, turn: Turn::Children(children) }))
+}
+
+/// The last turn of host 1: a value of a layer's output, from two rows of 4 kB. Host 0 lied.
+fn value<T: Config>(g: u32) -> Result<(sr25519::Public, Play), BenchmarkError> {
+	go_to::<T>(draw::<T>(), 3)?;
+	let (key, layout) = (worker::<T>(1), Layout::new(Profile::P400));
+	let mut frontier = vec![[0; 32]; layout.children_len(0)];
+	let mut children = vec![[3; 32]; layout.children_len(1)];
+	let index = layout.index(Place::Row { layer: 0, tensor: Tensor::Output, row: 0 }).ok_or("the row is there")?;
+	let (picked, child) = layout.picks(index).ok_or("the block is there")?;
+	let zeros = |index| layout.place(index).map(|place| vec![0u8; layout.block_len(place)]);
+	// Of zeros, the right value is 0.
+	let mut bytes = zeros(index).ok_or("the block is there")?;
+	bytes.iter_mut().take(1).for_each(|byte| *byte = 1);
+	let mut show = |at: u32, hash| children.iter_mut().skip(at as usize).take(1).for_each(|node| *node = hash);
+	show(child, block_hash(index, &bytes));
+	let mut inputs = Vec::new();
+	for input in dispute::inputs(Profile::P400, index, 0).ok_or("the value is there")? {
+		let (node, child) = layout.picks(input).ok_or("the block is there")?;
+		let bytes = zeros(input).ok_or("the block is there")?;
+		let hash = block_hash(input, &bytes);
+		let path = if node == picked { Vec::new() } else { vec![[2; 32]; 8] };
+		if node == picked {
+			show(child, hash);
+		} else if let Some(node) = frontier.get_mut(node as usize) {
+			*node = verify_path(&hash, input, &path);
+		}
+		inputs.push(InputBlock { bytes, path });
+	}
+	let mut game = Game::new(Stage::Value, Pallet::<T>::now().saturating_add(1));
+	(game.number, game.picked, game.block) = (4, Some(picked as u8), Some(child as u8));
+	(game.children, game.bytes) = (BoundedVec::truncate_from(children), BoundedVec::truncate_from(bytes));
+	let claim = games::<T>(g, game, frontier)?;
+	let refuter = host::<T>(1).into();
+	Ok((key, Play { player: refuter, claim, refuter, number: 4, turn: Turn::Value { coordinate: 0, inputs } }))
+}
+
+#[benchmarks]
+mod benchmarks {
+	use super::*;
+
+	#[benchmark]
+	fn authorize_commit_digest() -> Result<(), BenchmarkError> {
+		go_to::<T>(draw::<T>(), T::MaxTags::get() / 2)?;
+		let key = worker::<T>(0);
+		let commitment = DigestCommitment { checker: host::<T>(0).into(), epoch: 0, hash: [1; 32] };
+		let signature = sign::<T>(&key, domain::DIGEST, &commitment)?;
+		let call = Call::<T>::commit_digest { commitment, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn commit_digest() {
+		let commitment = DigestCommitment { checker: host::<T>(0).into(), epoch: 0, hash: [1; 32] };
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, commitment, [0; 64]);
+		assert!(DigestCommitments::<T>::contains_key(0, host::<T>(0)));
+	}
+
+	#[benchmark]
+	fn authorize_reveal(n: Linear<2, { T::MaxTags::get() }>) -> Result<(), BenchmarkError> {
+		let (key, new) = tags::<T>(n)?;
+		let signature = sign::<T>(&key, domain::REVEAL, &new)?;
+		let call = Call::<T>::reveal { reveal: new, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn reveal(n: Linear<2, { T::MaxTags::get() }>) -> Result<(), BenchmarkError> {
+		let (_, new) = tags::<T>(n)?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, new, [0; 64]);
+		assert!(Reveals::<T>::contains_key(0, host::<T>(0)));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_request_openings() -> Result<(), BenchmarkError> {
+		let (key, request) = request::<T>()?;
+		let signature = sign::<T>(&key, domain::OPENING_REQUEST, &request)?;
+		let call = Call::<T>::request_openings { request, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn request_openings() -> Result<(), BenchmarkError> {
+		let (_, request) = request::<T>()?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, request, [0; 64]);
+		assert!(Requests::<T>::contains_key((0, host::<T>(2), host::<T>(0))));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_answer_openings() -> Result<(), BenchmarkError> {
+		let (key, answer) = answer::<T>()?;
+		let signature = sign::<T>(&key, domain::OPENING_ANSWER, &answer)?;
+		let call = Call::<T>::answer_openings { answer, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn answer_openings() -> Result<(), BenchmarkError> {
+		let (_, answer) = answer::<T>()?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, answer, [0; 64]);
+		assert!(!Poc::<T>::has_open_request(0, &host::<T>(0)));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_accuse() -> Result<(), BenchmarkError> {
+		let (key, accusation) = accusation::<T>()?;
+		OpenAccusations::<T>::insert(host::<T>(0), MAX_ACCUSATIONS.saturating_sub(1));
+		let signature = sign::<T>(&key, domain::ACCUSATION, &accusation)?;
+		let call = Call::<T>::accuse { accusation, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn accuse() -> Result<(), BenchmarkError> {
+		let (_, accusation) = accusation::<T>()?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, accusation, [0; 64]);
+		assert_eq!(Claims::<T>::count(), 1);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_challenge(n: Linear<1, { T::MaxTags::get() }>) -> Result<(), BenchmarkError> {
+		let (key, new) = tags_that_differ::<T>(n)?;
+		let signature = sign::<T>(&key, domain::CHALLENGE, &new)?;
+		let call = Call::<T>::challenge { challenge: new, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn challenge() -> Result<(), BenchmarkError> {
+		let (_, new) = tags_that_differ::<T>(T::MaxTags::get())?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, new, [0; 64]);
+		assert_eq!(Claims::<T>::count(), 1);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_play(g: Linear<1, { T::MaxGames::get() }>) -> Result<(), BenchmarkError> {
+		let (key, new) = children::<T>(g)?;
+		let signature = sign::<T>(&key, domain::PLAY, &new)?;
+		let call = Call::<T>::play { play: new, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	/// As `authorize_play`, of the other dear turn.
+	#[benchmark]
+	fn authorize_last_play() -> Result<(), BenchmarkError> {
+		let (key, new) = value::<T>(1)?;
+		let signature = sign::<T>(&key, domain::PLAY, &new)?;
+		let call = Call::<T>::play { play: new, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn play(g: Linear<1, { T::MaxGames::get() }>) -> Result<(), BenchmarkError> {
+		let (_, new) = value::<T>(g)?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, new, [0; 64]);
+		assert_eq!(Claims::<T>::count(), 0);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_close() -> Result<(), BenchmarkError> {
+		let (_, new) = value::<T>(1)?;
+		let end = BlockNumberFor::<T>::from(Pallet::<T>::now().saturating_add(2));
+		System::<T>::set_block_number(end);
+		let call = Call::<T>::close { claim: new.claim, refuter: Some(host::<T>(1)) };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn close(g: Linear<1, { T::MaxGames::get() }>) -> Result<(), BenchmarkError> {
+		let (_, new) = children::<T>(g)?;
+		let end = BlockNumberFor::<T>::from(Pallet::<T>::now().saturating_add(2));
+		System::<T>::set_block_number(end);
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, new.claim, Some(host::<T>(1)));
+		assert_eq!(Claims::<T>::count(), 0);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn prune() {
+		let openings = Some(BoundedVec::truncate_from(vec![1; types::MAX_ANSWER as usize]));
+		let request = Request { segment: 0, positions: Default::default(), deadline: 0, openings };
+		Requests::<T>::insert((0, host::<T>(0), host::<T>(1)), request);
+		#[block]
+		{
+			let _ = Requests::<T>::clear_prefix((0,), 1, None);
+		}
+	}
+
+	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
+}

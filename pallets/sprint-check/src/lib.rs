@@ -1,0 +1,458 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod game;
+mod lookup;
+mod outcome;
+mod pool;
+mod prune;
+pub mod types;
+mod views;
+pub mod weights;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+#[cfg(test)]
+mod tests;
+#[cfg(any(feature = "try-runtime", test))]
+mod try_state;
+
+pub use pallet::*;
+pub use types::{Claim, Game, Refusal, Revealed};
+pub use weights::WeightInfo;
+
+use gonka_primitives::{
+	BlockNumber, EpochIndex, Hash,
+	check::{
+		Accusation, Challenge, DigestCommitment, DigestReveal, Offence, OpeningAnswer, OpeningRequest, Play, Stage,
+	},
+	traits::OnOffence,
+};
+use gonka_sprint::{Commitment, LaneProof, Verdict};
+use pallet_poc::{Duty, Epoch, Pallet as Poc};
+use polkadot_sdk::{
+	frame_support::{
+		self, BoundedVec, ensure,
+		traits::Get,
+		weights::{Weight, WeightMeter},
+	},
+	frame_system,
+};
+
+/// An open claim.
+pub type ClaimOf<T> = Claim<<T as frame_system::Config>::AccountId>;
+
+#[frame_support::pallet]
+#[allow(clippy::expect_used, reason = "the macro's own code")]
+pub mod pallet {
+	use super::*;
+	use crate::{
+		outcome::Loss,
+		types::{Request, Subject},
+	};
+	use codec::Encode;
+	use frame_support::{pallet_prelude::*, traits::StorageVersion};
+	use frame_system::{ensure_authorized, pallet_prelude::*};
+	use gonka_primitives::Signature;
+
+	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
+
+	#[pallet::pallet]
+	#[pallet::storage_version(STORAGE_VERSION)]
+	pub struct Pallet<T>(_);
+
+	#[pallet::config]
+	#[pallet::disable_frame_system_supertrait_check]
+	pub trait Config: pallet_poc::Config {
+		/// Told of each conviction, to take collateral.
+		type OnOffence: OnOffence<Self::AccountId>;
+		/// Most leaf sets of one checker.
+		#[pallet::constant]
+		type MaxTags: Get<u32>;
+		/// Most open claims.
+		#[pallet::constant]
+		type MaxClaims: Get<u32>;
+		/// Most refutations of one accusation at the same time, the accused host's own not counted.
+		#[pallet::constant]
+		type MaxGames: Get<u32>;
+		/// What calls and hooks cost.
+		type WeightInfo: WeightInfo;
+	}
+
+	/// What checkers committed to, by epoch and checker. Written by `commit_digest`, at most one a checker; kept for one
+	/// epoch after.
+	#[pallet::storage]
+	pub type DigestCommitments<T: Config> =
+		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, Hash, OptionQuery>;
+
+	/// What checkers revealed, by epoch and checker, in the order of their duties. Written by `reveal`, kept for one epoch
+	/// after.
+	#[pallet::storage]
+	pub type Reveals<T: Config> = StorageDoubleMap<
+		_,
+		Twox64Concat,
+		EpochIndex,
+		Blake2_128Concat,
+		T::AccountId,
+		BoundedVec<Revealed, T::MaxTags>,
+		OptionQuery,
+	>;
+
+	/// Requests for openings, by epoch, host and checker. Written by `request_openings` and `answer_openings`, at most
+	/// one for each duty; kept for one epoch after.
+	#[pallet::storage]
+	pub type Requests<T: Config> = StorageNMap<
+		_,
+		(
+			NMapKey<Twox64Concat, EpochIndex>,
+			NMapKey<Blake2_128Concat, T::AccountId>,
+			NMapKey<Blake2_128Concat, T::AccountId>,
+		),
+		Request,
+		OptionQuery,
+	>;
+
+	/// Open claims, at most `MaxClaims`. Written by `accuse`, `challenge` and `play`, removed when they end.
+	#[pallet::storage]
+	pub type Claims<T: Config> = CountedStorageMap<_, Twox64Concat, u32, ClaimOf<T>, OptionQuery>;
+
+	/// Refutations under way, by claim and refuter: one of a challenge, at most `MaxGames` and the accused host's own of
+	/// an accusation. Written by `challenge` and `play`, removed when they end.
+	#[pallet::storage]
+	pub type Games<T: Config> =
+		StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, T::AccountId, Game, OptionQuery>;
+
+	/// The next claim's id. It never falls.
+	#[pallet::storage]
+	pub type NextClaim<T> = StorageValue<_, u32, ValueQuery>;
+
+	/// The oldest claim that may be open.
+	#[pallet::storage]
+	pub type OldestClaim<T> = StorageValue<_, u32, ValueQuery>;
+
+	/// How many open accusations a host has made, at most `MAX_ACCUSATIONS`; nothing for none.
+	#[pallet::storage]
+	pub type OpenAccusations<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+
+	/// Accusations made, by epoch, accuser and host. Written by `accuse`, kept for one epoch after.
+	#[pallet::storage]
+	pub type Accused<T: Config> = StorageNMap<
+		_,
+		(
+			NMapKey<Twox64Concat, EpochIndex>,
+			NMapKey<Blake2_128Concat, T::AccountId>,
+			NMapKey<Blake2_128Concat, T::AccountId>,
+		),
+		(),
+		OptionQuery,
+	>;
+
+	/// Challenges made, by epoch, checker, host and set. Written by `challenge`, kept for one epoch after.
+	#[pallet::storage]
+	pub type Challenged<T: Config> = StorageNMap<
+		_,
+		(
+			NMapKey<Twox64Concat, EpochIndex>,
+			NMapKey<Blake2_128Concat, T::AccountId>,
+			NMapKey<Blake2_128Concat, (T::AccountId, u8)>,
+		),
+		(),
+		OptionQuery,
+	>;
+
+	/// The oldest epoch of which something may be left.
+	#[pallet::storage]
+	pub type PrunedTo<T> = StorageValue<_, EpochIndex, ValueQuery>;
+
+	#[pallet::event]
+	#[pallet::generate_deposit(pub(super) fn deposit_event)]
+	pub enum Event<T: Config> {
+		/// A checker committed to its tags.
+		DigestsCommitted { checker: T::AccountId, epoch: EpochIndex },
+		/// A checker revealed its tags; `met` of `total` count.
+		DigestsRevealed { checker: T::AccountId, epoch: EpochIndex, total: u32, met: u32 },
+		/// A host must show leaves until `deadline`.
+		OpeningsRequested {
+			checker: T::AccountId,
+			epoch: EpochIndex,
+			host: T::AccountId,
+			segment: u8,
+			deadline: BlockNumber,
+		},
+		/// A host showed the leaves it was asked for.
+		OpeningsPosted { host: T::AccountId, epoch: EpochIndex, checker: T::AccountId },
+		/// A host is accused of having committed to a wrong leaf.
+		Accused { claim: u32, epoch: EpochIndex, accuser: T::AccountId, host: T::AccountId },
+		/// A checker's tag is challenged by its partner.
+		Challenged {
+			claim: u32,
+			epoch: EpochIndex,
+			challenger: T::AccountId,
+			checker: T::AccountId,
+			host: T::AccountId,
+			set: u8,
+		},
+		/// A dispute's turn was taken: the one of this stage.
+		Played { claim: u32, refuter: T::AccountId, stage: Stage },
+		/// A refutation failed.
+		RefutationLost { claim: u32, refuter: T::AccountId },
+		/// A claim stands: nobody refuted it.
+		ClaimWon { claim: u32 },
+		/// A claim was refuted.
+		ClaimLost { claim: u32 },
+		/// A claim has no consequence any more.
+		ClaimDropped { claim: u32 },
+		/// A host was convicted.
+		Convicted { host: T::AccountId, epoch: EpochIndex, offence: Offence },
+		/// A checker did not stand by a digest that it revealed: this duty is not met.
+		DigestMissed { checker: T::AccountId, epoch: EpochIndex },
+		/// A host is not paid for an epoch: it missed a turn.
+		Forfeited { host: T::AccountId, epoch: EpochIndex },
+	}
+
+	#[pallet::error]
+	pub enum Error<T> {
+		/// A list is longer than its bound, or there are no more ids.
+		LimitExceeded,
+		/// What was authorised is not there. Cannot happen.
+		NotFound,
+		/// Not what was authorised. Cannot happen.
+		Refused,
+	}
+
+	#[pallet::hooks]
+	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
+			let mut meter = WeightMeter::with_limit(limit);
+			Self::prune(&mut meter);
+			meter.consumed()
+		}
+
+		fn integrity_test() {
+			assert!(T::MaxTags::get() > 0 && T::MaxClaims::get() > 0 && T::MaxGames::get() > 0);
+			for profile in gonka_sprint::Profile::ALL {
+				let layout = gonka_sprint::Layout::new(profile);
+				assert!(layout.steps() == 2, "a dispute has two picks");
+				assert!(layout.children_len(0) <= types::MAX_CHILDREN as usize);
+				assert!(layout.children_len(1) <= types::MAX_CHILDREN as usize);
+				assert!(profile.params().width <= types::MAX_OUTPUT as usize);
+			}
+		}
+
+		#[cfg(feature = "try-runtime")]
+		fn try_state(_: BlockNumberFor<T>) -> Result<(), polkadot_sdk::sp_runtime::TryRuntimeError> {
+			Self::do_try_state()
+		}
+	}
+
+	#[pallet::call(weight = <T as Config>::WeightInfo)]
+	impl<T: Config> Pallet<T> {
+		/// Commits to a checker's tags.
+		///
+		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per checker and epoch, in
+		/// the digest window. Cost: constant, with the list of checkers in the pool.
+		#[pallet::call_index(0)]
+		#[pallet::weight(<T as Config>::WeightInfo::commit_digest())]
+		#[pallet::authorize(Pallet::<T>::authorize_commit_digest)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_commit_digest())]
+		pub fn commit_digest(
+			origin: OriginFor<T>,
+			commitment: DigestCommitment,
+			_signature: Signature,
+		) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let DigestCommitment { checker, epoch, hash } = commitment;
+			let checker = T::AccountId::from(checker);
+			DigestCommitments::<T>::insert(epoch, &checker, hash);
+			Self::deposit_event(Event::DigestsCommitted { checker, epoch });
+			Ok(())
+		}
+
+		/// Reveals a checker's tags. A set counts as met if it has a tag, or if its host owes openings.
+		///
+		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per checker and epoch, in
+		/// the rest of the check phase. Cost: linear in the tags.
+		#[pallet::call_index(1)]
+		#[pallet::weight(<T as Config>::WeightInfo::reveal(reveal.tags.len() as u32))]
+		#[pallet::authorize(Pallet::<T>::authorize_reveal)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_reveal(reveal.tags.len() as u32))]
+		pub fn reveal(origin: OriginFor<T>, reveal: DigestReveal, _signature: Signature) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let DigestReveal { checker, epoch, tags } = reveal;
+			let checker = T::AccountId::from(checker);
+			let running = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?;
+			let (mut tags, mut met, mut revealed) = (tags.into_iter(), 0u32, BoundedVec::new());
+			for duty in Poc::<T>::duties(&running, &checker) {
+				let standing = pallet_poc::Standings::<T>::get(epoch, &duty.host).ok_or(Error::<T>::NotFound)?;
+				for (set, _) in duty.sets {
+					let tag = tags.next().ok_or(Error::<T>::Refused)?;
+					if tag != pool::NO_TAG || !standing.requests.is_empty() {
+						met = met.saturating_add(1);
+					}
+					let one = Revealed { racer: standing.racer, set, tag };
+					revealed.try_push(one).map_err(|_| Error::<T>::LimitExceeded)?;
+				}
+			}
+			let total = revealed.len() as u32;
+			Reveals::<T>::insert(epoch, &checker, revealed);
+			Poc::<T>::note_digests(epoch, &checker, total, met);
+			Self::deposit_event(Event::DigestsRevealed { checker, epoch, total, met });
+			Ok(())
+		}
+
+		/// Asks a host for openings of leaves that the checker has to check. The host loses the segment if it does not
+		/// answer within `answer` blocks.
+		///
+		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per checker and host, in
+		/// the request window. Cost: two samples in the pool.
+		#[pallet::call_index(2)]
+		#[pallet::weight(<T as Config>::WeightInfo::request_openings())]
+		#[pallet::authorize(Pallet::<T>::authorize_request)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_request_openings())]
+		pub fn request_openings(
+			origin: OriginFor<T>,
+			request: OpeningRequest,
+			_signature: Signature,
+		) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let OpeningRequest { checker, epoch, host, segment, positions } = request;
+			let (checker, host) = (T::AccountId::from(checker), T::AccountId::from(host));
+			let running = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?;
+			let deadline = Self::now().saturating_add(running.schedule.answer);
+			let positions = positions.try_into().map_err(|_| Error::<T>::LimitExceeded)?;
+			ensure!(Poc::<T>::note_request(epoch, &host, segment), Error::<T>::LimitExceeded);
+			let request = Request { segment, positions, deadline, openings: None };
+			Requests::<T>::insert((epoch, &host, &checker), request);
+			Self::deposit_event(Event::OpeningsRequested { checker, epoch, host, segment, deadline });
+			Ok(())
+		}
+
+		/// Answers a request for openings.
+		///
+		/// Origin: a general transaction; `signature` is the host's worker key's. Free, once per request, until its
+		/// deadline. Cost: four openings in the pool, up to 12 kB.
+		#[pallet::call_index(3)]
+		#[pallet::weight(<T as Config>::WeightInfo::answer_openings())]
+		#[pallet::authorize(Pallet::<T>::authorize_answer)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_answer_openings())]
+		pub fn answer_openings(origin: OriginFor<T>, answer: OpeningAnswer, _signature: Signature) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let OpeningAnswer { host, epoch, checker, openings } = answer;
+			let (checker, host) = (T::AccountId::from(checker), T::AccountId::from(host));
+			let mut request = Requests::<T>::get((epoch, &host, &checker)).ok_or(Error::<T>::NotFound)?;
+			request.openings = Some(openings.encode().try_into().map_err(|_| Error::<T>::LimitExceeded)?);
+			Poc::<T>::note_answer(epoch, &host, request.segment);
+			Requests::<T>::insert((epoch, &host, &checker), request);
+			Self::deposit_event(Event::OpeningsPosted { host, epoch, checker });
+			Ok(())
+		}
+
+		/// Accuses a host of having committed to a wrong leaf. Unless somebody refutes it in two turns' time, the host
+		/// can be convicted by `close`.
+		///
+		/// Origin: a general transaction; `signature` is the accuser's worker key's. Free, once per accuser, host and
+		/// epoch, while the epoch runs; four open ones an accuser. Cost: an opening and an output's path in the pool.
+		#[pallet::call_index(4)]
+		#[pallet::weight(<T as Config>::WeightInfo::accuse())]
+		#[pallet::authorize(Pallet::<T>::authorize_accuse)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_accuse())]
+		pub fn accuse(origin: OriginFor<T>, accusation: Accusation, _signature: Signature) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let leaf = Self::accused_leaf(&accusation).map_err(|_| Error::<T>::Refused)?;
+			let Accusation { accuser, epoch, host, output, frontier, .. } = accusation;
+			let (accuser, host) = (T::AccountId::from(accuser), T::AccountId::from(host));
+			let turn = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?.schedule.turn;
+			let output = output.try_into().map_err(|_| Error::<T>::LimitExceeded)?;
+			let claim = Self::add_claim(Claim {
+				epoch,
+				claimant: accuser.clone(),
+				host: host.clone(),
+				subject: Subject::Accusation { output },
+				leaf: Some(leaf),
+				frontier: frontier.try_into().map_err(|_| Error::<T>::LimitExceeded)?,
+				until: Self::now().saturating_add(turn.saturating_mul(2)),
+			})?;
+			Accused::<T>::insert((epoch, &accuser, &host), ());
+			Self::deposit_event(Event::Accused { claim, epoch, accuser, host });
+			Ok(())
+		}
+
+		/// Challenges a partner's tag: it has to show how it got there.
+		///
+		/// Origin: a general transaction; `signature` is the challenger's worker key's. Free, once per checker, host, set
+		/// and epoch, after both revealed. Cost: the two reveals in the pool, up to `MaxTags` each.
+		#[pallet::call_index(5)]
+		#[pallet::weight(<T as Config>::WeightInfo::challenge())]
+		#[pallet::authorize(Pallet::<T>::authorize_challenge)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_challenge(T::MaxTags::get()))]
+		pub fn challenge(origin: OriginFor<T>, challenge: Challenge, _signature: Signature) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let Challenge { challenger, epoch, checker, host, set } = challenge;
+			let [challenger, checker, host] = [challenger, checker, host].map(T::AccountId::from);
+			let turn = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?.schedule.turn;
+			let tag = Self::tag_of(epoch, &checker, &host, set).ok_or(Error::<T>::NotFound)?;
+			let claim = Self::add_claim(Claim {
+				epoch,
+				claimant: checker.clone(),
+				host: host.clone(),
+				subject: Subject::Challenge { set, tag, digests: Default::default(), number: None },
+				leaf: None,
+				frontier: Default::default(),
+				until: Self::now(),
+			})?;
+			let deadline = Self::now().saturating_add(turn);
+			Games::<T>::insert(claim, &challenger, Game::new(Stage::Digests, deadline));
+			Challenged::<T>::insert((epoch, &checker, (&host, set)), ());
+			Self::deposit_event(Event::Challenged { claim, epoch, challenger, checker, host, set });
+			Ok(())
+		}
+
+		/// Takes a turn of a dispute. The first pick of a refuter of an accusation begins its game. The last turn decides:
+		/// who lied is convicted.
+		///
+		/// Origin: a general transaction; `signature` is the player's worker key's. Free; only legal turns get here, each
+		/// once. Cost: up to 256 hashes, or three blocks of 4 kB and two rows of weights; up to 16 kB.
+		#[pallet::call_index(6)]
+		#[pallet::weight(<T as Config>::WeightInfo::play(T::MaxGames::get()))]
+		#[pallet::authorize(Pallet::<T>::authorize_play)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_play(T::MaxGames::get()))]
+		pub fn play(origin: OriginFor<T>, play: Play, _signature: Signature) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let refuter = T::AccountId::from(play.refuter);
+			let (epoch, mut claim, mut game) = Self::find_game(&play).map_err(|_| Error::<T>::Refused)?;
+			let stage = game.stage;
+			let verdict = Self::take_turn(&epoch, &mut claim, &mut game, &play.turn);
+			let verdict = verdict.map_err(|_| Error::<T>::Refused)?;
+			Self::deposit_event(Event::Played { claim: play.claim, refuter: refuter.clone(), stage });
+			match verdict {
+				Some(Verdict::ClaimantLied) => Self::lose_claim(play.claim, &claim, Loss::Proof),
+				Some(Verdict::RefuterLied) => Self::lose_refutation(play.claim, &claim, &refuter, Loss::Proof),
+				None => {
+					if matches!(stage, Stage::Digests | Stage::Leaf | Stage::Trace) {
+						Claims::<T>::insert(play.claim, claim);
+					}
+					Games::<T>::insert(play.claim, refuter, game);
+				},
+			}
+			Ok(())
+		}
+
+		/// Ends what nobody goes on with: the game of `refuter`, whose next turn was missed; or, without a refuter, an
+		/// accusation that nobody refutes in time.
+		///
+		/// Origin: a general transaction, from anybody, without a signature. Free; only what is over gets here. Cost:
+		/// linear in `MaxGames`.
+		#[pallet::call_index(7)]
+		#[pallet::weight(<T as Config>::WeightInfo::close(T::MaxGames::get()))]
+		#[pallet::authorize(Pallet::<T>::authorize_close)]
+		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_close())]
+		pub fn close(origin: OriginFor<T>, claim: u32, refuter: Option<T::AccountId>) -> DispatchResult {
+			ensure_authorized(origin)?;
+			let closing = Self::check_close(claim, refuter.as_ref()).map_err(|_| Error::<T>::Refused)?;
+			Self::conclude(claim, closing);
+			Ok(())
+		}
+	}
+}

@@ -1,0 +1,140 @@
+//! How disputes end.
+
+use crate::*;
+use gonka_primitives::check::Offence;
+use types::Subject;
+
+/// How a claim or a refutation was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+	/// A value was wrong.
+	Proof,
+	/// A turn was not taken in time.
+	Silence,
+}
+
+/// What `close` does.
+pub(crate) enum Closing<T: Config> {
+	/// The claimant missed its turn.
+	Claimant(ClaimOf<T>),
+	/// The refuter missed its turn.
+	Refuter(ClaimOf<T>, T::AccountId),
+	/// Nobody refuted an accusation.
+	Accusation(ClaimOf<T>),
+}
+
+impl<T: Config> Pallet<T> {
+	/// What closing a claim, or one refutation of it, means now.
+	pub(crate) fn check_close(id: u32, refuter: Option<&T::AccountId>) -> Result<Closing<T>, Refusal> {
+		let claim = Claims::<T>::get(id).ok_or(Refusal::UnknownClaim)?;
+		Self::playable(claim.epoch)?;
+		let Some(refuter) = refuter else {
+			ensure!(claim.is_accusation(), Refusal::UnknownClaim);
+			let refuted = Games::<T>::iter_key_prefix(id).next().is_some();
+			ensure!(Self::now() > claim.until && !refuted, Refusal::TooEarly);
+			return Ok(Closing::Accusation(claim));
+		};
+		let game = Games::<T>::get(id, refuter).ok_or(Refusal::UnknownClaim)?;
+		ensure!(Self::now() > game.deadline, Refusal::TooEarly);
+		Ok(if game.stage.is_claimants() { Closing::Claimant(claim) } else { Closing::Refuter(claim, refuter.clone()) })
+	}
+
+	/// Ends what was to be closed.
+	pub(crate) fn conclude(id: u32, closing: Closing<T>) {
+		match closing {
+			Closing::Claimant(claim) => Self::lose_claim(id, &claim, Loss::Silence),
+			Closing::Refuter(claim, refuter) => Self::lose_refutation(id, &claim, &refuter, Loss::Silence),
+			Closing::Accusation(claim) => {
+				Self::remove_claim(id, &claim);
+				let moot =
+					[&claim.claimant, &claim.host].into_iter().any(|who| Poc::<T>::is_convicted(claim.epoch, who));
+				if moot {
+					Self::deposit_event(Event::ClaimDropped { claim: id });
+				} else {
+					Self::deposit_event(Event::ClaimWon { claim: id });
+					Self::convict(claim.epoch, claim.host, Offence::Fabrication);
+				}
+			},
+		}
+	}
+
+	/// The claimant was wrong, or silent: nothing is left of the claim.
+	pub(crate) fn lose_claim(id: u32, claim: &ClaimOf<T>, loss: Loss) {
+		Self::remove_claim(id, claim);
+		Self::deposit_event(Event::ClaimLost { claim: id });
+		match (&claim.subject, loss) {
+			(Subject::Accusation { .. }, _) => {
+				Self::punish(claim.epoch, &claim.claimant, Offence::FalseAccusation, loss);
+			},
+			(Subject::Challenge { .. }, Loss::Proof) => {
+				Self::punish(claim.epoch, &claim.claimant, Offence::FalseDigest, loss);
+			},
+			// It did not ask for this dispute: it may be honest, and away. It has not met this one duty.
+			(Subject::Challenge { .. }, Loss::Silence) => {
+				Poc::<T>::miss_digest(claim.epoch, &claim.claimant);
+				Self::deposit_event(Event::DigestMissed { checker: claim.claimant.clone(), epoch: claim.epoch });
+			},
+		}
+	}
+
+	/// A refuter was wrong, or silent. An accusation waits for others, unless it was the accused that lied; a challenge is
+	/// over.
+	pub(crate) fn lose_refutation(id: u32, claim: &ClaimOf<T>, refuter: &T::AccountId, loss: Loss) {
+		Games::<T>::remove(id, refuter);
+		Self::deposit_event(Event::RefutationLost { claim: id, refuter: refuter.clone() });
+		let is_settled = claim.is_accusation() && *refuter == claim.host && loss == Loss::Proof;
+		if is_settled || !claim.is_accusation() {
+			Self::remove_claim(id, claim);
+			Self::deposit_event(Event::ClaimWon { claim: id });
+		}
+		let offence = if is_settled { Offence::Fabrication } else { Offence::FalseAccusation };
+		Self::punish(claim.epoch, refuter, offence, loss);
+	}
+
+	fn punish(epoch: EpochIndex, host: &T::AccountId, offence: Offence, loss: Loss) {
+		match loss {
+			Loss::Proof => Self::convict(epoch, host.clone(), offence),
+			Loss::Silence => {
+				Poc::<T>::forfeit(epoch, host);
+				Self::deposit_event(Event::Forfeited { host: host.clone(), epoch });
+			},
+		}
+	}
+
+	/// Convicts a host, unless it has been convicted of that much before.
+	fn convict(epoch: EpochIndex, host: T::AccountId, offence: Offence) {
+		let known = match Poc::<T>::offence(epoch, &host) {
+			None => false,
+			Some(Offence::FalseDigest) => offence == Offence::FalseDigest,
+			Some(_) => true,
+		};
+		if !known {
+			Poc::<T>::convict(epoch, &host, offence);
+			T::OnOffence::on_offence(&host, epoch, offence);
+			Self::deposit_event(Event::Convicted { host, epoch, offence });
+		}
+	}
+
+	/// Adds a claim under the next id, which is returned.
+	pub(crate) fn add_claim(claim: ClaimOf<T>) -> Result<u32, Error<T>> {
+		let id = NextClaim::<T>::get();
+		NextClaim::<T>::put(id.checked_add(1).ok_or(Error::<T>::LimitExceeded)?);
+		if claim.is_accusation() {
+			OpenAccusations::<T>::mutate(&claim.claimant, |open| *open = open.saturating_add(1));
+		}
+		Claims::<T>::insert(id, claim);
+		Ok(id)
+	}
+
+	/// Removes a claim with all its games.
+	pub(crate) fn remove_claim(id: u32, claim: &ClaimOf<T>) {
+		Claims::<T>::remove(id);
+		// All of them: there are no more.
+		let _ = Games::<T>::clear_prefix(id, T::MaxGames::get().saturating_add(1), None);
+		if claim.is_accusation() {
+			OpenAccusations::<T>::mutate_exists(&claim.claimant, |open| {
+				*open = open.and_then(|open| open.checked_sub(1)).filter(|open| *open > 0);
+			});
+		}
+	}
+}

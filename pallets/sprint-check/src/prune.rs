@@ -1,0 +1,65 @@
+//! Forgetting: what is older than the previous epoch has no use.
+
+use crate::*;
+use polkadot_sdk::frame_support::weights::WeightMeter;
+
+/// Items of one kind removed per block, at most.
+const BATCH: u32 = 32;
+/// Kinds of items that an epoch leaves.
+const KINDS: u64 = 5;
+/// Claims looked at per block, at most.
+const CLAIMS: u32 = 4;
+
+impl<T: Config> Pallet<T> {
+	/// Removes what is left of the oldest epoch, a few items a block.
+	pub(crate) fn prune(meter: &mut WeightMeter) {
+		let Some(epoch) = Poc::<T>::running_epoch() else { return };
+		Self::prune_claims(epoch.index, meter);
+		let oldest = PrunedTo::<T>::get();
+		if !Self::is_over(oldest, epoch.index) {
+			return;
+		}
+		let cost = <T as Config>::WeightInfo::prune();
+		let room = meter.remaining().checked_div_per_component(&cost.saturating_mul(KINDS)).unwrap_or(0);
+		let limit = u32::try_from(room).unwrap_or(u32::MAX).min(BATCH);
+		if limit == 0 {
+			return;
+		}
+		let removed = [
+			DigestCommitments::<T>::clear_prefix(oldest, limit, None),
+			Reveals::<T>::clear_prefix(oldest, limit, None),
+			Requests::<T>::clear_prefix((oldest,), limit, None),
+			Accused::<T>::clear_prefix((oldest,), limit, None),
+			Challenged::<T>::clear_prefix((oldest,), limit, None),
+		];
+		let loops = removed.iter().fold(1u32, |sum, removed| sum.saturating_add(removed.loops));
+		meter.consume(cost.saturating_mul(loops.into()));
+		if removed.iter().all(|removed| removed.maybe_cursor.is_none()) {
+			PrunedTo::<T>::put(oldest.saturating_add(1));
+		}
+	}
+
+	/// Removes claims that can no longer be played: nobody closed them. Ids rise with the epochs.
+	fn prune_claims(running: EpochIndex, meter: &mut WeightMeter) {
+		let cost = <T as Config>::WeightInfo::prune();
+		let (mut id, next) = (OldestClaim::<T>::get(), NextClaim::<T>::get());
+		let first = id;
+		for _ in 0..CLAIMS {
+			if id >= next || meter.try_consume(cost).is_err() {
+				break;
+			}
+			if let Some(claim) = Claims::<T>::get(id) {
+				let games = u64::from(T::MaxGames::get()).saturating_add(2);
+				if !Self::is_over(claim.epoch, running) || meter.try_consume(cost.saturating_mul(games)).is_err() {
+					break;
+				}
+				Self::remove_claim(id, &claim);
+				Self::deposit_event(Event::ClaimDropped { claim: id });
+			}
+			id = id.saturating_add(1);
+		}
+		if id > first {
+			OldestClaim::<T>::put(id);
+		}
+	}
+}

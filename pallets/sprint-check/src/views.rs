@@ -1,0 +1,139 @@
+//! What the runtime API answers.
+
+use crate::*;
+use alloc::vec::Vec;
+use codec::Decode;
+use gonka_primitives::views::{CheckView, ClaimView, DutyView, GameView, RequestView, SetView, SubjectView};
+use gonka_sprint::committee::middle_layer;
+use types::Subject;
+
+impl<T: Config> Pallet<T> {
+	/// A checker's duties in the running epoch; `None` before the draw, and if it has none.
+	pub fn check_view(checker: &T::AccountId) -> Option<CheckView> {
+		let epoch = Poc::<T>::running_epoch()?;
+		let beacon = epoch.beacon?;
+		let duties = Poc::<T>::duties(&epoch, checker);
+		if duties.is_empty() {
+			return None;
+		}
+		let revealed = Reveals::<T>::get(epoch.index, checker);
+		let tags = revealed.as_ref().map(|revealed| revealed.as_slice());
+		let duties = duties.into_iter().map(|duty| Self::duty_view(epoch.index, duty, tags)).collect();
+		Some(CheckView {
+			epoch: epoch.index,
+			beacon,
+			layer: middle_layer(&beacon, epoch.profile),
+			duties,
+			committed: DigestCommitments::<T>::get(epoch.index, checker),
+			revealed: revealed.is_some(),
+		})
+	}
+
+	fn duty_view(epoch: EpochIndex, duty: Duty<T::AccountId>, revealed: Option<&[Revealed]>) -> DutyView {
+		let racer = pallet_poc::Standings::<T>::get(epoch, &duty.host).map(|standing| standing.racer);
+		// A host whose registration expired meanwhile is nowhere to be reached.
+		let (worker, url) = pallet_poc::Hosts::<T>::get(&duty.host)
+			.map_or_else(Default::default, |host| (host.worker, host.url.into_inner()));
+		let sets = duty.sets.into_iter().map(|(number, partner)| SetView {
+			number,
+			tag: revealed.zip(racer).and_then(|(revealed, racer)| Self::find_tag(revealed, racer, number)),
+			partner: partner.map(|partner| {
+				let tag = Self::tag_of(epoch, &partner, &duty.host, number);
+				(partner.into(), tag)
+			}),
+		});
+		DutyView {
+			sets: sets.collect(),
+			worker,
+			url,
+			commitments: Poc::<T>::sprint_commitments(epoch, &duty.host),
+			host: duty.host.clone().into(),
+		}
+	}
+
+	/// Requests for openings of the running epoch that `host` has to answer, or has answered.
+	pub fn request_views(host: &T::AccountId) -> Vec<RequestView> {
+		let Some(epoch) = Poc::<T>::running_epoch() else { return Vec::new() };
+		let all = Requests::<T>::iter_prefix((epoch.index, host.clone()));
+		all.map(|(checker, request)| Self::request_view(epoch.index, host, &checker, request)).collect()
+	}
+
+	/// Requests for openings of the running epoch that `checker` made.
+	pub fn requests_of(checker: &T::AccountId) -> Vec<RequestView> {
+		let Some(epoch) = Poc::<T>::running_epoch() else { return Vec::new() };
+		let made = |duty: Duty<T::AccountId>| {
+			let request = Requests::<T>::get((epoch.index, &duty.host, checker))?;
+			Some(Self::request_view(epoch.index, &duty.host, checker, request))
+		};
+		Poc::<T>::duties(&epoch, checker).into_iter().filter_map(made).collect()
+	}
+
+	fn request_view(
+		epoch: EpochIndex,
+		host: &T::AccountId,
+		checker: &T::AccountId,
+		request: types::Request,
+	) -> RequestView {
+		RequestView {
+			checker: checker.clone().into(),
+			epoch,
+			host: host.clone().into(),
+			segment: request.segment,
+			positions: request.positions.into_inner(),
+			deadline: request.deadline,
+			openings: request.openings.and_then(|bytes| Decode::decode(&mut bytes.as_slice()).ok()),
+		}
+	}
+
+	/// All open claims, ascending by id: at most `MaxClaims`.
+	pub fn claim_views() -> Vec<ClaimView> {
+		let mut claims: Vec<_> = Claims::<T>::iter().filter_map(|(id, claim)| Self::claim_view(id, claim)).collect();
+		claims.sort_by_key(|claim| claim.id);
+		claims
+	}
+
+	fn claim_view(id: u32, claim: ClaimOf<T>) -> Option<ClaimView> {
+		let epoch = Self::playable(claim.epoch).ok()?;
+		let subject = match claim.subject {
+			Subject::Accusation { output } => SubjectView::Accusation { output: output.into_inner() },
+			Subject::Challenge { set, digests, number, .. } => {
+				let counts = Self::counts(epoch.index, &claim.host);
+				SubjectView::Challenge {
+					set,
+					layer: middle_layer(&epoch.beacon?, epoch.profile),
+					positions: Self::positions(&epoch, &claim.host, set.into(), &counts),
+					commitments: Poc::<T>::sprint_commitments(epoch.index, &claim.host),
+					digests: digests.into_inner(),
+					number,
+				}
+			},
+		};
+		let with_seed = |leaf| Some((leaf, Self::seed_of(&epoch, &leaf).ok()?.0));
+		Some(ClaimView {
+			id,
+			epoch: claim.epoch,
+			profile: epoch.profile,
+			model_seed: epoch.model_seed,
+			claimant: claim.claimant.into(),
+			host: claim.host.into(),
+			subject,
+			leaf: claim.leaf.and_then(with_seed),
+			frontier: claim.frontier.into_inner(),
+			until: claim.until,
+			games: Games::<T>::iter_prefix(id).map(|(refuter, game)| Self::game_view(refuter, game)).collect(),
+		})
+	}
+
+	fn game_view(refuter: T::AccountId, game: Game) -> GameView {
+		GameView {
+			refuter: refuter.into(),
+			stage: game.stage,
+			number: game.number,
+			deadline: game.deadline,
+			picked: game.picked,
+			children: game.children.into_inner(),
+			block: game.block,
+			bytes: game.bytes.into_inner(),
+		}
+	}
+}

@@ -1,0 +1,141 @@
+//! A network that costs little: one node that makes blocks alone, and workers without a model.
+
+use anyhow::{Context, Result};
+use gonka::devnet::{Process, Spec, free_ports, node_ready, worker_ready};
+use gonka_client::keys;
+use gonka_primitives::AccountId;
+use std::{
+	ffi::OsString,
+	fs,
+	path::{Path, PathBuf},
+	time::Duration,
+};
+use tempfile::TempDir;
+
+use crate::until;
+
+/// How long a program may take to come up.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two looks at whether something has ended.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// A running network. Dropping it ends everything.
+#[derive(Debug)]
+pub struct Network {
+	folder: TempDir,
+	processes: Vec<Process>,
+	url: String,
+}
+
+/// A worker to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Worker<'a> {
+	/// Its name; its host's key is `//name`.
+	pub name: &'a str,
+	/// The program.
+	pub program: &'a Path,
+	/// What it is told before everything else.
+	pub first: Option<&'a str>,
+	/// Leaves a second.
+	pub rate: u32,
+}
+
+impl Network {
+	/// Starts the node, and waits for its first block. Everything is written below `parent`.
+	pub async fn start(node: &Path, parent: &Path) -> Result<Self> {
+		fs::create_dir_all(parent)?;
+		let folder = tempfile::Builder::new().prefix("network-").tempdir_in(parent)?;
+		let [rpc, peer] = free_ports(2)?[..] else { anyhow::bail!("two ports are needed") };
+		let url = format!("ws://127.0.0.1:{rpc}");
+		let mut network = Self { folder, processes: Vec::new(), url: url.clone() };
+		let mut arguments = vec!["--dev".into(), "--no-telemetry".into(), "--no-prometheus".into(), "--no-mdns".into()];
+		arguments.extend(["--rpc-port".into(), rpc.to_string().into()]);
+		arguments.extend(["--listen-addr".into(), format!("/ip4/127.0.0.1/tcp/{peer}").into()]);
+		arguments.extend(["--base-path".into(), network.path("node").into_os_string()]);
+		network.run("node", node, arguments)?;
+		until("the node to make blocks", PATIENCE, || node_ready(&url)).await?;
+		Ok(network)
+	}
+
+	/// Starts workers, and waits until all of them serve; the accounts of their hosts.
+	pub async fn add(&mut self, workers: &[Worker<'_>]) -> Result<Vec<AccountId>> {
+		let ports = free_ports(workers.len())?;
+		let mut hosts = Vec::new();
+		for (worker, port) in workers.iter().zip(&ports) {
+			let secret = format!("//{}", worker.name);
+			let key = self.path(&format!("{}.key", worker.name));
+			keys::write_secret(&key, &secret)?;
+			let mut arguments: Vec<OsString> = worker.first.iter().map(OsString::from).collect();
+			for (option, value) in [
+				("--node", self.url.clone().into()),
+				("--host-key", key.into_os_string()),
+				("--base-path", self.path(worker.name).into_os_string()),
+				("--listen", format!("127.0.0.1:{port}").into()),
+				("--engine", "mock".into()),
+				("--device", "reference".into()),
+				("--sprint-rate", worker.rate.to_string().into()),
+				("--grace", "1".into()),
+			] {
+				arguments.extend([option.into(), value]);
+			}
+			self.run(worker.name, worker.program, arguments)?;
+			hosts.push(keys::public(&keys::from_uri(&secret)?));
+		}
+		for (worker, port) in workers.iter().zip(ports) {
+			let url = format!("http://127.0.0.1:{port}");
+			let what = format!("{} to serve", worker.name);
+			tokio::select! {
+				failure = self.ended() => return Err(failure),
+				ready = until(&what, PATIENCE, || worker_ready(&url)) => ready?,
+			};
+		}
+		Ok(hosts)
+	}
+
+	/// The node's RPC address.
+	pub fn url(&self) -> &str {
+		&self.url
+	}
+
+	/// Waits until a program ends by itself.
+	async fn ended(&mut self) -> anyhow::Error {
+		loop {
+			if let Err(failure) = self.all_run() {
+				return failure;
+			}
+			tokio::time::sleep(LOOK).await;
+		}
+	}
+
+	/// Fails if a program has ended by itself.
+	pub fn all_run(&mut self) -> Result<()> {
+		for process in &mut self.processes {
+			if let Some(status) = process.ended() {
+				anyhow::bail!("{} ended ({status}):\n{}", process.spec.name, process.tail(15));
+			}
+		}
+		Ok(())
+	}
+
+	/// Ends everything. After a failure what was written, logs among it, stays; where, is printed.
+	pub async fn stop(mut self, failed: bool) {
+		for process in self.processes.iter_mut().rev() {
+			process.stop().await;
+		}
+		if failed {
+			println!("what the programs wrote is in {}", self.folder.path().display());
+			self.folder.disable_cleanup(true);
+		}
+	}
+
+	fn path(&self, name: &str) -> PathBuf {
+		self.folder.path().join(name)
+	}
+
+	fn run(&mut self, name: &str, program: &Path, arguments: Vec<OsString>) -> Result<()> {
+		let log = self.path(&format!("{name}.log"));
+		let process = Process::start(Spec { name: name.into(), program: program.into(), arguments, log });
+		self.processes.push(process.with_context(|| format!("{name} does not start"))?);
+		Ok(())
+	}
+}

@@ -1,0 +1,185 @@
+//! What checking others found, and the messages of checks and disputes as they were signed.
+
+use super::{Result, decode};
+use crate::chain::CheckMessage;
+use codec::{Decode, Encode};
+use gonka_primitives::{AccountId, EpochIndex, Hash, Signature};
+use gonka_sprint::{LaneProof, LeafOpening, Tag};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+
+/// Epoch → [`StoredTags`].
+const TAGS: TableDefinition<u32, &[u8]> = TableDefinition::new("tags");
+/// (epoch, host, set) → [`StoredSet`].
+const SETS: TableDefinition<(u32, &[u8; 32], u8), &[u8]> = TableDefinition::new("sets");
+/// (epoch, host) → [`Suspect`].
+const SUSPECTS: TableDefinition<(u32, &[u8; 32]), &[u8]> = TableDefinition::new("suspects");
+/// (epoch, slot) → [`StoredMessage`].
+const MESSAGES: TableDefinition<(u32, &[u8; 32]), &[u8]> = TableDefinition::new("messages");
+
+/// The tags of an epoch: what was committed to, and will be revealed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredTags {
+	/// What the samples were drawn from.
+	pub beacon: Hash,
+	/// In the order of the duties.
+	pub tags: Vec<Tag>,
+}
+
+/// A leaf set that was recomputed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredSet {
+	/// What the sample was drawn from.
+	pub beacon: Hash,
+	/// In the order of their positions.
+	pub leaves: Vec<StoredLeaf>,
+}
+
+impl StoredSet {
+	/// The digests of its leaves.
+	pub fn digests(&self) -> Vec<Hash> {
+		self.leaves.iter().map(|leaf| leaf.digest).collect()
+	}
+}
+
+/// A leaf of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredLeaf {
+	/// The proof of its lane.
+	pub lane: LaneProof,
+	/// Its digest.
+	pub digest: Hash,
+}
+
+/// A host's leaf that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Suspect {
+	/// The segment.
+	pub segment: u8,
+	/// The position in the segment's commitment.
+	pub position: u64,
+	/// What the host committed to there.
+	pub opening: LeafOpening,
+}
+
+/// A message with its signature.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredMessage {
+	/// What was signed.
+	pub message: CheckMessage,
+	/// The worker key's signature.
+	pub signature: Signature,
+	/// Whether the chain took it.
+	pub taken: bool,
+	/// How often the chain did not.
+	pub failures: u8,
+}
+
+pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
+	tx.open_table(TAGS)?;
+	tx.open_table(SETS)?;
+	tx.open_table(SUSPECTS)?;
+	tx.open_table(MESSAGES)?;
+	Ok(())
+}
+
+/// The tags of an epoch, as far as they were drawn from `beacon`.
+pub fn tags(tx: &ReadTransaction, epoch: EpochIndex, beacon: &Hash) -> Result<Option<Vec<Tag>>> {
+	let stored: Option<StoredTags> =
+		tx.open_table(TAGS)?.get(epoch)?.map(|stored| decode(stored.value())).transpose()?;
+	Ok(stored.filter(|stored| stored.beacon == *beacon).map(|stored| stored.tags))
+}
+
+/// Keeps an epoch's tags, unless there are some of the same beacon: those that stand are returned.
+pub fn put_tags(tx: &WriteTransaction, epoch: EpochIndex, new: &StoredTags) -> Result<Vec<Tag>> {
+	let mut tags = tx.open_table(TAGS)?;
+	let known: Option<StoredTags> = tags.get(epoch)?.map(|known| decode(known.value())).transpose()?;
+	if let Some(known) = known.filter(|known| known.beacon == new.beacon) {
+		return Ok(known.tags);
+	}
+	tags.insert(epoch, new.encode().as_slice())?;
+	Ok(new.tags.clone())
+}
+
+/// A leaf set, if it was recomputed.
+pub fn set(tx: &ReadTransaction, epoch: EpochIndex, host: &AccountId, set: u8) -> Result<Option<StoredSet>> {
+	tx.open_table(SETS)?.get((epoch, host, set))?.map(|stored| decode(stored.value())).transpose()
+}
+
+/// Keeps a leaf set.
+pub fn put_set(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId, set: u8, new: &StoredSet) -> Result<()> {
+	tx.open_table(SETS)?.insert((epoch, host, set), new.encode().as_slice())?;
+	Ok(())
+}
+
+/// The hosts of an epoch with a wrong leaf.
+pub fn suspects(tx: &ReadTransaction, epoch: EpochIndex) -> Result<Vec<(AccountId, Suspect)>> {
+	let all = tx.open_table(SUSPECTS)?;
+	let all = all.range((epoch, &[0; 32])..=(epoch, &[u8::MAX; 32]))?;
+	all.map(|entry| {
+		let (key, suspect) = entry?;
+		Ok((*key.value().1, decode(suspect.value())?))
+	})
+	.collect()
+}
+
+/// Keeps a wrong leaf, unless one of that host and epoch is known.
+pub fn put_suspect(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId, new: &Suspect) -> Result<()> {
+	let mut suspects = tx.open_table(SUSPECTS)?;
+	if suspects.get((epoch, host))?.is_none() {
+		suspects.insert((epoch, host), new.encode().as_slice())?;
+	}
+	Ok(())
+}
+
+/// Forgets a wrong leaf: the chain that had it was left.
+pub fn drop_suspect(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId) -> Result<()> {
+	tx.open_table(SUSPECTS)?.remove((epoch, host))?;
+	Ok(())
+}
+
+/// The message of a slot.
+pub fn message(tx: &ReadTransaction, epoch: EpochIndex, slot: &Hash) -> Result<Option<StoredMessage>> {
+	tx.open_table(MESSAGES)?.get((epoch, slot))?.map(|stored| decode(stored.value())).transpose()
+}
+
+/// Keeps a message with its signature. What a slot says never changes: of another message than the first, the first
+/// is returned as it is, and it alone may be sent.
+pub fn put_message(
+	tx: &WriteTransaction,
+	epoch: EpochIndex,
+	slot: &Hash,
+	message: CheckMessage,
+	signature: Signature,
+) -> Result<StoredMessage> {
+	let mut messages = tx.open_table(MESSAGES)?;
+	let known: Option<StoredMessage> = messages.get((epoch, slot))?.map(|known| decode(known.value())).transpose()?;
+	let new = match known {
+		Some(known) if known.message != message => return Ok(known),
+		Some(known) => StoredMessage { signature, ..known },
+		None => StoredMessage { message, signature, taken: false, failures: 0 },
+	};
+	messages.insert((epoch, slot), new.encode().as_slice())?;
+	Ok(new)
+}
+
+/// Notes whether the chain took a message.
+pub fn note_sent(tx: &WriteTransaction, epoch: EpochIndex, slot: &Hash, taken: bool) -> Result<()> {
+	let mut messages = tx.open_table(MESSAGES)?;
+	let known: Option<StoredMessage> = messages.get((epoch, slot))?.map(|known| decode(known.value())).transpose()?;
+	if let Some(mut known) = known {
+		known.taken |= taken;
+		known.failures = known.failures.saturating_add(u8::from(!taken));
+		messages.insert((epoch, slot), known.encode().as_slice())?;
+	}
+	Ok(())
+}
+
+/// Forgets everything of the epochs before `epoch`.
+pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
+	let first = &[0; 32];
+	tx.open_table(TAGS)?.retain_in(..epoch, |_, _| false)?;
+	tx.open_table(SETS)?.retain_in(..(epoch, first, 0), |_, _| false)?;
+	tx.open_table(SUSPECTS)?.retain_in(..(epoch, first), |_, _| false)?;
+	tx.open_table(MESSAGES)?.retain_in(..(epoch, first), |_, _| false)?;
+	Ok(())
+}

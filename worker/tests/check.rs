@@ -1,0 +1,289 @@
+//! A checker's epoch: against a chain in memory and another host's real server.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use common::*;
+use gonka_primitives::{
+	Hash,
+	check::{DigestReveal, Offence, digest_hash},
+	views::RequestView,
+};
+use gonka_sprint::{
+	LeafId, Profile, Tag,
+	committee::tag,
+	trace::{Layout, bind_output},
+};
+use gonka_worker::{
+	chain::CheckMessage,
+	sprint::{Reference, pace::Pace},
+	store::{Durability, check},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// A checker with a sprint's thread.
+async fn checker(chain: &Arc<FakeChain>, path: &Path) -> Rig {
+	let expand = Box::new(Reference { threads: 1 }) as Box<_>;
+	let sprint = Some((expand, Pace::new(Some(1.0))));
+	Rig::start(chain, path, Options { sprint, ..Default::default() }).await
+}
+
+/// What a checker of a host's set must find, computed by the book.
+fn tags(peer: &Peer) -> Vec<Tag> {
+	let model = model();
+	let digest = |(segment, index)| {
+		let id = LeafId { host: peer.account, epoch: 5, segment, lane: 0, index };
+		model.digest_at(&id.tokens(&seed_of(segment), Profile::Nano), 1).unwrap()
+	};
+	[3, 4].map(|set| tag(&peer.leaves(set).into_iter().map(digest).collect::<Vec<_>>())).to_vec()
+}
+
+async fn taken(chain: &FakeChain, wanted: impl Fn(&CheckMessage) -> bool) -> CheckMessage {
+	let find = || chain.with(|state| state.messages.iter().find(|message| wanted(message)).cloned());
+	eventually(async || find().is_some()).await;
+	find().unwrap()
+}
+
+fn count(chain: &FakeChain, wanted: impl Fn(&CheckMessage) -> bool) -> usize {
+	chain.with(|state| state.messages.iter().filter(|message| wanted(message)).count())
+}
+
+fn committed(chain: &FakeChain) -> Option<Hash> {
+	chain.with(|state| state.check.as_ref().unwrap().committed)
+}
+
+/// A chain at the draw, and a host to check.
+async fn drawn(spoil: impl Fn(u8, u64, Hash) -> Hash) -> (Arc<FakeChain>, tempfile::TempDir, Peer) {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let peer = Peer::start(&chain, directory.path(), spoil).await;
+	// The peer's server knows the checker.
+	let worker = gonka_client::keys::public(&key("//Worker"));
+	let view = gonka_primitives::views::HostView {
+		account: host(),
+		worker,
+		url: Vec::new(),
+		models: Vec::new(),
+		registered: 0,
+		weight: 1,
+	};
+	chain.with(|state| (state.host, state.check) = (Some(view), Some(peer.check_view())));
+	chain.block(121);
+	(chain, directory, peer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_host_is_checked() {
+	let (chain, directory, peer) = drawn(|_, _, leaf| leaf).await;
+	let rig = checker(&chain, directory.path()).await;
+	let tags = tags(&peer);
+	let hash = digest_hash(&host(), 5, &tags);
+	eventually(async || committed(&chain) == Some(hash)).await;
+	// Partners: one with the same tag, one with another.
+	chain.with(|state| {
+		let sets = &mut state.check.as_mut().unwrap().duties[0].sets;
+		sets[0].partner = Some(([71; 32], Some(tags[0])));
+		sets[1].partner = Some(([72; 32], Some([1; 4])));
+	});
+	rig.block(124).await;
+	assert_eq!(count(&chain, |_| true), 1, "nothing before the reveals");
+	rig.block(131).await;
+	let revealed = taken(&chain, |message| matches!(message, CheckMessage::Reveal(_))).await;
+	assert_eq!(revealed, CheckMessage::Reveal(DigestReveal { checker: host(), epoch: 5, tags }));
+	for block in 132..135 {
+		rig.block(block).await;
+		tokio::time::sleep(Duration::from_millis(50)).await;
+	}
+	let challenge = taken(&chain, |message| matches!(message, CheckMessage::Challenge(_))).await;
+	let CheckMessage::Challenge(challenge) = challenge else { unreachable!() };
+	assert_eq!((challenge.checker, challenge.host, challenge.set), ([72; 32], peer.account, 4));
+	assert_eq!(count(&chain, |_| true), 3, "a commitment, the tags, one challenge");
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_leaf_is_accused_of_once() {
+	let wrong = |segment: u8, index: u64, leaf: Hash| if segment == 2 && index % 4 == 1 { [66; 32] } else { leaf };
+	let (chain, directory, peer) = drawn(wrong).await;
+	let rig = checker(&chain, directory.path()).await;
+	eventually(async || committed(&chain).is_some()).await;
+	rig.block(122).await;
+	let accusation = taken(&chain, |message| matches!(message, CheckMessage::Accuse(_))).await;
+	let CheckMessage::Accuse(made) = accusation else { unreachable!() };
+	assert_eq!((made.accuser, made.host, made.epoch, made.segment), (host(), peer.account, 5, 2));
+	let (lane, index) = peer.commitments[2].commitment.verify(made.position, &made.opening).unwrap();
+	assert_eq!((lane, index % 4, made.opening.leaf), (0, 1, [66; 32]));
+	let id = LeafId { host: peer.account, epoch: 5, segment: 2, lane, index };
+	let right: Vec<u8> = model().leaf(&seed_of(2), &id).0.iter().map(|value| *value as u8).collect();
+	assert_eq!(made.output, right);
+	assert!(bind_output(&Layout::new(Profile::Nano), &made.frontier, &made.output, &made.path));
+	// The tags are of the right computation: its partner finds the same.
+	assert_eq!(committed(&chain), Some(digest_hash(&host(), 5, &tags(&peer))));
+	for block in 123..126 {
+		rig.block(block).await;
+		tokio::time::sleep(Duration::from_millis(50)).await;
+	}
+	rig.stop().await;
+	let rig = checker(&chain, directory.path()).await;
+	rig.block(126).await;
+	tokio::time::sleep(Duration::from_millis(200)).await;
+	assert_eq!(count(&chain, |message| matches!(message, CheckMessage::Accuse(_))), 1);
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_shows_nothing_is_asked_on_chain() {
+	for answers in [false, true] {
+		let (chain, directory, peer) = drawn(|_, _, leaf| leaf).await;
+		// One segment only, so that one opening tells where all leaves are.
+		chain.with(|state| {
+			let duty = &mut state.check.as_mut().unwrap().duties[0];
+			duty.url = b"http://127.0.0.1:9".to_vec();
+			duty.commitments.truncate(1);
+		});
+		let rig = checker(&chain, directory.path()).await;
+		let request = taken(&chain, |message| matches!(message, CheckMessage::Request(_))).await;
+		let CheckMessage::Request(request) = request else { unreachable!() };
+		assert_eq!((request.host, request.segment, request.positions.len()), (peer.account, 0, 4));
+		if answers {
+			let openings = gonka_worker::openings::Openings::new(peer.store.clone());
+			let shown = openings.open(5, 0, &request.positions).await.unwrap();
+			chain.with(|state| state.requests[0].openings = shown);
+		}
+		for block in 122..130 {
+			rig.block(block).await;
+			tokio::time::sleep(Duration::from_millis(30)).await;
+		}
+		eventually(async || committed(&chain).is_some()).await;
+		let none = digest_hash(&host(), 5, &[[0; 4]; 2]);
+		assert_eq!(committed(&chain) == Some(none), !answers);
+		assert_eq!(count(&chain, |message| matches!(message, CheckMessage::Request(_))), 1);
+		rig.stop().await;
+	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_to_other_checkers_tell_where_leaves_stand() {
+	let (chain, directory, peer) = drawn(|_, _, leaf| leaf).await;
+	chain.with(|state| state.check.as_mut().unwrap().duties[0].url = b"http://127.0.0.1:9".to_vec());
+	let rig = checker(&chain, directory.path()).await;
+	let request = taken(&chain, |message| matches!(message, CheckMessage::Request(_))).await;
+	let CheckMessage::Request(request) = request else { unreachable!() };
+	// Its first set is 3, so that it asks for the fourth segment.
+	assert_eq!(request.segment, 3);
+	let openings = gonka_worker::openings::Openings::new(peer.store.clone());
+	let mine = openings.open(5, 3, &request.positions).await.unwrap();
+	let mut others = Vec::new();
+	for segment in [0, 1, 2, 4] {
+		let (positions, openings) = (vec![1], openings.open(5, segment, &[1]).await.unwrap());
+		let (checker, host, deadline) = ([segment; 32], peer.account, 128);
+		others.push(RequestView { checker, epoch: 5, host, segment, positions, deadline, openings });
+	}
+	chain.with(|state| state.requests[0].openings = mine);
+	rig.block(122).await;
+	tokio::time::sleep(Duration::from_millis(200)).await;
+	assert_eq!(committed(&chain), None, "four segments are unknown");
+	chain.with(|state| state.requests.extend(others));
+	rig.block(123).await;
+	eventually(async || committed(&chain).is_some()).await;
+	assert_eq!(committed(&chain), Some(digest_hash(&host(), 5, &tags(&peer))));
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_convicted_host_is_not_accused_again() {
+	let (chain, directory, _peer) = drawn(|_, _, _| [66; 32]).await;
+	chain.with(|state| state.offence = Some(Offence::Fabrication));
+	let rig = checker(&chain, directory.path()).await;
+	eventually(async || committed(&chain).is_some()).await;
+	for block in 122..125 {
+		rig.block(block).await;
+		tokio::time::sleep(Duration::from_millis(100)).await;
+	}
+	assert_eq!(count(&chain, |_| true), 1);
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_the_commitment() {
+	let (chain, directory, peer) = drawn(|_, _, leaf| leaf).await;
+	chain.with(|state| state.refuse = true);
+	let rig = checker(&chain, directory.path()).await;
+	// The chain takes nothing yet; the tags are on disk, and it stops in mid-check.
+	eventually(async || chain.with(|state| state.refused) > 0).await;
+	rig.stop().await;
+	let stored = store(directory.path());
+	let tags_before = stored.read(|tx| check::tags(tx, 5, &BEACON)).unwrap().unwrap();
+	assert_eq!(tags_before, tags(&peer));
+	// Others are not taken for this beacon.
+	let other = check::StoredTags { beacon: BEACON, tags: vec![[9; 4]] };
+	let standing = stored.write(Durability::Now, move |tx| check::put_tags(tx, 5, &other)).await.unwrap();
+	assert_eq!(standing, tags_before);
+	drop(stored);
+	chain.with(|state| state.refuse = false);
+	let rig = checker(&chain, directory.path()).await;
+	rig.block(125).await;
+	eventually(async || committed(&chain) == Some(digest_hash(&host(), 5, &tags_before))).await;
+	rig.stop().await;
+	let rig = checker(&chain, directory.path()).await;
+	rig.block(131).await;
+	taken(&chain, |message| matches!(message, CheckMessage::Reveal(_))).await;
+	assert_eq!(count(&chain, |_| true), 2);
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_to_this_host_is_answered() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let own = store(directory.path());
+	let commitments = raced(&own, host(), 0..5, |_, _, leaf| leaf).await;
+	drop(own);
+	let request = RequestView {
+		checker: [4; 32],
+		epoch: 5,
+		host: host(),
+		segment: 3,
+		positions: vec![2, 39],
+		deadline: 127,
+		openings: None,
+	};
+	chain.with(|state| state.requests.push(request));
+	chain.block(122);
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let answer = taken(&chain, |message| matches!(message, CheckMessage::Answer(_))).await;
+	let CheckMessage::Answer(answer) = answer else { unreachable!() };
+	assert_eq!((answer.host, answer.checker, answer.epoch), (host(), [4; 32], 5));
+	for (position, opening) in [2, 39].into_iter().zip(&answer.openings) {
+		assert_eq!(commitments[3].commitment.verify(position, opening), Some((0, position)));
+	}
+	for block in 123..126 {
+		rig.block(block).await;
+	}
+	assert_eq!(count(&chain, |_| true), 1);
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confirmation_segments_are_checked() {
+	let (chain, directory, peer) = drawn(|_, _, leaf| leaf).await;
+	let wrong = |_, index, leaf| if index % 2 == 0 { [66; 32] } else { leaf };
+	let made = raced(&peer.store, peer.account, 5..6, wrong).await;
+	chain.with(|state| {
+		state.others_commitments.extend(made);
+		state.calls = vec![45];
+	});
+	let rig = checker(&chain, directory.path()).await;
+	eventually(async || committed(&chain).is_some()).await;
+	rig.block(145).await;
+	rig.block(149).await;
+	tokio::time::sleep(Duration::from_millis(200)).await;
+	assert_eq!(count(&chain, |message| matches!(message, CheckMessage::Accuse(_))), 0, "not before it is over");
+	// Found out, and accused of with one of the next blocks.
+	for block in 151..160 {
+		rig.block(block).await;
+		tokio::time::sleep(Duration::from_millis(200)).await;
+	}
+	let accusation = taken(&chain, |message| matches!(message, CheckMessage::Accuse(_))).await;
+	let CheckMessage::Accuse(made) = accusation else { unreachable!() };
+	assert_eq!((made.host, made.segment, made.opening.leaf), (peer.account, 5, [66; 32]));
+	rig.stop().await;
+}

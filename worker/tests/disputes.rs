@@ -1,0 +1,369 @@
+//! Disputes, turn by turn: a worker against a liar, with a referee that knows as much as the chain.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use common::*;
+use gonka_primitives::{
+	AccountId,
+	check::{Play, Stage, Turn},
+	views::{ClaimView, GameView, SubjectView},
+};
+use gonka_sprint::{
+	LeafId, ModelSeed, Place, Profile, Tensor, Trace, Verdict,
+	dispute::{evidence, is_child, judge},
+	trace::{Layout, bind_digest, bind_output},
+};
+use gonka_worker::{
+	chain::CheckMessage,
+	check::disputes::{claimants_turn, refuters_turn},
+	store::{
+		Durability,
+		check::{self, StoredLeaf, StoredSet},
+	},
+};
+use std::{sync::Arc, time::Duration};
+
+const LIAR: AccountId = [66; 32];
+const LAYER: u16 = 1;
+
+fn id() -> LeafId {
+	LeafId { host: [77; 32], epoch: 5, segment: 2, lane: 0, index: 7 }
+}
+
+fn right() -> Trace {
+	Trace::new(&model(), &id().tokens(&seed_of(2), Profile::Nano)).unwrap()
+}
+
+/// A trace with other bytes in some places, and nothing that would follow from them.
+fn lie(places: &[Place]) -> Trace {
+	let right = right();
+	let mut blocks = right.blocks().to_vec();
+	for place in places {
+		let block = &mut blocks[right.layout().index(*place).unwrap() as usize];
+		let last = block.len() - right.layout().value_len(*place);
+		block[last] ^= 1;
+	}
+	Trace::from_blocks(Profile::Nano, blocks).unwrap()
+}
+
+fn accusation(claimant: AccountId, trace: &Trace) -> ClaimView {
+	ClaimView {
+		id: 9,
+		epoch: 5,
+		profile: Profile::Nano,
+		model_seed: [1; 32],
+		claimant,
+		host: id().host,
+		subject: SubjectView::Accusation { output: trace.output().iter().map(|value| *value as u8).collect() },
+		leaf: Some((id(), seed_of(2).0)),
+		frontier: trace.frontier().to_vec(),
+		until: 130,
+		games: Vec::new(),
+	}
+}
+
+fn new_game(refuter: AccountId, stage: Stage) -> GameView {
+	let (children, bytes) = (Vec::new(), Vec::new());
+	GameView { refuter, stage, number: 0, deadline: 140, picked: None, children, block: None, bytes }
+}
+
+/// Takes a turn as the chain would; the verdict at the end.
+fn referee(claim: &mut ClaimView, play: &Play) -> Option<Verdict> {
+	let layout = Layout::new(claim.profile);
+	let game = match claim.games.iter_mut().find(|game| game.refuter == play.refuter) {
+		Some(game) => game,
+		None => {
+			assert_eq!(play.number, 0);
+			claim.games.push(new_game(play.refuter, Stage::Node));
+			claim.games.last_mut().unwrap()
+		},
+	};
+	let next = if game.stage.is_claimants() { claim.claimant } else { game.refuter };
+	assert_eq!((play.player, play.number, play.claim), (next, game.number, claim.id));
+	game.stage = match (game.stage, &play.turn, &mut claim.subject) {
+		(Stage::Digests, Turn::Digests(shown), SubjectView::Challenge { digests, .. }) => {
+			*digests = shown.clone();
+			Stage::Leaf
+		},
+		(
+			Stage::Leaf,
+			Turn::Leaf { number, lane },
+			SubjectView::Challenge { number: named, positions, commitments, .. },
+		) => {
+			*named = Some(*number);
+			let position = positions[usize::from(*number)];
+			let (lane, index) = commitments[0].1.locate(position, lane).unwrap();
+			claim.leaf = Some((LeafId { host: claim.host, epoch: 5, segment: 2, lane, index }, seed_of(2).0));
+			Stage::Trace
+		},
+		(Stage::Trace, Turn::Trace { frontier, path }, SubjectView::Challenge { digests, number, layer, .. }) => {
+			let digest = &digests[usize::from(number.unwrap())];
+			assert!(bind_digest(&layout, frontier, *layer, digest, path));
+			claim.frontier = frontier.clone();
+			Stage::Node
+		},
+		(Stage::Node, Turn::Pick(pick), _) => {
+			layout.child_index(0, 0, u32::from(*pick)).unwrap();
+			game.picked = Some(*pick);
+			Stage::Children
+		},
+		(Stage::Children, Turn::Children(children), _) => {
+			let picked = game.picked.unwrap();
+			let node = &claim.frontier[usize::from(picked)];
+			assert!(layout.verify_children(1, picked.into(), node, children));
+			game.children = children.clone();
+			Stage::Block
+		},
+		(Stage::Block, Turn::Pick(pick), _) => {
+			game.block = Some(*pick);
+			Stage::Bytes
+		},
+		(Stage::Bytes, Turn::Block(bytes), _) => {
+			assert!(is_child(&layout, &game.children, index(&layout, game), bytes));
+			game.bytes = bytes.clone();
+			Stage::Value
+		},
+		(Stage::Value, Turn::Value { coordinate, inputs }, _) => {
+			let (picked, tokens) = (game.picked.unwrap().into(), id().tokens(&seed_of(2), claim.profile));
+			let (seed, index) = (ModelSeed(claim.model_seed), index(&layout, game));
+			let verdict = judge(
+				&seed,
+				claim.profile,
+				&tokens,
+				&claim.frontier,
+				picked,
+				&game.children,
+				index,
+				&game.bytes,
+				*coordinate,
+				inputs,
+			);
+			return Some(verdict.expect("a proven move"));
+		},
+		(stage, turn, _) => panic!("{turn:?} in {stage:?}"),
+	};
+	game.number += 1;
+	None
+}
+
+fn index(layout: &Layout, game: &GameView) -> u32 {
+	layout.child_index(1, game.picked.unwrap().into(), game.block.unwrap().into()).unwrap()
+}
+
+/// A worker that raced, and a chain with its claim.
+struct Court {
+	chain: Arc<FakeChain>,
+	rig: Rig,
+	claim: ClaimView,
+	block: u32,
+	seen: usize,
+	_directory: tempfile::TempDir,
+}
+
+impl Court {
+	async fn open(claim: ClaimView, prepare: impl AsyncFnOnce(&gonka_worker::store::Store)) -> Self {
+		let (chain, _directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+		let own = store(_directory.path());
+		let made = raced(&own, host(), 2..3, |_, _, leaf| leaf).await;
+		prepare(&own).await;
+		drop(own);
+		chain.with(|state| (state.commitments, state.claims) = (made, vec![claim.clone()]));
+		chain.block(121);
+		let rig = Rig::start(&chain, _directory.path(), Options::default()).await;
+		Self { chain, rig, claim, block: 121, seen: 0, _directory }
+	}
+
+	/// The worker's next turn, given to the referee.
+	async fn workers(&mut self) -> (Turn, Option<Verdict>) {
+		let all = || self.chain.with(|state| state.messages.clone());
+		eventually(async || all().len() > self.seen).await;
+		let CheckMessage::Play(play) = all()[self.seen].clone() else { panic!("a turn is wanted") };
+		self.seen += 1;
+		let verdict = referee(&mut self.claim, &play);
+		(play.turn, verdict)
+	}
+
+	/// The liar's next turn.
+	fn liars(&mut self, turn: Option<Turn>) -> Option<Verdict> {
+		let (game, turn) = (self.claim.games[0].clone(), turn.unwrap());
+		let (number, refuter) = (game.number, game.refuter);
+		let play = Play { player: LIAR, claim: self.claim.id, refuter, number, turn };
+		referee(&mut self.claim, &play)
+	}
+
+	/// Everybody sees how it stands.
+	async fn next(&mut self) {
+		self.block += 1;
+		self.chain.with(|state| state.claims = vec![self.claim.clone()]);
+		self.rig.block(self.block).await;
+	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_accusation_is_refuted_wherever_it_lies() {
+	let row = |tensor, row| Place::Row { layer: 1, tensor, row };
+	for places in [
+		vec![Place::Output],
+		vec![Place::Embedded { token: 3 }, Place::Output],
+		vec![row(Tensor::Scores, 9), Place::Output],
+		vec![row(Tensor::V, 40), row(Tensor::Hidden, 2), Place::Output],
+		vec![row(Tensor::Output, 15), Place::Output],
+	] {
+		let liar = lie(&places);
+		let mut court = Court::open(accusation(LIAR, &liar), async |_| {}).await;
+		assert!(matches!(court.workers().await, (Turn::Pick(_), None)));
+		let turn = claimants_turn(&liar, &court.claim, &court.claim.games[0]);
+		assert!(court.liars(turn).is_none());
+		court.next().await;
+		assert!(matches!(court.workers().await, (Turn::Pick(_), None)));
+		let turn = claimants_turn(&liar, &court.claim, &court.claim.games[0]);
+		assert!(court.liars(turn).is_none());
+		court.next().await;
+		let (turn, verdict) = court.workers().await;
+		assert_eq!(verdict, Some(Verdict::ClaimantLied), "{places:?}: {turn:?}");
+		assert_eq!(court.chain.with(|state| state.closed.clone()), []);
+		court.rig.stop().await;
+	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_true_accusation_is_not_refuted_and_closed_by_whoever_is_there() {
+	let claim = accusation([5; 32], &right());
+	let output: Vec<u8> = right().output().iter().map(|value| *value as u8).collect();
+	assert!(bind_output(&Layout::new(Profile::Nano), &claim.frontier, &output, &right().output_path()));
+	let mut court = Court::open(claim, async |_| {}).await;
+	while court.block < 133 {
+		court.next().await;
+	}
+	tokio::time::sleep(Duration::from_millis(200)).await;
+	assert_eq!(court.chain.with(|state| (state.messages.len(), state.closed.len())), (0, 0));
+	court.next().await;
+	eventually(async || court.chain.with(|state| state.closed.clone()) == [(9, None)]).await;
+	court.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missed_turns_end_games() {
+	// The worker refutes, and the accuser is silent.
+	let mut court = Court::open(accusation(LIAR, &lie(&[Place::Output])), async |_| {}).await;
+	court.workers().await;
+	while court.block < 140 {
+		court.next().await;
+	}
+	assert_eq!(court.chain.with(|state| state.closed.clone()), []);
+	court.next().await;
+	eventually(async || court.chain.with(|state| state.closed.clone()) == [(9, Some(host()))]).await;
+	court.rig.stop().await;
+
+	// The worker accuses, and nobody refutes.
+	let mut court = Court::open(accusation(host(), &right()), async |_| {}).await;
+	while court.block < 131 {
+		court.next().await;
+	}
+	eventually(async || court.chain.with(|state| state.closed.clone()) == [(9, None)]).await;
+	assert_eq!(court.chain.with(|state| state.messages.len()), 0);
+	court.rig.stop().await;
+}
+
+/// The worker's set 3 of 4 leaves of segment 2, the seventh leaf among them.
+fn set() -> (Vec<u64>, StoredSet) {
+	let (model, positions) = (model(), vec![1, 3, 7, 30]);
+	let leaves = positions.iter().map(|index| {
+		let id = LeafId { index: *index, ..id() };
+		let digest = model.digest_at(&id.tokens(&seed_of(2), Profile::Nano), LAYER).unwrap();
+		StoredLeaf { lane: lane().1, digest }
+	});
+	(positions.clone(), StoredSet { beacon: BEACON, leaves: leaves.collect() })
+}
+
+/// The checked host's one lane.
+fn lane() -> (gonka_sprint::Commitment, gonka_sprint::LaneProof) {
+	let lane = gonka_sprint::LaneCommitment { lane: 0, count: 40, root: [8; 32] };
+	let lanes = gonka_sprint::Lanes::new(&[lane]).unwrap();
+	(lanes.commitment(), lanes.proof(0).unwrap())
+}
+
+fn challenge(claimant: AccountId, refuter: AccountId) -> ClaimView {
+	let subject = SubjectView::Challenge {
+		set: 3,
+		layer: LAYER,
+		positions: set().0,
+		commitments: vec![(2, lane().0)],
+		digests: Vec::new(),
+		number: None,
+	};
+	let games = vec![new_game(refuter, Stage::Digests)];
+	ClaimView { subject, leaf: None, frontier: Vec::new(), games, ..accusation(claimant, &right()) }
+}
+
+async fn put_set(own: &gonka_worker::store::Store) {
+	let put = own.write(Durability::Now, |tx| check::put_set(tx, 5, &id().host, 3, &set().1));
+	put.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_tag_is_refuted() {
+	let liar = lie(&[Place::Row { layer: LAYER, tensor: Tensor::Output, row: 4 }]);
+	let mut court = Court::open(challenge(LIAR, host()), put_set).await;
+	let mut digests = set().1.digests();
+	digests[2] = liar.digest(LAYER).unwrap();
+	assert!(court.liars(Some(Turn::Digests(digests))).is_none());
+	let mut verdict = None;
+	while verdict.is_none() {
+		court.next().await;
+		let (turn, outcome) = court.workers().await;
+		verdict = outcome;
+		if let Turn::Leaf { number, .. } = turn {
+			assert_eq!(number, 2);
+		}
+		if verdict.is_none() {
+			let turn = claimants_turn(&liar, &court.claim, &court.claim.games[0]);
+			assert!(court.liars(turn).is_none());
+		}
+	}
+	assert_eq!((verdict, court.seen), (Some(Verdict::ClaimantLied), 4));
+	court.rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_tag_is_defended_against_any_refuter() {
+	let mut court = Court::open(challenge(host(), LIAR), put_set).await;
+	let (turn, _) = court.workers().await;
+	assert_eq!(turn, Turn::Digests(set().1.digests()));
+	assert!(court.liars(Some(Turn::Leaf { number: 2, lane: lane().1 })).is_none());
+	court.next().await;
+	assert!(matches!(court.workers().await, (Turn::Trace { .. }, None)));
+	// A refuter without a difference has to pick something.
+	assert_eq!(refuters_turn(&right(), &court.claim, &court.claim.games[0]), None);
+	assert!(court.liars(Some(Turn::Pick(1))).is_none());
+	court.next().await;
+	assert!(matches!(court.workers().await, (Turn::Children(_), None)));
+	assert!(court.liars(Some(Turn::Pick(0))).is_none());
+	court.next().await;
+	assert!(matches!(court.workers().await, (Turn::Block(_), None)));
+	let index = index(&Layout::new(Profile::Nano), &court.claim.games[0]);
+	let inputs = evidence(&right(), index, 0).unwrap();
+	let verdict = court.liars(Some(Turn::Value { coordinate: 0, inputs }));
+	assert_eq!(verdict, Some(Verdict::RefuterLied));
+	court.rig.stop().await;
+}
+
+/// What `--hostile accuse` does.
+#[cfg(feature = "hostile")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_accuser_loses() {
+	let liar = gonka_worker::hostile::bend(&right()).unwrap();
+	let mut court = Court::open(accusation(LIAR, &liar), async |_| {}).await;
+	let mut verdict = None;
+	while verdict.is_none() {
+		verdict = court.workers().await.1;
+		if verdict.is_none() {
+			let turn = claimants_turn(&liar, &court.claim, &court.claim.games[0]);
+			assert!(court.liars(turn).is_none());
+			court.next().await;
+		}
+	}
+	assert_eq!(verdict, Some(Verdict::ClaimantLied));
+	court.rig.stop().await;
+}
