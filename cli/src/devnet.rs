@@ -15,7 +15,7 @@ mod state;
 pub use binaries::{find_or_build, workspace};
 pub use config::{Binaries, Config, Engine, Ports, default_base_path};
 pub use ports::free_ports;
-pub use process::{Process, Spec};
+pub use process::{Process, Spec, end_blocking};
 
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;

@@ -8,10 +8,22 @@ pub mod node;
 
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Says which step of a scenario runs, so that a failure tells where.
 pub fn step(name: &str) {
 	println!("\n=== {name}");
+}
+
+/// Runs a test that starts programs. SIGTERM, which a test that takes too long gets, and Ctrl-C drop it, so that what it
+/// started ends, too.
+pub async fn interruptible(test: impl Future<Output = Result<()>>) -> Result<()> {
+	let mut terminate = signal(SignalKind::terminate())?;
+	tokio::select! {
+		outcome = test => outcome,
+		_ = terminate.recv() => bail!("terminated"),
+		_ = tokio::signal::ctrl_c() => bail!("interrupted"),
+	}
 }
 
 /// Tries `attempt` every half second until it gives a value; fails with the last reason after `patience`.

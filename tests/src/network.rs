@@ -1,7 +1,7 @@
 //! A network that costs little: one node that makes blocks alone, and workers without a model.
 
 use anyhow::{Context, Result};
-use gonka::devnet::{Process, Spec, free_ports, node_ready, worker_ready};
+use gonka::devnet::{Process, Spec, end_blocking, free_ports, node_ready, worker_ready};
 use gonka_client::keys;
 use gonka_primitives::AccountId;
 use std::{
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two looks at whether something has ended.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// A running network. Dropping it ends everything.
+/// A running network. Dropping it ends everything; what was written, logs among it, stays then.
 #[derive(Debug)]
 pub struct Network {
 	folder: TempDir,
@@ -44,7 +44,8 @@ impl Network {
 	/// Starts the node, and waits for its first block. Everything is written below `parent`.
 	pub async fn start(node: &Path, parent: &Path) -> Result<Self> {
 		fs::create_dir_all(parent)?;
-		let folder = tempfile::Builder::new().prefix("network-").tempdir_in(parent)?;
+		let folder = tempfile::Builder::new().prefix("network-").disable_cleanup(true).tempdir_in(parent)?;
+		println!("the programs write to {}", folder.path().display());
 		let [rpc, peer] = free_ports(2)?[..] else { anyhow::bail!("two ports are needed") };
 		let url = format!("ws://127.0.0.1:{rpc}");
 		let mut network = Self { folder, processes: Vec::new(), url: url.clone() };
@@ -117,15 +118,10 @@ impl Network {
 		Ok(())
 	}
 
-	/// Ends everything. After a failure what was written, logs among it, stays; where, is printed.
-	pub async fn stop(mut self, failed: bool) {
-		for process in self.processes.iter_mut().rev() {
-			process.stop().await;
-		}
-		if failed {
-			println!("what the programs wrote is in {}", self.folder.path().display());
-			self.folder.disable_cleanup(true);
-		}
+	/// Ends everything, and removes what was written.
+	pub fn stop(mut self) {
+		end_blocking(&mut self.processes);
+		self.folder.disable_cleanup(false);
 	}
 
 	fn path(&self, name: &str) -> PathBuf {
@@ -137,5 +133,11 @@ impl Network {
 		let process = Process::start(Spec { name: name.into(), program: program.into(), arguments, log });
 		self.processes.push(process.with_context(|| format!("{name} does not start"))?);
 		Ok(())
+	}
+}
+
+impl Drop for Network {
+	fn drop(&mut self) {
+		end_blocking(&mut self.processes);
 	}
 }

@@ -10,15 +10,19 @@ mod hostile {
 
 use anyhow::{Result, ensure};
 use gonka::devnet::{Engine, find_or_build};
+use gonka_e2e::interruptible;
 use hostile::steps::Scenario;
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cheating_does_not_pay() -> Result<()> {
-	let mut scenario = Scenario::start().await?;
-	let outcome = steps(&mut scenario).await;
-	scenario.stop(outcome.is_err()).await;
-	outcome
+	interruptible(async {
+		let mut scenario = Scenario::start().await?;
+		steps(&mut scenario).await?;
+		scenario.stop();
+		Ok(())
+	})
+	.await
 }
 
 /// `hostile-worker` is a program of its own.
@@ -39,7 +43,7 @@ async fn steps(scenario: &mut Scenario) -> Result<()> {
 	scenario.two_whole_epochs().await?;
 	scenario.fabricator_is_convicted().await?;
 	scenario.withholder_loses_segments_and_nothing_else().await?;
-	scenario.copier_keeps_its_weight_and_loses_its_pay().await?;
+	scenario.copier_keeps_its_weight_and_loses_pay().await?;
 	scenario.false_accuser_loses_and_the_accused_does_not().await?;
 	scenario.burster_has_no_weight().await?;
 	scenario.leaver_has_weight_and_no_pay().await?;

@@ -5,10 +5,15 @@
 mod scenario;
 
 use anyhow::Result;
+use gonka_e2e::interruptible;
 use scenario::Scenario;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_from_one_command() -> Result<()> {
+	interruptible(all_of_it()).await
+}
+
+async fn all_of_it() -> Result<()> {
 	let mut scenario = Scenario::start().await?;
 	scenario.first_token_within_a_minute().await?;
 	scenario.memory_within_six_gigabytes()?;

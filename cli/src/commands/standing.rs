@@ -31,8 +31,8 @@ pub struct Standing {
 	pub confirmed: Option<f64>,
 	/// Leaf sets that it had to check; 0 until known.
 	pub sets_to_check: u32,
-	/// Those of them whose digests it revealed.
-	pub sets_revealed: u32,
+	/// Those of them whose digests it revealed, and showed when challenged.
+	pub sets_met: u32,
 	/// The share of its duties met: checking, confirmations, answers.
 	pub performance: f64,
 	/// Whether it lost its pay by missing a turn of a dispute.
@@ -87,7 +87,7 @@ impl Standing {
 			confirmations: (segments..segments.saturating_add(called)).map(segment).collect(),
 			confirmed: view.raw.map(|_| ratio(view.confirmed)),
 			sets_to_check: view.duties.0,
-			sets_revealed: view.duties.1,
+			sets_met: view.duties.1,
 			performance: ratio(view.performance),
 			// Who revealed something met a part of its duties, unless all of it was taken away.
 			forfeited: view.performance == 0 && view.duties.1 > 0 && !convicted,
@@ -120,7 +120,7 @@ impl Standing {
 		let list = if called > 0 { format!(": {}", leaves(&self.confirmations, "")) } else { String::new() };
 		line("confirmations", format!("{called} called{list}{shown}"))?;
 		if self.settled || self.sets_to_check > 0 {
-			line("duties", format!("{} of {} leaf sets revealed", self.sets_revealed, self.sets_to_check))?;
+			line("duties", format!("{} of {} leaf sets met", self.sets_met, self.sets_to_check))?;
 		}
 		if self.settled || self.forfeited {
 			let forfeited = if self.forfeited { ": it missed a turn of a dispute and is not paid" } else { "" };
@@ -195,7 +195,7 @@ pub(super) mod tests {
 			"100 = 5 segments × median",
 			"80, cut:",
 			"2 called: 36 · none; 90.0 % of its sprint shown",
-			"15 of 16 leaf sets revealed",
+			"15 of 16 leaf sets met",
 			"50.0 %\n",
 			"36 = weight",
 			"offence        none",

@@ -137,7 +137,7 @@ impl Drop for Process {
 }
 
 /// Ends processes where nothing can be awaited.
-pub(super) fn end_blocking(processes: &mut [Process]) {
+pub fn end_blocking(processes: &mut [Process]) {
 	for process in processes.iter() {
 		process.signal(Signal::TERM);
 	}
