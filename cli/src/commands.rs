@@ -7,6 +7,7 @@ pub mod host;
 pub mod key;
 pub mod standing;
 pub mod status;
+pub mod supply;
 
 use anyhow::{Result, bail};
 use comfy_table::{ContentArrangement, Table, presets};

@@ -1,7 +1,7 @@
 //! `gonka`: a local network, status, hosts, channels, keys.
 
 use clap::{Parser, Subcommand};
-use gonka::commands::{channel, devnet, host, key, status};
+use gonka::commands::{channel, devnet, host, key, status, supply};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +23,9 @@ enum Command {
 	Devnet(devnet::Arguments),
 	/// Show epoch, hosts, validators, finality, prices and supply.
 	Status(status::Arguments),
-	/// Show and register hosts.
+	/// Show where all GNK are.
+	Supply(supply::Arguments),
+	/// Show and register hosts, their earnings and their collateral.
 	Host(host::Arguments),
 	/// Show, open, fund and close payment channels.
 	Channel(channel::Arguments),
@@ -38,6 +40,7 @@ async fn main() -> ExitCode {
 	let done = match Arguments::parse().command {
 		Command::Devnet(arguments) => devnet::run(arguments).await,
 		Command::Status(arguments) => status::run(arguments).await,
+		Command::Supply(arguments) => supply::run(arguments).await,
 		Command::Host(arguments) => host::run(arguments).await,
 		Command::Channel(arguments) => channel::run(arguments).await,
 		Command::Key(arguments) => key::run(arguments),

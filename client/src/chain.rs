@@ -24,8 +24,8 @@ use gonka_primitives::{
 	AccountId, Balance, ChannelId, EpochIndex, Hash,
 	host::Commitment,
 	views::{
-		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView,
-		SupplyView,
+		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
+		StandingView, SupplyView, VestingView,
 	},
 };
 use std::{sync::Arc, time::Duration};
@@ -220,6 +220,16 @@ impl Chain {
 	/// The validators with their consensus power.
 	pub async fn validators(&self) -> Result<Vec<(AccountId, u64)>> {
 		self.view("validators", &(), None).await
+	}
+
+	/// What a host earned by emission and was not paid yet.
+	pub async fn earnings(&self, host: &AccountId) -> Result<VestingView> {
+		self.view("earnings", host, None).await
+	}
+
+	/// A host's collateral.
+	pub async fn collateral(&self, host: &AccountId) -> Result<CollateralView> {
+		self.view("collateral", host, None).await
 	}
 
 	/// Where all GNK are.

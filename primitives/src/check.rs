@@ -217,7 +217,7 @@ impl Stage {
 	}
 }
 
-/// What a host is convicted of.
+/// What a host is convicted of, or loses collateral for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub enum Offence {
 	/// It committed to a leaf that it did not compute. Its weight of the epoch is 0.
@@ -229,4 +229,7 @@ pub enum Offence {
 	/// It revealed a digest that it did not compute. It is not paid for the epoch.
 	#[codec(index = 2)]
 	FalseDigest,
+	/// It missed more than 5 % of its duties. That is no conviction: it costs collateral alone.
+	#[codec(index = 3)]
+	MissedDuties,
 }

@@ -46,6 +46,8 @@ pub type ChannelId = u64;
 
 /// Base units in one GNK.
 pub const GNK: Balance = 1_000_000_000;
+/// Base units that exist in the end: 680 M GNK mined, 120 M community fund, 200 M founders.
+pub const TOTAL_SUPPLY: Balance = 1_000_000_000 * GNK;
 /// Longest URL a host may register, in bytes.
 pub const MAX_URL: u32 = 128;
 /// Most models a host may declare.

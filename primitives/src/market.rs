@@ -186,6 +186,8 @@ pub struct Settlement {
 	pub window: u32,
 	/// Root of the Merkle-sum tree over the window's receipts.
 	pub root: SumNode<Totals>,
+	/// The root's work units by the model that did them: ascending, none 0, at most `MAX_MODELS_PER_HOST`.
+	pub work: Vec<(ModelId, u64)>,
 	/// One voucher per channel, ascending by channel.
 	pub vouchers: Vec<SignedVoucher>,
 }

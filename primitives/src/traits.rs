@@ -19,6 +19,8 @@ pub trait HostRegistry<AccountId> {
 pub trait HostPower<AccountId> {
 	/// Up to `limit` hosts of `epoch` with the weights they are paid for, in storage order, after `after`.
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
+	/// Told once of each host of a page when it had its turn: the epoch is over for it.
+	fn on_turn(_epoch: EpochIndex, _host: &AccountId) {}
 }
 
 /// Told once when an epoch can be paid: its confirmations and disputes are over.
@@ -31,9 +33,9 @@ impl OnEpochClosed for () {
 	fn on_epoch_closed(_: EpochIndex, _: u64) {}
 }
 
-/// Told of each conviction, to take collateral.
+/// Told of each offence, to take collateral.
 pub trait OnOffence<AccountId> {
-	/// `host` is convicted of `offence` in the sprint of `epoch`.
+	/// `host` committed `offence` in the sprint of `epoch`.
 	fn on_offence(host: &AccountId, epoch: EpochIndex, offence: Offence);
 }
 
@@ -63,5 +65,27 @@ pub trait Backing<AccountId> {
 impl<AccountId> Backing<AccountId> for () {
 	fn effective(_: &AccountId, _: EpochIndex, potential: u64) -> u64 {
 		potential
+	}
+}
+
+/// What becomes of the fees of a host's window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+	/// The host is paid.
+	Release,
+	/// The developers get them back.
+	Refund,
+}
+
+/// Whether the answers that were sampled of a host's window were right.
+pub trait SampleVerdicts<AccountId> {
+	/// Asked when the fees were held for a whole window, and then once a window. `None` while samples are checked.
+	fn verdict(host: &AccountId, window: u32) -> Option<Verdict>;
+}
+
+/// Nothing is sampled: hosts are paid at the first look.
+impl<AccountId> SampleVerdicts<AccountId> for () {
+	fn verdict(_: &AccountId, _: u32) -> Option<Verdict> {
+		Some(Verdict::Release)
 	}
 }

@@ -124,8 +124,12 @@ pub struct SupplyView {
 	pub issued: Balance,
 	/// Base units still to be mined.
 	pub unmined: Balance,
-	/// Base units the last settled epoch may mint.
+	/// Base units the epoch closed last may mint.
 	pub last_emission: Balance,
+	/// Issued base units that are hosts' rewards and have not been paid out yet.
+	pub vesting: Balance,
+	/// Issued base units in the community fund.
+	pub treasury: Balance,
 }
 
 /// What a host earned by emission and was not paid yet, in base units.
@@ -168,9 +172,11 @@ pub struct StandingView {
 	/// Whether a committee could be drawn for the host; `None` before the draw. Without one its weight is 0, unless
 	/// genesis allows unchecked hosts.
 	pub checked: Option<bool>,
-	/// `segments × median` of what counts, once settled.
+	/// The potential weight, `segments × median` of what counts, once settled.
 	pub raw: Option<u64>,
-	/// What is left of it under the cap: votes, power, routing.
+	/// What of it counts by itself or is backed by collateral, once settled.
+	pub backed: Option<u64>,
+	/// What is left of that under the cap: votes, power, routing.
 	pub effective: Option<u64>,
 	/// Sets that the host had to check, and those whose digests it revealed.
 	pub duties: (u32, u32),

@@ -65,9 +65,17 @@ fn encodings() {
 		host: [1; 32],
 		window: 2,
 		root: SumNode { hash: [2; 32], sum: voucher.totals },
+		work: vec![(5, 3)],
 		vouchers: vec![SignedVoucher { voucher, signature: [1; 64] }],
 	};
-	frozen(&settlement, &format!("{one}02000000{two}{}04{voucher_hex}{one}{one}", &voucher_hex[16..]));
+	frozen(
+		&settlement,
+		&format!(
+			"{one}02000000{two}{}04050000000300000000000000\
+			 04{voucher_hex}{one}{one}",
+			&voucher_hex[16..]
+		),
+	);
 	let commitment = Commitment { count: 5, root: [2; 32] };
 	assert_eq!(commitment.encode().len(), 40, "40 bytes per host and segment");
 	frozen(

@@ -20,10 +20,17 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Why the chain did not answer, or refused.
+/// Why the chain did not answer, or refused: in words, and with the code if its pool refused a message.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ChainError(pub String);
+pub struct ChainError(pub String, pub Option<u8>);
+
+impl ChainError {
+	/// A failure that says nothing about what was sent.
+	pub fn other(why: impl Into<String>) -> Self {
+		Self(why.into(), None)
+	}
+}
 
 /// A result of the chain.
 pub type Result<T> = std::result::Result<T, ChainError>;
@@ -176,7 +183,7 @@ impl Follower {
 	pub async fn first(&self) -> Result<Arc<Snapshot>> {
 		let mut snapshots = self.snapshots.clone();
 		let first = snapshots.wait_for(Option::is_some).await.ok().and_then(|snapshot| snapshot.clone());
-		first.ok_or_else(|| ChainError("the chain is no longer followed".into()))
+		first.ok_or_else(|| ChainError::other("the chain is no longer followed"))
 	}
 
 	/// A channel to this host. One that the snapshot lacks is looked up, once a block.

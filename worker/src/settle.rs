@@ -16,7 +16,7 @@ use crate::{
 };
 use gonka_client::keys::{self, Keypair};
 use gonka_primitives::{
-	ChannelId, EpochIndex,
+	ChannelId, EpochIndex, MAX_MODELS_PER_HOST, ModelId,
 	hashing::{domain, signing_payload},
 	market::{Settlement, Totals},
 	merkle_sum,
@@ -24,7 +24,7 @@ use gonka_primitives::{
 };
 use std::{
 	cmp::Reverse,
-	collections::{BTreeSet, HashMap},
+	collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 /// Epochs for which settled receipts and leaves stay on disk, for whoever checks them.
@@ -95,6 +95,19 @@ impl Settler {
 			(channel.closes.unwrap_or(u32::MAX), Reverse(due.growth.fee), Reverse(due.growth.work), channel.id)
 		});
 		due.truncate(snapshot.market.max_vouchers as usize);
+		let mut work = BTreeMap::<ModelId, u64>::new();
+		due.retain(|(_, due)| {
+			let mut with = work.clone();
+			for (model, more) in &due.work {
+				let sum = with.entry(*model).or_default();
+				*sum = sum.saturating_add(*more);
+			}
+			let fits = with.len() <= MAX_MODELS_PER_HOST as usize;
+			if fits {
+				work = with;
+			}
+			fits
+		});
 		due.sort_by_key(|(channel, _)| channel.id);
 		let leaves: Vec<_> = due.iter().flat_map(|(_, due)| due.leaves.iter().copied()).collect();
 		let growth = due.iter().try_fold(Totals::default(), |sum, (_, due)| sum.checked_add(&due.growth));
@@ -105,7 +118,8 @@ impl Settler {
 			return Err(StoreError::Failed(format!("receipts sum to {:?}, vouchers to {growth:?}", root.sum)));
 		}
 		let vouchers = due.into_iter().map(|(_, due)| due.voucher).collect();
-		let settlement = Settlement { host: *self.follower.host(), window, root, vouchers };
+		let work = work.into_iter().collect();
+		let settlement = Settlement { host: *self.follower.host(), window, root, work, vouchers };
 		let genesis = self.follower.chain().genesis();
 		let signature = keys::sign(&self.key, &signing_payload(domain::SETTLEMENT, &genesis, &settlement));
 		let state = SettlementState::Pending;

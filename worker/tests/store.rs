@@ -223,7 +223,7 @@ async fn what_was_signed_once_stays_until_it_is_old() {
 		assert_eq!(first.write(Durability::Now, put).await.unwrap(), message(1), "the first stands");
 	}
 	for taken in [false, true, false] {
-		first.write(Durability::Now, move |tx| check::note_sent(tx, 5, &slot, taken)).await.unwrap();
+		first.write(Durability::Now, move |tx| check::note_sent(tx, 5, &slot, taken, 1)).await.unwrap();
 	}
 	let (_copy, second) = after_crash(&directory);
 	let found = second.read(|tx| check::message(tx, 5, &slot)).unwrap();

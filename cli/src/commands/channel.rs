@@ -30,6 +30,9 @@ enum Command {
 		/// File with the developer's secret, instead of the address.
 		#[arg(long, value_name = "FILE", conflicts_with = "developer")]
 		key: Option<PathBuf>,
+		/// Print JSON; amounts are in base units.
+		#[arg(long)]
+		json: bool,
 	},
 	/// Open channels to hosts. The gateway does this by itself.
 	Open {
@@ -79,7 +82,10 @@ enum Command {
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
 	match arguments.command {
-		Command::List { developer, host, key } => list(&chain, developer, host, key.as_deref()).await,
+		Command::List { developer, host, key, json } => {
+			let channels = find(&chain, developer, host, key.as_deref()).await?;
+			if json { emit(&format!("{}\n", as_json(&channels))) } else { list(&channels) }
+		},
 		Command::Open { key, gateway, deposit, hosts } => {
 			let pair = keys::load(&key)?;
 			let gateway = gateway.unwrap_or_else(|| keys::public(&pair));
@@ -125,7 +131,12 @@ async fn withdraw(chain: &Chain, key: &Path, channel: ChannelId) -> Result<()> {
 	Ok(())
 }
 
-async fn list(chain: &Chain, developer: Option<AccountId>, host: Option<AccountId>, key: Option<&Path>) -> Result<()> {
+async fn find(
+	chain: &Chain,
+	developer: Option<AccountId>,
+	host: Option<AccountId>,
+	key: Option<&Path>,
+) -> Result<Vec<ChannelView>> {
 	let mut channels = match (developer, host, key) {
 		(_, Some(host), _) => chain.channels_of_host(&host).await?,
 		(Some(developer), ..) => chain.channels(&developer).await?,
@@ -133,8 +144,24 @@ async fn list(chain: &Chain, developer: Option<AccountId>, host: Option<AccountI
 		_ => bail!("name a --developer, a --host or a --key"),
 	};
 	channels.sort_by_key(|channel| channel.id);
+	Ok(channels)
+}
+
+fn as_json(channels: &[ChannelView]) -> serde_json::Value {
+	let channel = |channel: &ChannelView| {
+		serde_json::json!({
+			"channel": channel.id, "developer": keys::ss58(&channel.developer), "host": keys::ss58(&channel.host),
+			"gateway": keys::ss58(&channel.gateway), "deposit": channel.deposit, "settled": channel.settled.fee,
+			"rest": rest(channel), "work": channel.settled.work, "requests": channel.settled.receipts,
+			"withdrawable_from_block": channel.closes,
+		})
+	};
+	channels.iter().map(channel).collect()
+}
+
+fn list(channels: &[ChannelView]) -> Result<()> {
 	let mut table = table(&["channel", "developer", "host", "deposit", "settled", "rest", "requests", "state"]);
-	for channel in &channels {
+	for channel in channels {
 		table.add_row([
 			channel.id.to_string(),
 			keys::ss58(&channel.developer),

@@ -123,6 +123,7 @@ pub fn offence(offence: Offence) -> &'static str {
 		Offence::Fabrication => "fabrication",
 		Offence::FalseAccusation => "false accusation",
 		Offence::FalseDigest => "false digest",
+		Offence::MissedDuties => "missed duties",
 	}
 }
 

@@ -1,17 +1,20 @@
 //! `gonka host`.
 
+pub mod money;
 pub mod show;
 
 use super::{NodeArgument, account, emit, table};
+use crate::amount::parse_gnk;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use gonka_client::{chain::Chain, keys};
 use gonka_primitives::{
-	AccountId, ModelId, PublicKey,
+	AccountId, Balance, ModelId, PublicKey,
 	hashing::{domain, signing_payload},
 	host::Registration,
 	views::{HostView, ModelView},
 };
+use money::Format;
 use std::path::PathBuf;
 
 /// Arguments of `gonka host`.
@@ -39,6 +42,57 @@ enum Command {
 	},
 	/// List all hosts.
 	List,
+	/// Show what a host earned: free, vesting, vested, and the table of what is vesting by epoch.
+	Earnings {
+		/// The host's address.
+		#[arg(value_parser = account)]
+		host: AccountId,
+		/// How it is printed.
+		#[arg(long, value_enum, default_value_t)]
+		format: Format,
+		/// The same as `--format json`.
+		#[arg(long, conflicts_with = "format")]
+		json: bool,
+	},
+	/// Pay out what has vested for a host: free of charge, once an epoch. Blocks with room do it by themselves.
+	Claim {
+		/// The host's address.
+		#[arg(value_parser = account)]
+		host: AccountId,
+	},
+	/// Show a host's collateral and what it backs.
+	Collateral {
+		/// The host's address.
+		#[arg(value_parser = account)]
+		host: AccountId,
+		/// Print JSON.
+		#[arg(long)]
+		json: bool,
+	},
+	/// Pledge GNK as collateral.
+	Deposit {
+		/// Amount in GNK.
+		#[arg(value_parser = parse_gnk)]
+		amount: Balance,
+		/// File with the host's secret.
+		#[arg(long, value_name = "FILE")]
+		host_key: PathBuf,
+	},
+	/// Take collateral back. It stops counting at once, and can be released when a whole epoch has passed.
+	Withdraw {
+		/// Amount in GNK.
+		#[arg(value_parser = parse_gnk)]
+		amount: Balance,
+		/// File with the host's secret.
+		#[arg(long, value_name = "FILE")]
+		host_key: PathBuf,
+	},
+	/// Free collateral that was withdrawn and has waited.
+	Release {
+		/// File with the host's secret.
+		#[arg(long, value_name = "FILE")]
+		host_key: PathBuf,
+	},
 	/// Register a host, or replace what it registered: free, and possible once in an epoch. A worker with the host's
 	/// key does this by itself.
 	Register(Register),
@@ -66,6 +120,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	match arguments.command {
 		Command::Show { host, json } => show::run(&chain, &host, json).await,
 		Command::List => list(&chain).await,
+		Command::Earnings { host, format, json } => {
+			money::earnings(&chain, &host, if json { Format::Json } else { format }).await
+		},
+		Command::Claim { host } => money::claim(&chain, &host).await,
+		Command::Collateral { host, json } => money::collateral(&chain, &host, json).await,
+		Command::Deposit { amount, host_key } => money::deposit(&chain, &keys::load(&host_key)?, amount).await,
+		Command::Withdraw { amount, host_key } => money::withdraw(&chain, &keys::load(&host_key)?, amount).await,
+		Command::Release { host_key } => money::release(&chain, &keys::load(&host_key)?).await,
 		Command::Register(register) => self::register(&chain, register).await,
 	}
 }

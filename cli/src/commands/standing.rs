@@ -21,6 +21,8 @@ pub struct Standing {
 	pub median: u64,
 	/// Segments × median, once settled.
 	pub raw_weight: Option<u64>,
+	/// What of it counts by itself or is backed by collateral.
+	pub backed_weight: Option<u64>,
 	/// Whether the cap on one host's share cut it.
 	pub capped: bool,
 	/// What is left of it: the host's weight.
@@ -82,7 +84,8 @@ impl Standing {
 			median: counts.get(middle).copied().unwrap_or(0),
 			segments: sprint,
 			raw_weight: view.raw,
-			capped: view.effective.is_some_and(|effective| effective > 0 && Some(effective) < view.raw),
+			backed_weight: view.backed,
+			capped: view.effective.is_some_and(|effective| effective > 0 && Some(effective) < view.backed),
 			effective_weight: view.effective,
 			confirmations: (segments..segments.saturating_add(called)).map(segment).collect(),
 			confirmed: view.raw.map(|_| ratio(view.confirmed)),
@@ -111,6 +114,9 @@ impl Standing {
 		line("median", format!("{}; a segment missing or lost counts 0", self.median))?;
 		if let Some((raw, effective)) = self.raw_weight.zip(self.effective_weight) {
 			line("raw weight", format!("{raw} = {} segments × median", self.segments.len()))?;
+			if let Some(backed) = self.backed_weight.filter(|backed| *backed < raw) {
+				line("backed", format!("{backed}: more collateral would count more of it"))?;
+			}
 			let cut = if self.capped { ", cut: no host counts for more than 30 %" } else { "" };
 			line("weight", format!("{effective}{cut}"))?;
 		}
@@ -173,6 +179,7 @@ pub(super) mod tests {
 			lost: vec![3],
 			checked: Some(true),
 			raw: Some(100),
+			backed: Some(100),
 			effective: Some(80),
 			duties: (16, 15),
 			confirmations: 2,
@@ -227,6 +234,7 @@ pub(super) mod tests {
 	fn an_epoch_under_way_promises_nothing() {
 		let running = StandingView {
 			raw: None,
+			backed: None,
 			effective: None,
 			paid: None,
 			checked: None,

@@ -146,6 +146,7 @@ fn reason(code: u8) -> &'static str {
 		63 => "one of the two is convicted already in that epoch",
 		64 => "there is nothing to dispute: the leaf is right, the tags are the same, or both sides are one host",
 		65 => "there is no room for another claim, or this accuser has too many open; try again when one is over",
+		70 => "nothing has vested since the last payout; wait for the next epoch",
 		66 => "the claim is refuted by as many hosts as can be; try again when one is done",
 		100 => "it has no vouchers; settle when there are some",
 		101 => "it has too many vouchers; settle some of them in the next window",
@@ -162,6 +163,10 @@ fn reason(code: u8) -> &'static str {
 		112 => "the vouchers' growth is not the root's sum",
 		113 => "the host's account does not exist and the fees would not create it; give it some GNK",
 		114 => "a voucher is not signed by its channel's gateway key",
+		115 => "it names the work of more than 16 models; leave some channels for the next window",
+		116 => "its work is not ascending by model, or names a model without work",
+		117 => "the work by model does not add up to that of its root",
+		118 => "it names a model that is not registered",
 		_ => "the pallet's rules do not allow it now; this program does not know the reason: update it",
 	}
 }

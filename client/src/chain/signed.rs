@@ -101,6 +101,21 @@ impl Chain {
 		self.in_turn(developer, "InferenceMarket", "withdraw", &(channel,)).await
 	}
 
+	/// Pledges base units as collateral.
+	pub async fn deposit_collateral(&self, host: &Keypair, amount: Balance) -> Result<()> {
+		self.in_turn(host, "Collateral", "deposit", &(amount,)).await
+	}
+
+	/// Takes collateral back: it stops counting at once and can be released when a whole epoch has passed.
+	pub async fn withdraw_collateral(&self, host: &Keypair, amount: Balance) -> Result<()> {
+		self.in_turn(host, "Collateral", "withdraw", &(amount,)).await
+	}
+
+	/// Frees collateral that was withdrawn and has waited long enough.
+	pub async fn release_collateral(&self, host: &Keypair) -> Result<()> {
+		self.in_turn(host, "Collateral", "release", &()).await
+	}
+
 	/// Sends base units to another account.
 	pub async fn transfer(&self, from: &Keypair, to: &AccountId, amount: Balance) -> Result<()> {
 		let to = MultiAddress::<AccountId32, ()>::Id(AccountId32(*to));

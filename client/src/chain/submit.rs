@@ -45,6 +45,11 @@ impl Chain {
 		self.submit_general("Poc", "commit", &(commitment, signature)).await
 	}
 
+	/// Pays out what has vested for a host: anybody may ask for it. Returns when a best block has taken it.
+	pub async fn submit_claim(&self, host: &AccountId) -> Result<()> {
+		self.submit_general("Emission", "claim", host).await
+	}
+
 	/// Settles a window. Returns when a best block has taken it.
 	pub async fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> Result<()> {
 		self.submit_general("InferenceMarket", "settle", &(settlement, signature)).await

@@ -14,6 +14,7 @@ use gonka_primitives::{
 	Balance, EpochIndex,
 	check::Offence,
 	traits::{Backing, OnOffence},
+	views::CollateralView,
 };
 use polkadot_sdk::{frame_support::traits::Get, sp_runtime::Perbill, *};
 
@@ -203,6 +204,17 @@ pub mod pallet {
 	}
 
 	impl<T: Config> Pallet<T> {
+		/// A host's collateral, for clients.
+		pub fn view(host: &T::AccountId) -> CollateralView {
+			let ledger = Ledgers::<T>::get(host);
+			CollateralView {
+				active: ledger.active,
+				unbonding: ledger.unbonding.into_inner(),
+				per_weight: T::PerWeight::get(),
+				needed_from: T::GracePeriod::get(),
+			}
+		}
+
 		/// Burns `share` of everything that `host` has pledged or withdrawn and not released yet.
 		pub fn slash(host: &T::AccountId, share: Perbill, offence: Offence) {
 			let mut ledger = Ledgers::<T>::get(host);

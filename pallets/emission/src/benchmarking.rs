@@ -1,9 +1,12 @@
-//! Benchmarks of the hooks; there are no calls.
+//! Benchmarks of the hooks and of claiming.
 
 use super::*;
 use alloc::vec::Vec;
 use frame_benchmarking::v2::*;
-use frame_support::traits::{Get, Hooks, fungible::Inspect};
+use frame_support::traits::{
+	Get, Hooks,
+	fungible::{Inspect, Mutate},
+};
 
 extern crate alloc;
 
@@ -40,8 +43,48 @@ mod benchmarks {
 		}
 
 		for (host, _) in hosts {
-			assert!(T::Currency::balance(&host) > 0);
+			assert!(Vestings::<T>::contains_key(host));
 		}
+	}
+
+	/// `n` epochs behind, each with a grant that ends.
+	#[benchmark]
+	fn claim(n: Linear<0, { T::MaxVestingSteps::get() }>) -> Result<(), BenchmarkError> {
+		let host: T::AccountId = account("host", 0, 0);
+		let now = T::Epoch::get();
+		let amount = 1_000_000_000_000u128;
+		let grants = Balance::from(n).saturating_add(1);
+		let _ = T::Currency::mint_into(&Pallet::<T>::pot(), amount.saturating_mul(grants).saturating_mul(2));
+		for back in 0..=n {
+			let ended = now.saturating_sub(back).saturating_sub(T::VestingEpochs::get());
+			Grants::<T>::insert(&host, ended, amount);
+		}
+		let vesting = Vesting {
+			updated: now.saturating_sub(n),
+			rate: amount.saturating_mul(grants),
+			rest: 0,
+			vested: amount,
+			locked: amount.saturating_mul(grants),
+		};
+		Vestings::<T>::insert(&host, vesting);
+		#[extrinsic_call]
+		_(frame_system::RawOrigin::Authorized, host.clone());
+		assert!(T::Currency::balance(&host) > 0);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_claim() -> Result<(), BenchmarkError> {
+		use frame_support::pallet_prelude::{Authorize, TransactionSource};
+		let host: T::AccountId = account("host", 0, 0);
+		let vesting = Vesting { updated: 0, rate: 1, rest: 0, vested: 0, locked: 1 };
+		Vestings::<T>::insert(&host, vesting);
+		let call = Call::<T>::claim { host };
+		#[block]
+		{
+			let _ = call.authorize(TransactionSource::External).ok_or("the call has an authorisation")?;
+		}
+		Ok(())
 	}
 
 	#[benchmark]

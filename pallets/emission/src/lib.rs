@@ -2,8 +2,11 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
 
+extern crate alloc;
+
 pub mod math;
 mod types;
+mod vesting;
 pub mod weights;
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -16,12 +19,13 @@ mod tests;
 use gonka_primitives::{
 	Balance, EpochIndex,
 	traits::{self, HostPower, OnEpochClosed},
-	views::SupplyView,
+	views::{SupplyView, VestingView},
 };
 use polkadot_sdk::*;
 
 pub use pallet::*;
 pub use types::{Closed, Payout};
+pub use vesting::Vesting;
 pub use weights::WeightInfo;
 
 // `expect` is what the macro itself writes for storage prefixes; there is none in the code below.
@@ -33,7 +37,10 @@ pub mod pallet {
 		pallet_prelude::*,
 		traits::fungible::{Inspect, Mutate},
 	};
-	use frame_system::pallet_prelude::*;
+	use frame_system::{ensure_authorized, pallet_prelude::*};
+
+	/// Code with which the pool refuses a claim while nothing has vested.
+	pub const NOTHING_VESTED: u8 = 70;
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -61,7 +68,25 @@ pub mod pallet {
 		#[pallet::constant]
 		type MaxPending: Get<u32>;
 
-		/// Weights of the hooks.
+		/// The running PoC epoch.
+		type Epoch: Get<EpochIndex>;
+
+		/// Epochs over which rewards vest. At least 1.
+		#[pallet::constant]
+		type VestingEpochs: Get<u32>;
+
+		/// Most epochs that one payout of vested rewards catches up with. At least 1.
+		#[pallet::constant]
+		type MaxVestingSteps: Get<u32>;
+
+		/// The community fund's account.
+		type Treasury: Get<Self::AccountId>;
+
+		/// Names the account in which rewards vest.
+		#[pallet::constant]
+		type PalletId: Get<frame_support::PalletId>;
+
+		/// Weights of the hooks and calls.
 		type WeightInfo: WeightInfo;
 
 		/// Gives hosts weight.
@@ -82,6 +107,19 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type LastClosed<T: Config> = StorageValue<_, Closed>;
 
+	/// What is vesting, by host. Written when a host is paid and when what has vested is paid out; removed when all is.
+	#[pallet::storage]
+	pub type Vestings<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Vesting, OptionQuery>;
+
+	/// Grants that are vesting, by host and by the epoch in which they were made: at most `VestingEpochs` a host.
+	#[pallet::storage]
+	pub type Grants<T: Config> =
+		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, EpochIndex, Balance, ValueQuery>;
+
+	/// The host that was paid out last in idle time.
+	#[pallet::storage]
+	pub type PaidOutTo<T: Config> = StorageValue<_, T::AccountId, OptionQuery>;
+
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
@@ -99,13 +137,20 @@ pub mod pallet {
 			/// What it would have minted at most, in base units.
 			emission: Balance,
 		},
-		/// A host was paid.
+		/// A host was paid: the amount vests from now on.
 		Paid {
 			/// The epoch whose weight is paid.
 			epoch: EpochIndex,
 			/// The host.
 			host: T::AccountId,
-			/// Base units minted to it.
+			/// Base units minted for it.
+			amount: Balance,
+		},
+		/// Vested rewards were paid out.
+		Claimed {
+			/// The host.
+			host: T::AccountId,
+			/// Base units.
 			amount: Balance,
 		},
 		/// Every host of an epoch had its turn.
@@ -148,12 +193,23 @@ pub mod pallet {
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
 		fn on_initialize(_: BlockNumberFor<T>) -> Weight {
 			match Self::pay_front() {
-				Some(hosts) => T::WeightInfo::pay(hosts),
+				Some((hosts, steps)) => {
+					// One step a host is in `pay`.
+					let more = T::DbWeight::get().reads_writes(1, 1).saturating_mul(steps.saturating_sub(hosts).into());
+					T::WeightInfo::pay(hosts).saturating_add(more)
+				},
 				None => T::WeightInfo::idle(),
 			}
 		}
 
+		fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
+			let mut meter = frame_support::weights::WeightMeter::with_limit(limit);
+			Self::pay_out_idle(&mut meter);
+			meter.consumed()
+		}
+
 		fn integrity_test() {
+			assert!(T::VestingEpochs::get() > 0 && T::MaxVestingSteps::get() > 0, "nothing would ever vest");
 			assert!(T::MaxPayoutsPerBlock::get() > 0, "nobody would ever be paid");
 			assert!(T::MaxPending::get() > 0, "no epoch could be paid");
 			let block = T::BlockWeights::get().max_block;
@@ -169,7 +225,39 @@ pub mod pallet {
 		}
 	}
 
+	#[pallet::call(weight = <T as Config>::WeightInfo)]
 	impl<T: Config> Pallet<T> {
+		/// Pays out to `host` what has vested.
+		///
+		/// Origin: a general transaction by anybody, without a signature: free, and valid only while there is something to
+		/// pay out. Blocks with room do the same by themselves. Cost: up to `MaxVestingSteps` epochs caught up with.
+		#[pallet::call_index(0)]
+		#[pallet::weight(T::WeightInfo::claim(T::MaxVestingSteps::get()))]
+		#[pallet::authorize(Pallet::<T>::authorize_claim)]
+		#[pallet::weight_of_authorize(T::WeightInfo::authorize_claim())]
+		pub fn claim(origin: OriginFor<T>, host: T::AccountId) -> DispatchResultWithPostInfo {
+			ensure_authorized(origin)?;
+			let steps = Self::pay_out(&host)?;
+			Ok(Some(T::WeightInfo::claim(steps)).into())
+		}
+	}
+
+	impl<T: Config> Pallet<T> {
+		fn authorize_claim(
+			_: TransactionSource,
+			host: &T::AccountId,
+		) -> Result<(ValidTransaction, Weight), TransactionValidityError> {
+			let is_behind = Vestings::<T>::get(host).is_some_and(|vesting| vesting.updated < T::Epoch::get());
+			ensure!(is_behind, InvalidTransaction::Custom(NOTHING_VESTED));
+			let transaction = ValidTransaction {
+				provides: alloc::vec![("gonka/claim", host).encode()],
+				longevity: 32,
+				propagate: true,
+				..Default::default()
+			};
+			Ok((transaction, Weight::zero()))
+		}
+
 		/// What the epoch closed last may mint, in base units.
 		pub fn last_emission() -> Balance {
 			LastClosed::<T>::get().map_or(0, |settled| settled.emission)
@@ -181,39 +269,47 @@ pub mod pallet {
 				issued: T::Currency::total_issuance(),
 				unmined: Unmined::<T>::get(),
 				last_emission: Self::last_emission(),
+				vesting: T::Currency::balance(&Self::pot()),
+				treasury: T::Currency::balance(&T::Treasury::get()),
 			}
 		}
 
-		/// Pays the next hosts of the front payout. The number of hosts that had their turn; `None` if none waits.
-		fn pay_front() -> Option<u32> {
+		/// Pays the next hosts of the front payout. The number of hosts that had their turn, and the epochs of vesting that
+		/// were caught up with for them; `None` if no payout waits.
+		fn pay_front() -> Option<(u32, u32)> {
 			let mut pending = Pending::<T>::get();
 			let payout = pending.iter_mut().next()?;
 			let limit = T::MaxPayoutsPerBlock::get();
 			let mut unmined = Unmined::<T>::get();
-			let mut turns = 0u32;
+			let (mut turns, mut steps) = (0u32, 0u32);
 			let page = T::Power::page(payout.epoch, payout.after.as_ref(), limit);
-			for (host, weight) in page.into_iter().take(limit as usize) {
+			// Hosts that were away for long cost more: the rest then waits for the next block.
+			let is_last = page.len() < limit as usize;
+			let mut page = page.into_iter().take(limit as usize).peekable();
+			while let Some((host, weight)) = page.next_if(|_| steps <= limit) {
 				let amount = payout.share(weight).min(unmined);
-				if amount > 0 && T::Currency::mint_into(&host, amount).is_ok() {
+				if amount > 0 && T::Currency::mint_into(&Self::pot(), amount).is_ok() {
+					steps = steps.saturating_add(Self::grant(&host, amount));
 					unmined = unmined.saturating_sub(amount);
 					payout.minted = payout.minted.saturating_add(amount);
 					payout.hosts = payout.hosts.saturating_add(1);
 					Self::deposit_event(Event::Paid { epoch: payout.epoch, host: host.clone(), amount });
 				}
+				T::Power::on_turn(payout.epoch, &host);
 				payout.after = Some(host);
 				turns = turns.saturating_add(1);
 			}
 			Unmined::<T>::put(unmined);
 
 			// A full page may be the last one: then the next block finds an empty page.
-			if turns < limit {
+			if is_last && page.peek().is_none() {
 				let Payout { epoch, minted, hosts, .. } = *payout;
 				let forfeited = payout.outstanding();
 				pending.remove(0);
 				Self::deposit_event(Event::Minted { epoch, minted, forfeited, hosts });
 			}
 			Pending::<T>::put(pending);
-			Some(turns)
+			Some((turns, steps))
 		}
 
 		/// # Invariants
@@ -241,7 +337,7 @@ pub mod pallet {
 			let promised =
 				pending.iter().try_fold(Balance::default(), |sum, payout| sum.checked_add(payout.outstanding()));
 			ensure!(promised.is_some_and(|promised| promised <= unmined), "4: promised more than is left");
-			Ok(())
+			Self::try_state_vesting()
 		}
 	}
 

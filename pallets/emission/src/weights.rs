@@ -7,10 +7,7 @@
 
 use core::marker::PhantomData;
 use polkadot_sdk::{
-	frame_support::{
-		traits::Get,
-		weights::{Weight, constants::ParityDbWeight},
-	},
+	frame_support::{traits::Get, weights::Weight},
 	frame_system,
 };
 
@@ -20,6 +17,10 @@ pub trait WeightInfo {
 	fn idle() -> Weight;
 	/// `on_initialize` when `n` hosts have their turn.
 	fn pay(n: u32) -> Weight;
+	/// Paying out vested rewards after `n` epochs.
+	fn claim(n: u32) -> Weight;
+	/// Checking in the pool that there are any.
+	fn authorize_claim() -> Weight;
 	/// An epoch closes. Paid by who closes it.
 	fn on_epoch_closed() -> Weight;
 }
@@ -40,9 +41,18 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 		Weight::from_parts(15_000_000, 3_600)
 			.saturating_add(Weight::from_parts(25_000_000, 5_200).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads(4))
-			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().writes(3))
-			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(n.into()))
+			// A host's weight, vesting, grant and one that ended; its duties, and the collateral that they may cost.
+			.saturating_add(T::DbWeight::get().reads(11).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().writes(4))
+			.saturating_add(T::DbWeight::get().writes(6).saturating_mul(n.into()))
+	}
+	fn claim(n: u32) -> Weight {
+		Weight::from_parts(50_000_000, 8_000)
+			.saturating_add(T::DbWeight::get().reads_writes(4, 3))
+			.saturating_add(T::DbWeight::get().reads_writes(1, 1).saturating_mul(n.into()))
+	}
+	fn authorize_claim() -> Weight {
+		Weight::from_parts(5_000_000, 4_000).saturating_add(T::DbWeight::get().reads(2))
 	}
 	/// Storage: `Emission::LastClosed` (r:1 w:1)
 	/// Storage: `Emission::Pending` (r:1 w:1)
@@ -51,25 +61,5 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 		Weight::from_parts(12_000_000, 1_800)
 			.saturating_add(T::DbWeight::get().reads(3))
 			.saturating_add(T::DbWeight::get().writes(2))
-	}
-}
-
-// For backwards compatibility and tests.
-impl WeightInfo for () {
-	fn idle() -> Weight {
-		Weight::from_parts(3_000_000, 1_800).saturating_add(ParityDbWeight::get().reads(1))
-	}
-	fn pay(n: u32) -> Weight {
-		Weight::from_parts(15_000_000, 3_600)
-			.saturating_add(Weight::from_parts(25_000_000, 5_200).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(4))
-			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().writes(3))
-			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(n.into()))
-	}
-	fn on_epoch_closed() -> Weight {
-		Weight::from_parts(12_000_000, 1_800)
-			.saturating_add(ParityDbWeight::get().reads(3))
-			.saturating_add(ParityDbWeight::get().writes(2))
 	}
 }

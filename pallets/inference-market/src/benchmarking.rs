@@ -1,4 +1,4 @@
-//! Benchmarks of the calls and of the authorisation.
+//! Benchmarks of the calls, of the authorisation and of the hooks' work.
 
 use super::*;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use frame_support::{
 	pallet_prelude::{Authorize, TransactionSource},
 	traits::{
 		EnsureOrigin, Get,
-		fungible::{Inspect, Mutate},
+		fungible::{Inspect, Mutate, hold::Mutate as _},
 	},
 };
 use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
@@ -64,20 +64,44 @@ fn open<T: Config>(developer: &T::AccountId, gateway: PublicKey, hosts: u32) -> 
 	Ok(Pallet::<T>::open_channels(RawOrigin::Signed(developer.clone()).into(), gateway, channels)?)
 }
 
-fn register<T: Config>() -> Result<(), BenchmarkError> {
-	Ok(Pallet::<T>::add_model(Model {
-		name: BoundedVec::truncate_from([b'm'; types::MAX_NAME as usize].to_vec()),
+fn model(index: u32) -> Model {
+	let mut name = [b'm'; types::MAX_NAME as usize].to_vec();
+	name.iter_mut().zip(index.to_le_bytes()).for_each(|(byte, digit)| *byte = b'a'.wrapping_add(digit % 26));
+	Model {
+		name: BoundedVec::truncate_from(name),
 		weights_hash: [1; 32],
 		quantisation: BoundedVec::truncate_from([b'q'; types::MAX_QUANTISATION as usize].to_vec()),
 		context_length: 4_096,
 		price: Price { input: 1, output: 2 },
 		memory_mb: 8_000,
 		min_worker_version: 1,
-	})?)
+		rule: PriceRule { capacity: 1_000, ..Default::default() },
+	}
 }
 
-/// A host's settlement with vouchers of `v` developers, and as many earlier settlements as are kept.
-fn settlement<T: Config>(v: u32) -> Result<(Settlement, Signature), BenchmarkError>
+fn register<T: Config>() -> Result<(), BenchmarkError> {
+	Ok(Pallet::<T>::add_model(model(0))?)
+}
+
+/// Models 0 to `count`, whatever `MaxModels` is.
+fn models<T: Config>(count: u32) {
+	for id in 0..count {
+		Models::<T>::insert(id, model(id));
+	}
+	NextModelId::<T>::put(count);
+}
+
+/// A fee that any account can take.
+fn fee<T: Config>() -> Balance
+where
+	T::Currency: Mutate<T::AccountId>,
+{
+	T::MinDeposit::get().max(T::Currency::minimum_balance())
+}
+
+/// A host's settlement with vouchers of `v` developers for the work of `m` models, and as many earlier settlements as
+/// are kept.
+fn settlement<T: Config>(v: u32, m: u32) -> Result<(Settlement, Signature), BenchmarkError>
 where
 	T::Currency: Mutate<T::AccountId>,
 {
@@ -102,7 +126,12 @@ where
 		vouchers.push(SignedVoucher { voucher, signature: sign::<T>(&gateway, domain::VOUCHER, &voucher)? });
 	}
 	let root = SumNode { hash: [7; 32], sum };
-	let settlement = Settlement { host: host.into(), window, root, vouchers };
+	models::<T>(m);
+	let mut work: Vec<_> = (0..m).map(|model| (model, 1)).collect();
+	if let Some((_, last)) = work.last_mut() {
+		*last = sum.work.saturating_sub(m.saturating_sub(1).into());
+	}
+	let settlement = Settlement { host: host.into(), window, root, work, vouchers };
 	let signature = sign::<T>(&worker, domain::SETTLEMENT, &settlement)?;
 	Ok((settlement, signature))
 }
@@ -119,7 +148,17 @@ mod benchmarks {
 		let id = NextModelId::<T>::get();
 
 		#[extrinsic_call]
-		_(origin as T::RuntimeOrigin, name, [1; 32], quantisation, 4_096, Price { input: 1, output: 2 }, 8_000, 1);
+		_(
+			origin as T::RuntimeOrigin,
+			name,
+			[1; 32],
+			quantisation,
+			4_096,
+			Price { input: 1, output: 2 },
+			8_000,
+			1,
+			PriceRule::default(),
+		);
 
 		assert!(Models::<T>::contains_key(id));
 		Ok(())
@@ -130,6 +169,7 @@ mod benchmarks {
 		let origin = T::RegisterOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
 		let id = NextModelId::<T>::get();
 		register::<T>()?;
+		Work::<T>::insert(id, 1);
 
 		#[extrinsic_call]
 		_(origin as T::RuntimeOrigin, id);
@@ -208,8 +248,11 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn settle(v: Linear<1, { T::MaxVouchers::get() }>) -> Result<(), BenchmarkError> {
-		let (settlement, signature) = settlement::<T>(v)?;
+	fn settle(
+		v: Linear<1, { T::MaxVouchers::get() }>,
+		m: Linear<1, MAX_MODELS_PER_HOST>,
+	) -> Result<(), BenchmarkError> {
+		let (settlement, signature) = settlement::<T>(v, m)?;
 		let (window, host) = (settlement.window, T::AccountId::from(settlement.host));
 
 		#[extrinsic_call]
@@ -220,8 +263,11 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn authorize_settle(v: Linear<1, { T::MaxVouchers::get() }>) -> Result<(), BenchmarkError> {
-		let (settlement, signature) = settlement::<T>(v)?;
+	fn authorize_settle(
+		v: Linear<1, { T::MaxVouchers::get() }>,
+		m: Linear<1, MAX_MODELS_PER_HOST>,
+	) -> Result<(), BenchmarkError> {
+		let (settlement, signature) = settlement::<T>(v, m)?;
 		let call = Call::<T>::settle { settlement, signature };
 
 		#[block]
@@ -229,6 +275,56 @@ mod benchmarks {
 			call.authorize(TransactionSource::External).ok_or("the call must authorise itself")??;
 		}
 
+		Ok(())
+	}
+
+	#[benchmark]
+	fn set_price_rule() -> Result<(), BenchmarkError> {
+		let origin = T::RegisterOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+		let id = NextModelId::<T>::get();
+		register::<T>()?;
+		let min = Price { input: 5, output: 5 };
+
+		#[extrinsic_call]
+		_(origin as T::RuntimeOrigin, id, PriceRule { min, ..Default::default() });
+
+		assert_eq!(Models::<T>::get(id).map(|model| model.price), Some(min));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn move_prices(n: Linear<1, { T::MaxModels::get() }>) -> Result<(), BenchmarkError> {
+		models::<T>(n);
+		(0..n).for_each(|id| Work::<T>::insert(id, 1_000));
+
+		#[block]
+		{
+			Pallet::<T>::move_prices(false);
+		}
+
+		assert_eq!(Work::<T>::iter().count(), 0);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn release_fees(n: Linear<1, { T::MaxReleases::get() }>) -> Result<(), BenchmarkError> {
+		let due = 3;
+		OldestDue::<T>::put(due);
+		System::<T>::set_block_number(BlockNumberFor::<T>::from(T::WindowLength::get().saturating_mul(due)));
+		for index in 0..n {
+			let (host, developer) = (host::<T>(index, [index as u8; 32]), developer::<T>(index, 1)?);
+			T::Currency::hold(&HoldReason::ChannelDeposit.into(), &developer, fee::<T>())?;
+			let fees = [HeldFee { channel: 0, developer, amount: fee::<T>() }].to_vec();
+			HeldFees::<T>::insert(&host, 0, Held { since: 1, due, fees: BoundedVec::truncate_from(fees) });
+			DueFees::<T>::insert(due, (host, 0), ());
+		}
+
+		#[block]
+		{
+			Pallet::<T>::release_due(n);
+		}
+
+		assert_eq!(HeldFees::<T>::iter().count(), 0);
 		Ok(())
 	}
 

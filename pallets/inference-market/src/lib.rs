@@ -5,7 +5,9 @@
 extern crate alloc;
 
 mod channels;
+mod fees;
 mod genesis;
+mod prices;
 mod settlement;
 #[cfg(any(feature = "try-runtime", test))]
 mod try_state;
@@ -20,34 +22,36 @@ pub use benchmarking::BenchmarkHelper;
 #[cfg(test)]
 mod tests;
 
-use gonka_primitives::{Balance, ChannelId, ModelId, traits::HostRegistry};
+use gonka_primitives::{
+	Balance, ChannelId, MAX_MODELS_PER_HOST, ModelId,
+	traits::{HostRegistry, SampleVerdicts},
+};
 use polkadot_sdk::*;
 
+pub use fees::{Held, HeldFee};
 pub use genesis::GenesisModel;
 pub use pallet::*;
+pub use prices::PriceRule;
 pub use types::{Channel, Model, Name, Quantisation, Refusal};
 pub use views::MAX_PAGE;
 pub use weights::WeightInfo;
 
-// `expect` is what the macro itself writes for storage prefixes; there is none in the code below.
-#[allow(clippy::expect_used)]
+// `expect` is what the macro itself writes for storage prefixes; there is none in the code below. A model has many fields.
+#[allow(clippy::expect_used, clippy::too_many_arguments)]
 #[frame_support::pallet]
 pub mod pallet {
 	use super::*;
 	use alloc::vec::Vec;
 	use frame_support::{
 		pallet_prelude::*,
-		traits::{
-			fungible::{
-				Inspect,
-				hold::{Inspect as InspectHold, Mutate as MutateHold},
-			},
-			tokens::Precision,
+		traits::fungible::{
+			Inspect,
+			hold::{Inspect as InspectHold, Mutate as MutateHold},
 		},
 	};
 	use frame_system::pallet_prelude::*;
 	use gonka_primitives::{
-		BlockNumber, Hash, PublicKey, Signature,
+		BlockNumber, EpochIndex, Hash, PublicKey, Signature,
 		market::{Price, Settlement, Totals},
 		merkle_sum::SumNode,
 		traits::ModelRegistry,
@@ -74,6 +78,16 @@ pub mod pallet {
 
 		/// The hash of the genesis block, which every signature covers. `frame_system` forgets it after `BlockHashCount` blocks.
 		type Genesis: Get<Hash>;
+
+		/// Whether a window's samples were right: decides on its fees.
+		type Verdicts: SampleVerdicts<Self::AccountId>;
+
+		/// The running PoC epoch.
+		type Epoch: Get<EpochIndex>;
+
+		/// Epochs, from the first on, in which inference costs nothing.
+		#[pallet::constant]
+		type FreeEpochs: Get<EpochIndex>;
 
 		/// Who registers, prices and retires models.
 		type RegisterOrigin: EnsureOrigin<Self::RuntimeOrigin>;
@@ -107,7 +121,15 @@ pub mod pallet {
 		#[pallet::constant]
 		type KeptSettlements: Get<u32>;
 
-		/// Weights of the calls.
+		/// Held fees on which every block decides, however full it is. At least `MaxVouchers`.
+		#[pallet::constant]
+		type MaxReleases: Get<u32>;
+
+		/// Windows after which fees without a verdict are released. At least 2.
+		#[pallet::constant]
+		type MaxHold: Get<u32>;
+
+		/// Weights of the calls and hooks.
 		type WeightInfo: WeightInfo;
 
 		/// Registers hosts.
@@ -118,7 +140,7 @@ pub mod pallet {
 	/// Why money is held.
 	#[pallet::composite_enum]
 	pub enum HoldReason {
-		/// Deposits of payment channels, less what was settled.
+		/// Deposits of payment channels, less what hosts were paid: what is settled is held until it is released.
 		ChannelDeposit,
 	}
 
@@ -126,7 +148,8 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type NextModelId<T: Config> = StorageValue<_, ModelId, ValueQuery>;
 
-	/// The registered models. Written by `register_model`, `set_price`, `retire_model` and at genesis. At most `MaxModels`.
+	/// The registered models. Written by `register_model`, `set_price`, `set_price_rule`, `retire_model`, at genesis and when
+	/// prices move. At most `MaxModels`.
 	/// TWOX-NOTE: ids are given out by a counter.
 	#[pallet::storage]
 	pub type Models<T: Config> = CountedStorageMap<_, Twox64Concat, ModelId, Model>;
@@ -134,6 +157,11 @@ pub mod pallet {
 	/// The registered models by name. Written with `Models`, same bound. Blake: names are chosen.
 	#[pallet::storage]
 	pub type ModelNames<T: Config> = StorageMap<_, Blake2_128Concat, Name, ModelId>;
+
+	/// Work units settled for a registered model since the running window began. Written by `settle`; removed when prices move
+	/// and by `retire_model`. At most `MaxModels`. TWOX-NOTE: ids are given out by a counter.
+	#[pallet::storage]
+	pub type Work<T: Config> = StorageMap<_, Twox64Concat, ModelId, u64, ValueQuery>;
 
 	/// The next channel's id. Written by `open_channels`; never falls. One value.
 	#[pallet::storage]
@@ -172,6 +200,21 @@ pub mod pallet {
 	pub type Settlements<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, T::AccountId, SumNode<Totals>>;
 
+	/// Fees that wait for a verdict, by host and window. Written by `settle`; removed when they are released or refunded. Bounded
+	/// by what can be settled in `MaxHold` windows. Blake: accounts are chosen. TWOX-NOTE: windows are numbered by the clock.
+	#[pallet::storage]
+	pub type HeldFees<T: Config> =
+		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, u32, Held<T::AccountId, T::MaxVouchers>>;
+
+	/// The keys of `HeldFees` by the window in which there is to be a look at them. Written with `HeldFees`, as many.
+	/// TWOX-NOTE: windows are numbered by the clock. Blake: accounts are chosen.
+	#[pallet::storage]
+	pub type DueFees<T: Config> = StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, (T::AccountId, u32), ()>;
+
+	/// No fees are due in windows before this one. Written by the hooks; never falls. One value.
+	#[pallet::storage]
+	pub type OldestDue<T: Config> = StorageValue<_, u32, ValueQuery>;
+
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(crate) fn deposit_event)]
 	pub enum Event<T: Config> {
@@ -188,6 +231,22 @@ pub mod pallet {
 			model: ModelId,
 			/// Base units per token.
 			price: Price,
+		},
+		/// A model has a new rule for its price.
+		PriceRuleSet {
+			/// The model.
+			model: ModelId,
+			/// Capacity and bounds.
+			rule: PriceRule,
+		},
+		/// Use moved a price.
+		PriceMoved {
+			/// The model.
+			model: ModelId,
+			/// Base units per token.
+			price: Price,
+			/// Work units settled in the window that ended.
+			work: u64,
 		},
 		/// A model is no longer registered.
 		ModelRetired {
@@ -228,7 +287,7 @@ pub mod pallet {
 			/// Base units released to the developer.
 			amount: Balance,
 		},
-		/// A host was paid for a window.
+		/// A host settled a window; the fees are held.
 		Settled {
 			/// The host.
 			host: T::AccountId,
@@ -237,11 +296,29 @@ pub mod pallet {
 			/// What its vouchers grew by.
 			totals: Totals,
 		},
+		/// A host was paid for a window.
+		FeesReleased {
+			/// The host.
+			host: T::AccountId,
+			/// The window.
+			window: u32,
+			/// Base units.
+			amount: Balance,
+		},
+		/// The fees of a host's window are back with the developers.
+		FeesRefunded {
+			/// The host.
+			host: T::AccountId,
+			/// The window.
+			window: u32,
+			/// Base units.
+			amount: Balance,
+		},
 	}
 
 	#[pallet::error]
 	pub enum Error<T> {
-		/// There is no such model or channel, or the host is not registered.
+		/// There is no such model or channel, no fees are held, or the host is not registered.
 		NotFound,
 		/// A model of that name is registered, or the channel's parties have an open one.
 		AlreadyExists,
@@ -249,7 +326,7 @@ pub mod pallet {
 		NotAuthorized,
 		/// There are as many as there can be.
 		LimitExceeded,
-		/// A name is empty or not printable ASCII, or there is no context window.
+		/// A name is empty or not printable ASCII, there is no context window, or price bounds are 0 or the wrong way round.
 		Malformed,
 		/// A deposit is below the least one, or a top-up is 0.
 		AmountTooLow,
@@ -261,6 +338,8 @@ pub mod pallet {
 		Overflow,
 		/// The settlement is not what was authorised. Cannot happen.
 		InvalidSettlement,
+		/// The price is not within the model's bounds.
+		PriceOutOfBounds,
 	}
 
 	#[pallet::genesis_config]
@@ -285,18 +364,36 @@ pub mod pallet {
 
 	#[pallet::hooks]
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+			let weight = T::WeightInfo::release_fees(Self::release_due(T::MaxReleases::get()));
+			if Self::now().checked_rem(T::WindowLength::get()) != Some(0) {
+				return weight;
+			}
+			// What is asked for nothing says nothing about what it is worth.
+			weight.saturating_add(T::WeightInfo::move_prices(Self::move_prices(Self::is_free())))
+		}
+
+		/// Decides on what the block's first hook had to leave.
+		fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
+			Self::release_within(limit)
+		}
+
 		fn integrity_test() {
 			assert!(T::WindowLength::get() > 0, "a window must end");
 			assert!(T::ChallengePeriod::get() > T::WindowLength::get(), "no time to settle before a channel closes");
 			assert!(T::KeptSettlements::get() > 0, "the last settled window must be known");
 			assert!(T::MaxVouchers::get() > 0, "nothing could be settled");
 			assert!(T::MaxChannelsPerCall::get() > 0, "no channel could be opened");
-			let most = T::MaxVouchers::get();
-			let weight = T::WeightInfo::authorize_settle(most).saturating_add(T::WeightInfo::settle(most));
-			assert!(
-				weight.all_lte(T::BlockWeights::get().max_block / 4),
-				"a settlement needs more than a quarter of a block"
-			);
+			assert!(T::MaxReleases::get() >= T::MaxVouchers::get(), "the fees of a settlement could never be released");
+			assert!(T::MaxHold::get() >= 2, "fees would be released before there is a look at the verdict");
+			let quarter = T::BlockWeights::get().max_block / 4;
+			let (vouchers, models) = (T::MaxVouchers::get(), MAX_MODELS_PER_HOST);
+			let authorize = T::WeightInfo::authorize_settle(vouchers, models);
+			let weight = authorize.saturating_add(T::WeightInfo::settle(vouchers, models));
+			assert!(weight.all_lte(quarter), "a settlement needs more than a quarter of a block");
+			let weight = T::WeightInfo::release_fees(T::MaxReleases::get());
+			let weight = weight.saturating_add(T::WeightInfo::move_prices(T::MaxModels::get()));
+			assert!(weight.all_lte(quarter), "the hooks need more than a quarter of a block");
 		}
 
 		#[cfg(feature = "try-runtime")]
@@ -307,15 +404,14 @@ pub mod pallet {
 
 	#[pallet::call]
 	impl<T: Config> Pallet<T> {
-		/// Registers a model, under the next id.
+		/// Registers a model, under the next id. Its price moves by `rule`.
 		///
 		/// - Origin: `RegisterOrigin`.
 		/// - Effects: hosts may declare to serve it. Event `ModelRegistered`.
-		/// - Errors: `Malformed`, `AlreadyExists` (the name), `LimitExceeded` (`MaxModels`), `Overflow`.
+		/// - Errors: `Malformed`, `PriceOutOfBounds`, `AlreadyExists` (the name), `LimitExceeded` (`MaxModels`), `Overflow`.
 		/// - Cost: constant.
 		#[pallet::call_index(0)]
 		#[pallet::weight(T::WeightInfo::register_model())]
-		#[allow(clippy::too_many_arguments)]
 		pub fn register_model(
 			origin: OriginFor<T>,
 			name: Name,
@@ -325,11 +421,19 @@ pub mod pallet {
 			price: Price,
 			memory_mb: u32,
 			min_worker_version: u32,
+			rule: PriceRule,
 		) -> DispatchResult {
 			T::RegisterOrigin::ensure_origin(origin)?;
-			let model =
-				Model { name, weights_hash, quantisation, context_length, price, memory_mb, min_worker_version };
-			Self::add_model(model)
+			Self::add_model(Model {
+				name,
+				weights_hash,
+				quantisation,
+				context_length,
+				price,
+				memory_mb,
+				min_worker_version,
+				rule,
+			})
 		}
 
 		/// Removes a model and frees its name. Its id is never reused, and what was asked of it can still be settled.
@@ -344,6 +448,7 @@ pub mod pallet {
 			T::RegisterOrigin::ensure_origin(origin)?;
 			let removed = Models::<T>::take(model).ok_or(Error::<T>::NotFound)?;
 			ModelNames::<T>::remove(removed.name);
+			Work::<T>::remove(model);
 			Self::deposit_event(Event::ModelRetired { model });
 			Ok(())
 		}
@@ -352,14 +457,16 @@ pub mod pallet {
 		///
 		/// - Origin: `RegisterOrigin`.
 		/// - Effects: event `PriceSet`.
-		/// - Errors: `NotFound`.
+		/// - Errors: `NotFound`, `PriceOutOfBounds`.
 		/// - Cost: constant.
 		#[pallet::call_index(2)]
 		#[pallet::weight(T::WeightInfo::set_price())]
 		pub fn set_price(origin: OriginFor<T>, model: ModelId, price: Price) -> DispatchResult {
 			T::RegisterOrigin::ensure_origin(origin)?;
 			Models::<T>::try_mutate(model, |entry| {
-				entry.as_mut().ok_or(Error::<T>::NotFound)?.price = price;
+				let entry = entry.as_mut().ok_or(Error::<T>::NotFound)?;
+				ensure!(entry.rule.allows(&price), Error::<T>::PriceOutOfBounds);
+				entry.price = price;
 				Self::deposit_event(Event::PriceSet { model, price });
 				Ok(())
 			})
@@ -405,16 +512,8 @@ pub mod pallet {
 			let developer = ensure_signed(origin)?;
 			let mut sum = Balance::default();
 			for (id, amount) in amounts {
-				ensure!(amount > 0, Error::<T>::AmountTooLow);
 				sum = sum.checked_add(amount).ok_or(Error::<T>::Overflow)?;
-				Channels::<T>::try_mutate(id, |channel| -> DispatchResult {
-					let channel = channel.as_mut().ok_or(Error::<T>::NotFound)?;
-					ensure!(channel.developer == developer, Error::<T>::NotAuthorized);
-					ensure!(channel.closes.is_none(), Error::<T>::AlreadyClosing);
-					channel.deposit = channel.deposit.checked_add(amount).ok_or(Error::<T>::Overflow)?;
-					Ok(())
-				})?;
-				Self::deposit_event(Event::ChannelToppedUp { channel: id, amount });
+				Self::add_deposit(&developer, id, amount)?;
 			}
 			T::Currency::hold(&HoldReason::ChannelDeposit.into(), &developer, sum)
 		}
@@ -428,55 +527,58 @@ pub mod pallet {
 		#[pallet::call_index(5)]
 		#[pallet::weight(T::WeightInfo::close_channel())]
 		pub fn close_channel(origin: OriginFor<T>, id: ChannelId) -> DispatchResult {
-			let who = ensure_signed(origin)?;
-			let mut channel = Channels::<T>::get(id).ok_or(Error::<T>::NotFound)?;
-			ensure!(who == channel.developer || who == channel.host, Error::<T>::NotAuthorized);
-			ensure!(channel.closes.is_none(), Error::<T>::AlreadyClosing);
-			let closes = Self::now().saturating_add(T::ChallengePeriod::get());
-			channel.closes = Some(closes);
-			OpenChannels::<T>::remove((&channel.developer, &channel.host, channel.gateway));
-			Channels::<T>::insert(id, channel);
-			Self::deposit_event(Event::ChannelClosing { channel: id, closes });
-			Ok(())
+			Self::start_closing(&ensure_signed(origin)?, id)
 		}
 
 		/// Removes a channel after its challenge period.
 		///
 		/// - Origin: signed, by anyone.
-		/// - Effects: what is left of the deposit is released to the developer. Event `ChannelWithdrawn`.
+		/// - Effects: what is left of the deposit is released to the developer; fees that wait for a verdict stay on hold.
+		///   Event `ChannelWithdrawn`.
 		/// - Errors: `NotFound`, `NotClosed`.
 		/// - Cost: constant.
 		#[pallet::call_index(6)]
 		#[pallet::weight(T::WeightInfo::withdraw())]
 		pub fn withdraw(origin: OriginFor<T>, id: ChannelId) -> DispatchResult {
 			ensure_signed(origin)?;
-			let channel = Channels::<T>::get(id).ok_or(Error::<T>::NotFound)?;
-			ensure!(channel.closes.is_some_and(|closes| closes <= Self::now()), Error::<T>::NotClosed);
-			let amount = channel.held();
-			let reason = HoldReason::ChannelDeposit.into();
-			T::Currency::release(&reason, &channel.developer, amount, Precision::Exact)?;
-			Channels::<T>::remove(id);
-			DeveloperChannels::<T>::remove(channel.developer, id);
-			HostChannels::<T>::remove(channel.host, id);
-			Self::deposit_event(Event::ChannelWithdrawn { channel: id, amount });
-			Ok(())
+			Self::remove_channel(id)
 		}
 
 		/// Settles a window of a host. Without fee, account nonce or signer: the worker's signature inside authorises it.
 		///
 		/// - Origin: authorised; [`Refusal`] says what the transaction pool refuses.
-		/// - Effects: the vouchers' fees go from the developers' holds to the host's account, the channels' totals
-		///   become the vouchers', the root is kept. Event `Settled`.
+		/// - Effects: the channels' totals become the vouchers', their fees wait for a verdict, work is counted, the root is
+		///   kept. Event `Settled`.
 		/// - Errors: none that authorisation lets through.
-		/// - Cost: linear in the number of vouchers, of which a signature check each.
+		/// - Cost: linear in the numbers of vouchers, of which a signature check each, and of models.
 		#[pallet::call_index(7)]
-		#[pallet::weight((T::WeightInfo::settle(settlement.vouchers.len() as u32), DispatchClass::Normal, Pays::No))]
-		#[pallet::weight_of_authorize(T::WeightInfo::authorize_settle(settlement.vouchers.len() as u32))]
+		#[pallet::weight((
+			T::WeightInfo::settle(settlement.vouchers.len() as u32, settlement.work.len() as u32),
+			DispatchClass::Normal,
+			Pays::No
+		))]
+		#[pallet::weight_of_authorize(T::WeightInfo::authorize_settle(
+			settlement.vouchers.len() as u32,
+			settlement.work.len() as u32
+		))]
 		#[pallet::authorize(|_, settlement, signature| Self::authorize_settle(settlement, signature))]
 		pub fn settle(origin: OriginFor<T>, settlement: Settlement, signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
 			let _ = signature;
 			Self::apply_settlement(&settlement)
+		}
+
+		/// Sets what moves a model's price and between which bounds, and brings the price within these.
+		///
+		/// - Origin: `RegisterOrigin`.
+		/// - Effects: events `PriceRuleSet`, and `PriceSet` if the price was out of bounds.
+		/// - Errors: `NotFound`, `Malformed`.
+		/// - Cost: constant.
+		#[pallet::call_index(8)]
+		#[pallet::weight(T::WeightInfo::set_price_rule())]
+		pub fn set_price_rule(origin: OriginFor<T>, model: ModelId, rule: PriceRule) -> DispatchResult {
+			T::RegisterOrigin::ensure_origin(origin)?;
+			Self::change_rule(model, rule)
 		}
 	}
 

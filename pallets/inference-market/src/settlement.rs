@@ -6,17 +6,7 @@
 use crate::*;
 use alloc::vec::Vec;
 use codec::Encode;
-use frame_support::{
-	ensure,
-	pallet_prelude::*,
-	traits::{
-		fungible::{
-			Inspect, Unbalanced,
-			hold::{Mutate as _, Unbalanced as _},
-		},
-		tokens::{DepositConsequence, Precision, Provenance},
-	},
-};
+use frame_support::{ensure, pallet_prelude::*, traits::Get};
 use gonka_primitives::{
 	BlockNumber, Hash, PublicKey, Signature,
 	hashing::{domain, signing_payload},
@@ -56,24 +46,21 @@ impl<T: Config> Pallet<T> {
 		Ok((validity, Weight::zero()))
 	}
 
-	/// Pays the host and notes what is settled. Only what `authorize_settle` let through gets here.
+	/// Notes what is settled and holds the fees. Only what `authorize_settle` let through gets here.
 	pub(crate) fn apply_settlement(settlement: &Settlement) -> DispatchResult {
 		let host = T::AccountId::from(settlement.host);
 		let claims = Self::check_claims(settlement).map_err(|_| Error::<T>::InvalidSettlement)?;
-		let reason = HoldReason::ChannelDeposit.into();
+		let mut fees = Vec::with_capacity(claims.len());
 		for Claim { mut channel, voucher, growth } in claims {
 			if growth.fee > 0 {
-				T::Currency::decrease_balance_on_hold(&reason, &channel.developer, growth.fee, Precision::Exact)?;
-				T::Currency::done_transfer_on_hold(&reason, &channel.developer, &host, growth.fee);
+				let developer = channel.developer.clone();
+				fees.push(HeldFee { channel: voucher.channel, developer, amount: growth.fee });
 			}
 			channel.settled = voucher.totals;
 			Channels::<T>::insert(voucher.channel, channel);
 		}
-		// One deposit instead of one per channel: an account that does not exist yet can take the sum, but not always each part.
-		let fees = settlement.root.sum.fee;
-		if fees > 0 {
-			T::Currency::increase_balance(&host, fees, Precision::Exact)?;
-		}
+		Self::hold_fees(&host, settlement.window, fees)?;
+		Self::count_work(&settlement.work);
 		Self::keep_settlement(settlement, &host)?;
 		Self::deposit_event(Event::Settled { host, window: settlement.window, totals: settlement.root.sum });
 		Ok(())
@@ -83,12 +70,24 @@ impl<T: Config> Pallet<T> {
 		let vouchers = &settlement.vouchers;
 		ensure!(!vouchers.is_empty(), Refusal::NoVouchers);
 		ensure!(vouchers.len() <= T::MaxVouchers::get() as usize, Refusal::TooManyVouchers);
-		let running = Self::now().checked_div(T::WindowLength::get()).unwrap_or_default();
-		ensure!(settlement.window < running, Refusal::WindowNotEnded);
+		ensure!(settlement.window < Self::running(), Refusal::WindowNotEnded);
 		let ascending = vouchers.is_sorted_by(|a, b| a.voucher.channel < b.voucher.channel);
 		ensure!(ascending, Refusal::VouchersNotAscending);
 		let last = SettledWindows::<T>::get(T::AccountId::from(settlement.host)).last().copied();
 		ensure!(last.is_none_or(|last| settlement.window > last), Refusal::WindowSettled);
+		Self::check_work(settlement)
+	}
+
+	/// Which model did which work is the host's word; only the sum is backed by vouchers.
+	fn check_work(settlement: &Settlement) -> Result<(), Refusal> {
+		let work = &settlement.work;
+		ensure!(work.len() <= MAX_MODELS_PER_HOST as usize, Refusal::TooManyModels);
+		let ascending = work.is_sorted_by(|a, b| a.0 < b.0) && work.iter().all(|(_, work)| *work > 0);
+		ensure!(ascending, Refusal::WorkNotAscending);
+		let sum = work.iter().try_fold(0u64, |sum, (_, work)| sum.checked_add(*work));
+		ensure!(sum == Some(settlement.root.sum.work), Refusal::WorkMismatch);
+		let next = NextModelId::<T>::get();
+		ensure!(work.iter().all(|(model, _)| *model < next), Refusal::UnknownModel);
 		Ok(())
 	}
 
@@ -123,14 +122,6 @@ impl<T: Config> Pallet<T> {
 		});
 		ensure!(all, Refusal::BadGatewaySignature);
 		Ok(())
-	}
-
-	/// Whether `increase_balance` will succeed.
-	fn can_receive(host: &T::AccountId, amount: Balance) -> bool {
-		let free = T::Currency::balance(host);
-		amount == 0
-			|| (free.saturating_add(amount) >= T::Currency::minimum_balance()
-				&& T::Currency::can_deposit(host, amount, Provenance::Extant) == DepositConsequence::Success)
 	}
 
 	/// Stores the root and drops the host's oldest, so that it never has more than `KeptSettlements`.

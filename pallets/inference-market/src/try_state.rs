@@ -14,19 +14,24 @@ impl<T: Config> Pallet<T> {
 		Self::try_state_models()?;
 		Self::try_state_channels()?;
 		Self::try_state_indices()?;
+		Self::try_state_fees()?;
 		Self::try_state_settlements()
 	}
 
 	/// # Invariants of models
 	/// 1. There are at most `MaxModels`, each well formed, with an id that was given out.
 	/// 2. Names lead to their models and only to these.
+	/// 3. Prices are within their bounds, which are above 0.
+	/// 4. Work is counted for registered models only.
 	fn try_state_models() -> Result<(), TryRuntimeError> {
 		ensure!(Models::<T>::count() <= T::MaxModels::get(), "models 1: too many");
 		for (id, model) in Models::<T>::iter() {
 			ensure!(id < NextModelId::<T>::get(), "models 1: id never given out");
 			ensure!(model.is_well_formed(), "models 1: malformed");
 			ensure!(ModelNames::<T>::get(&model.name) == Some(id), "models 2: name leads elsewhere");
+			ensure!(model.rule.allows(&model.price), "models 3: price out of bounds");
 		}
+		ensure!(Work::<T>::iter_keys().all(Models::<T>::contains_key), "models 4: work without model");
 		ensure!(ModelNames::<T>::iter().count() == Models::<T>::count() as usize, "models 2: name without model");
 		Ok(())
 	}
@@ -34,18 +39,23 @@ impl<T: Config> Pallet<T> {
 	/// # Invariants of channels
 	/// 1. A channel's id was given out.
 	/// 2. No channel settled more than its deposit.
-	/// 3. What a developer's account holds is the sum of its channels' deposits less what they settled.
+	/// 3. What a developer's account holds is the sum of its channels' deposits less what they settled, and of its fees that
+	///    wait for a verdict.
 	fn try_state_channels() -> Result<(), TryRuntimeError> {
 		let mut held = BTreeMap::<_, Balance>::new();
 		for (id, channel) in Channels::<T>::iter() {
 			ensure!(id < NextChannelId::<T>::get(), "channels 1: id never given out");
 			ensure!(channel.settled.fee <= channel.deposit, "channels 2: overspent");
 			let sum = held.entry(channel.developer.clone()).or_default();
-			*sum = sum.checked_add(channel.held()).ok_or("channels 3: overflow")?;
+			*sum = sum.checked_add(channel.rest()).ok_or("channels 3: overflow")?;
+		}
+		for fee in HeldFees::<T>::iter_values().flat_map(|held| held.fees) {
+			let sum = held.entry(fee.developer).or_default();
+			*sum = sum.checked_add(fee.amount).ok_or("channels 3: overflow")?;
 		}
 		for (developer, sum) in held {
 			let hold = T::Currency::balance_on_hold(&HoldReason::ChannelDeposit.into(), &developer);
-			ensure!(hold == sum, "channels 3: hold differs from the channels' sum");
+			ensure!(hold == sum, "channels 3: hold differs from the sum");
 		}
 		Ok(())
 	}
@@ -68,6 +78,26 @@ impl<T: Config> Pallet<T> {
 		ensure!(DeveloperChannels::<T>::iter_keys().count() == all, "indices 1: no such channel");
 		ensure!(HostChannels::<T>::iter_keys().count() == all, "indices 1: no such channel");
 		ensure!(OpenChannels::<T>::iter_keys().count() == open, "indices 2: no such open channel");
+		Ok(())
+	}
+
+	/// # Invariants of held fees
+	/// 1. None is empty or 0; they ascend by channel, whose ids were given out.
+	/// 2. Each is in `DueFees`, once, and nothing else is.
+	/// 3. None is due before `OldestDue`, or before it is settled.
+	fn try_state_fees() -> Result<(), TryRuntimeError> {
+		let mut all = 0usize;
+		for (host, window, held) in HeldFees::<T>::iter() {
+			all = all.saturating_add(1);
+			ensure!(!held.fees.is_empty() && held.fees.iter().all(|fee| fee.amount > 0), "fees 1: nothing held");
+			ensure!(held.fees.is_sorted_by(|a, b| a.channel < b.channel), "fees 1: out of order");
+			let next = NextChannelId::<T>::get();
+			ensure!(held.fees.iter().all(|fee| fee.channel < next), "fees 1: id never given out");
+			ensure!(DueFees::<T>::contains_key(held.due, (host, window)), "fees 2: never due");
+			ensure!(held.due >= OldestDue::<T>::get(), "fees 3: forgotten");
+			ensure!(window < held.since && held.since < held.due, "fees 3: windows out of order");
+		}
+		ensure!(DueFees::<T>::iter_keys().count() == all, "fees 2: nothing is due");
 		Ok(())
 	}
 

@@ -1,5 +1,6 @@
 //! What is stored, and the rules that need no storage.
 
+use crate::PriceRule;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use gonka_primitives::{
 	Balance, BlockNumber, ChannelId, Hash, ModelId, PublicKey,
@@ -37,23 +38,27 @@ pub struct Model {
 	pub memory_mb: u32,
 	/// The oldest worker that serves it right: major · 10⁶ + minor · 10³ + patch.
 	pub min_worker_version: u32,
+	/// How its price moves, and between which bounds.
+	pub rule: PriceRule,
 }
 
 impl Model {
-	/// Whether the name and the quantisation are printable, the name is not empty and there is a context window.
+	/// Whether the name and the quantisation are printable, the name is not empty, there is a context window and the price's
+	/// bounds make sense.
 	pub fn is_well_formed(&self) -> bool {
 		let printable = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_graphic);
-		!self.name.is_empty() && printable(&self.name) && printable(&self.quantisation) && self.context_length > 0
+		let named = !self.name.is_empty() && printable(&self.name) && printable(&self.quantisation);
+		named && self.context_length > 0 && self.rule.is_well_formed()
 	}
 
-	/// What the runtime API says of it.
-	pub fn view(self, id: ModelId) -> ModelView {
+	/// What the runtime API says of it; `price` is today's.
+	pub fn view(self, id: ModelId, price: Price) -> ModelView {
 		ModelView {
 			id,
 			name: self.name.into_inner(),
 			weights_hash: self.weights_hash,
 			context_length: self.context_length,
-			price: self.price,
+			price,
 		}
 	}
 }
@@ -76,8 +81,8 @@ pub struct Channel<AccountId> {
 }
 
 impl<AccountId> Channel<AccountId> {
-	/// Base units held for this channel.
-	pub fn held(&self) -> Balance {
+	/// Base units that can still be settled: held, but not as fees.
+	pub fn rest(&self) -> Balance {
 		self.deposit.saturating_sub(self.settled.fee)
 	}
 
@@ -87,7 +92,7 @@ impl<AccountId> Channel<AccountId> {
 		if growth == Totals::default() {
 			return Err(Refusal::NothingNew);
 		}
-		if growth.fee > self.held() {
+		if growth.fee > self.rest() {
 			return Err(Refusal::DepositExceeded);
 		}
 		Ok(growth)
@@ -144,6 +149,14 @@ pub enum Refusal {
 	HostCannotReceive = 113,
 	/// A voucher is not signed by its channel's gateway key.
 	BadGatewaySignature = 114,
+	/// Work of more than `MAX_MODELS_PER_HOST` models.
+	TooManyModels = 115,
+	/// Work does not ascend by model, or is 0 for one.
+	WorkNotAscending = 116,
+	/// The models' work is not the root's.
+	WorkMismatch = 117,
+	/// A model's id was never given out.
+	UnknownModel = 118,
 }
 
 impl From<Refusal> for TransactionValidityError {

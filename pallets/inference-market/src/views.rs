@@ -3,15 +3,23 @@
 use crate::*;
 use alloc::vec::Vec;
 use frame_support::traits::Get;
-use gonka_primitives::views::{ChannelView, MarketView, ModelView};
+use gonka_primitives::{
+	market::Price,
+	views::{ChannelView, MarketView, ModelView},
+};
 
 /// Most channels in one page.
 pub const MAX_PAGE: u32 = 1_000;
 
 impl<T: Config> Pallet<T> {
-	/// All registered models, ascending by id: at most `MaxModels`.
+	/// All registered models, ascending by id: at most `MaxModels`. In the free period their prices are 0.
 	pub fn models() -> Vec<ModelView> {
-		let mut models: Vec<_> = Models::<T>::iter().map(|(id, model)| model.view(id)).collect();
+		let free = Self::is_free();
+		let view = |(id, model): (ModelId, Model)| {
+			let price = if free { Price::default() } else { model.price };
+			model.view(id, price)
+		};
+		let mut models: Vec<_> = Models::<T>::iter().map(view).collect();
 		models.sort_by_key(|model| model.id);
 		models
 	}

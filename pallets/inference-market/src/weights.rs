@@ -25,10 +25,15 @@ pub trait WeightInfo {
 	fn top_up(n: u32) -> Weight;
 	fn close_channel() -> Weight;
 	fn withdraw() -> Weight;
-	/// `v`: vouchers.
-	fn settle(v: u32) -> Weight;
-	/// `v`: vouchers.
-	fn authorize_settle(v: u32) -> Weight;
+	/// `v`: vouchers, `m`: models.
+	fn settle(v: u32, m: u32) -> Weight;
+	/// `v`: vouchers, `m`: models.
+	fn authorize_settle(v: u32, m: u32) -> Weight;
+	fn set_price_rule() -> Weight;
+	/// `n`: models.
+	fn move_prices(n: u32) -> Weight;
+	/// `n`: fees, each of another settlement.
+	fn release_fees(n: u32) -> Weight;
 }
 
 /// Weights for `pallet_inference_market`, with the runtime's database.
@@ -46,10 +51,11 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::Models` (r:1 w:1)
 	/// Storage: `InferenceMarket::CounterForModels` (r:1 w:1)
 	/// Storage: `InferenceMarket::ModelNames` (r:0 w:1)
+	/// Storage: `InferenceMarket::Work` (r:0 w:1)
 	fn retire_model() -> Weight {
 		Weight::from_parts(12_000_000, 3_600)
 			.saturating_add(T::DbWeight::get().reads(2))
-			.saturating_add(T::DbWeight::get().writes(3))
+			.saturating_add(T::DbWeight::get().writes(4))
 	}
 	/// Storage: `InferenceMarket::Models` (r:1 w:1)
 	fn set_price() -> Weight {
@@ -101,29 +107,67 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads(3))
 			.saturating_add(T::DbWeight::get().writes(4))
 	}
-	/// Storage: `System::Account` host (r:1 w:1)
+	/// Storage: `System::Account` host (r:1 w:0)
 	/// Storage: `InferenceMarket::SettledWindows` (r:1 w:1)
 	/// Storage: `InferenceMarket::Settlements` (r:0 w:2)
+	/// Storage: `InferenceMarket::HeldFees` (r:0 w:1)
+	/// Storage: `InferenceMarket::DueFees` (r:0 w:1)
 	/// Storage: `InferenceMarket::Channels` (r:v w:v)
-	/// Storage: `Balances::Holds` (r:v w:v)
-	/// Storage: `System::Account` (r:v w:v)
-	fn settle(v: u32) -> Weight {
-		Weight::from_parts(35_000_000, 6_400)
-			.saturating_add(Weight::from_parts(30_000_000, 9_000).saturating_mul(v.into()))
+	/// Storage: `InferenceMarket::Models` (r:m w:0)
+	/// Storage: `InferenceMarket::Work` (r:m w:m)
+	fn settle(v: u32, m: u32) -> Weight {
+		Weight::from_parts(35_000_000, 40_000)
+			.saturating_add(Weight::from_parts(6_000_000, 2_700).saturating_mul(v.into()))
+			.saturating_add(Weight::from_parts(4_000_000, 5_300).saturating_mul(m.into()))
 			.saturating_add(T::DbWeight::get().reads(2))
-			.saturating_add(T::DbWeight::get().reads(3).saturating_mul(v.into()))
-			.saturating_add(T::DbWeight::get().writes(4))
-			.saturating_add(T::DbWeight::get().writes(3).saturating_mul(v.into()))
+			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
+			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(m.into()))
+			.saturating_add(T::DbWeight::get().writes(5))
+			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(v.into()))
+			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(m.into()))
 	}
 	/// Storage: `PoC` host's worker (r:1 w:0)
 	/// Storage: `InferenceMarket::SettledWindows` (r:1 w:0)
+	/// Storage: `InferenceMarket::NextModelId` (r:1 w:0)
 	/// Storage: `System::Account` host (r:1 w:0)
 	/// Storage: `InferenceMarket::Channels` (r:v w:0)
-	fn authorize_settle(v: u32) -> Weight {
-		Weight::from_parts(70_000_000, 6_400)
+	fn authorize_settle(v: u32, m: u32) -> Weight {
+		Weight::from_parts(70_000_000, 6_900)
 			.saturating_add(Weight::from_parts(55_000_000, 2_700).saturating_mul(v.into()))
-			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(Weight::from_parts(20_000, 0).saturating_mul(m.into()))
+			.saturating_add(T::DbWeight::get().reads(4))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
+	}
+	/// Storage: `InferenceMarket::Models` (r:1 w:1)
+	fn set_price_rule() -> Weight {
+		Weight::from_parts(10_000_000, 3_700)
+			.saturating_add(T::DbWeight::get().reads(1))
+			.saturating_add(T::DbWeight::get().writes(1))
+	}
+	/// Storage: `PoC` epoch (r:1 w:0)
+	/// Storage: `InferenceMarket::Models` (r:n+1 w:n)
+	/// Storage: `InferenceMarket::Work` (r:n w:n)
+	fn move_prices(n: u32) -> Weight {
+		Weight::from_parts(5_000_000, 3_700)
+			.saturating_add(Weight::from_parts(8_000_000, 6_300).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(2))
+			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().writes(2).saturating_mul(n.into()))
+	}
+	/// Storage: `InferenceMarket::OldestDue` (r:1 w:1)
+	/// Storage: `InferenceMarket::DueFees` (r:n+1 w:n)
+	/// Storage: `InferenceMarket::HeldFees` (r:n+1 w:n)
+	/// Storage: verdict (r:n w:0)
+	/// Storage: `System::Account` host (r:n w:n)
+	/// Storage: `Balances::Holds` (r:n w:n)
+	/// Storage: `System::Account` developer (r:n w:n)
+	fn release_fees(n: u32) -> Weight {
+		Weight::from_parts(5_000_000, 25_000)
+			.saturating_add(Weight::from_parts(45_000_000, 30_000).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().reads(6).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().writes(1))
+			.saturating_add(T::DbWeight::get().writes(5).saturating_mul(n.into()))
 	}
 }
 
@@ -137,7 +181,7 @@ impl WeightInfo for () {
 	fn retire_model() -> Weight {
 		Weight::from_parts(12_000_000, 3_600)
 			.saturating_add(ParityDbWeight::get().reads(2))
-			.saturating_add(ParityDbWeight::get().writes(3))
+			.saturating_add(ParityDbWeight::get().writes(4))
 	}
 	fn set_price() -> Weight {
 		Weight::from_parts(9_000_000, 3_600)
@@ -150,7 +194,7 @@ impl WeightInfo for () {
 			.saturating_add(ParityDbWeight::get().reads(3))
 			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
 			.saturating_add(ParityDbWeight::get().writes(3))
-			.saturating_add(ParityDbWeight::get().writes(3).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().writes(4).saturating_mul(n.into()))
 	}
 	fn top_up(n: u32) -> Weight {
 		Weight::from_parts(30_000_000, 5_300)
@@ -170,18 +214,42 @@ impl WeightInfo for () {
 			.saturating_add(ParityDbWeight::get().reads(3))
 			.saturating_add(ParityDbWeight::get().writes(4))
 	}
-	fn settle(v: u32) -> Weight {
-		Weight::from_parts(35_000_000, 6_400)
-			.saturating_add(Weight::from_parts(30_000_000, 9_000).saturating_mul(v.into()))
+	fn settle(v: u32, m: u32) -> Weight {
+		Weight::from_parts(35_000_000, 40_000)
+			.saturating_add(Weight::from_parts(6_000_000, 2_700).saturating_mul(v.into()))
+			.saturating_add(Weight::from_parts(4_000_000, 5_300).saturating_mul(m.into()))
 			.saturating_add(ParityDbWeight::get().reads(2))
-			.saturating_add(ParityDbWeight::get().reads(3).saturating_mul(v.into()))
-			.saturating_add(ParityDbWeight::get().writes(4))
-			.saturating_add(ParityDbWeight::get().writes(3).saturating_mul(v.into()))
-	}
-	fn authorize_settle(v: u32) -> Weight {
-		Weight::from_parts(70_000_000, 6_400)
-			.saturating_add(Weight::from_parts(55_000_000, 2_700).saturating_mul(v.into()))
-			.saturating_add(ParityDbWeight::get().reads(3))
 			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(v.into()))
+			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(m.into()))
+			.saturating_add(ParityDbWeight::get().writes(5))
+			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(v.into()))
+			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(m.into()))
+	}
+	fn authorize_settle(v: u32, m: u32) -> Weight {
+		Weight::from_parts(70_000_000, 6_900)
+			.saturating_add(Weight::from_parts(55_000_000, 2_700).saturating_mul(v.into()))
+			.saturating_add(Weight::from_parts(20_000, 0).saturating_mul(m.into()))
+			.saturating_add(ParityDbWeight::get().reads(4))
+			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(v.into()))
+	}
+	fn set_price_rule() -> Weight {
+		Weight::from_parts(10_000_000, 3_700)
+			.saturating_add(ParityDbWeight::get().reads(1))
+			.saturating_add(ParityDbWeight::get().writes(1))
+	}
+	fn move_prices(n: u32) -> Weight {
+		Weight::from_parts(5_000_000, 3_700)
+			.saturating_add(Weight::from_parts(8_000_000, 6_300).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().reads(2))
+			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().writes(2).saturating_mul(n.into()))
+	}
+	fn release_fees(n: u32) -> Weight {
+		Weight::from_parts(5_000_000, 25_000)
+			.saturating_add(Weight::from_parts(45_000_000, 30_000).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().reads(3))
+			.saturating_add(ParityDbWeight::get().reads(6).saturating_mul(n.into()))
+			.saturating_add(ParityDbWeight::get().writes(1))
+			.saturating_add(ParityDbWeight::get().writes(5).saturating_mul(n.into()))
 	}
 }

@@ -90,6 +90,7 @@ impl<T: Config> Pallet<T> {
 			if checked || AllowUnchecked::<T>::get() {
 				let counts = Self::counts(epoch, &host, &standing.requests);
 				standing.raw = math::raw_weight(&counts, epoch.schedule.segments);
+				standing.backed = T::Backing::effective(&host, epoch.index, standing.raw).min(standing.raw);
 			}
 			if standing.duties == (0, 0) {
 				// It revealed nothing: did it have to?
@@ -97,8 +98,8 @@ impl<T: Config> Pallet<T> {
 				let duties = committees.iter().flat_map(|all| all.duties(&host).map(sets));
 				standing.duties.0 = duties.fold(0, u32::saturating_add);
 			}
-			if standing.raw > 0 && !standing.is_convicted() {
-				progress.add(host.clone(), standing.raw, T::HasSessionKeys::contains(&host));
+			if standing.backed > 0 && !standing.is_convicted() {
+				progress.add(host.clone(), standing.backed, T::HasSessionKeys::contains(&host));
 			}
 			Standings::<T>::insert(epoch.index, &host, standing);
 			progress.after = Some(host);

@@ -31,7 +31,7 @@ use gonka_primitives::{
 	AccountId as Raw, BlockNumber, EpochIndex, Hash,
 	epoch::Schedule,
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Beacon, ModelRegistry, OnEpochClosed},
+	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnOffence},
 };
 use gonka_sprint::{ModelSeed, Profile};
 use polkadot_sdk::{
@@ -76,6 +76,10 @@ pub mod pallet {
 		type Models: ModelRegistry;
 		/// The accounts that can author blocks.
 		type HasSessionKeys: Contains<Self::AccountId>;
+		/// What of a host's weight counts.
+		type Backing: Backing<Self::AccountId>;
+		/// Told of hosts that missed duties and, by `pallet-sprint-check`, of convictions: to take collateral.
+		type OnOffence: OnOffence<Self::AccountId>;
 		/// Told when an epoch can be paid.
 		type OnEpochClosed: OnEpochClosed;
 		/// Most registered hosts.
@@ -221,6 +225,8 @@ pub mod pallet {
 		CommitteesDrawn { epoch: EpochIndex, beacon: Hash, checkers: u32 },
 		/// A host committed to a segment.
 		Committed { host: T::AccountId, epoch: EpochIndex, segment: u8, count: u64 },
+		/// A host missed more than 5 % of its duties.
+		DutiesMissed { host: T::AccountId, epoch: EpochIndex },
 		/// The weights of an epoch are final.
 		EpochSettled { epoch: EpochIndex, settled: Settled },
 	}

@@ -81,8 +81,10 @@ pub struct Host {
 pub struct Standing {
 	/// Its number among those that raced, by the order of their first commitments.
 	pub racer: u32,
-	/// `segments × median` of what counts. 0 until it is settled.
+	/// The potential weight: `segments × median` of what counts. 0 until it is settled.
 	pub raw: u64,
+	/// What of it counts by itself or is backed by collateral. 0 until it is settled.
+	pub backed: u64,
 	/// Leaf sets it had to check, and those whose digest it revealed.
 	pub duties: (u32, u32),
 	/// Segments of the requests for openings that it has not answered: lost, once it is settled.
@@ -115,7 +117,7 @@ pub struct Duty<AccountId> {
 pub struct Settling<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> {
 	/// The last host visited.
 	pub after: Option<AccountId>,
-	/// Sum of raw weights.
+	/// Sum of backed weights.
 	pub total: u64,
 	/// Hosts with weight.
 	pub hosts: u32,
@@ -168,7 +170,7 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheck
 pub struct Settled {
 	/// Sum of effective weights.
 	pub total: u64,
-	/// A host's effective weight is its raw weight, but not more than this.
+	/// A host's effective weight is what of its weight is backed, but not more than this.
 	pub cap: u64,
 	/// Hosts with weight.
 	pub hosts: u32,
@@ -177,7 +179,7 @@ pub struct Settled {
 impl Settled {
 	/// A host's effective weight.
 	pub fn effective(&self, standing: &Standing) -> u64 {
-		if standing.is_convicted() { 0 } else { standing.raw.min(self.cap) }
+		if standing.is_convicted() { 0 } else { standing.backed.min(self.cap) }
 	}
 }
 

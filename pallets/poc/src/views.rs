@@ -2,9 +2,13 @@
 
 use crate::*;
 use gonka_primitives::{
-	traits::{HostPower, HostRegistry},
+	check::Offence,
+	traits::{HostPower, HostRegistry, OnOffence},
 	views::{EpochView, HostView, StandingView},
 };
+
+/// A host that met less of its duties, in millionths, loses collateral.
+const LEAST_PERFORMANCE: u64 = 950_000;
 
 impl<T: Config> Pallet<T> {
 	/// The hash of the genesis block, part of everything that is signed.
@@ -70,6 +74,7 @@ impl<T: Config> Pallet<T> {
 			commitments: Commitments::<T>::get(index, host).into_inner(),
 			checked: epoch.beacon.map(|_| !Self::committee(&epoch, host).is_empty()),
 			raw: settled.map(|_| standing.raw),
+			backed: settled.map(|_| standing.backed),
 			effective: settled.map(|settled| settled.effective(&standing)),
 			duties: standing.duties,
 			confirmations: epoch.confirmations.len() as u32,
@@ -117,5 +122,17 @@ impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
 			(host, weight)
 		};
 		hosts.take(limit as usize).map(paid).collect()
+	}
+
+	/// Missed duties cost collateral, once nothing can be met any more.
+	fn on_turn(epoch: EpochIndex, host: &T::AccountId) {
+		let found = Self::epoch_of(epoch).zip(Standings::<T>::get(epoch, host));
+		let Some((epoch, standing)) = found.filter(|(_, standing)| standing.offence.is_none()) else { return };
+		// What a missed turn of a dispute forfeits is another thing.
+		let (_, performance) = Self::ratios(&epoch, host, &Standing { forfeited: false, ..standing });
+		if performance < LEAST_PERFORMANCE {
+			Self::deposit_event(Event::DutiesMissed { host: host.clone(), epoch: epoch.index });
+			T::OnOffence::on_offence(host, epoch.index, Offence::MissedDuties);
+		}
 	}
 }

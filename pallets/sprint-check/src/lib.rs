@@ -66,8 +66,6 @@ pub mod pallet {
 	#[pallet::config]
 	#[pallet::disable_frame_system_supertrait_check]
 	pub trait Config: pallet_poc::Config {
-		/// Told of each conviction, to take collateral.
-		type OnOffence: OnOffence<Self::AccountId>;
 		/// Most leaf sets of one checker.
 		#[pallet::constant]
 		type MaxTags: Get<u32>;

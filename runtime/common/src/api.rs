@@ -5,8 +5,8 @@ use gonka_primitives::{
 	AccountId, ChannelId, EpochIndex,
 	host::Commitment,
 	views::{
-		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView,
-		SupplyView,
+		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
+		StandingView, SupplyView, VestingView,
 	},
 };
 use polkadot_sdk::*;
@@ -33,6 +33,10 @@ sp_api::decl_runtime_apis! {
 		fn opening_requests(host: AccountId) -> Vec<RequestView>;
 		/// Requests for openings of the running epoch that a checker made.
 		fn requests_by(checker: AccountId) -> Vec<RequestView>;
+		/// What a host earned by emission and was not paid yet.
+		fn earnings(host: AccountId) -> VestingView;
+		/// A host's collateral.
+		fn collateral(host: AccountId) -> CollateralView;
 		/// All open claims.
 		fn claims() -> Vec<ClaimView>;
 		/// The validators of the running session with their power.

@@ -8,7 +8,7 @@ extern crate alloc;
 pub mod api;
 pub mod power;
 
-use gonka_primitives::{BlockNumber, epoch::Schedule};
+use gonka_primitives::{BlockNumber, EpochIndex, epoch::Schedule};
 use polkadot_sdk::{
 	frame_support::weights::{Weight, WeightToFee as Fee},
 	sp_runtime::{
@@ -44,6 +44,10 @@ pub struct Time {
 	pub challenge_period: BlockNumber,
 	/// Leading zero bits of a registration's proof of work.
 	pub registration_bits: u32,
+	/// Epochs, from the first on, in which inference is free of charge.
+	pub free_epochs: EpochIndex,
+	/// Base units of collateral that back one leaf of weight. An epoch's leaves are worth more where they are dearer.
+	pub collateral_per_weight: Balance,
 }
 
 impl Time {
@@ -55,6 +59,9 @@ impl Time {
 		window: 600,
 		challenge_period: 1_200,
 		registration_bits: 22,
+		free_epochs: 90,
+		// A leaf of P400 takes an H100 a few ten-thousandths of a second: about 1.5 million leaves a sprint.
+		collateral_per_weight: GNK / 1_000,
 	};
 	/// 2 s blocks, one epoch in two minutes: for local networks and tests.
 	pub const FAST: Self = Self {
@@ -64,6 +71,8 @@ impl Time {
 		window: 20,
 		challenge_period: 40,
 		registration_bits: 12,
+		free_epochs: 0,
+		collateral_per_weight: GNK / 10,
 	};
 	/// What this build uses.
 	pub const THIS: Self = if cfg!(feature = "fast-runtime") { Self::FAST } else { Self::MAINNET };

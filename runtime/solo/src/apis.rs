@@ -11,8 +11,8 @@ use gonka_primitives::{
 	ChannelId, EpochIndex,
 	host::Commitment,
 	views::{
-		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView,
-		SupplyView,
+		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
+		StandingView, SupplyView, VestingView,
 	},
 };
 use gonka_runtime_common::api::MAX_PAGE;
@@ -261,6 +261,12 @@ sp_api::impl_runtime_apis! {
 		}
 		fn requests_by(checker: gonka_primitives::AccountId) -> Vec<RequestView> {
 			SprintCheck::requests_of(&checker.into())
+		}
+		fn earnings(host: gonka_primitives::AccountId) -> VestingView {
+			Emission::vesting_view(&host.into())
+		}
+		fn collateral(host: gonka_primitives::AccountId) -> CollateralView {
+			Collateral::view(&host.into())
 		}
 		fn claims() -> Vec<ClaimView> {
 			SprintCheck::claim_views()

@@ -8,6 +8,7 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[frame_system, SystemBench::<Runtime>]
 	[frame_system_extensions, SystemExtensionsBench::<Runtime>]
 	[pallet_balances, Balances]
+	[pallet_collateral, Collateral]
 	[pallet_emission, Emission]
 	[pallet_inference_market, InferenceMarket]
 	[pallet_poc, Poc]
@@ -35,6 +36,7 @@ impl pallet_poc::BenchmarkHelper for Helper {
 				Price { input: 1, output: 1 },
 				1,
 				0,
+				Default::default(),
 			);
 		}
 		let mut ids: Vec<_> = InferenceMarket::models().into_iter().map(|model| model.id).collect();
@@ -47,7 +49,7 @@ impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
 	fn set_power(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
 		let mut total = 0u64;
 		for (host, weight) in hosts {
-			let standing = pallet_poc::Standing { raw: *weight, ..Default::default() };
+			let standing = pallet_poc::Standing { raw: *weight, backed: *weight, ..Default::default() };
 			pallet_poc::Standings::<Runtime>::insert(epoch, host, standing);
 			total = total.saturating_add(*weight);
 		}

@@ -2,14 +2,48 @@
 
 use crate::*;
 use alloc::{string::ToString, vec, vec::Vec};
-use frame_support::build_struct_json_patch;
-use pallet_inference_market::GenesisModel;
+use frame_support::{PalletId, build_struct_json_patch, traits::Get};
+use pallet_inference_market::{GenesisModel, PriceRule};
 use sp_core::H256;
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+use sp_runtime::traits::AccountIdConversion;
 
-/// What each well-known account starts with on local networks: from the community fund's 120 M GNK.
+/// The community fund.
+const COMMUNITY: Balance = 120_000_000 * GNK;
+/// The founders' part. It vests from block to block.
+const FOUNDERS: Balance = 200_000_000 * GNK;
+/// Days over which it does.
+const FOUNDERS_DAYS: u32 = 4 * 365;
+/// Blocks of a day.
+const DAY: BlockNumber = (24 * 3_600 * 1_000 / gonka_runtime_common::Time::THIS.slot_ms) as BlockNumber;
+/// What each well-known account starts with on local networks: taken from the community fund.
 const ENDOWMENT: Balance = 1_000_000 * GNK;
+
+/// The account of the community fund.
+pub struct Treasury;
+impl Get<AccountId> for Treasury {
+	fn get() -> AccountId {
+		PalletId(*b"py/trsry").into_account_truncating()
+	}
+}
+
+/// The account of the founders on local networks.
+fn founders() -> AccountId {
+	Sr25519Keyring::FerdieStash.to_account_id()
+}
+
+/// Genesis balances: everything that is not mined, and nothing else.
+fn balances() -> Vec<(AccountId, Balance)> {
+	let endowed: Vec<_> = Sr25519Keyring::well_known()
+		.map(|key| key.to_account_id())
+		.filter(|account| *account != founders())
+		.map(|account| (account, ENDOWMENT))
+		.collect();
+	let spent = ENDOWMENT.saturating_mul(endowed.len() as Balance);
+	let rest = [(Treasury::get(), COMMUNITY.saturating_sub(spent)), (founders(), FOUNDERS)];
+	endowed.into_iter().chain(rest).collect()
+}
 /// SHA-256 of SmolLM2-135M-Instruct.Q4_1.gguf, which `scripts/get-model` fetches.
 const SMOLLM2_SHA256: [u8; 32] = [
 	0xb1, 0x79, 0xc9, 0x52, 0x3d, 0x0e, 0x6a, 0x0f, 0x98, 0xa3, 0x30, 0xc7, 0x56, 0x2b, 0x68, 0x27, 0x50, 0xa6, 0xf8,
@@ -37,9 +71,7 @@ pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
 fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_json::Value {
 	build_struct_json_patch!(RuntimeGenesisConfig {
 		babe: pallet_babe::GenesisConfig { epoch_config: configs::consensus::BABE_CONFIGURATION },
-		balances: pallet_balances::GenesisConfig {
-			balances: Sr25519Keyring::well_known().map(|key| (key.to_account_id(), ENDOWMENT)).collect::<Vec<_>>(),
-		},
+		balances: pallet_balances::GenesisConfig { balances: balances() },
 		inference_market: pallet_inference_market::GenesisConfig { models: vec![smollm2()] },
 		poc: pallet_poc::GenesisConfig {
 			power: validators.iter().map(|key| (key.to_account_id(), 1)).collect::<Vec<_>>(),
@@ -49,6 +81,7 @@ fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_j
 		session: pallet_session::GenesisConfig {
 			keys: validators.iter().map(|key| session_keys(*key)).collect::<Vec<_>>(),
 		},
+		vesting: pallet_vesting::GenesisConfig { vesting: vec![(founders(), 0, FOUNDERS_DAYS.saturating_mul(DAY), 0)] },
 		sudo: pallet_sudo::GenesisConfig { key: root.map(|key| key.to_account_id()) },
 	})
 }
@@ -67,6 +100,7 @@ fn session_keys(key: Sr25519Keyring) -> (AccountId, AccountId, SessionKeys) {
 
 /// The model that `scripts/setup` brings.
 fn smollm2() -> GenesisModel {
+	let PriceRule { capacity, min, max } = PriceRule::default();
 	GenesisModel {
 		name: "SmolLM2-135M-Instruct".to_string(),
 		weights_hash: H256(SMOLLM2_SHA256),
@@ -76,5 +110,11 @@ fn smollm2() -> GenesisModel {
 		output_price: 4_000,
 		memory_mb: 1_024,
 		min_worker_version: 1_000,
+		// On one machine nobody knows what full use is: the price rests.
+		capacity,
+		min_input_price: min.input,
+		min_output_price: min.output,
+		max_input_price: max.input,
+		max_output_price: max.output,
 	}
 }

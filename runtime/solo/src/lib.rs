@@ -122,6 +122,8 @@ mod runtime {
 	pub type Balances = pallet_balances::Pallet<Runtime>;
 	#[runtime::pallet_index(11)]
 	pub type TransactionPayment = pallet_transaction_payment::Pallet<Runtime>;
+	#[runtime::pallet_index(12)]
+	pub type Vesting = pallet_vesting::Pallet<Runtime>;
 
 	#[runtime::pallet_index(20)]
 	pub type Babe = pallet_babe::Pallet<Runtime>;
@@ -145,4 +147,6 @@ mod runtime {
 	pub type Emission = pallet_emission::Pallet<Runtime>;
 	#[runtime::pallet_index(61)]
 	pub type InferenceMarket = pallet_inference_market::Pallet<Runtime>;
+	#[runtime::pallet_index(62)]
+	pub type Collateral = pallet_collateral::Pallet<Runtime>;
 }

@@ -15,7 +15,11 @@ pub struct Live(pub Chain);
 
 impl From<chain::Error> for ChainError {
 	fn from(error: chain::Error) -> Self {
-		Self(error.to_string())
+		let code = match &error {
+			chain::Error::Refused { code, .. } => *code,
+			_ => None,
+		};
+		Self(error.to_string(), code)
 	}
 }
 

@@ -10,6 +10,10 @@ use gonka_primitives::{EpochIndex, Hash};
 /// Tries of a message that is sent once.
 const TRIES: u8 = 32;
 
+/// Codes of `pallet_sprint_check` with which the pool refuses what can never be taken: the slot is used, the duty is not
+/// there, one of the two is convicted, there is nothing to dispute.
+const FOR_GOOD: [u8; 4] = [52, 55, 63, 64];
+
 /// How often a message may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
@@ -59,7 +63,9 @@ impl Outbox {
 		let what = stored.message.name();
 		let sent = chain.submit_check(stored.message, stored.signature).await;
 		let taken = sent.is_ok();
-		let noted = self.store.write(Durability::Later, move |tx| check::note_sent(tx, epoch, &slot, taken));
+		let code = sent.as_ref().err().and_then(|error| error.1);
+		let failures = if code.is_some_and(|code| FOR_GOOD.contains(&code)) { TRIES } else { 1 };
+		let noted = self.store.write(Durability::Later, move |tx| check::note_sent(tx, epoch, &slot, taken, failures));
 		noted.await.map_err(|error| error.to_string())?;
 		sent.map_err(|error| format!("{what} was not taken: {error}"))?;
 		metrics::counter!("gonka_worker_check_messages_total").increment(1);

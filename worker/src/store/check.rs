@@ -163,12 +163,12 @@ pub fn put_message(
 }
 
 /// Notes whether the chain took a message.
-pub fn note_sent(tx: &WriteTransaction, epoch: EpochIndex, slot: &Hash, taken: bool) -> Result<()> {
+pub fn note_sent(tx: &WriteTransaction, epoch: EpochIndex, slot: &Hash, taken: bool, failures: u8) -> Result<()> {
 	let mut messages = tx.open_table(MESSAGES)?;
 	let known: Option<StoredMessage> = messages.get((epoch, slot))?.map(|known| decode(known.value())).transpose()?;
 	if let Some(mut known) = known {
 		known.taken |= taken;
-		known.failures = known.failures.saturating_add(u8::from(!taken));
+		known.failures = if taken { known.failures } else { known.failures.saturating_add(failures) };
 		messages.insert((epoch, slot), known.encode().as_slice())?;
 	}
 	Ok(())

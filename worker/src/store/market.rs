@@ -8,13 +8,13 @@ use super::{Result, decode};
 use codec::{Decode, Encode};
 use gonka_client::wire::{Error, ErrorCode};
 use gonka_primitives::{
-	Balance, ChannelId, Hash,
+	Balance, ChannelId, Hash, ModelId,
 	market::{SignedEnvelope, SignedReceipt, SignedVoucher, Totals},
 	merkle_sum::SumNode,
 	views::ChannelView,
 };
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Channel → [`ChannelRecord`].
 const CHANNELS: TableDefinition<u64, &[u8]> = TableDefinition::new("channels");
@@ -120,6 +120,8 @@ pub struct Due {
 	pub growth: Totals,
 	/// The leaves of the receipts it adds, in the order of acknowledgement; they sum to `growth`.
 	pub leaves: Vec<SumNode<Totals>>,
+	/// Their work by model.
+	pub work: BTreeMap<ModelId, u64>,
 }
 
 /// The sums of one receipt.
@@ -312,12 +314,20 @@ pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::R
 			channel.id
 		)));
 	};
-	let mut leaves = Vec::new();
+	let receipts = tx.open_table(RECEIPTS)?;
+	let (mut leaves, mut work) = (Vec::new(), BTreeMap::<ModelId, u64>::new());
 	for number in settled..record.entries {
-		leaves.extend(entry(number)?.map(|entry| entry.leaf));
+		let Some(entry) = entry(number)? else { continue };
+		leaves.push(entry.leaf);
+		// Receipts are kept until they are settled.
+		let Some(receipt) = receipts.get(&entry.envelope)? else { continue };
+		let model = decode::<StoredReceipt>(receipt.value())?.envelope.envelope.model;
+		let of_model = work.entry(model).or_default();
+		*of_model = of_model.saturating_add(entry.leaf.sum.work);
 	}
+	work.retain(|_, work| *work > 0);
 	let growth = voucher.voucher.totals.checked_sub(&channel.settled).unwrap_or_default();
-	Ok(Ok((!leaves.is_empty()).then_some(Due { voucher, growth, leaves })))
+	Ok(Ok((!leaves.is_empty()).then_some(Due { voucher, growth, leaves, work })))
 }
 
 /// Notes that `channel` is seen settled as far as its totals on chain say, in `epoch`. Returns the newly settled

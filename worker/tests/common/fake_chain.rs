@@ -7,7 +7,7 @@ use futures::{
 	stream::{self, BoxStream},
 };
 use gonka_primitives::{
-	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, Signature,
+	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
 	check::{Offence, digest_hash},
 	epoch::Schedule,
 	hashing::{domain, signing_payload},
@@ -159,7 +159,7 @@ impl FakeChain {
 	}
 
 	fn settle(state: &mut State, settlement: &Settlement, signature: &Signature) -> Result<()> {
-		let refuse = |why: &str| Err(ChainError(why.into()));
+		let refuse = |why: &str| Err(ChainError::other(why));
 		let payload = signing_payload(domain::SETTLEMENT, &GENESIS, settlement);
 		if !keys::verify(signature, &payload, &keys::public(&key("//Worker"))) {
 			return refuse("bad signature");
@@ -191,6 +191,11 @@ impl FakeChain {
 		}
 		if growth != settlement.root.sum {
 			return refuse("sums differ");
+		}
+		// There is one model.
+		let of_model = |(model, work): &(ModelId, u64)| *model == 3 && *work == growth.work;
+		if settlement.work.len() > 1 || !settlement.work.iter().all(of_model) {
+			return refuse("not the work by model");
 		}
 		for signed in &settlement.vouchers {
 			let channel = state.channels.iter_mut().find(|channel| channel.id == signed.voucher.channel).unwrap();
@@ -265,6 +270,7 @@ impl ChainApi for FakeChain {
 				lost: Vec::new(),
 				checked: None,
 				raw: None,
+				backed: None,
 				effective: None,
 				duties: (0, 0),
 				confirmations: 0,
@@ -307,7 +313,7 @@ impl ChainApi for FakeChain {
 			let payload = signing_payload(domain::COMMITMENT, &GENESIS, &commitment);
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
 			if state.refuse {
-				return Err(ChainError("refused".into()));
+				return Err(ChainError::other("refused"));
 			}
 			assert!(state.commitments.iter().all(|made| made.segment != commitment.segment));
 			state.commitments.push(commitment);
@@ -319,10 +325,10 @@ impl ChainApi for FakeChain {
 		let outcome = self.with(|state| {
 			state.sent.push((settlement.clone(), signature));
 			if state.refuse {
-				return Err(ChainError("refused".into()));
+				return Err(ChainError::other("refused"));
 			}
 			let outcome = Self::settle(state, &settlement, &signature);
-			if state.lie { Err(ChainError("the connection was lost".into())) } else { outcome }
+			if state.lie { Err(ChainError::other("the connection was lost")) } else { outcome }
 		});
 		async { outcome }.boxed()
 	}
@@ -332,7 +338,7 @@ impl ChainApi for FakeChain {
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
 			if state.refuse {
 				state.refused += 1;
-				return Err(ChainError("refused".into()));
+				return Err(ChainError::other("refused"));
 			}
 			let schedule = state.epoch.schedule;
 			let offset = state.epoch.block - state.epoch.start + 1;

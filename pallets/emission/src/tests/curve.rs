@@ -41,10 +41,13 @@ fn first_epoch_mints_322_923_gnk() {
 #[test]
 fn half_is_mined_in_1459_epochs_and_never_more_than_the_cap() {
 	let (mut unmined, mut minted, mut half) = (CAP, 0, None);
+	let exact = one_minus_exp();
 	for epoch in 1..=40 * 365 {
 		let before = unmined;
 		let amount = emission(unmined);
 		assert!(amount > 0 && amount <= before);
+		// With 192 fractional bits instead of 64.
+		assert!(amount.abs_diff(((U256::from(before) * exact) >> 192).as_u128()) <= 1);
 		unmined -= amount;
 		minted += amount;
 		assert!(minted <= CAP);

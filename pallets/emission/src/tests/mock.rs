@@ -11,6 +11,8 @@ use sp_runtime::BuildStorage;
 pub type AccountId = u64;
 
 pub const CAP: Balance = 680_000_000 * GNK;
+/// Epochs over which rewards vest here.
+pub const VESTING: u32 = 5;
 pub const EXISTENTIAL_DEPOSIT: Balance = 1_000;
 
 frame_support::construct_runtime!(
@@ -31,6 +33,8 @@ parameter_types! {
 	pub const ExistentialDeposit: Balance = EXISTENTIAL_DEPOSIT;
 	pub const Cap: Balance = CAP;
 	pub static MaxPayoutsPerBlock: u32 = 3;
+	pub static Epoch: EpochIndex = 8;
+	pub const Pot: frame_support::PalletId = frame_support::PalletId(*b"gnk/vest");
 	pub static Powers: BTreeMap<EpochIndex, BTreeMap<AccountId, u64>> = BTreeMap::new();
 }
 
@@ -69,6 +73,11 @@ impl crate::Config for Test {
 	type Power = Power;
 	type Cap = Cap;
 	type MaxPayoutsPerBlock = MaxPayoutsPerBlock;
+	type Epoch = Epoch;
+	type MaxVestingSteps = frame_support::traits::ConstU32<16>;
+	type PalletId = Pot;
+	type Treasury = frame_support::traits::ConstU64<1_000_000>;
+	type VestingEpochs = frame_support::traits::ConstU32<VESTING>;
 	type MaxPending = frame_support::traits::ConstU32<4>;
 	type WeightInfo = crate::weights::SubstrateWeight<Test>;
 	#[cfg(feature = "runtime-benchmarks")]
@@ -78,6 +87,7 @@ impl crate::Config for Test {
 pub fn new_test_ext() -> sp_io::TestExternalities {
 	Powers::set(BTreeMap::new());
 	MaxPayoutsPerBlock::set(3);
+	Epoch::set(8);
 	let storage = RuntimeGenesisConfig::default().build_storage().unwrap();
 	let mut ext = sp_io::TestExternalities::new(storage);
 	ext.execute_with(|| System::set_block_number(1));
@@ -124,4 +134,11 @@ pub fn events() -> Vec<crate::Event<Test>> {
 			_ => None,
 		})
 		.collect()
+}
+
+/// Everything that a host has been paid: vesting, vested and in its account.
+pub fn earned(host: AccountId) -> Balance {
+	use frame_support::traits::fungible::Inspect;
+	let vesting = Emission::vesting_view(&host);
+	Balances::balance(&host) + vesting.locked + vesting.vested
 }

@@ -5,3 +5,4 @@ pub mod mock;
 mod conservation;
 mod curve;
 mod payouts;
+mod vesting;

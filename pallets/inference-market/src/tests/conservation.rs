@@ -1,10 +1,10 @@
-//! Random sequences of everything that moves money: none appears, none vanishes, each party has what a plain ledger says.
+//! Random sequences of everything that moves money, held fees too: none appears, none vanishes, each party has what a plain ledger says.
 
 use super::mock::*;
-use crate::{Channels, NextChannelId, SettledWindows};
-use gonka_primitives::{Balance, ChannelId, GNK, market::Settlement};
+use crate::{Channels, Event, HeldFees, NextChannelId, SettledWindows};
+use gonka_primitives::{Balance, ChannelId, GNK, market::Settlement, traits::Verdict};
 use polkadot_sdk::{
-	frame_support::{BoundedVec, traits::fungible::Inspect},
+	frame_support::{BoundedVec, traits::fungible::Inspect, weights::Weight},
 	sp_core::Pair,
 };
 use proptest::prelude::*;
@@ -44,7 +44,17 @@ enum Step {
 	},
 	/// Sends the last settlement that went through once more.
 	SettleAgain,
-	Blocks(u32),
+	/// What the samples of one of the waiting settlements say.
+	Judge {
+		which: usize,
+		verdict: Option<Verdict>,
+	},
+	/// A verdict that does not wait until the fees are due.
+	Refund {
+		which: usize,
+	},
+	/// So many blocks, with or without weight left.
+	Blocks(u32, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -65,9 +75,15 @@ fn step() -> impl Strategy<Value = Step> {
 		3 => (0..2u8, prop::collection::vec(claim, 0..5))
 			.prop_map(|(host, channels)| Step::Settle { host, channels }),
 		1 => Just(Step::SettleAgain),
-		6 => (1..2 * WINDOW).prop_map(Step::Blocks),
+		2 => (0..8usize, prop_oneof![Just(None), Just(Some(Verdict::Refund)), Just(Some(Verdict::Release))])
+			.prop_map(|(which, verdict)| Step::Judge { which, verdict }),
+		1 => (0..8usize).prop_map(|which| Step::Refund { which }),
+		6 => (1..2 * WINDOW, any::<bool>()).prop_map(|(blocks, idle)| Step::Blocks(blocks, idle)),
 	]
 }
+
+/// The block from which fees may be released, and the developers that owe them.
+type Waiting = (u32, Vec<(u8, Balance)>);
 
 /// Who has how much, by nothing but the calls that went through.
 #[derive(Default)]
@@ -76,19 +92,23 @@ struct Ledger {
 	hosts: BTreeMap<u8, Balance>,
 	/// Developer and rest.
 	channels: BTreeMap<ChannelId, (u8, Balance)>,
+	/// Fees by host and window.
+	waiting: BTreeMap<(u8, u32), Waiting>,
 	last: Option<(u8, Settlement)>,
 }
 
 impl Ledger {
 	fn check(&self) {
 		for index in 0..PARTIES {
-			let held_for: Balance = self.channels.values().filter(|(by, _)| *by == index).map(|(_, rest)| rest).sum();
-			assert_eq!(held(&developer(index)), held_for);
+			let fees = self.waiting.values().flat_map(|(_, fees)| fees);
+			let held_for = self.channels.values().chain(fees).filter(|(by, _)| *by == index);
+			assert_eq!(held(&developer(index)), held_for.map(|(_, amount)| amount).sum());
 			assert_eq!(Balances::balance(&developer(index)), self.free[&index]);
 		}
 		for index in 0..2 {
 			assert_eq!(Balances::balance(&host(index)), self.hosts[&index]);
 		}
+		assert_eq!(HeldFees::<Test>::iter().count(), self.waiting.len());
 		Market::do_try_state().unwrap();
 	}
 
@@ -130,8 +150,68 @@ impl Ledger {
 					assert!(submit_as(&worker(by), again).is_err());
 				}
 			},
-			Step::Blocks(blocks) => System::set_block_number(System::block_number() + blocks),
+			Step::Judge { which, verdict } => {
+				if let Some((by, window)) = self.waiting.keys().nth(which) {
+					Samples::mutate(|samples| samples.insert((host(*by), *window), verdict));
+				}
+			},
+			Step::Refund { which } => {
+				if let Some((by, window)) = self.waiting.keys().nth(which).copied() {
+					System::reset_events();
+					assert!(transactional(|| Market::refund(&host(by), window)));
+					self.follow(true);
+				}
+			},
+			Step::Blocks(blocks, idle) => (0..blocks).for_each(|_| self.block(idle)),
 		}
+	}
+
+	fn block(&mut self, idle: bool) {
+		System::reset_events();
+		run_block(if idle { Weight::MAX } else { Weight::zero() });
+		self.follow(false);
+	}
+
+	/// Notes what the events say became of fees, and that it had to.
+	fn follow(&mut self, at_once: bool) {
+		for record in System::events() {
+			let RuntimeEvent::Market(event) = record.event else { continue };
+			let (to, window, amount, paid) = match event {
+				Event::FeesReleased { host, window, amount } => (host, window, amount, true),
+				Event::FeesRefunded { host, window, amount } => (host, window, amount, false),
+				_ => continue,
+			};
+			let by = (0..2).find(|by| host(*by) == to).unwrap();
+			let (due, fees) = self.waiting.remove(&(by, window)).unwrap();
+			let now = System::block_number();
+			assert!(at_once || due <= now, "released too early");
+			assert_eq!(fees.iter().map(|(_, fee)| fee).sum::<Balance>(), amount);
+			let verdict = Samples::get().get(&(to, window)).copied().unwrap_or(Some(Verdict::Release));
+			if paid {
+				let late = due + (MAX_HOLD - 2) * WINDOW <= now;
+				assert!(verdict == Some(Verdict::Release) || (verdict.is_none() && late));
+				*self.hosts.get_mut(&by).unwrap() += amount;
+				continue;
+			}
+			// Without a verdict against the host, only what it cannot receive goes back.
+			let dust = self.hosts[&by] + amount < EXISTENTIAL_DEPOSIT;
+			assert!(at_once || verdict == Some(Verdict::Refund) || dust);
+			for (developer, fee) in fees {
+				*self.free.get_mut(&developer).unwrap() += fee;
+			}
+		}
+	}
+
+	/// Whatever happened, everything is paid or back in the end, by full blocks too.
+	fn finish(&mut self) {
+		for _ in 0..(MAX_HOLD + 2) * WINDOW {
+			self.block(false);
+		}
+		assert!(self.waiting.is_empty());
+		self.check();
+		let everybody = self.free.values().chain(self.hosts.values()).sum::<Balance>();
+		let rests = self.channels.values().map(|(_, rest)| rest).sum::<Balance>();
+		assert_eq!(everybody + rests, Balances::total_issuance());
 	}
 
 	/// Sends a settlement with these claims, right or wrong. Whether it went through.
@@ -151,9 +231,17 @@ impl Ledger {
 		claim.host = host(by).into();
 		let Ok(result) = submit_as(&worker(by), claim.clone()) else { return false };
 		assert!(result.is_ok(), "what the pool lets through succeeds");
+		let mut waiting = Vec::new();
 		for (id, fee) in fees {
-			self.channels.get_mut(&id).unwrap().1 -= fee;
-			*self.hosts.get_mut(&by).unwrap() += fee;
+			let channel = self.channels.get_mut(&id).unwrap();
+			channel.1 -= fee;
+			if fee > 0 {
+				waiting.push((channel.0, fee));
+			}
+		}
+		if !waiting.is_empty() {
+			let due = (System::block_number() / WINDOW + 2) * WINDOW;
+			self.waiting.insert((by, window), (due, waiting));
 		}
 		self.last = Some((by, claim));
 		true
@@ -172,7 +260,7 @@ impl Ledger {
 		let claims: Vec<_> = channels
 			.iter()
 			.zip(parts)
-			.map(|((id, channel), part)| (*id, channel.held() * Balance::from(*part) / 255, 1))
+			.map(|((id, channel), part)| (*id, channel.rest() * Balance::from(*part) / 255, 1))
 			.collect();
 		let fees: Balance = claims.iter().map(|(_, fee, _)| fee).sum();
 		let receivable = fees == 0 || self.hosts[&by] + fees >= EXISTENTIAL_DEPOSIT;
@@ -200,6 +288,7 @@ proptest! {
 				ledger.take(step);
 				ledger.check();
 			}
+			ledger.finish();
 		});
 	}
 }

@@ -3,11 +3,11 @@
 use crate as pallet_inference_market;
 use crate::{GenesisModel, Refusal};
 use gonka_primitives::{
-	Balance, BlockNumber, ChannelId, GNK, Hash, PublicKey, Signature,
+	Balance, BlockNumber, ChannelId, EpochIndex, GNK, Hash, PublicKey, Signature,
 	hashing::{blake2_256, domain, signing_payload},
 	market::{Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::SumNode,
-	traits::HostRegistry,
+	traits::{HostRegistry, SampleVerdicts, Verdict},
 };
 use polkadot_sdk::*;
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use frame_support::{
 	assert_ok, derive_impl,
 	dispatch::{DispatchResultWithPostInfo, GetDispatchInfo},
 	parameter_types,
-	traits::{ConstU32, fungible::InspectHold},
+	traits::{ConstU32, Hooks, fungible::InspectHold},
+	weights::Weight,
 };
 use sp_core::{Pair, sr25519};
 use sp_runtime::{
@@ -32,6 +33,9 @@ pub const MIN_DEPOSIT: Balance = 10 * GNK;
 pub const WINDOW: BlockNumber = 10;
 pub const CHALLENGE: BlockNumber = 25;
 pub const MAX_VOUCHERS: u32 = 8;
+pub const MAX_RELEASES: u32 = 12;
+pub const MAX_HOLD: u32 = 4;
+pub const FREE_EPOCHS: EpochIndex = 90;
 pub const FUNDS: Balance = 1_000 * GNK;
 
 frame_support::construct_runtime!(
@@ -55,6 +59,9 @@ parameter_types! {
 	pub const Genesis: Hash = GENESIS;
 	pub const MinDeposit: Balance = MIN_DEPOSIT;
 	pub static Workers: BTreeMap<AccountId32, PublicKey> = BTreeMap::new();
+	/// By host and window; what is not here is released.
+	pub static Samples: BTreeMap<(AccountId32, u32), Option<Verdict>> = BTreeMap::new();
+	pub static Epoch: EpochIndex = FREE_EPOCHS;
 }
 
 #[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
@@ -71,6 +78,13 @@ impl HostRegistry<AccountId32> for Hosts {
 	}
 }
 
+pub struct Verdicts;
+impl SampleVerdicts<AccountId32> for Verdicts {
+	fn verdict(host: &AccountId32, window: u32) -> Option<Verdict> {
+		Samples::get().get(&(host.clone(), window)).copied().unwrap_or(<()>::verdict(host, window))
+	}
+}
+
 #[cfg(feature = "runtime-benchmarks")]
 impl crate::BenchmarkHelper<AccountId32> for Hosts {
 	fn register_host(host: &AccountId32, worker: PublicKey) {
@@ -83,6 +97,9 @@ impl crate::Config for Test {
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Hosts = Hosts;
 	type Genesis = Genesis;
+	type Verdicts = Verdicts;
+	type Epoch = Epoch;
+	type FreeEpochs = ConstU32<FREE_EPOCHS>;
 	type RegisterOrigin = frame_system::EnsureRoot<AccountId32>;
 	type WindowLength = ConstU32<WINDOW>;
 	type ChallengePeriod = ConstU32<CHALLENGE>;
@@ -91,6 +108,8 @@ impl crate::Config for Test {
 	type MaxChannelsPerCall = ConstU32<4>;
 	type MaxModels = ConstU32<3>;
 	type KeptSettlements = ConstU32<3>;
+	type MaxReleases = ConstU32<MAX_RELEASES>;
+	type MaxHold = ConstU32<MAX_HOLD>;
 	type WeightInfo = crate::weights::SubstrateWeight<Test>;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = Hosts;
@@ -127,6 +146,11 @@ pub fn genesis_model(name: &str) -> GenesisModel {
 		output_price: 2,
 		memory_mb: 1_000,
 		min_worker_version: 1_000,
+		capacity: 0,
+		min_input_price: 1,
+		min_output_price: 1,
+		max_input_price: u64::MAX.into(),
+		max_output_price: u64::MAX.into(),
 	}
 }
 
@@ -142,6 +166,8 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 	#[cfg(feature = "runtime-benchmarks")]
 	ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
 	Workers::set((0..2).map(|index| (host(index), worker(index).public().0)).collect());
+	Samples::take();
+	Epoch::set(FREE_EPOCHS);
 	ext.execute_with(|| System::set_block_number(WINDOW));
 	ext
 }
@@ -154,6 +180,26 @@ pub fn build_and_execute(test: impl FnOnce()) {
 		Market::do_try_state().unwrap();
 		assert_eq!(Balances::total_issuance(), before);
 	});
+}
+
+/// Runs blocks with nothing in them, up to `block`. They are so full that `on_idle` gets nothing.
+pub fn run_to(block: BlockNumber) {
+	while System::block_number() < block {
+		run_block(Weight::zero());
+	}
+}
+
+/// Runs a block in which so much weight is left.
+pub fn run_block(left: Weight) {
+	let block = System::block_number() + 1;
+	System::set_block_number(block);
+	Market::on_initialize(block);
+	Market::on_idle(block, left);
+}
+
+/// Runs blocks until fees that are settled now are released.
+pub fn run_to_release() {
+	run_to((System::block_number() / WINDOW + 2) * WINDOW);
 }
 
 /// Opens channels of developer 0 and gateway 0; the first one's id.
@@ -178,7 +224,7 @@ pub fn voucher(gateway: &sr25519::Pair, channel: ChannelId, totals: Totals) -> S
 	SignedVoucher { voucher, signature: sign(gateway, domain::VOUCHER, &voucher) }
 }
 
-/// Host 0's settlement, with the sum the vouchers have above what their channels have settled.
+/// Host 0's settlement, with the sum the vouchers have above what their channels have settled. All work is model 0's.
 pub fn settlement(window: u32, vouchers: &[SignedVoucher]) -> Settlement {
 	let sum = vouchers.iter().fold(Totals::default(), |sum, signed| {
 		let channel = crate::Channels::<Test>::get(signed.voucher.channel);
@@ -186,7 +232,9 @@ pub fn settlement(window: u32, vouchers: &[SignedVoucher]) -> Settlement {
 		let growth = signed.voucher.totals.checked_sub(&settled).unwrap_or_default();
 		sum.checked_add(&growth).unwrap_or_default()
 	});
-	Settlement { host: host(0).into(), window, root: SumNode { hash: [7; 32], sum }, vouchers: vouchers.to_vec() }
+	let root = SumNode { hash: [7; 32], sum };
+	let work = if sum.work > 0 { vec![(0, sum.work)] } else { vec![] };
+	Settlement { host: host(0).into(), window, root, work, vouchers: vouchers.to_vec() }
 }
 
 /// Sends a settlement signed by `worker` through the transaction extension, as a block would.
@@ -206,7 +254,7 @@ pub fn submit(settlement: Settlement) {
 	assert_ok!(submit_as(&worker(0), settlement).unwrap());
 }
 
-/// Asserts that the pool refuses the settlement and that nothing changes.
+/// Asserts that the pool refuses the settlement and that nothing changes: no balance, no channel, no held fee.
 #[track_caller]
 pub fn assert_refused_as(worker: &sr25519::Pair, settlement: Settlement, refusal: Refusal) {
 	let root = sp_io::storage::root(sp_runtime::StateVersion::V1);

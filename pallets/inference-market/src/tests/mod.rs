@@ -4,7 +4,10 @@ pub mod mock;
 
 mod channels;
 mod conservation;
+mod fees;
+mod hostile;
 mod models;
+mod prices;
 mod refusals;
 mod settle;
 mod views;

@@ -1,5 +1,5 @@
 use super::mock::*;
-use crate::{Error, Event, GenesisModel, Model, Models, NextModelId};
+use crate::{Error, Event, GenesisModel, Model, Models, NextModelId, PriceRule};
 use gonka_primitives::{market::Price, traits::ModelRegistry};
 use polkadot_sdk::{
 	frame_support::{assert_noop, assert_ok},
@@ -12,7 +12,8 @@ fn register(name: &[u8]) -> DispatchResult {
 
 fn register_with(origin: RuntimeOrigin, name: &[u8], quantisation: &[u8], context: u32) -> DispatchResult {
 	let (name, quantisation) = (name.to_vec().try_into().unwrap(), quantisation.to_vec().try_into().unwrap());
-	Market::register_model(origin, name, [2; 32], quantisation, context, Price { input: 3, output: 4 }, 5, 6)
+	let price = Price { input: 3, output: 4 };
+	Market::register_model(origin, name, [2; 32], quantisation, context, price, 5, 6, PriceRule::default())
 }
 
 #[test]
@@ -44,11 +45,13 @@ fn registers_retires_and_never_reuses_an_id() {
 #[test]
 fn sets_a_price() {
 	build_and_execute(|| {
-		let price = Price { input: 0, output: 9 };
+		let price = Price { input: 7, output: 9 };
 		assert_ok!(Market::set_price(RuntimeOrigin::root(), 0, price));
 		assert_eq!(last_event(), Event::PriceSet { model: 0, price });
 		assert_eq!(Models::<Test>::get(0).unwrap().price, price);
 		assert_noop!(Market::set_price(RuntimeOrigin::root(), 9, price), Error::<Test>::NotFound);
+		let free = Price { input: 0, output: 9 };
+		assert_noop!(Market::set_price(RuntimeOrigin::root(), 0, free), Error::<Test>::PriceOutOfBounds);
 	});
 }
 
@@ -78,6 +81,7 @@ fn only_the_register_origin_may() {
 		assert_noop!(register_with(signed(), b"a", b"BF16", 1), DispatchError::BadOrigin);
 		assert_noop!(Market::retire_model(signed(), 0), DispatchError::BadOrigin);
 		assert_noop!(Market::set_price(signed(), 0, Price::default()), DispatchError::BadOrigin);
+		assert_noop!(Market::set_price_rule(signed(), 0, PriceRule::default()), DispatchError::BadOrigin);
 	});
 }
 
@@ -87,6 +91,10 @@ fn genesis_models_are_written_as_json() {
 		"quantisation":"F32","contextLength":512,"inputPrice":1,"outputPrice":2,"memoryMb":10,"minWorkerVersion":1000}"#;
 	let model: GenesisModel = serde_json::from_str(json).unwrap();
 	assert_eq!(model.model().unwrap().weights_hash, [2; 32]);
+	assert_eq!(model.model().unwrap().rule, PriceRule::default());
+	assert!(GenesisModel { input_price: 0, ..model.clone() }.model().is_none());
+	assert!(GenesisModel { min_output_price: 3, ..model.clone() }.model().is_none());
+	assert!(GenesisModel { max_input_price: 0, ..model.clone() }.model().is_none());
 	assert_eq!(serde_json::from_str::<GenesisModel>(&serde_json::to_string(&model).unwrap()).unwrap(), model);
 	assert!(GenesisModel { name: "n".repeat(65), ..model.clone() }.model().is_none());
 	assert!(GenesisModel { quantisation: "q".repeat(17), ..model }.model().is_none());

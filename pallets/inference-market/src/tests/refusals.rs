@@ -180,6 +180,7 @@ fn sums_that_do_not_agree() {
 		for sum in [totals(GNK + 1, 10, 2), totals(GNK, 9, 2), totals(GNK, 10, 3), Totals::default()] {
 			let mut wrong = good.clone();
 			wrong.root.sum = sum;
+			wrong.work = if sum.work > 0 { vec![(0, sum.work)] } else { vec![] };
 			assert_refused(wrong, Refusal::SumMismatch);
 		}
 	});
@@ -205,8 +206,8 @@ fn fees_that_the_host_cannot_receive() {
 		let enough = totals(EXISTENTIAL_DEPOSIT, 1, 1);
 		submit(settlement(0, &[voucher(&gateway(0), id, enough)]));
 		// With an account, a single unit will do.
-		System::set_block_number(2 * WINDOW);
-		submit(settlement(1, &[voucher(&gateway(0), id, totals(EXISTENTIAL_DEPOSIT + 1, 2, 2))]));
+		run_to_release();
+		submit(settlement(2, &[voucher(&gateway(0), id, totals(EXISTENTIAL_DEPOSIT + 1, 2, 2))]));
 	});
 }
 
@@ -225,5 +226,58 @@ fn the_wrong_gateway() {
 		assert_ok!(Market::open_channels(RuntimeOrigin::signed(developer(1)), [3; 32], list));
 		let second = voucher(&gateway(0), id + 1, totals(GNK, 1, 1));
 		assert_refused(settlement(0, &[good.vouchers[0], second]), Refusal::BadGatewaySignature);
+	});
+}
+
+/// The good settlement with other work of models.
+fn with_work(work: &[(u32, u64)]) -> gonka_primitives::market::Settlement {
+	let mut changed = good().1;
+	changed.work = work.to_vec();
+	changed
+}
+
+#[test]
+fn work_of_too_many_models() {
+	build_and_execute(|| {
+		let work: Vec<_> = (0..17).map(|model| (model, 1)).collect();
+		assert_refused(with_work(&work), Refusal::TooManyModels);
+	});
+}
+
+#[test]
+fn work_out_of_order_doubled_or_of_nothing() {
+	build_and_execute(|| {
+		let mut wrong = good().1;
+		for work in [vec![(1, 4), (0, 6)], vec![(0, 4), (0, 6)], vec![(0, 10), (1, 0)], vec![(0, 0)]] {
+			wrong.work = work;
+			assert_refused(wrong.clone(), Refusal::WorkNotAscending);
+		}
+	});
+}
+
+#[test]
+fn work_that_is_not_the_roots() {
+	build_and_execute(|| {
+		let mut wrong = good().1;
+		for work in [vec![], vec![(0, 9)], vec![(0, 11)], vec![(0, u64::MAX), (1, 11)]] {
+			wrong.work = work;
+			assert_refused(wrong.clone(), Refusal::WorkMismatch);
+		}
+	});
+}
+
+#[test]
+fn work_of_a_model_that_never_was() {
+	build_and_execute(|| {
+		assert_refused(with_work(&[(0, 9), (1, 1)]), Refusal::UnknownModel);
+	});
+}
+
+#[test]
+fn work_of_a_retired_model_can_be_settled() {
+	build_and_execute(|| {
+		assert_ok!(Market::retire_model(RuntimeOrigin::root(), 0));
+		submit(good().1);
+		assert_eq!(crate::Work::<Test>::iter().count(), 0);
 	});
 }

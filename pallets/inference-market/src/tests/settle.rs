@@ -1,6 +1,9 @@
 use super::mock::*;
-use crate::{Call, Channels, Event, SettledWindows, Settlements, WeightInfo, weights::SubstrateWeight};
-use gonka_primitives::{GNK, hashing::domain};
+use crate::{
+	Call, Channels, DueFees, Event, HeldFee, HeldFees, SettledWindows, Settlements, WeightInfo,
+	weights::SubstrateWeight,
+};
+use gonka_primitives::{GNK, hashing::domain, market::Price};
 use polkadot_sdk::{
 	frame_support::{
 		assert_ok,
@@ -12,21 +15,28 @@ use polkadot_sdk::{
 };
 
 #[test]
-fn fees_go_from_hold_to_host() {
+fn fees_go_from_hold_to_host_a_whole_window_later() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		let first = totals(3 * GNK, 100, 5);
 		submit(settlement(0, &[voucher(&gateway(0), id, first)]));
 		assert_eq!(last_event(), Event::Settled { host: host(0), window: 0, totals: first });
-		assert_eq!(Balances::balance(&host(0)), 3 * GNK);
-		assert_eq!(held(&developer(0)), MIN_DEPOSIT - 3 * GNK);
+		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (0, MIN_DEPOSIT));
+		let fee = HeldFee { channel: id, developer: developer(0), amount: 3 * GNK };
+		let waiting = HeldFees::<Test>::get(host(0), 0).unwrap();
+		assert_eq!((waiting.since, waiting.due, waiting.fees.to_vec()), (1, 3, vec![fee]));
 		assert_eq!(Channels::<Test>::get(id).unwrap().settled, first);
 		assert_eq!(Settlements::<Test>::get(0, host(0)).unwrap().sum, first);
 
 		// Vouchers are cumulative: the second one pays the difference, down to the last unit.
-		System::set_block_number(3 * WINDOW);
+		run_to(3 * WINDOW - 1);
+		assert_eq!(Balances::balance(&host(0)), 0);
+		run_to(3 * WINDOW);
+		assert_eq!(last_event(), Event::FeesReleased { host: host(0), window: 0, amount: 3 * GNK });
+		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (3 * GNK, MIN_DEPOSIT - 3 * GNK));
 		submit(settlement(2, &[voucher(&gateway(0), id, totals(MIN_DEPOSIT, 150, 6))]));
 		assert_eq!(last_event(), Event::Settled { host: host(0), window: 2, totals: totals(7 * GNK, 50, 1) });
+		run_to_release();
 		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (MIN_DEPOSIT, 0));
 	});
 }
@@ -44,6 +54,7 @@ fn many_channels_in_one() {
 			vouchers.push(voucher(&gateway, index.into(), totals(u128::from(index) * 1_000, 1, 1)));
 		}
 		submit(settlement(0, &vouchers));
+		run_to_release();
 		assert_eq!(Balances::balance(&host(0)), 28_000);
 	});
 }
@@ -57,6 +68,7 @@ fn fees_too_small_for_an_account_each_are_enough_together() {
 		assert_ok!(Market::open_channels(RuntimeOrigin::signed(developer(1)), key, list));
 		let half = totals(EXISTENTIAL_DEPOSIT / 2, 1, 1);
 		submit(settlement(0, &[voucher(&gateway(0), id, half), voucher(&gateway(1), id + 1, half)]));
+		run_to_release();
 		assert_eq!(Balances::balance(&host(0)), EXISTENTIAL_DEPOSIT);
 	});
 }
@@ -64,8 +76,13 @@ fn fees_too_small_for_an_account_each_are_enough_together() {
 #[test]
 fn free_inference_settles_without_money() {
 	build_and_execute(|| {
+		Epoch::set(0);
+		assert_eq!(Market::models()[0].price, Price::default());
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		submit(settlement(0, &[voucher(&gateway(0), id, totals(0, 70, 1))]));
+		assert_eq!(Channels::<Test>::get(id).unwrap().settled, totals(0, 70, 1));
+		assert_eq!((HeldFees::<Test>::iter().count(), DueFees::<Test>::iter().count()), (0, 0));
+		run_to_release();
 		assert_eq!(Balances::balance(&host(0)), 0);
 		assert_eq!(held(&developer(0)), MIN_DEPOSIT);
 	});
@@ -81,7 +98,9 @@ fn a_closing_channel_can_be_settled_until_it_is_withdrawn() {
 		submit(settlement(2, &[voucher(&gateway(0), id, totals(5 * GNK, 2, 2))]));
 		assert_ok!(Market::withdraw(RuntimeOrigin::signed(developer(1)), id));
 		assert_eq!(Balances::balance(&developer(0)), FUNDS - 5 * GNK);
-		assert_eq!(Balances::balance(&host(0)), 5 * GNK);
+		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (0, 5 * GNK));
+		run_to_release();
+		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (5 * GNK, 0));
 	});
 }
 
@@ -95,6 +114,7 @@ fn a_host_can_be_its_own_developer() {
 		let mut own = settlement(0, &[voucher(&key, id, totals(GNK, 1, 1))]);
 		own.host = host(1).into();
 		assert_ok!(submit_as(&worker(1), own).unwrap());
+		run_to_release();
 		assert_eq!(Balances::balance(&host(1)), FUNDS - MIN_DEPOSIT + GNK);
 	});
 }
@@ -121,8 +141,8 @@ fn it_is_free_unique_and_weighed() {
 		let signature = sign(&worker(0), domain::SETTLEMENT, &settlement);
 		let call = RuntimeCall::Market(Call::settle { settlement: settlement.clone(), signature });
 		let info = call.get_dispatch_info();
-		assert_eq!((info.pays_fee, info.call_weight), (Pays::No, SubstrateWeight::<Test>::settle(1)));
-		assert_eq!(call.weight_of_authorize(), SubstrateWeight::<Test>::authorize_settle(1));
+		assert_eq!((info.pays_fee, info.call_weight), (Pays::No, SubstrateWeight::<Test>::settle(1, 1)));
+		assert_eq!(call.weight_of_authorize(), SubstrateWeight::<Test>::authorize_settle(1, 1));
 
 		let (valid, _) = call.authorize(TransactionSource::External).unwrap().unwrap();
 		let mut other = settlement;

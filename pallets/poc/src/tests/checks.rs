@@ -110,6 +110,11 @@ fn pay_is_weight_times_confirmations_times_duties() {
 		let view = Poc::standing_view(epoch, &account(4)).unwrap();
 		assert_eq!((view.confirmed, view.duties.1, view.effective), (1_000_000, 0, Some(500)));
 		assert!(view.duties.0 > 0);
+		for name in 1..=4 {
+			Poc::on_turn(epoch, &account(name));
+		}
+		let missed = |name| (account(name), epoch, Offence::MissedDuties);
+		OFFENCES.with_borrow(|offences| assert_eq!(*offences, [missed(3), missed(4)], "who met all loses nothing"));
 	});
 }
 
@@ -159,6 +164,10 @@ fn convictions_take_weight_power_and_pay() {
 		assert_eq!([1, 3].map(|name| Poc::offence(0, &account(name))), [Some(Offence::Fabrication); 2]);
 		Poc::convict(0, &account(9), Offence::Fabrication);
 		assert_eq!(Standings::<Test>::iter_prefix(0).count(), 4);
+		for name in 1..=4 {
+			Poc::on_turn(0, &account(name));
+		}
+		OFFENCES.with_borrow(|offences| assert!(offences.is_empty(), "{offences:?}: convictions are told elsewhere"));
 	});
 }
 

@@ -3,10 +3,11 @@
 use crate::{self as pallet_poc, Refusal};
 use gonka_primitives::{
 	EpochIndex, Hash, ModelId,
+	check::Offence,
 	epoch::Schedule,
 	hashing::{domain, signing_payload},
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Beacon, ModelRegistry, OnEpochClosed},
+	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnOffence},
 };
 use gonka_sprint::Profile;
 use polkadot_sdk::{
@@ -64,6 +65,7 @@ impl ModelRegistry for TenModels {
 
 thread_local! {
 	pub static KEYLESS: RefCell<Vec<AccountId32>> = const { RefCell::new(Vec::new()) };
+	pub static OFFENCES: RefCell<Vec<(AccountId32, EpochIndex, Offence)>> = const { RefCell::new(Vec::new()) };
 	pub static CLOSED: RefCell<Vec<(EpochIndex, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -75,6 +77,12 @@ impl Contains<AccountId32> for Keys {
 }
 
 pub struct Record;
+impl OnOffence<AccountId32> for Record {
+	fn on_offence(host: &AccountId32, epoch: EpochIndex, offence: Offence) {
+		OFFENCES.with_borrow_mut(|offences| offences.push((host.clone(), epoch, offence)));
+	}
+}
+
 impl OnEpochClosed for Record {
 	fn on_epoch_closed(epoch: EpochIndex, total: u64) {
 		CLOSED.with_borrow_mut(|closed| closed.push((epoch, total)));
@@ -88,7 +96,22 @@ impl pallet_poc::BenchmarkHelper for TenModels {
 	}
 }
 
+thread_local! {
+	/// What of their weight counts, in percent; all of it for hosts that are not named.
+	pub static BACKED: RefCell<Vec<(AccountId32, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+pub struct Percent;
+impl Backing<AccountId32> for Percent {
+	fn effective(host: &AccountId32, _: EpochIndex, potential: u64) -> u64 {
+		let percent =
+			|all: &Vec<(AccountId32, u64)>| all.iter().find(|(who, _)| who == host).map(|(_, percent)| *percent);
+		potential * BACKED.with_borrow(percent).unwrap_or(100) / 100
+	}
+}
+
 impl pallet_poc::Config for Test {
+	type Backing = Percent;
 	type Beacon = ParentHash;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = TenModels;
@@ -99,6 +122,7 @@ impl pallet_poc::Config for Test {
 	type MaxValidators = ConstU32<6>;
 	type Models = TenModels;
 	type OnEpochClosed = Record;
+	type OnOffence = Record;
 	type Profile = TestProfile;
 	type RegistrationBits = ConstU32<BITS>;
 	type Schedule = TestSchedule;
@@ -118,6 +142,8 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 pub fn run(test: impl FnOnce()) {
 	KEYLESS.with_borrow_mut(Vec::clear);
 	CLOSED.with_borrow_mut(Vec::clear);
+	OFFENCES.with_borrow_mut(Vec::clear);
+	BACKED.with_borrow_mut(Vec::clear);
 	new_test_ext().execute_with(|| {
 		go_to(1);
 		test();

@@ -138,3 +138,17 @@ fn guardians_keep_a_third_until_the_network_is_mature() {
 		assert_eq!([1, 2, 3].map(of), [400_000, 400_000, 200_000], "mature");
 	});
 }
+
+#[test]
+fn what_is_not_backed_does_not_count() {
+	run(|| {
+		BACKED.with_borrow_mut(|backed| backed.extend([(account(1), 20), (account(2), 0)]));
+		register_hosts(3, 0);
+		settle(0, &[100, 100, 100]);
+		assert_eq!([1, 2, 3].map(|name| Poc::weight(0, &account(name))), [100, 0, 500]);
+		assert_eq!(Outcomes::<Test>::get(0).unwrap().total, 600);
+		let view = Poc::standing_view(0, &account(1)).unwrap();
+		assert_eq!((view.raw, view.backed, view.effective), (Some(500), Some(100), Some(100)));
+		assert_eq!(Poc::power_of(&Power::<Test>::get(), &account(1)), 166_666);
+	});
+}

@@ -84,6 +84,7 @@ impl OnOffence<AccountId32> for Record {
 }
 
 impl pallet_poc::Config for Test {
+	type Backing = ();
 	type Beacon = Random;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = Models;
@@ -93,6 +94,7 @@ impl pallet_poc::Config for Test {
 	type MaxHosts = ConstU32<32>;
 	type MaxValidators = ConstU32<6>;
 	type Models = Models;
+	type OnOffence = Record;
 	type OnEpochClosed = ();
 	type Profile = TestProfile;
 	type RegistrationBits = ConstU32<0>;
@@ -105,7 +107,6 @@ impl pallet_sprint_check::Config for Test {
 	type MaxClaims = ConstU32<MAX_CLAIMS>;
 	type MaxGames = ConstU32<MAX_GAMES>;
 	type MaxTags = ConstU32<64>;
-	type OnOffence = Record;
 	type WeightInfo = pallet_sprint_check::weights::SubstrateWeight<Test>;
 }
 

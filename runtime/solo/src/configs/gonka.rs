@@ -1,13 +1,17 @@
 //! The pallets this chain exists for.
 
 use crate::*;
-use frame_support::traits::{ConstU32, ConstU128, Get};
-use gonka_primitives::epoch::Schedule;
+use frame_support::{
+	PalletId, parameter_types,
+	traits::{ConstU32, ConstU128, Get},
+};
+use gonka_primitives::{EpochIndex, check::Offence, epoch::Schedule};
 use gonka_runtime_common::{
 	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
 	power::{BabeBeacon, HasSessionKeys},
 };
 use gonka_sprint::Profile;
+use sp_runtime::Perbill;
 
 /// The phases of an epoch.
 pub struct EpochSchedule;
@@ -25,7 +29,43 @@ impl Get<Profile> for SprintProfile {
 	}
 }
 
+/// The running epoch, for pallets that only count them.
+pub struct CurrentEpoch;
+impl Get<EpochIndex> for CurrentEpoch {
+	fn get() -> EpochIndex {
+		Poc::running_epoch().map_or(0, |epoch| epoch.index)
+	}
+}
+
+/// What offences cost.
+pub struct SlashShares;
+impl pallet_collateral::SlashShare for SlashShares {
+	fn of(offence: Offence) -> Perbill {
+		match offence {
+			Offence::Fabrication | Offence::FalseAccusation => Perbill::from_percent(20),
+			Offence::FalseDigest | Offence::MissedDuties => Perbill::from_percent(10),
+		}
+	}
+}
+
+parameter_types! {
+	pub const BaseShare: Perbill = Perbill::from_percent(20);
+	pub const VestingPot: PalletId = PalletId(*b"gnk/vest");
+}
+
+impl pallet_collateral::Config for Runtime {
+	type BaseShare = BaseShare;
+	type Currency = Balances;
+	type Epoch = CurrentEpoch;
+	type GracePeriod = ConstU32<180>;
+	type PerWeight = ConstU128<{ Time::THIS.collateral_per_weight }>;
+	type RuntimeHoldReason = RuntimeHoldReason;
+	type SlashShare = SlashShares;
+	type WeightInfo = pallet_collateral::weights::SubstrateWeight<Runtime>;
+}
+
 impl pallet_poc::Config for Runtime {
+	type Backing = Collateral;
 	type Beacon = BabeBeacon<Runtime>;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = crate::benchmarks::Helper;
@@ -36,6 +76,7 @@ impl pallet_poc::Config for Runtime {
 	type MaxValidators = ConstU32<MAX_VALIDATORS>;
 	type Models = InferenceMarket;
 	type OnEpochClosed = Emission;
+	type OnOffence = Collateral;
 	type Profile = SprintProfile;
 	type RegistrationBits = ConstU32<{ Time::THIS.registration_bits }>;
 	type Schedule = EpochSchedule;
@@ -47,8 +88,6 @@ impl pallet_sprint_check::Config for Runtime {
 	type MaxClaims = ConstU32<256>;
 	type MaxGames = ConstU32<16>;
 	type MaxTags = ConstU32<MAX_TAGS>;
-	// Nobody has collateral yet.
-	type OnOffence = ();
 	type WeightInfo = pallet_sprint_check::weights::SubstrateWeight<Runtime>;
 }
 
@@ -57,10 +96,15 @@ impl pallet_emission::Config for Runtime {
 	type BenchmarkHelper = crate::benchmarks::Helper;
 	type Cap = ConstU128<{ 680_000_000 * GNK }>;
 	type Currency = Balances;
+	type Epoch = CurrentEpoch;
 	type MaxPayoutsPerBlock = ConstU32<SETTLE_BATCH>;
 	// Not more than the epochs whose weights pallet-poc keeps.
 	type MaxPending = ConstU32<2>;
+	type MaxVestingSteps = ConstU32<16>;
+	type PalletId = VestingPot;
 	type Power = Poc;
+	type Treasury = crate::genesis::Treasury;
+	type VestingEpochs = ConstU32<180>;
 	type WeightInfo = pallet_emission::weights::SubstrateWeight<Runtime>;
 }
 
@@ -69,15 +113,21 @@ impl pallet_inference_market::Config for Runtime {
 	type BenchmarkHelper = crate::benchmarks::Helper;
 	type ChallengePeriod = ConstU32<{ Time::THIS.challenge_period }>;
 	type Currency = Balances;
+	type Epoch = CurrentEpoch;
+	type FreeEpochs = ConstU32<{ Time::THIS.free_epochs }>;
 	type Genesis = pallet_poc::GenesisHash<Runtime>;
 	type Hosts = Poc;
 	type KeptSettlements = ConstU32<8>;
 	type MaxChannelsPerCall = ConstU32<64>;
+	type MaxHold = ConstU32<4>;
 	type MaxModels = ConstU32<256>;
+	type MaxReleases = ConstU32<256>;
 	type MaxVouchers = ConstU32<256>;
 	type MinDeposit = ConstU128<{ GNK / 10 }>;
 	type RegisterOrigin = frame_system::EnsureRoot<AccountId>;
 	type RuntimeHoldReason = RuntimeHoldReason;
+	// Nothing is sampled yet: fees are released when they have been held for a whole window.
+	type Verdicts = ();
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;
 	type WindowLength = ConstU32<{ Time::THIS.window }>;
 }

@@ -3,14 +3,17 @@
 use crate::*;
 use frame_support::{
 	parameter_types,
-	traits::{ConstU8, ConstU32, ConstU128, VariantCountOf},
+	traits::{ConstU8, ConstU32, ConstU128, VariantCountOf, WithdrawReasons},
 	weights::ConstantMultiplier,
 };
 use gonka_runtime_common::{EXISTENTIAL_DEPOSIT, WeightToFee};
 use pallet_transaction_payment::{FungibleAdapter, Multiplier};
-use sp_runtime::traits::One;
+use sp_runtime::traits::{ConvertInto, One};
 
 parameter_types! {
+	/// What vests may pay for nothing, not even for fees.
+	pub NothingUnvested: WithdrawReasons =
+		WithdrawReasons::except(WithdrawReasons::TRANSFER | WithdrawReasons::RESERVE | WithdrawReasons::FEE);
 	pub FeeMultiplier: Multiplier = Multiplier::one();
 }
 
@@ -39,4 +42,15 @@ impl pallet_transaction_payment::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type WeightInfo = pallet_transaction_payment::weights::SubstrateWeight<Runtime>;
 	type WeightToFee = WeightToFee;
+}
+
+impl pallet_vesting::Config for Runtime {
+	type BlockNumberProvider = System;
+	type BlockNumberToBalance = ConvertInto;
+	type Currency = Balances;
+	type MinVestedTransfer = ConstU128<EXISTENTIAL_DEPOSIT>;
+	type RuntimeEvent = RuntimeEvent;
+	type UnvestedFundsAllowedWithdrawReasons = NothingUnvested;
+	type WeightInfo = pallet_vesting::weights::SubstrateWeight<Runtime>;
+	const MAX_VESTING_SCHEDULES: u32 = 28;
 }

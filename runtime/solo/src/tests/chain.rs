@@ -73,3 +73,33 @@ fn merge(into: &mut serde_json::Value, patch: serde_json::Value) {
 		(into, patch) => *into = patch,
 	}
 }
+
+#[test]
+fn a_billion_is_issued_or_unmined() {
+	use frame_support::traits::fungible::Inspect;
+	run(|| {
+		blocks(1);
+		let supply = Emission::supply();
+		assert_eq!(supply.issued, 320_000_000 * GNK, "the community fund and the founders, nothing else");
+		assert_eq!(supply.issued + supply.unmined, gonka_primitives::TOTAL_SUPPLY);
+		assert!(supply.treasury > 100_000_000 * GNK && supply.vesting == 0);
+		let founders = Sr25519Keyring::FerdieStash.to_account_id();
+		assert_eq!(Balances::balance(&founders), 200_000_000 * GNK);
+		let transferable = Balances::usable_balance(&founders);
+		assert!(transferable < 200 * GNK, "a block's part at most: {transferable}");
+	});
+}
+
+#[test]
+fn an_offence_takes_collateral_and_burns_it() {
+	use gonka_primitives::{check::Offence, traits::OnOffence};
+	run(|| {
+		blocks(1);
+		let alice = account(Sr25519Keyring::Alice);
+		Collateral::deposit(RuntimeOrigin::signed(alice.clone()), 1_000 * GNK).unwrap();
+		let issued = Balances::total_issuance();
+		<Runtime as pallet_poc::Config>::OnOffence::on_offence(&alice, 0, Offence::Fabrication);
+		assert_eq!(Collateral::view(&alice).active, 800 * GNK);
+		assert_eq!(Balances::total_issuance(), issued - 200 * GNK);
+	});
+}

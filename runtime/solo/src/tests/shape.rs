@@ -12,6 +12,7 @@ fn pallet_indices_are_pinned() {
 		(Utility::index(), 2),
 		(Balances::index(), 10),
 		(TransactionPayment::index(), 11),
+		(Vesting::index(), 12),
 		(Babe::index(), 20),
 		(Poc::index(), 21),
 		(Session::index(), 22),
@@ -22,6 +23,7 @@ fn pallet_indices_are_pinned() {
 		(Sudo::index(), 40),
 		(Emission::index(), 60),
 		(InferenceMarket::index(), 61),
+		(Collateral::index(), 62),
 	];
 	for (index, expected) in indices {
 		assert_eq!(index, expected);

@@ -1,0 +1,165 @@
+//! `gonka host earnings` and the commands about collateral.
+
+use crate::{
+	amount::gnk,
+	commands::{emit, table},
+};
+use anyhow::Result;
+use gonka_client::{
+	chain::Chain,
+	keys::{self, Keypair},
+};
+use gonka_primitives::{AccountId, Balance, views::CollateralView};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// What a host earned. Amounts are in base units, 10⁻⁹ GNK.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Earnings {
+	/// Its address.
+	pub account: String,
+	/// In its account and free.
+	pub balance: Balance,
+	/// Earned by emission and not vested yet.
+	pub locked: Balance,
+	/// Vested and not paid out yet.
+	pub vested: Balance,
+	/// What vests an epoch at the present rate.
+	pub per_epoch: Balance,
+	/// What is still vesting, by the epoch that earned it.
+	pub epochs: Vec<Earned>,
+}
+
+/// What an epoch earned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Earned {
+	/// The epoch in which it was granted: the one after it was earned.
+	pub granted: u32,
+	/// Base units.
+	pub amount: Balance,
+}
+
+/// How earnings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+	/// For people.
+	#[default]
+	Text,
+	/// For programs.
+	Json,
+	/// The table over epochs, for spreadsheets: base units.
+	Csv,
+}
+
+/// Runs `gonka host earnings`.
+pub async fn earnings(chain: &Chain, host: &AccountId, format: Format) -> Result<()> {
+	let (view, balance) = tokio::try_join!(chain.earnings(host), chain.free_balance(host))?;
+	let earned = |(granted, amount)| Earned { granted, amount };
+	let earnings = Earnings {
+		account: keys::ss58(host),
+		balance,
+		locked: view.locked,
+		vested: view.vested,
+		per_epoch: view.per_epoch,
+		epochs: view.grants.into_iter().map(earned).collect(),
+	};
+	emit(&match format {
+		Format::Text => text(&earnings)?,
+		Format::Json => format!("{}\n", serde_json::to_string_pretty(&earnings)?),
+		Format::Csv => csv(&earnings),
+	})
+}
+
+fn text(earnings: &Earnings) -> Result<String> {
+	let mut out = String::new();
+	writeln!(out, "host       {}", earnings.account)?;
+	writeln!(out, "free       {} GNK", gnk(earnings.balance))?;
+	writeln!(out, "vesting    {} GNK, {} an epoch", gnk(earnings.locked), gnk(earnings.per_epoch))?;
+	writeln!(out, "vested     {} GNK, to be paid out: `gonka host claim`, or by itself", gnk(earnings.vested))?;
+	let mut table = table(&["granted in epoch", "GNK"]);
+	for earned in &earnings.epochs {
+		table.add_row([earned.granted.to_string(), gnk(earned.amount)]);
+	}
+	writeln!(out, "{table}")?;
+	Ok(out)
+}
+
+fn csv(earnings: &Earnings) -> String {
+	let row = |earned: &Earned| format!("{},{}\n", earned.granted, earned.amount);
+	std::iter::once("granted_in_epoch,base_units\n".into()).chain(earnings.epochs.iter().map(row)).collect()
+}
+
+/// Runs `gonka host claim`.
+pub async fn claim(chain: &Chain, host: &AccountId) -> Result<()> {
+	let before = chain.free_balance(host).await?;
+	chain.submit_claim(host).await?;
+	let paid = chain.free_balance(host).await?.saturating_sub(before);
+	println!("paid out {} GNK", gnk(paid));
+	Ok(())
+}
+
+/// Runs `gonka host collateral`.
+pub async fn collateral(chain: &Chain, host: &AccountId, json: bool) -> Result<()> {
+	let view = chain.collateral(host).await?;
+	let weight = chain.host(host).await?.map_or(0, |host| host.weight);
+	if json {
+		let unbonding: Vec<_> = view.unbonding.iter().map(|(epoch, amount)| (epoch, amount)).collect();
+		let value = serde_json::json!({
+			"account": keys::ss58(host), "active": view.active, "unbonding": unbonding,
+			"per_weight": view.per_weight, "needed_from_epoch": view.needed_from, "weight": weight,
+		});
+		return emit(&format!("{}\n", serde_json::to_string_pretty(&value)?));
+	}
+	let mut out = String::new();
+	writeln!(out, "active     {} GNK, backing {} of weight", gnk(view.active), backed(&view))?;
+	for (epoch, amount) in &view.unbonding {
+		writeln!(out, "withdrawn  {} GNK, can be released from epoch {epoch} on", gnk(*amount))?;
+	}
+	writeln!(
+		out,
+		"needed     from epoch {} on: {} GNK for each leaf of weight",
+		view.needed_from,
+		gnk(view.per_weight)
+	)?;
+	emit(&out)
+}
+
+fn backed(view: &CollateralView) -> Balance {
+	view.active.checked_div(view.per_weight).unwrap_or(0)
+}
+
+/// Runs `gonka host deposit`.
+pub async fn deposit(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
+	chain.deposit_collateral(key, amount).await?;
+	println!("deposited {} GNK; it counts from the next settlement on", gnk(amount));
+	Ok(())
+}
+
+/// Runs `gonka host withdraw`.
+pub async fn withdraw(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
+	chain.withdraw_collateral(key, amount).await?;
+	println!("withdrew {} GNK; it counts no more, and can be released when a whole epoch has passed", gnk(amount));
+	Ok(())
+}
+
+/// Runs `gonka host release`.
+pub async fn release(chain: &Chain, key: &Keypair) -> Result<()> {
+	chain.release_collateral(key).await?;
+	println!("released");
+	Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn earnings_as_table_and_text() {
+		let epochs = vec![Earned { granted: 3, amount: 1_500_000_000 }, Earned { granted: 4, amount: 7 }];
+		let earnings =
+			Earnings { account: "5G".into(), balance: 0, locked: 1_500_000_007, vested: 1, per_epoch: 2, epochs };
+		assert_eq!(csv(&earnings), "granted_in_epoch,base_units\n3,1500000000\n4,7\n");
+		let text = text(&earnings).unwrap();
+		assert!(text.contains("1.500000007 GNK, 0.000000002 an epoch") && text.contains("1.5"), "{text}");
+	}
+}

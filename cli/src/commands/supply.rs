@@ -1,0 +1,83 @@
+//! `gonka supply`: where all GNK are.
+
+use super::{NodeArgument, emit};
+use crate::amount::gnk;
+use anyhow::Result;
+use gonka_primitives::{Balance, TOTAL_SUPPLY, views::SupplyView};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// Arguments of `gonka supply`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+	#[command(flatten)]
+	node: NodeArgument,
+	/// Print JSON.
+	#[arg(long)]
+	json: bool,
+}
+
+/// Where all GNK are, in base units, 10⁻⁹ GNK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Supply {
+	/// What exists in the end: all of the rest together.
+	pub total: Balance,
+	/// In existence.
+	pub issued: Balance,
+	/// Of that, rewards of hosts that have not been paid out.
+	pub vesting: Balance,
+	/// Of that, in the community fund.
+	pub treasury: Balance,
+	/// Still to be mined.
+	pub unmined: Balance,
+	/// Gone: fees of transactions and slashed collateral.
+	pub burnt: Balance,
+	/// What the epoch closed last may mint.
+	pub last_emission: Balance,
+}
+
+impl From<SupplyView> for Supply {
+	fn from(view: SupplyView) -> Self {
+		Self {
+			total: TOTAL_SUPPLY,
+			issued: view.issued,
+			vesting: view.vesting,
+			treasury: view.treasury,
+			unmined: view.unmined,
+			burnt: TOTAL_SUPPLY.saturating_sub(view.issued).saturating_sub(view.unmined),
+			last_emission: view.last_emission,
+		}
+	}
+}
+
+/// Runs `gonka supply`.
+pub async fn run(arguments: Arguments) -> Result<()> {
+	let supply = Supply::from(arguments.node.connect().await?.supply().await?);
+	if arguments.json {
+		return emit(&format!("{}\n", serde_json::to_string_pretty(&supply)?));
+	}
+	let mut out = String::new();
+	for (name, amount) in [
+		("total", supply.total),
+		("issued", supply.issued),
+		("  vesting", supply.vesting),
+		("  treasury", supply.treasury),
+		("unmined", supply.unmined),
+		("burnt", supply.burnt),
+		("last emission", supply.last_emission),
+	] {
+		writeln!(out, "{name:<14} {:>30} GNK", gnk(amount))?;
+	}
+	emit(&out)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn what_is_neither_issued_nor_unmined_was_burnt() {
+		let view = SupplyView { issued: 300, unmined: TOTAL_SUPPLY - 310, last_emission: 1, vesting: 2, treasury: 3 };
+		assert_eq!(Supply::from(view).burnt, 10);
+	}
+}

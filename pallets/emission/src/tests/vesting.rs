@@ -1,0 +1,144 @@
+//! What hosts earned is paid out over `VESTING` epochs, to the base unit.
+
+use super::mock::*;
+use crate::{Call, Grants, Vestings};
+use frame_support::{
+	assert_ok,
+	traits::{Authorize, Hooks, UnfilteredDispatchable, fungible::Inspect},
+	weights::Weight,
+};
+use gonka_primitives::{Balance, EpochIndex};
+use polkadot_sdk::{frame_support::pallet_prelude::TransactionSource, *};
+use proptest::prelude::*;
+
+fn go_to(epoch: EpochIndex) {
+	Epoch::set(epoch);
+}
+
+/// As the pool and a block do it: whether it was taken.
+fn claim(host: u64) -> bool {
+	let call = RuntimeCall::Emission(Call::claim { host });
+	if call.authorize(TransactionSource::External).unwrap().is_err() {
+		return false;
+	}
+	assert_ok!(call.dispatch_bypass_filter(frame_system::RawOrigin::Authorized.into()));
+	Emission::do_try_state().unwrap();
+	true
+}
+
+fn pay(epoch: EpochIndex, hosts: &[(u64, u64)]) {
+	settle(epoch, hosts);
+	pay_all();
+}
+
+#[test]
+fn a_fifth_of_it_in_each_of_five_epochs() {
+	build_and_execute(|| {
+		pay(7, &[(1, 1)]);
+		let all = earned(1);
+		assert_eq!(Balances::balance(&1), 0);
+		assert!(!claim(1), "nothing vests in the epoch of the grant");
+		for (step, epoch) in (1u128..).zip(9..=13) {
+			go_to(epoch);
+			assert!(claim(1));
+			assert!(!claim(1), "once an epoch");
+			assert_eq!(Balances::balance(&1), all * step / 5);
+		}
+		assert_eq!(Balances::balance(&1), all);
+		assert!(!Vestings::<Test>::contains_key(1) && Grants::<Test>::iter_prefix(1).count() == 0);
+		assert!(!claim(2), "nobody");
+	});
+}
+
+#[test]
+fn whoever_comes_late_gets_the_same() {
+	build_and_execute(|| {
+		pay(1, &[(1, 1), (2, 1)]);
+		go_to(10);
+		pay(2, &[(1, 1), (2, 1)]);
+		for epoch in 11..=17 {
+			go_to(epoch);
+			claim(1);
+		}
+		go_to(500);
+		while claim(2) {}
+		assert_eq!(Balances::balance(&1), Balances::balance(&2));
+		assert_eq!(earned(1), Balances::balance(&1));
+		assert_eq!(Balances::balance(&Emission::pot()), 0);
+	});
+}
+
+#[test]
+fn idle_blocks_pay_out_by_themselves() {
+	build_and_execute(|| {
+		let hosts: Vec<_> = (1..=7).map(|host| (host, 1)).collect();
+		pay(1, &hosts);
+		go_to(9);
+		let all = earned(1);
+		Emission::on_idle(1, Weight::zero());
+		assert_eq!(Balances::balance(&1), 0, "no room");
+		let used = Emission::on_idle(1, Weight::MAX);
+		assert!(used.ref_time() > 0);
+		for host in 1..=7 {
+			assert_eq!(Balances::balance(&host), all / 5);
+		}
+		Emission::do_try_state().unwrap();
+		// A block with little room gets through them, too.
+		go_to(10);
+		let little = Weight::from_parts(6_000_000_000, 1_000_000);
+		for block in 2..30 {
+			assert!(Emission::on_idle(block, little).all_lte(little));
+		}
+		for host in 1..=7 {
+			assert_eq!(Balances::balance(&host), all * 2 / 5);
+		}
+	});
+}
+
+#[test]
+fn too_little_for_a_new_account_waits() {
+	build_and_execute(|| {
+		// Host 9 earns so little that a fifth of it cannot make an account.
+		let share = 4_000u64;
+		let emission = crate::math::emission(CAP) as u64;
+		pay(1, &[(1, emission - share), (9, share)]);
+		let all = earned(9);
+		assert!(all / 5 < EXISTENTIAL_DEPOSIT && all > EXISTENTIAL_DEPOSIT, "{all}");
+		go_to(9);
+		claim(9);
+		assert_eq!((Balances::balance(&9), Emission::vesting_view(&9).vested), (0, all / 5));
+		go_to(10);
+		claim(9);
+		assert_eq!(Balances::balance(&9), all * 2 / 5);
+	});
+}
+
+proptest! {
+	#![proptest_config(ProptestConfig::with_cases(64))]
+
+	#[test]
+	fn every_grant_is_paid_out_exactly(
+		steps in prop::collection::vec((prop::collection::vec(0u64..1_000, 4), 0u32..4, 0u64..6), 1..25)
+	) {
+		build_and_execute(|| {
+			let mut epoch = 8;
+			for (number, (weights, later, who)) in (1..).zip(steps) {
+				let hosts: Vec<_> = (1..).zip(weights).collect();
+				pay(number, &hosts);
+				epoch += later;
+				go_to(epoch);
+				claim(who);
+				Emission::do_try_state().unwrap();
+			}
+			let issued = Balances::total_issuance();
+			go_to(epoch + VESTING + 1);
+			for host in 1..=4 {
+				while claim(host) {}
+			}
+			let owned: Balance = (1..=4).map(|host| Balances::balance(&host)).sum();
+			let dust: Balance = (1..=4).map(|host| Emission::vesting_view(&host).vested).sum();
+			assert_eq!(owned + dust, issued);
+			assert!((1..=4).all(|host| Emission::vesting_view(&host).locked == 0));
+		});
+	}
+}

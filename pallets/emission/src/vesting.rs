@@ -1,0 +1,162 @@
+//! Vesting: what a host earned is paid out over the epochs after, in equal parts.
+//!
+//! All grants of a host that are still vesting pay at one *rate*: their sum, `1/n` of it an epoch. A grant joins the rate
+//! when it is made and leaves it n epochs later, so a step from one epoch to the next costs the same whatever the host
+//! earned, and what rounding leaves in one step is carried into the next: over its n epochs a grant pays out exactly.
+
+use crate::*;
+use codec::{Decode, Encode, MaxEncodedLen};
+use frame_support::{
+	traits::{
+		Get,
+		fungible::{Inspect, Mutate},
+		tokens::{Preservation, Provenance},
+	},
+	weights::WeightMeter,
+};
+use scale_info::TypeInfo;
+use sp_runtime::{DispatchError, traits::AccountIdConversion};
+
+/// What is vesting for a host, in base units.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Vesting {
+	/// The epoch up to which `vested` is counted.
+	pub updated: EpochIndex,
+	/// The sum of the grants that are vesting: each epoch pays this, divided by the number of epochs.
+	pub rate: Balance,
+	/// What the last division left.
+	pub rest: Balance,
+	/// Vested and not paid out.
+	pub vested: Balance,
+	/// Not vested yet.
+	pub locked: Balance,
+}
+
+impl<T: Config> Pallet<T> {
+	/// Where what is not paid out yet is kept.
+	pub fn pot() -> T::AccountId {
+		T::PalletId::get().into_account_truncating()
+	}
+
+	/// Grants `amount`, which the pot already holds, to `host`; the steps that its vesting had to catch up: no more than
+	/// `VestingEpochs`, when all earlier grants have ended.
+	pub(crate) fn grant(host: &T::AccountId, amount: Balance) -> u32 {
+		let now = T::Epoch::get();
+		let (mut vesting, steps) = Self::updated(host, now, u32::MAX);
+		vesting.updated = now;
+		vesting.rate = vesting.rate.saturating_add(amount);
+		vesting.locked = vesting.locked.saturating_add(amount);
+		Grants::<T>::mutate(host, now, |granted| *granted = granted.saturating_add(amount));
+		Vestings::<T>::insert(host, vesting);
+		steps
+	}
+
+	/// The host's vesting brought up to `epoch`, but by no more than `limit` steps, and the steps that took. Grants that
+	/// ended are removed.
+	fn updated(host: &T::AccountId, epoch: EpochIndex, limit: u32) -> (Vesting, u32) {
+		let parts = T::VestingEpochs::get().max(1);
+		let mut vesting = Vestings::<T>::get(host).unwrap_or(Vesting { updated: epoch, ..Default::default() });
+		let mut steps = 0u32;
+		while vesting.updated < epoch && steps < limit {
+			if vesting.rate == 0 {
+				vesting.updated = epoch;
+				break;
+			}
+			vesting.updated = vesting.updated.saturating_add(1);
+			steps = steps.saturating_add(1);
+			let due = vesting.rate.saturating_add(vesting.rest);
+			let part = due.checked_div(parts.into()).unwrap_or(0);
+			vesting.rest = due.checked_rem(parts.into()).unwrap_or(0);
+			vesting.vested = vesting.vested.saturating_add(part);
+			vesting.locked = vesting.locked.saturating_sub(part);
+			if let Some(ended) = vesting.updated.checked_sub(parts) {
+				vesting.rate = vesting.rate.saturating_sub(Grants::<T>::take(host, ended));
+			}
+		}
+		(vesting, steps)
+	}
+
+	/// Pays out what has vested; the steps that it took. An account that does not exist waits until it gets the
+	/// existential deposit.
+	pub(crate) fn pay_out(host: &T::AccountId) -> Result<u32, DispatchError> {
+		let (mut vesting, steps) = Self::updated(host, T::Epoch::get(), T::MaxVestingSteps::get());
+		let amount = vesting.vested;
+		if amount > 0 && T::Currency::can_deposit(host, amount, Provenance::Extant).into_result().is_ok() {
+			T::Currency::transfer(&Self::pot(), host, amount, Preservation::Expendable)?;
+			vesting.vested = 0;
+			Self::deposit_event(Event::Claimed { host: host.clone(), amount });
+		}
+		if vesting.locked == 0 && vesting.vested == 0 {
+			Vestings::<T>::remove(host);
+		} else {
+			Vestings::<T>::insert(host, vesting);
+		}
+		Ok(steps)
+	}
+
+	/// Pays out to a few hosts, where a block has room: all of them in turn.
+	pub(crate) fn pay_out_idle(meter: &mut WeightMeter) {
+		let cost = T::WeightInfo::claim(T::MaxVestingSteps::get());
+		while meter.can_consume(cost) {
+			let next = match PaidOutTo::<T>::get() {
+				Some(after) => Vestings::<T>::iter_keys_from(Vestings::<T>::hashed_key_for(after)).next(),
+				None => Vestings::<T>::iter_keys().next(),
+			};
+			PaidOutTo::<T>::set(next.clone());
+			let Some(host) = next else {
+				meter.consume(T::DbWeight::get().reads_writes(2, 1));
+				return;
+			};
+			let behind = Vestings::<T>::get(&host).is_some_and(|vesting| vesting.updated < T::Epoch::get());
+			if behind {
+				// It fails only if the pot were short, which `try_state` excludes; then the record stays as it is.
+				let _ = Self::pay_out(&host);
+				meter.consume(cost);
+			} else {
+				meter.consume(T::DbWeight::get().reads_writes(3, 1));
+			}
+		}
+	}
+
+	/// What a host has earned and not been paid, for clients.
+	pub fn vesting_view(host: &T::AccountId) -> VestingView {
+		let Some(vesting) = Vestings::<T>::get(host) else { return VestingView::default() };
+		let parts = Balance::from(T::VestingEpochs::get().max(1));
+		let mut grants: alloc::vec::Vec<_> = Grants::<T>::iter_prefix(host).collect();
+		grants.sort_unstable();
+		VestingView {
+			locked: vesting.locked,
+			vested: vesting.vested,
+			per_epoch: vesting.rate.checked_div(parts).unwrap_or(0),
+			updated: vesting.updated,
+			grants,
+		}
+	}
+
+	/// # Invariants
+	/// 1. The pot holds exactly what is granted and not paid out.
+	/// 2. A host's rate is the sum of its grants that have not ended, and what is locked is what they still pay.
+	#[cfg(any(feature = "try-runtime", test))]
+	pub(crate) fn try_state_vesting() -> Result<(), sp_runtime::TryRuntimeError> {
+		let parts = T::VestingEpochs::get().max(1);
+		let mut owed: Balance = 0;
+		for (host, vesting) in Vestings::<T>::iter() {
+			owed = owed.saturating_add(vesting.locked).saturating_add(vesting.vested);
+			let (mut rate, mut left) = (0u128, 0u128);
+			for (epoch, granted) in Grants::<T>::iter_prefix(&host) {
+				let remaining = epoch.saturating_add(parts).saturating_sub(vesting.updated);
+				frame_support::ensure!(remaining > 0 && remaining <= parts, "2: a grant that has ended");
+				rate = rate.saturating_add(granted);
+				left = left.saturating_add(granted.saturating_mul(remaining.into()));
+			}
+			frame_support::ensure!(rate == vesting.rate, "2: the rate is not the sum of the grants");
+			let locked = vesting.locked.saturating_mul(parts.into());
+			frame_support::ensure!(
+				locked == left.saturating_add(vesting.rest),
+				"2: locked is not what the grants still pay"
+			);
+		}
+		frame_support::ensure!(T::Currency::balance(&Self::pot()) == owed, "1: the pot and what is owed differ");
+		Ok(())
+	}
+}

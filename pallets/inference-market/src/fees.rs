@@ -1,0 +1,197 @@
+//! Fees between settlement and payment. They stay on hold in the developers' accounts, so that they can be given back.
+
+use crate::*;
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{
+	BoundedVec, CloneNoBound, DebugNoBound, EqNoBound, PartialEqNoBound,
+	pallet_prelude::DispatchResult,
+	storage::with_storage_layer,
+	traits::{
+		Get,
+		fungible::{
+			Inspect, Unbalanced,
+			hold::{Mutate as _, Unbalanced as _},
+		},
+		tokens::{DepositConsequence, Precision, Provenance},
+	},
+	weights::Weight,
+};
+use gonka_primitives::traits::{SampleVerdicts, Verdict};
+use scale_info::TypeInfo;
+use sp_runtime::DispatchError;
+
+/// Windows from settlement to the first look at the verdict: the rest of the running one, and the whole next one.
+const HOLD: u32 = 2;
+
+/// What one channel owes for a window.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+pub struct HeldFee<AccountId> {
+	/// The channel; it may be withdrawn meanwhile.
+	pub channel: ChannelId,
+	/// Whose account holds it.
+	pub developer: AccountId,
+	/// Base units. Not 0.
+	pub amount: Balance,
+}
+
+/// The fees of a host's window.
+#[derive(
+	CloneNoBound,
+	DebugNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	TypeInfo,
+	MaxEncodedLen,
+)]
+#[codec(mel_bound(AccountId: MaxEncodedLen))]
+#[scale_info(skip_type_params(Most))]
+pub struct Held<AccountId: Clone + core::fmt::Debug + Eq, Most: Get<u32>> {
+	/// The window that ran when they were settled.
+	pub since: u32,
+	/// The window from whose first block on they can be released.
+	pub due: u32,
+	/// Ascending by channel. Not empty.
+	pub fees: BoundedVec<HeldFee<AccountId>, Most>,
+}
+
+impl<AccountId: Clone + core::fmt::Debug + Eq, Most: Get<u32>> Held<AccountId, Most> {
+	/// Base units; `None` if they do not fit.
+	pub fn sum(&self) -> Option<Balance> {
+		self.fees.iter().try_fold(Balance::default(), |sum, fee| sum.checked_add(fee.amount))
+	}
+}
+
+impl<T: Config> Pallet<T> {
+	/// The window that runs.
+	pub(crate) fn running() -> u32 {
+		Self::now().checked_div(T::WindowLength::get()).unwrap_or_default()
+	}
+
+	/// Notes the fees of a settlement, whose money stays where it is.
+	pub(crate) fn hold_fees(host: &T::AccountId, window: u32, fees: Vec<HeldFee<T::AccountId>>) -> DispatchResult {
+		if fees.is_empty() {
+			return Ok(());
+		}
+		let since = Self::running();
+		let due = since.checked_add(HOLD).ok_or(Error::<T>::Overflow)?;
+		let fees = BoundedVec::try_from(fees).map_err(|_| Error::<T>::LimitExceeded)?;
+		HeldFees::<T>::insert(host, window, Held { since, due, fees });
+		DueFees::<T>::insert(due, (host, window), ());
+		Ok(())
+	}
+
+	/// Decides on fees that are due, oldest windows first, until `budget` is used: a unit for each fee, and for each
+	/// window in which none is due any more. Returns what was used.
+	pub(crate) fn release_due(budget: u32) -> u32 {
+		let (running, oldest) = (Self::running(), OldestDue::<T>::get());
+		let (mut due, mut used) = (oldest, 0u32);
+		'windows: while due <= running && used < budget {
+			// All at once: a search for the first key would pass those that this block removed again and again.
+			let left = budget.saturating_sub(used) as usize;
+			let keys: Vec<_> = DueFees::<T>::iter_key_prefix(due).take(left).collect();
+			let all = keys.len() < left;
+			for (host, window) in keys {
+				let held = HeldFees::<T>::get(&host, window);
+				let after = used.saturating_add(held.as_ref().map_or(1, |held| held.fees.len() as u32));
+				if after > budget {
+					break 'windows;
+				}
+				used = after;
+				match held {
+					Some(held) => Self::decide(&host, window, held, running),
+					None => DueFees::<T>::remove(due, (host, window)),
+				}
+			}
+			if all && used < budget {
+				due = due.saturating_add(1);
+				used = used.saturating_add(1);
+			}
+		}
+		if due != oldest {
+			OldestDue::<T>::put(due);
+		}
+		used
+	}
+
+	/// Does as much of the same as `limit` surely covers; what it took.
+	pub(crate) fn release_within(limit: Weight) -> Weight {
+		let none = T::WeightInfo::release_fees(0);
+		let one = T::WeightInfo::release_fees(1).saturating_sub(none);
+		let Some(units) = limit.checked_sub(&none).and_then(|rest| rest.checked_div_per_component(&one)) else {
+			return Weight::zero();
+		};
+		T::WeightInfo::release_fees(Self::release_due(units.try_into().unwrap_or(u32::MAX)))
+	}
+
+	/// Releases or refunds by the verdict; without one, looks again when the next window begins, until `MaxHold`.
+	fn decide(host: &T::AccountId, window: u32, mut held: Held<T::AccountId, T::MaxVouchers>, running: u32) {
+		let late = running.saturating_sub(held.since) >= T::MaxHold::get();
+		let verdict = T::Verdicts::verdict(host, window).or(late.then_some(Verdict::Release));
+		let done = match verdict {
+			Some(Verdict::Release) => Self::release(host, window).is_ok(),
+			Some(Verdict::Refund) => Self::refund(host, window).is_ok(),
+			None => false,
+		};
+		if !done {
+			DueFees::<T>::remove(held.due, (host, window));
+			held.due = running.saturating_add(1);
+			DueFees::<T>::insert(held.due, (host, window), ());
+			HeldFees::<T>::insert(host, window, held);
+		}
+	}
+
+	/// Pays a host the fees that are held for a window. If its account is gone and the sum is too small for a new one,
+	/// they go back.
+	fn release(host: &T::AccountId, window: u32) -> DispatchResult {
+		with_storage_layer(|| {
+			let held = HeldFees::<T>::get(host, window).ok_or(Error::<T>::NotFound)?;
+			let amount = held.sum().ok_or(Error::<T>::Overflow)?;
+			if !Self::can_receive(host, amount) {
+				return Self::refund(host, window);
+			}
+			let reason = HoldReason::ChannelDeposit.into();
+			for fee in &held.fees {
+				T::Currency::decrease_balance_on_hold(&reason, &fee.developer, fee.amount, Precision::Exact)?;
+				T::Currency::done_transfer_on_hold(&reason, &fee.developer, host, fee.amount);
+			}
+			// One deposit instead of one per channel: a new account can take the sum, but not always each part.
+			T::Currency::increase_balance(host, amount, Precision::Exact)?;
+			Self::forget(host, window, held.due);
+			Self::deposit_event(Event::FeesReleased { host: host.clone(), window, amount });
+			Ok(())
+		})
+	}
+
+	/// Gives the fees that are held for a host's window back to its developers. For whoever judges samples: all or
+	/// nothing, at most `WeightInfo::release_fees(MaxVouchers)`. `NotFound` if none are held.
+	pub fn refund(host: &T::AccountId, window: u32) -> DispatchResult {
+		with_storage_layer(|| {
+			let held = HeldFees::<T>::get(host, window).ok_or(Error::<T>::NotFound)?;
+			let amount = held.sum().ok_or(Error::<T>::Overflow)?;
+			let reason = HoldReason::ChannelDeposit.into();
+			for fee in &held.fees {
+				T::Currency::release(&reason, &fee.developer, fee.amount, Precision::Exact)?;
+			}
+			Self::forget(host, window, held.due);
+			Self::deposit_event(Event::FeesRefunded { host: host.clone(), window, amount });
+			Ok::<_, DispatchError>(())
+		})
+	}
+
+	fn forget(host: &T::AccountId, window: u32, due: u32) {
+		HeldFees::<T>::remove(host, window);
+		DueFees::<T>::remove(due, (host, window));
+	}
+
+	/// Whether `increase_balance` will succeed.
+	pub(crate) fn can_receive(host: &T::AccountId, amount: Balance) -> bool {
+		let free = T::Currency::balance(host);
+		amount == 0
+			|| (free.saturating_add(amount) >= T::Currency::minimum_balance()
+				&& T::Currency::can_deposit(host, amount, Provenance::Extant) == DepositConsequence::Success)
+	}
+}

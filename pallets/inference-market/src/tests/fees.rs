@@ -1,0 +1,206 @@
+//! Fees between settlement and payment.
+
+use super::mock::*;
+use crate::{DueFees, Error, Event, HeldFees, OldestDue, WeightInfo, weights::SubstrateWeight};
+use gonka_primitives::{ChannelId, GNK, traits::Verdict};
+use polkadot_sdk::{
+	frame_support::{
+		assert_noop, assert_ok,
+		traits::fungible::{Inspect, Mutate},
+		weights::Weight,
+	},
+	sp_core::Pair,
+};
+
+fn judge(window: u32, verdict: Option<Verdict>) {
+	Samples::mutate(|samples| samples.insert((host(0), window), verdict));
+}
+
+/// A channel with 3 GNK settled for window 0, in window 1.
+fn settled() -> ChannelId {
+	let id = open(&[(host(0), MIN_DEPOSIT)]);
+	submit(settlement(0, &[voucher(&gateway(0), id, totals(3 * GNK, 10, 2))]));
+	id
+}
+
+fn waiting() -> bool {
+	HeldFees::<Test>::contains_key(host(0), 0)
+}
+
+#[test]
+fn a_bad_verdict_gives_them_back() {
+	build_and_execute(|| {
+		let id = settled();
+		judge(0, Some(Verdict::Refund));
+		run_to_release();
+		assert_eq!(last_event(), Event::FeesRefunded { host: host(0), window: 0, amount: 3 * GNK });
+		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (0, MIN_DEPOSIT - 3 * GNK));
+		assert_eq!(Balances::balance(&developer(0)), FUNDS - MIN_DEPOSIT + 3 * GNK);
+		// The voucher is used all the same: what is due next is above it.
+		run_to(4 * WINDOW);
+		submit(settlement(3, &[voucher(&gateway(0), id, totals(4 * GNK, 11, 3))]));
+		run_to_release();
+		assert_eq!(Balances::balance(&host(0)), GNK);
+	});
+}
+
+#[test]
+fn a_verdict_may_refund_at_once_and_only_once() {
+	build_and_execute(|| {
+		settled();
+		assert_ok!(Market::refund(&host(0), 0));
+		assert_eq!((held(&developer(0)), waiting()), (MIN_DEPOSIT - 3 * GNK, false));
+		assert_eq!(DueFees::<Test>::iter().count(), 0);
+		assert_noop!(Market::refund(&host(0), 0), Error::<Test>::NotFound);
+		run_to_release();
+		assert_eq!(Balances::balance(&host(0)), 0);
+	});
+}
+
+#[test]
+fn released_fees_cannot_be_refunded() {
+	build_and_execute(|| {
+		settled();
+		run_to_release();
+		assert_noop!(Market::refund(&host(0), 0), Error::<Test>::NotFound);
+		assert_noop!(Market::refund(&host(1), 0), Error::<Test>::NotFound);
+	});
+}
+
+#[test]
+fn a_refund_reaches_developers_whose_channel_is_gone() {
+	build_and_execute(|| {
+		let id = settled();
+		judge(0, None);
+		assert_ok!(Market::close_channel(RuntimeOrigin::signed(developer(0)), id));
+		run_to(WINDOW + CHALLENGE);
+		assert_ok!(Market::withdraw(RuntimeOrigin::signed(developer(0)), id));
+		assert_eq!(held(&developer(0)), 3 * GNK);
+		assert_eq!(Balances::balance(&developer(0)), FUNDS - 3 * GNK);
+		assert_ok!(Market::refund(&host(0), 0));
+		assert_eq!((held(&developer(0)), Balances::balance(&developer(0))), (0, FUNDS));
+	});
+}
+
+#[test]
+fn no_verdict_waits_for_the_next_window_but_not_for_ever() {
+	build_and_execute(|| {
+		settled();
+		judge(0, None);
+		run_to((1 + MAX_HOLD) * WINDOW - 1);
+		assert!(waiting());
+		Market::do_try_state().unwrap();
+		run_to((1 + MAX_HOLD) * WINDOW);
+		assert_eq!(Balances::balance(&host(0)), 3 * GNK);
+	});
+}
+
+#[test]
+fn a_late_verdict_counts_with_the_next_window() {
+	build_and_execute(|| {
+		settled();
+		judge(0, None);
+		run_to(3 * WINDOW);
+		judge(0, Some(Verdict::Refund));
+		run_to(4 * WINDOW - 1);
+		assert!(waiting());
+		run_to(4 * WINDOW);
+		assert_eq!((waiting(), Balances::balance(&host(0))), (false, 0));
+	});
+}
+
+#[test]
+fn hosts_that_left_are_paid_too() {
+	build_and_execute(|| {
+		settled();
+		Workers::mutate(|workers| workers.remove(&host(0)));
+		run_to_release();
+		assert_eq!(Balances::balance(&host(0)), 3 * GNK);
+	});
+}
+
+#[test]
+fn too_little_for_an_account_that_is_gone_goes_back() {
+	build_and_execute(|| {
+		assert_ok!(Balances::transfer(&developer(2), &host(0), EXISTENTIAL_DEPOSIT, keep_alive()));
+		let id = open(&[(host(0), MIN_DEPOSIT)]);
+		submit(settlement(0, &[voucher(&gateway(0), id, totals(5, 1, 1))]));
+		assert_ok!(Balances::transfer_all(RuntimeOrigin::signed(host(0)), developer(2), false));
+		run_to_release();
+		assert_eq!(last_event(), Event::FeesRefunded { host: host(0), window: 0, amount: 5 });
+		assert_eq!(Balances::balance(&developer(0)), FUNDS - MIN_DEPOSIT + 5);
+	});
+}
+
+fn keep_alive() -> polkadot_sdk::frame_support::traits::tokens::Preservation {
+	polkadot_sdk::frame_support::traits::tokens::Preservation::Preserve
+}
+
+/// Settles window 0 of both hosts with a fee of 1 GNK in each of `MAX_VOUCHERS` channels.
+fn settle_much() {
+	for by in 0..2 {
+		let mut vouchers = Vec::new();
+		for key in 0..MAX_VOUCHERS as u8 {
+			let gateway = gateway(key);
+			let list = vec![(host(by), MIN_DEPOSIT)].try_into().unwrap();
+			let id = crate::NextChannelId::<Test>::get();
+			assert_ok!(Market::open_channels(RuntimeOrigin::signed(developer(key % 3)), gateway.public().0, list));
+			vouchers.push(voucher(&gateway, id, totals(GNK, 1, 1)));
+		}
+		let mut claim = settlement(0, &vouchers);
+		claim.host = host(by).into();
+		assert_ok!(submit_as(&worker(by), claim).unwrap());
+	}
+}
+
+fn held_settlements() -> usize {
+	HeldFees::<Test>::iter().count()
+}
+
+#[test]
+fn full_blocks_release_a_bounded_number_and_never_none() {
+	build_and_execute(|| {
+		settle_much();
+		run_to(3 * WINDOW - 1);
+		assert_eq!(held_settlements(), 2);
+		// Empty windows are passed meanwhile; two lists of 8 are more than the 12 of a block.
+		run_to(3 * WINDOW);
+		assert_eq!(held_settlements(), 1);
+		Market::do_try_state().unwrap();
+		run_to(3 * WINDOW + 1);
+		assert_eq!(held_settlements(), 0);
+		assert_eq!(Balances::balance(&host(0)), Balances::balance(&host(1)) - FUNDS);
+		run_to(3 * WINDOW + 2);
+		assert_eq!(OldestDue::<Test>::get(), 4);
+	});
+}
+
+#[test]
+fn idle_blocks_release_the_rest_at_once() {
+	build_and_execute(|| {
+		settle_much();
+		run_to(3 * WINDOW - 1);
+		run_block(SubstrateWeight::<Test>::release_fees(MAX_VOUCHERS) * 3);
+		assert_eq!(held_settlements(), 0);
+		// No weight, no work.
+		run_block(Weight::zero());
+	});
+}
+
+#[test]
+fn hooks_say_what_they_weigh() {
+	use polkadot_sdk::frame_support::traits::Hooks;
+	build_and_execute(|| {
+		settle_much();
+		run_to(3 * WINDOW - 1);
+		System::set_block_number(3 * WINDOW);
+		type Weights = SubstrateWeight<Test>;
+		let expected = Weights::release_fees(8).saturating_add(Weights::move_prices(1));
+		assert_eq!(Market::on_initialize(3 * WINDOW), expected);
+		assert_eq!(Market::on_idle(3 * WINDOW, Weight::zero()), Weight::zero());
+		let left = Market::on_idle(3 * WINDOW, Weight::MAX);
+		assert!(left.all_gte(Weights::release_fees(8)));
+		System::set_block_number(3 * WINDOW + 1);
+		assert_eq!(Market::on_initialize(3 * WINDOW + 1), Weights::release_fees(0));
+	});
+}
