@@ -65,7 +65,9 @@ impl Scenario {
 				ensure!(view.index > epoch && view.block > paid, "epoch {}, block {}", view.index, view.block);
 				let mut balances = Vec::new();
 				for account in &accounts {
-					balances.push(self.chain.free_balance(account).await?);
+					// What an epoch paid vests over the next ones.
+					let earned = self.chain.earnings(account).await?;
+					balances.push(self.chain.free_balance(account).await? + earned.locked + earned.vested);
 				}
 				Ok((view.index - 1, self.chain.supply().await?, balances))
 			})
