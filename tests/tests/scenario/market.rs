@@ -15,7 +15,8 @@ impl Scenario {
 	pub async fn two_hundred_requests_settle_exactly(&mut self) -> Result<()> {
 		step("200 requests: one settlement per host and window, fees equal to the base unit");
 		let before = self.until_settled("what was asked before to be settled").await?;
-		let first = self.chain.best().await?.number;
+		// The best block itself may have settled what was asked before.
+		let first = self.chain.best().await?.number + 1;
 		let start = Instant::now();
 		let this = &*self;
 		let fees: Vec<Balance> = stream::iter(0..REQUESTS)
