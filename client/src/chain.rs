@@ -193,11 +193,6 @@ impl Chain {
 		self.view("opening_requests", host, None).await
 	}
 
-	/// Requests for openings by `checker` in the running epoch.
-	pub async fn requests_by(&self, checker: &AccountId) -> Result<Vec<RequestView>> {
-		self.view("requests_by", checker, None).await
-	}
-
 	/// A channel, if it is open or closing.
 	pub async fn channel(&self, channel: ChannelId) -> Result<Option<ChannelView>> {
 		self.view("channel", &channel, None).await

@@ -214,8 +214,6 @@ pub struct CheckView {
 pub struct DutyView {
 	/// The host.
 	pub host: AccountId,
-	/// Its worker's key.
-	pub worker: PublicKey,
 	/// Where its worker is reached.
 	pub url: Vec<u8>,
 	/// Its commitments of the sprint, ascending by segment: positions count through them.

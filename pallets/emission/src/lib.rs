@@ -116,9 +116,9 @@ pub mod pallet {
 	pub type Grants<T: Config> =
 		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, EpochIndex, Balance, ValueQuery>;
 
-	/// The host that was paid out last in idle time.
+	/// How far idle blocks have paid out. Written by `on_idle`, until all hosts had their turn in an epoch.
 	#[pallet::storage]
-	pub type PaidOutTo<T: Config> = StorageValue<_, T::AccountId, OptionQuery>;
+	pub type IdleRound<T: Config> = StorageValue<_, vesting::Round<T::AccountId>, OptionQuery>;
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]

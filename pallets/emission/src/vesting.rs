@@ -32,6 +32,15 @@ pub struct Vesting {
 	pub locked: Balance,
 }
 
+/// How far idle blocks have paid out in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Round<AccountId> {
+	/// The epoch; the next one when all had their turn.
+	pub epoch: EpochIndex,
+	/// The last host that had its turn.
+	pub after: Option<AccountId>,
+}
+
 impl<T: Config> Pallet<T> {
 	/// Where what is not paid out yet is kept.
 	pub fn pot() -> T::AccountId {
@@ -77,11 +86,15 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Pays out what has vested; the steps that it took. An account that does not exist waits until it gets the
-	/// existential deposit.
+	/// existential deposit, and whoever would leave the pot with less.
 	pub(crate) fn pay_out(host: &T::AccountId) -> Result<u32, DispatchError> {
 		let (mut vesting, steps) = Self::updated(host, T::Epoch::get(), T::MaxVestingSteps::get());
 		let amount = vesting.vested;
-		if amount > 0 && T::Currency::can_deposit(host, amount, Provenance::Extant).into_result().is_ok() {
+		// Less than the existential deposit left in the pot would be burnt: the last payouts wait for each other.
+		let left = T::Currency::balance(&Self::pot()).saturating_sub(amount);
+		let leaves_no_dust = left == 0 || left >= T::Currency::minimum_balance();
+		let can_receive = || T::Currency::can_deposit(host, amount, Provenance::Extant).into_result().is_ok();
+		if amount > 0 && leaves_no_dust && can_receive() {
 			T::Currency::transfer(&Self::pot(), host, amount, Preservation::Expendable)?;
 			vesting.vested = 0;
 			Self::deposit_event(Event::Claimed { host: host.clone(), amount });
@@ -94,28 +107,35 @@ impl<T: Config> Pallet<T> {
 		Ok(steps)
 	}
 
-	/// Pays out to a few hosts, where a block has room: all of them in turn.
+	/// Pays out to hosts in turn, where a block has room: to each once an epoch.
 	pub(crate) fn pay_out_idle(meter: &mut WeightMeter) {
-		let cost = T::WeightInfo::claim(T::MaxVestingSteps::get());
-		while meter.can_consume(cost) {
-			let next = match PaidOutTo::<T>::get() {
-				Some(after) => Vestings::<T>::iter_keys_from(Vestings::<T>::hashed_key_for(after)).next(),
-				None => Vestings::<T>::iter_keys().next(),
+		let now = T::Epoch::get();
+		if meter.try_consume(T::DbWeight::get().reads(2)).is_err() {
+			return;
+		}
+		let mut round = match IdleRound::<T>::get() {
+			Some(round) if round.epoch > now => return,
+			Some(round) if round.epoch == now => round,
+			_ => Round { epoch: now, after: None },
+		};
+		let cost =
+			T::WeightInfo::claim(T::MaxVestingSteps::get()).saturating_add(T::DbWeight::get().reads_writes(2, 1));
+		while meter.try_consume(cost).is_ok() {
+			let next = match &round.after {
+				Some(after) => Vestings::<T>::iter_from(Vestings::<T>::hashed_key_for(after)).next(),
+				None => Vestings::<T>::iter().next(),
 			};
-			PaidOutTo::<T>::set(next.clone());
-			let Some(host) = next else {
-				meter.consume(T::DbWeight::get().reads_writes(2, 1));
-				return;
+			let Some((host, vesting)) = next else {
+				round = Round { epoch: now.saturating_add(1), after: None };
+				break;
 			};
-			let behind = Vestings::<T>::get(&host).is_some_and(|vesting| vesting.updated < T::Epoch::get());
-			if behind {
+			if vesting.updated < now {
 				// It fails only if the pot were short, which `try_state` excludes; then the record stays as it is.
 				let _ = Self::pay_out(&host);
-				meter.consume(cost);
-			} else {
-				meter.consume(T::DbWeight::get().reads_writes(3, 1));
 			}
+			round.after = Some(host);
 		}
+		IdleRound::<T>::put(round);
 	}
 
 	/// What a host has earned and not been paid, for clients.

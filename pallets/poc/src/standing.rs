@@ -14,22 +14,16 @@ impl<T: Config> Pallet<T> {
 		CurrentEpoch::<T>::get()
 	}
 
-	/// The worker key of a registered host.
-	pub fn worker_of(host: &T::AccountId) -> Option<gonka_primitives::PublicKey> {
-		Hosts::<T>::get(host).map(|host| host.worker)
-	}
-
 	/// What a host committed to in the sprint, ascending by segment.
-	pub fn sprint_commitments(epoch: EpochIndex, host: &T::AccountId) -> Vec<(u8, Commitment)> {
-		let segments = Self::epoch_of(epoch).map_or(0, |epoch| epoch.schedule.segments);
-		Commitments::<T>::get(epoch, host).into_iter().filter(|(segment, _)| *segment < segments).collect()
+	pub fn sprint_commitments(epoch: &Epoch, host: &T::AccountId) -> Vec<(u8, Commitment)> {
+		let all = Commitments::<T>::get(epoch.index, host).into_iter();
+		all.filter(|(segment, _)| *segment < epoch.schedule.segments).collect()
 	}
 
 	/// The counts of a host's sprint without `lost` segments.
 	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId, lost: &[u8]) -> Vec<u64> {
-		let sprint = |segment: &u8| *segment < epoch.schedule.segments && !lost.contains(segment);
-		let all = Commitments::<T>::get(epoch.index, host).into_iter();
-		all.filter(|(segment, _)| sprint(segment)).map(|(_, commitment)| commitment.count).collect()
+		let all = Self::sprint_commitments(epoch, host).into_iter();
+		all.filter(|(segment, _)| !lost.contains(segment)).map(|(_, commitment)| commitment.count).collect()
 	}
 
 	/// Notes that `checker` revealed its digests, `met` of `total` that it had to compute.

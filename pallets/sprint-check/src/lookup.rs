@@ -64,13 +64,13 @@ impl<T: Config> Pallet<T> {
 
 	/// The same as `(segment, position within it)`.
 	pub(crate) fn leaves_of(epoch: &Epoch, host: &T::AccountId, set: u32) -> Vec<(u8, u64)> {
-		let counts = Self::counts(epoch.index, host);
+		let counts = Self::counts(epoch, host);
 		let positions = Self::positions(epoch, host, set, &counts);
 		positions.into_iter().filter_map(|position| locate_segment(&counts, position)).collect()
 	}
 
 	/// Leaves by segment of the sprint.
-	pub(crate) fn counts(epoch: EpochIndex, host: &T::AccountId) -> Vec<(u8, u64)> {
+	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId) -> Vec<(u8, u64)> {
 		let commitments = Poc::<T>::sprint_commitments(epoch, host);
 		commitments.into_iter().map(|(segment, commitment)| (segment, commitment.count)).collect()
 	}

@@ -13,6 +13,7 @@ use gonka_primitives::{
 		digest_hash,
 	},
 	hashing::domain,
+	traits::HostRegistry,
 };
 use gonka_sprint::{
 	LeafId,
@@ -175,7 +176,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	fn worker(host: &T::AccountId) -> Result<PublicKey, Refusal> {
-		Poc::<T>::worker_of(host).ok_or(Refusal::UnknownHost)
+		<Poc<T> as HostRegistry<T::AccountId>>::worker(host).ok_or(Refusal::UnknownHost)
 	}
 
 	/// Blocks until `deadline`.

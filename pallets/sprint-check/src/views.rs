@@ -18,7 +18,7 @@ impl<T: Config> Pallet<T> {
 		}
 		let revealed = Reveals::<T>::get(epoch.index, checker);
 		let tags = revealed.as_ref().map(|revealed| revealed.as_slice());
-		let duties = duties.into_iter().map(|duty| Self::duty_view(epoch.index, duty, tags)).collect();
+		let duties = duties.into_iter().map(|duty| Self::duty_view(&epoch, duty, tags)).collect();
 		Some(CheckView {
 			epoch: epoch.index,
 			beacon,
@@ -29,22 +29,20 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	fn duty_view(epoch: EpochIndex, duty: Duty<T::AccountId>, revealed: Option<&[Revealed]>) -> DutyView {
-		let racer = pallet_poc::Standings::<T>::get(epoch, &duty.host).map(|standing| standing.racer);
+	fn duty_view(epoch: &Epoch, duty: Duty<T::AccountId>, revealed: Option<&[Revealed]>) -> DutyView {
+		let racer = pallet_poc::Standings::<T>::get(epoch.index, &duty.host).map(|standing| standing.racer);
 		// A host whose registration expired meanwhile is nowhere to be reached.
-		let (worker, url) = pallet_poc::Hosts::<T>::get(&duty.host)
-			.map_or_else(Default::default, |host| (host.worker, host.url.into_inner()));
+		let url = pallet_poc::Hosts::<T>::get(&duty.host).map_or_else(Default::default, |host| host.url.into_inner());
 		let sets = duty.sets.into_iter().map(|(number, partner)| SetView {
 			number,
 			tag: revealed.zip(racer).and_then(|(revealed, racer)| Self::find_tag(revealed, racer, number)),
 			partner: partner.map(|partner| {
-				let tag = Self::tag_of(epoch, &partner, &duty.host, number);
+				let tag = Self::tag_of(epoch.index, &partner, &duty.host, number);
 				(partner.into(), tag)
 			}),
 		});
 		DutyView {
 			sets: sets.collect(),
-			worker,
 			url,
 			commitments: Poc::<T>::sprint_commitments(epoch, &duty.host),
 			host: duty.host.clone().into(),
@@ -56,16 +54,6 @@ impl<T: Config> Pallet<T> {
 		let Some(epoch) = Poc::<T>::running_epoch() else { return Vec::new() };
 		let all = Requests::<T>::iter_prefix((epoch.index, host.clone()));
 		all.map(|(checker, request)| Self::request_view(epoch.index, host, &checker, request)).collect()
-	}
-
-	/// Requests for openings of the running epoch that `checker` made.
-	pub fn requests_of(checker: &T::AccountId) -> Vec<RequestView> {
-		let Some(epoch) = Poc::<T>::running_epoch() else { return Vec::new() };
-		let made = |duty: Duty<T::AccountId>| {
-			let request = Requests::<T>::get((epoch.index, &duty.host, checker))?;
-			Some(Self::request_view(epoch.index, &duty.host, checker, request))
-		};
-		Poc::<T>::duties(&epoch, checker).into_iter().filter_map(made).collect()
 	}
 
 	fn request_view(
@@ -97,12 +85,12 @@ impl<T: Config> Pallet<T> {
 		let subject = match claim.subject {
 			Subject::Accusation { output } => SubjectView::Accusation { output: output.into_inner() },
 			Subject::Challenge { set, digests, number, .. } => {
-				let counts = Self::counts(epoch.index, &claim.host);
+				let counts = Self::counts(&epoch, &claim.host);
 				SubjectView::Challenge {
 					set,
 					layer: middle_layer(&epoch.beacon?, epoch.profile),
 					positions: Self::positions(&epoch, &claim.host, set.into(), &counts),
-					commitments: Poc::<T>::sprint_commitments(epoch.index, &claim.host),
+					commitments: Poc::<T>::sprint_commitments(&epoch, &claim.host),
 					digests: digests.into_inner(),
 					number,
 				}

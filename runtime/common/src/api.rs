@@ -31,8 +31,6 @@ sp_api::decl_runtime_apis! {
 		fn check(checker: AccountId) -> Option<CheckView>;
 		/// Requests for openings of the running epoch that a host has to answer, or has answered.
 		fn opening_requests(host: AccountId) -> Vec<RequestView>;
-		/// Requests for openings of the running epoch that a checker made.
-		fn requests_by(checker: AccountId) -> Vec<RequestView>;
 		/// What a host earned by emission and was not paid yet.
 		fn earnings(host: AccountId) -> VestingView;
 		/// A host's collateral.

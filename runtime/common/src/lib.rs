@@ -60,7 +60,7 @@ impl Time {
 		challenge_period: 1_200,
 		registration_bits: 22,
 		free_epochs: 90,
-		// A leaf of P400 takes an H100 a few ten-thousandths of a second: about 1.5 million leaves a sprint.
+		// An estimate, until GPUs are measured: an H100 at 35 % of its peak makes about 2 million leaves a sprint.
 		collateral_per_weight: GNK / 1_000,
 	};
 	/// 2 s blocks, one epoch in two minutes: for local networks and tests.

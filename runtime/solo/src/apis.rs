@@ -259,9 +259,6 @@ sp_api::impl_runtime_apis! {
 		fn opening_requests(host: gonka_primitives::AccountId) -> Vec<RequestView> {
 			SprintCheck::request_views(&host.into())
 		}
-		fn requests_by(checker: gonka_primitives::AccountId) -> Vec<RequestView> {
-			SprintCheck::requests_of(&checker.into())
-		}
 		fn earnings(host: gonka_primitives::AccountId) -> VestingView {
 			Emission::vesting_view(&host.into())
 		}

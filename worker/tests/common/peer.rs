@@ -107,7 +107,6 @@ impl Peer {
 		let set = |number| SetView { number, tag: None, partner: None };
 		DutyView {
 			host: self.account,
-			worker: self.account,
 			url: self.url.clone().into_bytes(),
 			commitments: self.commitments.iter().map(|made| (made.segment, made.commitment)).collect(),
 			sets: vec![set(3), set(4)],

@@ -4,7 +4,10 @@ use super::mock::*;
 use crate::{Call, Grants, Vestings};
 use frame_support::{
 	assert_ok,
-	traits::{Authorize, Hooks, UnfilteredDispatchable, fungible::Inspect},
+	traits::{
+		Authorize, Hooks, UnfilteredDispatchable,
+		fungible::{Inspect, Mutate},
+	},
 	weights::Weight,
 };
 use gonka_primitives::{Balance, EpochIndex};
@@ -110,6 +113,43 @@ fn too_little_for_a_new_account_waits() {
 		go_to(10);
 		claim(9);
 		assert_eq!(Balances::balance(&9), all * 2 / 5);
+	});
+}
+
+#[test]
+fn idle_blocks_look_at_each_host_once_an_epoch() {
+	build_and_execute(|| {
+		pay(1, &[(1, 1), (2, 1), (3, 1)]);
+		go_to(9);
+		let first = Emission::on_idle(1, Weight::MAX);
+		assert_ne!(first, Weight::zero());
+		assert_eq!(Emission::on_idle(2, Weight::MAX), Weight::zero(), "the database costs nothing here");
+		go_to(10);
+		assert_eq!(Emission::on_idle(3, Weight::MAX), first, "the next epoch begins a new round");
+		assert_eq!(Emission::vesting_view(&1).vested, 0);
+	});
+}
+
+#[test]
+fn the_pot_is_never_left_with_dust() {
+	build_and_execute(|| {
+		// All of it has vested, and what host 9 leaves to host 1, or the other way round, is dust.
+		assert_ok!(<Balances as Mutate<_>>::mint_into(&1, 5_000));
+		assert_ok!(<Balances as Mutate<_>>::mint_into(&9, 5_000));
+		assert_ok!(<Balances as Mutate<_>>::mint_into(&Emission::pot(), 1_010));
+		Emission::grant(&9, 505);
+		Emission::grant(&1, 505);
+		go_to(20);
+		for host in [1, 9] {
+			while claim(host) {}
+			assert_eq!((Balances::balance(&host), Emission::vesting_view(&host).vested), (5_000, 505));
+		}
+		assert_ok!(<Balances as Mutate<_>>::mint_into(&Emission::pot(), 4_000));
+		Emission::grant(&2, 4_000);
+		for host in [1, 9] {
+			assert_ok!(Emission::pay_out(&host));
+			assert_eq!(Balances::balance(&host), 5_505);
+		}
 	});
 }
 

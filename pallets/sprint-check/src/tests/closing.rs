@@ -79,7 +79,7 @@ fn requests_do_not_hinder_disputes() {
 		assert_ok!(request(honest_request(&world, 2, 1)));
 		assert_ok!(accuse(world.accusation(2, 1, 0, 1, &*lie())));
 		play_out(&world, 0, 1, &*lie(), &*honest());
-		assert_eq!(Check::requests_of(&account(2)).len(), 1);
+		assert_eq!(Check::request_views(&account(1)).len(), 1);
 		assert!(Poc::has_open_request(0, &account(1)));
 	});
 }
