@@ -4,7 +4,7 @@ use crate::node::Node;
 use anyhow::{Context, Result};
 use codec::{Compact, Decode};
 use gonka_primitives::{AccountId, Balance, EpochIndex, check::Offence, market::Settlement};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use subxt::{OnlineClient, SubstrateConfig, backend::LegacyBackend, utils::H256};
 
 /// How general transactions begin: version byte, extension version, era, nonce, tip.
@@ -82,6 +82,39 @@ pub async fn sent(node: &Node, from: u32, to: u32) -> Result<Vec<Sent>> {
 
 /// The [`Event`]s of blocks `from..=to`.
 pub async fn events(node: &Node, from: u32, to: u32) -> Result<Vec<Event>> {
+	collect(node, from, to, known).await
+}
+
+/// The fees that blocks `from..=to` paid to hosts, by host and window.
+pub async fn released(node: &Node, from: u32, to: u32) -> Result<BTreeMap<(AccountId, u32), Balance>> {
+	let paid = |pallet: &str, name: &str, fields: &mut &[u8]| match (pallet, name) {
+		("InferenceMarket", "FeesReleased") => Decode::decode(fields).map(Some),
+		_ => Ok(None),
+	};
+	let all = collect(node, from, to, paid).await?;
+	Ok(all.into_iter().map(|(host, window, amount)| ((host, window), amount)).collect())
+}
+
+/// The vested rewards that blocks `from..=to` paid to hosts.
+pub async fn claimed(node: &Node, from: u32, to: u32) -> Result<BTreeMap<AccountId, Balance>> {
+	let paid = |pallet: &str, name: &str, fields: &mut &[u8]| match (pallet, name) {
+		("Emission", "Claimed") => <(AccountId, Balance)>::decode(fields).map(Some),
+		_ => Ok(None),
+	};
+	let mut sums = BTreeMap::<_, Balance>::new();
+	for (host, amount) in collect(node, from, to, paid).await? {
+		*sums.entry(host).or_default() += amount;
+	}
+	Ok(sums)
+}
+
+/// What `pick` makes of the events of blocks `from..=to`: pallet, name, fields.
+async fn collect<T>(
+	node: &Node,
+	from: u32,
+	to: u32,
+	pick: impl Fn(&str, &str, &mut &[u8]) -> Result<Option<T>, codec::Error>,
+) -> Result<Vec<T>> {
 	let backend = LegacyBackend::builder().build(node.rpc().clone());
 	let client = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend)).await?;
 	let mut all = Vec::new();
@@ -90,7 +123,7 @@ pub async fn events(node: &Node, from: u32, to: u32) -> Result<Vec<Event>> {
 		let events = client.at_block_hash_and_number(hash, number.into()).await?.events().fetch().await?;
 		for event in events.iter() {
 			let event = event?;
-			all.extend(known(event.pallet_name(), event.event_name(), &mut event.field_bytes())?);
+			all.extend(pick(event.pallet_name(), event.event_name(), &mut event.field_bytes())?);
 		}
 	}
 	Ok(all)

@@ -19,11 +19,15 @@ async fn all_of_it() -> Result<()> {
 	scenario.memory_within_six_gigabytes()?;
 	scenario.bad_requests_get_clear_errors().await?;
 	scenario.bad_transactions_are_refused().await?;
+	let release = scenario.collateral_is_pledged_and_withdrawn().await?;
 	scenario.worker_killed_in_mid_sprint_resumes().await?;
-	scenario.two_hundred_requests_settle_exactly().await?;
+	let first = scenario.two_hundred_requests_settle_exactly().await?;
+	scenario.held_fees_are_released(first).await?;
 	scenario.gateway_killed_loses_and_doubles_nothing().await?;
 	scenario.weights_follow_compute().await?;
 	scenario.emission_follows_weights().await?;
+	scenario.vested_rewards_are_paid().await?;
+	scenario.withdrawn_collateral_is_released(release).await?;
 	scenario.new_node_warp_syncs().await?;
 	scenario.lightest_validator_down_finality_goes_on().await?;
 	scenario.heaviest_validator_down_finality_waits().await?;

@@ -11,8 +11,8 @@ const REQUESTS: u32 = 200;
 const CONCURRENT: usize = 8;
 
 impl Scenario {
-	/// 200 requests by one developer.
-	pub async fn two_hundred_requests_settle_exactly(&mut self) -> Result<()> {
+	/// 200 requests by one developer; the first block that settled some.
+	pub async fn two_hundred_requests_settle_exactly(&mut self) -> Result<u32> {
 		step("200 requests: one settlement per host and window, fees equal to the base unit");
 		let before = self.until_settled("what was asked before to be settled").await?;
 		// The best block itself may have settled what was asked before.
@@ -55,7 +55,7 @@ impl Scenario {
 			windows.len(),
 			bytes as f64 / f64::from(REQUESTS)
 		);
-		Ok(())
+		Ok(first)
 	}
 
 	/// `kill -9` of the gateway while answers stream.

@@ -2,6 +2,7 @@
 
 mod consensus;
 mod market;
+mod money;
 mod refusals;
 
 use anyhow::{Context, Result, ensure};
@@ -167,6 +168,8 @@ impl Scenario {
 		Ok(match name {
 			"node" => binaries.node,
 			"gateway" => binaries.gateway,
+			// Beside the others.
+			"gonka" => binaries.node.with_file_name("gonka"),
 			_ => binaries.worker,
 		})
 	}
