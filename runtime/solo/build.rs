@@ -1,10 +1,19 @@
-//! Builds the runtime's wasm when it is built natively.
+//! Builds the runtime's wasm when it is built natively. For test networks also the one after it: the same with the next
+//! spec version, to rehearse upgrades.
 
 fn main() {
 	#[cfg(feature = "std")]
 	{
-		let builder = substrate_wasm_builder::WasmBuilder::init_with_defaults();
-		let builder = if cfg!(feature = "fast-runtime") { builder.enable_feature("fast-runtime") } else { builder };
-		builder.build();
+		use substrate_wasm_builder::WasmBuilder;
+		if cfg!(feature = "fast-runtime") {
+			WasmBuilder::init_with_defaults().enable_feature("fast-runtime").build();
+			WasmBuilder::init_with_defaults()
+				.enable_feature("fast-runtime")
+				.enable_feature("next-spec-version")
+				.set_file_name("gonka_runtime_next")
+				.build();
+		} else {
+			WasmBuilder::build_using_defaults();
+		}
 	}
 }

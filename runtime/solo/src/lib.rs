@@ -75,12 +75,27 @@ impl_opaque_keys! {
 }
 
 /// What this runtime is.
+#[cfg(not(feature = "next-spec-version"))]
 #[sp_version::runtime_version]
 pub const VERSION: RuntimeVersion = RuntimeVersion {
 	spec_name: Cow::Borrowed("gonka"),
 	impl_name: Cow::Borrowed("gonka"),
 	authoring_version: 1,
 	spec_version: 1,
+	impl_version: 1,
+	apis: apis::RUNTIME_API_VERSIONS,
+	transaction_version: 1,
+	system_version: 1,
+};
+
+/// What the runtime after this one is, for rehearsals of upgrades.
+#[cfg(feature = "next-spec-version")]
+#[sp_version::runtime_version]
+pub const VERSION: RuntimeVersion = RuntimeVersion {
+	spec_name: Cow::Borrowed("gonka"),
+	impl_name: Cow::Borrowed("gonka"),
+	authoring_version: 1,
+	spec_version: 2,
 	impl_version: 1,
 	apis: apis::RUNTIME_API_VERSIONS,
 	transaction_version: 1,
