@@ -232,4 +232,7 @@ pub enum Offence {
 	/// It missed more than 5 % of its duties. That is no conviction: it costs collateral alone.
 	#[codec(index = 3)]
 	MissedDuties,
+	/// As a validator it signed two blocks of a slot, or two votes of a round. Its weight of the epoch is 0.
+	#[codec(index = 4)]
+	Equivocation,
 }

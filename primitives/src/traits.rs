@@ -43,6 +43,16 @@ impl<AccountId> OnOffence<AccountId> for () {
 	fn on_offence(_: &AccountId, _: EpochIndex, _: Offence) {}
 }
 
+/// Told what hosts serve.
+pub trait OnServed<AccountId> {
+	/// `host` settled so many work units more.
+	fn on_served(host: &AccountId, work: u64);
+}
+
+impl<AccountId> OnServed<AccountId> for () {
+	fn on_served(_: &AccountId, _: u64) {}
+}
+
 /// The models that governance registered.
 pub trait ModelRegistry {
 	/// Whether hosts may declare to serve `model`.

@@ -186,7 +186,12 @@ pub struct StandingView {
 	pub confirmed: u32,
 	/// The share of its duties that it met, in millionths; 0 if it lost a dispute.
 	pub performance: u32,
-	/// What it is paid for, once settled: `effective × confirmed × performance`.
+	/// Work units that it settled while these weights were in force.
+	pub work: u64,
+	/// The served factor, in millionths: below a million if it served less than a fifth of what others did for their
+	/// weight.
+	pub served: u32,
+	/// What it is paid for, once settled: `effective × confirmed × performance × served`.
 	pub paid: Option<u64>,
 	/// What it was convicted of.
 	pub offence: Option<Offence>,

@@ -124,6 +124,7 @@ pub fn offence(offence: Offence) -> &'static str {
 		Offence::FalseAccusation => "false accusation",
 		Offence::FalseDigest => "false digest",
 		Offence::MissedDuties => "missed duties",
+		Offence::Equivocation => "equivocation",
 	}
 }
 
@@ -136,6 +137,10 @@ pub fn verdict(name: &str) -> &'static str {
 		"false accusation" => {
 			"convicted of false accusation: it accused, challenged or refuted against the truth; weight and pay of this \
 			 epoch are lost"
+		},
+		"equivocation" => {
+			"convicted of equivocation: as a validator it signed two blocks of a slot or two votes of a round; weight and \
+			 pay of this epoch are lost"
 		},
 		_ => {
 			"convicted of a false digest: it revealed one it did not compute; the pay of this epoch is lost, not the weight"

@@ -39,9 +39,13 @@ pub struct Standing {
 	pub performance: f64,
 	/// Whether it lost its pay by missing a turn of a dispute.
 	pub forfeited: bool,
-	/// `fabrication`, `false accusation` or `false digest`, if it was convicted.
+	/// `fabrication`, `false accusation`, `equivocation` or `false digest`, if it was convicted.
 	pub offence: Option<&'static str>,
-	/// The weight it is paid for, once settled: effective weight × confirmed × performance.
+	/// Work units that it settled while these weights were in force.
+	pub work: u64,
+	/// The share of its pay that is left for what it served: below 1 if it served less than a fifth of the median.
+	pub served: f64,
+	/// The weight it is paid for, once settled: effective weight × confirmed × performance × served.
 	pub paid_weight: Option<u64>,
 }
 
@@ -95,6 +99,8 @@ impl Standing {
 			// Who revealed something met a part of its duties, unless all of it was taken away.
 			forfeited: view.performance == 0 && view.duties.1 > 0 && !convicted,
 			offence: view.offence.map(offence),
+			work: view.work,
+			served: ratio(view.served),
 			paid_weight: view.paid,
 		}
 	}
@@ -133,7 +139,9 @@ impl Standing {
 			line("performance", format!("{}{forfeited}", percent(self.performance)))?;
 		}
 		if let Some(paid) = self.paid_weight {
-			line("paid for", format!("{paid} = weight × confirmations shown × performance"))?;
+			let short = if self.served < 1.0 { ", too little for its weight" } else { "" };
+			line("served", format!("{}: {} work units settled{short}", percent(self.served), self.work))?;
+			line("paid for", format!("{paid} = weight × confirmations shown × performance × served"))?;
 		}
 		line("offence", self.offence.map_or("none", verdict).into())
 	}
@@ -185,6 +193,8 @@ pub(super) mod tests {
 			confirmations: 2,
 			confirmed: 900_000,
 			performance: 500_000,
+			work: 1_234,
+			served: 1_000_000,
 			paid: Some(36),
 			offence: None,
 		}
@@ -204,6 +214,7 @@ pub(super) mod tests {
 			"2 called: 36 · none; 90.0 % of its sprint shown",
 			"15 of 16 leaf sets met",
 			"50.0 %\n",
+			"100.0 %: 1234 work units settled\n",
 			"36 = weight",
 			"offence        none",
 		] {
@@ -214,13 +225,20 @@ pub(super) mod tests {
 
 	#[test]
 	fn an_offence_says_what_is_lost() {
-		for offence in [Offence::Fabrication, Offence::FalseAccusation, Offence::FalseDigest] {
+		for offence in [Offence::Fabrication, Offence::FalseAccusation, Offence::FalseDigest, Offence::Equivocation] {
 			let standing = Standing::of(&StandingView { offence: Some(offence), effective: Some(0), ..view() }, 5);
 			let mut text = String::new();
 			standing.write(&mut text).unwrap();
 			assert!(text.contains("convicted of") && text.contains("lost"), "{text}");
 			assert!(!standing.capped);
 		}
+	}
+
+	#[test]
+	fn who_serves_too_little_is_told() {
+		let mut text = String::new();
+		Standing::of(&StandingView { served: 250_000, ..view() }, 5).write(&mut text).unwrap();
+		assert!(text.contains("25.0 %: 1234 work units settled, too little for its weight"), "{text}");
 	}
 
 	#[test]
@@ -245,6 +263,9 @@ pub(super) mod tests {
 		let mut text = String::new();
 		Standing::of(&running, 5).write(&mut text).unwrap();
 		assert!(text.contains("not drawn yet") && text.contains("30 (openings asked for)"), "{text}");
-		assert!(["weight ", "paid for", "duties", "performance"].iter().all(|word| !text.contains(word)), "{text}");
+		assert!(
+			["weight ", "paid for", "served", "duties", "performance"].iter().all(|word| !text.contains(word)),
+			"{text}"
+		);
 	}
 }

@@ -24,7 +24,7 @@ pub use weights::WeightInfo;
 
 /// The share of collateral that an offence costs.
 pub trait SlashShare {
-	/// Of everything that is held, active or unbonding.
+	/// Of everything that is held, active or unbonding. Not asked of equivocations, whose reports name it.
 	fn of(offence: Offence) -> Perbill;
 }
 
@@ -217,8 +217,19 @@ pub mod pallet {
 
 		/// Burns `share` of everything that `host` has pledged or withdrawn and not released yet.
 		pub fn slash(host: &T::AccountId, share: Perbill, offence: Offence) {
+			Self::burn(host, offence, |ledger| ledger.slash(share));
+		}
+
+		/// The same for an equivocation, whose report says the share. One that is reported twice, or together with others,
+		/// costs no more than the dearest: of an epoch's equivocations the largest share counts.
+		pub fn slash_equivocation(host: &T::AccountId, share: Perbill) {
+			let epoch = T::Epoch::get();
+			Self::burn(host, Offence::Equivocation, |ledger| ledger.slash_up_to(epoch, share));
+		}
+
+		fn burn(host: &T::AccountId, offence: Offence, take: impl FnOnce(&mut Ledger) -> Balance) {
 			let mut ledger = Ledgers::<T>::get(host);
-			let amount = ledger.slash(share);
+			let amount = take(&mut ledger);
 			let reason = HoldReason::Collateral.into();
 			// The ledger says what is held, so all of it is there.
 			let burnt = T::Currency::burn_held(&reason, host, amount, Precision::BestEffort, Fortitude::Force);

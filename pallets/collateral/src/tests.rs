@@ -155,12 +155,37 @@ fn a_fifth_counts_by_itself_and_the_rest_as_far_as_it_is_backed() {
 	});
 }
 
+#[test]
+fn of_an_epochs_equivocations_the_dearest_counts() {
+	run(|| {
+		let percent = Perbill::from_percent;
+		let held = || Ledgers::<Test>::get(1).total();
+		assert_ok!(Collateral::deposit(by(1), 800));
+		assert_ok!(Collateral::withdraw(by(1), 400));
+		for (share, left) in [(25, 600), (25, 600), (50, 400), (10, 400), (75, 200)] {
+			Collateral::slash_equivocation(&1, percent(share));
+			assert!(held().abs_diff(left) <= 2, "{} after {share} %, not {left}", held());
+		}
+		let ledger = Ledgers::<Test>::get(1);
+		assert_eq!(ledger.active, ledger.unbonding[0].1, "active and unbonding alike");
+		// Another offence is another thing, and so is another epoch.
+		let before = held();
+		Collateral::on_offence(&1, 200, Offence::Fabrication);
+		assert!(held().abs_diff(before * 8 / 10) <= 2);
+		Epoch::set(201);
+		Collateral::slash_equivocation(&1, percent(100));
+		assert_eq!(held(), 0);
+		assert!(!Ledgers::<Test>::contains_key(1));
+	});
+}
+
 #[derive(Clone, Debug)]
 enum Step {
 	Deposit(u64, Balance),
 	Withdraw(u64, Balance),
 	Release(u64),
 	Slash(u64, bool),
+	Equivocation(u64, u32),
 	Epoch,
 }
 
@@ -170,7 +195,8 @@ fn step() -> impl Strategy<Value = Step> {
 		(host.clone(), 0u128..700).prop_map(|(host, amount)| Step::Deposit(host, amount)),
 		(host.clone(), 0u128..700).prop_map(|(host, amount)| Step::Withdraw(host, amount)),
 		host.clone().prop_map(Step::Release),
-		(host, any::<bool>()).prop_map(|(host, grave)| Step::Slash(host, grave)),
+		(host.clone(), any::<bool>()).prop_map(|(host, grave)| Step::Slash(host, grave)),
+		(host, 0u32..=100).prop_map(|(host, percent)| Step::Equivocation(host, percent)),
 		Just(Step::Epoch),
 	]
 }
@@ -189,6 +215,11 @@ proptest! {
 						let before = Ledgers::<Test>::get(host).total();
 						let offence = if grave { Offence::Fabrication } else { Offence::FalseDigest };
 						Collateral::on_offence(&host, 0, offence);
+						expected -= before - Ledgers::<Test>::get(host).total();
+					},
+					Step::Equivocation(host, percent) => {
+						let before = Ledgers::<Test>::get(host).total();
+						Collateral::slash_equivocation(&host, Perbill::from_percent(percent));
 						expected -= before - Ledgers::<Test>::get(host).total();
 					},
 					Step::Epoch => Epoch::mutate(|epoch| *epoch += 1),

@@ -18,6 +18,8 @@ pub struct Ledger {
 	pub active: Balance,
 	/// What was withdrawn, by the epoch from which it can be released, ascending.
 	pub unbonding: BoundedVec<(EpochIndex, Balance), ConstU32<MAX_UNBONDING>>,
+	/// The epoch in which equivocations cost something last, and the share of everything that they have cost in it.
+	pub equivocations: (EpochIndex, Perbill),
 }
 
 impl Ledger {
@@ -33,6 +35,19 @@ impl Ledger {
 			part.saturating_reduce(share.mul_floor(*part));
 		}
 		before.saturating_sub(self.total())
+	}
+
+	/// Raises the share that equivocations have cost in `epoch` to `share`; what was taken for it.
+	pub fn slash_up_to(&mut self, epoch: EpochIndex, share: Perbill) -> Balance {
+		let (last, cost) = self.equivocations;
+		let before = if last == epoch { cost } else { Perbill::zero() };
+		if share <= before {
+			return 0;
+		}
+		self.equivocations = (epoch, share);
+		// Of what is left: `before` of it is gone.
+		let left = Perbill::one().saturating_sub(before);
+		self.slash(Perbill::from_rational(share.saturating_sub(before).deconstruct(), left.deconstruct()))
 	}
 
 	/// Takes out what can be released in `epoch`.

@@ -35,12 +35,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `Emission::Pending` (r:1 w:1)
 	/// Storage: `Emission::Unmined` (r:1 w:1)
 	/// Storage: `Balances::TotalIssuance` (r:1 w:1)
+	/// Storage: `PoC` epoch, outcome, what was served (r:3 w:0)
 	/// Storage: `PoC` weights (r:n w:0)
 	/// Storage: `System::Account` (r:n w:n)
 	fn pay(n: u32) -> Weight {
 		Weight::from_parts(15_000_000, 3_600)
 			.saturating_add(Weight::from_parts(25_000_000, 5_200).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(4))
+			.saturating_add(T::DbWeight::get().reads(7))
 			// A host's weight, vesting, grant and one that ended; its duties, and the collateral that they may cost.
 			.saturating_add(T::DbWeight::get().reads(11).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(4))

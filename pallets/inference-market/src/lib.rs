@@ -24,7 +24,7 @@ mod tests;
 
 use gonka_primitives::{
 	Balance, ChannelId, MAX_MODELS_PER_HOST, ModelId,
-	traits::{HostRegistry, SampleVerdicts},
+	traits::{HostRegistry, OnServed, SampleVerdicts},
 };
 use polkadot_sdk::*;
 
@@ -75,6 +75,9 @@ pub mod pallet {
 
 		/// Hosts and their workers' keys.
 		type Hosts: HostRegistry<Self::AccountId>;
+
+		/// Told what hosts served.
+		type OnServed: OnServed<Self::AccountId>;
 
 		/// The hash of the genesis block, which every signature covers. `frame_system` forgets it after `BlockHashCount` blocks.
 		type Genesis: Get<Hash>;

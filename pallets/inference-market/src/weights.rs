@@ -115,14 +115,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::Channels` (r:v w:v)
 	/// Storage: `InferenceMarket::Models` (r:m w:0)
 	/// Storage: `InferenceMarket::Work` (r:m w:m)
+	/// Storage: `PoC` last settled epoch, its outcome, settlement under way (r:3 w:0)
+	/// Storage: `PoC` standing, what was served (r:2 w:2)
 	fn settle(v: u32, m: u32) -> Weight {
-		Weight::from_parts(35_000_000, 40_000)
+		Weight::from_parts(45_000_000, 45_000)
 			.saturating_add(Weight::from_parts(6_000_000, 2_700).saturating_mul(v.into()))
 			.saturating_add(Weight::from_parts(4_000_000, 5_300).saturating_mul(m.into()))
-			.saturating_add(T::DbWeight::get().reads(2))
+			.saturating_add(T::DbWeight::get().reads(7))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
 			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(m.into()))
-			.saturating_add(T::DbWeight::get().writes(5))
+			.saturating_add(T::DbWeight::get().writes(7))
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(v.into()))
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(m.into()))
 	}
@@ -215,13 +217,13 @@ impl WeightInfo for () {
 			.saturating_add(ParityDbWeight::get().writes(4))
 	}
 	fn settle(v: u32, m: u32) -> Weight {
-		Weight::from_parts(35_000_000, 40_000)
+		Weight::from_parts(45_000_000, 45_000)
 			.saturating_add(Weight::from_parts(6_000_000, 2_700).saturating_mul(v.into()))
 			.saturating_add(Weight::from_parts(4_000_000, 5_300).saturating_mul(m.into()))
-			.saturating_add(ParityDbWeight::get().reads(2))
+			.saturating_add(ParityDbWeight::get().reads(7))
 			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(v.into()))
 			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(m.into()))
-			.saturating_add(ParityDbWeight::get().writes(5))
+			.saturating_add(ParityDbWeight::get().writes(7))
 			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(v.into()))
 			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(m.into()))
 	}

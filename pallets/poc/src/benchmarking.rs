@@ -185,6 +185,24 @@ mod benchmarks {
 	}
 
 	#[benchmark]
+	fn note_equivocation() -> Result<(), BenchmarkError> {
+		// Amid a settlement, with all lists full.
+		racers::<T>(T::MaxCheckers::get())?;
+		let candidates = Candidates::<T>::get();
+		let validators = BoundedVec::<_, T::MaxValidators>::truncate_from(candidates.to_vec());
+		let (host, _) = candidates.first().ok_or("there are candidates")?;
+		Power::<T>::put(&validators);
+		Progress::<T>::put(Settling { validators, checkers: candidates.clone(), ..Default::default() });
+		#[block]
+		{
+			Pallet::<T>::note_equivocation(host);
+		}
+		assert!(Power::<T>::get().iter().all(|(who, _)| who != host));
+		assert!(Standings::<T>::get(0, host).is_some_and(|standing| standing.equivocated));
+		Ok(())
+	}
+
+	#[benchmark]
 	fn prune() {
 		go_to::<T>(0);
 		let host: T::AccountId = account("host", 0, 0);

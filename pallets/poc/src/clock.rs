@@ -98,7 +98,7 @@ impl<T: Config> Pallet<T> {
 				let duties = committees.iter().flat_map(|all| all.duties(&host).map(sets));
 				standing.duties.0 = duties.fold(0, u32::saturating_add);
 			}
-			if standing.backed > 0 && !standing.is_convicted() {
+			if standing.backed > 0 && !standing.is_weightless() {
 				progress.add(host.clone(), standing.backed, T::HasSessionKeys::contains(&host));
 			}
 			Standings::<T>::insert(epoch.index, &host, standing);
@@ -128,7 +128,11 @@ impl<T: Config> Pallet<T> {
 			let mut weights: Vec<_> =
 				progress.validators.into_iter().map(|(who, weight)| (who, weight.min(cap))).collect();
 			let mut guardians: Vec<_> = Guardians::<T>::get().into_inner();
-			guardians.retain(|guardian| total < Maturity::<T>::get() && T::HasSessionKeys::contains(guardian));
+			guardians.retain(|guardian| {
+				total < Maturity::<T>::get()
+					&& T::HasSessionKeys::contains(guardian)
+					&& !Self::is_weightless(epoch, guardian)
+			});
 			// Guardians without weight need places, too.
 			weights.truncate((T::MaxValidators::get() as usize).saturating_sub(guardians.len()));
 			let power = math::guard(weights, &guardians);
@@ -166,6 +170,7 @@ impl<T: Config> Pallet<T> {
 		meter.consume(cost.saturating_mul(loops.into()));
 		if all.iter().all(|removed| removed.maybe_cursor.is_none()) {
 			Outcomes::<T>::remove(oldest);
+			Served::<T>::remove(oldest);
 			Checkers::<T>::remove(oldest);
 			RacerCount::<T>::remove(oldest);
 			PastEpochs::<T>::remove(oldest);

@@ -22,7 +22,7 @@ mod tests;
 mod try_state;
 
 pub use pallet::*;
-pub use types::{Duty, Epoch, Host, Refusal, Settled, Standing};
+pub use types::{Duty, Epoch, Host, Refusal, Settled, Standing, Traffic};
 pub use views::GenesisHash;
 pub use weights::WeightInfo;
 
@@ -91,6 +91,9 @@ pub mod pallet {
 		/// Most checkers.
 		#[pallet::constant]
 		type MaxCheckers: Get<u32>;
+		/// Work units, on average over the hosts with weight, from which on what hosts served is compared.
+		#[pallet::constant]
+		type LeastWork: Get<u64>;
 		/// Hosts settled per block.
 		#[pallet::constant]
 		type SettleBatch: Get<u32>;
@@ -180,6 +183,10 @@ pub mod pallet {
 	/// The outcome of settled epochs, kept for two epochs after.
 	#[pallet::storage]
 	pub type Outcomes<T> = StorageMap<_, Twox64Concat, EpochIndex, Settled, OptionQuery>;
+
+	/// What hosts served while the weights of an epoch were in force. Written when hosts settle, kept for two epochs after.
+	#[pallet::storage]
+	pub type Served<T> = StorageMap<_, Twox64Concat, EpochIndex, Traffic, ValueQuery>;
 
 	/// The epoch settled last.
 	#[pallet::storage]

@@ -94,11 +94,58 @@ pub fn performance(sets: (u32, u32), called: u32, committed: u32, unanswered: u3
 	met.checked_div(duties).map_or(MILLION, |share| u64::try_from(share).unwrap_or(MILLION).min(MILLION))
 }
 
-/// `weight` times two ratios in millionths, rounded down.
-pub fn paid(weight: u64, confirmed: u64, performance: u64) -> u64 {
-	let scaled = u128::from(weight).saturating_mul(confirmed.into()).checked_div(MILLION.into()).unwrap_or(0);
-	let scaled = scaled.saturating_mul(performance.into()).checked_div(MILLION.into()).unwrap_or(0);
-	u64::try_from(scaled).unwrap_or(weight)
+/// `weight` times ratios in millionths, each rounded down.
+pub fn paid(weight: u64, ratios: [u64; 3]) -> u64 {
+	let scale = |weight: u128, ratio: u64| weight.saturating_mul(ratio.into()).checked_div(MILLION.into()).unwrap_or(0);
+	u64::try_from(ratios.into_iter().fold(weight.into(), scale)).unwrap_or(weight)
+}
+
+/// Buckets of [`bucket`].
+pub const BUCKETS: u32 = 4 * u64::BITS;
+/// The share of the median that is enough: one in so many.
+const ENOUGH: u64 = 5;
+
+/// Work units for each leaf of `weight`, in units of 2⁻³².
+pub fn ratio(work: u64, weight: u64) -> u64 {
+	let ratio = (u128::from(work) << 32).checked_div(weight.into()).unwrap_or(0);
+	u64::try_from(ratio).unwrap_or(u64::MAX)
+}
+
+/// The bucket of a [`ratio`]: four of equal width from each power of two to the next. None for 0.
+pub fn bucket(ratio: u64) -> Option<u8> {
+	let octave = ratio.checked_ilog2()?;
+	let quarter = ((u128::from(ratio) << 2) >> octave) & 3;
+	u8::try_from(octave.saturating_mul(4)).ok()?.checked_add(quarter as u8)
+}
+
+/// The least [`ratio`] of a bucket.
+pub fn lower_edge(bucket: u8) -> u64 {
+	let (octave, quarter) = (bucket / 4, bucket % 4);
+	u64::try_from((u128::from(quarter).saturating_add(4) << octave) >> 2).unwrap_or(u64::MAX)
+}
+
+/// The median by weight of the [`ratio`]s of hosts that together weigh `total`, rounded down to a bucket's edge.
+/// `weights`: those in each [`bucket`]; the rest of the total has ratio 0.
+pub fn median_ratio(weights: &[u64], total: u64) -> u64 {
+	let served = weights.iter().fold(0u128, |sum, weight| sum.saturating_add((*weight).into()));
+	let mut seen = u128::from(total).saturating_sub(served);
+	let mut is_half = |weight: u64| {
+		seen = seen.saturating_add(weight.into());
+		seen.saturating_mul(2) >= total.into()
+	};
+	if is_half(0) {
+		return 0;
+	}
+	let bucket = weights.iter().position(|weight| is_half(*weight));
+	bucket.and_then(|bucket| u8::try_from(bucket).ok()).map_or(0, lower_edge)
+}
+
+/// The served factor of a host, in millionths: 1 from a fifth of the median on, below in proportion. Nobody is compared
+/// with a median of 0.
+pub fn served(ratio: u64, median: u64) -> u64 {
+	let wanted = u128::from(ratio).saturating_mul(ENOUGH.into()).saturating_mul(MILLION.into());
+	let share = wanted.checked_div(median.into());
+	share.map_or(MILLION, |share| u64::try_from(share).unwrap_or(MILLION).min(MILLION))
 }
 
 /// Shares [`POWER_BUDGET`] in proportion to `weights`, each at least 1: neither BABE nor GRANDPA takes a zero.

@@ -1,7 +1,7 @@
 //! How hosts stand in an epoch: what checkers and disputes found, and what they are paid for.
 
 use crate::{math, types::Standing, *};
-use gonka_primitives::check::Offence;
+use gonka_primitives::{check::Offence, traits::OnServed};
 
 impl<T: Config> Pallet<T> {
 	/// The running epoch, or one of the kept ones.
@@ -68,15 +68,41 @@ impl<T: Config> Pallet<T> {
 			}
 			standing.is_convicted()
 		});
-		if convicted == Some(true) && LastSettled::<T>::get() == Some(epoch) {
-			Candidates::<T>::mutate(|candidates| candidates.retain(|(who, _)| who != host));
-			Power::<T>::mutate(|power| {
-				// Somebody must go on with the chain.
-				if power.len() > 1 && power.iter().any(|(who, _)| who == host) {
-					power.retain(|(who, _)| who != host);
-					PowerChanged::<T>::put(true);
-				}
-			});
+		if convicted == Some(true) && Self::weighing() == Some(epoch) {
+			Self::remove_power(host);
+		}
+	}
+
+	/// Notes that `host` equivocated as a validator: its power goes, and its weight and pay of the epoch that gave it.
+	/// A validator without weight, as a guardian may be, loses its power alone.
+	pub fn note_equivocation(host: &T::AccountId) {
+		let epoch = Self::weighing().or_else(|| Self::running_epoch().map(|epoch| epoch.index));
+		if let Some(epoch) = epoch {
+			Self::mutate(epoch, host, |standing| standing.equivocated = true);
+		}
+		Self::remove_power(host);
+	}
+
+	/// The epoch whose weights are in force, or being counted.
+	fn weighing() -> Option<EpochIndex> {
+		let counting = Progress::<T>::exists().then(Self::running_epoch).flatten();
+		counting.map(|epoch| epoch.index).or_else(LastSettled::<T>::get)
+	}
+
+	/// Takes a host's power, and its part in the settlement that is under way.
+	fn remove_power(host: &T::AccountId) {
+		Candidates::<T>::mutate(|candidates| candidates.retain(|(who, _)| who != host));
+		Power::<T>::mutate(|power| {
+			// Somebody must go on with the chain.
+			if power.len() > 1 && power.iter().any(|(who, _)| who == host) {
+				power.retain(|(who, _)| who != host);
+				PowerChanged::<T>::put(true);
+			}
+		});
+		if let Some(mut progress) = Progress::<T>::get() {
+			progress.validators.retain(|(who, _)| who != host);
+			progress.checkers.retain(|(who, _)| who != host);
+			Progress::<T>::put(progress);
 		}
 	}
 
@@ -88,6 +114,11 @@ impl<T: Config> Pallet<T> {
 	/// Whether the weight of `host` is 0 for what it was convicted of.
 	pub fn is_convicted(epoch: EpochIndex, host: &T::AccountId) -> bool {
 		Standings::<T>::get(epoch, host).is_some_and(|standing| standing.is_convicted())
+	}
+
+	/// Whether the weight of `host` is 0 for what it did.
+	pub(crate) fn is_weightless(epoch: EpochIndex, host: &T::AccountId) -> bool {
+		Standings::<T>::get(epoch, host).is_some_and(|standing| standing.is_weightless())
 	}
 
 	fn mutate<R>(epoch: EpochIndex, host: &T::AccountId, change: impl FnOnce(&mut Standing) -> R) -> Option<R> {
@@ -119,9 +150,39 @@ impl<T: Config> Pallet<T> {
 		(math::confirmed(median, &shown, called), performance)
 	}
 
-	/// The weight that `host` is paid for.
-	pub(crate) fn paid(epoch: &Epoch, settled: &Settled, host: &T::AccountId, standing: &Standing) -> u64 {
+	/// The median by weight of what hosts served for their weight, as a [`math::ratio`]; 0 if too little was served in
+	/// all to compare anybody with.
+	pub(crate) fn median_served(epoch: EpochIndex, settled: &Settled) -> u64 {
+		let traffic = Served::<T>::get(epoch);
+		let enough = T::LeastWork::get().saturating_mul(settled.hosts.into());
+		if traffic.work < enough { 0 } else { math::median_ratio(&traffic.weights, settled.total) }
+	}
+
+	/// The served factor of a host, in millionths.
+	pub(crate) fn served(settled: &Settled, standing: &Standing, median: u64) -> u64 {
+		math::served(math::ratio(standing.work, settled.counted(standing)), median)
+	}
+
+	/// The weight that `host` is paid for. `median`: of what was served.
+	pub(crate) fn paid(epoch: &Epoch, settled: &Settled, median: u64, host: &T::AccountId, standing: &Standing) -> u64 {
 		let (confirmed, performance) = Self::ratios(epoch, host, standing);
-		math::paid(settled.effective(standing), confirmed, performance)
+		let served = Self::served(settled, standing, median);
+		math::paid(settled.effective(standing), [confirmed, performance, served])
+	}
+}
+
+impl<T: Config> OnServed<T::AccountId> for Pallet<T> {
+	/// Constant: the host's weight moves from one bucket to another.
+	fn on_served(host: &T::AccountId, work: u64) {
+		// While weights are counted, the last ones are being paid and the next are not known yet.
+		let epoch = LastSettled::<T>::get().filter(|_| !Progress::<T>::exists());
+		let Some((epoch, settled)) = epoch.and_then(|epoch| Some((epoch, Outcomes::<T>::get(epoch)?))) else { return };
+		Self::mutate(epoch, host, |standing| {
+			let weight = settled.effective(standing);
+			if weight > 0 {
+				Served::<T>::mutate(epoch, |traffic| traffic.add(weight, standing.work, work));
+				standing.work = standing.work.saturating_add(work);
+			}
+		});
 	}
 }

@@ -1,7 +1,8 @@
 //! What must hold between any two blocks.
 
 use crate::{
-	Commitments, Config, CurrentEpoch, Hosts, Pallet, Power, Progress, RacerCount, Racers, Standings, Workers,
+	Commitments, Config, CurrentEpoch, Hosts, LastSettled, Outcomes, Pallet, Power, Progress, RacerCount, Racers,
+	Served, Standings, Traffic, Workers,
 };
 use polkadot_sdk::{
 	frame_support::{ensure, traits::Get},
@@ -15,6 +16,7 @@ impl<T: Config> Pallet<T> {
 	/// 4. Commitments ascend by segment, and each segment is one that was called. Who committed has a standing and a
 	///    number of its own, below the count of those that raced.
 	/// 5. A settlement under way lists validators and heaviest weights in descending order.
+	/// 6. What was served is the sum over the hosts: the work, and the weight in each bucket.
 	pub fn do_try_state() -> Result<(), TryRuntimeError> {
 		let mut hosts = 0u32;
 		for (account, host) in Hosts::<T>::iter() {
@@ -45,6 +47,21 @@ impl<T: Config> Pallet<T> {
 		if let Some(progress) = Progress::<T>::get() {
 			ensure!(progress.heaviest.is_sorted_by(|a, b| a >= b), "5: heaviest out of order");
 			ensure!(progress.validators.is_sorted_by(|(_, a), (_, b)| a >= b), "5: validators out of order");
+		}
+		if let Some((epoch, settled)) =
+			LastSettled::<T>::get().and_then(|epoch| Some((epoch, Outcomes::<T>::get(epoch)?)))
+		{
+			let traffic = Served::<T>::get(epoch);
+			let mut sum = Traffic::default();
+			for standing in Standings::<T>::iter_prefix_values(epoch).filter(|standing| standing.work > 0) {
+				sum.add(settled.counted(&standing), 0, standing.work);
+			}
+			let len = sum.weights.len();
+			ensure!(
+				sum.work == traffic.work && traffic.weights.get(..len) == Some(&sum.weights[..]),
+				"6: what was served"
+			);
+			ensure!(traffic.weights.iter().skip(len).all(|weight| *weight == 0), "6: weight above what was served");
 		}
 		Ok(())
 	}

@@ -1,5 +1,6 @@
 //! What the pallet stores.
 
+use crate::math::{self, BUCKETS};
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use gonka_primitives::{
@@ -93,12 +94,53 @@ pub struct Standing {
 	pub offence: Option<Offence>,
 	/// Whether it is not paid because it missed a turn of a dispute.
 	pub forfeited: bool,
+	/// Whether it equivocated as a validator. Disputes go on beside it: it is no way out of a graver conviction.
+	pub equivocated: bool,
+	/// Work units that it settled while the epoch's weights were in force.
+	pub work: u64,
 }
 
 impl Standing {
-	/// Whether its weight is 0 for what it did.
+	/// Whether a dispute found that its weight is 0.
 	pub fn is_convicted(&self) -> bool {
 		matches!(self.offence, Some(Offence::Fabrication | Offence::FalseAccusation))
+	}
+
+	/// Whether its weight is 0 for what it did.
+	pub fn is_weightless(&self) -> bool {
+		self.equivocated || self.is_convicted()
+	}
+
+	/// The gravest thing that it did.
+	pub fn gravest(&self) -> Option<Offence> {
+		if self.equivocated && !self.is_convicted() { Some(Offence::Equivocation) } else { self.offence }
+	}
+}
+
+/// What hosts served while the weights of an epoch were in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Traffic {
+	/// The work units of all hosts with weight.
+	pub work: u64,
+	/// The weight of the hosts in each [`math::bucket`]; those that served nothing are in none.
+	pub weights: BoundedVec<u64, ConstU32<BUCKETS>>,
+}
+
+impl Traffic {
+	/// Counts `work` more of a host with `weight` that had done `before`.
+	pub fn add(&mut self, weight: u64, before: u64, work: u64) {
+		self.work = self.work.saturating_add(work);
+		let bucket = |work| math::bucket(math::ratio(work, weight)).map(usize::from);
+		if let Some(old) = bucket(before).and_then(|bucket| self.weights.get_mut(bucket)) {
+			*old = old.saturating_sub(weight);
+		}
+		let Some(bucket) = bucket(before.saturating_add(work)) else { return };
+		if self.weights.len() <= bucket {
+			self.weights.bounded_resize(bucket.saturating_add(1), 0);
+		}
+		if let Some(new) = self.weights.get_mut(bucket) {
+			*new = new.saturating_add(weight);
+		}
 	}
 }
 
@@ -179,7 +221,12 @@ pub struct Settled {
 impl Settled {
 	/// A host's effective weight.
 	pub fn effective(&self, standing: &Standing) -> u64 {
-		if standing.is_convicted() { 0 } else { standing.backed.min(self.cap) }
+		if standing.is_weightless() { 0 } else { self.counted(standing) }
+	}
+
+	/// What counts of a host's weight, whatever it did later.
+	pub fn counted(&self, standing: &Standing) -> u64 {
+		standing.backed.min(self.cap)
 	}
 }
 

@@ -69,6 +69,8 @@ impl<T: Config> Pallet<T> {
 		let (epoch, standing) = Self::epoch_of(index).zip(Standings::<T>::get(index, host))?;
 		let settled = Outcomes::<T>::get(index);
 		let (confirmed, performance) = Self::ratios(&epoch, host, &standing);
+		let median = settled.map_or(0, |settled| Self::median_served(index, &settled));
+		let served = settled.map_or(math::MILLION, |settled| Self::served(&settled, &standing, median));
 		Some(StandingView {
 			epoch: index,
 			commitments: Commitments::<T>::get(index, host).into_inner(),
@@ -80,8 +82,10 @@ impl<T: Config> Pallet<T> {
 			confirmations: epoch.confirmations.len() as u32,
 			confirmed: u32::try_from(confirmed).unwrap_or(u32::MAX),
 			performance: u32::try_from(performance).unwrap_or(u32::MAX),
-			paid: settled.map(|settled| Self::paid(&epoch, &settled, host, &standing)),
-			offence: standing.offence,
+			work: standing.work,
+			served: u32::try_from(served).unwrap_or(u32::MAX),
+			paid: settled.map(|settled| Self::paid(&epoch, &settled, median, host, &standing)),
+			offence: standing.gravest(),
 			lost: standing.requests.into_inner(),
 		})
 	}
@@ -117,8 +121,9 @@ impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
 			},
 			None => Standings::<T>::iter_prefix(epoch.index),
 		};
+		let median = Self::median_served(epoch.index, &settled);
 		let paid = |(host, standing): (T::AccountId, Standing)| {
-			let weight = Self::paid(&epoch, &settled, &host, &standing);
+			let weight = Self::paid(&epoch, &settled, median, &host, &standing);
 			(host, weight)
 		};
 		hosts.take(limit as usize).map(paid).collect()

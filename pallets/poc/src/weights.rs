@@ -27,6 +27,8 @@ pub trait WeightInfo {
 	fn settle(n: u32) -> Weight;
 	/// Pruning one item.
 	fn prune() -> Weight;
+	/// Taking an equivocator's power.
+	fn note_equivocation() -> Weight;
 }
 
 /// Weights with the database's costs of `T`.
@@ -60,7 +62,12 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_mul(n.into())
 			.saturating_add(Weight::from_parts(500_000_000, 50_000))
 			.saturating_add(T::DbWeight::get().reads_writes(12, 1).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(12, 10))
+			// At the end the guardians' keys and standings, too.
+			.saturating_add(T::DbWeight::get().reads_writes(44, 10))
+	}
+	fn note_equivocation() -> Weight {
+		// Through the lists of candidates and validators, and those of a settlement that is under way.
+		Weight::from_parts(40_000_000, 120_000).saturating_add(T::DbWeight::get().reads_writes(6, 5))
 	}
 	fn prune() -> Weight {
 		Weight::from_parts(5_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))

@@ -106,7 +106,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn play(g: u32) -> Weight {
 		Weight::from_parts(400_000_000, 32_000)
 			.saturating_add(Weight::from_parts(4_000_000, 13_000).saturating_mul(g.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(12, 8))
+			.saturating_add(T::DbWeight::get().reads_writes(14, 9))
 			.saturating_add(T::DbWeight::get().reads_writes(2, 1).saturating_mul(g.into()))
 	}
 	fn authorize_close() -> Weight {
@@ -115,7 +115,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn close(g: u32) -> Weight {
 		Weight::from_parts(60_000_000, 26_000)
 			.saturating_add(Weight::from_parts(4_000_000, 13_000).saturating_mul(g.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(9, 8))
+			.saturating_add(T::DbWeight::get().reads_writes(11, 9))
 			.saturating_add(T::DbWeight::get().reads_writes(1, 1).saturating_mul(g.into()))
 	}
 	fn prune() -> Weight {

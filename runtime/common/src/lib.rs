@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod api;
+pub mod offences;
 pub mod power;
 
 use gonka_primitives::{BlockNumber, EpochIndex, epoch::Schedule};
@@ -74,6 +75,11 @@ impl Time {
 		free_epochs: 0,
 		collateral_per_weight: GNK / 10,
 	};
+	/// Sessions of two PoC epochs: for as long as withdrawn collateral is held, equivocations can be reported.
+	pub const fn reportable_sessions(&self) -> u32 {
+		2 * self.schedule.length / self.session as u32
+	}
+
 	/// What this build uses.
 	pub const THIS: Self = if cfg!(feature = "fast-runtime") { Self::FAST } else { Self::MAINNET };
 }
@@ -87,6 +93,10 @@ pub const MAX_CHECKERS: u32 = 1_024;
 /// Most leaf sets of one checker: two for each of at most 12 · 64 seats, or for each of the 10 · 64 racers that a small
 /// network can check.
 pub const MAX_TAGS: u32 = 12 * 64 * 2;
+/// Work units (tokens) of an epoch, on average over the hosts with weight, from which on what hosts served is compared.
+/// About a thousand long answers each: that a host was asked for less than a fifth of its part is no accident then. An
+/// H100 that is busy all day does a hundred times as much; a local network comes nowhere near.
+pub const LEAST_WORK: u64 = 1_000_000;
 /// Most validators.
 pub const MAX_VALIDATORS: u32 = 300;
 

@@ -3,6 +3,7 @@
 //! The handlers here stand in for the two pallets among the session keys. They let the pallets do their work, set ids
 //! and all, and replace the weight 1 that the pallets give everybody.
 
+use crate::Time;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use gonka_primitives::{Hash, traits::Beacon};
@@ -11,7 +12,8 @@ use polkadot_sdk::{
 		WeakBoundedVec,
 		traits::{Contains, OneSessionHandler, Randomness},
 	},
-	frame_system, pallet_babe, pallet_grandpa, pallet_session,
+	frame_system, pallet_babe, pallet_grandpa,
+	pallet_session::{self, historical},
 	sp_consensus_babe::AuthorityId as BabeId,
 	sp_consensus_grandpa::AuthorityId as GrandpaId,
 	sp_runtime::BoundToRuntimeAppPublic,
@@ -32,6 +34,40 @@ impl<T: pallet_poc::Config> pallet_session::SessionManager<T::AccountId> for Ses
 	}
 
 	fn end_session(_: SessionIndex) {}
+}
+
+impl<T> historical::SessionManager<T::AccountId, ()> for Sessions<T>
+where
+	T: pallet_poc::Config + historical::Config<ValidatorId = <T as frame_system::Config>::AccountId>,
+{
+	/// `Some` also when only keys changed: a new record of them is the only way to prove whose they were.
+	fn new_session(index: SessionIndex) -> Option<Vec<(T::AccountId, ())>> {
+		let validators = <Self as pallet_session::SessionManager<_>>::new_session(index).or_else(|| {
+			let mut queued = pallet_session::QueuedKeys::<T>::get();
+			let keys = pallet_session::Pallet::<T>::load_keys;
+			let changed = queued.iter().any(|(who, old)| keys(who).as_ref() != Some(old));
+			queued.retain(|(who, _)| keys(who).is_some());
+			(changed && !queued.is_empty()).then(|| queued.into_iter().map(|(who, _)| who).collect())
+		})?;
+		Some(validators.into_iter().map(|who| (who, ())).collect())
+	}
+
+	/// All that have keys in the genesis: what validates from the start must be on record, so that its equivocations can
+	/// be proven later.
+	fn new_session_genesis(_: SessionIndex) -> Option<Vec<(T::AccountId, ())>> {
+		Some(pallet_session::NextKeys::<T>::iter_keys().map(|who| (who, ())).collect())
+	}
+
+	fn start_session(index: SessionIndex) {
+		<Self as pallet_session::SessionManager<_>>::start_session(index);
+	}
+
+	/// Forgets a session that is too old to be reported.
+	fn end_session(index: SessionIndex) {
+		if let Some(oldest) = index.checked_sub(Time::THIS.reportable_sessions()) {
+			historical::Pallet::<T>::prune_up_to(oldest);
+		}
+	}
 }
 
 /// The accounts that set session keys.

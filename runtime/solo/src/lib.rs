@@ -154,6 +154,10 @@ mod runtime {
 	pub type Authorship = pallet_authorship::Pallet<Runtime>;
 	#[runtime::pallet_index(26)]
 	pub type SprintCheck = pallet_sprint_check::Pallet<Runtime>;
+	#[runtime::pallet_index(27)]
+	pub type Offences = pallet_offences::Pallet<Runtime>;
+	#[runtime::pallet_index(28)]
+	pub type Historical = pallet_session::historical::Pallet<Runtime>;
 
 	#[runtime::pallet_index(40)]
 	pub type Sudo = pallet_sudo::Pallet<Runtime>;

@@ -230,7 +230,8 @@ async fn accuse(
 ) -> Result<(), String> {
 	let Suspect { segment, position, opening } = suspect;
 	let standing = context.follower.chain().standing(epoch.index, &host).await.map_err(|error| error.to_string())?;
-	if standing.is_some_and(|standing| matches!(standing.offence, Some(offence) if offence != Offence::FalseDigest)) {
+	let convicted = [Offence::Fabrication, Offence::FalseAccusation].map(Some);
+	if standing.is_some_and(|standing| convicted.contains(&standing.offence)) {
 		let dropped = context.store.write(Durability::Now, move |tx| check::drop_suspect(tx, epoch.index, &host));
 		return dropped.await.map_err(text);
 	}

@@ -276,6 +276,8 @@ impl ChainApi for FakeChain {
 				confirmations: 0,
 				confirmed: 0,
 				performance: 0,
+				work: 0,
+				served: 0,
 				paid: None,
 				offence: Some(offence),
 			})

@@ -7,7 +7,7 @@ use gonka_primitives::{
 	hashing::{blake2_256, domain, signing_payload},
 	market::{Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::SumNode,
-	traits::{HostRegistry, SampleVerdicts, Verdict},
+	traits::{HostRegistry, OnServed, SampleVerdicts, Verdict},
 };
 use polkadot_sdk::*;
 use std::collections::BTreeMap;
@@ -62,6 +62,8 @@ parameter_types! {
 	/// By host and window; what is not here is released.
 	pub static Samples: BTreeMap<(AccountId32, u32), Option<Verdict>> = BTreeMap::new();
 	pub static Epoch: EpochIndex = FREE_EPOCHS;
+	/// What was told of each host's work.
+	pub static Work: BTreeMap<AccountId32, u64> = BTreeMap::new();
 }
 
 #[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
@@ -85,6 +87,13 @@ impl SampleVerdicts<AccountId32> for Verdicts {
 	}
 }
 
+pub struct Served;
+impl OnServed<AccountId32> for Served {
+	fn on_served(host: &AccountId32, work: u64) {
+		Work::mutate(|all| *all.entry(host.clone()).or_default() += work);
+	}
+}
+
 #[cfg(feature = "runtime-benchmarks")]
 impl crate::BenchmarkHelper<AccountId32> for Hosts {
 	fn register_host(host: &AccountId32, worker: PublicKey) {
@@ -104,6 +113,7 @@ impl crate::Config for Test {
 	type WindowLength = ConstU32<WINDOW>;
 	type ChallengePeriod = ConstU32<CHALLENGE>;
 	type MinDeposit = MinDeposit;
+	type OnServed = Served;
 	type MaxVouchers = ConstU32<MAX_VOUCHERS>;
 	type MaxChannelsPerCall = ConstU32<4>;
 	type MaxModels = ConstU32<3>;
@@ -167,6 +177,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 	ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
 	Workers::set((0..2).map(|index| (host(index), worker(index).public().0)).collect());
 	Samples::take();
+	Work::take();
 	Epoch::set(FREE_EPOCHS);
 	ext.execute_with(|| System::set_block_number(WINDOW));
 	ext

@@ -27,6 +27,7 @@ fn fees_go_from_hold_to_host_a_whole_window_later() {
 		assert_eq!((waiting.since, waiting.due, waiting.fees.to_vec()), (1, 3, vec![fee]));
 		assert_eq!(Channels::<Test>::get(id).unwrap().settled, first);
 		assert_eq!(Settlements::<Test>::get(0, host(0)).unwrap().sum, first);
+		assert_eq!(Work::get(), [(host(0), 100)].into(), "what it served is told");
 
 		// Vouchers are cumulative: the second one pays the difference, down to the last unit.
 		run_to(3 * WINDOW - 1);
@@ -36,6 +37,7 @@ fn fees_go_from_hold_to_host_a_whole_window_later() {
 		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (3 * GNK, MIN_DEPOSIT - 3 * GNK));
 		submit(settlement(2, &[voucher(&gateway(0), id, totals(MIN_DEPOSIT, 150, 6))]));
 		assert_eq!(last_event(), Event::Settled { host: host(0), window: 2, totals: totals(7 * GNK, 50, 1) });
+		assert_eq!(Work::get(), [(host(0), 150)].into());
 		run_to_release();
 		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (MIN_DEPOSIT, 0));
 	});

@@ -1,4 +1,4 @@
-use crate::math::*;
+use crate::{math::*, types::Traffic};
 use proptest::prelude::*;
 
 #[test]
@@ -73,8 +73,8 @@ fn ratios_are_millionths() {
 	assert_eq!(performance((0, 0), 0, 0, 0), MILLION, "no duties");
 	assert_eq!(performance((4, 2), 1, 1, 0), 750_000);
 	assert_eq!(performance((4, 4), 0, 0, 1), 500_000);
-	assert_eq!(paid(1_000, 500_000, 500_000), 250);
-	assert_eq!(paid(u64::MAX, MILLION, MILLION), u64::MAX);
+	assert_eq!(paid(1_000, [500_000, 500_000, 200_000]), 50);
+	assert_eq!(paid(u64::MAX, [MILLION; 3]), u64::MAX);
 }
 
 proptest! {
@@ -104,7 +104,88 @@ proptest! {
 	}
 
 	#[test]
-	fn pay_is_never_above_weight(weight: u64, a in 0..=MILLION, b in 0..=MILLION) {
-		prop_assert!(paid(weight, a, b) <= weight);
+	fn pay_is_never_above_weight(weight: u64, a in 0..=MILLION, b in 0..=MILLION, c in 0..=MILLION) {
+		prop_assert!(paid(weight, [a, b, c]) <= weight);
+	}
+}
+
+/// What [`Traffic`] knows of hosts with these works and weights, and their whole weight.
+fn traffic(hosts: &[(u64, u64)]) -> (Traffic, u64) {
+	let mut traffic = Traffic::default();
+	for (work, weight) in hosts {
+		// In two settlements.
+		traffic.add(*weight, 0, work / 3);
+		traffic.add(*weight, work / 3, work - work / 3);
+	}
+	(traffic, hosts.iter().map(|(_, weight)| weight).sum())
+}
+
+/// The least ratio that hosts of half the weight do not exceed.
+fn exact_median(hosts: &[(u64, u64)], total: u64) -> u64 {
+	let mut ratios: Vec<_> = hosts.iter().map(|(work, weight)| (ratio(*work, *weight), *weight)).collect();
+	ratios.sort_unstable();
+	let mut seen = 0;
+	let median = ratios.into_iter().find(|(_, weight)| {
+		seen += weight;
+		seen * 2 >= total
+	});
+	median.unwrap().0
+}
+
+#[test]
+fn buckets_cover_all_ratios_in_order() {
+	assert_eq!(bucket(0), None);
+	assert_eq!([1, 2, 3, 4, 5, u64::MAX].map(bucket), [Some(0), Some(4), Some(6), Some(8), Some(9), Some(255)]);
+	// Below 4 there are not four numbers from one power of two to the next.
+	for number in 12..=255 {
+		assert_eq!(bucket(lower_edge(number)), Some(number));
+		assert_eq!(bucket(lower_edge(number) - 1), Some(number - 1));
+	}
+	assert_eq!([12, 13, 14, 15, 16, 255].map(lower_edge), [8, 10, 12, 14, 16, 7 << 61]);
+}
+
+#[test]
+fn served_is_full_from_a_fifth_of_the_median_on() {
+	assert_eq!(
+		[0, 1, 10, 19, 20, 21, 500].map(|ratio| served(ratio, 100)),
+		[0, 50_000, 500_000, 950_000, MILLION, MILLION, MILLION]
+	);
+	assert_eq!(served(0, 0), MILLION, "nobody is compared");
+	assert_eq!(served(u64::MAX, 1), MILLION);
+}
+
+fn hosts() -> impl Strategy<Value = Vec<(u64, u64)>> {
+	let work = prop_oneof![Just(0), 1u64..1_000, 0u64..1 << 40];
+	prop::collection::vec((work, 1u64..1 << 45), 1..80)
+}
+
+proptest! {
+	#[test]
+	fn the_median_is_found_within_a_bucket(hosts in hosts()) {
+		let (traffic, total) = traffic(&hosts);
+		let (found, exact) = (median_ratio(&traffic.weights, total), exact_median(&hosts, total));
+		prop_assert_eq!(bucket(found), bucket(exact));
+		prop_assert!(found <= exact && exact - found <= found / 4);
+		prop_assert_eq!(traffic.work, hosts.iter().map(|(work, _)| work).sum::<u64>());
+	}
+
+	#[test]
+	fn who_serves_in_proportion_is_paid_in_full(weights in prop::collection::vec(1u64..1 << 40, 1..50), rate in 1u64..1 << 20) {
+		let hosts: Vec<_> = weights.iter().map(|weight| (weight * rate, *weight)).collect();
+		let (traffic, total) = traffic(&hosts);
+		let median = median_ratio(&traffic.weights, total);
+		prop_assert!(median > 0);
+		prop_assert!(hosts.iter().all(|(work, weight)| served(ratio(*work, *weight), median) == MILLION));
+	}
+
+	#[test]
+	fn who_serves_nothing_earns_nothing_if_most_serve(hosts in hosts(), idle in 1u64..1 << 45) {
+		let (traffic, total) = traffic(&hosts);
+		let median = median_ratio(&traffic.weights, total.saturating_add(idle));
+		prop_assert_eq!(served(ratio(0, idle), median), if median > 0 { 0 } else { MILLION });
+		// Half of the weight, or more, never falls below.
+		let full = |(work, weight): &&(u64, u64)| served(ratio(*work, *weight), median) == MILLION;
+		let paid: u64 = hosts.iter().filter(full).map(|(_, weight)| weight).sum();
+		prop_assert!(median == 0 || paid * 2 >= total);
 	}
 }

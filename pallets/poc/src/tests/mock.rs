@@ -15,7 +15,7 @@ use polkadot_sdk::{
 		self, derive_impl,
 		pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
 		parameter_types,
-		traits::{Authorize, ConstU32, Contains, Hooks, UnfilteredDispatchable},
+		traits::{Authorize, ConstU32, ConstU64, Contains, Hooks, UnfilteredDispatchable},
 		weights::Weight,
 	},
 	frame_system,
@@ -117,6 +117,7 @@ impl pallet_poc::Config for Test {
 	type BenchmarkHelper = TenModels;
 	type HasSessionKeys = Keys;
 	type HostExpiry = ConstU32<2>;
+	type LeastWork = ConstU64<1_000>;
 	type MaxCheckers = ConstU32<8>;
 	type MaxHosts = ConstU32<12>;
 	type MaxValidators = ConstU32<6>;

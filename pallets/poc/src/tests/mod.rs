@@ -5,4 +5,5 @@ mod clock;
 mod host;
 mod math;
 pub(crate) mod mock;
+mod served;
 mod settle;

@@ -16,7 +16,7 @@ use polkadot_sdk::{
 		self, derive_impl,
 		pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
 		parameter_types,
-		traits::{Authorize, ConstU32, Everything, Hooks, UnfilteredDispatchable},
+		traits::{Authorize, ConstU32, ConstU64, Everything, Hooks, UnfilteredDispatchable},
 		weights::Weight,
 	},
 	frame_system,
@@ -90,6 +90,7 @@ impl pallet_poc::Config for Test {
 	type BenchmarkHelper = Models;
 	type HasSessionKeys = Everything;
 	type HostExpiry = ConstU32<7>;
+	type LeastWork = ConstU64<1_000>;
 	type MaxCheckers = ConstU32<32>;
 	type MaxHosts = ConstU32<32>;
 	type MaxValidators = ConstU32<6>;

@@ -2,7 +2,11 @@
 
 use crate::*;
 use frame_support::traits::{ConstU32, ConstU64};
-use gonka_runtime_common::{MAX_VALIDATORS, Time, power::Sessions};
+use gonka_runtime_common::{
+	MAX_VALIDATORS, Time,
+	offences::{Checked, NoIdentification, Punish},
+	power::Sessions,
+};
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
@@ -11,26 +15,30 @@ use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 pub const BABE_CONFIGURATION: BabeEpochConfiguration =
 	BabeEpochConfiguration { c: (1, 4), allowed_slots: AllowedSlots::PrimaryAndSecondaryVRFSlots };
 
+/// Blocks for which a report stays in the pool: as many as it can be proven for.
+pub type ReportLongevity = ConstU64<{ Time::THIS.reportable_sessions() as u64 * Time::THIS.session }>;
+
 impl pallet_babe::Config for Runtime {
 	type DisabledValidators = Session;
 	type EpochChangeTrigger = pallet_babe::ExternalTrigger;
 	type EpochDuration = ConstU64<{ Time::THIS.session }>;
-	// Equivocations are not punished yet: there is no collateral to slash.
-	type EquivocationReportSystem = ();
+	type EquivocationReportSystem =
+		Checked<pallet_babe::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>>;
 	type ExpectedBlockTime = ConstU64<{ Time::THIS.slot_ms }>;
-	type KeyOwnerProof = sp_core::Void;
+	type KeyOwnerProof = sp_session::MembershipProof;
 	type MaxAuthorities = ConstU32<MAX_VALIDATORS>;
 	type MaxNominators = ConstU32<0>;
 	type WeightInfo = ();
 }
 
 impl pallet_grandpa::Config for Runtime {
-	type EquivocationReportSystem = ();
-	type KeyOwnerProof = sp_core::Void;
+	type EquivocationReportSystem =
+		Checked<pallet_grandpa::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>>;
+	type KeyOwnerProof = sp_session::MembershipProof;
 	type MaxAuthorities = ConstU32<MAX_VALIDATORS>;
 	type MaxNominators = ConstU32<0>;
-	// Set ids of that many sessions are kept for proofs of old equivocations.
-	type MaxSetIdSessionEntries = ConstU64<168>;
+	// A session has one set at most.
+	type MaxSetIdSessionEntries = ConstU64<{ Time::THIS.reportable_sessions() as u64 }>;
 	type RuntimeEvent = RuntimeEvent;
 	type WeightInfo = ();
 }
@@ -46,15 +54,46 @@ impl pallet_authority_discovery::Config for Runtime {
 
 impl pallet_session::Config for Runtime {
 	type Currency = Balances;
+	// Strategies count heads, and here one head may be a third of the power: offenders go with the next session instead.
 	type DisablingStrategy = ();
 	type KeyDeposit = frame_support::traits::ConstU128<0>;
 	type Keys = SessionKeys;
 	type NextSessionRotation = Babe;
 	type RuntimeEvent = RuntimeEvent;
 	type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
-	type SessionManager = Sessions<Runtime>;
+	type SessionManager = pallet_session::historical::NoteHistoricalRoot<Self, Sessions<Self>>;
 	type ShouldEndSession = Babe;
 	type ValidatorId = AccountId;
 	type ValidatorIdOf = ConvertInto;
 	type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_session::historical::Config for Runtime {
+	type FullIdentification = ();
+	type FullIdentificationOf = NoIdentification;
+	type RuntimeEvent = RuntimeEvent;
+}
+
+impl pallet_offences::Config for Runtime {
+	type IdentificationTuple = pallet_session::historical::IdentificationTuple<Self>;
+	type OnOffenceHandler = Punish<Self>;
+	type RuntimeEvent = RuntimeEvent;
+}
+
+impl<C> frame_system::offchain::CreateTransactionBase<C> for Runtime
+where
+	RuntimeCall: From<C>,
+{
+	type Extrinsic = UncheckedExtrinsic;
+	type RuntimeCall = RuntimeCall;
+}
+
+/// Nodes report equivocations without an account.
+impl<C> frame_system::offchain::CreateBare<C> for Runtime
+where
+	RuntimeCall: From<C>,
+{
+	fn create_bare(call: RuntimeCall) -> UncheckedExtrinsic {
+		UncheckedExtrinsic::new_bare(call)
+	}
 }

@@ -3,11 +3,11 @@
 use crate::*;
 use frame_support::{
 	PalletId, parameter_types,
-	traits::{ConstU32, ConstU128, Get},
+	traits::{ConstU32, ConstU64, ConstU128, Get},
 };
 use gonka_primitives::{EpochIndex, check::Offence, epoch::Schedule};
 use gonka_runtime_common::{
-	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
+	LEAST_WORK, MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
 	power::{BabeBeacon, HasSessionKeys},
 };
 use gonka_sprint::Profile;
@@ -44,6 +44,8 @@ impl pallet_collateral::SlashShare for SlashShares {
 		match offence {
 			Offence::Fabrication | Offence::FalseAccusation => Perbill::from_percent(20),
 			Offence::FalseDigest | Offence::MissedDuties => Perbill::from_percent(10),
+			// As its report says, and `Collateral::slash_equivocation` takes.
+			Offence::Equivocation => Perbill::zero(),
 		}
 	}
 }
@@ -71,6 +73,7 @@ impl pallet_poc::Config for Runtime {
 	type BenchmarkHelper = crate::benchmarks::Helper;
 	type HasSessionKeys = HasSessionKeys<Runtime>;
 	type HostExpiry = ConstU32<7>;
+	type LeastWork = ConstU64<LEAST_WORK>;
 	type MaxCheckers = ConstU32<MAX_CHECKERS>;
 	type MaxHosts = ConstU32<MAX_HOSTS>;
 	type MaxValidators = ConstU32<MAX_VALIDATORS>;
@@ -124,6 +127,7 @@ impl pallet_inference_market::Config for Runtime {
 	type MaxReleases = ConstU32<256>;
 	type MaxVouchers = ConstU32<256>;
 	type MinDeposit = ConstU128<{ GNK / 10 }>;
+	type OnServed = Poc;
 	type RegisterOrigin = frame_system::EnsureRoot<AccountId>;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	// Nothing is sampled yet: fees are released when they have been held for a whole window.

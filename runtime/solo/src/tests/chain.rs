@@ -12,10 +12,15 @@ use sp_runtime::{Digest, DigestItem, traits::Header as _};
 
 /// Runs `test` right after genesis and checks all pallets' invariants at its end.
 pub fn run(test: impl FnOnce()) {
+	run_in(sp_io::TestExternalities::new_empty(), test);
+}
+
+/// The same with what a node has beside the state.
+pub fn run_in(mut node: sp_io::TestExternalities, test: impl FnOnce()) {
 	let patch = genesis::preset(&sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET.into()).unwrap();
 	let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
 	merge(&mut config, serde_json::from_slice(&patch).unwrap());
-	sp_io::TestExternalities::new_empty().execute_with(|| {
+	node.execute_with(|| {
 		frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
 			serde_json::to_vec(&config).unwrap(),
 		)
@@ -46,6 +51,8 @@ pub fn blocks(count: BlockNumber) {
 		let digest = Digest { logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, claim.encode())] };
 		let parent =
 			Header::new(number, Default::default(), Default::default(), Default::default(), Default::default());
+		// The last block's, and its transactions'.
+		Authorship::on_finalize(number - 1);
 		System::initialize(&number, &parent.hash(), &digest);
 		AllPalletsWithSystem::on_initialize(number);
 		AllPalletsWithSystem::on_idle(number, frame_support::weights::Weight::MAX);
@@ -53,6 +60,32 @@ pub fn blocks(count: BlockNumber) {
 		Babe::on_finalize(number);
 		Grandpa::on_finalize(number);
 	}
+}
+
+/// Makes epoch 0 settled, with these weights. All of them raced.
+pub fn weigh(weights: &[(Sr25519Keyring, u64)]) {
+	use pallet_poc::{Commitments, LastSettled, Outcomes, Power, RacerCount, Racers, Standings};
+	let (mut total, mut power) = (0, Vec::new());
+	for (racer, (key, weight)) in (0..).zip(weights) {
+		let host = account(*key);
+		let standing = pallet_poc::Standing { racer, raw: *weight, backed: *weight, ..Default::default() };
+		Standings::<Runtime>::insert(0, &host, standing);
+		Racers::<Runtime>::insert(0, racer, &host);
+		Commitments::<Runtime>::insert(0, &host, frame_support::BoundedVec::default());
+		power.push((host, *weight));
+		total += weight;
+	}
+	let hosts = weights.len() as u32;
+	RacerCount::<Runtime>::insert(0, hosts);
+	Outcomes::<Runtime>::insert(0, pallet_poc::Settled { total, cap: u64::MAX, hosts });
+	LastSettled::<Runtime>::put(0);
+	Power::<Runtime>::put(frame_support::BoundedVec::truncate_from(pallet_poc::math::normalise(power)));
+}
+
+/// The weights that epoch 0 pays.
+pub fn paid() -> std::collections::BTreeMap<AccountId, u64> {
+	use gonka_primitives::traits::HostPower;
+	Poc::page(0, None, 100).into_iter().collect()
 }
 
 /// Runs blocks until two more sessions have begun, so that queued validators are in charge.

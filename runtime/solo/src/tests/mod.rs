@@ -1,5 +1,8 @@
-//! What only the whole runtime can show: indices, presets, and compute power on its way to BABE and GRANDPA.
+//! What only the whole runtime can show: indices, presets, compute power on its way to BABE and GRANDPA, what they lose
+//! that abuse it, and what serving is worth.
 
 mod chain;
+mod offences;
 mod power;
+mod served;
 mod shape;

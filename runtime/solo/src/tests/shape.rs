@@ -20,6 +20,8 @@ fn pallet_indices_are_pinned() {
 		(AuthorityDiscovery::index(), 24),
 		(Authorship::index(), 25),
 		(SprintCheck::index(), 26),
+		(Offences::index(), 27),
+		(Historical::index(), 28),
 		(Sudo::index(), 40),
 		(Emission::index(), 60),
 		(InferenceMarket::index(), 61),

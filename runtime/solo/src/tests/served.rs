@@ -1,0 +1,69 @@
+//! Settlements that reach the pay of hosts.
+
+use super::chain::*;
+use crate::*;
+use frame_support::{
+	BoundedVec, assert_ok,
+	traits::{Authorize, UnfilteredDispatchable},
+};
+use gonka_primitives::{
+	hashing::{domain, signing_payload},
+	market::{Settlement, SignedVoucher, Totals, Voucher},
+	merkle_sum::SumNode,
+};
+use gonka_runtime_common::{LEAST_WORK, Time};
+use sp_core::Pair;
+use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave};
+use sp_runtime::transaction_validity::TransactionSource;
+
+/// A registered host, which is its own worker, with a channel of Dave's.
+fn serving(host: Sr25519Keyring) {
+	let worker = host.public().0;
+	let url = BoundedVec::default();
+	let registered = pallet_poc::Host { worker, url, models: BoundedVec::default(), registered: 0, active: 0 };
+	pallet_poc::Workers::<Runtime>::insert(worker, account(host));
+	pallet_poc::Hosts::<Runtime>::insert(account(host), registered);
+	let channels = BoundedVec::truncate_from(vec![(account(host), GNK)]);
+	assert_ok!(InferenceMarket::open_channels(RuntimeOrigin::signed(account(Dave)), Dave.public().0, channels));
+}
+
+/// The host settles so much work of the first window.
+fn settle(host: Sr25519Keyring, channel: u64, work: u64) {
+	let genesis = Poc::genesis_hash();
+	let totals = Totals { fee: 1, work, receipts: 1 };
+	let voucher = Voucher { channel, totals };
+	let signature = Dave.pair().sign(&signing_payload(domain::VOUCHER, &genesis, &voucher)).0;
+	let settlement = Settlement {
+		host: account(host).into(),
+		window: 0,
+		root: SumNode { hash: [7; 32], sum: totals },
+		work: vec![(0, work)],
+		vouchers: vec![SignedVoucher { voucher, signature }],
+	};
+	let signature = host.pair().sign(&signing_payload(domain::SETTLEMENT, &genesis, &settlement)).0;
+	let call = RuntimeCall::from(pallet_inference_market::Call::settle { settlement, signature });
+	assert_ok!(call.authorize(TransactionSource::External).unwrap());
+	assert_ok!(call.dispatch_bypass_filter(frame_system::RawOrigin::Authorized.into()));
+}
+
+#[test]
+fn nobody_is_paid_for_racing_without_serving() {
+	run(|| {
+		blocks(Time::THIS.window);
+		weigh(&[(Alice, 400), (Bob, 300), (Charlie, 300)]);
+		[Alice, Bob, Charlie].into_iter().for_each(serving);
+		let pay = || [Alice, Bob, Charlie].map(|key| paid()[&account(key)]);
+		// Ten thousand tokens for each leaf: more than is needed, on average, to compare.
+		settle(Alice, 0, 4 * LEAST_WORK);
+		assert_eq!(pay(), [400, 300, 300], "most have not served yet: that is how it is");
+		settle(Bob, 1, 3 * LEAST_WORK);
+		assert_eq!(pay(), [400, 300, 0]);
+		let view = Poc::standing_view(0, &account(Charlie)).unwrap();
+		assert_eq!((view.work, view.served, view.effective), (0, 0, Some(300)));
+		// A tenth of what the others did for their weight: about half of the fifth that is enough.
+		settle(Charlie, 2, 3 * LEAST_WORK / 10);
+		let [alice, bob, charlie] = pay();
+		assert_eq!((alice, bob), (400, 300));
+		assert!((150..190).contains(&charlie), "{charlie}: the median is rounded down to its bucket");
+	});
+}
