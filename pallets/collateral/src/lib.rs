@@ -220,10 +220,9 @@ pub mod pallet {
 			Self::burn(host, offence, |ledger| ledger.slash(share));
 		}
 
-		/// The same for an equivocation, whose report says the share. One that is reported twice, or together with others,
-		/// costs no more than the dearest: of an epoch's equivocations the largest share counts.
-		pub fn slash_equivocation(host: &T::AccountId, share: Perbill) {
-			let epoch = T::Epoch::get();
+		/// The same for an equivocation in `epoch`, whose report says the share. Of an epoch's equivocations the largest
+		/// share counts, once.
+		pub fn slash_equivocation(host: &T::AccountId, epoch: EpochIndex, share: Perbill) {
 			Self::burn(host, Offence::Equivocation, |ledger| ledger.slash_up_to(epoch, share));
 		}
 

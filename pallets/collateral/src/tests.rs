@@ -163,7 +163,7 @@ fn of_an_epochs_equivocations_the_dearest_counts() {
 		assert_ok!(Collateral::deposit(by(1), 800));
 		assert_ok!(Collateral::withdraw(by(1), 400));
 		for (share, left) in [(25, 600), (25, 600), (50, 400), (10, 400), (75, 200)] {
-			Collateral::slash_equivocation(&1, percent(share));
+			Collateral::slash_equivocation(&1, 200, percent(share));
 			assert!(held().abs_diff(left) <= 2, "{} after {share} %, not {left}", held());
 		}
 		let ledger = Ledgers::<Test>::get(1);
@@ -172,8 +172,7 @@ fn of_an_epochs_equivocations_the_dearest_counts() {
 		let before = held();
 		Collateral::on_offence(&1, 200, Offence::Fabrication);
 		assert!(held().abs_diff(before * 8 / 10) <= 2);
-		Epoch::set(201);
-		Collateral::slash_equivocation(&1, percent(100));
+		Collateral::slash_equivocation(&1, 201, percent(100));
 		assert_eq!(held(), 0);
 		assert!(!Ledgers::<Test>::contains_key(1));
 	});
@@ -219,7 +218,7 @@ proptest! {
 					},
 					Step::Equivocation(host, percent) => {
 						let before = Ledgers::<Test>::get(host).total();
-						Collateral::slash_equivocation(&host, Perbill::from_percent(percent));
+						Collateral::slash_equivocation(&host, Epoch::get(), Perbill::from_percent(percent));
 						expected -= before - Ledgers::<Test>::get(host).total();
 					},
 					Step::Epoch => Epoch::mutate(|epoch| *epoch += 1),

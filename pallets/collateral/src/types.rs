@@ -18,7 +18,7 @@ pub struct Ledger {
 	pub active: Balance,
 	/// What was withdrawn, by the epoch from which it can be released, ascending.
 	pub unbonding: BoundedVec<(EpochIndex, Balance), ConstU32<MAX_UNBONDING>>,
-	/// The epoch in which equivocations cost something last, and the share of everything that they have cost in it.
+	/// The epoch of the equivocations that cost something last, and the share of everything that they have cost.
 	pub equivocations: (EpochIndex, Perbill),
 }
 
@@ -37,7 +37,7 @@ impl Ledger {
 		before.saturating_sub(self.total())
 	}
 
-	/// Raises the share that equivocations have cost in `epoch` to `share`; what was taken for it.
+	/// Raises the share that equivocations of `epoch` have cost to `share`; what was taken for it.
 	pub fn slash_up_to(&mut self, epoch: EpochIndex, share: Perbill) -> Balance {
 		let (last, cost) = self.equivocations;
 		let before = if last == epoch { cost } else { Perbill::zero() };

@@ -75,9 +75,14 @@ impl Time {
 		free_epochs: 0,
 		collateral_per_weight: GNK / 10,
 	};
+	/// Sessions of a PoC epoch.
+	pub const fn sessions(&self) -> u32 {
+		self.schedule.length / self.session as u32
+	}
+
 	/// Sessions of two PoC epochs: for as long as withdrawn collateral is held, equivocations can be reported.
 	pub const fn reportable_sessions(&self) -> u32 {
-		2 * self.schedule.length / self.session as u32
+		2 * self.sessions()
 	}
 
 	/// What this build uses.

@@ -3,6 +3,7 @@
 //! `pallet-babe` and `pallet-grandpa` take the reports, `pallet_session::historical` proves whose key it was, and
 //! `pallet-offences` knows what was reported before and how many did it together.
 
+use crate::Time;
 use core::marker::PhantomData;
 use pallet_collateral::WeightInfo as _;
 use pallet_poc::WeightInfo as _;
@@ -20,6 +21,9 @@ use polkadot_sdk::{
 	},
 };
 
+/// Picoseconds for the signatures of an equivocation.
+const TWO_SIGNATURES: u64 = 110_000_000;
+
 /// Nothing about a validator but its account is on record.
 pub struct NoIdentification;
 
@@ -29,7 +33,8 @@ impl<A> Convert<A, Option<()>> for NoIdentification {
 	}
 }
 
-/// Takes collateral and power: `pallet-offences` tells of each offence, and of all that were in it.
+/// Takes collateral and power. `pallet-offences` tells of an offence and of all that were in it so far, the new one last:
+/// the others lose collateral as far as the share has grown.
 pub struct Punish<T>(PhantomData<T>);
 
 impl<T> OnOffenceHandler<T::AccountId, (T::AccountId, ()), Weight> for Punish<T>
@@ -39,17 +44,20 @@ where
 	fn on_offence(
 		offenders: &[OffenceDetails<T::AccountId, (T::AccountId, ())>],
 		shares: &[Perbill],
-		_: SessionIndex,
+		session: SessionIndex,
 	) -> Weight {
-		let mut weight = Weight::zero();
-		for (OffenceDetails { offender: (host, ()), .. }, share) in offenders.iter().zip(shares) {
+		// The report's own weight knows neither how many did it nor that `Checked` looks at the signatures, too.
+		let slashes = <T as pallet_collateral::Config>::WeightInfo::slash().saturating_mul(offenders.len() as u64);
+		let weight = <T as pallet_poc::Config>::WeightInfo::note_equivocation()
+			.saturating_add(slashes)
+			.saturating_add(Weight::from_parts(TWO_SIGNATURES, 0));
+		if let Some(OffenceDetails { offender: (host, ()), .. }) = offenders.last() {
 			pallet_poc::Pallet::<T>::note_equivocation(host);
-			pallet_collateral::Pallet::<T>::slash_equivocation(host, *share);
-			weight = weight
-				.saturating_add(<T as pallet_poc::Config>::WeightInfo::note_equivocation())
-				.saturating_add(<T as pallet_collateral::Config>::WeightInfo::slash());
 		}
-		// The report's own weight does not know how many did it.
+		let epoch = session.checked_div(Time::THIS.sessions()).unwrap_or(0);
+		for (OffenceDetails { offender: (host, ()), .. }, share) in offenders.iter().zip(shares) {
+			pallet_collateral::Pallet::<T>::slash_equivocation(host, epoch, *share);
+		}
 		frame_system::Pallet::<T>::register_extra_weight_unchecked(weight, DispatchClass::Normal);
 		weight
 	}

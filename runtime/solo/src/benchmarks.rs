@@ -65,5 +65,8 @@ impl pallet_inference_market::BenchmarkHelper<AccountId> for Helper {
 		let registered = pallet_poc::Host { worker, url, models, registered: 0, active: 0 };
 		pallet_poc::Workers::<Runtime>::insert(worker, host);
 		pallet_poc::Hosts::<Runtime>::insert(host, registered);
+		// With weight: what it serves counts.
+		<Self as pallet_emission::BenchmarkHelper<_>>::set_power(0, &[(host.clone(), 1)]);
+		pallet_poc::LastSettled::<Runtime>::put(0);
 	}
 }

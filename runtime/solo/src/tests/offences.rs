@@ -272,6 +272,7 @@ fn of_several_equivocations_the_dearest_counts() {
 		// Charlie joins in, and so Bob is told of again.
 		Punish::<Runtime>::on_offence(&[of(Bob), of(Charlie)], &[half, half], 0);
 		assert_eq!([held(Bob), held(Charlie)].map(|held| held.abs_diff(500 * GNK) < 1_000), [true; 2]);
+		assert_eq!([Bob, Charlie].map(has_power), [false; 2]);
 		let before = [Bob, Charlie].map(held);
 		Punish::<Runtime>::on_offence(&[of(Bob), of(Charlie)], &[quarter, half], 0);
 		assert_eq!([Bob, Charlie].map(held), before);
