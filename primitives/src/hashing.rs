@@ -41,6 +41,10 @@ pub mod domain {
 	pub const OUTPUT: &[u8] = b"gonka/output";
 	/// The hash of a canonical request body.
 	pub const BODY: &[u8] = b"gonka/body";
+	/// The key of a sampling tape, and the noise of a position on it.
+	pub const TAPE: &[u8] = b"gonka/tape";
+	/// The projection of fingerprints, and the root over them.
+	pub const FINGERPRINT: &[u8] = b"gonka/fingerprint";
 }
 
 /// blake2b-256 over the concatenation of `parts`.

@@ -2,10 +2,13 @@
 //!
 //! - [`check`]: the messages of the sprint's checkers and of disputes;
 //! - [`epoch`]: the clock: phases of an epoch;
+//! - [`fingerprint`]: 16 bytes of a token's hidden state, their distance and their root;
 //! - [`hashing`]: blake2b-256 and the payload of a signature (domain tag, genesis hash, body);
 //! - [`host`]: the messages a host's worker sends to the chain;
 //! - [`market`]: envelope, receipt, voucher, settlement: PROTOCOL §6;
 //! - [`merkle_sum`]: the tree whose root carries the sums of its leaves;
+//! - [`sampling`]: from logits to a token, and back: how far a token is from the one that was due;
+//! - [`tape`]: the noise of sampling, public and keyed by the envelope;
 //! - [`traits`]: the small interfaces through which the pallets know each other.
 //! - [`views`]: the answers of the runtime API.
 //!
@@ -18,10 +21,13 @@ extern crate alloc;
 
 pub mod check;
 pub mod epoch;
+pub mod fingerprint;
 pub mod hashing;
 pub mod host;
 pub mod market;
 pub mod merkle_sum;
+pub mod sampling;
+pub mod tape;
 pub mod traits;
 pub mod views;
 

@@ -1,0 +1,330 @@
+//! From a row of logits to a token, and back: how far a token is from the one that was due.
+//!
+//! A row has one logit for each token, in 2⁻⁶ nats, rounded to the nearest, ties to even, and cut to ±2¹⁴ nats. The
+//! rule, in this order:
+//!
+//! 1. **Penalties** ([`Sampling::penalise`]).
+//! 2. **Temperature.** Where `δ` is a token's distance from the largest logit, its deficit is `δ / τ` in 2⁻¹⁶ nats
+//!    (`δ · ⌊1000 · 2²⁴ / τ⌋ / 2¹⁴`, rounded down), its weight [`weight`] of that. Who weighs nothing is out. With `τ = 0`
+//!    or `top_k = 1` the rule ends here: the token with the largest logit, the lowest of several.
+//! 3. **min-p**: who weighs less than this share of the best token is out.
+//! 4. **top-k**: of the others the first so many stay, ordered by logit, equal ones by id, the lower first.
+//! 5. **top-p**: of these the fewest first ones that reach this share of their sum stay.
+//! 6. **The tape**: the token with the largest score, `noise − deficit`, the lowest of several.
+//!
+//! Who computes the same rounded logits gets the same token. Rounding moves a probability by 2⁻⁷ / τ of itself at most.
+
+use crate::{
+	Hash,
+	tape::{ONE, REACH, TapeRow, weight},
+};
+use alloc::{vec, vec::Vec};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+
+/// The unit of logits: this many make a nat.
+pub const LOGIT_NAT: i32 = 64;
+/// The largest logit, and the smallest negated: 2¹⁴ nats.
+pub const MAX_LOGIT: i32 = 1 << 20;
+/// The highest temperature, in thousandths: higher ones count as this.
+pub const MAX_TEMPERATURE: u32 = 100_000;
+/// The margin of a token that the filters leave out, or that the vocabulary lacks.
+pub const FILTERED_OUT: u32 = u32::MAX;
+
+/// A whole, of which `top_p` and `min_p` are shares.
+const MILLION: u32 = 1_000_000;
+
+/// How a request wants tokens chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+pub struct Sampling {
+	/// In thousandths; 0 always takes the likeliest token.
+	pub temperature: u32,
+	/// Most tokens to choose from; 0 for all.
+	pub top_k: u32,
+	/// In millionths of the sum; 10⁶ or more for all.
+	pub top_p: u32,
+	/// In millionths of the likeliest token; 0 for all.
+	pub min_p: u32,
+	/// In thousandths: divides positive logits of tokens that occurred, multiplies negative ones. 1000 for none.
+	pub repetition: u32,
+	/// In 10⁻³ nats: taken from the logit of a token that the answer has.
+	pub presence: i32,
+	/// In 10⁻³ nats: taken from a token's logit for each time that the answer has it.
+	pub frequency: i32,
+}
+
+impl Default for Sampling {
+	/// From the unchanged distribution.
+	fn default() -> Self {
+		Self { temperature: 1000, top_k: 0, top_p: MILLION, min_p: 0, repetition: 1000, presence: 0, frequency: 0 }
+	}
+}
+
+impl Sampling {
+	/// Whether there are penalties.
+	pub fn penalises(&self) -> bool {
+		self.repetition != 1000 || self.presence != 0 || self.frequency != 0
+	}
+
+	/// Changes the logits of tokens that occurred. `seen` names each token of prompt and answer once, with its number
+	/// in the answer. First repetition, then the others; all divisions round towards zero.
+	pub fn penalise(&self, logits: &mut [i32], seen: impl IntoIterator<Item = (u32, u32)>) {
+		let repetition = i64::from(self.repetition.max(1));
+		for (token, count) in seen {
+			let Some(logit) = logits.get_mut(token as usize) else { continue };
+			let mut penalised = i64::from(*logit);
+			penalised = if penalised > 0 { penalised * 1000 / repetition } else { penalised * repetition / 1000 };
+			if count > 0 {
+				// Both are 32 bits wide: no product or sum leaves 128.
+				let millis = i128::from(self.presence) + i128::from(self.frequency) * i128::from(count);
+				let change = (millis * i128::from(LOGIT_NAT) / 1000).clamp(-1 << 40, 1 << 40) as i64;
+				penalised -= change;
+			}
+			*logit = penalised.clamp((-MAX_LOGIT).into(), MAX_LOGIT.into()) as i32;
+		}
+	}
+
+	/// The token for `position` on the tape with `key`. 0 if there are no logits.
+	pub fn choose(&self, key: &Hash, position: u32, logits: &[i32]) -> u32 {
+		Row::new(self, key, position, logits).map_or(0, |row| row.best().0)
+	}
+
+	/// How far the score of `token` is below the best, in 2⁻¹⁶ nats: 0 for the token that [`choose`](Self::choose)
+	/// takes, and for its equals; [`FILTERED_OUT`] if it could not be taken at all.
+	pub fn margin(&self, key: &Hash, position: u32, logits: &[i32], token: u32) -> u32 {
+		let margin = Row::new(self, key, position, logits).and_then(|row| {
+			let score = row.score(token)?;
+			Some(i64::from(row.best().1) - i64::from(score))
+		});
+		margin.and_then(|margin| u32::try_from(margin).ok()).unwrap_or(FILTERED_OUT)
+	}
+
+	/// 2²⁴ over the temperature. Greedy choice counts distances as temperature 1 does.
+	fn scale(&self) -> u64 {
+		let temperature = if self.temperature == 0 { 1000 } else { self.temperature.min(MAX_TEMPERATURE) };
+		(1000 << 24) / u64::from(temperature)
+	}
+}
+
+/// A row of logits, and what may be taken from it.
+struct Row<'a> {
+	logits: &'a [i32],
+	/// The lowest token with the largest logit.
+	first: u32,
+	largest: i32,
+	/// 2²⁴ over the temperature.
+	scale: u64,
+	cut: Cut,
+	/// `None` for greedy choice.
+	tape: Option<TapeRow>,
+}
+
+/// Where the filters end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cut {
+	/// The largest distance from the largest logit that stays.
+	distance: u32,
+	/// The last token that stays at that distance.
+	last: u32,
+}
+
+impl<'a> Row<'a> {
+	fn new(sampling: &Sampling, key: &Hash, position: u32, logits: &'a [i32]) -> Option<Self> {
+		let largest = *logits.iter().max()?;
+		let first = logits.iter().position(|&logit| logit == largest)? as u32;
+		let greedy = sampling.temperature == 0 || sampling.top_k == 1;
+		let tape = (!greedy).then(|| TapeRow::new(key, position));
+		let scale = sampling.scale();
+		// The largest distance that still weighs something.
+		let distance = ((u64::from(REACH) + 1) << 14).div_ceil(scale).saturating_sub(1);
+		let all = Cut { distance: u32::try_from(distance).unwrap_or(u32::MAX), last: u32::MAX };
+		let mut row = Self { logits, first, largest, scale, cut: all, tape };
+		let filtered = sampling.top_k != 0 || sampling.top_p < MILLION || sampling.min_p != 0;
+		if filtered && !greedy {
+			row.cut = row.filter(sampling);
+		}
+		Some(row)
+	}
+
+	/// The distance of a logit from the largest.
+	fn distance(&self, logit: i32) -> u32 {
+		self.largest.abs_diff(logit)
+	}
+
+	/// A distance over the temperature, in 2⁻¹⁶ nats.
+	fn deficit(&self, distance: u32) -> u32 {
+		(u64::from(distance).saturating_mul(self.scale) >> 14).min(u32::MAX.into()) as u32
+	}
+
+	/// Applies min-p, top-k and top-p. Counting the tokens at every distance replaces sorting them.
+	fn filter(&self, sampling: &Sampling) -> Cut {
+		let least = u64::from(sampling.min_p.min(MILLION)) * ONE;
+		let weights: Vec<u64> = (0..=self.cut.distance.min(self.largest.abs_diff(-MAX_LOGIT)))
+			.map(|distance| weight(self.deficit(distance)))
+			.take_while(|weight| weight * u64::from(MILLION) >= least)
+			.collect();
+		let mut counts = vec![0u32; weights.len()];
+		for &logit in self.logits {
+			if let Some(count) = counts.get_mut(self.distance(logit) as usize) {
+				*count += 1;
+			}
+		}
+
+		let mut room = if sampling.top_k == 0 { u32::MAX } else { sampling.top_k };
+		let mut sum = 0u64;
+		for (count, weight) in counts.iter_mut().zip(&weights) {
+			*count = (*count).min(room);
+			room -= *count;
+			sum += u64::from(*count) * weight;
+		}
+		let share = u128::from(sum) * u128::from(sampling.top_p.min(MILLION));
+		let mut needed = share.div_ceil(MILLION.into()).max(1) as u64;
+		let mut end = (0, 1);
+		for (distance, (&count, &weight)) in counts.iter().zip(&weights).enumerate() {
+			if count > 0 && needed > 0 {
+				let taken = needed.div_ceil(weight.max(1)).min(count.into());
+				needed = needed.saturating_sub(taken * weight);
+				end = (distance as u32, taken);
+			}
+		}
+		let (distance, taken) = end;
+		Cut { distance, last: self.nth(distance, taken) }
+	}
+
+	/// The `count`th token, from 1, at a distance; the last possible one if there are not more.
+	fn nth(&self, distance: u32, count: u64) -> u32 {
+		let there = self.logits.iter().enumerate().filter(|&(_, &logit)| self.distance(logit) == distance);
+		there.map(|(token, _)| token as u32).nth((count as usize).saturating_sub(1)).unwrap_or(u32::MAX)
+	}
+
+	/// The score of a token, in 2⁻¹⁶ nats; `None` if it is out.
+	fn score(&self, token: u32) -> Option<i32> {
+		let distance = self.distance(*self.logits.get(token as usize)?);
+		if self.tape.is_none() {
+			return Some(0i32.saturating_sub_unsigned(self.deficit(distance)));
+		}
+		let stays = distance < self.cut.distance || distance == self.cut.distance && token <= self.cut.last;
+		let noise = stays.then(|| self.tape.map(|tape| tape.noise(token)))??;
+		Some(noise.saturating_sub_unsigned(self.deficit(distance)))
+	}
+
+	/// The best token and its score.
+	fn best(&self) -> (u32, i32) {
+		let first = (self.first, self.score(self.first).unwrap_or(i32::MIN));
+		let Some(tape) = self.tape else { return first };
+		let mut best = first;
+		let mut limit = limit(best.1);
+		for pair in 0..(self.logits.len() as u32).div_ceil(2) {
+			let uniforms = tape.pair(pair);
+			for (token, uniform) in [(2 * pair, uniforms as u32), (2 * pair + 1, (uniforms >> 32) as u32)] {
+				if uniform > limit {
+					continue;
+				}
+				let Some(score) = self.score(token) else { continue };
+				if score > best.1 || score == best.1 && token < best.0 {
+					best = (token, score);
+					limit = self::limit(score);
+				}
+			}
+		}
+		best
+	}
+}
+
+/// The largest uniform whose noise can reach `score` without a deficit: as `g ≤ −ln p`, `2³² exp(−score)` and a little
+/// more for what tables are off. Few tokens get below it, so few scores are computed.
+fn limit(score: i32) -> u32 {
+	let Ok(score) = u32::try_from(score) else { return u32::MAX };
+	let bound = weight(score);
+	(bound + (bound >> 10) + 1).min(u32::MAX.into()) as u32
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use proptest::prelude::*;
+
+	/// The filters as their definition has them, by sorting.
+	fn kept(sampling: &Sampling, logits: &[i32]) -> Vec<u32> {
+		let row = Row::new(&Sampling { top_k: 0, top_p: MILLION, min_p: 0, ..*sampling }, &[0; 32], 0, logits).unwrap();
+		let weight = |token: u32| weight(row.deficit(row.distance(logits[token as usize])));
+		let mut order: Vec<u32> = (0..logits.len() as u32).filter(|&token| weight(token) > 0).collect();
+		order.sort_by_key(|&token| (core::cmp::Reverse(logits[token as usize]), token));
+		order.retain(|&token| weight(token) as u128 * 1_000_000 >= u128::from(sampling.min_p) << 32);
+		if sampling.top_k > 0 {
+			order.truncate(sampling.top_k as usize);
+		}
+		let sum: u128 = order.iter().map(|&token| u128::from(weight(token))).sum();
+		let mut reached = 0;
+		let enough = order.iter().position(|&token| {
+			reached += u128::from(weight(token));
+			reached * 1_000_000 >= sum * u128::from(sampling.top_p)
+		});
+		order.truncate(enough.map_or(order.len(), |last| last + 1));
+		order.sort_unstable();
+		order
+	}
+
+	fn any_sampling() -> impl Strategy<Value = Sampling> {
+		let temperature = prop_oneof![Just(1000u32), 1u32..3000, Just(MAX_TEMPERATURE)];
+		let top_k = prop_oneof![Just(0u32), 2u32..60];
+		let top_p = prop_oneof![Just(MILLION), 0..MILLION];
+		let min_p = prop_oneof![Just(0), 0..=MILLION];
+		(temperature, top_k, top_p, min_p).prop_map(|(temperature, top_k, top_p, min_p)| Sampling {
+			temperature,
+			top_k,
+			top_p,
+			min_p,
+			..Default::default()
+		})
+	}
+
+	proptest! {
+		#[test]
+		fn counting_keeps_what_sorting_keeps(
+			sampling in any_sampling(),
+			logits in prop::collection::vec(prop_oneof![-40i32..40, -2000i32..2000, Just(-MAX_LOGIT)], 1..400),
+		) {
+			let row = Row::new(&sampling, &[7; 32], 3, &logits).unwrap();
+			let stay: Vec<u32> = (0..logits.len() as u32).filter(|&token| row.score(token).is_some()).collect();
+			prop_assert_eq!(stay, kept(&sampling, &logits));
+		}
+
+		#[test]
+		fn the_best_is_the_best_of_all(
+			sampling in any_sampling(),
+			key in any::<[u8; 32]>(),
+			position in any::<u32>(),
+			logits in prop::collection::vec(-600i32..600, 1..400),
+		) {
+			let row = Row::new(&sampling, &key, position, &logits).unwrap();
+			let scores = (0..logits.len() as u32).filter_map(|token| Some((row.score(token)?, core::cmp::Reverse(token))));
+			let (score, core::cmp::Reverse(token)) = scores.max().unwrap();
+			prop_assert_eq!(row.best(), (token, score));
+			prop_assert_eq!(sampling.choose(&key, position, &logits), token);
+			for claimed in 0..logits.len() as u32 {
+				let margin = sampling.margin(&key, position, &logits, claimed);
+				match row.score(claimed) {
+					Some(claimed) => prop_assert_eq!(i64::from(margin), i64::from(score) - i64::from(claimed)),
+					None => prop_assert_eq!(margin, FILTERED_OUT),
+				}
+			}
+		}
+
+		#[test]
+		fn no_request_and_no_row_overflows(
+			temperature: u32, top_k: u32, top_p: u32, min_p: u32, repetition: u32, presence: i32, frequency: i32,
+			mut logits in prop::collection::vec(-MAX_LOGIT..=MAX_LOGIT, 0..50),
+			seen in prop::collection::vec((0u32..60, any::<u32>()), 0..9),
+		) {
+			let sampling = Sampling { temperature, top_k, top_p, min_p, repetition, presence, frequency };
+			sampling.penalise(&mut logits, seen);
+			prop_assert!(logits.iter().all(|logit| logit.abs() <= MAX_LOGIT));
+			let token = sampling.choose(&[1; 32], u32::MAX, &logits);
+			if !logits.is_empty() {
+				prop_assert_eq!(sampling.margin(&[1; 32], u32::MAX, &logits, token), 0);
+			}
+			prop_assert_eq!(sampling.margin(&[1; 32], 0, &logits, 99), FILTERED_OUT);
+		}
+	}
+}
