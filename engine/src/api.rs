@@ -1,8 +1,9 @@
 //! What every engine offers, and the types that cross that border.
 
+use gonka_primitives::{Hash, fingerprint::Fingerprint, sampling::Sampling, tape::seed_key};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// One model, ready to answer.
 ///
@@ -34,16 +35,27 @@ pub trait Engine: Send + Sync {
 	/// The channel carries one [`TokenEvent::Token`] per token and ends with one
 	/// [`TokenEvent::Done`] or [`TokenEvent::Error`]. Dropping the receiver cancels the
 	/// generation and frees its place. To continue an answer, ask again with a prompt of the
-	/// old prompt followed by the ids already received, and the same seed.
+	/// old prompt followed by the ids already received, and the same key.
 	///
 	/// # Errors
 	/// [`EngineError::Busy`], [`EngineError::ContextTooLong`],
 	/// [`EngineError::InvalidRequest`] or [`EngineError::Stopped`].
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError>;
 
+	/// Compares an answer with what this engine would have answered: see [`CheckResult`]. It costs one reading of
+	/// prompt and answer, beside the answers that are being generated. Dropping the receiver cancels.
+	///
+	/// # Errors
+	/// Those of [`generate`](Self::generate), at once; over the channel [`EngineError::Compute`] or
+	/// [`EngineError::Stopped`].
+	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError>;
+
 	/// How the engine is now.
 	fn health(&self) -> Health;
 }
+
+/// Where the result of a check arrives.
+pub type CheckReceiver = oneshot::Receiver<Result<CheckResult, EngineError>>;
 
 /// What an engine serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,14 +117,24 @@ pub struct GenerateRequest {
 	pub delivered: usize,
 	/// The most tokens to answer with; at least one.
 	pub max_tokens: usize,
-	/// 0 always takes the likeliest token; higher values flatten the distribution.
+	/// 0 always takes the likeliest token; higher values flatten the distribution. Counted in thousandths, up to 100.
 	pub temperature: f32,
-	/// Sample only from the likeliest tokens that reach this probability together; in (0, 1].
+	/// Sample only from the likeliest tokens that reach this probability together; in (0, 1]. Counted in millionths.
 	pub top_p: f32,
 	/// Sample only from so many likeliest tokens; 0 for all.
 	pub top_k: usize,
-	/// Together with a token's position in the sequence it fixes that token's random number.
-	pub seed: u64,
+	/// Sample only from tokens that are at least this likely, the likeliest being 1; in [0, 1]. Counted in millionths.
+	pub min_p: f32,
+	/// Divides the positive logits of tokens that occurred, and multiplies the negative ones; above 0, 1 for none.
+	/// Counted in thousandths.
+	pub repetition_penalty: f32,
+	/// Taken from the logits of tokens that the answer has. Counted in thousandths.
+	pub presence_penalty: f32,
+	/// Taken from a token's logit for each time that the answer has it. Counted in thousandths.
+	pub frequency_penalty: f32,
+	/// The key of the answer's tape: together with a token's position in the sequence it fixes that token's noise.
+	/// [`tape_key`](gonka_primitives::tape::tape_key) of an envelope, or [`seed_key`] without one.
+	pub key: Hash,
 	/// Texts that end the answer. They are not part of it.
 	pub stop: Vec<String>,
 	/// Ids that end the answer, besides the model's own.
@@ -122,7 +144,7 @@ pub struct GenerateRequest {
 }
 
 impl Default for GenerateRequest {
-	/// Up to 16 tokens, sampled from the unchanged distribution with seed 0.
+	/// Up to 16 tokens, sampled from the unchanged distribution with the key of seed 0.
 	fn default() -> Self {
 		Self {
 			prompt: Vec::new(),
@@ -131,7 +153,11 @@ impl Default for GenerateRequest {
 			temperature: 1.0,
 			top_p: 1.0,
 			top_k: 0,
-			seed: 0,
+			min_p: 0.0,
+			repetition_penalty: 1.0,
+			presence_penalty: 0.0,
+			frequency_penalty: 0.0,
+			key: seed_key(0),
 			stop: Vec::new(),
 			stop_token_ids: Vec::new(),
 			ignore_eos: false,
@@ -140,6 +166,21 @@ impl Default for GenerateRequest {
 }
 
 impl GenerateRequest {
+	/// How tokens are chosen, in the integers that generating and checking go by: each number is rounded to the
+	/// nearest one, halves away from 0, and cut to what fits.
+	pub fn sampling(&self) -> Sampling {
+		let units = |number: f32, units: f64| (f64::from(number) * units).round();
+		Sampling {
+			temperature: units(self.temperature, 1e3) as u32,
+			top_k: u32::try_from(self.top_k).unwrap_or(u32::MAX),
+			top_p: units(self.top_p, 1e6) as u32,
+			min_p: units(self.min_p, 1e6) as u32,
+			repetition: units(self.repetition_penalty, 1e3) as u32,
+			presence: units(self.presence_penalty, 1e3) as i32,
+			frequency: units(self.frequency_penalty, 1e3) as i32,
+		}
+	}
+
 	/// Whether `model` can serve this request at all.
 	///
 	/// # Errors
@@ -157,6 +198,15 @@ impl GenerateRequest {
 		}
 		if !(self.top_p > 0.0 && self.top_p <= 1.0) {
 			return invalid("top_p must be above 0 and at most 1");
+		}
+		if !(0.0..=1.0).contains(&self.min_p) {
+			return invalid("min_p must be between 0 and 1");
+		}
+		if !(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0) {
+			return invalid("repetition_penalty must be a number above 0");
+		}
+		if !(self.presence_penalty.is_finite() && self.frequency_penalty.is_finite()) {
+			return invalid("presence_penalty and frequency_penalty must be numbers");
 		}
 		if self.stop.iter().any(String::is_empty) {
 			return invalid("a stop text is empty");
@@ -186,6 +236,8 @@ pub enum TokenEvent {
 		/// incomplete character and a possible beginning of a stop text are held back. All
 		/// texts in a row are the answer.
 		text: String,
+		/// What remains of the hidden state from which it was chosen.
+		fingerprint: Fingerprint,
 	},
 	/// The answer is complete.
 	Done {
@@ -201,6 +253,54 @@ pub enum TokenEvent {
 		/// What failed.
 		message: String,
 	},
+}
+
+/// An answer that somebody claims to have generated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckRequest {
+	/// What was asked.
+	pub request: GenerateRequest,
+	/// The answer's tokens: at least one, at most `max_tokens`.
+	pub output: Vec<u32>,
+	/// Why it is said to have ended.
+	pub finish_reason: FinishReason,
+}
+
+impl CheckRequest {
+	/// Whether `model` can check this at all.
+	///
+	/// # Errors
+	/// Those of [`GenerateRequest::check`].
+	pub fn check(&self, model: &ModelInfo) -> Result<(), EngineError> {
+		self.request.check(model)?;
+		if self.output.is_empty() || self.output.len() > self.request.max_tokens {
+			let (length, most) = (self.output.len(), self.request.max_tokens);
+			return Err(EngineError::InvalidRequest(format!("the answer has {length} tokens of 1 to {most}")));
+		}
+		if let Some(id) = self.output.iter().find(|&&id| id as usize >= model.vocab_size) {
+			return Err(EngineError::InvalidRequest(format!("the answer has token {id} of {}", model.vocab_size)));
+		}
+		Ok(())
+	}
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckResult {
+	/// What it found at each token of the answer.
+	pub tokens: Vec<TokenCheck>,
+	/// Whether the answer ends for the reason given, and did not have to end before.
+	pub ends_rightly: bool,
+}
+
+/// What a check found at one token. The logits behind it are those after the answer's own tokens before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenCheck {
+	/// How far the token's score is below the best one, in 2⁻¹⁶ nats; 0 if it is the best, and
+	/// [`FILTERED_OUT`](gonka_primitives::sampling::FILTERED_OUT) if the filters leave it out.
+	pub margin: u32,
+	/// What the token's fingerprint should be, but for rounding.
+	pub fingerprint: Fingerprint,
 }
 
 /// Why an answer ended.

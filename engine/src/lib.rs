@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 mod api;
+mod ending;
 mod text;
 
 #[cfg(feature = "torch")]
@@ -21,10 +22,13 @@ mod tokenizer;
 mod torch;
 
 pub use api::{
-	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo, TokenEvent,
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
+	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent,
 };
 #[cfg(feature = "mock")]
 pub use mock::{MockConfig, MockEngine};
 pub use text::AnswerText;
+#[cfg(feature = "attacks")]
+pub use torch::Attack;
 #[cfg(feature = "torch")]
 pub use torch::{Precision, TorchConfig, TorchEngine};

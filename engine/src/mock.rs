@@ -8,11 +8,15 @@ use std::{
 	time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::mpsc};
+use gonka_primitives::{fingerprint::Fingerprint, tape::NAT};
+use tokio::{
+	runtime::Handle,
+	sync::{mpsc, oneshot},
+};
 
 use crate::{
-	AnswerText, ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo,
-	TokenEvent,
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
+	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, ending::Ending,
 };
 
 /// Answers consist of these, which follow the 256 bytes in the vocabulary.
@@ -45,11 +49,12 @@ impl Default for MockConfig {
 	}
 }
 
-/// Answers with words that prompt, seed and place fix.
+/// Answers with words that prompt, key and place fix.
 ///
 /// A text's tokens are its bytes; an answer's are words. Words at a prompt's end count as an
 /// answer already given, so that a continued answer is the same as an uninterrupted one.
-/// Temperature, `top_p` and `top_k` have no effect.
+/// Sampling settings have no effect. A check finds a margin of 0 at every word that this mock would have given, and of
+/// one nat at others.
 #[derive(Debug)]
 pub struct MockEngine {
 	config: MockConfig,
@@ -62,40 +67,39 @@ impl MockEngine {
 		Self { config, running: Arc::default() }
 	}
 
-	/// All tokens of an answer, with the text that each makes certain, and why it ends.
-	fn answer(&self, request: GenerateRequest) -> (Vec<TokenEvent>, FinishReason) {
-		let is_word = |id: &&u32| (FIRST_WORD..EOS).contains(*id);
-		let given = request.prompt.iter().rev().take_while(is_word).count();
-		let question = &request.prompt[..request.prompt.len() - given];
-		let start = question.iter().fold(mix(request.seed), |hash, &id| mix(hash ^ u64::from(id)));
+	/// The next token after `given` words in answer to the question that hashes to `start`, and its fingerprint.
+	fn token(&self, start: u64, given: usize, ignore_eos: bool) -> (u32, Fingerprint) {
+		let bits = mix(start.wrapping_add(given as u64));
+		let [a, b] = [bits, mix(bits)].map(u64::to_le_bytes);
+		let fingerprint = std::array::from_fn(|at| if at < 8 { a[at] as i8 } else { b[at - 8] as i8 });
+		let last = given >= self.config.answer_words && !ignore_eos;
+		(if last { EOS } else { FIRST_WORD + (bits % WORDS.len() as u64) as u32 }, fingerprint)
+	}
 
-		let mut text = AnswerText::new(request.stop);
-		for id in request.prompt.iter().skip(request.prompt.len().saturating_sub(request.delivered)) {
-			text.push(bytes(*id));
-		}
+	/// All tokens of an answer, with the text that each makes certain, and why it ends.
+	fn answer(&self, request: &GenerateRequest) -> (Vec<TokenEvent>, FinishReason) {
+		let (start, given) = question(request);
+		let mut ending = Ending::new(request, &[EOS], bytes);
 		let mut events = Vec::new();
-		for place in given.. {
-			let last = place >= self.config.answer_words && !request.ignore_eos;
-			let word = mix(start.wrapping_add(place as u64)) % WORDS.len() as u64;
-			let id = if last { EOS } else { FIRST_WORD + word as u32 };
-			let (mut piece, stopped) = text.push(bytes(id));
-			let reason = if stopped || last || request.stop_token_ids.contains(&id) {
-				Some(FinishReason::Stop)
-			} else if events.len() + 1 == request.max_tokens {
-				Some(FinishReason::Length)
-			} else {
-				None
-			};
-			if reason.is_some() && !stopped {
-				piece.push_str(&text.finish());
-			}
-			events.push(TokenEvent::Token { id, text: piece });
+		loop {
+			let (id, fingerprint) = self.token(start, given + events.len(), request.ignore_eos);
+			let (text, reason) = ending.push(id, bytes(id));
+			events.push(TokenEvent::Token { id, text, fingerprint });
 			if let Some(reason) = reason {
 				return (events, reason);
 			}
 		}
-		(events, FinishReason::Length)
 	}
+}
+
+/// The hash of a request's question, and how many words of the answer it has been given.
+fn question(request: &GenerateRequest) -> (u64, usize) {
+	let is_word = |id: &&u32| (FIRST_WORD..EOS).contains(*id);
+	let given = request.prompt.iter().rev().take_while(is_word).count();
+	let question = &request.prompt[..request.prompt.len() - given];
+	let [a, b, c, d, e, f, g, h, ..] = request.key;
+	let key = mix(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+	(question.iter().fold(key, |hash, &id| mix(hash ^ u64::from(id))), given)
 }
 
 impl Engine for MockEngine {
@@ -134,7 +138,7 @@ impl Engine for MockEngine {
 		request.check(&self.info())?;
 		let place = Place::take(&self.running, self.config.max_running)?;
 		let prompt_tokens = request.prompt.len();
-		let (mut events, finish_reason) = self.answer(request);
+		let (mut events, finish_reason) = self.answer(&request);
 		let completion_tokens = events.len();
 		events.push(TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens });
 
@@ -165,6 +169,22 @@ impl Engine for MockEngine {
 				});
 			},
 		}
+		Ok(receiver)
+	}
+
+	fn check(&self, check: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		check.check(&self.info())?;
+		let CheckRequest { request, output, finish_reason } = check;
+		let (start, given) = question(&request);
+		let tokens = output.iter().enumerate().map(|(at, &id)| {
+			let (due, fingerprint) = self.token(start, given + at, request.ignore_eos);
+			TokenCheck { margin: if id == due { 0 } else { NAT.unsigned_abs() }, fingerprint }
+		});
+		let tokens = tokens.collect();
+		let ends_rightly = Ending::new(&request, &[EOS], bytes).holds(&output, finish_reason, bytes);
+		let (sender, receiver) = oneshot::channel();
+		// Its receiver is here.
+		let _ = sender.send(Ok(CheckResult { tokens, ends_rightly }));
 		Ok(receiver)
 	}
 

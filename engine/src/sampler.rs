@@ -1,190 +1,151 @@
-//! From logits to a token, the same way everywhere.
+//! From logits and hidden states to tokens and fingerprints, and to what a check says about them.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
-use rand_chacha::{
-	ChaCha20Rng,
-	rand_core::{RngCore, SeedableRng},
+use gonka_primitives::{
+	Hash,
+	fingerprint::{Fingerprint, SCALE, projection},
+	sampling::{LOGIT_NAT, MAX_LOGIT, Sampling},
 };
 
 use crate::GenerateRequest;
 
-/// 32-bit words in a block of the ChaCha key stream.
-const BLOCK_WORDS: u128 = 16;
-/// How many candidates to look at first for `top_p`; four times as many each further time.
-const FIRST_CANDIDATES: usize = 256;
-
 /// Chooses tokens as a request wants them chosen.
 #[derive(Debug)]
 pub struct Sampler {
-	temperature: f32,
-	top_p: f64,
-	top_k: usize,
-	seed: u64,
+	sampling: Sampling,
+	key: Hash,
+	/// How often the answer has each token that occurred; empty where nothing is penalised.
+	seen: BTreeMap<u32, u32>,
+	/// The signs of the fingerprint's projection, 16 for each number of a hidden state.
+	signs: Vec<[f32; 16]>,
+	/// The present row, rounded.
+	row: Vec<i32>,
 }
 
 impl Sampler {
-	pub fn new(request: &GenerateRequest) -> Self {
-		Self { temperature: request.temperature, top_p: request.top_p.into(), top_k: request.top_k, seed: request.seed }
+	/// For hidden states of `width` numbers.
+	pub fn new(request: &GenerateRequest, width: usize) -> Self {
+		let sign = |word: u16| std::array::from_fn(|row| if word >> row & 1 == 1 { -1.0 } else { 1.0 });
+		let signs = projection(&request.key, width).into_iter().map(sign).collect();
+		let sampling = request.sampling();
+		let mut sampler = Self { sampling, key: request.key, seen: BTreeMap::new(), signs, row: Vec::new() };
+		let (prompt, delivered) = request.prompt.split_at(request.prompt.len().saturating_sub(request.delivered));
+		if sampling.penalises() {
+			sampler.seen.extend(prompt.iter().map(|&id| (id, 0)));
+		}
+		delivered.iter().for_each(|&id| sampler.append(id));
+		sampler
 	}
 
-	/// The token for `position`, counted from the prompt's first token, given its `logits`,
-	/// one for each id of the vocabulary. Equal logits rank by id, the lower first; what is
-	/// not a number ranks last.
-	///
-	/// Above temperature 0: order the ids by logit; keep the first `top_k`; weigh them by
-	/// `exp((logit - largest logit) / temperature)`; of these keep the fewest first ones that
-	/// reach `top_p` of their sum; and take the one in which `u` of the kept sum falls.
-	pub fn sample(&self, logits: &[f32], position: usize) -> u32 {
-		if self.temperature == 0.0 || self.top_k == 1 {
-			let best = (0..logits.len()).min_by(|&a, &b| rank(logits, a, b));
-			return best.unwrap_or(0) as u32;
-		}
-		let kept = self.keep(logits);
-		let sum: f64 = kept.iter().map(|(_, weight)| weight).sum();
-		let mut rest = uniform(self.seed, position) * sum;
-		for &(id, weight) in &kept {
-			rest -= weight;
-			if rest < 0.0 {
-				return id;
-			}
-		}
-		// Rounding can leave a little of the last one's share.
-		kept.last().map_or(0, |&(id, _)| id)
+	/// The token for `position`, counted from the prompt's first, given its `logits`, one for each id.
+	pub fn choose(&mut self, position: usize, logits: &[f32]) -> u32 {
+		self.read(logits);
+		self.sampling.choose(&self.key, position as u32, &self.row)
 	}
 
-	/// The ids that may be taken, likeliest first, with their weights.
-	fn keep(&self, logits: &[f32]) -> Vec<(u32, f64)> {
-		let all = logits.len();
-		let limit = if self.top_k == 0 { all } else { self.top_k.min(all) };
-		let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-		let weight = |id: usize| {
-			let weight = (f64::from(logits[id] - largest) / f64::from(self.temperature)).exp();
-			if weight.is_nan() { 0.0 } else { weight }
-		};
-		let mut ids: Vec<usize> = (0..all).collect();
+	/// How far `token` is from the one that is due at `position`: see [`Sampling::margin`].
+	pub fn margin(&mut self, position: usize, logits: &[f32], token: u32) -> u32 {
+		self.read(logits);
+		self.sampling.margin(&self.key, position as u32, &self.row, token)
+	}
 
-		// Sorting all ids would cost more than the rest together, and few are ever kept.
-		let mut candidates = FIRST_CANDIDATES.min(limit);
-		if self.top_p >= 1.0 {
-			candidates = limit;
+	/// Takes note of the answer's next token.
+	pub fn append(&mut self, token: u32) {
+		if self.sampling.penalises() {
+			*self.seen.entry(token).or_default() += 1;
 		}
-		let total = if limit < all {
-			sort_first(&mut ids, limit, logits);
-			ids.truncate(limit);
-			ids.iter().map(|&id| weight(id)).sum()
-		} else {
-			(0..all).map(weight).sum::<f64>()
-		};
-		loop {
-			sort_first(&mut ids, candidates, logits);
-			let mut kept = Vec::new();
-			let mut sum = 0.0;
-			for &id in &ids[..candidates] {
-				let weight = weight(id);
-				sum += weight;
-				kept.push((id as u32, weight));
-				if sum >= self.top_p * total {
-					return kept;
-				}
-			}
-			if candidates == limit {
-				return kept;
-			}
-			candidates = (candidates * 4).min(limit);
+	}
+
+	/// The fingerprint of a hidden state.
+	pub fn fingerprint(&self, hidden: &[f32]) -> Fingerprint {
+		let (mut projected, mut square) = ([0f32; 16], 0f32);
+		for (&number, signs) in hidden.iter().zip(&self.signs) {
+			square += number * number;
+			projected.iter_mut().zip(signs).for_each(|(sum, sign)| *sum += number * sign);
+		}
+		let factor = f32::from(SCALE) / square.sqrt();
+		// Casting saturates, and makes 0 of what is not a number.
+		projected.map(|sum| (sum * factor).round_ties_even() as i8)
+	}
+
+	/// Rounds logits and penalises them.
+	fn read(&mut self, logits: &[f32]) {
+		self.row.clear();
+		self.row.extend(logits.iter().map(|&logit| round(logit)));
+		if self.sampling.penalises() {
+			self.sampling.penalise(&mut self.row, self.seen.iter().map(|(&token, &count)| (token, count)));
 		}
 	}
 }
 
-/// Brings the `count` best ids to the front, in order.
-fn sort_first(ids: &mut [usize], count: usize, logits: &[f32]) {
-	if count < ids.len() && count > 0 {
-		ids.select_nth_unstable_by(count - 1, |&a, &b| rank(logits, a, b));
-	}
-	ids[..count].sort_unstable_by(|&a, &b| rank(logits, a, b));
-}
-
-/// Larger logits first, then smaller ids; NaN last.
-fn rank(logits: &[f32], a: usize, b: usize) -> Ordering {
-	let key = |id: usize| if logits[id].is_nan() { f32::NEG_INFINITY } else { logits[id] };
-	key(b).partial_cmp(&key(a)).unwrap_or(Ordering::Equal).then(a.cmp(&b))
-}
-
-/// The random number of a position, in [0, 1): the first 53 bits of the little-endian 64-bit
-/// word that begins block `position` of the ChaCha20 key stream whose key is the seed's eight
-/// bytes, little-endian, followed by zeros, and whose nonce is zero.
-fn uniform(seed: u64, position: usize) -> f64 {
-	let mut key = [0; 32];
-	key[..8].copy_from_slice(&seed.to_le_bytes());
-	let mut stream = ChaCha20Rng::from_seed(key);
-	stream.set_word_pos(position as u128 * BLOCK_WORDS);
-	(stream.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+/// A logit in 2⁻⁶ nats, to the nearest, ties to even, within the limits; what is not a number is the lowest.
+fn round(logit: f32) -> i32 {
+	// A sum with 1.5 * 2^23 has no fraction left and keeps the integer in its low bits: a few instructions for many
+	// logits at a time, where calling a function for each would cost more than all else here.
+	const MAGIC: f32 = 12_582_912.0;
+	let limit = MAX_LOGIT as f32;
+	let scaled = (logit * LOGIT_NAT as f32).max(-limit).min(limit);
+	(scaled + MAGIC).to_bits() as i32 - MAGIC.to_bits() as i32
 }
 
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use gonka_primitives::{fingerprint::distance, tape::seed_key};
 	use proptest::prelude::*;
 
-	fn sampler(temperature: f32, top_p: f32, top_k: usize, seed: u64) -> Sampler {
-		Sampler::new(&GenerateRequest { temperature, top_p, top_k, seed, ..Default::default() })
+	#[test]
+	fn logits_are_rounded_to_the_nearest_unit() {
+		assert_eq!([0.5, 1.5, -0.5, -1.5, 2.51].map(|units| round(units / 64.0)), [0, 2, 0, -2, 3]);
+		assert_eq!([f32::INFINITY, 1e30, 16_384.0].map(round), [MAX_LOGIT; 3]);
+		assert_eq!([f32::NEG_INFINITY, f32::NAN, -1e30].map(round), [-MAX_LOGIT; 3]);
 	}
 
 	#[test]
-	fn greedy_takes_the_first_of_the_largest() {
-		let logits = [f32::NAN, 1.0, 3.0, 3.0, f32::NEG_INFINITY];
-		assert_eq!(sampler(0.0, 1.0, 0, 7).sample(&logits, 0), 2);
-		assert_eq!(sampler(1.0, 1.0, 1, 7).sample(&logits, 0), 2);
-	}
-
-	/// Frozen: other implementations must agree, or answers could not be continued elsewhere.
-	#[test]
-	fn random_numbers_are_those_of_the_specification() {
-		// The first words of the key streams of the all-zero key, as in RFC 8439, A.1.
-		let words = |low: u64, high: u64| ((high << 32 | low) >> 11) as f64 / (1u64 << 53) as f64;
-		assert_eq!(uniform(0, 0), words(0xade0_b876, 0x903d_f1a0));
-		assert_eq!(uniform(0, 1), words(0xbee7_079f, 0x7a38_5155));
-		assert_ne!(uniform(1, 0), uniform(0, 0));
-	}
-
-	#[test]
-	fn frequencies_follow_the_weights() {
-		let logits = [0.0, 2f32.ln(), 5f32.ln()];
-		let sampler = sampler(1.0, 1.0, 0, 42);
-		let mut counts = [0; 3];
-		(0..8000).for_each(|position| counts[sampler.sample(&logits, position) as usize] += 1);
-		for (count, expected) in counts.into_iter().zip([1000, 2000, 5000]) {
-			assert!((expected - 150..expected + 150).contains(&count), "{counts:?}");
-		}
-	}
-
-	#[test]
-	fn top_p_keeps_the_fewest_that_reach_it() {
-		let logits = [0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()];
-		let kept = |top_p, top_k| -> Vec<u32> {
-			sampler(1.0, top_p, top_k, 0).keep(&logits).iter().map(|&(id, _)| id).collect()
+	fn penalties_count_what_was_delivered_and_what_was_answered() {
+		let request = GenerateRequest {
+			prompt: vec![1, 2],
+			delivered: 1,
+			temperature: 0.0,
+			frequency_penalty: 1.0,
+			..Default::default()
 		};
-		assert_eq!(kept(0.4, 0), [0]);
-		assert_eq!(kept(0.7, 0), [0, 1]);
-		assert_eq!(kept(0.9, 0), [0, 1, 2]);
-		assert_eq!(kept(0.9, 2), [0, 1]);
-		assert_eq!(kept(0.6, 2), [0]);
+		let mut sampler = Sampler::new(&request, 4);
+		// One nat off for token 2, none for the prompt's own.
+		assert_eq!(sampler.choose(2, &[0.0, 1.0, 1.9]), 1);
+		assert_eq!(sampler.choose(2, &[0.0, 1.0, 2.1]), 2);
+		sampler.append(2);
+		assert_eq!(sampler.choose(3, &[0.0, 1.0, 2.9]), 1);
+		assert_eq!(sampler.margin(3, &[0.0, 1.0, 2.5], 2), 1 << 15);
+	}
+
+	#[test]
+	fn a_state_without_direction_has_a_fingerprint_too() {
+		let sampler = Sampler::new(&GenerateRequest::default(), 3);
+		assert_eq!(sampler.fingerprint(&[0.0; 3]), [0; 16]);
+		assert_eq!(sampler.fingerprint(&[f32::NAN; 3]), [0; 16]);
 	}
 
 	proptest! {
 		#[test]
-		fn partial_sorting_keeps_what_full_sorting_keeps(
-			logits in proptest::collection::vec(-8f32..8.0, 300..1500),
-			top_p in 0.01f32..1.0,
-			top_k in 0usize..1500,
+		fn rounding_is_that_of_real_numbers(logit in -20_000f32..20_000.0) {
+			let exact = (f64::from(logit) * 64.0).round_ties_even().clamp(-1_048_576.0, 1_048_576.0);
+			prop_assert_eq!(f64::from(round(logit)), exact);
+		}
+
+		#[test]
+		fn fingerprints_know_directions_only(
+			hidden in prop::collection::vec(-3f32..3.0, 64),
+			factor in prop_oneof![Just(0.5f32), Just(4.0)],
+			seed: u64,
 		) {
-			let sampler = sampler(1.0, top_p, top_k, 1);
-			let kept: Vec<u32> = sampler.keep(&logits).iter().map(|&(id, _)| id).collect();
-			let mut ids: Vec<usize> = (0..logits.len()).collect();
-			ids.sort_by(|&a, &b| rank(&logits, a, b));
-			let best: Vec<u32> = ids[..kept.len()].iter().map(|&id| id as u32).collect();
-			prop_assert_eq!(&kept, &best);
-			prop_assert!(kept.contains(&sampler.sample(&logits, 3)));
+			let sampler = Sampler::new(&GenerateRequest { key: seed_key(seed), ..Default::default() }, 64);
+			let longer: Vec<f32> = hidden.iter().map(|number| number * factor).collect();
+			let opposite: Vec<f32> = hidden.iter().map(|number| -number).collect();
+			let fingerprint = sampler.fingerprint(&hidden);
+			prop_assert_eq!(sampler.fingerprint(&longer), fingerprint);
+			prop_assert!(distance(&sampler.fingerprint(&opposite), &fingerprint.map(|n| n.saturating_neg())) <= 16);
 		}
 	}
 }

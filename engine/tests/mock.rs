@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use gonka_engine::{
 	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, MockConfig, MockEngine, TokenEvent,
 };
+use gonka_primitives::tape::seed_key;
 use tokio::sync::mpsc::Receiver;
 
 async fn collect(mut events: Receiver<TokenEvent>) -> (Vec<u32>, String, FinishReason) {
 	let (mut ids, mut all) = (Vec::new(), String::new());
 	loop {
 		match events.recv().await.expect("an answer ends with an event") {
-			TokenEvent::Token { id, text } => {
+			TokenEvent::Token { id, text, .. } => {
 				ids.push(id);
 				all.push_str(&text);
 			},
@@ -38,7 +39,7 @@ async fn answers_are_fixed_by_prompt_and_seed() {
 	assert_eq!((ids.len(), reason), (21, FinishReason::Stop));
 	assert_eq!(engine.detokenize(&ids), text);
 	assert_eq!(collect(engine.generate(request.clone()).unwrap()).await.0, ids);
-	let other = GenerateRequest { seed: 1, ..request.clone() };
+	let other = GenerateRequest { key: seed_key(1), ..request.clone() };
 	assert_ne!(collect(engine.generate(other).unwrap()).await.0, ids);
 
 	let continued = GenerateRequest { prompt: [&request.prompt, &ids[..7]].concat(), ..request };
@@ -49,7 +50,7 @@ async fn answers_are_fixed_by_prompt_and_seed() {
 async fn pieces(engine: &MockEngine, request: GenerateRequest) -> Vec<(u32, String)> {
 	let mut events = engine.generate(request).unwrap();
 	let mut pieces = Vec::new();
-	while let Some(TokenEvent::Token { id, text }) = events.recv().await {
+	while let Some(TokenEvent::Token { id, text, .. }) = events.recv().await {
 		pieces.push((id, text));
 	}
 	pieces

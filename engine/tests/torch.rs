@@ -10,6 +10,7 @@ use gonka_engine::{
 	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Precision, TokenEvent, TorchConfig,
 	TorchEngine,
 };
+use gonka_primitives::tape::seed_key;
 use proptest::prelude::*;
 use tokio::sync::mpsc::Receiver;
 
@@ -50,7 +51,7 @@ fn collect(mut events: Receiver<TokenEvent>, prompt: usize) -> Answer {
 	let (mut ids, mut all) = (Vec::new(), String::new());
 	loop {
 		match events.blocking_recv().expect("an answer ends with an event") {
-			TokenEvent::Token { id, text } => {
+			TokenEvent::Token { id, text, .. } => {
 				ids.push(id);
 				all.push_str(&text);
 			},
@@ -123,12 +124,12 @@ fn an_answer_cut_off_can_be_continued() {
 		temperature: 0.9,
 		top_p: 0.95,
 		top_k: 50,
-		seed: 1234,
+		key: seed_key(1234),
 		..Default::default()
 	};
 	let whole = answer(&ENGINE, request.clone());
 	assert_eq!(answer(&ENGINE, request.clone()), whole);
-	assert_ne!(answer(&ENGINE, GenerateRequest { seed: 5, ..request.clone() }), whole);
+	assert_ne!(answer(&ENGINE, GenerateRequest { key: seed_key(5), ..request.clone() }), whole);
 
 	let (before, after) = whole.ids.split_at(8);
 	let prompt = [&request.prompt, before].concat();

@@ -1,5 +1,7 @@
 //! Small models of the llama family on libtorch.
 
+#[cfg(feature = "attacks")]
+mod attacks;
 mod model;
 mod scheduler;
 
@@ -12,9 +14,11 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-	ChatMessage, ChatOptions, Engine, EngineError, GenerateRequest, Health, ModelInfo, TokenEvent, gguf::Gguf,
-	tokenizer::Tokenizer,
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
+	TokenEvent, gguf::Gguf, tokenizer::Tokenizer,
 };
+#[cfg(feature = "attacks")]
+pub use attacks::Attack;
 use model::Model;
 use scheduler::{Scheduler, Shared};
 
@@ -39,6 +43,9 @@ pub struct TorchConfig {
 	pub threads: usize,
 	/// How weights and the cache of keys and values are held.
 	pub precision: Precision,
+	/// What to compute in the model's place.
+	#[cfg(feature = "attacks")]
+	pub attack: Option<Attack>,
 }
 
 impl TorchConfig {
@@ -53,6 +60,8 @@ impl TorchConfig {
 			prefill_chunk: 256,
 			threads: 1,
 			precision: Precision::F32,
+			#[cfg(feature = "attacks")]
+			attack: None,
 		}
 	}
 }
@@ -106,11 +115,11 @@ impl TorchEngine {
 		let shared = Arc::new(Shared::new(config.waiting_limit));
 		let (loaded, is_loaded) = std::sync::mpsc::sync_channel(1);
 		let work = {
-			let (tokenizer, shared, precision) = (tokenizer.clone(), shared.clone(), config.precision);
+			let (tokenizer, shared, config) = (tokenizer.clone(), shared.clone(), config.clone());
 			move || {
 				// Of this thread, not of the process: OpenMP counts them per calling thread.
 				tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
-				let model = match Model::load(&file, precision, slots, context_length) {
+				let model = match Model::load(&file, &config) {
 					Ok(model) => model,
 					// The receiver waits for it.
 					Err(error) => return drop(loaded.send(Err(error))),
@@ -159,6 +168,11 @@ impl Engine for TorchEngine {
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		request.check(&self.info)?;
 		self.shared.submit(request)
+	}
+
+	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		request.check(&self.info)?;
+		self.shared.submit_check(request)
 	}
 
 	fn health(&self) -> Health {

@@ -6,11 +6,15 @@
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::Precision;
+#[cfg(feature = "attacks")]
+use super::attacks::Attack;
+use super::{Precision, TorchConfig};
 use crate::{EngineError, gguf::Gguf};
 
 /// How many weights are made floating-point numbers at a time.
 const PART: i64 = 1 << 18;
+/// How many rows of logits are made at a time: more would not be faster, and take more memory.
+const LOGIT_ROWS: usize = 64;
 
 /// One sequence's part in a step.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +25,8 @@ pub struct Span {
 	pub start: usize,
 	/// How many more this step adds.
 	pub length: usize,
-	/// Whether the logits behind the last of them are wanted.
-	pub logits: bool,
+	/// How many of these, the last ones, want their logits.
+	pub wanted: usize,
 }
 
 /// A model and the cache of what it has read.
@@ -35,6 +39,8 @@ pub struct Model {
 	layers: Vec<Layer>,
 	/// `cos + i sin` of each position's rotation, `[t, 1, e / 2]`, complex.
 	rotations: Tensor,
+	#[cfg(feature = "attacks")]
+	attack: Option<Attack>,
 }
 
 #[derive(Clone, Copy)]
@@ -65,17 +71,24 @@ struct Layer {
 }
 
 impl Model {
-	/// Reads the weights, and reserves memory for `slots` sequences of `context` tokens; pages
-	/// of it count as used once a sequence has reached them.
+	/// Reads the weights, and reserves memory for the sequences that `config` wants; pages of it
+	/// count as used once a sequence has reached them.
 	///
 	/// # Errors
 	/// [`EngineError::Model`] for an unknown architecture or inconsistent shapes,
 	/// [`EngineError::Compute`] when memory is short.
-	pub fn load(file: &Gguf, precision: Precision, slots: usize, context: usize) -> Result<Self, EngineError> {
+	pub fn load(file: &Gguf, config: &TorchConfig) -> Result<Self, EngineError> {
 		let _no_grad = tch::no_grad_guard();
-		let (shape, layer_count, theta) = Shape::read(file, precision, context)?;
+		let slots = config.slots;
+		let (shape, layer_count, theta) = Shape::read(file, config.precision, config.context_length)?;
 		let Shape { vocabulary, width, heads, kv_heads, head, feed_forward, .. } = shape;
-		let read = |names: &[(&str, i64)], columns| Weights { file, kind: shape.kind }.read(names, columns);
+		let weights = Weights {
+			file,
+			kind: shape.kind,
+			#[cfg(feature = "attacks")]
+			attack: config.attack,
+		};
+		let read = |names: &[(&str, i64)], columns| weights.read(names, columns);
 
 		let mut layers = Vec::new();
 		for layer in 0..layer_count {
@@ -115,6 +128,8 @@ impl Model {
 			output_norm: read(&[("output_norm.weight", 1)], width)?.squeeze(),
 			layers,
 			rotations: rotations(shape.context, head, theta).map_err(compute)?,
+			#[cfg(feature = "attacks")]
+			attack: config.attack,
 		})
 	}
 
@@ -128,18 +143,34 @@ impl Model {
 		self.shape.context as usize
 	}
 
-	/// Reads `tokens`, which are those of all `spans` in a row. Returns the logits of the spans
-	/// that want them, in order, one row of the vocabulary's size each.
+	/// The width of a hidden state.
+	pub fn width(&self) -> usize {
+		self.shape.width as usize
+	}
+
+	/// Reads `tokens`, which are those of all `spans` in a row. Calls `each` for every token that
+	/// wants it, in order, with the hidden state after the last norm and with its logits, one for
+	/// each id of the vocabulary.
 	///
 	/// Spans are of different slots, fit the context, and have at least one token.
 	///
 	/// # Errors
 	/// [`EngineError::Compute`]; the spans' slots then hold nothing of use.
-	pub fn step(&mut self, tokens: &[u32], spans: &[Span]) -> Result<Vec<f32>, EngineError> {
-		no_grad(|| self.forward(tokens, spans)).map_err(compute)
+	pub fn step(
+		&mut self,
+		tokens: &[u32],
+		spans: &[Span],
+		each: impl FnMut(&[f32], &[f32]),
+	) -> Result<(), EngineError> {
+		no_grad(|| {
+			let states = self.forward(tokens, spans)?;
+			states.map_or(Ok(()), |states| self.logits(&states, each))
+		})
+		.map_err(compute)
 	}
 
-	fn forward(&mut self, tokens: &[u32], spans: &[Span]) -> Result<Vec<f32>, TchError> {
+	/// The hidden states of the tokens that want logits, if any: `[.., d]`.
+	fn forward(&mut self, tokens: &[u32], spans: &[Span]) -> Result<Option<Tensor>, TchError> {
 		let Shape { heads, kv_heads, head, epsilon, kind, width, .. } = self.shape;
 		let tokens: Vec<i64> = tokens.iter().map(|&id| id.into()).collect();
 		let positions: Vec<i64> =
@@ -157,6 +188,14 @@ impl Model {
 				rotate(&projected.f_narrow(1, 0, rotated_heads * head)?, &rotations, [count, rotated_heads, head])?;
 			let values =
 				projected.f_narrow(1, rotated_heads * head, kv_heads * head)?.f_view([count, kv_heads, head])?;
+			#[cfg(feature = "attacks")]
+			let (rotated, values) = match self.attack {
+				Some(attack) => {
+					let (queries, keys) = (rotated.f_narrow(1, 0, heads)?, rotated.f_narrow(1, heads, kv_heads)?);
+					(Tensor::f_cat(&[queries, attack.round_cache(&keys)?], 1)?, attack.round_cache(&values)?)
+				},
+				None => (rotated, values),
+			};
 
 			let mut attended = Vec::with_capacity(spans.len());
 			let mut first = 0;
@@ -184,18 +223,31 @@ impl Model {
 		let mut end = 0;
 		for span in spans {
 			end += span.length as i64;
-			rows.extend(span.logits.then_some(end - 1));
+			rows.extend(end - span.wanted as i64..end);
 		}
 		if rows.is_empty() {
-			return Ok(Vec::new());
+			return Ok(None);
 		}
-		let last = x.f_index_select(0, &Tensor::from_slice(&rows))?;
-		let normed = last.f_rms_norm([width], Some(&self.output_norm), epsilon)?;
-		let logits = linear(&normed, &self.output)?.f_to_kind(Kind::Float)?;
-		let mut out = vec![0.0; logits.numel()];
-		let length = out.len();
-		logits.f_copy_data(&mut out, length)?;
-		Ok(out)
+		let wanted = x.f_index_select(0, &Tensor::from_slice(&rows))?;
+		wanted.f_rms_norm([width], Some(&self.output_norm), epsilon).map(Some)
+	}
+
+	/// Calls `each` with every one of `states` and its logits.
+	fn logits(&self, states: &Tensor, mut each: impl FnMut(&[f32], &[f32])) -> Result<(), TchError> {
+		let numbers = |tensor: &Tensor| {
+			let mut out = vec![0.0; tensor.numel()];
+			let length = out.len();
+			tensor.f_to_kind(Kind::Float)?.f_copy_data(&mut out, length)?;
+			Ok::<_, TchError>(out)
+		};
+		for part in states.f_split(LOGIT_ROWS as i64, 0)? {
+			let (hidden, logits) = (numbers(&part)?, numbers(&linear(&part, &self.output)?)?);
+			hidden
+				.chunks_exact(self.width())
+				.zip(logits.chunks_exact(self.vocab_size()))
+				.for_each(|(hidden, logits)| each(hidden, logits));
+		}
+		Ok(())
 	}
 }
 
@@ -291,6 +343,8 @@ impl Shape {
 struct Weights<'a> {
 	file: &'a Gguf,
 	kind: Kind,
+	#[cfg(feature = "attacks")]
+	attack: Option<Attack>,
 }
 
 impl Weights<'_> {
@@ -316,6 +370,11 @@ impl Weights<'_> {
 			for part in bytes.chunks(bytes.len() / rows as usize * part_rows as usize) {
 				weights.clear();
 				info.format.dequantize(part, &mut weights);
+				// Not the norms, which are single rows.
+				#[cfg(feature = "attacks")]
+				if let Some(attack) = self.attack.filter(|_| all_rows > 1) {
+					attack.round_weights(&mut weights, columns as usize);
+				}
 				let rows = weights.len() as i64 / columns;
 				Tensor::f_from_slice(&weights)
 					.and_then(|part| tensor.f_narrow(0, first_row, rows)?.f_copy_(&part.f_view([rows, columns])?))

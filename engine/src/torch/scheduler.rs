@@ -5,11 +5,12 @@ use std::{
 	sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::model::{Model, Span};
 use crate::{
-	AnswerText, EngineError, FinishReason, GenerateRequest, Health, TokenEvent, sampler::Sampler, tokenizer::Tokenizer,
+	CheckReceiver, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, Health, TokenCheck,
+	TokenEvent, ending::Ending, sampler::Sampler, tokenizer::Tokenizer,
 };
 
 /// What the engine's callers and its thread both see.
@@ -26,10 +27,47 @@ struct State {
 	stopped: bool,
 }
 
-/// A request and the way back to its caller.
+/// A request and what is to be done for it.
 struct Job {
 	request: GenerateRequest,
-	events: mpsc::Sender<TokenEvent>,
+	task: Task,
+}
+
+/// What a request is for, with the way back to its caller.
+enum Task {
+	Answer(mpsc::Sender<TokenEvent>),
+	Check(Check),
+}
+
+/// An answer that is checked.
+struct Check {
+	output: Vec<u32>,
+	claimed: FinishReason,
+	/// What was found at its tokens so far.
+	found: Vec<TokenCheck>,
+	result: oneshot::Sender<Result<CheckResult, EngineError>>,
+}
+
+impl Task {
+	fn is_check(&self) -> bool {
+		matches!(self, Self::Check(_))
+	}
+
+	fn is_cancelled(&self) -> bool {
+		match self {
+			Self::Answer(events) => events.is_closed(),
+			Self::Check(check) => check.result.is_closed(),
+		}
+	}
+
+	/// Tells the caller what went wrong.
+	fn fail(self, error: EngineError) {
+		// Who dropped the receiver does not want to know.
+		match self {
+			Self::Answer(events) => drop(events.try_send(TokenEvent::Error { message: error.to_string() })),
+			Self::Check(check) => drop(check.result.send(Err(error))),
+		}
+	}
 }
 
 impl Shared {
@@ -42,19 +80,33 @@ impl Shared {
 	pub fn submit(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		// Room for all tokens and the end: the engine's thread never waits for a reader.
 		let (events, receiver) = mpsc::channel(request.max_tokens + 1);
+		self.queue(Job { request, task: Task::Answer(events) })?;
+		Ok(receiver)
+	}
+
+	/// Queues a check that was checked itself.
+	pub fn submit_check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		let CheckRequest { request, output, finish_reason: claimed } = request;
+		let (result, receiver) = oneshot::channel();
+		let check = Check { output, claimed, found: Vec::new(), result };
+		self.queue(Job { request, task: Task::Check(check) })?;
+		Ok(receiver)
+	}
+
+	fn queue(&self, job: Job) -> Result<(), EngineError> {
 		let mut state = self.lock();
 		if state.stopped {
 			return Err(EngineError::Stopped);
 		}
-		state.waiting.retain(|job| !job.events.is_closed());
+		state.waiting.retain(|job| !job.task.is_cancelled());
 		let waiting = state.waiting.len();
 		if waiting >= self.waiting_limit {
 			return Err(EngineError::Busy { waiting });
 		}
-		state.waiting.push_back(Job { request, events });
+		state.waiting.push_back(job);
 		drop(state);
 		self.changed.notify_one();
-		Ok(receiver)
+		Ok(())
 	}
 
 	pub fn health(&self) -> Health {
@@ -62,7 +114,7 @@ impl Shared {
 		Health {
 			healthy: state.healthy && !state.stopped,
 			running: state.running,
-			waiting: state.waiting.iter().filter(|job| !job.events.is_closed()).count(),
+			waiting: state.waiting.iter().filter(|job| !job.task.is_cancelled()).count(),
 			waiting_limit: self.waiting_limit,
 		}
 	}
@@ -90,16 +142,17 @@ pub struct Scheduler {
 
 /// A sequence in a slot.
 struct Sequence {
-	/// Prompt and answer so far.
+	/// Prompt and answer: as far as it goes, or all but the last token of one that is checked.
 	ids: Vec<u32>,
 	/// How many of them the model has read.
 	read: usize,
 	/// Its turn among those whose prompts are being read: the lowest is first.
 	turn: u64,
-	request: GenerateRequest,
+	/// The length of the prompt.
+	prompt: usize,
 	sampler: Sampler,
-	text: AnswerText,
-	events: mpsc::Sender<TokenEvent>,
+	ending: Ending,
+	task: Task,
 }
 
 /// Marks the engine as stopped however its thread ends.
@@ -111,9 +164,14 @@ impl Drop for StopOnExit {
 		state.stopped = true;
 		state.running = 0;
 		for job in state.waiting.drain(..) {
-			let end = done(FinishReason::Cancelled, job.request.prompt.len(), 0);
-			// Who dropped the receiver does not want to know.
-			let _ = job.events.try_send(end);
+			match job.task {
+				Task::Answer(events) => {
+					let end = done(FinishReason::Cancelled, job.request.prompt.len(), 0);
+					// Who dropped the receiver does not want to know.
+					let _ = events.try_send(end);
+				},
+				check => check.fail(EngineError::Stopped),
+			}
 		}
 	}
 }
@@ -136,33 +194,35 @@ impl Scheduler {
 		let mut turn = 0;
 		while self.admit(&mut turn) {
 			let (tokens, spans) = self.plan();
-			let result = self.model.step(&tokens, &spans);
+			let result = self.step(&tokens, &spans);
 			self.shared.lock().healthy = result.is_ok();
-			match result {
-				Ok(logits) => self.advance(&spans, &logits),
-				Err(error) => self.fail(&spans, &error),
+			if let Err(error) = result {
+				self.fail(&spans, &error);
 			}
+			self.shared.lock().running = self.slots.iter().flatten().count();
 		}
 		for sequence in self.slots.iter_mut().filter_map(Option::take) {
-			sequence.end(FinishReason::Cancelled);
+			sequence.end(FinishReason::Cancelled, &self.tokenizer);
 		}
 	}
 
-	/// Frees the slots of cancelled requests and fills free slots from the queue; waits while
-	/// there is nothing to do. Returns false when the engine is stopped.
+	/// Frees the slots of cancelled requests and fills free slots from the queue, at most one
+	/// with a check; waits while there is nothing to do. Returns false when the engine is stopped.
 	fn admit(&mut self, turn: &mut u64) -> bool {
 		for slot in &mut self.slots {
-			slot.take_if(|sequence| sequence.events.is_closed());
+			slot.take_if(|sequence| sequence.task.is_cancelled());
 		}
 		let mut state = self.shared.lock();
 		loop {
 			if state.stopped {
 				return false;
 			}
+			let mut checking = self.slots.iter().flatten().any(|sequence| sequence.task.is_check());
 			for slot in self.slots.iter_mut().filter(|slot| slot.is_none()) {
-				let Some(job) = next_wanted(&mut state.waiting) else { break };
+				let Some(job) = next_wanted(&mut state.waiting, checking) else { break };
+				checking |= job.task.is_check();
 				*turn += 1;
-				*slot = Some(Sequence::new(job, *turn, &self.tokenizer));
+				*slot = Some(Sequence::new(job, *turn, &self.tokenizer, self.model.width()));
 			}
 			state.running = self.slots.iter().flatten().count();
 			if state.running > 0 {
@@ -172,12 +232,12 @@ impl Scheduler {
 		}
 	}
 
-	/// The next step: one token for every answer, and a part of the prompts that are still to
-	/// be read, the oldest first.
+	/// The next step: one token for every answer, and a part of what is still to be read: the
+	/// oldest prompt first, a check last.
 	fn plan(&self) -> (Vec<u32>, Vec<Span>) {
 		let mut order: Vec<(usize, &Sequence)> =
 			self.slots.iter().enumerate().filter_map(|(slot, sequence)| Some((slot, sequence.as_ref()?))).collect();
-		order.sort_by_key(|(_, sequence)| sequence.turn);
+		order.sort_by_key(|(_, sequence)| (sequence.task.is_check(), sequence.turn));
 		let mut budget = self.prefill_chunk;
 		let (mut tokens, mut spans) = (Vec::new(), Vec::new());
 		for (slot, sequence) in order {
@@ -190,26 +250,32 @@ impl Scheduler {
 				budget -= length;
 			}
 			tokens.extend(&unread[..length]);
-			let logits = length == unread.len();
-			spans.push(Span { slot, start: sequence.read, length, logits });
+			spans.push(Span { slot, start: sequence.read, length, wanted: sequence.wanted(length) });
 		}
 		(tokens, spans)
 	}
 
-	/// Takes a step's result: a further token for each sequence that has been read to its end.
-	fn advance(&mut self, spans: &[Span], logits: &[f32]) {
-		let mut rows = logits.chunks_exact(self.model.vocab_size());
+	/// Computes a step, and takes its results to their sequences.
+	fn step(&mut self, tokens: &[u32], spans: &[Span]) -> Result<(), EngineError> {
 		for span in spans {
-			let Some(sequence) = &mut self.slots[span.slot] else { continue };
-			sequence.read += span.length;
-			let Some(row) = span.logits.then(|| rows.next()).flatten() else { continue };
-			if let Some(reason) = sequence.append(row, &self.tokenizer)
-				&& let Some(sequence) = self.slots[span.slot].take()
-			{
-				sequence.end(reason);
+			if let Some(sequence) = &mut self.slots[span.slot] {
+				sequence.read += span.length;
 			}
 		}
-		self.shared.lock().running = self.slots.iter().flatten().count();
+		let mut rows = spans.iter().flat_map(|span| {
+			let end = span.start + span.length;
+			(end - span.wanted..end).map(|last| (span.slot, last + 1))
+		});
+		let (slots, tokenizer) = (&mut self.slots, &self.tokenizer);
+		self.model.step(tokens, spans, |hidden, logits| {
+			let Some((slot, position)) = rows.next() else { return };
+			let Some(sequence) = &mut slots[slot] else { return };
+			if let Some(reason) = sequence.advance(position, hidden, logits, tokenizer)
+				&& let Some(sequence) = slots[slot].take()
+			{
+				sequence.end(reason, tokenizer);
+			}
+		})
 	}
 
 	/// Ends the answers that a failed step was for.
@@ -217,69 +283,80 @@ impl Scheduler {
 		tracing::error!(%error, "a step failed");
 		for span in spans {
 			if let Some(sequence) = self.slots[span.slot].take() {
-				// Who dropped the receiver does not want to know.
-				let _ = sequence.events.try_send(TokenEvent::Error { message: error.to_string() });
+				sequence.task.fail(error.clone());
 			}
 		}
-		self.shared.lock().running = self.slots.iter().flatten().count();
 	}
 }
 
 impl Sequence {
-	fn new(job: Job, turn: u64, tokenizer: &Tokenizer) -> Self {
-		let Job { mut request, events } = job;
-		let mut text = AnswerText::new(std::mem::take(&mut request.stop));
-		let delivered = request.prompt.len().saturating_sub(request.delivered);
-		for id in request.prompt.iter().skip(delivered) {
-			// Whoever delivered it sent the text that was certain.
-			text.push(tokenizer.bytes(*id));
+	fn new(job: Job, turn: u64, tokenizer: &Tokenizer, width: usize) -> Self {
+		let Job { request, task } = job;
+		let sampler = Sampler::new(&request, width);
+		let ending = Ending::new(&request, tokenizer.eos(), |id| tokenizer.bytes(id));
+		let prompt = request.prompt.len();
+		let mut ids = request.prompt;
+		if let Task::Check(check) = &task {
+			// Nothing comes after the last token.
+			ids.extend(&check.output[..check.output.len().saturating_sub(1)]);
 		}
-		Self { ids: request.prompt.clone(), read: 0, turn, sampler: Sampler::new(&request), text, request, events }
+		Self { ids, read: 0, turn, prompt, sampler, ending, task }
 	}
 
-	/// The number of tokens in the answer.
-	fn answered(&self) -> usize {
-		self.ids.len() - self.request.prompt.len()
+	/// How many of the next `length` tokens want logits: those before a token of the answer.
+	fn wanted(&self, length: usize) -> usize {
+		let end = self.read + length;
+		(end + 1).saturating_sub(self.prompt.max(self.read + 1))
 	}
 
-	/// Chooses the next token and sends it. Returns why the answer is over, if it is.
-	fn append(&mut self, logits: &[f32], tokenizer: &Tokenizer) -> Option<FinishReason> {
-		let id = self.sampler.sample(logits, self.ids.len());
-		self.ids.push(id);
-		let (mut text, stopped) = self.text.push(tokenizer.bytes(id));
-		let ended =
-			self.request.stop_token_ids.contains(&id) || (!self.request.ignore_eos && tokenizer.eos().contains(&id));
-		let reason = if stopped || ended {
-			Some(FinishReason::Stop)
-		} else if self.answered() == self.request.max_tokens {
-			Some(FinishReason::Length)
-		} else {
-			None
-		};
-		if reason.is_some() && !stopped {
-			text.push_str(&self.text.finish());
+	/// Chooses the token for `position` and sends it, or checks it. Returns why the answer is
+	/// over, if it is.
+	fn advance(
+		&mut self,
+		position: usize,
+		hidden: &[f32],
+		logits: &[f32],
+		tokenizer: &Tokenizer,
+	) -> Option<FinishReason> {
+		let fingerprint = self.sampler.fingerprint(hidden);
+		match &mut self.task {
+			Task::Answer(events) => {
+				let id = self.sampler.choose(position, logits);
+				self.sampler.append(id);
+				self.ids.push(id);
+				let (text, reason) = self.ending.push(id, tokenizer.bytes(id));
+				// Fails only when the receiver was dropped; the next step will notice.
+				let _ = events.try_send(TokenEvent::Token { id, text, fingerprint });
+				reason
+			},
+			Task::Check(check) => {
+				let id = *check.output.get(check.found.len())?;
+				check.found.push(TokenCheck { margin: self.sampler.margin(position, logits, id), fingerprint });
+				self.sampler.append(id);
+				(check.found.len() == check.output.len()).then_some(check.claimed)
+			},
 		}
-		// Fails only when the receiver was dropped; the next step will notice.
-		let _ = self.events.try_send(TokenEvent::Token { id, text });
-		reason
 	}
 
-	/// Sends the end.
-	fn end(self, reason: FinishReason) {
-		let end = done(reason, self.request.prompt.len(), self.answered());
+	/// Sends the end, or what the check found.
+	fn end(self, reason: FinishReason, tokenizer: &Tokenizer) {
 		// Who dropped the receiver does not want to know.
-		let _ = self.events.try_send(end);
+		match self.task {
+			Task::Answer(events) => drop(events.try_send(done(reason, self.prompt, self.ids.len() - self.prompt))),
+			Task::Check(Check { output, claimed, found, result }) if found.len() == output.len() => {
+				let ends_rightly = self.ending.holds(&output, claimed, |id| tokenizer.bytes(id));
+				drop(result.send(Ok(CheckResult { tokens: found, ends_rightly })));
+			},
+			check => check.fail(EngineError::Stopped),
+		}
 	}
 }
 
-/// The first job that was not cancelled; those before it are dropped.
-fn next_wanted(waiting: &mut VecDeque<Job>) -> Option<Job> {
-	while let Some(job) = waiting.pop_front() {
-		if !job.events.is_closed() {
-			return Some(job);
-		}
-	}
-	None
+/// The first job that was not cancelled, and is no check while one is computed; cancelled ones before it are dropped.
+fn next_wanted(waiting: &mut VecDeque<Job>, checking: bool) -> Option<Job> {
+	waiting.retain(|job| !job.task.is_cancelled());
+	let next = waiting.iter().position(|job| !(checking && job.task.is_check()))?;
+	waiting.remove(next)
 }
 
 fn done(finish_reason: FinishReason, prompt_tokens: usize, completion_tokens: usize) -> TokenEvent {

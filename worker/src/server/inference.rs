@@ -25,6 +25,7 @@ use gonka_primitives::{
 	Hash,
 	hashing::{domain, signing_payload},
 	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, body_hash, output_hash},
+	tape::seed_key,
 	views::ChannelView,
 };
 use std::{
@@ -157,10 +158,11 @@ async fn read_prompt(
 		temperature: request.temperature,
 		top_p: request.top_p,
 		top_k: request.top_k as usize,
-		seed: envelope.seed,
+		key: seed_key(envelope.seed),
 		stop: request.stop,
 		stop_token_ids: Vec::new(),
 		ignore_eos: request.ignore_eos,
+		..Default::default()
 	})
 }
 
@@ -272,7 +274,7 @@ impl Answer {
 				() = self.events.closed() => return Ok(self.cancelled()),
 			};
 			match event {
-				Some(TokenEvent::Token { id, text }) => {
+				Some(TokenEvent::Token { id, text, .. }) => {
 					if self.output.is_empty() {
 						metrics::histogram!("gonka_worker_first_token_seconds").record(started.elapsed().as_secs_f64());
 					}
