@@ -27,6 +27,8 @@ pub use api::{
 };
 #[cfg(feature = "mock")]
 pub use mock::{MockConfig, MockEngine};
+#[cfg(feature = "torch")]
+pub use sampler::Sampler;
 pub use text::AnswerText;
 #[cfg(feature = "attacks")]
 pub use torch::Attack;

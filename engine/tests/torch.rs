@@ -1,82 +1,14 @@
 //! The torch engine with the demo model.
 
-use std::{
-	path::PathBuf,
-	sync::LazyLock,
-	time::{Duration, Instant},
-};
+mod common;
 
+use common::{ENGINE, STORY, answer, collect, greedy, load, wait_until};
 use gonka_engine::{
 	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Precision, TokenEvent, TorchConfig,
 	TorchEngine,
 };
 use gonka_primitives::tape::seed_key;
 use proptest::prelude::*;
-use tokio::sync::mpsc::Receiver;
-
-const STORY: &str = "Once upon a time there was";
-
-/// What most tests share, so that the model is in memory once.
-static ENGINE: LazyLock<TorchEngine> = LazyLock::new(|| load(|_| {}));
-
-fn config() -> TorchConfig {
-	let home = std::env::var_os("GONKA_HOME").map_or_else(
-		|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/gonka"),
-		PathBuf::from,
-	);
-	let model = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
-	assert!(model.exists(), "{} is missing: run scripts/setup", model.display());
-	TorchConfig::new(model)
-}
-
-fn load(change: impl FnOnce(&mut TorchConfig)) -> TorchEngine {
-	let mut config = config();
-	change(&mut config);
-	TorchEngine::load(&config).expect("the model loads")
-}
-
-fn greedy(prompt: Vec<u32>, max_tokens: usize) -> GenerateRequest {
-	GenerateRequest { prompt, max_tokens, temperature: 0.0, ..Default::default() }
-}
-
-/// A whole answer.
-#[derive(Debug, PartialEq)]
-struct Answer {
-	ids: Vec<u32>,
-	text: String,
-	reason: FinishReason,
-}
-
-fn collect(mut events: Receiver<TokenEvent>, prompt: usize) -> Answer {
-	let (mut ids, mut all) = (Vec::new(), String::new());
-	loop {
-		match events.blocking_recv().expect("an answer ends with an event") {
-			TokenEvent::Token { id, text, .. } => {
-				ids.push(id);
-				all.push_str(&text);
-			},
-			TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens } => {
-				assert_eq!((prompt_tokens, completion_tokens), (prompt, ids.len()));
-				assert_eq!(events.blocking_recv(), None);
-				return Answer { ids, text: all, reason: finish_reason };
-			},
-			TokenEvent::Error { message } => panic!("{message}"),
-		}
-	}
-}
-
-fn answer(engine: &TorchEngine, request: GenerateRequest) -> Answer {
-	let prompt = request.prompt.len();
-	collect(engine.generate(request).expect("the request is accepted"), prompt)
-}
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-	let start = Instant::now();
-	while !condition() {
-		assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-		std::thread::sleep(Duration::from_millis(5));
-	}
-}
 
 #[test]
 fn greedy_answer_is_that_of_other_implementations() {

@@ -1,0 +1,239 @@
+//! What tape, fingerprints and checks cost on this machine, and what checks find in honest and in dishonest answers.
+//!
+//! `cargo run --release -p gonka-engine --features attacks --example checks -- MODEL.gguf [threads]`
+
+use std::time::Instant;
+
+use gonka_engine::{
+	Attack, CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, Precision, Sampler, TokenEvent,
+	TorchConfig, TorchEngine,
+};
+use gonka_primitives::{
+	fingerprint::{Fingerprint, distance},
+	sampling::FILTERED_OUT,
+	tape::{NAT, seed_key, tape_key},
+};
+
+/// Tokens of the answer whose check is timed.
+const TIMED: usize = 256;
+/// Tokens of the other answers.
+const TOKENS: usize = 96;
+const PROMPTS: [&str; 8] = [
+	"Once upon a time there was",
+	"The capital of France is",
+	"def fibonacci(n):\n",
+	"Water boils at a temperature of",
+	"Dear Sir or Madam,",
+	"The three laws of robotics are",
+	"1 2 3 4 5",
+	"To make a good soup, first",
+];
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+	let mut args = std::env::args().skip(1);
+	let mut config = TorchConfig::new(args.next().ok_or("which model?")?);
+	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
+	config.slots = 8;
+	let honest = TorchEngine::load(&config)?;
+	println!("{}, f32, {} thread(s), {TIMED} tokens a timed answer", honest.info().name, config.threads);
+
+	let (alone, shared) = time_answers(&honest)?;
+	time_sampling(honest.info().vocab_size, alone, shared);
+	time_checks(&honest, alone, shared)?;
+
+	println!("\nAnswers of {TOKENS} tokens to {} prompts, checked by the honest engine", PROMPTS.len());
+	println!("margins in nats; fingerprints' squared distances");
+	report("honest, one at a time", &honest, &honest, 1, |_| ())?;
+	report("honest, 8 at a time", &honest, &honest, 8, |_| ())?;
+	report("honest, another tape claimed", &honest, &honest, 8, |request| request.key = tape_key(&[1; 32], &[1; 32]))?;
+	report("honest, temperature 1 claimed", &honest, &honest, 8, |request| request.temperature = 1.0)?;
+	let bf16 = TorchEngine::load(&TorchConfig { precision: Precision::Bf16, ..config.clone() })?;
+	report("bfloat16", &bf16, &honest, 8, |_| ())?;
+	drop(bf16);
+	for attack in [Attack::Int8Weights, Attack::Int4Weights, Attack::Int4Cache] {
+		let cheap = TorchEngine::load(&TorchConfig { attack: Some(attack), ..config.clone() })?;
+		report(&format!("{attack:?}"), &cheap, &honest, 8, |_| ())?;
+	}
+	Ok(())
+}
+
+/// An answer as its host reports it.
+struct Answer {
+	request: GenerateRequest,
+	output: Vec<u32>,
+	fingerprints: Vec<Fingerprint>,
+	finish_reason: FinishReason,
+}
+
+/// Answers all requests, `batch` at a time.
+fn answers(engine: &TorchEngine, requests: &[GenerateRequest], batch: usize) -> Result<Vec<Answer>> {
+	let mut answers = Vec::new();
+	for requests in requests.chunks(batch) {
+		let running = requests.iter().map(|request| engine.generate(request.clone()));
+		let running = running.collect::<std::result::Result<Vec<_>, _>>()?;
+		for (request, mut events) in requests.iter().zip(running) {
+			let (mut output, mut fingerprints) = (Vec::new(), Vec::new());
+			let finish_reason = loop {
+				match events.blocking_recv().ok_or("the engine has stopped")? {
+					TokenEvent::Token { id, fingerprint, .. } => {
+						output.push(id);
+						fingerprints.push(fingerprint);
+					},
+					TokenEvent::Done { finish_reason, .. } => break finish_reason,
+					TokenEvent::Error { message } => return Err(message.into()),
+				}
+			};
+			answers.push(Answer { request: request.clone(), output, fingerprints, finish_reason });
+		}
+	}
+	Ok(answers)
+}
+
+fn check(engine: &TorchEngine, answer: &Answer) -> Result<CheckResult> {
+	let Answer { request, output, finish_reason, .. } = answer;
+	let (request, output) = (request.clone(), output.clone());
+	let check = CheckRequest { request, output, finish_reason: *finish_reason };
+	Ok(engine.check(check)?.blocking_recv()??)
+}
+
+/// The seconds a token takes, one answer at a time and as an eighth of eight.
+fn time_answers(engine: &TorchEngine) -> Result<(f64, f64)> {
+	let prompt = engine.tokenize(PROMPTS[0]);
+	let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
+	let time = |batch| -> Result<f64> {
+		let start = Instant::now();
+		answers(engine, &vec![request.clone(); batch], batch)?;
+		Ok(start.elapsed().as_secs_f64() / (batch * TIMED) as f64)
+	};
+	time(1)?;
+	let (alone, shared) = (time(1)?, time(8)?);
+	println!("a token: {:.2} ms alone, {:.2} ms as one of 8", alone * 1e3, shared * 1e3);
+	Ok((alone, shared))
+}
+
+/// Times the tape on rows like those of a language model, and fingerprints.
+fn time_sampling(vocabulary: usize, alone: f64, shared: f64) {
+	// Sums of a generator's bytes: nearly normal, with a deviation of three nats.
+	let mut state = 1u64;
+	let mut logit = || {
+		state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+		let sum: f32 = state.to_le_bytes()[2..].iter().map(|&byte| f32::from(byte)).sum();
+		(sum - 765.0) / 181.0 * 3.0
+	};
+	let row: Vec<f32> = (0..vocabulary).map(|_| logit()).collect();
+	let hidden: Vec<f32> = (0..576).map(|_| logit()).collect();
+	let time = |name: &str, mut work: Box<dyn FnMut(usize)>| {
+		const ROUNDS: usize = 2000;
+		(0..ROUNDS / 10).for_each(&mut work);
+		let start = Instant::now();
+		(0..ROUNDS).for_each(&mut work);
+		let seconds = start.elapsed().as_secs_f64() / ROUNDS as f64;
+		let share = |token: f64| 100.0 * seconds / token;
+		println!(
+			"{name}: {:.1} µs, {:.2} % of a token alone, {:.2} % of 8",
+			seconds * 1e6,
+			share(alone),
+			share(shared)
+		);
+		seconds
+	};
+	let sampler = |request| Sampler::new(&request, 576);
+	let choose = |name: &str, request| {
+		let (mut sampler, row) = (sampler(request), row.clone());
+		time(name, Box::new(move |position| _ = std::hint::black_box(sampler.choose(position, &row))))
+	};
+	println!("\nOne row of {vocabulary} logits");
+	let base = choose("greedy", GenerateRequest { temperature: 0.0, ..Default::default() });
+	let tape = choose("temperature 1", GenerateRequest::default());
+	choose("temperature 0.7, top-p 0.9", GenerateRequest { temperature: 0.7, top_p: 0.9, ..Default::default() });
+	choose("top-k 40, min-p 0.05", GenerateRequest { top_k: 40, min_p: 0.05, ..Default::default() });
+	let share = |token| 100.0 * (tape - base) / token;
+	println!("the tape's noise alone: {:.2} % of a token alone, {:.2} % of 8", share(alone), share(shared));
+	let fingerprints = sampler(GenerateRequest::default());
+	time("a fingerprint", Box::new(move |_| _ = std::hint::black_box(fingerprints.fingerprint(&hidden))));
+}
+
+/// Times checks, with a short prompt and with a long one.
+fn time_checks(engine: &TorchEngine, alone: f64, shared: f64) -> Result<()> {
+	println!();
+	let short = engine.tokenize(PROMPTS[0]);
+	let long: Vec<u32> = short.iter().copied().cycle().take(TIMED).collect();
+	for prompt in [short, long] {
+		let length = prompt.len();
+		let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
+		let start = Instant::now();
+		let answer = answers(engine, &[request], 1)?.remove(0);
+		let generated = start.elapsed().as_secs_f64();
+		check(engine, &answer)?;
+		let start = Instant::now();
+		check(engine, &answer)?;
+		let seconds = start.elapsed().as_secs_f64();
+		println!(
+			"checking {TIMED} tokens after {length}: {:.0} ms = 1/{:.1} of generating them alone, 1/{:.1} of 8 at a time",
+			seconds * 1e3,
+			generated / seconds,
+			generated / seconds * shared / alone,
+		);
+	}
+	Ok(())
+}
+
+/// Prints what `checker` finds in answers of `host`, if the host claims that requests were `changed`.
+fn report(
+	name: &str,
+	host: &TorchEngine,
+	checker: &TorchEngine,
+	batch: usize,
+	change: impl Fn(&mut GenerateRequest),
+) -> Result<()> {
+	println!("\n{name}");
+	for (sampling, request) in [
+		("greedy", GenerateRequest { temperature: 0.0, ..Default::default() }),
+		("temperature 1", GenerateRequest::default()),
+		("temperature 0.7, top-p 0.9", GenerateRequest { temperature: 0.7, top_p: 0.9, ..Default::default() }),
+	] {
+		let requests: Vec<_> = PROMPTS
+			.iter()
+			.zip(0..)
+			.map(|(prompt, seed)| GenerateRequest {
+				prompt: host.tokenize(prompt),
+				max_tokens: TOKENS,
+				key: seed_key(seed),
+				ignore_eos: true,
+				..request.clone()
+			})
+			.collect();
+		let (mut margins, mut distances) = (Vec::new(), Vec::new());
+		for mut answer in answers(host, &requests, batch)? {
+			change(&mut answer.request);
+			let check = check(checker, &answer)?;
+			margins.extend(check.tokens.iter().map(|token| token.margin));
+			let pairs = check.tokens.iter().zip(&answer.fingerprints);
+			distances.extend(pairs.map(|(token, fingerprint)| distance(&token.fingerprint, fingerprint)));
+		}
+		distances.sort_unstable();
+		let count = |from: f64, to: f64| {
+			let units = |nats: f64| (nats * f64::from(NAT)) as u32;
+			margins.iter().filter(|&&margin| margin > units(from) && margin <= units(to)).count()
+		};
+		let out = margins.iter().filter(|&&margin| margin == FILTERED_OUT).count();
+		let at = |share: f64| distances[((distances.len() - 1) as f64 * share) as usize];
+		let mean = distances.iter().map(|&distance| f64::from(distance)).sum::<f64>() / distances.len() as f64;
+		println!(
+			"  {sampling:<27} 0: {:>3}  ..1/32: {:>2}  ..1/4: {:>3}  ..1: {:>3}  above: {:>3}  out: {:>3} | mean {mean:.1}, 1 %: {}, median {}, 99 %: {}, most {}",
+			margins.iter().filter(|&&margin| margin == 0).count(),
+			count(0.0, 1.0 / 32.0),
+			count(1.0 / 32.0, 0.25),
+			count(0.25, 1.0),
+			count(1.0, 60_000.0),
+			out,
+			at(0.01),
+			at(0.5),
+			at(0.99),
+			at(1.0),
+		);
+	}
+	Ok(())
+}

@@ -1,0 +1,81 @@
+//! What the tests with the demo model share. Each of them uses a part.
+#![allow(dead_code)]
+
+use std::{
+	path::PathBuf,
+	sync::LazyLock,
+	time::{Duration, Instant},
+};
+
+use gonka_engine::{Engine, FinishReason, GenerateRequest, TokenEvent, TorchConfig, TorchEngine};
+use gonka_primitives::fingerprint::Fingerprint;
+use tokio::sync::mpsc::Receiver;
+
+pub const STORY: &str = "Once upon a time there was";
+
+/// What most tests share, so that the model is in memory once.
+pub static ENGINE: LazyLock<TorchEngine> = LazyLock::new(|| load(|_| {}));
+
+pub fn config() -> TorchConfig {
+	let home = std::env::var_os("GONKA_HOME").map_or_else(
+		|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/gonka"),
+		PathBuf::from,
+	);
+	let model = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+	assert!(model.exists(), "{} is missing: run scripts/setup", model.display());
+	TorchConfig::new(model)
+}
+
+pub fn load(change: impl FnOnce(&mut TorchConfig)) -> TorchEngine {
+	let mut config = config();
+	change(&mut config);
+	TorchEngine::load(&config).expect("the model loads")
+}
+
+pub fn greedy(prompt: Vec<u32>, max_tokens: usize) -> GenerateRequest {
+	GenerateRequest { prompt, max_tokens, temperature: 0.0, ..Default::default() }
+}
+
+/// A whole answer.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+	pub ids: Vec<u32>,
+	pub text: String,
+	pub reason: FinishReason,
+}
+
+pub fn collect(events: Receiver<TokenEvent>, prompt: usize) -> Answer {
+	collect_all(events, prompt).0
+}
+
+pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Answer, Vec<Fingerprint>) {
+	let (mut ids, mut all, mut fingerprints) = (Vec::new(), String::new(), Vec::new());
+	loop {
+		match events.blocking_recv().expect("an answer ends with an event") {
+			TokenEvent::Token { id, text, fingerprint } => {
+				ids.push(id);
+				fingerprints.push(fingerprint);
+				all.push_str(&text);
+			},
+			TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens } => {
+				assert_eq!((prompt_tokens, completion_tokens), (prompt, ids.len()));
+				assert_eq!(events.blocking_recv(), None);
+				return (Answer { ids, text: all, reason: finish_reason }, fingerprints);
+			},
+			TokenEvent::Error { message } => panic!("{message}"),
+		}
+	}
+}
+
+pub fn answer(engine: &TorchEngine, request: GenerateRequest) -> Answer {
+	let prompt = request.prompt.len();
+	collect(engine.generate(request).expect("the request is accepted"), prompt)
+}
+
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+	let start = Instant::now();
+	while !condition() {
+		assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+		std::thread::sleep(Duration::from_millis(5));
+	}
+}
