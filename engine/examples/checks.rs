@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p gonka-engine --features attacks --example checks -- MODEL.gguf [threads]`
 
-use std::time::Instant;
+use std::hint::black_box;
 
 use gonka_engine::{
 	Attack, CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, Precision, Sampler, TokenEvent,
@@ -17,7 +17,9 @@ use gonka_primitives::{
 /// Tokens of the answer whose check is timed.
 const TIMED: usize = 256;
 /// Tokens of the other answers.
-const TOKENS: usize = 96;
+const TOKENS: usize = 32;
+/// The demo model's.
+const WIDTH: usize = 576;
 const PROMPTS: [&str; 8] = [
 	"Once upon a time there was",
 	"The capital of France is",
@@ -37,10 +39,14 @@ fn main() -> Result<()> {
 	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
 	config.slots = 8;
 	let honest = TorchEngine::load(&config)?;
-	println!("{}, f32, {} thread(s), {TIMED} tokens a timed answer", honest.info().name, config.threads);
+	println!(
+		"{}, f32, {} thread(s), {TIMED} tokens a timed answer, times are processor time",
+		honest.info().name,
+		config.threads
+	);
 
 	let (alone, shared) = time_answers(&honest)?;
-	time_sampling(honest.info().vocab_size, alone, shared);
+	time_sampling(honest.info().vocab_size, alone, shared)?;
 	time_checks(&honest, alone, shared)?;
 
 	println!("\nAnswers of {TOKENS} tokens to {} prompts, checked by the honest engine", PROMPTS.len());
@@ -98,23 +104,36 @@ fn check(engine: &TorchEngine, answer: &Answer) -> Result<CheckResult> {
 	Ok(engine.check(check)?.blocking_recv()??)
 }
 
+/// The seconds of processor time that `work` takes in all threads: others may use the machine, too.
+fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+	let used = || -> Result<f64> {
+		let mut sum = 0.0;
+		for task in std::fs::read_dir("/proc/self/task")? {
+			let times = std::fs::read_to_string(task?.path().join("schedstat"))?;
+			sum += times.split(' ').next().ok_or("no times")?.parse::<f64>()? / 1e9;
+		}
+		Ok(sum)
+	};
+	let before = used()?;
+	work()?;
+	Ok(used()? - before)
+}
+
 /// The seconds a token takes, one answer at a time and as an eighth of eight.
 fn time_answers(engine: &TorchEngine) -> Result<(f64, f64)> {
 	let prompt = engine.tokenize(PROMPTS[0]);
 	let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
 	let time = |batch| -> Result<f64> {
-		let start = Instant::now();
-		answers(engine, &vec![request.clone(); batch], batch)?;
-		Ok(start.elapsed().as_secs_f64() / (batch * TIMED) as f64)
+		let seconds = seconds(|| answers(engine, &vec![request.clone(); batch], batch).map(drop))?;
+		Ok(seconds / (batch * TIMED) as f64)
 	};
-	time(1)?;
 	let (alone, shared) = (time(1)?, time(8)?);
 	println!("a token: {:.2} ms alone, {:.2} ms as one of 8", alone * 1e3, shared * 1e3);
 	Ok((alone, shared))
 }
 
 /// Times the tape on rows like those of a language model, and fingerprints.
-fn time_sampling(vocabulary: usize, alone: f64, shared: f64) {
+fn time_sampling(vocabulary: usize, alone: f64, shared: f64) -> Result<()> {
 	// Sums of a generator's bytes: nearly normal, with a deviation of three nats.
 	let mut state = 1u64;
 	let mut logit = || {
@@ -123,36 +142,34 @@ fn time_sampling(vocabulary: usize, alone: f64, shared: f64) {
 		(sum - 765.0) / 181.0 * 3.0
 	};
 	let row: Vec<f32> = (0..vocabulary).map(|_| logit()).collect();
-	let hidden: Vec<f32> = (0..576).map(|_| logit()).collect();
-	let time = |name: &str, mut work: Box<dyn FnMut(usize)>| {
-		const ROUNDS: usize = 2000;
-		(0..ROUNDS / 10).for_each(&mut work);
-		let start = Instant::now();
-		(0..ROUNDS).for_each(&mut work);
-		let seconds = start.elapsed().as_secs_f64() / ROUNDS as f64;
-		let share = |token: f64| 100.0 * seconds / token;
-		println!(
-			"{name}: {:.1} µs, {:.2} % of a token alone, {:.2} % of 8",
-			seconds * 1e6,
-			share(alone),
-			share(shared)
-		);
-		seconds
+	let hidden: Vec<f32> = (0..WIDTH).map(|_| logit()).collect();
+	let print = |name: &str, seconds: f64| {
+		let (alone, shared) = (100.0 * seconds / alone, 100.0 * seconds / shared);
+		println!("  {name:<27} {:>6.1} µs, {alone:.3} % of a token alone, {shared:.3} % of one of 8", seconds * 1e6);
 	};
-	let sampler = |request| Sampler::new(&request, 576);
-	let choose = |name: &str, request| {
-		let (mut sampler, row) = (sampler(request), row.clone());
-		time(name, Box::new(move |position| _ = std::hint::black_box(sampler.choose(position, &row))))
+	let time = |request: GenerateRequest, work: &dyn Fn(&mut Sampler, usize)| -> Result<f64> {
+		const ROUNDS: usize = 5000;
+		let mut sampler = Sampler::new(&request, WIDTH);
+		work(&mut sampler, 0);
+		Ok(seconds(|| {
+			(0..ROUNDS).for_each(|position| work(&mut sampler, position));
+			Ok(())
+		})? / ROUNDS as f64)
 	};
+	let choose = |sampler: &mut Sampler, position| _ = black_box(sampler.choose(position, &row));
+
 	println!("\nOne row of {vocabulary} logits");
-	let base = choose("greedy", GenerateRequest { temperature: 0.0, ..Default::default() });
-	let tape = choose("temperature 1", GenerateRequest::default());
-	choose("temperature 0.7, top-p 0.9", GenerateRequest { temperature: 0.7, top_p: 0.9, ..Default::default() });
-	choose("top-k 40, min-p 0.05", GenerateRequest { top_k: 40, min_p: 0.05, ..Default::default() });
-	let share = |token| 100.0 * (tape - base) / token;
-	println!("the tape's noise alone: {:.2} % of a token alone, {:.2} % of 8", share(alone), share(shared));
-	let fingerprints = sampler(GenerateRequest::default());
-	time("a fingerprint", Box::new(move |_| _ = std::hint::black_box(fingerprints.fingerprint(&hidden))));
+	let greedy = time(GenerateRequest { temperature: 0.0, ..Default::default() }, &choose)?;
+	let tape = time(GenerateRequest::default(), &choose)?;
+	print("greedy", greedy);
+	print("temperature 1", tape);
+	print("of which the tape's noise", tape - greedy);
+	let top_p = GenerateRequest { temperature: 0.7, top_p: 0.9, ..Default::default() };
+	print("temperature 0.7, top-p 0.9", time(top_p, &choose)?);
+	print("top-k 40, min-p 0.05", time(GenerateRequest { top_k: 40, min_p: 0.05, ..Default::default() }, &choose)?);
+	let fingerprint = |sampler: &mut Sampler, _| _ = black_box(sampler.fingerprint(&hidden));
+	print("a fingerprint", time(GenerateRequest::default(), &fingerprint)?);
+	Ok(())
 }
 
 /// Times checks, with a short prompt and with a long one.
@@ -163,13 +180,13 @@ fn time_checks(engine: &TorchEngine, alone: f64, shared: f64) -> Result<()> {
 	for prompt in [short, long] {
 		let length = prompt.len();
 		let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
-		let start = Instant::now();
-		let answer = answers(engine, &[request], 1)?.remove(0);
-		let generated = start.elapsed().as_secs_f64();
-		check(engine, &answer)?;
-		let start = Instant::now();
-		check(engine, &answer)?;
-		let seconds = start.elapsed().as_secs_f64();
+		let mut answer = None;
+		let generated = seconds(|| {
+			answer = answers(engine, std::slice::from_ref(&request), 1)?.pop();
+			Ok(())
+		})?;
+		let answer = answer.ok_or("no answer")?;
+		let seconds = seconds(|| check(engine, &answer).map(drop))?;
 		println!(
 			"checking {TIMED} tokens after {length}: {:.0} ms = 1/{:.1} of generating them alone, 1/{:.1} of 8 at a time",
 			seconds * 1e3,

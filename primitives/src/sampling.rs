@@ -115,6 +115,8 @@ struct Row<'a> {
 	/// 2²⁴ over the temperature.
 	scale: u64,
 	cut: Cut,
+	/// Whether few may be taken.
+	filtered: bool,
 	/// `None` for greedy choice.
 	tape: Option<TapeRow>,
 }
@@ -138,9 +140,9 @@ impl<'a> Row<'a> {
 		// The largest distance that still weighs something.
 		let distance = ((u64::from(REACH) + 1) << 14).div_ceil(scale).saturating_sub(1);
 		let all = Cut { distance: u32::try_from(distance).unwrap_or(u32::MAX), last: u32::MAX };
-		let mut row = Self { logits, first, largest, scale, cut: all, tape };
-		let filtered = sampling.top_k != 0 || sampling.top_p < MILLION || sampling.min_p != 0;
-		if filtered && !greedy {
+		let filtered = !greedy && (sampling.top_k != 0 || sampling.top_p < MILLION || sampling.min_p != 0);
+		let mut row = Self { logits, first, largest, scale, cut: all, filtered, tape };
+		if filtered {
 			row.cut = row.filter(sampling);
 		}
 		Some(row)
@@ -148,7 +150,8 @@ impl<'a> Row<'a> {
 
 	/// The distance of a logit from the largest.
 	fn distance(&self, logit: i32) -> u32 {
-		self.largest.abs_diff(logit)
+		// Not negative, so right even where the difference of two is not 32 bits wide.
+		self.largest.wrapping_sub(logit) as u32
 	}
 
 	/// A distance over the temperature, in 2⁻¹⁶ nats.
@@ -170,25 +173,29 @@ impl<'a> Row<'a> {
 			}
 		}
 
-		let mut room = if sampling.top_k == 0 { u32::MAX } else { sampling.top_k };
-		let mut sum = 0u64;
-		for (count, weight) in counts.iter_mut().zip(&weights) {
-			*count = (*count).min(room);
-			room -= *count;
-			sum += u64::from(*count) * weight;
+		let most = if sampling.top_k == 0 { u32::MAX } else { sampling.top_k };
+		let (mut room, mut sum) = (most, 0u64);
+		for (count, weight) in counts.iter().zip(&weights) {
+			let stay = room.min(*count);
+			room -= stay;
+			sum += u64::from(stay) * weight;
 		}
 		let share = u128::from(sum) * u128::from(sampling.top_p.min(MILLION));
 		let mut needed = share.div_ceil(MILLION.into()).max(1) as u64;
-		let mut end = (0, 1);
-		for (distance, (&count, &weight)) in counts.iter().zip(&weights).enumerate() {
-			if count > 0 && needed > 0 {
-				let taken = needed.div_ceil(weight.max(1)).min(count.into());
+		let (mut room, mut end) = (most, (0, 1));
+		for (distance, (count, weight)) in counts.iter().zip(&weights).enumerate() {
+			let stay = room.min(*count);
+			room -= stay;
+			if stay > 0 && needed > 0 {
+				let taken = needed.div_ceil((*weight).max(1)).min(stay.into());
 				needed = needed.saturating_sub(taken * weight);
-				end = (distance as u32, taken);
+				end = (distance, taken);
 			}
 		}
 		let (distance, taken) = end;
-		Cut { distance, last: self.nth(distance, taken) }
+		let all = counts.get(distance).is_some_and(|count| u64::from(*count) == taken);
+		let distance = distance as u32;
+		Cut { distance, last: if all { u32::MAX } else { self.nth(distance, taken) } }
 	}
 
 	/// The `count`th token, from 1, at a distance; the last possible one if there are not more.
@@ -210,29 +217,39 @@ impl<'a> Row<'a> {
 
 	/// The best token and its score.
 	fn best(&self) -> (u32, i32) {
-		let first = (self.first, self.score(self.first).unwrap_or(i32::MIN));
-		let Some(tape) = self.tape else { return first };
-		let mut best = first;
-		let mut limit = limit(best.1);
-		for pair in 0..(self.logits.len() as u32).div_ceil(2) {
-			let uniforms = tape.pair(pair);
-			for (token, uniform) in [(2 * pair, uniforms as u32), (2 * pair + 1, (uniforms >> 32) as u32)] {
-				if uniform > limit {
-					continue;
-				}
-				let Some(score) = self.score(token) else { continue };
-				if score > best.1 || score == best.1 && token < best.0 {
-					best = (token, score);
-					limit = self::limit(score);
-				}
+		let mut best = (self.first, self.score(self.first).unwrap_or(i32::MIN));
+		let Some(tape) = self.tape else { return best };
+		if self.filtered {
+			let least = self.largest.saturating_sub_unsigned(self.cut.distance);
+			let candidates = (0u32..).zip(self.logits).filter(|(_, logit)| **logit >= least);
+			return candidates.fold(best, |best, (token, _)| self.better(best, token));
+		}
+		// Few uniforms are low enough to matter, so few scores are computed.
+		let mut most = limit(best.1);
+		for (token, [low, high]) in (0u32..).step_by(2).zip(tape.pairs()).take(self.logits.len().div_ceil(2)) {
+			if low <= most {
+				best = self.better(best, token);
+				most = limit(best.1);
+			}
+			if high <= most {
+				best = self.better(best, token + 1);
+				most = limit(best.1);
 			}
 		}
 		best
 	}
+
+	/// The better one of the best so far and of another token.
+	fn better(&self, best: (u32, i32), token: u32) -> (u32, i32) {
+		match self.score(token) {
+			Some(score) if score > best.1 || score == best.1 && token < best.0 => (token, score),
+			_ => best,
+		}
+	}
 }
 
 /// The largest uniform whose noise can reach `score` without a deficit: as `g ≤ −ln p`, `2³² exp(−score)` and a little
-/// more for what tables are off. Few tokens get below it, so few scores are computed.
+/// more for what tables are off.
 fn limit(score: i32) -> u32 {
 	let Ok(score) = u32::try_from(score) else { return u32::MAX };
 	let bound = weight(score);

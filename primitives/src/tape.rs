@@ -55,13 +55,21 @@ impl TapeRow {
 
 	/// The noise of `token`, in 2⁻¹⁶ nats.
 	pub fn noise(&self, token: u32) -> i32 {
-		gumbel((self.pair(token / 2) >> (32 * (token % 2))) as u32)
+		let pair = u64::from(token / 2) + 1;
+		let [low, high] = halves(mix(self.0.wrapping_add(PHI.wrapping_mul(pair))));
+		gumbel(if token % 2 == 0 { low } else { high })
 	}
 
-	/// The uniforms of tokens `2 index` and `2 index + 1`, the low half first.
-	pub(crate) fn pair(&self, index: u32) -> u64 {
-		mix(self.0.wrapping_add(PHI.wrapping_mul(u64::from(index).wrapping_add(1))))
+	/// The uniforms of all tokens in order, two at a time.
+	pub(crate) fn pairs(self) -> impl Iterator<Item = [u32; 2]> {
+		let states = core::iter::successors(Some(self.0), |state| Some(state.wrapping_add(PHI)));
+		states.skip(1).map(|state| halves(mix(state)))
 	}
+}
+
+/// The low and the high half.
+fn halves(bits: u64) -> [u32; 2] {
+	[bits as u32, (bits >> 32) as u32]
 }
 
 /// The first eight bytes of `hash`, little-endian.
