@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use gonka_engine::{
-	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, MockConfig, MockEngine, TokenEvent,
+	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, MockConfig, MockEngine,
+	TokenEvent,
 };
 use gonka_primitives::tape::seed_key;
 use tokio::sync::mpsc::Receiver;
@@ -102,4 +103,31 @@ async fn a_slow_mock_streams_and_can_be_cancelled() {
 		tokio::time::sleep(Duration::from_millis(1)).await;
 	}
 	assert!(engine.generate(request(&engine, 5)).is_ok());
+}
+
+#[tokio::test]
+async fn a_check_finds_what_was_answered() {
+	let engine = MockEngine::new(MockConfig::default());
+	let request = request(&engine, 20);
+	let mut events = engine.generate(request.clone()).unwrap();
+	let (mut output, mut fingerprints) = (Vec::new(), Vec::new());
+	while let Some(TokenEvent::Token { id, fingerprint, .. }) = events.recv().await {
+		output.push(id);
+		fingerprints.push(fingerprint);
+	}
+	let check = CheckRequest { request, output, finish_reason: FinishReason::Length };
+	let found = engine.check(check.clone()).unwrap().await.unwrap().unwrap();
+	assert!(found.ends_rightly && found.tokens.iter().all(|token| token.margin == 0));
+	assert_eq!(found.tokens.iter().map(|token| token.fingerprint).collect::<Vec<_>>(), fingerprints);
+
+	let mut forged = check.clone();
+	forged.output[3] = 65;
+	forged.finish_reason = FinishReason::Stop;
+	let found = engine.check(forged).unwrap().await.unwrap().unwrap();
+	let wrong: Vec<_> = (0..20).filter(|&at| found.tokens[at].margin > 0).collect();
+	assert_eq!((wrong, found.ends_rightly), (vec![3], false));
+
+	let request = GenerateRequest { key: seed_key(1), ..check.request.clone() };
+	let found = engine.check(CheckRequest { request, ..check }).unwrap().await.unwrap().unwrap();
+	assert!(found.tokens.iter().any(|token| token.margin > 0));
 }
