@@ -10,7 +10,7 @@ use gonka_engine::{
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
-	sampling::FILTERED_OUT,
+	sampler::FILTERED_OUT,
 	tape::{NAT, seed_key, tape_key},
 };
 

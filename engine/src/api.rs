@@ -1,6 +1,6 @@
 //! What every engine offers, and the types that cross that border.
 
-use gonka_primitives::{Hash, fingerprint::Fingerprint, sampling::Sampling, tape::seed_key};
+use gonka_primitives::{Hash, fingerprint::Fingerprint, sampler::Sampling, tape::seed_key};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
@@ -297,7 +297,7 @@ pub struct CheckResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenCheck {
 	/// How far the token's score is below the best one, in 2⁻¹⁶ nats; 0 if it is the best, and
-	/// [`FILTERED_OUT`](gonka_primitives::sampling::FILTERED_OUT) if the filters leave it out.
+	/// [`FILTERED_OUT`](gonka_primitives::sampler::FILTERED_OUT) if the filters leave it out.
 	pub margin: u32,
 	/// What the token's fingerprint should be, but for rounding.
 	pub fingerprint: Fingerprint,

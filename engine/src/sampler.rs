@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gonka_primitives::{
 	Hash,
 	fingerprint::{Fingerprint, SCALE, projection},
-	sampling::{LOGIT_NAT, MAX_LOGIT, Sampling},
+	sampler::{LOGIT_NAT, MAX_LOGIT, Sampling},
 };
 
 use crate::GenerateRequest;

@@ -7,7 +7,7 @@
 //! - [`host`]: the messages a host's worker sends to the chain;
 //! - [`market`]: envelope, receipt, voucher, settlement: PROTOCOL §6;
 //! - [`merkle_sum`]: the tree whose root carries the sums of its leaves;
-//! - [`sampling`]: from logits to a token, and back: how far a token is from the one that was due;
+//! - [`sampler`]: from logits to a token, and back: how far a token is from the one that was due;
 //! - [`tape`]: the noise of sampling, public and keyed by the envelope;
 //! - [`traits`]: the small interfaces through which the pallets know each other.
 //! - [`views`]: the answers of the runtime API.
@@ -26,7 +26,7 @@ pub mod hashing;
 pub mod host;
 pub mod market;
 pub mod merkle_sum;
-pub mod sampling;
+pub mod sampler;
 pub mod tape;
 pub mod traits;
 pub mod views;

@@ -1,7 +1,7 @@
 //! The tape against its definition in real numbers, and sampling against the softmax.
 
 use gonka_primitives::{
-	sampling::{LOGIT_NAT, Sampling},
+	sampler::{LOGIT_NAT, Sampling},
 	tape::{NAT, REACH, TapeRow, gumbel, seed_key, tape_key, weight},
 };
 use proptest::prelude::*;
