@@ -53,6 +53,14 @@ impl<AccountId> OnOffence<AccountId> for () {
 	fn on_offence(_: &AccountId, _: EpochIndex, _: Offence) {}
 }
 
+/// Told one after the other.
+impl<AccountId, A: OnOffence<AccountId>, B: OnOffence<AccountId>> OnOffence<AccountId> for (A, B) {
+	fn on_offence(host: &AccountId, epoch: EpochIndex, offence: Offence) {
+		A::on_offence(host, epoch, offence);
+		B::on_offence(host, epoch, offence);
+	}
+}
+
 /// The models that governance registered.
 pub trait ModelRegistry {
 	/// Whether hosts may declare to serve `model`.

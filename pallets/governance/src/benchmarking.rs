@@ -112,9 +112,9 @@ mod benchmarks {
 		let call = alloc::boxed::Box::new(frame_system::Call::<T>::remark { remark: Vec::new() }.into());
 		#[extrinsic_call]
 		_(origin as T::RuntimeOrigin, call);
-		frame_system::Pallet::<T>::assert_last_event(
-			<T as polkadot_sdk::frame_system::Config>::RuntimeEvent::from(Event::<T>::DispatchedAsRoot { result: Ok(()) }.into()),
-		);
+		frame_system::Pallet::<T>::assert_last_event(<T as polkadot_sdk::frame_system::Config>::RuntimeEvent::from(
+			Event::<T>::DispatchedAsRoot { result: Ok(()) }.into(),
+		));
 		Ok(())
 	}
 
@@ -186,8 +186,14 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn silence(n: Linear<0, { T::MaxVotes::get() }>) -> Result<(), BenchmarkError> {
-		let (_, voter) = with_votes::<T>(n)?;
+	fn silence(
+		p: Linear<0, { T::MaxVotes::get() }>,
+		d: Linear<0, { T::MaxDelegators::get() }>,
+	) -> Result<(), BenchmarkError> {
+		let (voter, _) = with_delegators::<T>(d)?;
+		for _ in 0..p {
+			Pallet::<T>::try_vote(&voter, open::<T>()?, AYE)?;
+		}
 		#[block]
 		{
 			Pallet::<T>::on_offence(&voter, 1, Offence::Fabrication);

@@ -113,9 +113,7 @@ pub mod pallet {
 
 	/// What referenda dispatch proposals with.
 	#[pallet::origin]
-	#[derive(
-		Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
-	)]
+	#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 	pub enum Origin {
 		/// The track of parameters.
 		#[codec(index = 1)]
@@ -276,12 +274,9 @@ pub mod pallet {
 
 		fn integrity_test() {
 			assert!(T::MaxVotes::get() > 0 && T::MaxDelegators::get() > 0 && T::CopyBatch::get() > 0);
-			let most = T::MaxVotes::get().saturating_mul(T::MaxDelegators::get().saturating_add(1));
-			let most = most.saturating_mul(T::Polls::classes().len() as u32);
-			assert!(
-				T::WeightInfo::silence(most).all_lte(T::BlockWeights::get().max_block),
-				"a conviction needs more than a block"
-			);
+			let polls = T::MaxVotes::get().saturating_mul(T::Polls::classes().len() as u32);
+			let most = T::WeightInfo::silence(polls, T::MaxDelegators::get());
+			assert!(most.all_lte(T::BlockWeights::get().max_block / 2), "a conviction needs more than half a block");
 		}
 
 		#[cfg(feature = "try-runtime")]
@@ -348,7 +343,8 @@ pub mod pallet {
 		pub fn undelegate(origin: OriginFor<T>, class: Class) -> DispatchResultWithPostInfo {
 			let who = ensure_signed(origin)?;
 			ensure!(matches!(Stances::<T>::get(&who, class), Stance::Delegating(_)), Error::<T>::NotDelegating);
-			Ok(Some(T::WeightInfo::undelegate(Self::silence(&who, class))).into())
+			let (polls, _) = Self::silence(&who, class);
+			Ok(Some(T::WeightInfo::undelegate(polls)).into())
 		}
 
 		/// Takes a vote back, with the power that follows it.
@@ -359,11 +355,7 @@ pub mod pallet {
 		/// - Cost: linear in the number of the account's delegators.
 		#[pallet::call_index(4)]
 		#[pallet::weight(T::WeightInfo::remove_vote(T::MaxDelegators::get()))]
-		pub fn remove_vote(
-			origin: OriginFor<T>,
-			class: Option<Class>,
-			index: PollIndex,
-		) -> DispatchResultWithPostInfo {
+		pub fn remove_vote(origin: OriginFor<T>, class: Option<Class>, index: PollIndex) -> DispatchResultWithPostInfo {
 			let who = ensure_signed(origin)?;
 			let counted = Self::try_remove_vote(&who, class, index)?;
 			Ok(Some(T::WeightInfo::remove_vote(counted.saturating_sub(1))).into())

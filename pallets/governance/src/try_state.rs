@@ -34,7 +34,10 @@ impl<T: Config> Pallet<T> {
 							ensure!(Counted::<T>::contains_key(index, &who), "3: a ballot that is not counted");
 						}
 						for voter in core::iter::once(&who).chain(delegators.iter()) {
-							ensure!(ballots.insert((index, voter.clone()), ballot).is_none(), "1: two ballots of one account");
+							ensure!(
+								ballots.insert((index, voter.clone()), ballot).is_none(),
+								"1: two ballots of one account"
+							);
 						}
 					}
 				},

@@ -86,7 +86,9 @@ pub fn is_well_formed(ballot: &Ballot) -> bool {
 	let sum = match *ballot {
 		AccountVote::Standard { .. } => Some(1),
 		AccountVote::Split { aye, nay } => aye.checked_add(nay),
-		AccountVote::SplitAbstain { aye, nay, abstain } => aye.checked_add(nay).and_then(|sum| sum.checked_add(abstain)),
+		AccountVote::SplitAbstain { aye, nay, abstain } => {
+			aye.checked_add(nay).and_then(|sum| sum.checked_add(abstain))
+		},
 	};
 	sum.is_some_and(|sum| sum > 0)
 }

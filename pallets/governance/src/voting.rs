@@ -87,7 +87,8 @@ impl<T: Config> Pallet<T> {
 			Stance::Voting { delegators, .. } if delegators.is_full() => {
 				// A heavier host takes the place of the lightest: many small ones cannot keep it away.
 				let lightest = delegators.iter().map(|other| (Self::current_power(other), other)).min();
-				let (_, lightest) = lightest.filter(|(least, _)| *least < power).ok_or(Error::<T>::TooManyDelegators)?;
+				let (_, lightest) =
+					lightest.filter(|(least, _)| *least < power).ok_or(Error::<T>::TooManyDelegators)?;
 				Self::silence(lightest, class);
 			},
 			Stance::Voting { .. } => {},
@@ -112,13 +113,13 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Takes everything back that `who` does in `class`: its votes, with the power that followed them, and delegations by
-	/// it and to it. Returns how many accounts were counted out of polls.
-	pub(crate) fn silence(who: &T::AccountId, class: Class) -> u32 {
+	/// it and to it. Returns in how many polls it had power, and how many accounts followed it.
+	pub(crate) fn silence(who: &T::AccountId, class: Class) -> (u32, u32) {
 		// Counting out does not fail: what is not there is not counted.
 		match Stances::<T>::take(who, class) {
 			Stance::Delegating(target) => {
 				Self::deposit_event(Event::Undelegated { who: who.clone(), class });
-				let counted = Self::mutate_stance(&target, class, |stance| {
+				let polls = Self::mutate_stance(&target, class, |stance| {
 					let Stance::Voting { ballots, delegators } = stance else { return Ok(0) };
 					delegators.retain(|other| other != who);
 					for (index, ballot) in ballots.iter() {
@@ -126,11 +127,11 @@ impl<T: Config> Pallet<T> {
 					}
 					Ok(ballots.len() as u32)
 				});
-				counted.unwrap_or_default()
+				(polls.unwrap_or_default(), 0)
 			},
 			Stance::Voting { ballots, delegators } => {
 				let group: Vec<_> = core::iter::once(who).chain(delegators.iter()).collect();
-				let counted = ballots.len().saturating_mul(group.len());
+				let looked_at = (ballots.len() as u32, delegators.len() as u32);
 				for (poll_index, vote) in ballots {
 					let _ = Self::count(poll_index, &group, Some(vote), None);
 					Self::deposit_event(Event::VoteRemoved { who: who.clone(), vote, poll_index });
@@ -139,7 +140,7 @@ impl<T: Config> Pallet<T> {
 					Stances::<T>::remove(&delegator, class);
 					Self::deposit_event(Event::Undelegated { who: delegator, class });
 				}
-				counted as u32
+				looked_at
 			},
 		}
 	}
@@ -215,9 +216,11 @@ impl<T: Config> OnOffence<T::AccountId> for Pallet<T> {
 		}
 		let last = T::Electorate::last_settled().map_or(epoch, |(last, _)| last.max(epoch));
 		Barred::<T>::insert(host, last);
-		let counted = T::Polls::classes().into_iter().map(|class| Self::silence(host, class)).fold(0, u32::saturating_add);
-		let weight = T::WeightInfo::silence(counted);
-		frame_system::Pallet::<T>::register_extra_weight_unchecked(weight, DispatchClass::Mandatory);
+		for class in T::Polls::classes() {
+			let (polls, delegators) = Self::silence(host, class);
+			let weight = T::WeightInfo::silence(polls, delegators);
+			frame_system::Pallet::<T>::register_extra_weight_unchecked(weight, DispatchClass::Mandatory);
+		}
 		Self::deposit_event(Event::Barred { host: host.clone(), until: last });
 	}
 }

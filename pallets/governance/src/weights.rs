@@ -32,8 +32,8 @@ pub trait WeightInfo {
 	fn close(n: u32) -> Weight;
 	/// Looking at a few barred hosts.
 	fn sweep() -> Weight;
-	/// Counting a convicted host, and those that followed it, out of polls: `n` times.
-	fn silence(n: u32) -> Weight;
+	/// Counting a convicted host, and the `d` that followed it, out of `p` polls.
+	fn silence(p: u32, d: u32) -> Weight;
 }
 
 /// Weights with the database's costs of `T`.
@@ -103,8 +103,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn sweep() -> Weight {
 		Weight::from_parts(20_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(8, 5))
 	}
-	fn silence(n: u32) -> Weight {
-		// At worst every account was in a poll of its own.
-		Self::poll(n).saturating_add(Self::count(n)).saturating_add(T::DbWeight::get().reads_writes(8, 8))
+	fn silence(p: u32, d: u32) -> Weight {
+		Self::poll(p)
+			.saturating_add(Self::count(p.saturating_mul(d.saturating_add(1))))
+			.saturating_add(T::DbWeight::get().reads_writes(8, 4))
+			.saturating_add(T::DbWeight::get().writes(d.into()))
 	}
 }

@@ -3,7 +3,7 @@
 use crate::*;
 use gonka_primitives::{
 	check::Offence,
-	traits::{HostPower, HostRegistry, OnOffence},
+	traits::{Electorate, HostPower, HostRegistry, OnOffence},
 	views::{EpochView, HostView, StandingView},
 };
 
@@ -108,20 +108,42 @@ impl<T: Config> HostRegistry<T::AccountId> for Pallet<T> {
 	}
 }
 
+impl<T: Config> Pallet<T> {
+	/// Up to `limit` of those that raced, in storage order, after `after`.
+	fn standings(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, Standing)> {
+		let hosts = match after {
+			Some(after) => Standings::<T>::iter_prefix_from(epoch, Standings::<T>::hashed_key_for(epoch, after)),
+			None => Standings::<T>::iter_prefix(epoch),
+		};
+		hosts.take(limit as usize).collect()
+	}
+}
+
+impl<T: Config> Electorate<T::AccountId> for Pallet<T> {
+	fn last_settled() -> Option<(EpochIndex, u64)> {
+		let epoch = LastSettled::<T>::get()?;
+		Some((epoch, Outcomes::<T>::get(epoch)?.total))
+	}
+
+	fn weight(epoch: EpochIndex, host: &T::AccountId) -> u64 {
+		Self::weight(epoch, host)
+	}
+
+	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
+		let Some(settled) = Outcomes::<T>::get(epoch) else { return Vec::new() };
+		let standings = Self::standings(epoch, after, limit).into_iter();
+		standings.map(|(host, standing)| (host, settled.effective(&standing))).collect()
+	}
+}
+
 impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
 	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
 		let Some((settled, epoch)) = Outcomes::<T>::get(epoch).zip(Self::epoch_of(epoch)) else { return Vec::new() };
-		let hosts = match after {
-			Some(after) => {
-				Standings::<T>::iter_prefix_from(epoch.index, Standings::<T>::hashed_key_for(epoch.index, after))
-			},
-			None => Standings::<T>::iter_prefix(epoch.index),
-		};
 		let paid = |(host, standing): (T::AccountId, Standing)| {
 			let weight = Self::paid(&epoch, &settled, &host, &standing);
 			(host, weight)
 		};
-		hosts.take(limit as usize).map(paid).collect()
+		Self::standings(epoch.index, after, limit).into_iter().map(paid).collect()
 	}
 
 	/// Missed duties cost collateral, once nothing can be met any more.

@@ -8,8 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use frame_support::{
 	assert_ok, derive_impl, parameter_types,
 	traits::{
-		ConstU32, ConstU64, ConstU128, EqualPrivilegeOnly, Hooks, OriginTrait, StorePreimage,
-		schedule::DispatchTime,
+		ConstU32, ConstU64, ConstU128, EqualPrivilegeOnly, Hooks, OriginTrait, StorePreimage, schedule::DispatchTime,
 	},
 	weights::Weight,
 };

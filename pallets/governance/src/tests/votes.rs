@@ -176,7 +176,8 @@ fn the_emergency_track_dispatches_as_root() {
 		let call: RuntimeCall = frame_system::Call::set_storage { items: storage }.into();
 		let as_root = crate::Call::dispatch_as_root { call: Box::new(call) };
 		for origin in [by(1), frame_system::RawOrigin::Root.into(), crate::Origin::Parameters.into()] {
-			let refused = frame_support::traits::UnfilteredDispatchable::dispatch_bypass_filter(as_root.clone(), origin);
+			let refused =
+				frame_support::traits::UnfilteredDispatchable::dispatch_bypass_filter(as_root.clone(), origin);
 			assert!(refused.is_err());
 		}
 		let poll = propose(emergency(), as_root.into());

@@ -76,7 +76,7 @@ impl pallet_poc::Config for Runtime {
 	type MaxValidators = ConstU32<MAX_VALIDATORS>;
 	type Models = InferenceMarket;
 	type OnEpochClosed = Emission;
-	type OnOffence = Collateral;
+	type OnOffence = (Collateral, ConvictionVoting);
 	type Profile = SprintProfile;
 	type RegistrationBits = ConstU32<{ Time::THIS.registration_bits }>;
 	type Schedule = EpochSchedule;
@@ -124,7 +124,7 @@ impl pallet_inference_market::Config for Runtime {
 	type MaxReleases = ConstU32<256>;
 	type MaxVouchers = ConstU32<256>;
 	type MinDeposit = ConstU128<{ GNK / 10 }>;
-	type RegisterOrigin = frame_system::EnsureRoot<AccountId>;
+	type RegisterOrigin = super::governance::EnsureModels;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	// Nothing is sampled yet: fees are released when they have been held for a whole window.
 	type Verdicts = ();

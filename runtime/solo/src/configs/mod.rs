@@ -2,5 +2,6 @@
 
 pub mod consensus;
 mod gonka;
+pub mod governance;
 mod money;
 pub mod system;

@@ -15,7 +15,9 @@ pub fn run(test: impl FnOnce()) {
 	let patch = genesis::preset(&sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET.into()).unwrap();
 	let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
 	merge(&mut config, serde_json::from_slice(&patch).unwrap());
-	sp_io::TestExternalities::new_empty().execute_with(|| {
+	let mut chain = sp_io::TestExternalities::new_empty();
+	chain.register_extension(sp_core::traits::ReadRuntimeVersionExt::new(super::governance::PlainVersion));
+	chain.execute_with(|| {
 		frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
 			serde_json::to_vec(&config).unwrap(),
 		)

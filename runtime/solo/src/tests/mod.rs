@@ -1,5 +1,6 @@
 //! What only the whole runtime can show: indices, presets, and compute power on its way to BABE and GRANDPA.
 
 mod chain;
+mod governance;
 mod power;
 mod shape;
