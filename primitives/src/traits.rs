@@ -43,6 +43,16 @@ impl OnEpochClosed for () {
 	fn on_epoch_closed(_: EpochIndex, _: u64) {}
 }
 
+/// Told in an epoch's first block, before anything of the epoch is read.
+pub trait OnEpochStart {
+	/// `epoch` starts.
+	fn on_epoch_start(epoch: EpochIndex);
+}
+
+impl OnEpochStart for () {
+	fn on_epoch_start(_: EpochIndex) {}
+}
+
 /// Told of each offence, to take collateral.
 pub trait OnOffence<AccountId> {
 	/// `host` committed `offence` in the sprint of `epoch`.
