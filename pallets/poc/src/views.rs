@@ -7,9 +7,6 @@ use gonka_primitives::{
 	views::{EpochView, HostView, StandingView},
 };
 
-/// A host that met less of its duties, in millionths, loses collateral.
-const LEAST_PERFORMANCE: u64 = 950_000;
-
 impl<T: Config> Pallet<T> {
 	/// The hash of the genesis block, part of everything that is signed.
 	pub fn genesis_hash() -> Hash {
@@ -152,7 +149,7 @@ impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
 		let Some((epoch, standing)) = found.filter(|(_, standing)| standing.offence.is_none()) else { return };
 		// What a missed turn of a dispute forfeits is another thing.
 		let (_, performance) = Self::ratios(&epoch, host, &Standing { forfeited: false, ..standing });
-		if performance < LEAST_PERFORMANCE {
+		if performance < T::LeastPerformance::get().mul_floor(math::MILLION) {
 			Self::deposit_event(Event::DutiesMissed { host: host.clone(), epoch: epoch.index });
 			T::OnOffence::on_offence(host, epoch.index, Offence::MissedDuties);
 		}

@@ -157,6 +157,10 @@ mod runtime {
 	pub type Multisig = pallet_multisig::Pallet<Runtime>;
 	#[runtime::pallet_index(47)]
 	pub type Proxy = pallet_proxy::Pallet<Runtime>;
+	#[runtime::pallet_index(48)]
+	pub type Parameters = pallet_parameters::Pallet<Runtime>;
+	#[runtime::pallet_index(49)]
+	pub type Amendments = pallet_amendments::Pallet<Runtime>;
 
 	#[runtime::pallet_index(60)]
 	pub type Emission = pallet_emission::Pallet<Runtime>;

@@ -4,4 +4,5 @@ pub mod consensus;
 mod gonka;
 pub mod governance;
 mod money;
+pub mod parameters;
 pub mod system;

@@ -2,5 +2,6 @@
 
 mod chain;
 mod governance;
+mod parameters;
 mod power;
 mod shape;

@@ -28,6 +28,8 @@ fn pallet_indices_are_pinned() {
 		(Treasury::index(), 45),
 		(Multisig::index(), 46),
 		(Proxy::index(), 47),
+		(Parameters::index(), 48),
+		(Amendments::index(), 49),
 		(Emission::index(), 60),
 		(InferenceMarket::index(), 61),
 		(Collateral::index(), 62),
