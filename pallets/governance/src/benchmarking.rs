@@ -19,7 +19,7 @@ pub trait BenchmarkHelper<AccountId> {
 
 const AYE: Ballot = AccountVote::Standard { vote: Vote { aye: true, conviction: Conviction::None }, balance: 0 };
 
-#[benchmarks]
+#[benchmarks(where <T as Config>::RuntimeCall: From<frame_system::Call<T>>)]
 mod benchmarks {
 	use super::*;
 
@@ -104,10 +104,7 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn dispatch_as_root() -> Result<(), BenchmarkError>
-	where
-		<T as Config>::RuntimeCall: From<frame_system::Call<T>>,
-	{
+	fn dispatch_as_root() -> Result<(), BenchmarkError> {
 		let origin = T::EmergencyOrigin::try_successful_origin().map_err(|()| BenchmarkError::Weightless)?;
 		let call = alloc::boxed::Box::new(frame_system::Call::<T>::remark { remark: Vec::new() }.into());
 		#[extrinsic_call]

@@ -127,9 +127,8 @@ impl<T: Config> VoteTally<Votes, Class> for Tally<T> {
 	fn from_requirements(support: Perbill, approval: Perbill, class: Class) -> Self {
 		let electorate = 1_000_000_000_000u128;
 		let support = support.mul_ceil(electorate);
-		let against = Perbill::one().saturating_sub(approval).mul_ceil(support);
 		let ayes = approval.mul_ceil(support);
-		Self { ayes, nays: against, support, electorate, ..Self::new(class) }
+		Self { ayes, nays: support.saturating_sub(ayes), support, electorate, ..Self::new(class) }
 	}
 
 	#[cfg(feature = "runtime-benchmarks")]
