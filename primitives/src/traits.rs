@@ -23,6 +23,16 @@ pub trait HostPower<AccountId> {
 	fn on_turn(_epoch: EpochIndex, _host: &AccountId) {}
 }
 
+/// Whose votes weigh how much: effective weights.
+pub trait Electorate<AccountId> {
+	/// The epoch settled last, and the sum of its weights; `None` before the first.
+	fn last_settled() -> Option<(EpochIndex, u64)>;
+	/// A host's weight in a settled epoch that is not long past; 0 if it has none.
+	fn weight(epoch: EpochIndex, host: &AccountId) -> u64;
+	/// Up to `limit` hosts of such an epoch with their weights, in storage order, after `after`.
+	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
+}
+
 /// Told once when an epoch can be paid: its confirmations and disputes are over.
 pub trait OnEpochClosed {
 	/// `total` is the sum of the effective weights of all hosts; what they are paid for may be less.
@@ -31,6 +41,16 @@ pub trait OnEpochClosed {
 
 impl OnEpochClosed for () {
 	fn on_epoch_closed(_: EpochIndex, _: u64) {}
+}
+
+/// Told in an epoch's first block, before anything of the epoch is read.
+pub trait OnEpochStart {
+	/// `epoch` starts.
+	fn on_epoch_start(epoch: EpochIndex);
+}
+
+impl OnEpochStart for () {
+	fn on_epoch_start(_: EpochIndex) {}
 }
 
 /// Told of each offence, to take collateral.
@@ -51,6 +71,14 @@ pub trait OnServed<AccountId> {
 
 impl<AccountId> OnServed<AccountId> for () {
 	fn on_served(_: &AccountId, _: u64) {}
+}
+
+/// Told one after the other.
+impl<AccountId, A: OnOffence<AccountId>, B: OnOffence<AccountId>> OnOffence<AccountId> for (A, B) {
+	fn on_offence(host: &AccountId, epoch: EpochIndex, offence: Offence) {
+		A::on_offence(host, epoch, offence);
+		B::on_offence(host, epoch, offence);
+	}
 }
 
 /// The models that governance registered.

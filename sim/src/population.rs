@@ -10,6 +10,8 @@ use rand_chacha::{
 
 /// Segments of the sprint: mainnet's.
 pub const SEGMENTS: u8 = 5;
+/// The largest share of a host, in millionths: mainnet's.
+const CAP: u64 = 300_000;
 /// Leaves that the median host computes in a segment: about one accelerator's P400 leaves in a minute.
 const MEDIAN: f64 = 200_000.0;
 /// Standard deviation of the logarithm of a host's speed.
@@ -55,7 +57,7 @@ pub fn effective(mut weights: Vec<u64>) -> Vec<u64> {
 	let hosts = weights.iter().filter(|weight| **weight > 0).count();
 	let mut heaviest = weights.clone();
 	heaviest.sort_unstable_by(|a, b| b.cmp(a));
-	let cap = math::cap(&heaviest, total, hosts as u32);
+	let cap = math::cap(&heaviest, total, hosts as u32, CAP);
 	for weight in &mut weights {
 		*weight = cap.min(*weight);
 	}

@@ -65,15 +65,12 @@ pub mod pallet {
 		type Epoch: Get<EpochIndex>;
 
 		/// Epochs, from the first on, in which weight needs no backing.
-		#[pallet::constant]
 		type GracePeriod: Get<EpochIndex>;
 
 		/// The share of weight that needs no backing.
-		#[pallet::constant]
 		type BaseShare: Get<Perbill>;
 
 		/// Base units that back one leaf of weight. At least 1.
-		#[pallet::constant]
 		type PerWeight: Get<Balance>;
 
 		/// What offences cost.

@@ -56,6 +56,9 @@ pub mod pallet {
 		/// The weights that are paid.
 		type Power: HostPower<Self::AccountId>;
 
+		/// The part of the unmined supply that one epoch may mint, in parts of 2⁶⁴.
+		type Rate: Get<u64>;
+
 		/// Base units that can be mined in all.
 		#[pallet::constant]
 		type Cap: Get<Balance>;
@@ -351,7 +354,7 @@ pub mod pallet {
 				let mut pending = Pending::<T>::get();
 				let promised =
 					pending.iter().fold(Balance::default(), |sum, payout| sum.saturating_add(payout.outstanding()));
-				emission = math::emission(Unmined::<T>::get().saturating_sub(promised));
+				emission = math::emission(Unmined::<T>::get().saturating_sub(promised), T::Rate::get());
 				if pending.try_push(Payout::new(epoch, emission, total)).is_ok() {
 					Pending::<T>::put(pending);
 					Self::deposit_event(Event::Queued { epoch, emission });

@@ -5,14 +5,14 @@ use polkadot_sdk::sp_runtime::{Rounding, helpers_128bit::multiply_by_rational_wi
 
 /// `round((1 − e^−0.000475) · 2^64)`: the part of the unmined supply that one epoch may mint. The derivation is in the
 /// crate's description.
-pub const FACTOR: Balance = 8_760_122_741_152_456;
+pub const FACTOR: u64 = 8_760_122_741_152_456;
 
 /// The denominator of [`FACTOR`].
 pub const ONE: Balance = 1 << 64;
 
-/// Base units that an epoch may mint when `available` are left: `⌊available · FACTOR / 2^64⌋`.
-pub fn emission(available: Balance) -> Balance {
-	floor_mul_div(available, FACTOR, ONE)
+/// Base units that an epoch may mint when `available` are left: `⌊available · rate / 2^64⌋`.
+pub fn emission(available: Balance, rate: u64) -> Balance {
+	floor_mul_div(available, rate.into(), ONE)
 }
 
 /// Base units that a host of `weight` gets of `emission`: `⌊emission · weight / total⌋`, never above `emission`.

@@ -21,9 +21,6 @@ use gonka_primitives::traits::{SampleVerdicts, Verdict};
 use scale_info::TypeInfo;
 use sp_runtime::DispatchError;
 
-/// Windows from settlement to the first look at the verdict: the rest of the running one, and the whole next one.
-const HOLD: u32 = 2;
-
 /// What one channel owes for a window.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct HeldFee<AccountId> {
@@ -77,7 +74,7 @@ impl<T: Config> Pallet<T> {
 			return Ok(());
 		}
 		let since = Self::running();
-		let due = since.checked_add(HOLD).ok_or(Error::<T>::Overflow)?;
+		let due = since.checked_add(T::MinHold::get()).ok_or(Error::<T>::Overflow)?;
 		let fees = BoundedVec::try_from(fees).map_err(|_| Error::<T>::LimitExceeded)?;
 		HeldFees::<T>::insert(host, window, Held { since, due, fees });
 		DueFees::<T>::insert(due, (host, window), ());

@@ -31,7 +31,7 @@ use polkadot_sdk::*;
 pub use fees::{Held, HeldFee};
 pub use genesis::GenesisModel;
 pub use pallet::*;
-pub use prices::PriceRule;
+pub use prices::{PriceRule, Steering};
 pub use types::{Channel, Model, Name, Quantisation, Refusal};
 pub use views::MAX_PAGE;
 pub use weights::WeightInfo;
@@ -89,8 +89,10 @@ pub mod pallet {
 		type Epoch: Get<EpochIndex>;
 
 		/// Epochs, from the first on, in which inference costs nothing.
-		#[pallet::constant]
 		type FreeEpochs: Get<EpochIndex>;
+
+		/// How use moves prices.
+		type Steering: Get<Steering>;
 
 		/// Who registers, prices and retires models.
 		type RegisterOrigin: EnsureOrigin<Self::RuntimeOrigin>;
@@ -101,11 +103,9 @@ pub mod pallet {
 
 		/// Blocks between closing a channel and withdrawing the rest. More than `WindowLength`, so that a host can
 		/// settle the window in which it learns of it.
-		#[pallet::constant]
 		type ChallengePeriod: Get<BlockNumber>;
 
 		/// Least deposit of a channel, in base units.
-		#[pallet::constant]
 		type MinDeposit: Get<Balance>;
 
 		/// Most vouchers in a settlement.
@@ -128,8 +128,11 @@ pub mod pallet {
 		#[pallet::constant]
 		type MaxReleases: Get<u32>;
 
-		/// Windows after which fees without a verdict are released. At least 2.
-		#[pallet::constant]
+		/// Windows from settlement to the first look at the verdict. At least 2: the rest of the running one, and the whole
+		/// next one.
+		type MinHold: Get<u32>;
+
+		/// Windows after which fees without a verdict are released. Not less than `MinHold`.
 		type MaxHold: Get<u32>;
 
 		/// Weights of the calls and hooks.
@@ -388,7 +391,12 @@ pub mod pallet {
 			assert!(T::MaxVouchers::get() > 0, "nothing could be settled");
 			assert!(T::MaxChannelsPerCall::get() > 0, "no channel could be opened");
 			assert!(T::MaxReleases::get() >= T::MaxVouchers::get(), "the fees of a settlement could never be released");
-			assert!(T::MaxHold::get() >= 2, "fees would be released before there is a look at the verdict");
+			assert!(T::MinHold::get() >= 2, "fees would not be held for a whole window");
+			assert!(
+				T::MaxHold::get() >= T::MinHold::get(),
+				"fees would be released before there is a look at the verdict"
+			);
+			assert!(T::Steering::get().is_sound(), "prices would not follow use");
 			let quarter = T::BlockWeights::get().max_block / 4;
 			let (vouchers, models) = (T::MaxVouchers::get(), MAX_MODELS_PER_HOST);
 			let authorize = T::WeightInfo::authorize_settle(vouchers, models);

@@ -6,14 +6,25 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{ensure, pallet_prelude::DispatchResult, traits::Get};
 use gonka_primitives::market::Price;
 use scale_info::TypeInfo;
-use sp_runtime::{Rounding, helpers_128bit::multiply_by_rational_with_rounding};
+use sp_runtime::{PerThing, Perbill, Rounding, helpers_128bit::multiply_by_rational_with_rounding};
 
-/// Per cent of the capacity: use below lowers the price.
-const LOW: u128 = 40;
-/// Per cent of the capacity: use above raises the price.
-const HIGH: u128 = 60;
-/// A step of 1/50 is the greatest: 2 %.
-const STEPS: u128 = 50;
+/// When use moves prices, and how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steering {
+	/// Use below this share of the capacity lowers the price. Not 0.
+	pub low: Perbill,
+	/// Use above this share of the capacity raises the price. Not below `low`, and not all of it.
+	pub high: Perbill,
+	/// The most that a price moves in a window: when there is no use, or full use.
+	pub most: Perbill,
+}
+
+impl Steering {
+	/// Whether there is room below, above and between.
+	pub fn is_sound(&self) -> bool {
+		!self.low.is_zero() && self.low <= self.high && self.high < Perbill::one()
+	}
+}
 
 /// How a model's price moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
@@ -55,21 +66,26 @@ impl PriceRule {
 
 	/// The price after a window in which so much work was settled. The step grows in proportion to how far use is
 	/// outside of the zone; it is rounded down, but never to 0.
-	pub fn step(&self, price: Price, work: u64) -> Price {
+	pub fn step(&self, price: Price, work: u64, steering: Steering) -> Price {
+		let parts = |share: Perbill| Balance::from(share.deconstruct());
 		let capacity = Balance::from(self.capacity);
 		if capacity == 0 {
 			return price;
 		}
-		let work = Balance::from(work).saturating_mul(100);
-		let (low, high) = (capacity.saturating_mul(LOW), capacity.saturating_mul(HIGH));
+		let whole = Balance::from(Perbill::ACCURACY);
+		let of_capacity = |share: Balance| capacity.saturating_mul(share);
+		let (work, full) = (Balance::from(work).saturating_mul(whole), of_capacity(whole));
+		let (low, high) = (of_capacity(parts(steering.low)), of_capacity(parts(steering.high)));
 		if (low..=high).contains(&work) {
 			return price;
 		}
-		// Both ways at most `low`: no use is as far below the zone as full use is above it.
-		let outside = if work > high { work.saturating_sub(high).min(low) } else { low.saturating_sub(work) };
-		let whole = low.saturating_mul(STEPS);
+		// More than full use is not known: what was too much was not served.
+		let above = full.saturating_sub(high);
+		let (outside, most) =
+			if work > high { (work.saturating_sub(high).min(above), above) } else { (low.saturating_sub(work), low) };
+		let (outside, most) = (outside.saturating_mul(parts(steering.most)), most.saturating_mul(whole));
 		let step = |price: Balance| {
-			let share = multiply_by_rational_with_rounding(price, outside, whole, Rounding::Down);
+			let share = multiply_by_rational_with_rounding(price, outside, most, Rounding::Down);
 			let share = share.unwrap_or_default().max(1);
 			if work > high { price.saturating_add(share) } else { price.saturating_sub(share) }
 		};
@@ -112,9 +128,10 @@ impl<T: Config> Pallet<T> {
 	pub(crate) fn move_prices(rest: bool) -> u32 {
 		let models: Vec<_> = Models::<T>::iter().collect();
 		let count = models.len() as u32;
+		let steering = T::Steering::get();
 		for (id, mut model) in models {
 			let work = Work::<T>::take(id);
-			let price = model.rule.step(model.price, work);
+			let price = model.rule.step(model.price, work, steering);
 			if rest || price == model.price {
 				continue;
 			}

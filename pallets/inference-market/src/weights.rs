@@ -74,7 +74,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn open_channels(n: u32) -> Weight {
 		Weight::from_parts(30_000_000, 5_300)
 			.saturating_add(Weight::from_parts(18_000_000, 5_400).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().reads(4))
 			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(3))
 			.saturating_add(T::DbWeight::get().writes(4).saturating_mul(n.into()))
@@ -94,7 +94,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::OpenChannels` (r:0 w:1)
 	fn close_channel() -> Weight {
 		Weight::from_parts(14_000_000, 3_700)
-			.saturating_add(T::DbWeight::get().reads(1))
+			.saturating_add(T::DbWeight::get().reads(2))
 			.saturating_add(T::DbWeight::get().writes(2))
 	}
 	/// Storage: `InferenceMarket::Channels` (r:1 w:1)
@@ -152,7 +152,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn move_prices(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 3_700)
 			.saturating_add(Weight::from_parts(8_000_000, 6_300).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(2))
+			.saturating_add(T::DbWeight::get().reads(5))
 			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(2).saturating_mul(n.into()))
 	}
@@ -166,7 +166,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn release_fees(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 25_000)
 			.saturating_add(Weight::from_parts(45_000_000, 30_000).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().reads(5))
 			.saturating_add(T::DbWeight::get().reads(6).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(1))
 			.saturating_add(T::DbWeight::get().writes(5).saturating_mul(n.into()))
@@ -193,7 +193,7 @@ impl WeightInfo for () {
 	fn open_channels(n: u32) -> Weight {
 		Weight::from_parts(30_000_000, 5_300)
 			.saturating_add(Weight::from_parts(18_000_000, 5_400).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(3))
+			.saturating_add(ParityDbWeight::get().reads(4))
 			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
 			.saturating_add(ParityDbWeight::get().writes(3))
 			.saturating_add(ParityDbWeight::get().writes(4).saturating_mul(n.into()))
@@ -208,7 +208,7 @@ impl WeightInfo for () {
 	}
 	fn close_channel() -> Weight {
 		Weight::from_parts(14_000_000, 3_700)
-			.saturating_add(ParityDbWeight::get().reads(1))
+			.saturating_add(ParityDbWeight::get().reads(2))
 			.saturating_add(ParityDbWeight::get().writes(2))
 	}
 	fn withdraw() -> Weight {
@@ -242,14 +242,14 @@ impl WeightInfo for () {
 	fn move_prices(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 3_700)
 			.saturating_add(Weight::from_parts(8_000_000, 6_300).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(2))
+			.saturating_add(ParityDbWeight::get().reads(5))
 			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
 			.saturating_add(ParityDbWeight::get().writes(2).saturating_mul(n.into()))
 	}
 	fn release_fees(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 25_000)
 			.saturating_add(Weight::from_parts(45_000_000, 30_000).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(3))
+			.saturating_add(ParityDbWeight::get().reads(5))
 			.saturating_add(ParityDbWeight::get().reads(6).saturating_mul(n.into()))
 			.saturating_add(ParityDbWeight::get().writes(1))
 			.saturating_add(ParityDbWeight::get().writes(5).saturating_mul(n.into()))

@@ -56,6 +56,7 @@ impl<T: Config> Pallet<T> {
 		if let Some(previous) = CurrentEpoch::<T>::get() {
 			PastEpochs::<T>::insert(previous.index, previous);
 		}
+		T::OnEpochStart::on_epoch_start(index);
 		let profile = T::Profile::get();
 		let model_seed = ModelSeed::derive(&Self::genesis_hash(), index, profile, &T::Beacon::randomness()).0;
 		let epoch = Epoch {
@@ -114,7 +115,8 @@ impl<T: Config> Pallet<T> {
 
 	/// Fixes the cap and the power.
 	fn finish(epoch: EpochIndex, progress: Progressing<T>) {
-		let cap = math::cap(&progress.heaviest, progress.total, progress.hosts);
+		let cap =
+			math::cap(&progress.heaviest, progress.total, progress.hosts, T::MaxShare::get().mul_floor(math::MILLION));
 		let total = math::capped_total(&progress.heaviest, progress.total, cap);
 		let settled = Settled { total, cap, hosts: progress.hosts };
 		Outcomes::<T>::insert(epoch, settled);
@@ -129,13 +131,13 @@ impl<T: Config> Pallet<T> {
 				progress.validators.into_iter().map(|(who, weight)| (who, weight.min(cap))).collect();
 			let mut guardians: Vec<_> = Guardians::<T>::get().into_inner();
 			guardians.retain(|guardian| {
-				total < Maturity::<T>::get()
+				total < T::MaturityThreshold::get()
 					&& T::HasSessionKeys::contains(guardian)
 					&& !Self::is_weightless(epoch, guardian)
 			});
 			// Guardians without weight need places, too.
 			weights.truncate((T::MaxValidators::get() as usize).saturating_sub(guardians.len()));
-			let power = math::guard(weights, &guardians);
+			let power = math::guard(weights, &guardians, T::GuardianShare::get().mul_floor(math::MILLION));
 			Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(power));
 			PowerChanged::<T>::put(true);
 		}

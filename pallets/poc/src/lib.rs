@@ -31,7 +31,7 @@ use gonka_primitives::{
 	AccountId as Raw, BlockNumber, EpochIndex, Hash,
 	epoch::Schedule,
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnOffence},
+	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnEpochStart, OnOffence},
 };
 use gonka_sprint::{ModelSeed, Profile};
 use polkadot_sdk::{
@@ -41,7 +41,10 @@ use polkadot_sdk::{
 		weights::{Weight, WeightMeter},
 	},
 	frame_system,
-	sp_runtime::traits::{UniqueSaturatedInto, Zero},
+	sp_runtime::{
+		Perbill,
+		traits::{UniqueSaturatedInto, Zero},
+	},
 };
 
 #[frame_support::pallet]
@@ -63,12 +66,10 @@ pub mod pallet {
 	#[pallet::disable_frame_system_supertrait_check]
 	pub trait Config: frame_system::Config<AccountId: From<Raw> + Into<Raw>> {
 		/// The phases of the epochs that start from now on.
-		#[pallet::constant]
 		type Schedule: Get<Schedule>;
 		/// The sprint's model format from the next epoch on.
 		type Profile: Get<Profile>;
 		/// Leading zero bits that a registration's proof of work needs.
-		#[pallet::constant]
 		type RegistrationBits: Get<u32>;
 		/// Where seeds come from.
 		type Beacon: Beacon;
@@ -82,6 +83,16 @@ pub mod pallet {
 		type OnOffence: OnOffence<Self::AccountId>;
 		/// Told when an epoch can be paid.
 		type OnEpochClosed: OnEpochClosed;
+		/// Told when an epoch starts, before the parameters above are read for it.
+		type OnEpochStart: OnEpochStart;
+		/// The largest share of all weight that one host may have. Not below 10 %.
+		type MaxShare: Get<Perbill>;
+		/// The share of the consensus power that the genesis guardians together keep on a young network.
+		type GuardianShare: Get<Perbill>;
+		/// The total effective weight, in leaves, from which on the network is mature.
+		type MaturityThreshold: Get<u64>;
+		/// A host that met less of its duties in an epoch loses collateral.
+		type LeastPerformance: Get<Perbill>;
 		/// Most registered hosts.
 		#[pallet::constant]
 		type MaxHosts: Get<u32>;
@@ -98,7 +109,6 @@ pub mod pallet {
 		#[pallet::constant]
 		type SettleBatch: Get<u32>;
 		/// Epochs without registration or commitment after which a host is forgotten.
-		#[pallet::constant]
 		type HostExpiry: Get<EpochIndex>;
 		/// What calls and hooks cost.
 		type WeightInfo: WeightInfo;
@@ -171,7 +181,8 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Guardians<T: Config> = StorageValue<_, BoundedVec<T::AccountId, ConstU32<MAX_GUARDIANS>>, ValueQuery>;
 
-	/// The total effective weight from which on the network is mature. Written at genesis.
+	/// The total effective weight from which on the network is mature, unless governance says otherwise. Written at
+	/// genesis.
 	#[pallet::storage]
 	pub type Maturity<T> = StorageValue<_, u64, ValueQuery>;
 
@@ -302,6 +313,7 @@ pub mod pallet {
 			assert!(T::Schedule::get().is_valid(), "the schedule's phases must fit into the epoch");
 			let segments = u32::from(T::Schedule::get().segments);
 			assert!(segments.saturating_add(MAX_CONFIRMATIONS) <= MAX_SEGMENTS, "too many segments");
+			assert!(T::MaxShare::get() >= types::LEAST_CAP, "more hosts than are kept could exceed the cap");
 			assert!(T::MaxValidators::get() > 0 && T::SettleBatch::get() > 0 && T::HostExpiry::get() > 0);
 			assert!(
 				T::MaxHosts::get() <= T::SettleBatch::get().saturating_mul(T::Schedule::get().settle),

@@ -6,12 +6,6 @@ use alloc::vec::Vec;
 pub const POWER_BUDGET: u64 = 1_000_000;
 /// Most leaves one commitment may claim: far above any hardware, far below overflow.
 pub const MAX_LEAVES: u64 = 1 << 40;
-/// The cap on one host's share: `CAP_NUMERATOR / CAP_DENOMINATOR`.
-const CAP_NUMERATOR: u128 = 3;
-const CAP_DENOMINATOR: u128 = 10;
-/// Hosts that can exceed the cap at the same time.
-const MAX_CAPPED: usize = 3;
-
 /// `segments × median(counts)`; segments without a commitment count 0. In leaves.
 pub fn raw_weight(counts: &[u64], segments: u8) -> u64 {
 	let segments = usize::from(segments);
@@ -22,23 +16,28 @@ pub fn raw_weight(counts: &[u64], segments: u8) -> u64 {
 	counts.get(middle).copied().unwrap_or(0).saturating_mul(segments as u64)
 }
 
-/// The largest weight that may count, such that no host exceeds 30 % of the capped sum; `u64::MAX` where no cap
-/// applies. `heaviest`: at least the four largest weights, descending; `total`: the sum over `hosts` hosts with weight.
+/// The largest weight that may count, such that no host exceeds `share` of the capped sum; `u64::MAX` where no cap
+/// applies, as with fewer hosts than could all keep to it. `share`: in millionths, not 0; `heaviest`: the largest weights, descending, one more than
+/// can exceed the cap; `total`: the sum over `hosts` hosts with weight.
 ///
-/// With k hosts cut to x, `x = 3/10 · (k·x + rest)`, so `x = 3·rest / (10 − 3k)`.
-pub fn cap(heaviest: &[u64], total: u64, hosts: u32) -> u64 {
-	if hosts as usize <= MAX_CAPPED {
+/// With k hosts cut to x, `x = share · (k·x + rest)`, so `x = share · rest / (1 − k · share)`.
+pub fn cap(heaviest: &[u64], total: u64, hosts: u32, share: u64) -> u64 {
+	let (share, whole) = (u128::from(share), u128::from(MILLION));
+	let Some(least_hosts) = whole.checked_add(share).and_then(|sum| sum.checked_sub(1)?.checked_div(share)) else {
+		return u64::MAX;
+	};
+	if u128::from(hosts) < least_hosts {
 		return u64::MAX;
 	}
 	let mut rest = u128::from(total);
-	let mut denominator = CAP_DENOMINATOR;
-	for weight in heaviest.iter().take(MAX_CAPPED.saturating_add(1)).map(|weight| u128::from(*weight)) {
-		let limit = CAP_NUMERATOR.saturating_mul(rest).checked_div(denominator).unwrap_or(0);
+	let mut denominator = whole;
+	for weight in heaviest.iter().map(|weight| u128::from(*weight)) {
+		let limit = share.saturating_mul(rest).checked_div(denominator).unwrap_or(0);
 		if weight <= limit {
-			return if denominator == CAP_DENOMINATOR { u64::MAX } else { u64::try_from(limit).unwrap_or(u64::MAX) };
+			return if denominator == whole { u64::MAX } else { u64::try_from(limit).unwrap_or(u64::MAX) };
 		}
 		rest = rest.saturating_sub(weight);
-		denominator = denominator.saturating_sub(CAP_NUMERATOR);
+		denominator = denominator.saturating_sub(share);
 	}
 	u64::MAX
 }
@@ -48,19 +47,17 @@ pub fn capped_total(heaviest: &[u64], total: u64, cap: u64) -> u64 {
 	heaviest.iter().fold(total, |total, weight| total.saturating_sub(weight.saturating_sub(cap)))
 }
 
-/// The share of consensus power that the genesis guardians together keep on a young network.
-const GUARDED: u64 = 340_000;
 /// Millionths: the unit of ratios.
 pub const MILLION: u64 = 1_000_000;
 
-/// [`normalise`]d weights of which `guardians` together hold at least 34 %, in equal parts, unless nobody else is left.
+/// [`normalise`]d weights of which `guardians` together hold at least `guarded` millionths, in equal parts, unless nobody else is left.
 /// Guardians without weight are added; `weights` holds only hosts that can author blocks, and so must `guardians`.
-pub fn guard<A: Clone + Eq>(weights: Vec<(A, u64)>, guardians: &[A]) -> Vec<(A, u64)> {
+pub fn guard<A: Clone + Eq>(weights: Vec<(A, u64)>, guardians: &[A], guarded: u64) -> Vec<(A, u64)> {
 	let is_guardian = |who: &A| guardians.contains(who);
 	let total = weights.iter().fold(0u128, |total, (_, weight)| total.saturating_add((*weight).into()));
 	let theirs = weights.iter().filter(|(who, _)| is_guardian(who));
 	let theirs = theirs.fold(0u128, |total, (_, weight)| total.saturating_add((*weight).into()));
-	let enough = theirs.saturating_mul(MILLION.into()) >= total.saturating_mul(GUARDED.into());
+	let enough = theirs.saturating_mul(MILLION.into()) >= total.saturating_mul(guarded.into());
 	if guardians.is_empty() || enough {
 		return normalise(weights);
 	}
@@ -68,9 +65,9 @@ pub fn guard<A: Clone + Eq>(weights: Vec<(A, u64)>, guardians: &[A]) -> Vec<(A, 
 	let scale = |power: u64, share: u64| power.saturating_mul(share).checked_div(POWER_BUDGET).unwrap_or(0).max(1);
 	let mut power: Vec<_> = normalise(others)
 		.into_iter()
-		.map(|(who, power)| (who, scale(power, POWER_BUDGET.saturating_sub(GUARDED))))
+		.map(|(who, power)| (who, scale(power, POWER_BUDGET.saturating_sub(guarded))))
 		.collect();
-	let each = GUARDED.checked_div(guardians.len() as u64).unwrap_or(0).max(1);
+	let each = guarded.checked_div(guardians.len() as u64).unwrap_or(0).max(1);
 	power.extend(guardians.iter().map(|guardian| (guardian.clone(), each)));
 	power
 }

@@ -14,7 +14,10 @@ use polkadot_sdk::{
 		BoundedVec, CloneNoBound, DebugNoBound, EqNoBound, PartialEqNoBound,
 		traits::{ConstU32, Get},
 	},
-	sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError},
+	sp_runtime::{
+		Perbill,
+		transaction_validity::{InvalidTransaction, TransactionValidityError},
+	},
 };
 use scale_info::TypeInfo;
 
@@ -26,8 +29,10 @@ pub const MAX_CONFIRMATIONS: u32 = 8;
 pub const MAX_REQUESTS: u32 = 16;
 /// Most genesis guardians.
 pub const MAX_GUARDIANS: u32 = 16;
-/// Kept to find the cap: one more than can exceed it.
-pub const HEAVIEST: u32 = 4;
+/// The lowest cap on a host's share.
+pub const LEAST_CAP: Perbill = Perbill::from_percent(10);
+/// Kept to find the cap: one more than can exceed the lowest.
+pub const HEAVIEST: u32 = 10;
 
 /// The running epoch. Its parameters are those of its start.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]

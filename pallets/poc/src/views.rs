@@ -3,12 +3,9 @@
 use crate::*;
 use gonka_primitives::{
 	check::Offence,
-	traits::{HostPower, HostRegistry, OnOffence},
+	traits::{Electorate, HostPower, HostRegistry, OnOffence},
 	views::{EpochView, HostView, StandingView},
 };
-
-/// A host that met less of its duties, in millionths, loses collateral.
-const LEAST_PERFORMANCE: u64 = 950_000;
 
 impl<T: Config> Pallet<T> {
 	/// The hash of the genesis block, part of everything that is signed.
@@ -112,21 +109,43 @@ impl<T: Config> HostRegistry<T::AccountId> for Pallet<T> {
 	}
 }
 
+impl<T: Config> Pallet<T> {
+	/// Up to `limit` of those that raced, in storage order, after `after`.
+	fn standings(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, Standing)> {
+		let hosts = match after {
+			Some(after) => Standings::<T>::iter_prefix_from(epoch, Standings::<T>::hashed_key_for(epoch, after)),
+			None => Standings::<T>::iter_prefix(epoch),
+		};
+		hosts.take(limit as usize).collect()
+	}
+}
+
+impl<T: Config> Electorate<T::AccountId> for Pallet<T> {
+	fn last_settled() -> Option<(EpochIndex, u64)> {
+		let epoch = LastSettled::<T>::get()?;
+		Some((epoch, Outcomes::<T>::get(epoch)?.total))
+	}
+
+	fn weight(epoch: EpochIndex, host: &T::AccountId) -> u64 {
+		Self::weight(epoch, host)
+	}
+
+	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
+		let Some(settled) = Outcomes::<T>::get(epoch) else { return Vec::new() };
+		let standings = Self::standings(epoch, after, limit).into_iter();
+		standings.map(|(host, standing)| (host, settled.effective(&standing))).collect()
+	}
+}
+
 impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
 	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
 		let Some((settled, epoch)) = Outcomes::<T>::get(epoch).zip(Self::epoch_of(epoch)) else { return Vec::new() };
-		let hosts = match after {
-			Some(after) => {
-				Standings::<T>::iter_prefix_from(epoch.index, Standings::<T>::hashed_key_for(epoch.index, after))
-			},
-			None => Standings::<T>::iter_prefix(epoch.index),
-		};
 		let median = Self::median_served(epoch.index, &settled);
 		let paid = |(host, standing): (T::AccountId, Standing)| {
 			let weight = Self::paid(&epoch, &settled, median, &host, &standing);
 			(host, weight)
 		};
-		hosts.take(limit as usize).map(paid).collect()
+		Self::standings(epoch.index, after, limit).into_iter().map(paid).collect()
 	}
 
 	/// Missed duties cost collateral, once nothing can be met any more.
@@ -135,7 +154,7 @@ impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
 		let Some((epoch, standing)) = found.filter(|(_, standing)| standing.offence.is_none()) else { return };
 		// What a missed turn of a dispute forfeits is another thing.
 		let (_, performance) = Self::ratios(&epoch, host, &Standing { forfeited: false, ..standing });
-		if performance < LEAST_PERFORMANCE {
+		if performance < T::LeastPerformance::get().mul_floor(math::MILLION) {
 			Self::deposit_event(Event::DutiesMissed { host: host.clone(), epoch: epoch.index });
 			T::OnOffence::on_offence(host, epoch.index, Offence::MissedDuties);
 		}

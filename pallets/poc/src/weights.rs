@@ -36,7 +36,7 @@ pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn authorize_register() -> Weight {
-		Weight::from_parts(70_000_000, 20_000).saturating_add(T::DbWeight::get().reads(22))
+		Weight::from_parts(70_000_000, 20_000).saturating_add(T::DbWeight::get().reads(23))
 	}
 	fn register() -> Weight {
 		Weight::from_parts(25_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(4, 5))
@@ -48,7 +48,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 		Weight::from_parts(30_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(5, 5))
 	}
 	fn tick() -> Weight {
-		Weight::from_parts(20_000_000, 6_000).saturating_add(T::DbWeight::get().reads_writes(4, 2))
+		Weight::from_parts(20_000_000, 6_000).saturating_add(T::DbWeight::get().reads_writes(5, 2))
 	}
 	fn draw(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 4_000)
@@ -61,9 +61,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 		Weight::from_parts(100_000_000, 50_000)
 			.saturating_mul(n.into())
 			.saturating_add(Weight::from_parts(500_000_000, 50_000))
-			.saturating_add(T::DbWeight::get().reads_writes(12, 1).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(15, 1).saturating_mul(n.into()))
 			// At the end the guardians' keys and standings, too.
-			.saturating_add(T::DbWeight::get().reads_writes(44, 10))
+			.saturating_add(T::DbWeight::get().reads_writes(47, 10))
 	}
 	fn note_equivocation() -> Weight {
 		// Through the lists of candidates and validators, and those of a settlement that is under way.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use gonka_primitives::{
-	AccountId, ChannelId, EpochIndex,
+	AccountId, BlockNumber, ChannelId, EpochIndex,
 	host::Commitment,
 	views::{
 		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
@@ -51,5 +51,9 @@ sp_api::decl_runtime_apis! {
 		fn market() -> MarketView;
 		/// Where all GNK are.
 		fn supply() -> SupplyView;
+		/// The votes of an account in an open referendum, without those of its delegators; `None` if it is not open.
+		fn votes(referendum: u32, account: AccountId) -> Option<u128>;
+		/// The oldest worker version that is new enough (major · 10⁶ + minor · 10³ + patch), and the block from which on.
+		fn min_worker_version() -> (u32, BlockNumber);
 	}
 }

@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod api;
 pub mod offences;
 pub mod power;
+pub mod tracks;
 
 use gonka_primitives::{BlockNumber, EpochIndex, epoch::Schedule};
 use polkadot_sdk::{

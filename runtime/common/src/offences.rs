@@ -5,6 +5,7 @@
 
 use crate::Time;
 use core::marker::PhantomData;
+use gonka_primitives::{check::Offence, traits::OnOffence as _};
 use pallet_collateral::WeightInfo as _;
 use pallet_poc::WeightInfo as _;
 use polkadot_sdk::{
@@ -51,10 +52,12 @@ where
 		let weight = <T as pallet_poc::Config>::WeightInfo::note_equivocation()
 			.saturating_add(slashes)
 			.saturating_add(Weight::from_parts(TWO_SIGNATURES, 0));
+		let epoch = session.checked_div(Time::THIS.sessions()).unwrap_or(0);
 		if let Some(OffenceDetails { offender: (host, ()), .. }) = offenders.last() {
 			pallet_poc::Pallet::<T>::note_equivocation(host);
+			// For its votes. What it costs is not a fixed share, and follows.
+			T::OnOffence::on_offence(host, epoch, Offence::Equivocation);
 		}
-		let epoch = session.checked_div(Time::THIS.sessions()).unwrap_or(0);
 		for (OffenceDetails { offender: (host, ()), .. }, share) in offenders.iter().zip(shares) {
 			pallet_collateral::Pallet::<T>::slash_equivocation(host, epoch, *share);
 		}

@@ -304,5 +304,14 @@ sp_api::impl_runtime_apis! {
 		fn supply() -> SupplyView {
 			Emission::supply()
 		}
+		fn votes(referendum: u32, account: gonka_primitives::AccountId) -> Option<u128> {
+			let status = Referenda::ensure_ongoing(referendum).ok()?;
+			Some(ConvictionVoting::power(status.tally.epoch, &account.into()))
+		}
+		fn min_worker_version() -> (u32, BlockNumber) {
+			let required = <crate::configs::parameters::dynamic::worker::MinVersion as Get<_>>::get();
+			let crate::configs::parameters::WorkerVersion { version, from } = required;
+			(version, from)
+		}
 	}
 }

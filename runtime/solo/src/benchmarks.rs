@@ -7,14 +7,22 @@ use gonka_primitives::{EpochIndex, ModelId, PublicKey, market::Price};
 polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[frame_system, SystemBench::<Runtime>]
 	[frame_system_extensions, SystemExtensionsBench::<Runtime>]
+	[pallet_amendments, Amendments]
 	[pallet_balances, Balances]
 	[pallet_collateral, Collateral]
 	[pallet_emission, Emission]
+	[pallet_governance, ConvictionVoting]
 	[pallet_inference_market, InferenceMarket]
+	[pallet_multisig, Multisig]
 	[pallet_poc, Poc]
+	[pallet_preimage, Preimage]
+	[pallet_proxy, Proxy]
+	[pallet_referenda, Referenda]
+	[pallet_scheduler, Scheduler]
 	[pallet_sprint_check, SprintCheck]
 	[pallet_sudo, Sudo]
 	[pallet_timestamp, Timestamp]
+	[pallet_treasury, Treasury]
 	[pallet_utility, Utility]
 );
 
@@ -55,6 +63,13 @@ impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
 		}
 		let settled = pallet_poc::Settled { total, cap: u64::MAX, hosts: hosts.len() as u32 };
 		pallet_poc::Outcomes::<Runtime>::insert(epoch, settled);
+	}
+}
+
+impl pallet_governance::BenchmarkHelper<AccountId> for Helper {
+	fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+		<Self as pallet_emission::BenchmarkHelper<AccountId>>::set_power(epoch, hosts);
+		pallet_poc::LastSettled::<Runtime>::put(epoch);
 	}
 }
 

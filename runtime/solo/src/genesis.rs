@@ -16,7 +16,7 @@ const FOUNDERS: Balance = 200_000_000 * GNK;
 /// Days over which it does.
 const FOUNDERS_DAYS: u32 = 4 * 365;
 /// Blocks of a day.
-const DAY: BlockNumber = (24 * 3_600 * 1_000 / gonka_runtime_common::Time::THIS.slot_ms) as BlockNumber;
+pub const DAY: BlockNumber = (24 * 3_600 * 1_000 / gonka_runtime_common::Time::THIS.slot_ms) as BlockNumber;
 /// What each well-known account starts with on local networks: taken from the community fund.
 const ENDOWMENT: Balance = 1_000_000 * GNK;
 

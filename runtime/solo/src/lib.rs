@@ -161,6 +161,25 @@ mod runtime {
 
 	#[runtime::pallet_index(40)]
 	pub type Sudo = pallet_sudo::Pallet<Runtime>;
+	#[runtime::pallet_index(41)]
+	pub type Preimage = pallet_preimage::Pallet<Runtime>;
+	/// Before the scheduler: it decides on referenda by votes that are up to date.
+	#[runtime::pallet_index(42)]
+	pub type ConvictionVoting = pallet_governance::Pallet<Runtime>;
+	#[runtime::pallet_index(43)]
+	pub type Referenda = pallet_referenda::Pallet<Runtime>;
+	#[runtime::pallet_index(44)]
+	pub type Scheduler = pallet_scheduler::Pallet<Runtime>;
+	#[runtime::pallet_index(45)]
+	pub type Treasury = pallet_treasury::Pallet<Runtime>;
+	#[runtime::pallet_index(46)]
+	pub type Multisig = pallet_multisig::Pallet<Runtime>;
+	#[runtime::pallet_index(47)]
+	pub type Proxy = pallet_proxy::Pallet<Runtime>;
+	#[runtime::pallet_index(48)]
+	pub type Parameters = pallet_parameters::Pallet<Runtime>;
+	#[runtime::pallet_index(49)]
+	pub type Amendments = pallet_amendments::Pallet<Runtime>;
 
 	#[runtime::pallet_index(60)]
 	pub type Emission = pallet_emission::Pallet<Runtime>;

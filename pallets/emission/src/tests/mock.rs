@@ -76,6 +76,7 @@ impl crate::Config for Test {
 	type Epoch = Epoch;
 	type MaxVestingSteps = frame_support::traits::ConstU32<16>;
 	type PalletId = Pot;
+	type Rate = frame_support::traits::ConstU64<{ crate::math::FACTOR }>;
 	type Treasury = frame_support::traits::ConstU64<1_000_000>;
 	type VestingEpochs = frame_support::traits::ConstU32<VESTING>;
 	type MaxPending = frame_support::traits::ConstU32<4>;

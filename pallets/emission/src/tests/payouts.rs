@@ -39,7 +39,7 @@ fn payouts_that_fill_a_block_are_refused() {
 fn pays_by_weight_over_blocks() {
 	build_and_execute(|| {
 		settle(7, &[(1, 10), (2, 20), (3, 30), (4, 40)]);
-		let emission = math::emission(CAP);
+		let emission = math::emission(CAP, crate::math::FACTOR);
 		assert_eq!(Emission::last_emission(), emission);
 		assert_eq!(events(), [Event::Queued { epoch: 7, emission }]);
 
@@ -94,7 +94,7 @@ fn an_epoch_that_settles_meanwhile_waits_its_turn() {
 		settle(2, &hosts);
 		let second = Emission::last_emission();
 		// The curve does not know that four hosts are still to be paid.
-		assert_eq!(second, math::emission(CAP - first));
+		assert_eq!(second, math::emission(CAP - first, crate::math::FACTOR));
 		pay_all();
 		for host in 1..=7 {
 			assert_eq!(earned(host), first / 7 + second / 7);
@@ -118,7 +118,7 @@ fn a_full_queue_skips_the_new_epoch_which_stays_unmined() {
 		assert_eq!(Unmined::<Test>::get() + earned(1), CAP);
 		settle(6, &[(2, 1)]);
 		pay_all();
-		assert_eq!(earned(2), math::emission(CAP - earned(1)));
+		assert_eq!(earned(2), math::emission(CAP - earned(1), crate::math::FACTOR));
 	});
 }
 
@@ -130,7 +130,7 @@ fn an_epoch_is_settled_once() {
 		settle(2, &[(1, 1)]);
 		assert_eq!(Pending::<Test>::decode_len(), Some(1));
 		pay_all();
-		assert_eq!(earned(1), math::emission(CAP));
+		assert_eq!(earned(1), math::emission(CAP, crate::math::FACTOR));
 	});
 }
 

@@ -103,7 +103,7 @@ fn too_little_for_a_new_account_waits() {
 	build_and_execute(|| {
 		// Host 9 earns so little that a fifth of it cannot make an account.
 		let share = 4_000u64;
-		let emission = crate::math::emission(CAP) as u64;
+		let emission = crate::math::emission(CAP, crate::math::FACTOR) as u64;
 		pay(1, &[(1, emission - share), (9, share)]);
 		let all = earned(9);
 		assert!(all / 5 < EXISTENTIAL_DEPOSIT && all > EXISTENTIAL_DEPOSIT, "{all}");

@@ -1,7 +1,7 @@
 //! A runtime of balances and the market; tests register hosts, and sign with real keys.
 
 use crate as pallet_inference_market;
-use crate::{GenesisModel, Refusal};
+use crate::{GenesisModel, Refusal, Steering};
 use gonka_primitives::{
 	Balance, BlockNumber, ChannelId, EpochIndex, GNK, Hash, PublicKey, Signature,
 	hashing::{blake2_256, domain, signing_payload},
@@ -22,7 +22,7 @@ use frame_support::{
 };
 use sp_core::{Pair, sr25519};
 use sp_runtime::{
-	AccountId32, BuildStorage,
+	AccountId32, BuildStorage, Perbill,
 	traits::{DispatchTransaction, IdentityLookup},
 	transaction_validity::{InvalidTransaction, TransactionValidityError},
 };
@@ -35,6 +35,8 @@ pub const CHALLENGE: BlockNumber = 25;
 pub const MAX_VOUCHERS: u32 = 8;
 pub const MAX_RELEASES: u32 = 12;
 pub const MAX_HOLD: u32 = 4;
+pub const STEERING: Steering =
+	Steering { low: Perbill::from_percent(40), high: Perbill::from_percent(60), most: Perbill::from_percent(2) };
 pub const FREE_EPOCHS: EpochIndex = 90;
 pub const FUNDS: Balance = 1_000 * GNK;
 
@@ -58,6 +60,7 @@ parameter_types! {
 	pub const ExistentialDeposit: Balance = EXISTENTIAL_DEPOSIT;
 	pub const Genesis: Hash = GENESIS;
 	pub const MinDeposit: Balance = MIN_DEPOSIT;
+	pub const TestSteering: Steering = STEERING;
 	pub static Workers: BTreeMap<AccountId32, PublicKey> = BTreeMap::new();
 	/// By host and window; what is not here is released.
 	pub static Samples: BTreeMap<(AccountId32, u32), Option<Verdict>> = BTreeMap::new();
@@ -120,6 +123,8 @@ impl crate::Config for Test {
 	type KeptSettlements = ConstU32<3>;
 	type MaxReleases = ConstU32<MAX_RELEASES>;
 	type MaxHold = ConstU32<MAX_HOLD>;
+	type MinHold = ConstU32<2>;
+	type Steering = TestSteering;
 	type WeightInfo = crate::weights::SubstrateWeight<Test>;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = Hosts;

@@ -42,7 +42,7 @@ fn next_window() {
 #[test]
 fn the_zone_leaves_it_alone_and_outside_it_moves_in_proportion() {
 	let rule = rule(CAPACITY, 1, u64::MAX.into());
-	let at = |work| rule.step(both(1_000_000), work).input;
+	let at = |work| rule.step(both(1_000_000), work, STEERING).input;
 	for work in [400, 401, 500, 599, 600] {
 		assert_eq!(at(work), 1_000_000);
 	}
@@ -55,11 +55,11 @@ fn the_zone_leaves_it_alone_and_outside_it_moves_in_proportion() {
 #[test]
 fn small_prices_do_not_stick() {
 	let rule = rule(CAPACITY, 1, 60);
-	assert_eq!(rule.step(both(1), 601), both(2));
-	assert_eq!(rule.step(both(2), 399), both(1));
-	assert_eq!(rule.step(both(1), 0), both(1));
-	assert_eq!(rule.step(both(59), u64::MAX), both(60));
-	assert_eq!(rule.step(both(60), u64::MAX), both(60));
+	assert_eq!(rule.step(both(1), 601, STEERING), both(2));
+	assert_eq!(rule.step(both(2), 399, STEERING), both(1));
+	assert_eq!(rule.step(both(1), 0, STEERING), both(1));
+	assert_eq!(rule.step(both(59), u64::MAX, STEERING), both(60));
+	assert_eq!(rule.step(both(60), u64::MAX, STEERING), both(60));
 }
 
 #[test]
@@ -199,7 +199,7 @@ proptest! {
 		let rule = rule(capacity, min.min(max), max.max(min));
 		prop_assert!(rule.is_well_formed());
 		let old = rule.bound(both(old)).input;
-		let new = rule.step(both(old), work).input;
+		let new = rule.step(both(old), work, STEERING).input;
 		let (part, most) = (u128::from(work) * 100, (old / 50).max(1));
 		let (low, high) = (u128::from(capacity) * 40, u128::from(capacity) * 60);
 		prop_assert!(new.abs_diff(old) <= most && rule.allows(&both(new)));

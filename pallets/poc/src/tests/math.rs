@@ -1,6 +1,9 @@
 use crate::{math::*, types::Traffic};
 use proptest::prelude::*;
 
+const CAP: u64 = 300_000;
+const GUARDED: u64 = 340_000;
+
 #[test]
 fn the_median_decides() {
 	assert_eq!(raw_weight(&[1, 2, 3, 4, 5], 5), 15);
@@ -12,8 +15,8 @@ fn the_median_decides() {
 
 #[test]
 fn three_hosts_are_not_capped() {
-	assert_eq!(cap(&[8, 1, 1], 10, 3), u64::MAX);
-	assert_eq!(cap(&[], 0, 0), u64::MAX);
+	assert_eq!(cap(&[8, 1, 1], 10, 3, CAP), u64::MAX);
+	assert_eq!(cap(&[], 0, 0, CAP), u64::MAX);
 }
 
 fn descending(weights: &[u64]) -> Vec<u64> {
@@ -24,19 +27,23 @@ fn descending(weights: &[u64]) -> Vec<u64> {
 
 proptest! {
 	#[test]
-	fn nobody_exceeds_the_cap_and_it_is_the_largest(weights in prop::collection::vec(1u64..1 << 50, 4..40)) {
+	fn nobody_exceeds_the_cap_and_it_is_the_largest(
+		weights in prop::collection::vec(1u64..1 << 50, 10..40),
+		share in 100_000u64..=330_000,
+	) {
 		let sorted = descending(&weights);
 		let total: u64 = sorted.iter().sum();
-		let heaviest = &sorted[..4];
-		let cap = cap(heaviest, total, sorted.len() as u32);
+		let heaviest = &sorted[..10];
+		let cap = cap(heaviest, total, sorted.len() as u32, share);
+		let (share, million) = (u128::from(share), u128::from(MILLION));
 		let sum = |cap: u64| sorted.iter().map(|weight| (*weight).min(cap) as u128).sum::<u128>();
 		prop_assert_eq!(sum(cap), u128::from(capped_total(heaviest, total, cap)));
 		let largest = u128::from(sorted[0].min(cap));
-		prop_assert!(largest * 10 <= sum(cap) * 3 + 10);
+		prop_assert!(largest * million <= sum(cap) * share + million);
 		if cap < sorted[0] {
-			// A little more would be too much.
+			// A little more would be too much, unless all are cut to the same anyway.
 			let more = cap + 2;
-			prop_assert!(u128::from(more) * 10 > sum(more) * 3);
+			prop_assert!(u128::from(more) * million > sum(more) * share || sorted[9] >= cap);
 		}
 	}
 
@@ -87,7 +94,7 @@ proptest! {
 		guardians.sort_unstable();
 		guardians.dedup();
 		let before: Vec<_> = weights.iter().copied().enumerate().collect();
-		let power = guard(before.clone(), &guardians);
+		let power = guard(before.clone(), &guardians, GUARDED);
 		let sum = |of: &dyn Fn(&usize) -> bool| -> u64 {
 			power.iter().filter(|(who, _)| of(who)).map(|(_, power)| power).sum()
 		};

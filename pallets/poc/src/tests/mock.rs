@@ -22,7 +22,7 @@ use polkadot_sdk::{
 	sp_core::{Pair, sr25519},
 	sp_io,
 	sp_keystore::{KeystoreExt, testing::MemoryKeystore},
-	sp_runtime::{AccountId32, BuildStorage, traits::IdentityLookup},
+	sp_runtime::{AccountId32, BuildStorage, Perbill, traits::IdentityLookup},
 };
 use std::cell::RefCell;
 
@@ -46,6 +46,10 @@ impl frame_system::Config for Test {
 parameter_types! {
 	pub const TestSchedule: Schedule = SCHEDULE;
 	pub const TestProfile: Profile = Profile::Nano;
+	pub const MaxShare: Perbill = Perbill::from_percent(30);
+	pub const GuardianShare: Perbill = Perbill::from_percent(34);
+	pub const LeastPerformance: Perbill = Perbill::from_percent(95);
+	pub Threshold: u64 = pallet_poc::Maturity::<Test>::get();
 }
 
 pub struct ParentHash;
@@ -115,14 +119,19 @@ impl pallet_poc::Config for Test {
 	type Beacon = ParentHash;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = TenModels;
+	type GuardianShare = GuardianShare;
 	type HasSessionKeys = Keys;
 	type HostExpiry = ConstU32<2>;
 	type LeastWork = ConstU64<1_000>;
+	type LeastPerformance = LeastPerformance;
+	type MaturityThreshold = Threshold;
 	type MaxCheckers = ConstU32<8>;
 	type MaxHosts = ConstU32<12>;
+	type MaxShare = MaxShare;
 	type MaxValidators = ConstU32<6>;
 	type Models = TenModels;
 	type OnEpochClosed = Record;
+	type OnEpochStart = ();
 	type OnOffence = Record;
 	type Profile = TestProfile;
 	type RegistrationBits = ConstU32<BITS>;

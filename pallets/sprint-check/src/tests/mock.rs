@@ -23,7 +23,7 @@ use polkadot_sdk::{
 	sp_core::{Pair, sr25519},
 	sp_io,
 	sp_keystore::{KeystoreExt, testing::MemoryKeystore},
-	sp_runtime::{AccountId32, BuildStorage, StateVersion, traits::IdentityLookup},
+	sp_runtime::{AccountId32, BuildStorage, Perbill, StateVersion, traits::IdentityLookup},
 };
 use std::cell::RefCell;
 
@@ -49,6 +49,10 @@ impl frame_system::Config for Test {
 parameter_types! {
 	pub const TestSchedule: Schedule = SCHEDULE;
 	pub const TestProfile: Profile = Profile::Nano;
+	pub const MaxShare: Perbill = Perbill::from_percent(30);
+	pub const GuardianShare: Perbill = Perbill::from_percent(34);
+	pub const LeastPerformance: Perbill = Perbill::from_percent(95);
+	pub Threshold: u64 = pallet_poc::Maturity::<Test>::get();
 }
 
 pub struct Random;
@@ -88,15 +92,20 @@ impl pallet_poc::Config for Test {
 	type Beacon = Random;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = Models;
+	type GuardianShare = GuardianShare;
 	type HasSessionKeys = Everything;
 	type HostExpiry = ConstU32<7>;
 	type LeastWork = ConstU64<1_000>;
+	type LeastPerformance = LeastPerformance;
+	type MaturityThreshold = Threshold;
 	type MaxCheckers = ConstU32<32>;
 	type MaxHosts = ConstU32<32>;
+	type MaxShare = MaxShare;
 	type MaxValidators = ConstU32<6>;
 	type Models = Models;
 	type OnOffence = Record;
 	type OnEpochClosed = ();
+	type OnEpochStart = ();
 	type Profile = TestProfile;
 	type RegistrationBits = ConstU32<0>;
 	type Schedule = TestSchedule;

@@ -1,25 +1,20 @@
 //! The pallets this chain exists for.
 
+use super::parameters::{
+	PriceSteering, SlashShares,
+	dynamic::{collateral, emission, market, poc},
+};
 use crate::*;
 use frame_support::{
 	PalletId, parameter_types,
-	traits::{ConstU32, ConstU64, ConstU128, Get},
+	traits::{ConstU32, ConstU128, Get},
 };
-use gonka_primitives::{EpochIndex, check::Offence, epoch::Schedule};
+use gonka_primitives::EpochIndex;
 use gonka_runtime_common::{
-	LEAST_WORK, MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
+	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
 	power::{BabeBeacon, HasSessionKeys},
 };
 use gonka_sprint::Profile;
-use sp_runtime::Perbill;
-
-/// The phases of an epoch.
-pub struct EpochSchedule;
-impl Get<Schedule> for EpochSchedule {
-	fn get() -> Schedule {
-		Time::THIS.schedule
-	}
-}
 
 /// The sprint's model format: what CPUs can do on local networks, what GPUs can do elsewhere.
 pub struct SprintProfile;
@@ -37,30 +32,16 @@ impl Get<EpochIndex> for CurrentEpoch {
 	}
 }
 
-/// What offences cost.
-pub struct SlashShares;
-impl pallet_collateral::SlashShare for SlashShares {
-	fn of(offence: Offence) -> Perbill {
-		match offence {
-			Offence::Fabrication | Offence::FalseAccusation => Perbill::from_percent(20),
-			Offence::FalseDigest | Offence::MissedDuties => Perbill::from_percent(10),
-			// As its report says, and `Collateral::slash_equivocation` takes.
-			Offence::Equivocation => Perbill::zero(),
-		}
-	}
-}
-
 parameter_types! {
-	pub const BaseShare: Perbill = Perbill::from_percent(20);
 	pub const VestingPot: PalletId = PalletId(*b"gnk/vest");
 }
 
 impl pallet_collateral::Config for Runtime {
-	type BaseShare = BaseShare;
+	type BaseShare = collateral::BaseShare;
 	type Currency = Balances;
 	type Epoch = CurrentEpoch;
-	type GracePeriod = ConstU32<180>;
-	type PerWeight = ConstU128<{ Time::THIS.collateral_per_weight }>;
+	type GracePeriod = collateral::GracePeriod;
+	type PerWeight = collateral::PerWeight;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type SlashShare = SlashShares;
 	type WeightInfo = pallet_collateral::weights::SubstrateWeight<Runtime>;
@@ -71,18 +52,23 @@ impl pallet_poc::Config for Runtime {
 	type Beacon = BabeBeacon<Runtime>;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = crate::benchmarks::Helper;
+	type GuardianShare = poc::GuardianShare;
 	type HasSessionKeys = HasSessionKeys<Runtime>;
-	type HostExpiry = ConstU32<7>;
-	type LeastWork = ConstU64<LEAST_WORK>;
+	type HostExpiry = poc::HostExpiry;
+	type LeastPerformance = poc::LeastPerformance;
+	type LeastWork = poc::LeastWork;
+	type MaturityThreshold = poc::MaturityThreshold;
 	type MaxCheckers = ConstU32<MAX_CHECKERS>;
 	type MaxHosts = ConstU32<MAX_HOSTS>;
+	type MaxShare = poc::MaxShare;
 	type MaxValidators = ConstU32<MAX_VALIDATORS>;
 	type Models = InferenceMarket;
 	type OnEpochClosed = Emission;
-	type OnOffence = Collateral;
+	type OnEpochStart = Amendments;
+	type OnOffence = (Collateral, ConvictionVoting);
 	type Profile = SprintProfile;
-	type RegistrationBits = ConstU32<{ Time::THIS.registration_bits }>;
-	type Schedule = EpochSchedule;
+	type RegistrationBits = poc::RegistrationBits;
+	type Schedule = poc::Phases;
 	type SettleBatch = ConstU32<SETTLE_BATCH>;
 	type WeightInfo = pallet_poc::weights::SubstrateWeight<Runtime>;
 }
@@ -106,6 +92,7 @@ impl pallet_emission::Config for Runtime {
 	type MaxVestingSteps = ConstU32<16>;
 	type PalletId = VestingPot;
 	type Power = Poc;
+	type Rate = emission::Rate;
 	type Treasury = crate::genesis::Treasury;
 	type VestingEpochs = ConstU32<180>;
 	type WeightInfo = pallet_emission::weights::SubstrateWeight<Runtime>;
@@ -114,22 +101,24 @@ impl pallet_emission::Config for Runtime {
 impl pallet_inference_market::Config for Runtime {
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = crate::benchmarks::Helper;
-	type ChallengePeriod = ConstU32<{ Time::THIS.challenge_period }>;
+	type ChallengePeriod = market::ChallengePeriod;
 	type Currency = Balances;
 	type Epoch = CurrentEpoch;
-	type FreeEpochs = ConstU32<{ Time::THIS.free_epochs }>;
+	type FreeEpochs = market::FreeEpochs;
 	type Genesis = pallet_poc::GenesisHash<Runtime>;
 	type Hosts = Poc;
 	type KeptSettlements = ConstU32<8>;
 	type MaxChannelsPerCall = ConstU32<64>;
-	type MaxHold = ConstU32<4>;
+	type MaxHold = market::MaxHold;
 	type MaxModels = ConstU32<256>;
 	type MaxReleases = ConstU32<256>;
 	type MaxVouchers = ConstU32<256>;
-	type MinDeposit = ConstU128<{ GNK / 10 }>;
+	type MinDeposit = market::MinDeposit;
+	type MinHold = market::MinHold;
 	type OnServed = Poc;
-	type RegisterOrigin = frame_system::EnsureRoot<AccountId>;
+	type RegisterOrigin = super::governance::EnsureModels;
 	type RuntimeHoldReason = RuntimeHoldReason;
+	type Steering = PriceSteering;
 	// Nothing is sampled yet: fees are released when they have been held for a whole window.
 	type Verdicts = ();
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;

@@ -2,5 +2,7 @@
 
 pub mod consensus;
 mod gonka;
+pub mod governance;
 mod money;
+pub mod parameters;
 pub mod system;

@@ -20,6 +20,7 @@ pub fn run_in(mut node: sp_io::TestExternalities, test: impl FnOnce()) {
 	let patch = genesis::preset(&sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET.into()).unwrap();
 	let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
 	merge(&mut config, serde_json::from_slice(&patch).unwrap());
+	node.register_extension(sp_core::traits::ReadRuntimeVersionExt::new(super::governance::PlainVersion));
 	node.execute_with(|| {
 		frame_support::genesis_builder_helper::build_state::<RuntimeGenesisConfig>(
 			serde_json::to_vec(&config).unwrap(),

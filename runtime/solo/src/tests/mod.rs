@@ -2,7 +2,9 @@
 //! that abuse it, and what serving is worth.
 
 mod chain;
+mod governance;
 mod offences;
+mod parameters;
 mod power;
 mod served;
 mod shape;

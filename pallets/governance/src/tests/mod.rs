@@ -1,0 +1,11 @@
+//! Tests of the pallet, on a runtime with the real referenda.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod delegation;
+mod mock;
+mod random;
+mod snapshots;
+mod votes;
+
+#[cfg(feature = "runtime-benchmarks")]
+pub use mock::{Test, new_test_ext};

@@ -1,0 +1,205 @@
+//! What a vote weighs, and what a referendum does with it.
+
+use super::mock::*;
+use crate::{Barred, Error, Event, Stances, Tally};
+use gonka_primitives::{check::Offence, traits::OnOffence};
+use polkadot_sdk::{
+	frame_support::{assert_noop, assert_ok, traits::VoteTally},
+	pallet_conviction_voting::{AccountVote, Conviction},
+	pallet_referenda::ReferendumInfo,
+	sp_runtime::Perbill,
+	*,
+};
+
+#[test]
+fn a_vote_weighs_the_compute_at_the_opening() {
+	run(|| {
+		settle(7, &[(1, 40), (2, 60)]);
+		let poll = submit(root());
+		settle(8, &[(1, 1_000), (3, 1_000)]);
+		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
+		assert_ok!(ConvictionVoting::vote(by(2), poll, nay()));
+		assert_eq!(tally(poll), (40, 60, 40));
+		assert_noop!(ConvictionVoting::vote(by(3), poll, aye()), Error::<Test>::NoPower);
+		let status = Referenda::ensure_ongoing(poll).unwrap();
+		assert_eq!((status.tally.epoch, status.tally.electorate), (7, 100));
+		assert_eq!(status.tally.approval(0), Perbill::from_percent(40));
+		assert_eq!(status.tally.support(0), Perbill::from_percent(40));
+	});
+}
+
+#[test]
+fn balance_and_conviction_mean_nothing() {
+	run(|| {
+		settle(0, &[(1, 40), (2, 60)]);
+		let poll = submit(root());
+		assert_ok!(ConvictionVoting::vote(by(1), poll, standard(true, Conviction::Locked6x, u128::MAX)));
+		assert_eq!(tally(poll), (40, 0, 40));
+		assert_ok!(ConvictionVoting::vote(by(1), poll, standard(true, Conviction::None, 0)));
+		assert_eq!(tally(poll), (40, 0, 40));
+	});
+}
+
+#[test]
+fn a_vote_can_be_changed_and_taken_back() {
+	run(|| {
+		settle(0, &[(1, 40), (2, 60)]);
+		let poll = submit(root());
+		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
+		assert_ok!(ConvictionVoting::vote(by(1), poll, nay()));
+		assert_eq!(tally(poll), (0, 40, 0));
+		assert_ok!(ConvictionVoting::remove_vote(by(1), None, poll));
+		assert_eq!(tally(poll), (0, 0, 0));
+		assert_noop!(ConvictionVoting::remove_vote(by(1), Some(0), poll), Error::<Test>::NotVoter);
+		assert_eq!(Stances::<Test>::iter().count(), 0, "nothing is kept");
+	});
+}
+
+#[test]
+fn a_vote_can_be_split_and_withheld() {
+	run(|| {
+		settle(0, &[(1, 101), (2, 60)]);
+		let poll = submit(root());
+		assert_ok!(ConvictionVoting::vote(by(1), poll, AccountVote::Split { aye: 1, nay: 3 }));
+		assert_eq!(tally(poll), (25, 75, 25));
+		let abstention = AccountVote::SplitAbstain { aye: 0, nay: 0, abstain: u128::MAX };
+		assert_ok!(ConvictionVoting::vote(by(2), poll, abstention));
+		assert_eq!(tally(poll), (25, 75, 85), "an abstention is support, and neither for nor against");
+		for nothing in [
+			AccountVote::Split { aye: 0, nay: 0 },
+			AccountVote::SplitAbstain { aye: 0, nay: 0, abstain: 0 },
+			AccountVote::Split { aye: u128::MAX, nay: 1 },
+		] {
+			assert_noop!(ConvictionVoting::vote(by(1), poll, nothing), Error::<Test>::Malformed);
+		}
+	});
+}
+
+#[test]
+fn a_convicted_host_has_no_votes_in_open_polls() {
+	run(|| {
+		settle(3, &[(1, 40), (2, 60), (3, 5)]);
+		let (first, second) = (submit(root()), submit(emergency()));
+		for poll in [first, second] {
+			assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
+			assert_ok!(ConvictionVoting::vote(by(2), poll, aye()));
+		}
+		assert_ok!(delegate(3, 0, 1));
+		assert_eq!(tally(first), (105, 0, 105));
+		ConvictionVoting::on_offence(&1, 4, Offence::Fabrication);
+		assert_eq!(tally(first), (60, 0, 60), "nor does anybody's power follow it");
+		assert_eq!(tally(second), (60, 0, 60));
+		assert_noop!(ConvictionVoting::vote(by(1), first, aye()), Error::<Test>::NoPower);
+		assert_noop!(delegate(1, 0, 2), Error::<Test>::NoPower);
+		assert_ok!(ConvictionVoting::vote(by(3), first, nay()));
+		assert_eq!(tally(first), (60, 5, 60), "its delegators vote themselves");
+
+		settle(4, &[(1, 40), (2, 60)]);
+		let barred = submit(root());
+		assert_noop!(ConvictionVoting::vote(by(1), barred, aye()), Error::<Test>::NoPower);
+		settle(5, &[(1, 40), (2, 60)]);
+		let later = submit(root());
+		assert_ok!(ConvictionVoting::vote(by(1), later, aye()));
+		assert_eq!(tally(later), (40, 0, 40), "with what it did since it votes again");
+	});
+}
+
+#[test]
+fn missed_duties_take_no_votes() {
+	run(|| {
+		settle(3, &[(1, 40), (2, 60)]);
+		let poll = submit(root());
+		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
+		ConvictionVoting::on_offence(&1, 3, Offence::MissedDuties);
+		ConvictionVoting::on_offence(&1, 3, Offence::FalseDigest);
+		assert_eq!(tally(poll), (40, 0, 40));
+		assert_eq!(Barred::<Test>::iter().count(), 0);
+	});
+}
+
+#[test]
+fn what_passes_is_enacted() {
+	run(|| {
+		settle(0, &[(1, 40), (2, 60)]);
+		let poll = submit(root());
+		assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
+		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
+		blocks(10);
+		let info = pallet_referenda::ReferendumInfoFor::<Test>::get(poll).unwrap();
+		assert!(matches!(info, ReferendumInfo::Approved(..)), "{info:?}");
+		assert_noop!(ConvictionVoting::vote(by(2), poll, nay()), Error::<Test>::NotOngoing);
+		let dispatched = |record: &frame_system::EventRecord<RuntimeEvent, _>| {
+			matches!(record.event, RuntimeEvent::Scheduler(pallet_scheduler::Event::Dispatched { result: Ok(()), .. }))
+		};
+		blocks(3);
+		assert!(System::events().iter().any(dispatched));
+	});
+}
+
+#[test]
+fn what_is_refused_or_forgotten_is_not_enacted() {
+	run(|| {
+		settle(0, &[(1, 40), (2, 60)]);
+		let (refused, unsupported) = (submit(root()), submit(root()));
+		for poll in [refused, unsupported] {
+			assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
+		}
+		assert_ok!(ConvictionVoting::vote(by(1), refused, aye()));
+		assert_ok!(ConvictionVoting::vote(by(2), refused, nay()));
+		blocks(30);
+		for poll in [refused, unsupported] {
+			let info = pallet_referenda::ReferendumInfoFor::<Test>::get(poll).unwrap();
+			assert!(matches!(info, ReferendumInfo::Rejected(..)), "{info:?}");
+		}
+	});
+}
+
+#[test]
+fn nothing_can_be_decided_before_an_epoch_is_settled() {
+	run(|| {
+		let poll = submit(root());
+		assert_noop!(ConvictionVoting::vote(by(1), poll, aye()), Error::<Test>::NoPower);
+		let tally = Tally::<Test>::new(0);
+		assert_eq!((tally.support(0), tally.approval(0)), (Perbill::zero(), Perbill::zero()));
+		assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
+		blocks(30);
+		let info = pallet_referenda::ReferendumInfoFor::<Test>::get(poll).unwrap();
+		assert!(matches!(info, ReferendumInfo::Rejected(..)), "{info:?}");
+	});
+}
+
+#[test]
+fn the_emergency_track_dispatches_as_root() {
+	run(|| {
+		settle(0, &[(1, 100)]);
+		let storage = vec![(b"key".to_vec(), b"value".to_vec())];
+		let call: RuntimeCall = frame_system::Call::set_storage { items: storage }.into();
+		let as_root = crate::Call::dispatch_as_root { call: Box::new(call) };
+		for origin in [by(1), frame_system::RawOrigin::Root.into(), crate::Origin::Parameters.into()] {
+			let refused =
+				frame_support::traits::UnfilteredDispatchable::dispatch_bypass_filter(as_root.clone(), origin);
+			assert!(refused.is_err());
+		}
+		let poll = propose(emergency(), as_root.into());
+		assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
+		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
+		blocks(12);
+		assert_eq!(frame_support::storage::unhashed::get_raw(b"key"), Some(b"value".to_vec()));
+		System::assert_has_event(Event::DispatchedAsRoot { result: Ok(()) }.into());
+	});
+}
+
+#[test]
+fn an_account_has_so_many_votes_in_a_class() {
+	run(|| {
+		settle(0, &[(1, 100)]);
+		for _ in 0..MAX_VOTES {
+			assert_ok!(ConvictionVoting::vote(by(1), submit(root()), aye()));
+		}
+		let poll = submit(root());
+		assert_noop!(ConvictionVoting::vote(by(1), poll, aye()), Error::<Test>::MaxVotesReached);
+		assert_ok!(ConvictionVoting::vote(by(1), submit(emergency()), aye()));
+		assert_ok!(ConvictionVoting::remove_vote(by(1), None, 0));
+		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
+	});
+}

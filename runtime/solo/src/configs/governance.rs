@@ -1,0 +1,224 @@
+//! Referenda, what they may do, and the community fund.
+
+use super::system::RuntimeBlockWeights;
+use crate::*;
+use alloc::borrow::Cow;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{
+	PalletId, parameter_types,
+	traits::{
+		AsEnsureOriginWithArg, ConstU32, ConstU128, EitherOf, EitherOfDiverse, EqualPrivilegeOnly, InstanceFilter,
+		LinearStoragePrice, MapSuccess,
+		fungible::HoldConsideration,
+		tokens::{PayFromAccount, UnityAssetBalanceConversion},
+	},
+	weights::Weight,
+};
+use frame_system::{EnsureRoot, EnsureRootWithSuccess, EnsureSigned};
+use gonka_runtime_common::{SETTLE_BATCH, tracks};
+use pallet_governance::{EnsureTrack, Origin, Tally, Votes};
+use pallet_referenda::Track;
+use scale_info::TypeInfo;
+use sp_runtime::{
+	Perbill, Permill,
+	traits::{BlakeTwo256, IdentityLookup, Replace},
+};
+
+parameter_types! {
+	pub const ParametersTrack: Origin = Origin::Parameters;
+	pub const ModelsTrack: Origin = Origin::Models;
+	pub const TreasuryTrack: Origin = Origin::Treasury;
+	pub const EmergencyTrack: Origin = Origin::Emergency;
+	pub PollCount: u32 = pallet_referenda::ReferendumCount::<Runtime>::get();
+	pub SchedulerWeight: Weight = Perbill::from_percent(50) * RuntimeBlockWeights::get().max_block;
+	pub const PreimageHold: RuntimeHoldReason = RuntimeHoldReason::Preimage(pallet_preimage::HoldReason::Preimage);
+	pub const TreasuryId: PalletId = PalletId(*b"py/trsry");
+	pub const NoBurn: Permill = Permill::zero();
+	pub const AllOfIt: Balance = Balance::MAX;
+}
+
+/// Root, or referenda on models.
+pub type EnsureModels = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<ModelsTrack>>;
+/// Root, or an emergency.
+type EnsureEmergency = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<EmergencyTrack>>;
+/// What is charged for a preimage, or a proxy's or multisig's record: a hundredth of a GNK, and 10⁻⁵ a byte.
+const fn deposit(items: u32, bytes: u32) -> Balance {
+	(GNK / 100).saturating_mul(items as Balance).saturating_add((GNK / 100_000).saturating_mul(bytes as Balance))
+}
+
+impl pallet_governance::Config for Runtime {
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = crate::benchmarks::Helper;
+	type CopyBatch = ConstU32<SETTLE_BATCH>;
+	type Electorate = Poc;
+	type EmergencyOrigin = EnsureTrack<EmergencyTrack>;
+	type MaxDelegators = ConstU32<32>;
+	type MaxVotes = ConstU32<16>;
+	type PollCount = PollCount;
+	type Polls = Referenda;
+	type RuntimeCall = RuntimeCall;
+	type VoteLockingPeriod = ConstU32<0>;
+	type WeightInfo = pallet_governance::weights::SubstrateWeight<Runtime>;
+}
+
+/// The tracks, each with its origin.
+pub struct Tracks;
+
+impl pallet_referenda::TracksInfo<Balance, BlockNumber> for Tracks {
+	type Id = u16;
+	type RuntimeOrigin = OriginCaller;
+
+	fn tracks() -> impl Iterator<Item = Cow<'static, Track<u16, Balance, BlockNumber>>> {
+		tracks::tracks()
+	}
+
+	fn track_for(origin: &OriginCaller) -> Result<u16, ()> {
+		match origin {
+			OriginCaller::system(frame_system::RawOrigin::Root) => Ok(tracks::UPGRADE),
+			OriginCaller::ConvictionVoting(Origin::Parameters) => Ok(tracks::PARAMETERS),
+			OriginCaller::ConvictionVoting(Origin::Models) => Ok(tracks::MODELS),
+			OriginCaller::ConvictionVoting(Origin::Treasury) => Ok(tracks::TREASURY),
+			OriginCaller::ConvictionVoting(Origin::Emergency) => Ok(tracks::EMERGENCY),
+			_ => Err(()),
+		}
+	}
+}
+
+impl pallet_referenda::Config for Runtime {
+	type AlarmInterval = ConstU32<1>;
+	type BlockNumberProvider = System;
+	type CancelOrigin = EnsureEmergency;
+	type Currency = Balances;
+	type KillOrigin = EnsureEmergency;
+	type MaxQueued = ConstU32<100>;
+	type Preimages = Preimage;
+	type RuntimeCall = RuntimeCall;
+	type RuntimeEvent = RuntimeEvent;
+	type Scheduler = Scheduler;
+	// Not burnt: what exists stays issued.
+	type Slash = Treasury;
+	type SubmissionDeposit = ConstU128<{ tracks::SUBMISSION_DEPOSIT }>;
+	type SubmitOrigin = AsEnsureOriginWithArg<EnsureSigned<AccountId>>;
+	type Tally = Tally<Runtime>;
+	type Tracks = Tracks;
+	type UndecidingTimeout = ConstU32<{ tracks::UNDECIDING_TIMEOUT }>;
+	type Votes = Votes;
+	type WeightInfo = pallet_referenda::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_preimage::Config for Runtime {
+	type Consideration = HoldConsideration<
+		AccountId,
+		Balances,
+		PreimageHold,
+		LinearStoragePrice<ConstU128<{ deposit(1, 0) }>, ConstU128<{ deposit(0, 1) }>, Balance>,
+	>;
+	type Currency = Balances;
+	type ManagerOrigin = EnsureRoot<AccountId>;
+	type RuntimeEvent = RuntimeEvent;
+	type WeightInfo = pallet_preimage::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_scheduler::Config for Runtime {
+	type BlockNumberProvider = System;
+	// Each referendum that was voted on has an alarm in the next block: to use them up costs as many deposits.
+	type MaxScheduledPerBlock = ConstU32<200>;
+	type MaximumWeight = SchedulerWeight;
+	type OriginPrivilegeCmp = EqualPrivilegeOnly;
+	type PalletsOrigin = OriginCaller;
+	type Preimages = Preimage;
+	type RuntimeCall = RuntimeCall;
+	type RuntimeEvent = RuntimeEvent;
+	type RuntimeOrigin = RuntimeOrigin;
+	type ScheduleOrigin = EnsureRoot<AccountId>;
+	type WeightInfo = pallet_scheduler::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_treasury::Config for Runtime {
+	type AssetKind = ();
+	type BalanceConverter = UnityAssetBalanceConversion;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = ();
+	type Beneficiary = AccountId;
+	type BeneficiaryLookup = IdentityLookup<AccountId>;
+	type BlockNumberProvider = System;
+	type Burn = NoBurn;
+	type BurnDestination = ();
+	type Currency = Balances;
+	// Nothing is approved the old way.
+	type MaxApprovals = ConstU32<0>;
+	type PalletId = TreasuryId;
+	type Paymaster = PayFromAccount<Balances, pallet_treasury::TreasuryAccountId<Runtime>>;
+	type PayoutPeriod = ConstU32<{ 30 * genesis::DAY }>;
+	type RejectOrigin = EnsureRoot<AccountId>;
+	type RuntimeEvent = RuntimeEvent;
+	type SpendFunds = ();
+	type SpendOrigin = EitherOf<
+		EnsureRootWithSuccess<AccountId, AllOfIt>,
+		MapSuccess<EnsureTrack<TreasuryTrack>, Replace<ConstU128<{ tracks::MAX_SPEND }>>>,
+	>;
+	type SpendPeriod = ConstU32<{ genesis::DAY }>;
+	type WeightInfo = pallet_treasury::weights::SubstrateWeight<Runtime>;
+}
+
+impl pallet_multisig::Config for Runtime {
+	type BlockNumberProvider = System;
+	type Currency = Balances;
+	type DepositBase = ConstU128<{ deposit(1, 88) }>;
+	type DepositFactor = ConstU128<{ deposit(0, 32) }>;
+	type MaxSignatories = ConstU32<32>;
+	type RuntimeCall = RuntimeCall;
+	type RuntimeEvent = RuntimeEvent;
+	type WeightInfo = pallet_multisig::weights::SubstrateWeight<Runtime>;
+}
+
+/// What a proxy may do.
+#[derive(
+	Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
+pub enum ProxyType {
+	/// Everything.
+	#[codec(index = 0)]
+	Any,
+	/// Votes, delegations and referenda: a host's cold key need not come out for them.
+	#[codec(index = 1)]
+	Governance,
+}
+
+impl Default for ProxyType {
+	fn default() -> Self {
+		Self::Any
+	}
+}
+
+impl InstanceFilter<RuntimeCall> for ProxyType {
+	fn filter(&self, call: &RuntimeCall) -> bool {
+		match self {
+			Self::Any => true,
+			Self::Governance => matches!(
+				call,
+				RuntimeCall::ConvictionVoting(..) | RuntimeCall::Referenda(..) | RuntimeCall::Preimage(..)
+			),
+		}
+	}
+
+	fn is_superset(&self, other: &Self) -> bool {
+		*self == Self::Any || self == other
+	}
+}
+
+impl pallet_proxy::Config for Runtime {
+	type AnnouncementDepositBase = ConstU128<{ deposit(1, 8) }>;
+	type AnnouncementDepositFactor = ConstU128<{ deposit(0, 66) }>;
+	type BlockNumberProvider = System;
+	type CallHasher = BlakeTwo256;
+	type Currency = Balances;
+	type MaxPending = ConstU32<32>;
+	type MaxProxies = ConstU32<32>;
+	type ProxyDepositBase = ConstU128<{ deposit(1, 8) }>;
+	type ProxyDepositFactor = ConstU128<{ deposit(0, 33) }>;
+	type ProxyType = ProxyType;
+	type RuntimeCall = RuntimeCall;
+	type RuntimeEvent = RuntimeEvent;
+	type WeightInfo = pallet_proxy::weights::SubstrateWeight<Runtime>;
+}

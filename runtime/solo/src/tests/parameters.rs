@@ -1,0 +1,229 @@
+//! Parameters: from a referendum to the next epoch, and what is refused on the way.
+
+use super::{chain::*, governance::*};
+use crate::{
+	configs::parameters::{
+		Bounds, RuntimeParameters, WorkerVersion,
+		dynamic::{collateral, emission, market, poc, worker},
+	},
+	*,
+};
+use frame_support::{
+	assert_noop, assert_ok,
+	traits::{Contains, Get},
+};
+use gonka_primitives::epoch::Schedule;
+use gonka_runtime_common::Time;
+use pallet_governance::Origin;
+use pallet_referenda::ReferendumInfo;
+use sp_keyring::Sr25519Keyring::{Alice, Bob, Charlie};
+use sp_runtime::{Perbill, traits::BadOrigin};
+
+fn amend(parameter: RuntimeParameters) -> pallet_amendments::Call<Runtime> {
+	pallet_amendments::Call::amend { parameter }
+}
+
+fn grace(epochs: Option<u32>) -> RuntimeParameters {
+	RuntimeParameters::Collateral(collateral::Parameters::GracePeriod(collateral::GracePeriod, epochs))
+}
+
+fn phases(schedule: Schedule) -> RuntimeParameters {
+	RuntimeParameters::Poc(poc::Parameters::Phases(poc::Phases, Some(schedule)))
+}
+
+/// In force from the next epoch on.
+fn decree(parameter: RuntimeParameters) {
+	assert_ok!(Amendments::amend(RuntimeOrigin::root(), parameter));
+}
+
+#[test]
+fn a_referendum_changes_a_parameter_from_the_next_epoch_on() {
+	run(|| {
+		blocks(1);
+		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		let longer = Schedule { length: 70, ..Time::THIS.schedule };
+		let index = propose(
+			Origin::Parameters,
+			pallet_utility::Call::batch_all { calls: vec![amend(grace(Some(0))).into(), amend(phases(longer)).into()] },
+		);
+		for host in [Alice, Bob] {
+			assert_ok!(ConvictionVoting::vote(by(host), index, AYE));
+		}
+		assert!(matches!(conclude(index), ReferendumInfo::Approved(..)));
+		assert_eq!(pallet_amendments::Pending::<Runtime>::get().len(), 2, "decided");
+		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 180, "and not in force");
+		assert_eq!(Poc::running_epoch().unwrap().schedule, Time::THIS.schedule);
+		next_epoch();
+		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 0);
+		assert_eq!(Poc::running_epoch().unwrap().schedule, longer, "the epoch that starts has it");
+	});
+}
+
+#[test]
+fn an_absurd_value_is_refused_when_it_is_enacted() {
+	run(|| {
+		blocks(1);
+		race(&[(Alice, 50), (Bob, 30)]);
+		let index = propose(Origin::Parameters, amend(grace(Some(u32::MAX))));
+		assert_ok!(ConvictionVoting::vote(by(Alice), index, AYE));
+		conclude(index);
+		assert!(pallet_amendments::Pending::<Runtime>::get().is_empty());
+		next_epoch();
+		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 180);
+		let refused = pallet_amendments::Error::<Runtime>::OutOfBounds;
+		assert_noop!(Amendments::amend(Origin::Parameters.into(), grace(Some(u32::MAX))), refused);
+	});
+}
+
+#[test]
+fn bounds_are_where_the_table_says() {
+	run(|| {
+		let percent = Perbill::from_percent;
+		let p = |parameter| RuntimeParameters::Poc(parameter);
+		let c = |parameter| RuntimeParameters::Collateral(parameter);
+		let m = |parameter| RuntimeParameters::Market(parameter);
+		let rate = |rate| RuntimeParameters::Emission(emission::Parameters::Rate(emission::Rate, Some(rate)));
+		let factor = pallet_emission::math::FACTOR;
+		let share = |share| p(poc::Parameters::MaxShare(poc::MaxShare, Some(share)));
+		let bits = |bits| p(poc::Parameters::RegistrationBits(poc::RegistrationBits, Some(bits)));
+		let base = |share| c(collateral::Parameters::BaseShare(collateral::BaseShare, Some(share)));
+		let per_weight = |amount| c(collateral::Parameters::PerWeight(collateral::PerWeight, Some(amount)));
+		let challenge = |blocks| m(market::Parameters::ChallengePeriod(market::ChallengePeriod, Some(blocks)));
+		let hold = |windows| m(market::Parameters::MaxHold(market::MaxHold, Some(windows)));
+		let step = |share| m(market::Parameters::MaxPriceStep(market::MaxPriceStep, Some(share)));
+		let window = Time::THIS.window;
+		let sound = [
+			grace(Some(0)),
+			grace(Some(3_650)),
+			grace(None),
+			rate(factor / 16),
+			rate(factor * 4),
+			share(percent(10)),
+			share(percent(33)),
+			bits(8),
+			bits(40),
+			base(percent(5)),
+			base(percent(100)),
+			per_weight(1),
+			per_weight(1_000 * GNK),
+			challenge(2 * window),
+			challenge(240 * window),
+			hold(4),
+			hold(64),
+			step(Perbill::from_parts(1)),
+			step(percent(10)),
+			phases(Schedule { confirmations: 0, ..Time::THIS.schedule }),
+		];
+		let absurd = [
+			grace(Some(3_651)),
+			rate(factor / 16 - 1),
+			rate(factor * 4 + 1),
+			rate(0),
+			share(percent(9)),
+			share(percent(34)),
+			bits(7),
+			bits(41),
+			base(percent(4)),
+			per_weight(0),
+			per_weight(1_000 * GNK + 1),
+			challenge(2 * window - 1),
+			challenge(240 * window + 1),
+			hold(3),
+			hold(65),
+			step(Perbill::zero()),
+			step(percent(11)),
+			phases(Schedule { settle: Time::THIS.schedule.settle - 1, ..Time::THIS.schedule }),
+			phases(Schedule { segments: 9, ..Time::THIS.schedule }),
+			phases(Schedule { length: 100_801, ..Time::THIS.schedule }),
+			phases(Schedule { length: 39, ..Time::THIS.schedule }),
+			phases(Schedule { turn: 1_000, ..Time::THIS.schedule }),
+			phases(Schedule { check: 0, ..Time::THIS.schedule }),
+		];
+		for parameter in sound {
+			assert!(Bounds::contains(&parameter), "{parameter:?}");
+		}
+		for parameter in absurd {
+			assert!(!Bounds::contains(&parameter), "{parameter:?}");
+		}
+	});
+}
+
+#[test]
+fn there_is_no_way_around_the_bounds() {
+	run(|| {
+		for origin in [RuntimeOrigin::root(), Origin::Parameters.into(), by(Alice)] {
+			assert_noop!(Parameters::set_parameter(origin, grace(Some(0))), BadOrigin);
+		}
+		for origin in [Origin::Models.into(), Origin::Treasury.into(), Origin::Emergency.into(), by(Alice)] {
+			assert_noop!(Amendments::amend(origin, grace(Some(0))), BadOrigin);
+		}
+	});
+}
+
+#[test]
+fn the_collateral_of_a_host_decides_over_four_fifths_of_its_votes() {
+	run(|| {
+		blocks(1);
+		decree(grace(Some(0)));
+		decree(RuntimeParameters::Collateral(collateral::Parameters::PerWeight(collateral::PerWeight, Some(GNK))));
+		next_epoch();
+		for (host, leaves) in [(Alice, 200), (Bob, 200), (Charlie, 100)] {
+			assert_ok!(Collateral::deposit(by(host), leaves * GNK));
+		}
+		// Alice has 40 % of the power, and nothing behind it any more.
+		assert_ok!(Collateral::withdraw(by(Alice), 200 * GNK));
+		race(&[(Alice, 40), (Bob, 40), (Charlie, 20)]);
+		let index = propose(Origin::Models, frame_system::Call::remark { remark: vec![] });
+		assert_ok!(ConvictionVoting::vote(by(Alice), index, AYE));
+		assert_ok!(ConvictionVoting::vote(by(Bob), index, NAY));
+		let tally = Referenda::ensure_ongoing(index).unwrap().tally;
+		let power = 5 * (40 + 40 + 20);
+		assert_eq!((tally.ayes, tally.nays), (power * 8 / 100, power * 40 / 100));
+		assert_eq!(tally.electorate, power * (8 + 40 + 20) / 100);
+	});
+}
+
+#[test]
+fn parameters_reach_what_reads_them() {
+	run(|| {
+		blocks(1);
+		decree(RuntimeParameters::Emission(emission::Parameters::Rate(
+			emission::Rate,
+			Some(pallet_emission::math::FACTOR * 2),
+		)));
+		decree(RuntimeParameters::Collateral(collateral::Parameters::FraudSlash(
+			collateral::FraudSlash,
+			Some(Perbill::from_percent(50)),
+		)));
+		decree(RuntimeParameters::Market(market::Parameters::MinDeposit(market::MinDeposit, Some(7 * GNK))));
+		decree(RuntimeParameters::Poc(poc::Parameters::RegistrationBits(poc::RegistrationBits, Some(9))));
+		let required = WorkerVersion { version: 1_002_003, from: 77 };
+		decree(RuntimeParameters::Worker(worker::Parameters::MinVersion(worker::MinVersion, Some(required))));
+		next_epoch();
+		race(&[(Alice, 50), (Bob, 30)]);
+		let normal = pallet_emission::math::emission(Emission::supply().unmined, pallet_emission::math::FACTOR);
+		next_epoch();
+		race(&[(Alice, 50), (Bob, 30)]);
+		assert!(Emission::last_emission().abs_diff(2 * normal) <= 1, "{} {normal}", Emission::last_emission());
+		assert_ok!(Collateral::deposit(by(Alice), 100 * GNK));
+		use gonka_primitives::{check::Offence, traits::OnOffence};
+		<Runtime as pallet_poc::Config>::OnOffence::on_offence(&account(Alice), 0, Offence::Fabrication);
+		assert_eq!(Collateral::view(&account(Alice)).active, 50 * GNK);
+		assert_eq!(InferenceMarket::market().min_deposit, 7 * GNK);
+		assert_eq!(Poc::epoch_view().unwrap().registration_bits, 9);
+		use gonka_runtime_common::api::runtime_decl_for_gonka_api::GonkaApiV1;
+		assert_eq!(<Runtime as GonkaApiV1<Block>>::min_worker_version(), (1_002_003, 77));
+	});
+}
+
+#[test]
+fn maturity_is_what_genesis_says_until_governance_says_otherwise() {
+	run(|| {
+		blocks(1);
+		pallet_poc::Maturity::<Runtime>::put(123);
+		assert_eq!(<poc::MaturityThreshold as Get<u64>>::get(), 123);
+		decree(RuntimeParameters::Poc(poc::Parameters::MaturityThreshold(poc::MaturityThreshold, Some(5))));
+		next_epoch();
+		assert_eq!(<poc::MaturityThreshold as Get<u64>>::get(), 5);
+	});
+}
