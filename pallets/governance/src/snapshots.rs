@@ -20,6 +20,10 @@ impl<T: Config> Pallet<T> {
 		let mut snapshots = Snapshots::<T>::get();
 		for index in next..end {
 			let Some((tally, class)) = T::Polls::as_ongoing(index) else { continue };
+			if tally.electorate == 0 {
+				// Nobody has votes in it.
+				continue;
+			}
 			let epoch = tally.epoch;
 			if !snapshots.iter().any(|snapshot| snapshot.epoch == epoch) {
 				// Without a place its weights last as long as the electorate keeps them.
@@ -110,6 +114,9 @@ impl<T: Config> Pallet<T> {
 			return;
 		}
 		let Some((last, _)) = T::Electorate::last_settled() else { return };
+		if NextPoll::<T>::get() < T::PollCount::get() {
+			return;
+		}
 		let oldest = Snapshots::<T>::get().iter().map(|snapshot| snapshot.epoch).fold(last, EpochIndex::min);
 		let hosts = match SweptBarred::<T>::take() {
 			Some(after) => Barred::<T>::iter_from(Barred::<T>::hashed_key_for(after)),

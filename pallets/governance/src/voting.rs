@@ -13,13 +13,19 @@ use frame_support::{
 
 impl<T: Config> Pallet<T> {
 	/// The votes of `who` in polls of `epoch`.
-	pub fn power(epoch: EpochIndex, who: &T::AccountId) -> Votes {
+	fn power(epoch: EpochIndex, who: &T::AccountId) -> Votes {
 		if Barred::<T>::get(who).is_some_and(|until| epoch <= until) {
 			return 0;
 		}
 		let copied = Snapshots::<T>::get().iter().any(|snapshot| snapshot.epoch == epoch && snapshot.complete);
 		let weight = if copied { Weights::<T>::get(epoch, who) } else { T::Electorate::weight(epoch, who) };
 		weight.into()
+	}
+
+	/// The votes of `who` itself in an open poll. None, if there were none at its opening: weights of its epoch may be
+	/// settled later.
+	pub fn power_in(tally: &Tally<T>, who: &T::AccountId) -> Votes {
+		if tally.electorate == 0 { 0 } else { Self::power(tally.epoch, who) }
 	}
 
 	/// The votes of `who` in polls that are opened now.
@@ -167,7 +173,7 @@ impl<T: Config> Pallet<T> {
 					tally.remove(&old, power);
 				}
 				let Some(new) = new else { continue };
-				let power = Self::power(tally.epoch, who);
+				let power = Self::power_in(tally, who);
 				// The voter is the first of its group, and noted in any case: others may follow later.
 				if power > 0 || position == 0 {
 					tally.add(&new, power);

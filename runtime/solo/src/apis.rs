@@ -306,7 +306,7 @@ sp_api::impl_runtime_apis! {
 		}
 		fn votes(referendum: u32, account: gonka_primitives::AccountId) -> Option<u128> {
 			let status = Referenda::ensure_ongoing(referendum).ok()?;
-			Some(ConvictionVoting::power(status.tally.epoch, &account.into()))
+			Some(ConvictionVoting::power_in(&status.tally, &account.into()))
 		}
 		fn min_worker_version() -> (u32, BlockNumber) {
 			let required = <crate::configs::parameters::dynamic::worker::MinVersion as Get<_>>::get();

@@ -159,9 +159,17 @@ fn nothing_can_be_decided_before_an_epoch_is_settled() {
 	run(|| {
 		let poll = submit(root());
 		assert_noop!(ConvictionVoting::vote(by(1), poll, aye()), Error::<Test>::NoPower);
-		let tally = Tally::<Test>::new(0);
-		assert_eq!((tally.support(0), tally.approval(0)), (Perbill::zero(), Perbill::zero()));
+		let empty = Tally::<Test>::new(0);
+		assert_eq!((empty.support(0), empty.approval(0)), (Perbill::zero(), Perbill::zero()));
 		assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
+		// Nor can it be decided when its epoch is settled, and what is opened then can.
+		settle(0, &[(1, 10)]);
+		blocks(2);
+		assert_noop!(ConvictionVoting::vote(by(1), poll, aye()), Error::<Test>::NoPower);
+		let later = submit(root());
+		blocks(2);
+		assert_ok!(ConvictionVoting::vote(by(1), later, aye()));
+		assert_eq!(tally(later), (10, 0, 10));
 		blocks(30);
 		let info = pallet_referenda::ReferendumInfoFor::<Test>::get(poll).unwrap();
 		assert!(matches!(info, ReferendumInfo::Rejected(..)), "{info:?}");

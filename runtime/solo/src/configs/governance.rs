@@ -174,21 +174,28 @@ impl pallet_multisig::Config for Runtime {
 
 /// What a proxy may do.
 #[derive(
-	Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+	Clone,
+	Copy,
+	Debug,
+	Default,
+	PartialEq,
+	Eq,
+	PartialOrd,
+	Ord,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	TypeInfo,
+	MaxEncodedLen,
 )]
 pub enum ProxyType {
 	/// Everything.
+	#[default]
 	#[codec(index = 0)]
 	Any,
 	/// Votes, delegations and referenda: a host's cold key need not come out for them.
 	#[codec(index = 1)]
 	Governance,
-}
-
-impl Default for ProxyType {
-	fn default() -> Self {
-		Self::Any
-	}
 }
 
 impl InstanceFilter<RuntimeCall> for ProxyType {

@@ -65,18 +65,7 @@ pub fn propose(origin: impl Into<OriginCaller>, call: impl Into<RuntimeCall>) ->
 }
 
 /// Goes on until a referendum has ended, and a little further.
-pub fn conclude(
-	index: u32,
-) -> ReferendumInfo<
-	u16,
-	OriginCaller,
-	BlockNumber,
-	Bounded<RuntimeCall, sp_runtime::traits::BlakeTwo256>,
-	Balance,
-	pallet_governance::Tally<Runtime>,
-	AccountId,
-	(BlockNumber, u32),
-> {
+pub fn conclude(index: u32) -> pallet_referenda::ReferendumInfoOf<Runtime, ()> {
 	while Referenda::ensure_ongoing(index).is_ok() {
 		blocks(1);
 	}
