@@ -57,7 +57,7 @@ impl TapeRow {
 	pub fn noise(&self, token: u32) -> i32 {
 		let pair = u64::from(token / 2) + 1;
 		let [low, high] = halves(mix(self.0.wrapping_add(PHI.wrapping_mul(pair))));
-		gumbel(if token % 2 == 0 { low } else { high })
+		gumbel(if token.is_multiple_of(2) { low } else { high })
 	}
 
 	/// The uniforms of all tokens in order, two at a time.
@@ -107,7 +107,7 @@ pub fn weight(deficit: u32) -> u64 {
 	let bits = u64::from(deficit) * LOG2_E;
 	let index = (bits >> 40) as usize & 255;
 	let (high, low) = (EXP2[index], EXP2[index + 1]);
-	let between = (high - low) * (bits >> 8 & 0xffff_ffff) >> 32;
+	let between = ((high - low) * (bits >> 8 & 0xffff_ffff)) >> 32;
 	(high - between) >> (bits >> 48)
 }
 
@@ -122,7 +122,7 @@ fn log2(n: u64) -> i64 {
 	let mantissa = n << zeros;
 	let index = (mantissa >> 54) as usize & 511;
 	let (low, high) = (LOG2[index], LOG2[index + 1]);
-	let between = (high - low) * (mantissa >> 22 & 0xffff_ffff) >> 32;
+	let between = ((high - low) * (mantissa >> 22 & 0xffff_ffff)) >> 32;
 	(i64::from(63 - zeros) << 32) + (low + between) as i64
 }
 
@@ -130,7 +130,7 @@ fn log2(n: u64) -> i64 {
 fn correction(uniform: u32) -> i64 {
 	let index = (uniform >> 22) as usize;
 	let (start, end) = (CORRECTION[index], CORRECTION[index + 1]);
-	start + ((end - start) * i64::from(uniform & 0x3f_ffff) >> 22)
+	start + (((end - start) * i64::from(uniform & 0x3f_ffff)) >> 22)
 }
 
 /// `2^(−i / 256)` in 2⁻³².
@@ -182,7 +182,7 @@ static CORRECTION: [i64; 513] = {
 		// −log₂(1 − p) in 2⁻⁴⁰, as nats over p in 2⁻⁶², a number between 1 and 1.39.
 		let halvings = (1u128 << 40) - precise_log2((1024 - i as u128) << 53) as u128;
 		let ratio = ((halvings * (LN_2 >> 4)) >> 38) * 1024 / i as u128;
-		table[i] = -((precise_log2(ratio) as u128 * (LN_2 >> 4) >> 68) as i64);
+		table[i] = -(((precise_log2(ratio) as u128 * (LN_2 >> 4)) >> 68) as i64);
 		i += 1;
 	}
 	table

@@ -13,7 +13,7 @@ fn exact_gumbel(uniform: u32) -> f64 {
 
 /// The probabilities of tokens with these logits, in 2⁻⁶ nats.
 fn softmax(logits: &[i32], temperature: f64) -> Vec<f64> {
-	let largest = *logits.iter().max().unwrap();
+	let largest = logits.iter().fold(i32::MIN, |most, &logit| most.max(logit));
 	let weight = |&logit: &i32| (f64::from(logit - largest) / f64::from(LOGIT_NAT) / temperature).exp();
 	let sum: f64 = logits.iter().map(weight).sum();
 	logits.iter().map(|logit| weight(logit) / sum).collect()
