@@ -11,8 +11,8 @@
 //! - `g = −ln(−ln(1 − p))` for the uniform `r`, where `p = (r + ½) / 2³²`; in 2⁻¹⁶ nats, between −3.13 and 22.87.
 //!
 //! Noise is off by less than 2⁻¹⁶ nats, which changes a token only where the two best are as close: the distribution
-//! is the softmax of the scores up to a total variation of 5·10⁻⁵, and of `12 n / 2³²` more for the grain of `p` among
-//! `n` tokens that are all equally likely (1.4·10⁻⁴ for 49,152; with real logits it is not seen).
+//! is the softmax of the scores up to a total variation of 5·10⁻⁵, and of `13 n / 2³²` more for the grain of `p` among
+//! `n` tokens that are all equally likely (1.5·10⁻⁴ for 49,152; less where few are likely).
 
 use crate::{
 	AccountId, Hash,
