@@ -103,7 +103,6 @@ pub mod pallet {
 		#[pallet::constant]
 		type MaxCheckers: Get<u32>;
 		/// Work units, on average over the hosts with weight, from which on what hosts served is compared.
-		#[pallet::constant]
 		type LeastWork: Get<u64>;
 		/// Hosts settled per block.
 		#[pallet::constant]
