@@ -2,7 +2,10 @@
 
 use crate::*;
 use frame_support::traits::{ConstU32, ConstU64};
-use gonka_runtime_common::{MAX_VALIDATORS, Time, power::Sessions};
+use gonka_runtime_common::{
+	MAX_VALIDATORS, Time,
+	power::{Rotation, Sessions},
+};
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
@@ -53,7 +56,7 @@ impl pallet_session::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
 	type SessionManager = Sessions<Runtime>;
-	type ShouldEndSession = Babe;
+	type ShouldEndSession = Rotation<Runtime>;
 	type ValidatorId = AccountId;
 	type ValidatorIdOf = ConvertInto;
 	type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
