@@ -165,6 +165,23 @@ mod tests {
 	}
 
 	#[test]
+	fn what_is_inflated_beyond_the_envelope_is_refused_by_its_limits_alone() {
+		// As after a restart: nobody remembers the answer.
+		let claims = |prompt_tokens, completion_tokens| {
+			let fee = envelope().price.fee(prompt_tokens, completion_tokens).unwrap();
+			let receipt = Receipt { prompt_tokens, completion_tokens, fee, ..good() };
+			let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt);
+			let signed = SignedReceipt { receipt, signature: dev::bob().sign(&payload).0 };
+			check(&signed, &envelope(), &dev::bob().public_key().0, &GENESIS, None)
+		};
+		assert_eq!(claims(44, 4), Ok(()), "all of max_tokens, and of max_fee");
+		assert_eq!(claims(7, 5), Err(Refusal::Count));
+		assert_eq!(claims(0, u32::MAX), Err(Refusal::Count));
+		assert_eq!(claims(45, 4), Err(Refusal::Fee));
+		assert_eq!(claims(u32::MAX, 0), Err(Refusal::Fee));
+	}
+
+	#[test]
 	fn another_key_is_refused() {
 		let receipt = good();
 		let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt);

@@ -192,6 +192,13 @@ pub struct Settlement {
 	pub vouchers: Vec<SignedVoucher>,
 }
 
+/// Blocks into a window at which a host settles the one before: within the first quarter, and different for different
+/// hosts, so that not all settlements want into the same block. From a hash, since not every bit of a key is random.
+pub fn settling_offset(host: &AccountId, window_length: BlockNumber) -> BlockNumber {
+	let draw = blake2_256(&[host]).first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+	draw.checked_rem(window_length / 4).unwrap_or(0)
+}
+
 /// The hash of output token ids that a receipt carries.
 pub fn output_hash(tokens: &[u32]) -> Hash {
 	tokens.using_encoded(|bytes| blake2_256(&[domain::OUTPUT, bytes]))
@@ -200,4 +207,22 @@ pub fn output_hash(tokens: &[u32]) -> Hash {
 /// The hash of a request body that an envelope carries.
 pub fn body_hash(body: &[u8]) -> Hash {
 	blake2_256(&[domain::BODY, body])
+}
+
+#[cfg(test)]
+mod tests {
+	use super::settling_offset;
+
+	#[test]
+	fn hosts_settle_at_all_blocks_of_a_quarter_alike() {
+		let mut blocks = [0; 150];
+		for host in 0..15_000u32 {
+			// Keys of sr25519 are even numbers.
+			let mut account = [0; 32];
+			account[..4].copy_from_slice(&(2 * host).to_le_bytes());
+			blocks[settling_offset(&account, 600) as usize] += 1;
+		}
+		assert!(blocks.iter().all(|hosts| (50..=160).contains(hosts)), "100 each, on average: {blocks:?}");
+		assert_eq!(settling_offset(&[7; 32], 3), 0, "a window too short to be spread over");
+	}
 }

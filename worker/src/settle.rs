@@ -18,7 +18,7 @@ use gonka_client::keys::{self, Keypair};
 use gonka_primitives::{
 	ChannelId, EpochIndex, MAX_MODELS_PER_HOST, ModelId,
 	hashing::{domain, signing_payload},
-	market::{Settlement, Totals},
+	market::{Settlement, Totals, settling_offset},
 	merkle_sum,
 	views::ChannelView,
 };
@@ -68,8 +68,8 @@ impl Settler {
 	pub async fn step(&mut self, snapshot: &Snapshot) -> Result<(), StoreError> {
 		self.note_settled(snapshot).await?;
 		self.prune(snapshot).await?;
-		let Some(ended) = snapshot.block.checked_div(snapshot.market.window).and_then(|window| window.checked_sub(1))
-		else {
+		let length = snapshot.market.window;
+		let Some(ended) = snapshot.block.checked_div(length).and_then(|window| window.checked_sub(1)) else {
 			return Ok(());
 		};
 		let latest = self.store.read(settlements::latest)?;
@@ -77,7 +77,8 @@ impl Settler {
 			return self.pursue(snapshot, pending.clone(), ended).await;
 		}
 		let settled = latest.is_some_and(|latest| latest.settlement.window >= ended);
-		if settled || self.considered == Some(ended) {
+		let early = snapshot.block.checked_rem(length) < Some(settling_offset(self.follower.host(), length));
+		if settled || early || self.considered == Some(ended) {
 			return Ok(());
 		}
 		self.considered = Some(ended);

@@ -5,9 +5,13 @@ mod common;
 
 use common::*;
 use gonka_primitives::{
-	market::{SignedReceipt, Totals},
+	BlockNumber,
+	market::{SignedReceipt, Totals, settling_offset},
 	merkle_sum,
 };
+
+/// The block at which the host settles window 10.
+const FIRST: BlockNumber = 111;
 
 fn root(receipts: &[&SignedReceipt]) -> merkle_sum::SumNode<Totals> {
 	merkle_sum::root(&receipts.iter().map(|signed| signed.receipt.leaf()).collect::<Vec<_>>()).unwrap()
@@ -19,8 +23,11 @@ async fn settled(chain: &FakeChain, count: usize) {
 
 #[tokio::test]
 async fn windows_are_settled_with_exact_sums() {
+	assert_eq!(110 + settling_offset(&host(), 10), FIRST);
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	// Its turn to settle window 9 is over before anything is due.
+	rig.block(FIRST - 10).await;
 	let (one, two) = (Gateway::new(&rig.url, 1), Gateway::new(&rig.url, 2));
 	let (mut first, mut second) = (Totals::default(), Totals::default());
 	let b = two.serve_and_pay(1, 2, &mut second).await;
@@ -28,8 +35,10 @@ async fn windows_are_settled_with_exact_sums() {
 	// Not acknowledged: not settled.
 	one.ask(4, BODY).await.unwrap().finish().await;
 	rig.block(109).await;
-	assert_eq!(chain.with(|state| state.sent.len()), 0, "window 9 was over before anything was due");
+	assert_eq!(chain.with(|state| state.sent.len()), 0, "window 10 has not ended");
 	rig.block(110).await;
+	assert_eq!(chain.with(|state| state.sent.len()), 0, "other hosts come first");
+	rig.block(FIRST).await;
 	settled(&chain, 1).await;
 	let settlement = chain.with(|state| state.settlements[0].clone());
 	assert_eq!(settlement.window, 10);
@@ -37,9 +46,9 @@ async fn windows_are_settled_with_exact_sums() {
 	assert_eq!((chain.settled(1), chain.settled(2)), (first, second));
 	// Nothing is due: nothing is sent.
 	rig.block(120).await;
-	rig.block(121).await;
+	rig.block(FIRST + 10).await;
 	let c = one.serve_and_pay(5, 1, &mut first).await;
-	rig.block(130).await;
+	rig.block(FIRST + 20).await;
 	settled(&chain, 2).await;
 	assert_eq!(chain.with(|state| (state.settlements[1].window, state.settlements[1].root)), (12, root(&[&c[0]])));
 	assert_eq!(chain.settled(1), first);
@@ -54,11 +63,11 @@ async fn what_does_not_fit_waits_for_the_next_window() {
 	let (mut first, mut second) = (Totals::default(), Totals::default());
 	Gateway::new(&rig.url, 1).serve_and_pay(1, 1, &mut first).await;
 	Gateway::new(&rig.url, 2).serve_and_pay(1, 2, &mut second).await;
-	rig.block(110).await;
+	rig.block(FIRST).await;
 	settled(&chain, 1).await;
 	assert_eq!((chain.settled(1), chain.settled(2)), (Totals::default(), second), "the larger first");
-	rig.block(111).await;
-	rig.block(120).await;
+	rig.block(112).await;
+	rig.block(FIRST + 10).await;
 	settled(&chain, 2).await;
 	assert_eq!(chain.settled(1), first);
 	rig.stop().await;
@@ -71,7 +80,7 @@ async fn the_same_bytes_are_sent_until_they_are_taken() {
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let mut totals = Totals::default();
 	Gateway::new(&rig.url, 1).serve_and_pay(1, 2, &mut totals).await;
-	rig.block(110).await;
+	rig.block(FIRST).await;
 	eventually(async || chain.with(|state| state.sent.len()) == 1).await;
 	// A crash after signing, and a voucher that comes too late for this window.
 	rig.stop().await;
@@ -80,12 +89,12 @@ async fn the_same_bytes_are_sent_until_they_are_taken() {
 	let settled_by_first = totals;
 	Gateway::new(&rig.url, 1).serve_and_pay(3, 1, &mut totals).await;
 	chain.with(|state| state.refuse = false);
-	rig.block(111).await;
+	rig.block(112).await;
 	settled(&chain, 1).await;
 	chain.with(|state| assert!(state.sent.iter().all(|sent| *sent == state.sent[0])));
 	assert_eq!(chain.settled(1), settled_by_first);
-	rig.block(112).await;
-	rig.block(120).await;
+	rig.block(113).await;
+	rig.block(FIRST + 10).await;
 	settled(&chain, 2).await;
 	assert_eq!(chain.settled(1), totals);
 	rig.stop().await;
@@ -98,11 +107,11 @@ async fn an_answer_that_was_lost_is_read_off_the_chain() {
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let mut totals = Totals::default();
 	Gateway::new(&rig.url, 1).serve_and_pay(1, 2, &mut totals).await;
-	rig.block(110).await;
+	rig.block(FIRST).await;
 	settled(&chain, 1).await;
 	rig.stop().await;
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
-	for block in 111..=121 {
+	for block in 112..=121 {
 		rig.block(block).await;
 	}
 	assert_eq!(chain.with(|state| (state.sent.len(), state.settlements.len())), (1, 1), "nothing is sent twice");
@@ -117,13 +126,13 @@ async fn a_closed_channel_does_not_hold_up_the_others() {
 	let (mut first, mut second) = (Totals::default(), Totals::default());
 	Gateway::new(&rig.url, 1).serve_and_pay(1, 1, &mut first).await;
 	Gateway::new(&rig.url, 2).serve_and_pay(1, 1, &mut second).await;
-	rig.block(110).await;
+	rig.block(FIRST).await;
 	eventually(async || chain.with(|state| state.sent.len()) == 1).await;
 	chain.with(|state| {
 		state.channels.remove(0);
 		state.refuse = false;
 	});
-	rig.block(111).await;
+	rig.block(112).await;
 	settled(&chain, 1).await;
 	assert_eq!(chain.settled(2), second);
 	rig.stop().await;

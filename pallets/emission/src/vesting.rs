@@ -107,7 +107,7 @@ impl<T: Config> Pallet<T> {
 		Ok(steps)
 	}
 
-	/// Pays out to hosts in turn, where a block has room: to each once an epoch.
+	/// Pays out to hosts in turn, where a block has room: to each once an epoch, and to as many in a block as emission pays.
 	pub(crate) fn pay_out_idle(meter: &mut WeightMeter) {
 		let now = T::Epoch::get();
 		if meter.try_consume(T::DbWeight::get().reads(2)).is_err() {
@@ -118,9 +118,12 @@ impl<T: Config> Pallet<T> {
 			Some(round) if round.epoch == now => round,
 			_ => Round { epoch: now, after: None },
 		};
-		let cost =
-			T::WeightInfo::claim(T::MaxVestingSteps::get()).saturating_add(T::DbWeight::get().reads_writes(2, 1));
-		while meter.try_consume(cost).is_ok() {
+		let turn = T::DbWeight::get().reads_writes(2, 1);
+		let most = T::WeightInfo::claim(T::MaxVestingSteps::get()).saturating_add(turn);
+		for _ in 0..T::MaxPayoutsPerBlock::get() {
+			if !meter.can_consume(most) {
+				break;
+			}
 			let next = match &round.after {
 				Some(after) => Vestings::<T>::iter_from(Vestings::<T>::hashed_key_for(after)).next(),
 				None => Vestings::<T>::iter().next(),
@@ -129,9 +132,11 @@ impl<T: Config> Pallet<T> {
 				round = Round { epoch: now.saturating_add(1), after: None };
 				break;
 			};
+			meter.consume(turn);
 			if vesting.updated < now {
 				// It fails only if the pot were short, which `try_state` excludes; then the record stays as it is.
-				let _ = Self::pay_out(&host);
+				let steps = Self::pay_out(&host).unwrap_or(T::MaxVestingSteps::get());
+				meter.consume(T::WeightInfo::claim(steps));
 			}
 			round.after = Some(host);
 		}

@@ -10,9 +10,12 @@ use gonka_primitives::{Hash, traits::Beacon};
 use polkadot_sdk::{
 	frame_support::{
 		WeakBoundedVec,
-		traits::{Contains, OneSessionHandler, Randomness},
+		dispatch::DispatchClass,
+		traits::{Contains, Get, OneSessionHandler, Randomness},
+		weights::{RuntimeDbWeight, Weight},
 	},
-	frame_system, pallet_babe, pallet_grandpa,
+	frame_system::{self, pallet_prelude::BlockNumberFor},
+	pallet_babe, pallet_grandpa,
 	pallet_session::{self, historical},
 	sp_consensus_babe::AuthorityId as BabeId,
 	sp_consensus_grandpa::AuthorityId as GrandpaId,
@@ -68,6 +71,34 @@ where
 			historical::Pallet::<T>::prune_up_to(oldest);
 		}
 	}
+}
+
+/// Rotates sessions when BABE's epochs end. For that pallet-session would charge a whole block, and no transaction would
+/// fit into it. Here what it costs is registered, and pallet-session is told that there is nothing left to do.
+pub struct Rotation<T>(PhantomData<T>);
+
+impl<T> pallet_session::ShouldEndSession<BlockNumberFor<T>> for Rotation<T>
+where
+	T: pallet_babe::Config + pallet_session::Config,
+{
+	fn should_end_session(now: BlockNumberFor<T>) -> bool {
+		if pallet_babe::Pallet::<T>::should_end_session(now) {
+			pallet_session::Pallet::<T>::rotate_session();
+			let queued = pallet_session::QueuedKeys::<T>::decode_len().unwrap_or_default() as u64;
+			let weight = rotation_weight(T::DbWeight::get(), queued);
+			frame_system::Pallet::<T>::register_extra_weight_unchecked(weight, DispatchClass::Mandatory);
+		}
+		false
+	}
+}
+
+/// Rotating a session of so many validators: the lists of keys and powers, and for each validator its keys twice and its
+/// place in the lists of three key types and in the record of who had them.
+fn rotation_weight(db: RuntimeDbWeight, validators: u64) -> Weight {
+	let each = Weight::from_parts(90_000_000, 0).saturating_add(db.reads(4));
+	Weight::from_parts(500_000_000, 0)
+		.saturating_add(db.reads_writes(30, 25))
+		.saturating_add(each.saturating_mul(validators))
 }
 
 /// The accounts that set session keys.

@@ -5,7 +5,7 @@ use frame_support::traits::{ConstU32, ConstU64};
 use gonka_runtime_common::{
 	MAX_VALIDATORS, Time,
 	offences::{Checked, NoIdentification, Punish},
-	power::Sessions,
+	power::{Rotation, Sessions},
 };
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
@@ -62,7 +62,7 @@ impl pallet_session::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
 	type SessionManager = pallet_session::historical::NoteHistoricalRoot<Self, Sessions<Self>>;
-	type ShouldEndSession = Babe;
+	type ShouldEndSession = Rotation<Runtime>;
 	type ValidatorId = AccountId;
 	type ValidatorIdOf = ConvertInto;
 	type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
