@@ -232,4 +232,7 @@ pub enum Offence {
 	/// It missed more than 5 % of its duties. That is no conviction: it costs collateral alone.
 	#[codec(index = 3)]
 	MissedDuties,
+	/// It settled answers that are not its model's. Its weight of the epoch is 0.
+	#[codec(index = 5)]
+	WrongInference,
 }

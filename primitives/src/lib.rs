@@ -6,6 +6,7 @@
 //! - [`host`]: the messages a host's worker sends to the chain;
 //! - [`market`]: envelope, receipt, voucher, settlement: PROTOCOL §6;
 //! - [`merkle_sum`]: the tree whose root carries the sums of its leaves;
+//! - [`sampling`]: sampled validation: draws, findings, rulings: PROTOCOL §7;
 //! - [`traits`]: the small interfaces through which the pallets know each other.
 //! - [`views`]: the answers of the runtime API.
 //!
@@ -22,6 +23,7 @@ pub mod hashing;
 pub mod host;
 pub mod market;
 pub mod merkle_sum;
+pub mod sampling;
 pub mod traits;
 pub mod views;
 

@@ -124,6 +124,7 @@ pub fn offence(offence: Offence) -> &'static str {
 		Offence::FalseAccusation => "false accusation",
 		Offence::FalseDigest => "false digest",
 		Offence::MissedDuties => "missed duties",
+		Offence::WrongInference => "wrong inference",
 	}
 }
 

@@ -11,6 +11,7 @@ use gonka_primitives::{
 	BlockNumber, Hash, PublicKey, Signature,
 	hashing::{domain, signing_payload},
 	market::{Settlement, Totals, Voucher},
+	traits::OnSettled,
 };
 use sp_core::sr25519;
 use sp_runtime::SaturatedConversion;
@@ -61,6 +62,7 @@ impl<T: Config> Pallet<T> {
 		}
 		Self::hold_fees(&host, settlement.window, fees)?;
 		Self::count_work(&settlement.work);
+		T::OnSettled::on_settled(&host, settlement.window, &settlement.root, &settlement.work);
 		Self::keep_settlement(settlement, &host)?;
 		Self::deposit_event(Event::Settled { host, window: settlement.window, totals: settlement.root.sum });
 		Ok(())

@@ -12,6 +12,7 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[pallet_emission, Emission]
 	[pallet_inference_market, InferenceMarket]
 	[pallet_poc, Poc]
+	[pallet_sampling_validation, SamplingValidation]
 	[pallet_sprint_check, SprintCheck]
 	[pallet_sudo, Sudo]
 	[pallet_timestamp, Timestamp]

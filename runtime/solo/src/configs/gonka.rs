@@ -5,7 +5,7 @@ use frame_support::{
 	PalletId, parameter_types,
 	traits::{ConstU32, ConstU128, Get},
 };
-use gonka_primitives::{EpochIndex, check::Offence, epoch::Schedule};
+use gonka_primitives::{EpochIndex, check::Offence, epoch::Schedule, sampling::Rules};
 use gonka_runtime_common::{
 	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
 	power::{BabeBeacon, HasSessionKeys},
@@ -42,7 +42,7 @@ pub struct SlashShares;
 impl pallet_collateral::SlashShare for SlashShares {
 	fn of(offence: Offence) -> Perbill {
 		match offence {
-			Offence::Fabrication | Offence::FalseAccusation => Perbill::from_percent(20),
+			Offence::Fabrication | Offence::FalseAccusation | Offence::WrongInference => Perbill::from_percent(20),
 			Offence::FalseDigest | Offence::MissedDuties => Perbill::from_percent(10),
 		}
 	}
@@ -124,10 +124,31 @@ impl pallet_inference_market::Config for Runtime {
 	type MaxReleases = ConstU32<256>;
 	type MaxVouchers = ConstU32<256>;
 	type MinDeposit = ConstU128<{ GNK / 10 }>;
+	type OnSettled = SamplingValidation;
 	type RegisterOrigin = frame_system::EnsureRoot<AccountId>;
 	type RuntimeHoldReason = RuntimeHoldReason;
-	// Nothing is sampled yet: fees are released when they have been held for a whole window.
-	type Verdicts = ();
+	type Verdicts = SamplingValidation;
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;
 	type WindowLength = ConstU32<{ Time::THIS.window }>;
+}
+
+/// The rules of sampled validation.
+pub struct SamplingRules;
+impl Get<Rules> for SamplingRules {
+	fn get() -> Rules {
+		Rules::new(Time::THIS.window)
+	}
+}
+
+impl pallet_sampling_validation::Config for Runtime {
+	type CloseBatch = ConstU32<32>;
+	// As many windows as the market keeps roots of.
+	type KeptWindows = ConstU32<8>;
+	type MaxAssigned = ConstU32<128>;
+	type MaxBatches = ConstU32<32>;
+	type MaxCases = ConstU32<64>;
+	type MaxProbes = ConstU32<128>;
+	type Rules = SamplingRules;
+	type TableBatch = ConstU32<32>;
+	type WeightInfo = pallet_sampling_validation::weights::SubstrateWeight<Runtime>;
 }

@@ -2,4 +2,5 @@
 
 mod chain;
 mod power;
+mod sampling;
 mod shape;
