@@ -157,6 +157,17 @@ fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
 	case
 }
 
+/// A table of 2^14 rows, of which a search sees fourteen: they all name host 1.
+fn table<T: Config>(model: ModelId) {
+	let rows = 1u32 << 14;
+	for index in 0..rows {
+		let row = Row { host: host::<T>(1), cumulative: u64::from(index).saturating_add(1) };
+		Table::<T>::insert((0, model, index), row);
+	}
+	Tables::<T>::insert(0, model, (rows, u64::from(rows)));
+	TableEpoch::<T>::put(0);
+}
+
 /// Arbiter 1's ruling in the case against host 0.
 fn ruling<T: Config>() -> Result<(sr25519::Public, Ruling), BenchmarkError> {
 	let models = models::<T>(1);
@@ -198,11 +209,14 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn submit_verdicts(n: Linear<1, MAX_FINDINGS>) -> Result<(), BenchmarkError> {
-		let (_, new) = verdicts::<T>(n)?;
+	fn submit_verdicts(n: Linear<1, MAX_FINDINGS>, c: Linear<0, { T::MaxCases::get() }>) -> Result<(), BenchmarkError> {
+		let (_, mut new) = verdicts::<T>(n)?;
+		// The rest is heard, and opens nothing.
+		new.findings.iter_mut().skip(c as usize).for_each(|(_, finding)| *finding = Finding::Unavailable);
+		let cases = new.findings.len().min(c as usize);
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, new, [0; 64]);
-		assert!(!OpenCases::<T>::get().is_empty());
+		assert_eq!(OpenCases::<T>::get().len(), cases);
 		Ok(())
 	}
 
@@ -257,14 +271,7 @@ mod benchmarks {
 		let models = models::<T>(1);
 		let model = *models.first().ok_or("a model")?;
 		worker::<T>(1, &models);
-		// A table of 2^14 rows, of which a search sees fourteen: they all name the same checker.
-		let rows = 1u32 << 14;
-		for index in 0..rows {
-			let row = Row { host: host::<T>(1), cumulative: u64::from(index).saturating_add(1) };
-			Table::<T>::insert((0, model, index), row);
-		}
-		Tables::<T>::insert(0, model, (rows, u64::from(rows)));
-		TableEpoch::<T>::put(0);
+		table::<T>(model);
 		let receipts = p.checked_div(b).unwrap_or(0).max(1).min(T::Rules::get().most);
 		settle::<T>(b, &models, receipts.into());
 		Drawing::<T>::put(Draw { window: WINDOW, seed: [1; 32], epoch: 0, after: None });
@@ -297,7 +304,28 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn cases(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
+	fn draw_arbiters(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("a model")?;
+		worker::<T>(1, &models);
+		table::<T>(model);
+		let n = n.min(T::MaxCases::get());
+		for index in 0..n {
+			let case = case::<T>(index, model, 0);
+			let fresh = Case { seed: None, arbiters: Default::default(), ..case };
+			Cases::<T>::insert(host::<T>(index.saturating_mul(100)), fresh);
+		}
+		#[block]
+		{
+			Pallet::<T>::go_on_with_cases();
+		}
+		let drawn = Cases::<T>::iter_values().filter(|case| case.arbiters.len() == 1).count();
+		assert_eq!(drawn, n as usize);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn close_cases(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
 		let model = *models.first().ok_or("a model")?;
 		for index in 0..n {

@@ -72,8 +72,12 @@ impl<T: Config> Pallet<T> {
 		let (now, mut open) = (Self::now(), OpenCases::<T>::get());
 		let is_due = |(_, block): &(T::AccountId, BlockNumber)| *block <= now;
 		let due: Vec<_> = open.iter().filter(|entry| is_due(entry)).take(PER_BLOCK as usize).cloned().collect();
+		let (mut drawn, mut closed) = (0u32, 0u32);
 		for (host, _) in &due {
-			let next = Cases::<T>::get(host).and_then(|case| Self::advance(host, case));
+			let case = Cases::<T>::get(host);
+			let count = if case.as_ref().is_some_and(|case| case.seed.is_none()) { &mut drawn } else { &mut closed };
+			*count = count.saturating_add(1);
+			let next = case.and_then(|case| Self::advance(host, case));
 			match (next, open.iter_mut().find(|(other, _)| other == host)) {
 				(Some(next), Some(entry)) => entry.1 = next,
 				_ => open.retain(|(other, _)| other != host),
@@ -82,7 +86,8 @@ impl<T: Config> Pallet<T> {
 		if !due.is_empty() {
 			OpenCases::<T>::put(open);
 		}
-		<T as Config>::WeightInfo::cases(due.len() as u32)
+		let drawing = <T as Config>::WeightInfo::draw_arbiters(drawn);
+		drawing.saturating_add(<T as Config>::WeightInfo::close_cases(closed))
 	}
 
 	/// The block from which on there is more to do; `None` once the case is closed.

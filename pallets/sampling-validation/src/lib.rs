@@ -255,7 +255,8 @@ pub mod pallet {
 			let building = <T as Config>::WeightInfo::build(T::TableBatch::get(), rows);
 			let drawing = <T as Config>::WeightInfo::draw(T::MaxBatches::get(), probes);
 			let rest = <T as Config>::WeightInfo::close(T::CloseBatch::get())
-				.saturating_add(<T as Config>::WeightInfo::cases(cases::PER_BLOCK));
+				.saturating_add(<T as Config>::WeightInfo::draw_arbiters(cases::PER_BLOCK))
+				.saturating_add(<T as Config>::WeightInfo::close_cases(0));
 			assert!(building.saturating_add(rest).all_lte(quarter), "building needs more than a quarter of a block");
 			assert!(drawing.saturating_add(rest).all_lte(quarter), "drawing needs more than a quarter of a block");
 		}
@@ -287,16 +288,25 @@ pub mod pallet {
 		/// Answers for samples.
 		///
 		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per sample, in the window of
-		/// the draw and `Rules::verdict_windows` more. Cost: linear in the findings.
+		/// the draw and `Rules::verdict_windows` more. Cost: linear in the findings, and in the cases that they open.
 		#[pallet::call_index(1)]
-		#[pallet::weight(<T as Config>::WeightInfo::submit_verdicts(verdicts.findings.len() as u32))]
+		#[pallet::weight({
+			let findings = verdicts.findings.len() as u32;
+			<T as Config>::WeightInfo::submit_verdicts(findings, findings.min(T::MaxCases::get()))
+		})]
 		#[pallet::authorize(Pallet::<T>::authorize_verdicts)]
 		#[pallet::weight_of_authorize(
 			<T as Config>::WeightInfo::authorize_submit_verdicts(verdicts.findings.len() as u32)
 		)]
-		pub fn submit_verdicts(origin: OriginFor<T>, verdicts: Verdicts, _signature: Signature) -> DispatchResult {
+		pub fn submit_verdicts(
+			origin: OriginFor<T>,
+			verdicts: Verdicts,
+			_signature: Signature,
+		) -> DispatchResultWithPostInfo {
 			ensure_authorized(origin)?;
-			Self::hear(verdicts)
+			let findings = verdicts.findings.len() as u32;
+			let opened = Self::hear(verdicts)?;
+			Ok(Some(<T as Config>::WeightInfo::submit_verdicts(findings, opened)).into())
 		}
 
 		/// Rules in a case.

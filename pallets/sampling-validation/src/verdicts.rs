@@ -8,15 +8,15 @@ use gonka_primitives::{
 	sampling::Finding,
 	traits::{SampleVerdicts, Verdict},
 };
-use polkadot_sdk::sp_runtime::DispatchResult;
+use polkadot_sdk::sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T> {
-	/// Takes a checker's findings. Only what the pool let through gets here.
-	pub(crate) fn hear(verdicts: Verdicts) -> DispatchResult {
+	/// Takes a checker's findings. Only what the pool let through gets here. Returns how many cases they opened.
+	pub(crate) fn hear(verdicts: Verdicts) -> Result<u32, DispatchError> {
 		let Verdicts { checker, window, findings } = verdicts;
 		let checker = T::AccountId::from(checker);
 		let listen = Self::is_heard(&checker);
-		let samples = findings.len() as u32;
+		let (samples, first) = (findings.len() as u32, NextCase::<T>::get());
 		Assigned::<T>::try_mutate(window, &checker, |list| {
 			for (index, finding) in findings {
 				let sample = list.get_mut(usize::from(index)).ok_or(Error::<T>::NotFound)?;
@@ -36,7 +36,7 @@ impl<T: Config> Pallet<T> {
 		})?;
 		Self::touch(&checker, |_| ());
 		Self::deposit_event(Event::Answered { checker, window, samples });
-		Ok(())
+		Ok(NextCase::<T>::get().saturating_sub(first))
 	}
 
 	/// Adds a finding to what speaks against a host. At the profile's threshold a case is opened.

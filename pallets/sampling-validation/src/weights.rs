@@ -16,8 +16,8 @@ pub trait WeightInfo {
 	fn set_profile() -> Weight;
 	/// Checking `n` findings in the pool.
 	fn authorize_submit_verdicts(n: u32) -> Weight;
-	/// Hearing `n` findings, each of which opens a case.
-	fn submit_verdicts(n: u32) -> Weight;
+	/// Hearing `n` findings, which open `c` cases.
+	fn submit_verdicts(n: u32, c: u32) -> Weight;
 	/// Checking a ruling in the pool: the test over all its fresh findings.
 	fn authorize_rule() -> Weight;
 	/// Storing it.
@@ -28,8 +28,10 @@ pub trait WeightInfo {
 	fn draw(b: u32, p: u32) -> Weight;
 	/// Closing `n` checkers' lists.
 	fn close(n: u32) -> Weight;
-	/// Drawing the arbiters of `n` cases, or closing them.
-	fn cases(n: u32) -> Weight;
+	/// Drawing the arbiters of `n` cases.
+	fn draw_arbiters(n: u32) -> Weight;
+	/// Closing `n` cases.
+	fn close_cases(n: u32) -> Weight;
 	/// Pruning one item.
 	fn prune() -> Weight;
 }
@@ -46,13 +48,15 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(Weight::from_parts(300_000, 0).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads(4))
 	}
-	fn submit_verdicts(n: u32) -> Weight {
-		// Of each finding: the batch, the host's case, the profile, what speaks against the host. A case reads up to 32
-		// settlements more; a message opens few, since each needs a sum of its own.
-		Weight::from_parts(60_000_000, 30_000)
+	fn submit_verdicts(n: u32, c: u32) -> Weight {
+		// Of each finding: the settlement, the host's case, the profile, what speaks against the host. Of each case: up to
+		// 32 settlements more, the list of cases, the next number.
+		Weight::from_parts(60_000_000, 12_000)
 			.saturating_add(Weight::from_parts(14_000_000, 7_000).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(38, 6))
+			.saturating_add(Weight::from_parts(30_000_000, 16_000).saturating_mul(c.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(6, 2))
 			.saturating_add(T::DbWeight::get().reads_writes(4, 2).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(34, 3).saturating_mul(c.into()))
 	}
 	fn authorize_rule() -> Weight {
 		Weight::from_parts(90_000_000, 12_000).saturating_add(T::DbWeight::get().reads(3))
@@ -85,12 +89,19 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads_writes(1, 1))
 			.saturating_add(T::DbWeight::get().reads_writes(5, 3).saturating_mul(n.into()))
 	}
-	fn cases(n: u32) -> Weight {
-		// To draw asks 32 hosts of a table; to close touches up to 19 records and the standings of 4 hosts.
+	fn draw_arbiters(n: u32) -> Weight {
+		// 24 tickets of up to 14 rows and 8 neighbours; of each the host and its record.
 		Weight::from_parts(5_000_000, 4_000)
-			.saturating_add(Weight::from_parts(1_000_000_000, 700_000).saturating_mul(n.into()))
+			.saturating_add(Weight::from_parts(900_000_000, 700_000).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(2, 1))
-			.saturating_add(T::DbWeight::get().reads_writes(450, 40).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(440, 2).saturating_mul(n.into()))
+	}
+	fn close_cases(n: u32) -> Weight {
+		// The records of up to 20 hosts, some twice; the standings of 4; what `pallet-poc` and collateral do to one.
+		Weight::from_parts(5_000_000, 4_000)
+			.saturating_add(Weight::from_parts(300_000_000, 100_000).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(2, 1))
+			.saturating_add(T::DbWeight::get().reads_writes(60, 40).saturating_mul(n.into()))
 	}
 	fn prune() -> Weight {
 		Weight::from_parts(4_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))

@@ -33,7 +33,7 @@ fn message(findings: usize) -> usize {
 fn without_the_database_no_message_costs_more_than_a_millisecond_and_a_half() {
 	let db: RuntimeDbWeight = <Test as frame_system::Config>::DbWeight::get();
 	assert_eq!(db, RuntimeDbWeight { read: 0, write: 0 });
-	let verdicts = W::authorize_submit_verdicts(MAX_FINDINGS) + W::submit_verdicts(MAX_FINDINGS);
+	let verdicts = W::authorize_submit_verdicts(MAX_FINDINGS) + W::submit_verdicts(MAX_FINDINGS, 1);
 	let ruling = W::authorize_rule() + W::rule();
 	assert!(verdicts.ref_time() <= MILLISECOND * 3 / 2, "{verdicts:?}");
 	assert!(ruling.ref_time() <= MILLISECOND, "{ruling:?}");
@@ -61,7 +61,7 @@ fn a_million_requests_cost_the_chain_a_few_blocks() {
 	let (samples, batch) = (10_000u64, 8u32);
 	let messages = samples / u64::from(batch);
 	let db: RuntimeDbWeight = RocksDbWeight::get();
-	let per_message = W::authorize_submit_verdicts(batch) + W::submit_verdicts(batch);
+	let per_message = W::authorize_submit_verdicts(batch) + W::submit_verdicts(batch, 0);
 	// What a sample writes and reads besides: its draw, and its part of a list that is closed.
 	let computing = per_message.ref_time() * messages + (W::draw(1, 1) + W::close(1)).ref_time() * samples;
 	let database = messages * (db.reads(4 + 6) + db.writes(2)).ref_time()
