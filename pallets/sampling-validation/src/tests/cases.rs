@@ -316,9 +316,6 @@ fn alarms_wait_for_room() {
 		let suspicion = crate::Suspicions::<Test>::get(account(waiting), 0);
 		assert!(suspicion.sum >= u64::from(profile().alarm));
 		assert!(suspicion.heard.len() <= 16);
-		for host in (1..=3).filter(|host| *host != waiting) {
-			let _ = host;
-		}
 		next_window(WINDOW - 1);
 		next_window(2);
 		assert!(OpenCases::<Test>::get().is_empty());
