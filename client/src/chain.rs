@@ -21,11 +21,12 @@ pub use error::Error;
 
 use codec::{Decode, DecodeAll, Encode};
 use gonka_primitives::{
-	AccountId, Balance, ChannelId, EpochIndex, Hash,
+	AccountId, Balance, ChannelId, EpochIndex, Hash, ModelId,
 	host::Commitment,
+	sampling::{Profile, Rules},
 	views::{
 		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
-		StandingView, SupplyView, VestingView,
+		SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, VestingView,
 	},
 };
 use std::{sync::Arc, time::Duration};
@@ -225,6 +226,31 @@ impl Chain {
 	/// A host's collateral.
 	pub async fn collateral(&self, host: &AccountId) -> Result<CollateralView> {
 		self.view("collateral", host, None).await
+	}
+
+	/// The samples that `checker` can still answer for, by the window in which they were drawn.
+	pub async fn samples(&self, checker: &AccountId) -> Result<Vec<SamplesView>> {
+		self.view("samples", checker, None).await
+	}
+
+	/// All open cases of sampled validation.
+	pub async fn sampling_cases(&self) -> Result<Vec<SamplingCaseView>> {
+		self.view("sampling_cases", &(), None).await
+	}
+
+	/// How far `host` is trusted, and what speaks against it.
+	pub async fn sampling(&self, host: &AccountId) -> Result<SamplingView> {
+		self.view("sampling", host, None).await
+	}
+
+	/// A model's calibration profile; without one it is not sampled.
+	pub async fn sampling_profile(&self, model: ModelId) -> Result<Option<Profile>> {
+		self.view("sampling_profile", &model, None).await
+	}
+
+	/// Rates, thresholds and deadlines of sampled validation.
+	pub async fn sampling_rules(&self) -> Result<Rules> {
+		self.view("sampling_rules", &(), None).await
 	}
 
 	/// Where all GNK are.

@@ -235,4 +235,7 @@ pub enum Offence {
 	/// As a validator it signed two blocks of a slot, or two votes of a round. Its weight of the epoch is 0.
 	#[codec(index = 4)]
 	Equivocation,
+	/// It settled answers that are not its model's. Its weight of the epoch is 0.
+	#[codec(index = 5)]
+	WrongInference,
 }

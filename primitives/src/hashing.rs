@@ -37,6 +37,26 @@ pub mod domain {
 	pub const CHANNEL_QUERY: &[u8] = b"gonka/channel-query";
 	/// A window's settlement, signed by the worker key.
 	pub const SETTLEMENT: &[u8] = b"gonka/settlement";
+	/// A checker's findings about samples, signed by the worker key.
+	pub const VERDICTS: &[u8] = b"gonka/verdicts";
+	/// An arbiter's ruling in a case, signed by the worker key.
+	pub const RULING: &[u8] = b"gonka/ruling";
+	/// A checker's question to a host's worker about a sample, signed by the worker key.
+	pub const SAMPLE_QUERY: &[u8] = b"gonka/sample-query";
+	/// The seed of what is drawn of a settlement.
+	pub const SAMPLING_BATCH: &[u8] = b"gonka/sampling/batch";
+	/// How many samples are drawn.
+	pub const SAMPLING_COUNT: &[u8] = b"gonka/sampling/count";
+	/// Where a sample falls.
+	pub const SAMPLING_POSITION: &[u8] = b"gonka/sampling/position";
+	/// Who checks a sample.
+	pub const SAMPLING_CHECKER: &[u8] = b"gonka/sampling/checker";
+	/// The seed of what is drawn for a case.
+	pub const SAMPLING_CASE: &[u8] = b"gonka/sampling/case";
+	/// Who arbitrates.
+	pub const SAMPLING_ARBITER: &[u8] = b"gonka/sampling/arbiter";
+	/// What an arbiter draws.
+	pub const SAMPLING_FRESH: &[u8] = b"gonka/sampling/fresh";
 	/// The hash of output token ids.
 	pub const OUTPUT: &[u8] = b"gonka/output";
 	/// The hash of a canonical request body.

@@ -8,6 +8,7 @@
 //! - [`market`]: envelope, receipt, voucher, settlement: PROTOCOL §6;
 //! - [`merkle_sum`]: the tree whose root carries the sums of its leaves;
 //! - [`sampler`]: from logits to a token, and back: how far a token is from the one that was due;
+//! - [`sampling`]: sampled validation: draws, findings, rulings: PROTOCOL §7;
 //! - [`tape`]: the noise of sampling, public and keyed by the envelope;
 //! - [`traits`]: the small interfaces through which the pallets know each other.
 //! - [`views`]: the answers of the runtime API.
@@ -27,6 +28,7 @@ pub mod host;
 pub mod market;
 pub mod merkle_sum;
 pub mod sampler;
+pub mod sampling;
 pub mod tape;
 pub mod traits;
 pub mod views;

@@ -1,6 +1,6 @@
 //! Through these the pallets know each other; the runtime binds them.
 
-use crate::{Balance, EpochIndex, Hash, ModelId, PublicKey, check::Offence};
+use crate::{Balance, EpochIndex, Hash, ModelId, PublicKey, check::Offence, market::Totals, merkle_sum::SumNode};
 use alloc::vec::Vec;
 
 /// A public random value that nobody could know before the block it is read in.
@@ -31,6 +31,24 @@ pub trait Electorate<AccountId> {
 	fn weight(epoch: EpochIndex, host: &AccountId) -> u64;
 	/// Up to `limit` hosts of such an epoch with their weights, in storage order, after `after`.
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
+}
+
+/// The effective weights of settled epochs: who checks, and who arbitrates.
+pub trait HostWeights<AccountId> {
+	/// The epoch settled last.
+	fn settled() -> Option<EpochIndex>;
+	/// Up to `limit` hosts of `epoch` with their effective weights, in storage order, after `after`.
+	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
+}
+
+/// Told of each settlement, to draw samples from it.
+pub trait OnSettled<AccountId> {
+	/// `host` settled `window`: `root` is over its receipts, ascending by model; `work` says how much each model did.
+	fn on_settled(host: &AccountId, window: u32, root: &SumNode<Totals>, work: &[(ModelId, u64)]);
+}
+
+impl<AccountId> OnSettled<AccountId> for () {
+	fn on_settled(_: &AccountId, _: u32, _: &SumNode<Totals>, _: &[(ModelId, u64)]) {}
 }
 
 /// Told once when an epoch can be paid: its confirmations and disputes are over.

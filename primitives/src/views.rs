@@ -5,6 +5,8 @@ use crate::{
 	check::{Offence, Stage},
 	epoch::{Phase, Schedule},
 	market::{Price, Totals},
+	merkle_sum::SumNode,
+	sampling::{Outcome, Pick, Profile as Calibration, Scope},
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
@@ -328,4 +330,91 @@ pub struct GameView {
 	pub block: Option<u8>,
 	/// The bytes of the block picked, once shown.
 	pub bytes: Vec<u8>,
+}
+
+/// Samples that a checker can still answer for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SamplesView {
+	/// The window in which they were drawn.
+	pub window: u32,
+	/// The last block that may carry findings about them.
+	pub deadline: BlockNumber,
+	/// The samples.
+	pub samples: Vec<SampleView>,
+}
+
+/// A sample to check: see [`crate::sampling`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SampleView {
+	/// Its place in the checker's list of that window.
+	pub index: u16,
+	/// Who answered.
+	pub host: AccountId,
+	/// Where its worker is reached.
+	pub url: Vec<u8>,
+	/// The settled window.
+	pub window: u32,
+	/// The root over its receipts.
+	pub root: SumNode<Totals>,
+	/// The model.
+	pub model: ModelId,
+	/// The receipt.
+	pub pick: Pick,
+	/// Whether the checker answered for it.
+	pub done: bool,
+}
+
+/// An open case: see [`crate::sampling`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SamplingCaseView {
+	/// Its number.
+	pub id: u32,
+	/// Whom it is about.
+	pub host: AccountId,
+	/// Where its worker is reached.
+	pub url: Vec<u8>,
+	/// The model.
+	pub model: ModelId,
+	/// The model's profile when the case was opened.
+	pub profile: Calibration,
+	/// The block in which it was opened.
+	pub opened: BlockNumber,
+	/// The last block that may carry a ruling.
+	pub deadline: BlockNumber,
+	/// What fresh receipts are drawn from, once arbiters are drawn.
+	pub seed: Option<Hash>,
+	/// The samples to look at again.
+	pub audit: Vec<AuditView>,
+	/// What is drawn from: an arbiter's number is its place among `arbiters`.
+	pub scope: Vec<Scope>,
+	/// The arbiters, with what they found once they ruled.
+	pub arbiters: Vec<(AccountId, Option<Outcome>)>,
+}
+
+/// A sample that a case looks at again.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct AuditView {
+	/// Who checked it.
+	pub checker: AccountId,
+	/// The settled window.
+	pub window: u32,
+	/// The root over its receipts.
+	pub root: SumNode<Totals>,
+	/// The receipt.
+	pub pick: Pick,
+}
+
+/// How far a host is trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SamplingView {
+	/// Millionths.
+	pub reputation: u32,
+	/// Receipts settled, counted up to the number of those that are all checked.
+	pub receipts: u32,
+	/// The last epoch in which nobody listens to it.
+	pub muted: Option<EpochIndex>,
+	/// The sums that speak against it, by model: in 2⁻¹⁶ nats.
+	pub suspicions: Vec<(ModelId, u64)>,
+	/// The case against it.
+	pub case: Option<u32>,
 }

@@ -19,7 +19,7 @@ use gonka_primitives::{
 	ChannelId, EpochIndex, MAX_MODELS_PER_HOST, ModelId,
 	hashing::{domain, signing_payload},
 	market::{Settlement, Totals, settling_offset},
-	merkle_sum,
+	merkle_sum::{self, SumNode},
 	views::ChannelView,
 };
 use std::{
@@ -110,7 +110,7 @@ impl Settler {
 			fits
 		});
 		due.sort_by_key(|(channel, _)| channel.id);
-		let leaves: Vec<_> = due.iter().flat_map(|(_, due)| due.leaves.iter().copied()).collect();
+		let leaves = by_model(due.iter().flat_map(|(_, due)| due.leaves.iter().copied()));
 		let growth = due.iter().try_fold(Totals::default(), |sum, (_, due)| sum.checked_add(&due.growth));
 		let (Some(root), Some(growth)) = (merkle_sum::root(&leaves), growth) else {
 			return Err(StoreError::Failed("the sums of a settlement overflow".into()));
@@ -252,6 +252,14 @@ impl Settler {
 	}
 }
 
+/// Leaves ascending by model, so that a position in the tree tells the model; of one model by channel, then as they were
+/// acknowledged.
+fn by_model(leaves: impl Iterator<Item = (ModelId, SumNode<Totals>)>) -> Vec<SumNode<Totals>> {
+	let mut leaves: Vec<_> = leaves.collect();
+	leaves.sort_by_key(|(model, _)| *model);
+	leaves.into_iter().map(|(_, leaf)| leaf).collect()
+}
+
 /// What the chain's state says about a signed settlement.
 enum Fate {
 	Included,
@@ -275,4 +283,16 @@ fn fate(snapshot: &Snapshot, settlement: &Settlement, store: &Store) -> Result<F
 		growth = sum;
 	}
 	Ok(if growth == settlement.root.sum { Fate::Open } else { Fate::Impossible })
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn leaves_ascend_by_model_and_keep_their_order_within() {
+		let leaf = |work| SumNode { hash: [0; 32], sum: Totals { fee: 0, work, receipts: 1 } };
+		let given = [(2, 1), (0, 2), (2, 3), (1, 4), (0, 5)].map(|(model, work)| (model, leaf(work)));
+		assert_eq!(by_model(given.into_iter()), [2, 5, 4, 1, 3].map(leaf));
+	}
 }

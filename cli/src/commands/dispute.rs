@@ -125,6 +125,7 @@ pub fn offence(offence: Offence) -> &'static str {
 		Offence::FalseDigest => "false digest",
 		Offence::MissedDuties => "missed duties",
 		Offence::Equivocation => "equivocation",
+		Offence::WrongInference => "wrong inference",
 	}
 }
 

@@ -117,8 +117,8 @@ pub(super) fn refused(what: &str, error: &rpcs::UserError) -> Error {
 	Error::Refused { what: what.into(), code: custom, explanation }
 }
 
-/// The codes of `pallet_poc::Refusal` (from 1), `pallet_sprint_check::Refusal` (from 50) and
-/// `pallet_inference_market::Refusal` (from 100).
+/// The codes of `pallet_poc::Refusal` (from 1), `pallet_sprint_check::Refusal` (from 50),
+/// `pallet_inference_market::Refusal` (from 100) and `pallet_sampling_validation::Refusal` (from 120).
 fn reason(code: u8) -> &'static str {
 	match code {
 		1 => "a length, the URL, the order of the models or a count is not allowed; put it right and sign again",
@@ -167,6 +167,16 @@ fn reason(code: u8) -> &'static str {
 		116 => "its work is not ascending by model, or names a model without work",
 		117 => "the work by model does not add up to that of its root",
 		118 => "it names a model that is not registered",
+		120 => "a length or an order of its findings is not allowed; put it right and sign again",
+		121 => "the sender is not registered; register it first",
+		122 => "it is not signed by the sender's worker key for this chain",
+		123 => "no samples were drawn in that window, or the time to answer for them is over",
+		124 => "the sender has no such sample; ask the chain for its samples again",
+		125 => "the sender answered for it, or ruled, before",
+		126 => "there is no such case; it may be closed",
+		127 => "the sender is no arbiter of the case, or these are not drawn yet",
+		128 => "the time to rule is over",
+		129 => "the test is not decided: check more of the fresh receipts",
 		_ => "the pallet's rules do not allow it now; this program does not know the reason: update it",
 	}
 }

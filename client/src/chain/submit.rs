@@ -12,6 +12,7 @@ use gonka_primitives::{
 	hashing::blake2_256,
 	host::{Registration, SegmentCommitment},
 	market::Settlement,
+	sampling::{Ruling, Verdicts},
 };
 use std::time::Duration;
 use subxt::{
@@ -27,6 +28,8 @@ use tokio::time::Instant;
 
 /// The pallet of checkers and disputes.
 const CHECK: &str = "SprintCheck";
+/// The pallet of sampled validation.
+const SAMPLING: &str = "SamplingValidation";
 /// How long a transaction may take into a block.
 const INCLUSION_PATIENCE: Duration = Duration::from_secs(120);
 /// How far back a transaction is looked for that the pool says it knows.
@@ -94,6 +97,16 @@ impl Chain {
 	/// Returns when a best block has taken it.
 	pub async fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> Result<()> {
 		self.submit_general(CHECK, "close", &(claim, refuter)).await
+	}
+
+	/// Answers for samples. Returns when a best block has taken it.
+	pub async fn submit_verdicts(&self, verdicts: Verdicts, signature: Signature) -> Result<()> {
+		self.submit_general(SAMPLING, "submit_verdicts", &(verdicts, signature)).await
+	}
+
+	/// Rules in a case. Returns when a best block has taken it.
+	pub async fn submit_ruling(&self, ruling: Ruling, signature: Signature) -> Result<()> {
+		self.submit_general(SAMPLING, "rule", &(ruling, signature)).await
 	}
 
 	/// The same arguments give the same transaction, so sending twice does no harm: the second returns when the

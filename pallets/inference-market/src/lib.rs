@@ -24,7 +24,7 @@ mod tests;
 
 use gonka_primitives::{
 	Balance, ChannelId, MAX_MODELS_PER_HOST, ModelId,
-	traits::{HostRegistry, OnServed, SampleVerdicts},
+	traits::{HostRegistry, OnServed, OnSettled, SampleVerdicts},
 };
 use polkadot_sdk::*;
 
@@ -81,6 +81,9 @@ pub mod pallet {
 
 		/// The hash of the genesis block, which every signature covers. `frame_system` forgets it after `BlockHashCount` blocks.
 		type Genesis: Get<Hash>;
+
+		/// Told of settlements, to draw samples from them.
+		type OnSettled: OnSettled<Self::AccountId>;
 
 		/// Whether a window's samples were right: decides on its fees.
 		type Verdicts: SampleVerdicts<Self::AccountId>;

@@ -11,7 +11,7 @@ use gonka_primitives::{
 	BlockNumber, Hash, PublicKey, Signature,
 	hashing::{domain, signing_payload},
 	market::{Settlement, Totals, Voucher},
-	traits::OnServed,
+	traits::{OnServed, OnSettled},
 };
 use sp_core::sr25519;
 use sp_runtime::SaturatedConversion;
@@ -63,6 +63,7 @@ impl<T: Config> Pallet<T> {
 		Self::hold_fees(&host, settlement.window, fees)?;
 		Self::count_work(&settlement.work);
 		T::OnServed::on_served(&host, settlement.root.sum.work);
+		T::OnSettled::on_settled(&host, settlement.window, &settlement.root, &settlement.work);
 		Self::keep_settlement(settlement, &host)?;
 		Self::deposit_event(Event::Settled { host, window: settlement.window, totals: settlement.root.sum });
 		Ok(())

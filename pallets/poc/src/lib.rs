@@ -7,6 +7,7 @@ mod clock;
 mod draw;
 pub mod math;
 mod pool;
+mod sampling;
 mod standing;
 pub mod types;
 mod views;

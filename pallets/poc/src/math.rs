@@ -81,13 +81,18 @@ pub fn confirmed(median: u64, confirmed: &[u64], called: u32) -> u64 {
 	ratio.map_or(MILLION, |ratio| u64::try_from(ratio).unwrap_or(MILLION).min(MILLION))
 }
 
-/// The share of its duties that a host met, in millionths. Checking is one duty, met in part where only some of the
-/// `sets` (to check, revealed) were; so is each confirmation that was `called`, and each request not `answered`.
-pub fn performance(sets: (u32, u32), called: u32, committed: u32, unanswered: u32) -> u64 {
+/// The share of its duties that a host met, in millionths. Each kind of `checks` (to check, checked) is one duty, met in
+/// part where only some of it was done; so is each confirmation that was `called`, and each request not `answered`.
+pub fn performance(checks: &[(u32, u32)], called: u32, committed: u32, unanswered: u32) -> u64 {
 	let million = u128::from(MILLION);
-	let checked = u128::from(sets.1).saturating_mul(million).checked_div(sets.0.into());
-	let duties = u128::from(called).saturating_add(unanswered.into()).saturating_add(checked.is_some().into());
-	let met = u128::from(committed.min(called)).saturating_mul(million).saturating_add(checked.unwrap_or(0));
+	let mut duties = u128::from(called).saturating_add(unanswered.into());
+	let mut met = u128::from(committed.min(called)).saturating_mul(million);
+	for (due, done) in checks {
+		if let Some(share) = u128::from(*done).saturating_mul(million).checked_div((*due).into()) {
+			duties = duties.saturating_add(1);
+			met = met.saturating_add(share);
+		}
+	}
 	met.checked_div(duties).map_or(MILLION, |share| u64::try_from(share).unwrap_or(MILLION).min(MILLION))
 }
 

@@ -145,7 +145,7 @@ impl<T: Config> Pallet<T> {
 			0
 		} else {
 			let unanswered = standing.requests.len() as u32;
-			math::performance(standing.duties, called, shown.len() as u32, unanswered)
+			math::performance(&[standing.duties, standing.samples], called, shown.len() as u32, unanswered)
 		};
 		(math::confirmed(median, &shown, called), performance)
 	}

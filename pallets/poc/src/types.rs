@@ -93,6 +93,8 @@ pub struct Standing {
 	pub backed: u64,
 	/// Leaf sets it had to check, and those whose digest it revealed.
 	pub duties: (u32, u32),
+	/// Samples of inference that it had to check, and those it answered for.
+	pub samples: (u32, u32),
 	/// Segments of the requests for openings that it has not answered: lost, once it is settled.
 	pub requests: BoundedVec<u8, ConstU32<MAX_REQUESTS>>,
 	/// What it was convicted of.
@@ -108,7 +110,7 @@ pub struct Standing {
 impl Standing {
 	/// Whether a dispute found that its weight is 0.
 	pub fn is_convicted(&self) -> bool {
-		matches!(self.offence, Some(Offence::Fabrication | Offence::FalseAccusation))
+		matches!(self.offence, Some(Offence::Fabrication | Offence::FalseAccusation | Offence::WrongInference))
 	}
 
 	/// Whether its weight is 0 for what it did.

@@ -2,11 +2,12 @@
 
 use alloc::vec::Vec;
 use gonka_primitives::{
-	AccountId, BlockNumber, ChannelId, EpochIndex,
+	AccountId, BlockNumber, ChannelId, EpochIndex, ModelId,
 	host::Commitment,
+	sampling::{Profile, Rules},
 	views::{
 		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
-		StandingView, SupplyView, VestingView,
+		SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, VestingView,
 	},
 };
 use polkadot_sdk::*;
@@ -49,6 +50,16 @@ sp_api::decl_runtime_apis! {
 		fn host_channels(host: AccountId, after: Option<ChannelId>, limit: u32) -> Vec<ChannelView>;
 		/// The market's rules.
 		fn market() -> MarketView;
+		/// The samples that a checker can still answer for, by the window in which they were drawn.
+		fn samples(checker: AccountId) -> Vec<SamplesView>;
+		/// All open cases of sampled validation.
+		fn sampling_cases() -> Vec<SamplingCaseView>;
+		/// How far a host is trusted, and what speaks against it.
+		fn sampling(host: AccountId) -> SamplingView;
+		/// A model's calibration profile; `None` if it is not sampled.
+		fn sampling_profile(model: ModelId) -> Option<Profile>;
+		/// Rates, thresholds and deadlines of sampled validation.
+		fn sampling_rules() -> Rules;
 		/// Where all GNK are.
 		fn supply() -> SupplyView;
 		/// The votes of an account in an open referendum, without those of its delegators; `None` if it is not open.

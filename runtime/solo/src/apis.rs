@@ -9,11 +9,12 @@ use frame_support::{
 	weights::Weight,
 };
 use gonka_primitives::{
-	ChannelId, EpochIndex,
+	ChannelId, EpochIndex, ModelId,
 	host::Commitment,
+	sampling::{Profile, Rules},
 	views::{
 		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
-		StandingView, SupplyView, VestingView,
+		SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, VestingView,
 	},
 };
 use gonka_runtime_common::api::MAX_PAGE;
@@ -300,6 +301,21 @@ sp_api::impl_runtime_apis! {
 		}
 		fn market() -> MarketView {
 			InferenceMarket::market()
+		}
+		fn samples(checker: gonka_primitives::AccountId) -> Vec<SamplesView> {
+			SamplingValidation::samples_view(&checker.into())
+		}
+		fn sampling_cases() -> Vec<SamplingCaseView> {
+			SamplingValidation::case_views()
+		}
+		fn sampling(host: gonka_primitives::AccountId) -> SamplingView {
+			SamplingValidation::sampling_view(&host.into())
+		}
+		fn sampling_profile(model: ModelId) -> Option<Profile> {
+			SamplingValidation::profile(model)
+		}
+		fn sampling_rules() -> Rules {
+			SamplingValidation::rules()
 		}
 		fn supply() -> SupplyView {
 			Emission::supply()

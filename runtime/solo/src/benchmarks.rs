@@ -19,6 +19,7 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[pallet_proxy, Proxy]
 	[pallet_referenda, Referenda]
 	[pallet_scheduler, Scheduler]
+	[pallet_sampling_validation, SamplingValidation]
 	[pallet_sprint_check, SprintCheck]
 	[pallet_sudo, Sudo]
 	[pallet_timestamp, Timestamp]

@@ -187,4 +187,6 @@ mod runtime {
 	pub type InferenceMarket = pallet_inference_market::Pallet<Runtime>;
 	#[runtime::pallet_index(62)]
 	pub type Collateral = pallet_collateral::Pallet<Runtime>;
+	#[runtime::pallet_index(63)]
+	pub type SamplingValidation = pallet_sampling_validation::Pallet<Runtime>;
 }

@@ -118,8 +118,9 @@ pub struct Due {
 	pub voucher: SignedVoucher,
 	/// What it adds to what is settled.
 	pub growth: Totals,
-	/// The leaves of the receipts it adds, in the order of acknowledgement; they sum to `growth`.
-	pub leaves: Vec<SumNode<Totals>>,
+	/// The leaves of the receipts it adds with the models that answered, in the order of acknowledgement; they sum to
+	/// `growth`.
+	pub leaves: Vec<(ModelId, SumNode<Totals>)>,
 	/// Their work by model.
 	pub work: BTreeMap<ModelId, u64>,
 }
@@ -318,10 +319,10 @@ pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::R
 	let (mut leaves, mut work) = (Vec::new(), BTreeMap::<ModelId, u64>::new());
 	for number in settled..record.entries {
 		let Some(entry) = entry(number)? else { continue };
-		leaves.push(entry.leaf);
 		// Receipts are kept until they are settled.
 		let Some(receipt) = receipts.get(&entry.envelope)? else { continue };
 		let model = decode::<StoredReceipt>(receipt.value())?.envelope.envelope.model;
+		leaves.push((model, entry.leaf));
 		let of_model = work.entry(model).or_default();
 		*of_model = of_model.saturating_add(entry.leaf.sum.work);
 	}

@@ -109,6 +109,7 @@ impl crate::Config for Test {
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Hosts = Hosts;
 	type Genesis = Genesis;
+	type OnSettled = ();
 	type Verdicts = Verdicts;
 	type Epoch = Epoch;
 	type FreeEpochs = ConstU32<FREE_EPOCHS>;

@@ -76,10 +76,11 @@ fn ratios_are_millionths() {
 	assert_eq!(confirmed(100, &[], 3), 0);
 	assert_eq!(confirmed(100, &[], 0), MILLION, "none was called");
 	assert_eq!(confirmed(0, &[1], 1), MILLION);
-	assert_eq!(performance((4, 4), 0, 0, 0), MILLION);
-	assert_eq!(performance((0, 0), 0, 0, 0), MILLION, "no duties");
-	assert_eq!(performance((4, 2), 1, 1, 0), 750_000);
-	assert_eq!(performance((4, 4), 0, 0, 1), 500_000);
+	assert_eq!(performance(&[(4, 4)], 0, 0, 0), MILLION);
+	assert_eq!(performance(&[(0, 0), (0, 0)], 0, 0, 0), MILLION, "no duties");
+	assert_eq!(performance(&[(4, 2)], 1, 1, 0), 750_000);
+	assert_eq!(performance(&[(4, 4)], 0, 0, 1), 500_000);
+	assert_eq!(performance(&[(4, 4), (10, 5)], 0, 0, 0), 750_000, "samples are a duty of their own");
 	assert_eq!(paid(1_000, [500_000, 500_000, 200_000]), 50);
 	assert_eq!(paid(u64::MAX, [MILLION; 3]), u64::MAX);
 }

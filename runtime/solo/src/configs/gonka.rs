@@ -9,7 +9,7 @@ use frame_support::{
 	PalletId, parameter_types,
 	traits::{ConstU32, ConstU128, Get},
 };
-use gonka_primitives::EpochIndex;
+use gonka_primitives::{EpochIndex, sampling::Rules};
 use gonka_runtime_common::{
 	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
 	power::{BabeBeacon, HasSessionKeys},
@@ -116,11 +116,32 @@ impl pallet_inference_market::Config for Runtime {
 	type MinDeposit = market::MinDeposit;
 	type MinHold = market::MinHold;
 	type OnServed = Poc;
+	type OnSettled = SamplingValidation;
 	type RegisterOrigin = super::governance::EnsureModels;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Steering = PriceSteering;
-	// Nothing is sampled yet: fees are released when they have been held for a whole window.
-	type Verdicts = ();
+	type Verdicts = SamplingValidation;
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;
 	type WindowLength = ConstU32<{ Time::THIS.window }>;
+}
+
+/// The rules of sampled validation.
+pub struct SamplingRules;
+impl Get<Rules> for SamplingRules {
+	fn get() -> Rules {
+		Rules::new(Time::THIS.window)
+	}
+}
+
+impl pallet_sampling_validation::Config for Runtime {
+	type CloseBatch = ConstU32<32>;
+	// As many windows as the market keeps roots of.
+	type KeptWindows = ConstU32<8>;
+	type MaxAssigned = ConstU32<128>;
+	type MaxBatches = ConstU32<32>;
+	type MaxCases = ConstU32<64>;
+	type MaxProbes = ConstU32<128>;
+	type Rules = SamplingRules;
+	type TableBatch = ConstU32<32>;
+	type WeightInfo = pallet_sampling_validation::weights::SubstrateWeight<Runtime>;
 }

@@ -248,7 +248,7 @@ pub struct SlashShares;
 impl pallet_collateral::SlashShare for SlashShares {
 	fn of(offence: Offence) -> Perbill {
 		match offence {
-			Offence::Fabrication | Offence::FalseAccusation => collateral::FraudSlash::get(),
+			Offence::Fabrication | Offence::FalseAccusation | Offence::WrongInference => collateral::FraudSlash::get(),
 			Offence::FalseDigest | Offence::MissedDuties => collateral::DutySlash::get(),
 			// As its report says, and `Collateral::slash_equivocation` takes.
 			Offence::Equivocation => Perbill::zero(),

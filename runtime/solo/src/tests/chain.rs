@@ -60,6 +60,7 @@ pub fn blocks(count: BlockNumber) {
 		// Not the timestamp's, which wants its inherent.
 		Babe::on_finalize(number);
 		Grandpa::on_finalize(number);
+		Authorship::on_finalize(number);
 	}
 }
 

@@ -6,5 +6,6 @@ mod governance;
 mod offences;
 mod parameters;
 mod power;
+mod sampling;
 mod served;
 mod shape;

@@ -35,6 +35,7 @@ fn pallet_indices_are_pinned() {
 		(Emission::index(), 60),
 		(InferenceMarket::index(), 61),
 		(Collateral::index(), 62),
+		(SamplingValidation::index(), 63),
 	];
 	for (index, expected) in indices {
 		assert_eq!(index, expected);

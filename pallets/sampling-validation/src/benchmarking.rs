@@ -1,0 +1,357 @@
+//! Benchmarks of the calls, their authorisation and the hooks.
+
+use super::*;
+use crate::{
+	cases::PER_BLOCK,
+	types::{Arbiter, Assignment, Audit, Draw, Heard, Row, Said},
+};
+use alloc::{vec, vec::Vec};
+use codec::Encode;
+use frame_support::pallet_prelude::{Authorize, TransactionSource};
+use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
+use gonka_primitives::{
+	MAX_MODELS_PER_HOST, Signature,
+	hashing::{domain, signing_payload},
+	market::Totals,
+	merkle_sum::SumNode,
+	sampling::{ARBITERS, Counts, FRESH, Finding, MAX_AUDIT, MAX_FINDINGS, MAX_SCOPE, Pick, Scope},
+};
+use pallet_poc::{BenchmarkHelper, Host, Hosts, LastSettled, Outcomes, Settled, Standing, Standings, Workers};
+use polkadot_sdk::{
+	frame_benchmarking::v2::*,
+	frame_support::traits::{EnsureOrigin, Hooks},
+	sp_core::{crypto::KeyTypeId, sr25519},
+	sp_io,
+};
+
+const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
+/// The window that runs in all of these.
+const WINDOW: u32 = 20;
+
+fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
+	let payload = signing_payload(domain, &Poc::<T>::genesis_hash(), body);
+	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
+	Ok(signature.ok_or(BenchmarkError::Stop("the keystore does not sign"))?.0)
+}
+
+/// What the pool does with a call.
+fn authorise<T: Config>(call: &Call<T>) -> Result<(), BenchmarkError> {
+	let verdict = call.authorize(TransactionSource::External).ok_or("the call has an authorisation")?;
+	Ok(verdict.map(|_| ()).map_err(|_| "it is authorised")?)
+}
+
+fn host<T: Config>(index: u32) -> T::AccountId {
+	account("host", index, 0)
+}
+
+/// A profile by which every finding opens a case.
+fn profile() -> Profile {
+	Profile {
+		margins: [1, 2, 3, 4, 5, 6],
+		tape: [-1; 8],
+		distances: [1, 2, 3, 4, 5, 6, 7],
+		fingerprint: [1 << 16; 8],
+		alarm: 8 << 16,
+		clamp: 8 << 16,
+		min_worker_version: 0,
+	}
+}
+
+/// The dearest finding.
+fn finding() -> Finding {
+	Finding::Checked(Counts::new([u16::MAX; 8], [u16::MAX; 8]))
+}
+
+/// So many models with profiles, in the second block of a window of the first epoch.
+fn models<T: Config>(count: u32) -> Vec<ModelId> {
+	System::<T>::set_block_number(1u32.into());
+	Poc::<T>::on_initialize(1u32.into());
+	let block = WINDOW.saturating_mul(T::WindowLength::get()).saturating_add(1);
+	System::<T>::set_block_number(BlockNumberFor::<T>::from(block));
+	let models = <T as pallet_poc::Config>::BenchmarkHelper::register_models(count);
+	models.iter().for_each(|model| Profiles::<T>::insert(model, profile()));
+	models
+}
+
+/// A registered host that raced and serves these models, with its worker's key.
+fn worker<T: Config>(index: u32, models: &[ModelId]) -> sr25519::Public {
+	let (key, account) = (sp_io::crypto::sr25519_generate(KEY_TYPE, None), host::<T>(index));
+	let models = BoundedVec::truncate_from(models.to_vec());
+	let new = Host { worker: key.0, url: Default::default(), models, registered: 0, active: 0 };
+	Workers::<T>::insert(key.0, &account);
+	Hosts::<T>::insert(&account, new);
+	let standing = Standing { racer: index, raw: 10, backed: 10, ..Default::default() };
+	Standings::<T>::insert(0, account, standing);
+	key
+}
+
+/// Settlement number `index` of host 0, of 10,000 receipts.
+fn batch<T: Config>(index: u32, models: &[ModelId], receipts: u64) -> Batch {
+	let each = 1_000_000u64;
+	let work: Vec<_> = models.iter().map(|model| (*model, each)).collect();
+	let sum = Totals { fee: 1, work: each.saturating_mul(work.len() as u64), receipts };
+	let root = SumNode { hash: [index as u8; 32], sum };
+	let posted = WINDOW.saturating_sub(1);
+	Batch { posted, root, work: BoundedVec::truncate_from(work), drawn: false, pending: 0 }
+}
+
+/// The settlements of a case's host, one a window.
+fn settle<T: Config>(count: u32, models: &[ModelId], receipts: u64) {
+	for index in 0..count {
+		Batches::<T>::insert(host::<T>(0), index, batch::<T>(index, models, receipts));
+		Posted::<T>::insert(WINDOW.saturating_sub(1), (host::<T>(0), index), ());
+	}
+}
+
+/// A full list of checker 1 about hosts from 2 on, each with a settlement of its own; the message about the first `n`.
+fn verdicts<T: Config>(n: u32) -> Result<(sr25519::Public, Verdicts), BenchmarkError> {
+	let models = models::<T>(1);
+	let model = *models.first().ok_or("a model")?;
+	let key = worker::<T>(1, &models);
+	let most = T::MaxAssigned::get();
+	let list = (0..most).map(|index| {
+		let of = host::<T>(index.saturating_add(2));
+		let batch = Batch { drawn: true, pending: 1, ..batch::<T>(0, &models, 9) };
+		Batches::<T>::insert(&of, 0, batch);
+		Assignment { host: of, window: 0, model, pick: Pick::Work(index.into()), done: false }
+	});
+	Assigned::<T>::insert(WINDOW, host::<T>(1), BoundedVec::truncate_from(list.collect()));
+	let findings = (0..n.min(most) as u16).map(|index| (index, finding())).collect();
+	Ok((key, Verdicts { checker: host::<T>(1).into(), window: WINDOW, findings }))
+}
+
+/// A full case against host `index`, with the arbiters 1, 2 and 3. All but `missing` ruled.
+fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
+	let of = host::<T>(index.saturating_mul(100));
+	let audit = (0..MAX_AUDIT).map(|number| Audit {
+		heard: Heard {
+			checker: host::<T>(number.saturating_add(10)),
+			window: 0,
+			pick: Pick::Work(0),
+			said: Said::Right,
+		},
+		root: SumNode::default(),
+	});
+	let scope = (0..MAX_SCOPE).map(|window| Scope { window, root: SumNode::default(), first: 0, work: 1_000 });
+	let arbiters = (1..ARBITERS.saturating_add(1)).map(|number| {
+		let said = BoundedVec::truncate_from(vec![Some(Said::Wrong); MAX_AUDIT as usize]);
+		let ruled = (number > missing).then_some((Outcome::Guilty, said));
+		Arbiter { who: host::<T>(number), ruled }
+	});
+	let case = Case {
+		id: index,
+		model,
+		profile: profile(),
+		opened: 1,
+		deadline: Pallet::<T>::now(),
+		seed: Some([1; 32]),
+		audit: BoundedVec::truncate_from(audit.collect()),
+		scope: BoundedVec::truncate_from(scope.collect()),
+		arbiters: BoundedVec::truncate_from(arbiters.collect()),
+	};
+	Cases::<T>::insert(&of, &case);
+	NextCase::<T>::put(index.saturating_add(1));
+	OpenCases::<T>::mutate(|open| {
+		let _ = open.try_push((of, Pallet::<T>::now()));
+	});
+	case
+}
+
+/// A table of 2^14 rows, of which a search sees fourteen: they all name host 1.
+fn table<T: Config>(model: ModelId) {
+	let rows = 1u32 << 14;
+	for index in 0..rows {
+		let row = Row { host: host::<T>(1), cumulative: u64::from(index).saturating_add(1) };
+		Table::<T>::insert((0, model, index), row);
+	}
+	Tables::<T>::insert(0, model, (rows, u64::from(rows)));
+	TableEpoch::<T>::put(0);
+}
+
+/// Arbiter 1's ruling in the case against host 0.
+fn ruling<T: Config>() -> Result<(sr25519::Public, Ruling), BenchmarkError> {
+	let models = models::<T>(1);
+	let key = worker::<T>(1, &models);
+	let case = case::<T>(0, *models.first().ok_or("a model")?, 1);
+	let (audit, mut fresh) = (vec![finding(); MAX_AUDIT as usize], vec![Finding::Inconclusive; FRESH as usize]);
+	if let Some(last) = fresh.last_mut() {
+		*last = finding();
+	}
+	Ok((key, Ruling { arbiter: host::<T>(1).into(), host: host::<T>(0).into(), case: case.id, audit, fresh }))
+}
+
+#[benchmarks]
+mod benchmarks {
+	use super::*;
+
+	#[benchmark]
+	fn set_profile() -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("a model")?;
+		let origin = <T as pallet_inference_market::Config>::RegisterOrigin::try_successful_origin()
+			.map_err(|()| BenchmarkError::Weightless)?;
+		#[extrinsic_call]
+		_(origin as T::RuntimeOrigin, model, Some(profile()));
+		assert_eq!(Profiles::<T>::get(model), Some(profile()));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_submit_verdicts(n: Linear<1, MAX_FINDINGS>) -> Result<(), BenchmarkError> {
+		let (key, new) = verdicts::<T>(n)?;
+		let signature = sign::<T>(&key, domain::VERDICTS, &new)?;
+		let call = Call::<T>::submit_verdicts { verdicts: new, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn submit_verdicts(n: Linear<1, MAX_FINDINGS>, c: Linear<0, { T::MaxCases::get() }>) -> Result<(), BenchmarkError> {
+		let (_, mut new) = verdicts::<T>(n)?;
+		// The rest is heard, and opens nothing.
+		new.findings.iter_mut().skip(c as usize).for_each(|(_, finding)| *finding = Finding::Unavailable);
+		let cases = new.findings.len().min(c as usize);
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, new, [0; 64]);
+		assert_eq!(OpenCases::<T>::get().len(), cases);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn authorize_rule() -> Result<(), BenchmarkError> {
+		let (key, new) = ruling::<T>()?;
+		let signature = sign::<T>(&key, domain::RULING, &new)?;
+		let call = Call::<T>::rule { ruling: new, signature };
+		#[block]
+		{
+			authorise::<T>(&call)?;
+		}
+		Ok(())
+	}
+
+	#[benchmark]
+	fn rule() -> Result<(), BenchmarkError> {
+		let (_, new) = ruling::<T>()?;
+		#[extrinsic_call]
+		_(RawOrigin::Authorized, new, [0; 64]);
+		let case = Cases::<T>::get(host::<T>(0)).ok_or("the case is open")?;
+		assert!(case.arbiters.iter().all(|arbiter| arbiter.ruled.is_some()));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn build(
+		h: Linear<1, { T::TableBatch::get() }>,
+		r: Linear<0, { T::TableBatch::get() * MAX_MODELS_PER_HOST }>,
+	) -> Result<(), BenchmarkError> {
+		let models = models::<T>(MAX_MODELS_PER_HOST);
+		let each = r.checked_div(h).unwrap_or(0).min(models.len() as u32) as usize;
+		for index in 0..h {
+			worker::<T>(index, models.get(..each).unwrap_or_default());
+		}
+		Outcomes::<T>::insert(0, Settled { total: 1, cap: u64::MAX, hosts: h });
+		LastSettled::<T>::put(0);
+		#[block]
+		{
+			Pallet::<T>::build_table();
+		}
+		let rows = models.iter().map(|model| Tables::<T>::get(0, model).0).sum::<u32>();
+		assert_eq!(rows as usize, each.saturating_mul(h as usize));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn draw(
+		b: Linear<1, { T::MaxBatches::get() }>,
+		p: Linear<1, { T::MaxProbes::get() }>,
+	) -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("a model")?;
+		worker::<T>(1, &models);
+		table::<T>(model);
+		let receipts = p.checked_div(b).unwrap_or(0).max(1).min(T::Rules::get().most);
+		settle::<T>(b, &models, receipts.into());
+		Drawing::<T>::put(Draw { window: WINDOW, seed: [1; 32], epoch: 0, after: None });
+		#[block]
+		{
+			Pallet::<T>::draw_samples();
+		}
+		assert!(!Assigned::<T>::get(WINDOW, host::<T>(1)).is_empty());
+		Ok(())
+	}
+
+	#[benchmark]
+	fn close(n: Linear<1, { T::CloseBatch::get() }>) -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("a model")?;
+		let window = WINDOW.saturating_sub(T::Rules::get().verdict_windows).saturating_sub(1);
+		for index in 0..n {
+			worker::<T>(index, &models);
+			let one = Assignment { host: host::<T>(n), window: 0, model, pick: Pick::Work(0), done: false };
+			let list = vec![one; T::MaxAssigned::get() as usize];
+			Assigned::<T>::insert(window, host::<T>(index), BoundedVec::truncate_from(list));
+		}
+		OldestAssigned::<T>::put(window);
+		#[block]
+		{
+			Pallet::<T>::close_lists();
+		}
+		assert_eq!(Assigned::<T>::iter_prefix(window).count(), 0);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn draw_arbiters(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("a model")?;
+		worker::<T>(1, &models);
+		table::<T>(model);
+		let n = n.min(T::MaxCases::get());
+		for index in 0..n {
+			let case = case::<T>(index, model, 0);
+			let fresh = Case { seed: None, arbiters: Default::default(), ..case };
+			Cases::<T>::insert(host::<T>(index.saturating_mul(100)), fresh);
+		}
+		#[block]
+		{
+			Pallet::<T>::go_on_with_cases();
+		}
+		let drawn = Cases::<T>::iter_values().filter(|case| case.arbiters.len() == 1).count();
+		assert_eq!(drawn, n as usize);
+		Ok(())
+	}
+
+	#[benchmark]
+	fn close_cases(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("a model")?;
+		for index in 0..n {
+			worker::<T>(index.saturating_mul(100), &models);
+			case::<T>(index, model, 0);
+		}
+		#[block]
+		{
+			Pallet::<T>::go_on_with_cases();
+		}
+		assert!(OpenCases::<T>::get().is_empty());
+		Ok(())
+	}
+
+	#[benchmark]
+	fn prune() {
+		let models = models::<T>(1);
+		settle::<T>(1, &models, 1);
+		let (of, posted) = (host::<T>(0), WINDOW.saturating_sub(1));
+		#[block]
+		{
+			Batches::<T>::remove(&of, 0);
+			Posted::<T>::remove(posted, (&of, 0));
+		}
+		assert!(!Batches::<T>::contains_key(of, 0));
+	}
+
+	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
+}
