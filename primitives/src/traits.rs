@@ -23,21 +23,13 @@ pub trait HostPower<AccountId> {
 	fn on_turn(_epoch: EpochIndex, _host: &AccountId) {}
 }
 
-/// Whose votes weigh how much: effective weights.
-pub trait Electorate<AccountId> {
+/// The effective weights of settled epochs: who votes, who checks inference, and who arbitrates.
+pub trait HostWeights<AccountId> {
 	/// The epoch settled last, and the sum of its weights; `None` before the first.
 	fn last_settled() -> Option<(EpochIndex, u64)>;
 	/// A host's weight in a settled epoch that is not long past; 0 if it has none.
 	fn weight(epoch: EpochIndex, host: &AccountId) -> u64;
 	/// Up to `limit` hosts of such an epoch with their weights, in storage order, after `after`.
-	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
-}
-
-/// The effective weights of settled epochs: who checks, and who arbitrates.
-pub trait HostWeights<AccountId> {
-	/// The epoch settled last.
-	fn settled() -> Option<EpochIndex>;
-	/// Up to `limit` hosts of `epoch` with their effective weights, in storage order, after `after`.
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
 }
 

@@ -27,7 +27,7 @@ pub use weights::WeightInfo;
 use gonka_primitives::{
 	Balance, EpochIndex,
 	check::Offence,
-	traits::{Electorate, OnOffence},
+	traits::{HostWeights, OnOffence},
 };
 use polkadot_sdk::{
 	frame_support::{self, dispatch::DispatchClass, traits::Polling},
@@ -74,7 +74,7 @@ pub mod pallet {
 		type PollCount: Get<PollIndex>;
 
 		/// Whose votes weigh how much.
-		type Electorate: Electorate<Self::AccountId>;
+		type Electorate: HostWeights<Self::AccountId>;
 
 		/// Who may have a call dispatched as root.
 		type EmergencyOrigin: EnsureOrigin<Self::RuntimeOrigin>;

@@ -2,7 +2,7 @@
 
 use crate::{Class, Config, PollIndex};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use gonka_primitives::{Balance, EpochIndex, traits::Electorate};
+use gonka_primitives::{Balance, EpochIndex, traits::HostWeights};
 use polkadot_sdk::{
 	frame_support::{
 		BoundedVec, CloneNoBound, DebugNoBound, EqNoBound, PartialEqNoBound,

@@ -1,22 +1,7 @@
 //! What sampled validation reads of an epoch, and what it notes.
 
 use crate::*;
-use gonka_primitives::{check::Offence, traits::HostWeights};
-
-impl<T: Config> HostWeights<T::AccountId> for Pallet<T> {
-	fn settled() -> Option<EpochIndex> {
-		LastSettled::<T>::get()
-	}
-
-	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
-		let Some(settled) = Outcomes::<T>::get(epoch) else { return Vec::new() };
-		let hosts = match after {
-			Some(after) => Standings::<T>::iter_prefix_from(epoch, Standings::<T>::hashed_key_for(epoch, after)),
-			None => Standings::<T>::iter_prefix(epoch),
-		};
-		hosts.take(limit as usize).map(|(host, standing)| (host, settled.effective(&standing))).collect()
-	}
-}
+use gonka_primitives::check::Offence;
 
 impl<T: Config> Pallet<T> {
 	/// The epoch in which something that is found now counts for `host`: the running one, or, before it raced there,

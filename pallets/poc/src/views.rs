@@ -3,7 +3,7 @@
 use crate::*;
 use gonka_primitives::{
 	check::Offence,
-	traits::{Electorate, HostPower, HostRegistry, OnOffence},
+	traits::{HostPower, HostRegistry, HostWeights, OnOffence},
 	views::{EpochView, HostView, StandingView},
 };
 
@@ -120,7 +120,7 @@ impl<T: Config> Pallet<T> {
 	}
 }
 
-impl<T: Config> Electorate<T::AccountId> for Pallet<T> {
+impl<T: Config> HostWeights<T::AccountId> for Pallet<T> {
 	fn last_settled() -> Option<(EpochIndex, u64)> {
 		let epoch = LastSettled::<T>::get()?;
 		Some((epoch, Outcomes::<T>::get(epoch)?.total))

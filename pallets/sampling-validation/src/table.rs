@@ -18,7 +18,7 @@ pub(crate) const ATTEMPTS: u32 = 6;
 impl<T: Config> Pallet<T> {
 	/// Enters the next hosts of the epoch settled last.
 	pub(crate) fn build_table() -> Weight {
-		let (building, settled) = (Building::<T>::get(), <Poc<T> as HostWeights<T::AccountId>>::settled());
+		let (building, settled) = (Building::<T>::get(), pallet_poc::LastSettled::<T>::get());
 		let new = |epoch| Build { epoch, after: None, filled: false };
 		let is_new = |epoch: &EpochIndex| Built::<T>::get().is_none_or(|built| built < *epoch);
 		let Some(mut build) = building.or_else(|| settled.filter(is_new).map(new)) else {

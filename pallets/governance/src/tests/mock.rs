@@ -1,7 +1,7 @@
 //! A chain with real referenda, preimages and scheduler; hosts' weights are set by the tests.
 
 use crate::{self as pallet_governance, Ballot, EnsureTrack, Origin, Tally, Votes};
-use gonka_primitives::{Balance, EpochIndex, traits::Electorate};
+use gonka_primitives::{Balance, EpochIndex, traits::HostWeights};
 use polkadot_sdk::*;
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -142,7 +142,7 @@ impl pallet_referenda::Config for Test {
 
 /// Keeps the weights of an epoch for two epochs after, as pallet-poc does.
 pub struct Power;
-impl Electorate<AccountId> for Power {
+impl HostWeights<AccountId> for Power {
 	fn last_settled() -> Option<(EpochIndex, u64)> {
 		Last::get().map(|epoch| (epoch, Powers::get().get(&epoch).into_iter().flat_map(BTreeMap::values).sum()))
 	}
