@@ -22,6 +22,7 @@ mod types;
 pub use blocks::BestBlocks;
 pub use error::Error;
 pub use governance::{LONGEST_INLINE, NewModel, Vote};
+pub use subxt::ext::scale_value::Value;
 pub use types::{Kind, Shown, Types, percent};
 
 use codec::{Decode, DecodeAll, Encode};

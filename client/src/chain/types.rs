@@ -1,6 +1,7 @@
 //! The runtime's types: what calls and parameters are in words, and their bytes.
 
 use super::{Chain, Error, Result, submit::in_words};
+use codec::Decode;
 use gonka_primitives::{AccountId, Balance};
 use scale_info::{PortableRegistry, TypeDef, TypeDefPrimitive, form::PortableForm};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -186,7 +187,13 @@ impl Types {
 			.map_or_else(|error| error.to_string(), |error| in_words(&error))
 	}
 
-	/// What a track's origin is called, and as an argument.
+	/// How long a block takes, in milliseconds.
+	pub fn block_time(&self) -> u64 {
+		let time = self.0.pallet_by_name("Babe").and_then(|babe| babe.constant_by_name("ExpectedBlockTime"));
+		time.and_then(|time| u64::decode(&mut time.value()).ok()).unwrap_or_default()
+	}
+
+	/// A track's origin as an argument.
 	pub(super) fn origin(&self, bytes: &[u8]) -> Result<Value, String> {
 		let ty = self.argument("Referenda", "submit", 0).ok_or("the runtime has no `Referenda.submit`")?;
 		let value = scale::decode_as_type(&mut &*bytes, ty, self.0.types()).map_err(|error| error.to_string())?;
@@ -358,4 +365,138 @@ fn kind(parameters: u32, group: &str, name: &str, types: &PortableRegistry) -> O
 		() if is_wide(value, types) => Kind::Amount,
 		() => Kind::Other,
 	})
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use codec::Encode;
+	use scale_info::{MetaType, Registry, TypeInfo};
+
+	// As a runtime has them.
+	#[derive(Encode, TypeInfo)]
+	struct AccountId32([u8; 32]);
+	#[derive(Encode, TypeInfo)]
+	struct Perbill(u32);
+	#[derive(Encode, TypeInfo)]
+	enum MultiAddress {
+		Id(AccountId32),
+	}
+	#[derive(Encode, TypeInfo)]
+	struct BaseShare;
+	#[derive(Encode, TypeInfo)]
+	enum Collateral {
+		BaseShare(BaseShare, Option<Perbill>),
+		PerWeight(BaseShare, Option<u128>),
+		GracePeriod(BaseShare, Option<u32>),
+	}
+	#[derive(Encode, TypeInfo)]
+	enum Parameters {
+		Collateral(Collateral),
+	}
+	#[derive(Encode, TypeInfo)]
+	#[allow(non_camel_case_types)]
+	enum Utility {
+		batch { calls: Vec<Call> },
+	}
+	#[derive(Encode, TypeInfo)]
+	#[allow(non_camel_case_types)]
+	enum Balances {
+		transfer {
+			dest: MultiAddress,
+			#[codec(compact)]
+			value: u128,
+		},
+		remark {
+			remark: Vec<u8>,
+			hash: [u8; 4],
+			count: u32,
+		},
+	}
+	#[derive(Encode, TypeInfo)]
+	enum Call {
+		Utility(Utility),
+		Balances(Balances),
+	}
+
+	fn read<T: Encode + TypeInfo + 'static>(value: &T) -> Result<Shown, String> {
+		let mut registry = Registry::new();
+		let ty = registry.register_type(&MetaType::new::<T>()).id;
+		let calls = registry.register_type(&MetaType::new::<Call>()).id;
+		decode(&value.encode(), ty, calls, &registry.into())
+	}
+
+	fn transfer(value: u128) -> Call {
+		Call::Balances(Balances::transfer { dest: MultiAddress::Id(AccountId32([1; 32])), value })
+	}
+
+	#[test]
+	fn calls_are_read_with_addresses_and_amounts() {
+		let shown = read(&transfer(5)).unwrap();
+		let text = "Balances.transfer(dest: 5C62Ck4UrFPiBtoCmeSrgF7x9yv9mn38446dhCpsi2mLHiFT, value: 5)";
+		assert_eq!(shown.text(), text);
+		let json = serde_json::to_value(&shown).unwrap();
+		assert_eq!(json["call"], "Balances.transfer");
+		assert_eq!(json["arguments"]["value"], 5);
+		let remark = Balances::remark { remark: b"hi there".to_vec(), hash: [1, 2, 3, 4], count: 7 };
+		let text = "Balances.remark(remark: \"hi there\", hash: 0x01020304, count: 7)";
+		assert_eq!(read(&Call::Balances(remark)).unwrap().text(), text);
+	}
+
+	#[test]
+	fn calls_within_calls_are_indented() {
+		let inner = Call::Utility(Utility::batch { calls: vec![transfer(2)] });
+		let shown = read(&Call::Utility(Utility::batch { calls: vec![transfer(1), inner] })).unwrap();
+		let text = shown.text();
+		let lines: Vec<_> = text.lines().map(|line| line.split("dest").next().unwrap()).collect();
+		assert_eq!(
+			lines,
+			[
+				"Utility.batch(calls: ",
+				"    Balances.transfer(",
+				"    Utility.batch(calls: ",
+				"        Balances.transfer("
+			],
+			"{text}"
+		);
+	}
+
+	#[test]
+	fn parameters_are_named_with_their_value() {
+		let share = |share| Parameters::Collateral(Collateral::BaseShare(BaseShare, share));
+		let named = |value: &Parameters| parameter(&read(value).unwrap()).unwrap();
+		let name = "Collateral.BaseShare".to_owned();
+		assert_eq!(named(&share(Some(Perbill(125_000_000)))), (name.clone(), Some(Shown::Share(125_000_000))));
+		assert_eq!(named(&share(None)), (name, None));
+		let amount = named(&Parameters::Collateral(Collateral::PerWeight(BaseShare, Some(9))));
+		assert_eq!(amount, ("Collateral.PerWeight".into(), Some(Shown::Amount(9))));
+		let mut registry = Registry::new();
+		let ty = registry.register_type(&MetaType::new::<Parameters>()).id;
+		let types = registry.into();
+		let kind = |name| kind(ty, "Collateral", name, &types);
+		assert_eq!(kind("BaseShare"), Some(Kind::Share));
+		assert_eq!(kind("PerWeight"), Some(Kind::Amount));
+		assert_eq!(kind("GracePeriod"), Some(Kind::Other));
+		assert_eq!(kind("Nothing"), None);
+	}
+
+	#[test]
+	fn what_is_cut_or_too_long_is_refused() {
+		let mut registry = Registry::new();
+		let calls = registry.register_type(&MetaType::new::<Call>()).id;
+		let types: PortableRegistry = registry.into();
+		let bytes = transfer(5).encode();
+		assert!(decode(&bytes, calls, calls, &types).is_ok());
+		assert!(decode(&bytes[..bytes.len() - 1], calls, calls, &types).is_err());
+		assert!(decode(&[&bytes[..], &[0]].concat(), calls, calls, &types).is_err());
+		assert!(decode(&[9, 9], calls, calls, &types).is_err());
+	}
+
+	#[test]
+	fn shares_have_no_needless_zeros() {
+		assert_eq!(percent(0), "0 %");
+		assert_eq!(percent(125_000_000), "12.5 %");
+		assert_eq!(percent(1_000_000_000), "100 %");
+		assert_eq!(percent(1), "0.0000001 %");
+	}
 }
