@@ -119,18 +119,10 @@ impl Chain {
 		let hash = blake2_256(&[call]);
 		let origin =
 			self.types().await?.origin(&track.origin).map_err(|cause| Error::Encode { what: what(), cause })?;
-		let proposal = if call.len() <= LONGEST_INLINE {
-			Value::unnamed_variant("Inline", [Value::from_bytes(call)])
-		} else {
+		if call.len() > LONGEST_INLINE {
 			self.note_preimage(from, call).await?;
-			let length = Value::u128(call.len() as u128);
-			Value::named_variant("Lookup", [("hash", Value::from_bytes(hash)), ("len", length)])
-		};
-		let moment = match enactment {
-			EnactmentView::At(block) => Value::unnamed_variant("At", [Value::u128(block.into())]),
-			EnactmentView::After(blocks) => Value::unnamed_variant("After", [Value::u128(blocks.into())]),
-		};
-		let arguments = Composite::unnamed([origin, proposal, moment]);
+		}
+		let arguments = Composite::unnamed([origin, bounded(call), moment(enactment)]);
 		let block = self.in_turn_at(from, REFERENDA, "submit", &arguments).await?;
 		let newest: Vec<ReferendumView> = self.view("referenda", &(None::<u32>, PAGE), Some(H256(block.hash))).await?;
 		let account = keys::public(from);
@@ -169,20 +161,7 @@ impl Chain {
 
 	/// Votes in a referendum, or changes a vote.
 	pub async fn vote(&self, from: &Keypair, referendum: u32, vote: Vote) -> Result<()> {
-		let standard = |byte: u8| {
-			let vote = Value::unnamed_composite([Value::u128(byte.into())]);
-			Value::named_variant("Standard", [("vote", vote), ("balance", Value::u128(0))])
-		};
-		// The highest bit says aye; the others are a conviction, which means nothing here.
-		let ballot = match vote {
-			Vote::Aye => standard(0x80),
-			Vote::Nay => standard(0),
-			Vote::Abstain => {
-				let parts = [("aye", 0), ("nay", 0), ("abstain", 1)].map(|(name, part)| (name, Value::u128(part)));
-				Value::named_variant("SplitAbstain", parts)
-			},
-		};
-		let arguments = Composite::unnamed([Value::u128(referendum.into()), ballot]);
+		let arguments = Composite::unnamed([Value::u128(referendum.into()), ballot(vote)]);
 		self.in_turn(from, VOTING, "vote", &arguments).await
 	}
 
@@ -193,13 +172,7 @@ impl Chain {
 
 	/// Lets the account's power follow another one's votes in a track.
 	pub async fn delegate(&self, from: &Keypair, track: u16, to: &AccountId) -> Result<()> {
-		let arguments = Composite::unnamed([
-			Value::u128(track.into()),
-			Value::unnamed_variant("Id", [Value::from_bytes(to)]),
-			Value::unnamed_variant("None", []),
-			Value::u128(0),
-		]);
-		self.in_turn(from, VOTING, "delegate", &arguments).await
+		self.in_turn(from, VOTING, "delegate", &delegation(track, to)).await
 	}
 
 	/// Ends a delegation.
@@ -211,6 +184,44 @@ impl Chain {
 	pub async fn apply_upgrade(&self, from: &Keypair, code: &[u8]) -> Result<()> {
 		self.in_turn(from, "System", "apply_authorized_upgrade", &(code.to_vec(),)).await
 	}
+}
+
+/// A proposal as `submit` takes it.
+fn bounded(call: &[u8]) -> Value {
+	if call.len() <= LONGEST_INLINE {
+		return Value::unnamed_variant("Inline", [Value::from_bytes(call)]);
+	}
+	let (hash, length) = (Value::from_bytes(blake2_256(&[call])), Value::u128(call.len() as u128));
+	Value::named_variant("Lookup", [("hash", hash), ("len", length)])
+}
+
+fn moment(enactment: EnactmentView) -> Value {
+	match enactment {
+		EnactmentView::At(block) => Value::unnamed_variant("At", [Value::u128(block.into())]),
+		EnactmentView::After(blocks) => Value::unnamed_variant("After", [Value::u128(blocks.into())]),
+	}
+}
+
+fn ballot(vote: Vote) -> Value {
+	let standard = |byte: u8| {
+		let vote = Value::unnamed_composite([Value::u128(byte.into())]);
+		Value::named_variant("Standard", [("vote", vote), ("balance", Value::u128(0))])
+	};
+	// The highest bit says aye; the others are a conviction, which means nothing here.
+	match vote {
+		Vote::Aye => standard(0x80),
+		Vote::Nay => standard(0),
+		Vote::Abstain => {
+			let parts = [("aye", 0), ("nay", 0), ("abstain", 1)].map(|(name, part)| (name, Value::u128(part)));
+			Value::named_variant("SplitAbstain", parts)
+		},
+	}
+}
+
+/// The arguments of `delegate`, without a conviction and a balance: they mean nothing here.
+fn delegation(track: u16, to: &AccountId) -> Composite<()> {
+	let to = Value::unnamed_variant("Id", [Value::from_bytes(to)]);
+	Composite::unnamed([Value::u128(track.into()), to, Value::unnamed_variant("None", []), Value::u128(0)])
 }
 
 impl Types {

@@ -18,8 +18,12 @@ use subxt::{
 /// A value of a call, for people and for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
-	/// A number, a text, an address, bytes in hex.
+	/// A name, an address, bytes in hex.
 	Text(String),
+	/// Text that somebody chose.
+	Quoted(String),
+	/// A number of at most 64 bits.
+	Number(u128),
 	/// A share, in parts per billion.
 	Share(u32),
 	/// 128 bits: base units, most likely.
@@ -47,6 +51,8 @@ impl Shown {
 		};
 		match self {
 			Self::Text(text) => out.push_str(text),
+			Self::Quoted(text) => out.push_str(&format!("{text:?}")),
+			Self::Number(number) => out.push_str(&number.to_string()),
 			Self::Share(parts) => out.push_str(&percent(*parts)),
 			Self::Amount(units) => out.push_str(&units.to_string()),
 			Self::List(values) if values.iter().any(|value| matches!(value, Self::Call(..))) => {
@@ -94,9 +100,9 @@ impl Serialize for Shown {
 			}
 		}
 		match self {
-			Self::Text(text) => serializer.serialize_str(text),
+			Self::Text(text) | Self::Quoted(text) => serializer.serialize_str(text),
 			Self::Share(parts) => serializer.serialize_str(&percent(*parts)),
-			Self::Amount(units) => serializer.serialize_u128(*units),
+			Self::Number(number) | Self::Amount(number) => serializer.serialize_u128(*number),
 			Self::List(values) => serializer.collect_seq(values),
 			Self::Fields(name, fields) if name.is_empty() => Map(fields).serialize(serializer),
 			Self::Fields(name, fields) if fields.is_empty() => serializer.serialize_str(name),
@@ -247,11 +253,11 @@ fn show(value: Value<u32>, calls: u32, types: &PortableRegistry) -> Shown {
 		ValueDef::BitSequence(bits) => Shown::Text(bits.iter().map(|bit| if bit { '1' } else { '0' }).collect()),
 		ValueDef::Primitive(primitive) => match primitive {
 			Primitive::U128(number) if is_wide(ty, types) => Shown::Amount(number),
-			Primitive::U128(number) => Shown::Text(number.to_string()),
+			Primitive::U128(number) => Shown::Number(number),
 			Primitive::I128(number) => Shown::Text(number.to_string()),
 			Primitive::Bool(value) => Shown::Text(value.to_string()),
-			Primitive::Char(value) => Shown::Text(format!("{value:?}")),
-			Primitive::String(text) => Shown::Text(format!("{text:?}")),
+			Primitive::Char(value) => Shown::Quoted(value.into()),
+			Primitive::String(text) => Shown::Quoted(text),
 			Primitive::U256(bytes) | Primitive::I256(bytes) => Shown::Text(hex_of(&bytes)),
 		},
 	}
@@ -262,9 +268,7 @@ fn composite(composite: Composite<u32>, ty: u32, calls: u32, types: &PortableReg
 	if let Some(bytes) = bytes_of(&composite, types) {
 		return match <AccountId>::try_from(bytes.as_slice()) {
 			Ok(account) if named == "AccountId32" => Shown::Text(crate::keys::ss58(&account)),
-			_ if is_text(&bytes) && !is_array(ty, types) => {
-				Shown::Text(format!("{:?}", String::from_utf8_lossy(&bytes)))
-			},
+			_ if is_text(&bytes) && !is_array(ty, types) => Shown::Quoted(String::from_utf8_lossy(&bytes).into_owned()),
 			_ => Shown::Text(hex_of(&bytes)),
 		};
 	}
@@ -272,9 +276,8 @@ fn composite(composite: Composite<u32>, ty: u32, calls: u32, types: &PortableReg
 	let mut fields = fields(composite, calls, types);
 	match fields.as_mut_slice() {
 		_ if listed => Shown::List(fields.into_iter().map(|(_, value)| value).collect()),
-		[(_, Shown::Text(parts))] if named == "Perbill" => match parts.parse() {
-			Ok(parts) => Shown::Share(parts),
-			Err(_) => Shown::Text(std::mem::take(parts)),
+		[(_, Shown::Number(parts))] if named == "Perbill" => {
+			u32::try_from(*parts).map_or(Shown::Number(*parts), Shown::Share)
 		},
 		[(name, _)] if name.is_empty() => fields.remove(0).1,
 		_ => Shown::Fields(String::new(), fields),
@@ -388,6 +391,7 @@ mod tests {
 	enum Collateral {
 		BaseShare(BaseShare, Option<Perbill>),
 		PerWeight(BaseShare, Option<u128>),
+		#[allow(dead_code)]
 		GracePeriod(BaseShare, Option<u32>),
 	}
 	#[derive(Encode, TypeInfo)]
@@ -440,7 +444,10 @@ mod tests {
 		assert_eq!(json["arguments"]["value"], 5);
 		let remark = Balances::remark { remark: b"hi there".to_vec(), hash: [1, 2, 3, 4], count: 7 };
 		let text = "Balances.remark(remark: \"hi there\", hash: 0x01020304, count: 7)";
-		assert_eq!(read(&Call::Balances(remark)).unwrap().text(), text);
+		let shown = read(&Call::Balances(remark)).unwrap();
+		assert_eq!(shown.text(), text);
+		let json = serde_json::to_value(&shown).unwrap();
+		assert_eq!((&json["arguments"]["remark"], &json["arguments"]["count"]), (&"hi there".into(), &7.into()));
 	}
 
 	#[test]

@@ -38,7 +38,7 @@ pub fn tracks() -> Vec<TrackView> {
 		TrackView {
 			id: track.id,
 			name: info.name.iter().copied().take_while(|byte| *byte != 0).collect(),
-			origin: Tracks::origin_of(track.id).encode().split_off(1),
+			origin: Tracks::origin_of(track.id).map(|origin| origin.encode()).unwrap_or_default(),
 			max_deciding: info.max_deciding,
 			submission_deposit: tracks::SUBMISSION_DEPOSIT,
 			decision_deposit: info.decision_deposit,

@@ -367,7 +367,8 @@ mod tests {
 	fn all_of_a_referendum_is_shown() {
 		let view = referendum(ReferendumState::Preparing { from: 103, timeout: 400 });
 		let mut shown = Referendum::new(&view, &[track()], 100);
-		let value = Shown::Fields("Collateral".into(), vec![(String::new(), Shown::Share(500_000_000))]);
+		let share = Shown::Fields("BaseShare".into(), vec![(String::new(), Shown::Share(500_000_000))]);
+		let value = Shown::Fields("Collateral".into(), vec![(String::new(), share)]);
 		shown.call = Some(Shown::Call("Amendments.amend".into(), vec![("parameter".into(), value)]));
 		let (present, to) = (Shown::Share(200_000_000), Shown::Share(500_000_000));
 		shown.meaning = Some(change("Collateral.BaseShare", Some((present.clone(), present)), Some(to)));
@@ -385,13 +386,13 @@ deposit      10 GNK of 5C62Ck4UrFPiBtoCmeSrgF7x9yv9mn38446dhCpsi2mLHiFT for the 
 deposit      none for the decision: without one it times out; `gonka gov deposit` places it
 enactment    10 blocks after the approval
 proposal     0x0202020202020202020202020202020202020202020202020202020202020202, 9 bytes
-call         Amendments.amend(parameter: Collateral(50 %))
+call         Amendments.amend(parameter: Collateral(BaseShare(50 %)))
 it           sets Collateral.BaseShare from 20 % to 50 %, from the epoch after the enactment on
 ";
 		assert_eq!(text, expected);
 		let json = serde_json::to_value(&shown).unwrap();
 		assert_eq!(json["tally"]["approval"], 714_285_714);
-		assert_eq!(json["call"]["arguments"]["parameter"]["Collateral"][0], "50 %");
+		assert_eq!(json["call"]["arguments"]["parameter"]["Collateral"][0]["BaseShare"][0], "50 %");
 	}
 
 	#[test]
