@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod devnet;
 pub mod dispute;
+pub mod gov;
 pub mod host;
 pub mod key;
 pub mod standing;

@@ -1,7 +1,7 @@
-//! `gonka`: a local network, status, hosts, channels, keys.
+//! `gonka`: a local network, status, hosts, channels, governance, keys.
 
 use clap::{Parser, Subcommand};
-use gonka::commands::{channel, devnet, host, key, status, supply};
+use gonka::commands::{channel, devnet, gov, host, key, status, supply};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -29,6 +29,8 @@ enum Command {
 	Host(host::Arguments),
 	/// Show, open, fund and close payment channels.
 	Channel(channel::Arguments),
+	/// Show referenda, vote and propose.
+	Gov(gov::Arguments),
 	/// Make and show keys.
 	Key(key::Arguments),
 }
@@ -43,6 +45,7 @@ async fn main() -> ExitCode {
 		Command::Supply(arguments) => supply::run(arguments).await,
 		Command::Host(arguments) => host::run(arguments).await,
 		Command::Channel(arguments) => channel::run(arguments).await,
+		Command::Gov(arguments) => gov::run(arguments).await,
 		Command::Key(arguments) => key::run(arguments),
 	};
 	match done {

@@ -4,20 +4,26 @@
 //!   `gonka_primitives::views`.
 //! - A worker's messages travel as general transactions ([`Chain::submit_commitment`] and its like): no account, no
 //!   nonce, no fee.
-//! - A developer's calls are signed transactions ([`Chain::open_channels`] and its like).
+//! - A developer's and a voter's calls are signed transactions ([`Chain::open_channels`], [`Chain::vote`] and their like).
+//! - What calls say is read by the chain's own metadata ([`Types`]).
 //!
 //! The connection restores itself for ever; a call waits up to 30 s for it before it fails.
 
 mod blocks;
 mod error;
 mod general;
+mod governance;
 mod signed;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub use blocks::BestBlocks;
 pub use error::Error;
+pub use governance::{LONGEST_INLINE, NewModel, Vote};
+pub use subxt::ext::scale_value::Value;
+pub use types::{Kind, Shown, Types, percent};
 
 use codec::{Decode, DecodeAll, Encode};
 use gonka_primitives::{

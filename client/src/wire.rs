@@ -175,6 +175,8 @@ pub enum ErrorCode {
 	Busy,
 	/// 500: a fault of the worker.
 	Internal,
+	/// 503: governance asks for a newer worker; go elsewhere.
+	Outdated,
 }
 
 impl ErrorCode {
@@ -191,6 +193,7 @@ impl ErrorCode {
 			Self::ContextTooLong => 413,
 			Self::Busy => 429,
 			Self::Internal => 500,
+			Self::Outdated => 503,
 		}
 	}
 }
@@ -305,4 +308,7 @@ pub struct Health {
 	pub load: u32,
 	/// Requests it takes before it answers `busy`.
 	pub capacity: u32,
+	/// Why it takes no requests, if governance asks for a newer worker.
+	#[serde(default, skip_serializing_if = "Option::is_none")]
+	pub outdated: Option<String>,
 }

@@ -378,7 +378,8 @@ impl Relay {
 			| ErrorCode::WrongTotals
 			| ErrorCode::NotAHost
 			| ErrorCode::NoSuchLeaf
-			| ErrorCode::Internal => Failure::Broken(message),
+			| ErrorCode::Internal
+			| ErrorCode::Outdated => Failure::Broken(message),
 		}
 	}
 

@@ -67,3 +67,10 @@ pub struct SegmentCommitment {
 	/// What was computed.
 	pub commitment: Commitment,
 }
+
+/// A worker's version as one number, major · 10⁶ + minor · 10³ + patch; `None` if it is no such version.
+pub fn worker_version(text: &str) -> Option<u32> {
+	let mut parts = text.split('.').map(|part| part.parse::<u32>().ok().filter(|part| *part < 1_000));
+	let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next()??);
+	if parts.next().is_some() { None } else { Some(major * 1_000_000 + minor * 1_000 + patch) }
+}

@@ -1,5 +1,9 @@
 //! What the runtime API answers to clients.
 
+mod governance;
+
+pub use governance::*;
+
 use crate::{
 	AccountId, Balance, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, PublicKey,
 	check::{Offence, Stage},

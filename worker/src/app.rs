@@ -16,6 +16,7 @@ use crate::{
 		torch,
 	},
 	store::Store,
+	version::Watch,
 };
 use anyhow::{Context, bail};
 use gonka_client::{
@@ -67,6 +68,7 @@ impl Worker {
 		let wanted = Wanted { worker: keys::public(&key), url, model: Some(model.clone()) };
 		let signed = Arc::new(Notify::new());
 		let mut tasks = JoinSet::new();
+		tasks.spawn(Watch::default().run(follower.clone()));
 		tasks.spawn(Registrar::new(follower.clone(), wanted, host_key).run());
 		tasks.spawn(Committer::new(follower.clone(), store.clone(), signed.clone()).run());
 		tasks.spawn(Settler::new(follower.clone(), store.clone(), key.clone()).run());

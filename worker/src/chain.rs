@@ -7,6 +7,7 @@ mod message;
 pub use live::Live;
 pub use message::CheckMessage;
 
+use crate::version::Required;
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use gonka_primitives::{
 	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
@@ -43,6 +44,8 @@ pub trait ChainApi: Send + Sync + 'static {
 	fn best_blocks(&self) -> BoxFuture<'_, BoxStream<'static, BlockNumber>>;
 	/// The running epoch.
 	fn epoch(&self) -> BoxFuture<'_, Result<EpochView>>;
+	/// What governance asks of workers.
+	fn required(&self) -> BoxFuture<'_, Result<Required>>;
 	/// The rules of the market.
 	fn market(&self) -> BoxFuture<'_, Result<MarketView>>;
 	/// All registered models.
@@ -90,6 +93,8 @@ pub struct Snapshot {
 	pub block: BlockNumber,
 	/// The running epoch.
 	pub epoch: EpochView,
+	/// What governance asks of workers.
+	pub required: Required,
 	/// The rules of the market.
 	pub market: MarketView,
 	/// All registered models.
@@ -110,8 +115,9 @@ impl Snapshot {
 		block: BlockNumber,
 		before: Option<&Self>,
 	) -> Result<Self> {
-		let (epoch, market, models, host, channels) = futures::try_join!(
+		let (epoch, required, market, models, host, channels) = futures::try_join!(
 			chain.epoch(),
+			chain.required(),
 			chain.market(),
 			chain.models(),
 			chain.host(host),
@@ -122,7 +128,12 @@ impl Snapshot {
 		prices.truncate(PRICE_MEMORY.saturating_add(1));
 		let channels = channels.into_iter().map(|channel| (channel.id, channel)).collect();
 		let block = block.max(epoch.block);
-		Ok(Self { block, epoch, market, models, host, channels, prices })
+		Ok(Self { block, epoch, required, market, models, host, channels, prices })
+	}
+
+	/// Whether this worker is too old to take new work.
+	pub fn is_outdated(&self) -> bool {
+		self.required.is_outdated(self.block)
 	}
 
 	/// Whether an envelope may name `price` for `model`.

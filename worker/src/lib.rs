@@ -8,6 +8,7 @@
 //! - [`openings`]: *position → opening*;
 //! - [`check`]: *duties → tags*, accusations and disputes;
 //! - [`settle`]: *vouchers and receipts → settlement*;
+//! - [`version`]: whether governance asks for a newer worker;
 //! - [`cli`], [`app`], [`program`]: the program around them.
 
 #![deny(missing_docs)]
@@ -26,3 +27,4 @@ pub mod settle;
 pub mod sprint;
 pub mod store;
 pub mod telemetry;
+pub mod version;

@@ -66,6 +66,10 @@ impl Registrar {
 
 	/// Does what there is to do at a block.
 	pub async fn step(&mut self, snapshot: &Snapshot) {
+		if snapshot.is_outdated() {
+			// What it declared expires by itself.
+			return;
+		}
 		let met = self.wanted.is_met(snapshot);
 		self.tell(met);
 		let (false, Some(key)) = (met, self.key.clone()) else { return };

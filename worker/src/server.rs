@@ -121,6 +121,15 @@ impl Service {
 		models.iter().find(|model| model.name == self.model.as_bytes())
 	}
 
+	/// Refuses when governance asks for a newer worker.
+	fn is_new_enough(&self) -> Result<(), Refusal> {
+		let outdated = self.follower.snapshot().filter(|snapshot| snapshot.is_outdated());
+		match outdated.and_then(|snapshot| snapshot.required.complaint(snapshot.block)) {
+			Some(complaint) => Err(Refusal::new(ErrorCode::Outdated, complaint)),
+			None => Ok(()),
+		}
+	}
+
 	/// Takes no new requests and waits until those that run have ended, but no longer than `bound`. True if all have.
 	pub async fn drain(&self, bound: Duration) -> bool {
 		let ended = tokio::time::timeout(bound, self.places.acquire_many(self.limits.capacity)).await;
@@ -155,7 +164,8 @@ async fn within_time(request: Request, next: Next) -> Response {
 async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
 	let snapshot = service.follower.snapshot();
 	let registered = snapshot.as_ref().is_some_and(|snapshot| service.registered(&snapshot.models).is_some());
-	let serves = registered && service.engine.health().healthy;
+	let outdated = service.is_new_enough().err().map(|refusal| refusal.0.message);
+	let serves = registered && outdated.is_none() && service.engine.health().healthy;
 	Json(Health {
 		version: env!("CARGO_PKG_VERSION").into(),
 		host: keys::ss58(service.follower.host()),
@@ -163,6 +173,7 @@ async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
 		block: snapshot.map_or(0, |snapshot| snapshot.block),
 		load: service.load(),
 		capacity: service.limits.capacity,
+		outdated,
 	})
 }
 

@@ -287,3 +287,20 @@ async fn confirmation_segments_are_checked() {
 	assert_eq!((made.host, made.segment, made.opening.leaf), (peer.account, 5, [66; 32]));
 	rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_too_old_checks_nothing_until_it_is_new_enough() {
+	use gonka_worker::version::Required;
+	let (chain, directory, peer) = drawn(|_, _, leaf| leaf).await;
+	chain.with(|state| state.required = Required { version: 999_999_999, from: 100 });
+	let rig = checker(&chain, directory.path()).await;
+	rig.block(122).await;
+	// This takes as long as the checks would.
+	let hash = digest_hash(&host(), 5, &tags(&peer));
+	rig.block(123).await;
+	assert_eq!(committed(&chain), None);
+	chain.with(|state| state.required = Required::default());
+	rig.block(124).await;
+	eventually(async || committed(&chain) == Some(hash)).await;
+	rig.stop().await;
+}

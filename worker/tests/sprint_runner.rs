@@ -16,6 +16,7 @@ use gonka_worker::{
 		runner::{Runner, Running, commitment},
 	},
 	store::{Store, race},
+	version::Required,
 };
 use std::{
 	path::Path,
@@ -58,6 +59,7 @@ struct Race {
 	committer: JoinHandle<()>,
 	running: Option<Running>,
 	desk: Desk,
+	follower: Follower,
 }
 
 impl Race {
@@ -68,12 +70,22 @@ impl Race {
 		let committer = tokio::spawn(Committer::new(follower.clone(), store.clone(), signed.clone()).run());
 		let expand = Box::new(Watched { computed: Arc::clone(&computed), inner: None });
 		let (desk, jobs) = desk();
-		let runner = Runner::new(follower, store.clone(), key("//Worker"), expand, Pace::new(rate), signed, jobs);
-		Self { store, computed, committer, running: Some(runner.start().unwrap()), desk }
+		let runner =
+			Runner::new(follower.clone(), store.clone(), key("//Worker"), expand, Pace::new(rate), signed, jobs);
+		Self { store, computed, committer, running: Some(runner.start().unwrap()), desk, follower }
 	}
 
 	fn on_disk(&self, segment: u8) -> usize {
 		self.store.read(|tx| race::leaves(tx, 5, segment, 0)).unwrap().len()
+	}
+
+	/// Makes a block; returns when the race has seen it and does something else than racing.
+	async fn idle_at(&self, chain: &FakeChain, block: u32) -> usize {
+		chain.block(block);
+		eventually(async || self.follower.snapshot().is_some_and(|snapshot| snapshot.block == block)).await;
+		let id = LeafId { host: host(), epoch: 5, segment: 0, lane: 0, index: 0 };
+		self.desk.check(([1; 32], Profile::Nano), SegmentSeed([10; 32]), vec![id], 1).await.unwrap();
+		self.computed.lock().unwrap().len()
 	}
 
 	async fn stop(mut self) {
@@ -237,4 +249,31 @@ async fn the_racing_thread_checks_when_there_is_nothing_to_race() {
 	let desk = race.desk.clone();
 	race.stop().await;
 	assert!(desk.check(([1; 32], Profile::Nano), seed, ids, 1).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_too_old_races_no_more_until_it_is_new_enough() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let too_old_from = |from| chain.with(|state| state.required = Required { version: 999_999_999, from });
+	let race = Race::start(&chain, directory.path(), Some(100.0));
+	too_old_from(104);
+	chain.block(103);
+	eventually(async || race.computed.lock().unwrap().len() >= 5).await;
+	// In mid-segment: what was computed stays, and is gone on with when governance thinks better of it.
+	let left = race.idle_at(&chain, 104).await;
+	assert_eq!(race.on_disk(0), left);
+	too_old_from(106);
+	chain.block(105);
+	eventually(async || race.computed.lock().unwrap().len() > left).await;
+	let left = race.idle_at(&chain, 106).await;
+	for block in [107, 109, 110, 111] {
+		assert_eq!(race.idle_at(&chain, block).await, left, "nothing is computed");
+	}
+	chain.with(|state| state.required = Required::default());
+	chain.block(112);
+	eventually(async || race.on_disk(3) >= 5).await;
+	chain.block(115);
+	let segments: Vec<_> = committed(&chain, 1).await.iter().map(|made| made.segment).collect();
+	assert_eq!(segments, [3]);
+	race.stop().await;
 }

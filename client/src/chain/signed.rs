@@ -122,15 +122,26 @@ impl Chain {
 		self.in_turn(from, "Balances", "transfer_keep_alive", &(to, amount)).await
 	}
 
-	async fn in_turn(
+	pub(super) async fn in_turn(
 		&self,
 		from: &Keypair,
 		pallet: &str,
 		call: &str,
 		arguments: &(impl EncodeAsFields + Clone),
 	) -> Result<()> {
+		self.in_turn_at(from, pallet, call, arguments).await.map(drop)
+	}
+
+	/// As [`Self::in_turn`]; the block that took it.
+	pub(super) async fn in_turn_at(
+		&self,
+		from: &Keypair,
+		pallet: &str,
+		call: &str,
+		arguments: &(impl EncodeAsFields + Clone),
+	) -> Result<BlockRef> {
 		let mut turn = self.inner.locks.lock(keys::public(from)).await;
-		self.signed(from, &mut turn, pallet, call, arguments).await.map(drop)
+		self.signed(from, &mut turn, pallet, call, arguments).await
 	}
 
 	/// Signs, sends and awaits a call. `last` is from the account's lock, which the caller holds.

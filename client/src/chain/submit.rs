@@ -230,7 +230,7 @@ impl Chain {
 }
 
 /// A failed call's error, with the sentence that the pallet has for it.
-fn in_words(error: &DispatchError) -> String {
+pub(super) fn in_words(error: &DispatchError) -> String {
 	let DispatchError::Module(module) = error else { return error.to_string() };
 	let docs = module.details().map(|details| details.variant.docs.join(" ")).unwrap_or_default();
 	let name = module.details_string();

@@ -6,8 +6,9 @@ use gonka_primitives::{
 	host::Commitment,
 	sampling::{Profile, Rules},
 	views::{
-		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
-		SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, VestingView,
+		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, ParameterView,
+		ReferendumView, RequestView, SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, TrackView,
+		VestingView, VoterView,
 	},
 };
 use polkadot_sdk::*;
@@ -64,6 +65,19 @@ sp_api::decl_runtime_apis! {
 		fn supply() -> SupplyView;
 		/// The votes of an account in an open referendum, without those of its delegators; `None` if it is not open.
 		fn votes(referendum: u32, account: AccountId) -> Option<u128>;
+		/// The tracks of referenda, ascending.
+		fn tracks() -> Vec<TrackView>;
+		/// Referenda, the newest first: those before an index, or all.
+		fn referenda(before: Option<u32>, limit: u32) -> Vec<ReferendumView>;
+		/// One referendum.
+		fn referendum(index: u32) -> Option<ReferendumView>;
+		/// An account's power, votes and delegations.
+		fn voter(account: AccountId) -> VoterView;
+		/// The parameters that governance can change.
+		fn parameters() -> Vec<ParameterView>;
+		/// What a proposal would do now, if the track had decided it: nothing is changed. The error is a SCALE-encoded
+		/// `DispatchError`.
+		fn rehearse(track: u16, call: Vec<u8>) -> Result<(), Vec<u8>>;
 		/// The oldest worker version that is new enough (major · 10⁶ + minor · 10³ + patch), and the block from which on.
 		fn min_worker_version() -> (u32, BlockNumber);
 	}

@@ -13,8 +13,9 @@ use gonka_primitives::{
 	host::Commitment,
 	sampling::{Profile, Rules},
 	views::{
-		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
-		SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, VestingView,
+		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, ParameterView,
+		ReferendumView, RequestView, SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, TrackView,
+		VestingView, VoterView,
 	},
 };
 use gonka_runtime_common::api::MAX_PAGE;
@@ -323,6 +324,24 @@ sp_api::impl_runtime_apis! {
 		fn votes(referendum: u32, account: gonka_primitives::AccountId) -> Option<u128> {
 			let status = Referenda::ensure_ongoing(referendum).ok()?;
 			Some(ConvictionVoting::power_in(&status.tally, &account.into()))
+		}
+		fn tracks() -> Vec<TrackView> {
+			views::tracks()
+		}
+		fn referenda(before: Option<u32>, limit: u32) -> Vec<ReferendumView> {
+			views::referenda(before, limit.min(MAX_PAGE))
+		}
+		fn referendum(index: u32) -> Option<ReferendumView> {
+			views::referendum(index)
+		}
+		fn voter(account: gonka_primitives::AccountId) -> VoterView {
+			views::voter(&account.into())
+		}
+		fn parameters() -> Vec<ParameterView> {
+			views::parameters()
+		}
+		fn rehearse(track: u16, call: Vec<u8>) -> Result<(), Vec<u8>> {
+			views::rehearse(track, &call).map_err(|error| error.encode())
 		}
 		fn min_worker_version() -> (u32, BlockNumber) {
 			let required = <crate::configs::parameters::dynamic::worker::MinVersion as Get<_>>::get();

@@ -1,6 +1,6 @@
 //! The solo chain's runtime: BABE block production and GRANDPA finality, both weighted by compute.
 //!
-//! `configs` binds the pallets, `apis` answers nodes and clients, `genesis` holds the presets.
+//! `configs` binds the pallets, `apis` answers nodes and clients (about governance by `views`), `genesis` holds the presets.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // The SDK's runtime macro nests deeply.
@@ -18,6 +18,7 @@ pub mod configs;
 pub mod genesis;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use alloc::{borrow::Cow, vec::Vec};
 use gonka_runtime_common::power::{WeightedBabe, WeightedGrandpa};

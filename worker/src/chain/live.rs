@@ -1,6 +1,7 @@
 //! [`ChainApi`] over a node.
 
 use super::{ChainApi, ChainError, CheckMessage, Result};
+use crate::version::Required;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use gonka_client::chain::{self, Chain};
 use gonka_primitives::{
@@ -39,6 +40,13 @@ impl ChainApi for Live {
 
 	fn epoch(&self) -> BoxFuture<'_, Result<EpochView>> {
 		boxed(self.0.epoch())
+	}
+
+	fn required(&self) -> BoxFuture<'_, Result<Required>> {
+		boxed(async {
+			let (version, from) = self.0.min_worker_version().await?;
+			Ok(Required { version, from })
+		})
 	}
 
 	fn market(&self) -> BoxFuture<'_, Result<MarketView>> {

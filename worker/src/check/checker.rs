@@ -55,7 +55,7 @@ impl Checker {
 		let tags = self.context.store.read(read).map_err(text)?;
 		let slot = slot("commit", &(epoch.index, view.beacon));
 		match tags {
-			None if epoch.schedule.takes_digest(next) => {
+			None if epoch.schedule.takes_digest(next) && !snapshot.is_outdated() => {
 				self.tasks.start(slot, compute(self.context.clone(), epoch.clone(), view.clone(), slot));
 			},
 			Some(tags) if epoch.schedule.takes_digest(next) && view.committed.is_none() => {
@@ -66,7 +66,9 @@ impl Checker {
 		}
 		self.accuse(epoch)?;
 		self.challenge(&view)?;
-		self.confirm(snapshot, view);
+		if !snapshot.is_outdated() {
+			self.confirm(snapshot, view);
+		}
 		#[cfg(feature = "hostile")]
 		if let Some(view) = &self.view
 			&& crate::hostile::is(crate::hostile::Kind::Accuse)

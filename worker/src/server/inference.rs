@@ -50,6 +50,7 @@ pub async fn inference(
 	headers: HeaderMap,
 	body: Body,
 ) -> Result<Response, Refusal> {
+	service.is_new_enough()?;
 	let signed = read_envelope(&headers)?;
 	let (channel, hash, context) = check_envelope(&service, &signed).await?;
 	let body = read_body(&service, body, &signed.envelope).await?;

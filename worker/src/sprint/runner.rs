@@ -133,6 +133,9 @@ impl Runner {
 		let epoch = &snapshot.epoch;
 		self.expand(epoch)?;
 		for (number, seed) in (0u8..).zip(&epoch.segment_seeds) {
+			if snapshot.is_outdated() {
+				break;
+			}
 			#[cfg(feature = "hostile")]
 			if crate::hostile::skips(epoch, number) {
 				continue;
@@ -226,6 +229,11 @@ impl Runner {
 			if !current {
 				let (epoch, segment) = (segment.epoch, segment.number);
 				tracing::warn!(epoch, segment, "the chain left this segment: its leaves are worth nothing");
+				return Ok(None);
+			}
+			if snapshot.is_outdated() {
+				// What it began can go on when it is updated in time.
+				write(&self.store, &mut segment).map_err(text)?;
 				return Ok(None);
 			}
 			over = is_over(epoch, snapshot.block, segment.number);

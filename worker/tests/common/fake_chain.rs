@@ -16,12 +16,16 @@ use gonka_primitives::{
 	views::{ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView},
 };
 use gonka_sprint::Profile;
-use gonka_worker::chain::{ChainApi, ChainError, CheckMessage, Result};
+use gonka_worker::{
+	chain::{ChainApi, ChainError, CheckMessage, Result},
+	version::Required,
+};
 use tokio::sync::watch;
 
 /// What the chain holds. Tests change it as they like.
 pub struct State {
 	pub epoch: EpochView,
+	pub required: Required,
 	pub market: MarketView,
 	pub models: Vec<ModelView>,
 	pub host: Option<HostView>,
@@ -102,6 +106,7 @@ impl FakeChain {
 		let model = ModelView { id: 3, name: MODEL.into(), weights_hash: [0; 32], context_length: 500, price: PRICE };
 		let state = State {
 			epoch,
+			required: Required::default(),
 			market,
 			models: vec![model],
 			host: None,
@@ -226,6 +231,9 @@ impl ChainApi for FakeChain {
 	}
 	fn epoch(&self) -> BoxFuture<'_, Result<EpochView>> {
 		ready(self.with(|state| state.epoch.clone()))
+	}
+	fn required(&self) -> BoxFuture<'_, Result<Required>> {
+		ready(self.with(|state| state.required))
 	}
 	fn market(&self) -> BoxFuture<'_, Result<MarketView>> {
 		ready(self.with(|state| state.market.clone()))

@@ -64,6 +64,20 @@ impl pallet_governance::Config for Runtime {
 /// The tracks, each with its origin.
 pub struct Tracks;
 
+impl Tracks {
+	/// The origin of what a track decides; `None` if there is no such track.
+	pub fn origin_of(track: u16) -> Option<OriginCaller> {
+		Some(match track {
+			tracks::UPGRADE => OriginCaller::system(frame_system::RawOrigin::Root),
+			tracks::PARAMETERS => Origin::Parameters.into(),
+			tracks::MODELS => Origin::Models.into(),
+			tracks::TREASURY => Origin::Treasury.into(),
+			tracks::EMERGENCY => Origin::Emergency.into(),
+			_ => return None,
+		})
+	}
+}
+
 impl pallet_referenda::TracksInfo<Balance, BlockNumber> for Tracks {
 	type Id = u16;
 	type RuntimeOrigin = OriginCaller;

@@ -136,6 +136,28 @@ pub mod dynamic {
 }
 use dynamic::{collateral, emission, market, poc, worker};
 
+/// Writes [`present`] for these parameters.
+macro_rules! present {
+	($($module:ident $group:ident: $($name:ident)+;)+) => {
+		/// All parameters as they are in force.
+		pub fn present() -> Vec<RuntimeParameters> {
+			let mut all = Vec::new();
+			$($(
+				let value = Some($module::$name::get());
+				all.push(RuntimeParameters::$group($module::Parameters::$name($module::$name, value)));
+			)+)+
+			all
+		}
+	};
+}
+present! {
+	collateral Collateral: GracePeriod BaseShare PerWeight FraudSlash DutySlash;
+	emission Emission: Rate;
+	poc Poc: Phases RegistrationBits HostExpiry MaxShare GuardianShare MaturityThreshold LeastPerformance LeastWork;
+	market Market: FreeEpochs MinDeposit ChallengePeriod LowUse HighUse MaxPriceStep MinHold MaxHold;
+	worker Worker: MinVersion;
+}
+
 /// What governance may set a parameter to. The bounds of two never contradict each other.
 pub struct Bounds;
 

@@ -283,6 +283,7 @@ fn each_track_has_its_origin_and_sound_curves() {
 	];
 	for (track, origin) in tracks::TRACKS.iter().zip(&origins) {
 		assert_eq!(Tracks::track_for(origin), Ok(track.id));
+		assert_eq!(Tracks::origin_of(track.id).as_ref(), Some(origin));
 		let (zero, one) = (Perbill::zero(), Perbill::one());
 		for curve in [&track.info.min_approval, &track.info.min_support] {
 			assert!(curve.threshold(zero) >= curve.threshold(one) && curve.threshold(one) > zero);
@@ -298,7 +299,8 @@ fn each_track_has_its_origin_and_sound_curves() {
 #[test]
 fn polkadot_js_finds_what_it_looks_for() {
 	use scale_info::TypeInfo;
-	let metadata = Runtime::metadata_ir();
+	// Some constants are parameters, which are read from storage.
+	let metadata = sp_io::TestExternalities::default().execute_with(Runtime::metadata_ir);
 	let pallet = |name: &str| metadata.pallets.iter().find(|pallet| pallet.name == name).unwrap();
 	let voting = pallet("ConvictionVoting");
 	for constant in ["VoteLockingPeriod", "MaxVotes"] {
@@ -329,4 +331,124 @@ fn polkadot_js_finds_what_it_looks_for() {
 	};
 	let fields: Vec<_> = tally.fields.iter().map(|field| field.name.unwrap()).collect();
 	assert_eq!(fields, ["ayes", "nays", "support", "electorate", "epoch"]);
+}
+
+#[test]
+fn clients_see_a_referendum_from_submission_to_enactment() {
+	use gonka_primitives::views::{EnactmentView, ReferendumState as State};
+	run(|| {
+		blocks(1);
+		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		let call: RuntimeCall = remark().into();
+		let (encoded, submitted) = (codec::Encode::encode(&call), System::block_number());
+		let index = propose(root(), call);
+		let info = &tracks::TRACKS[usize::from(tracks::UPGRADE)].info;
+		let seen = views::referendum(index).unwrap();
+		let from = submitted + info.prepare_period;
+		assert_eq!(seen.state, State::Preparing { from, timeout: submitted + tracks::UNDECIDING_TIMEOUT });
+		let proposal = seen.proposal.unwrap();
+		assert_eq!(proposal.call.as_deref(), Some(&encoded[..]));
+		assert_eq!(proposal.length, Some(encoded.len() as u32));
+		assert_eq!(proposal.hash, sp_io::hashing::blake2_256(&encoded));
+		let deposit = seen.decision_deposit.unwrap();
+		assert_eq!((deposit.who, deposit.amount), (account(Dave).into(), 5_000 * GNK));
+		assert!(!deposit.refundable);
+
+		assert_ok!(ConvictionVoting::vote(by(Alice), index, AYE));
+		assert_ok!(ConvictionVoting::vote(by(Charlie), index, NAY));
+		blocks(info.prepare_period + info.decision_period / 2);
+		let seen = views::referendum(index).unwrap();
+		let State::Deciding { since, until } = seen.state else { panic!("{:?}", seen.state) };
+		assert_eq!(until, since + info.decision_period);
+		let open = seen.ongoing.unwrap();
+		assert_eq!((open.ayes, open.nays, open.support_votes, open.electorate), (250, 100, 250, 500));
+		assert_eq!((open.approval, open.support), (714_285_714, 500_000_000));
+		assert_eq!(open.enactment, EnactmentView::After(0));
+		// Between what is asked for at the ends, and below it as the support is.
+		let track = &views::tracks()[0];
+		assert_eq!((track.approval, track.support), ((900_000_000, 670_000_000), (500_000_000, 250_000_000)));
+		assert!((670_000_000..900_000_000).contains(&open.approval_needed) && open.approval < open.approval_needed);
+		assert!((250_000_000..500_000_000).contains(&open.support_needed) && open.support > open.support_needed);
+
+		assert_ok!(ConvictionVoting::vote(by(Charlie), index, AYE));
+		blocks(2);
+		let State::Confirming { until, .. } = views::referendum(index).unwrap().state else { panic!() };
+		blocks(until + 1 - System::block_number());
+		let seen = views::referendum(index).unwrap();
+		let State::Approved { at, enactment: Some(enacted) } = seen.state else { panic!("{:?}", seen.state) };
+		assert_eq!(enacted, at + info.min_enactment_period);
+		assert_eq!(seen.proposal.unwrap().call, Some(encoded));
+		assert!(seen.ongoing.is_none());
+		assert!(seen.submission_deposit.unwrap().refundable && seen.decision_deposit.unwrap().refundable);
+		blocks(info.min_enactment_period + 1);
+		assert_eq!(views::referendum(index).unwrap().state, State::Approved { at, enactment: None });
+	});
+}
+
+#[test]
+fn lists_of_referenda_come_in_pages_without_long_calls() {
+	run(|| {
+		blocks(1);
+		race(&[(Alice, 50)]);
+		let long = frame_system::Call::<Runtime>::remark { remark: vec![0; 2_000] };
+		propose(root(), remark());
+		propose(root(), long);
+		propose(root(), remark());
+		let indices =
+			|page: Vec<gonka_primitives::views::ReferendumView>| page.iter().map(|one| one.index).collect::<Vec<_>>();
+		assert_eq!(indices(views::referenda(None, 2)), [2, 1]);
+		assert_eq!(indices(views::referenda(Some(1), 2)), [0]);
+		assert_eq!(indices(views::referenda(Some(9), 9)), [2, 1, 0]);
+		let call = |one: gonka_primitives::views::ReferendumView| one.proposal.unwrap().call;
+		assert_eq!(call(views::referenda(Some(2), 1).remove(0)), None);
+		assert!(call(views::referendum(1).unwrap()).is_some_and(|call| call.len() > 2_000));
+		assert_eq!(views::referendum(3), None);
+	});
+}
+
+#[test]
+fn clients_see_votes_and_delegations() {
+	use gonka_primitives::views::{BallotView, StanceView};
+	run(|| {
+		blocks(1);
+		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		let to = sp_runtime::MultiAddress::Id(account(Alice));
+		assert_ok!(ConvictionVoting::delegate(by(Charlie), tracks::UPGRADE, to, Conviction::None, 0));
+		let index = propose(root(), remark());
+		let split = AccountVote::SplitAbstain { aye: 1, nay: 2, abstain: 3 };
+		assert_ok!(ConvictionVoting::vote(by(Alice), index, split));
+		let alice = views::voter(&account(Alice));
+		assert_eq!(alice.power, 250);
+		let ballots = vec![(index, BallotView::Split { aye: 1, nay: 2, abstain: 3 })];
+		let delegators = vec![account(Charlie).into()];
+		assert_eq!(alice.tracks, [StanceView { track: tracks::UPGRADE, delegate: None, delegators, ballots }]);
+		let charlie = views::voter(&account(Charlie));
+		assert_eq!(charlie.tracks[0].delegate, Some(account(Alice).into()));
+		assert_eq!(views::voter(&account(Eve)).tracks, []);
+		assert_ok!(ConvictionVoting::vote(by(Alice), index, NAY));
+		assert_eq!(views::voter(&account(Alice)).tracks[0].ballots, [(index, BallotView::Nay)]);
+	});
+}
+
+#[test]
+fn a_proposal_is_rehearsed_without_effect() {
+	use configs::parameters::{
+		RuntimeParameters,
+		dynamic::collateral::{BaseShare, Parameters},
+	};
+	run(|| {
+		blocks(1);
+		let amend = |share| {
+			let parameter = RuntimeParameters::Collateral(Parameters::BaseShare(BaseShare, Some(share)));
+			codec::Encode::encode(&RuntimeCall::Amendments(pallet_amendments::Call::amend { parameter }))
+		};
+		let good = amend(Perbill::from_percent(50));
+		assert_eq!(views::rehearse(tracks::PARAMETERS, &good), Ok(()));
+		assert!(pallet_amendments::Pending::<Runtime>::get().is_empty());
+		let out_of_bounds = pallet_amendments::Error::<Runtime>::OutOfBounds.into();
+		assert_eq!(views::rehearse(tracks::PARAMETERS, &amend(Perbill::from_percent(1))), Err(out_of_bounds));
+		assert_eq!(views::rehearse(tracks::MODELS, &good), Err(sp_runtime::DispatchError::BadOrigin));
+		assert_eq!(views::rehearse(9, &good), Err(sp_runtime::DispatchError::BadOrigin));
+		assert_eq!(views::rehearse(tracks::UPGRADE, &good[1..]), Err(sp_runtime::DispatchError::Corruption));
+	});
 }

@@ -227,3 +227,54 @@ fn maturity_is_what_genesis_says_until_governance_says_otherwise() {
 		assert_eq!(<poc::MaturityThreshold as Get<u64>>::get(), 5);
 	});
 }
+
+#[test]
+fn clients_see_every_parameter_with_its_default_and_what_waits() {
+	use codec::{Decode, Encode};
+	use scale_info::TypeInfo;
+	run(|| {
+		blocks(1);
+		let read = |bytes: &[u8]| RuntimeParameters::decode(&mut &bytes[..]).unwrap();
+		let half = RuntimeParameters::Collateral(collateral::Parameters::BaseShare(
+			collateral::BaseShare,
+			Some(Perbill::from_percent(50)),
+		));
+		let usual = RuntimeParameters::Poc(poc::Parameters::HostExpiry(poc::HostExpiry, None));
+		let before = views::parameters();
+		assert!(before.iter().all(|one| one.present == one.default && one.pending.is_none()));
+		let root = || RuntimeOrigin::from(frame_system::RawOrigin::Root);
+		assert_ok!(Amendments::amend(root(), half.clone()));
+		assert_ok!(Amendments::amend(root(), usual.clone()));
+		let waiting = views::parameters();
+		let pending: Vec<_> = waiting.iter().filter_map(|one| one.pending.as_deref()).map(read).collect();
+		assert_eq!(pending, [half.clone(), usual]);
+		<Amendments as gonka_primitives::traits::OnEpochStart>::on_epoch_start(1);
+		let after = views::parameters();
+		let changed: Vec<_> = after.iter().filter(|one| one.present != one.default).collect();
+		assert_eq!(changed.len(), 1);
+		assert_eq!(changed[0].present, half.encode());
+		let share = collateral::BaseShare::get();
+		assert_eq!(share, Perbill::from_percent(50), "asking for the defaults changes nothing");
+		assert_eq!(
+			after.iter().map(|one| &one.default).collect::<Vec<_>>(),
+			before.iter().map(|one| &one.default).collect::<Vec<_>>()
+		);
+
+		// None is missing, and none is there twice.
+		let groups = [
+			collateral::Parameters::type_info(),
+			emission::Parameters::type_info(),
+			poc::Parameters::type_info(),
+			market::Parameters::type_info(),
+			worker::Parameters::type_info(),
+		];
+		let count = |ty: scale_info::Type| match ty.type_def {
+			scale_info::TypeDef::Variant(variants) => variants.variants.len(),
+			_ => 0,
+		};
+		assert_eq!(count(RuntimeParameters::type_info()), groups.len());
+		assert_eq!(before.len(), groups.into_iter().map(count).sum::<usize>());
+		let keys: std::collections::BTreeSet<_> = before.iter().map(|one| one.present[..2].to_vec()).collect();
+		assert_eq!(keys.len(), before.len());
+	});
+}

@@ -1,0 +1,471 @@
+//! `gonka gov`.
+
+pub mod propose;
+pub mod value;
+pub mod view;
+
+use super::{NodeArgument, account, emit, table};
+use crate::amount::gnk;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Subcommand;
+use gonka_client::{
+	chain::{Chain, Types, Vote},
+	keys,
+};
+use gonka_primitives::{
+	AccountId,
+	views::{BallotView, ParameterView, TrackView},
+};
+use serde::Serialize;
+use serde_json::json;
+use std::path::PathBuf;
+use view::{Referendum, duration, tenths, track_name};
+
+/// Arguments of `gonka gov`.
+#[derive(Debug, clap::Args)]
+#[command(
+	after_help = "A vote is a unit of compute: what a host weighed in the epoch that had been settled last when the \
+	referendum was opened. It costs a fee and locks nothing. docs/governance.md has the tracks and the bounds of parameters."
+)]
+pub struct Arguments {
+	#[command(flatten)]
+	node: NodeArgument,
+	/// Print JSON: shares are in parts per billion, amounts in base units.
+	#[arg(long, global = true)]
+	json: bool,
+	#[command(subcommand)]
+	command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+	/// List referenda, the newest first.
+	List {
+		/// At most so many.
+		#[arg(long, default_value_t = 20, value_name = "COUNT")]
+		limit: usize,
+		/// Only those before this one.
+		#[arg(long, value_name = "INDEX")]
+		before: Option<u32>,
+		/// Those that have ended, too.
+		#[arg(long)]
+		all: bool,
+	},
+	/// Show a referendum: votes, what is needed now, deposits, and what it proposes in words.
+	Show {
+		/// Its index.
+		index: u32,
+	},
+	/// List the tracks: who decides what, how long it takes, what it costs.
+	Tracks,
+	/// List the parameters with their values and what waits for the next epoch.
+	Parameters,
+	/// Show an account's votes and delegations.
+	Voter {
+		/// Its address.
+		#[arg(value_parser = account)]
+		account: AccountId,
+	},
+	/// Propose something. What it would do is shown first, and asked about.
+	Propose(propose::Propose),
+	/// Pay for a referendum's decision. Anybody may; it comes back at the end.
+	Deposit(Signed),
+	/// Vote, or change a vote.
+	Vote {
+		/// The referendum's index.
+		index: u32,
+		/// What to vote.
+		#[arg(value_enum)]
+		vote: Choice,
+		/// File with the voter's secret.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+	},
+	/// Take a vote back.
+	Unvote(Signed),
+	/// Let the account's power follow another one's votes in a track, open referenda included.
+	Delegate {
+		/// The track, by name or number.
+		track: String,
+		/// Whose votes to follow.
+		#[arg(value_parser = account)]
+		to: AccountId,
+		/// File with the voter's secret.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+	},
+	/// End a delegation.
+	Undelegate {
+		/// The track, by name or number.
+		track: String,
+		/// File with the voter's secret.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+	},
+	/// Have the deposits of a referendum that has ended paid back to who made them.
+	Refund(Signed),
+	/// Put runtime code in force that a referendum has authorised. Anybody may.
+	Apply {
+		/// The code: the file that the referendum was proposed with.
+		wasm: PathBuf,
+		/// File with the secret of who pays the fee.
+		#[arg(long, value_name = "FILE")]
+		key: PathBuf,
+	},
+}
+
+#[derive(Debug, clap::Args)]
+struct Signed {
+	/// The referendum's index.
+	index: u32,
+	/// File with the account's secret.
+	#[arg(long, value_name = "FILE")]
+	key: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Choice {
+	/// In favour.
+	Aye,
+	/// Against.
+	Nay,
+	/// Neither: it counts for support only.
+	Abstain,
+}
+
+/// Runs `gonka gov`.
+pub async fn run(arguments: Arguments) -> Result<()> {
+	let chain = arguments.node.connect().await?;
+	let json = arguments.json;
+	match arguments.command {
+		Command::List { limit, before, all } => list(&chain, limit, before, all, json).await,
+		Command::Show { index } => {
+			let (shown, block_time) = show(&chain, index).await?;
+			if json { print(&shown) } else { emit(&shown.text(block_time)) }
+		},
+		Command::Tracks => tracks(&chain, json).await,
+		Command::Parameters => parameters(&chain, json).await,
+		Command::Voter { account } => voter(&chain, &account, json).await,
+		Command::Propose(proposal) => propose::run(&chain, proposal, json).await,
+		Command::Deposit(Signed { index, key }) => {
+			chain.place_decision_deposit(&keys::load(&key)?, index).await?;
+			done(json, json!({ "referendum": index }), format!("placed the deposit for referendum {index}'s decision"))
+		},
+		Command::Vote { index, vote, key } => self::vote(&chain, index, vote, &keys::load(&key)?, json).await,
+		Command::Unvote(Signed { index, key }) => unvote(&chain, index, &keys::load(&key)?, json).await,
+		Command::Delegate { track, to, key } => {
+			let track = find(&chain.tracks().await?, &track)?.id;
+			chain.delegate(&keys::load(&key)?, track, &to).await?;
+			let to = keys::ss58(&to);
+			done(json, json!({ "track": track, "to": to }), format!("delegated to {to} in track {track}"))
+		},
+		Command::Undelegate { track, key } => {
+			let track = find(&chain.tracks().await?, &track)?.id;
+			chain.undelegate(&keys::load(&key)?, track).await?;
+			done(json, json!({ "track": track }), format!("ended the delegation in track {track}"))
+		},
+		Command::Refund(Signed { index, key }) => refund(&chain, index, &keys::load(&key)?, json).await,
+		Command::Apply { wasm, key } => {
+			let code = std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+			chain.apply_upgrade(&keys::load(&key)?, &code).await?;
+			done(json, json!({ "applied": true }), "the code is in force from the next block on".into())
+		},
+	}
+}
+
+async fn list(chain: &Chain, limit: usize, before: Option<u32>, all: bool, json: bool) -> Result<()> {
+	// Those that have ended are left out only after they came: how many there are is not known before.
+	let (views, tracks, best) =
+		tokio::try_join!(chain.referenda(before, if all { limit } else { usize::MAX }), chain.tracks(), chain.best())?;
+	let of = |view| Referendum::new(view, &tracks, best.number);
+	let moves = |one: &Referendum| all || one.tally.is_some() || one.left.is_some();
+	let shown: Vec<_> = views.iter().map(of).filter(moves).take(limit).collect();
+	if json {
+		return print(&shown);
+	}
+	let block_time = chain.types().await?.block_time();
+	let mut table = table(&["", "track", "state", "approval", "support", "time left"]);
+	for one in &shown {
+		table.add_row(one.row(block_time));
+	}
+	let none = if shown.is_empty() { "no referendum is open; --all lists those that have ended\n" } else { "" };
+	emit(&format!("{table}\n{none}"))
+}
+
+/// A referendum with everything that is known of it, and the time of a block.
+async fn show(chain: &Chain, index: u32) -> Result<(Referendum, u64)> {
+	let (view, tracks, best, types) =
+		tokio::try_join!(chain.referendum(index), chain.tracks(), chain.best(), chain.types())?;
+	let view = view.with_context(|| format!("there is no referendum {index}; `gonka gov list --all` lists all"))?;
+	let mut shown = Referendum::new(&view, &tracks, best.number);
+	if let Some(call) = view.proposal.as_ref().and_then(|proposal| proposal.call.as_deref()) {
+		let track = view.ongoing.as_ref().map(|open| open.track);
+		let described = describe(chain, &types, track, call).await?;
+		(shown.call, shown.meaning, shown.fails) = (Some(described.call), described.meaning, described.fails);
+	}
+	Ok((shown, types.block_time()))
+}
+
+/// What a call is, means, and would do now.
+pub(super) struct Described {
+	call: gonka_client::chain::Shown,
+	meaning: Option<String>,
+	fails: Option<String>,
+}
+
+async fn describe(chain: &Chain, types: &Types, track: Option<u16>, bytes: &[u8]) -> Result<Described> {
+	let call = types.call(bytes).map_err(|why| anyhow!("these bytes are no call of this runtime: {why}"))?;
+	let (parameters, models) = tokio::try_join!(chain.parameters(), chain.models())?;
+	let meaning = view::meaning(&call, bytes, types, &parameters, &models);
+	let rehearsed = match track {
+		Some(track) => chain.rehearse(track, bytes).await?,
+		None => Ok(()),
+	};
+	Ok(Described { call, meaning, fails: rehearsed.err().map(|error| types.error(&error)) })
+}
+
+async fn tracks(chain: &Chain, json: bool) -> Result<()> {
+	let tracks = chain.tracks().await?;
+	if json {
+		let one = |track: &TrackView| {
+			json!({
+				"id": track.id, "name": String::from_utf8_lossy(&track.name), "max_deciding": track.max_deciding,
+				"submission_deposit": track.submission_deposit, "decision_deposit": track.decision_deposit,
+				"prepare": track.prepare, "decision": track.decision, "confirm": track.confirm,
+				"enactment": track.enactment, "timeout": track.timeout, "approval": [track.approval.0, track.approval.1],
+				"support": [track.support.0, track.support.1],
+			})
+		};
+		return print(&tracks.iter().map(one).collect::<Vec<_>>());
+	}
+	emit(&tracks_text(&tracks, chain.types().await?.block_time()))
+}
+
+fn tracks_text(tracks: &[TrackView], block_time: u64) -> String {
+	let mut table = table(&["", "track", "approval", "support", "deposit", "prepare", "decide", "confirm", "enact"]);
+	for track in tracks {
+		let falling = |(first, last)| format!("{}–{}", tenths(first), tenths(last));
+		let time = |blocks| duration(blocks, block_time).replace("about ", "");
+		table.add_row([
+			track.id.to_string(),
+			track_name(tracks, track.id),
+			falling(track.approval),
+			falling(track.support),
+			format!("{} GNK", gnk(track.decision_deposit)),
+			time(track.prepare),
+			time(track.decision),
+			time(track.confirm),
+			time(track.enactment),
+		]);
+	}
+	format!("{table}\n")
+}
+
+/// A parameter.
+#[derive(Clone, Debug, Serialize)]
+struct Parameter {
+	name: String,
+	value: String,
+	default: String,
+	/// From the next epoch on.
+	pending: Option<String>,
+}
+
+async fn parameters(chain: &Chain, json: bool) -> Result<()> {
+	let (views, types) = tokio::try_join!(chain.parameters(), chain.types())?;
+	let read = |bytes: &[u8]| -> Result<(String, Option<String>)> {
+		let (name, value) = types.parameter(bytes).map_err(|why| anyhow!("a parameter cannot be read: {why}"))?;
+		Ok((name, value.as_ref().map(view::value)))
+	};
+	let one = |view: &ParameterView| {
+		let (name, value) = read(&view.present)?;
+		let default = read(&view.default)?.1.unwrap_or_default();
+		let pending = view.pending.as_deref().map(read).transpose()?;
+		let pending = pending.map(|(_, value)| value.unwrap_or_else(|| default.clone()));
+		Ok(Parameter { name, value: value.unwrap_or_default(), default, pending })
+	};
+	let all = views.iter().map(one).collect::<Result<Vec<_>>>()?;
+	if json {
+		return print(&all);
+	}
+	emit(&parameters_text(&all))
+}
+
+fn parameters_text(all: &[Parameter]) -> String {
+	let mut table = table(&["parameter", "value", "default", "from the next epoch on"]);
+	for one in all {
+		let default = if one.value == one.default { "the same" } else { &one.default };
+		table.add_row([one.name.as_str(), &one.value, default, one.pending.as_deref().unwrap_or_default()]);
+	}
+	format!("{table}\n")
+}
+
+async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
+	let (voter, tracks) = tokio::try_join!(chain.voter(account), chain.tracks())?;
+	let ballot = |ballot: &BallotView| match ballot {
+		BallotView::Aye => "aye".to_owned(),
+		BallotView::Nay => "nay".to_owned(),
+		BallotView::Split { aye: 0, nay: 0, .. } => "abstain".to_owned(),
+		BallotView::Split { aye, nay, abstain } => format!("aye : nay : abstain = {aye} : {nay} : {abstain}"),
+	};
+	if json {
+		let stances = voter.tracks.iter().map(|stance| {
+			let ballots = stance.ballots.iter().map(|(poll, vote)| json!({ "referendum": poll, "vote": ballot(vote) }));
+			json!({
+				"track": track_name(&tracks, stance.track),
+				"delegate": stance.delegate.as_ref().map(keys::ss58),
+				"delegators": stance.delegators.iter().map(keys::ss58).collect::<Vec<_>>(),
+				"votes": ballots.collect::<Vec<_>>(),
+			})
+		});
+		return print(
+			&json!({ "account": keys::ss58(account), "power": voter.power, "tracks": stances.collect::<Vec<_>>() }),
+		);
+	}
+	let mut out = format!("{} votes in referenda that are opened now\n", voter.power);
+	for stance in &voter.tracks {
+		out.push_str(&format!("track {}\n", track_name(&tracks, stance.track)));
+		if let Some(to) = &stance.delegate {
+			out.push_str(&format!("  delegates to {}\n", keys::ss58(to)));
+		}
+		for (poll, vote) in &stance.ballots {
+			out.push_str(&format!("  referendum {poll}: {}\n", ballot(vote)));
+		}
+		for from in &stance.delegators {
+			out.push_str(&format!("  votes for {}\n", keys::ss58(from)));
+		}
+	}
+	emit(&out)
+}
+
+async fn vote(chain: &Chain, index: u32, choice: Choice, key: &keys::Keypair, json: bool) -> Result<()> {
+	let account = keys::public(key);
+	if chain.votes(index, &account).await?.is_none() {
+		bail!("referendum {index} is not open; `gonka gov list` lists those that are");
+	}
+	let vote = match choice {
+		Choice::Aye => Vote::Aye,
+		Choice::Nay => Vote::Nay,
+		Choice::Abstain => Vote::Abstain,
+	};
+	chain.vote(key, index, vote).await?;
+	let votes = chain.votes(index, &account).await?.unwrap_or_default();
+	let said = format!("{choice:?}").to_lowercase();
+	done(
+		json,
+		json!({ "referendum": index, "vote": said, "votes": votes }),
+		format!("voted {said} in referendum {index} with {votes} votes, and those of delegators"),
+	)
+}
+
+async fn unvote(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> Result<()> {
+	let voter = chain.voter(&keys::public(key)).await?;
+	let voted = |stance: &&gonka_primitives::views::StanceView| stance.ballots.iter().any(|(poll, _)| *poll == index);
+	let track = voter.tracks.iter().find(voted).map(|stance| stance.track);
+	chain.remove_vote(key, track, index).await?;
+	done(json, json!({ "referendum": index }), format!("took the vote in referendum {index} back"))
+}
+
+async fn refund(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> Result<()> {
+	let view = chain.referendum(index).await?.with_context(|| format!("there is no referendum {index}"))?;
+	let mut paid = Vec::new();
+	if let Some(deposit) = view.decision_deposit.filter(|deposit| deposit.refundable) {
+		chain.refund_decision_deposit(key, index).await?;
+		paid.push(deposit);
+	}
+	if let Some(deposit) = view.submission_deposit.filter(|deposit| deposit.refundable) {
+		chain.refund_submission_deposit(key, index).await?;
+		paid.push(deposit);
+	}
+	if paid.is_empty() {
+		bail!(
+			"referendum {index} has no deposit to pay back: it is still open, they were paid back, or it was killed; \
+			 who submits a referendum that is rejected or times out loses the submission's deposit"
+		);
+	}
+	let one = |deposit: &gonka_primitives::views::DepositView| json!({ "to": keys::ss58(&deposit.who), "amount": deposit.amount });
+	let said =
+		paid.iter().map(|deposit| format!("paid {} GNK back to {}", gnk(deposit.amount), keys::ss58(&deposit.who)));
+	let said = said.collect::<Vec<_>>().join("\n");
+	done(json, json!({ "referendum": index, "paid": paid.iter().map(one).collect::<Vec<_>>() }), said)
+}
+
+/// A track by its name or number.
+fn find<'a>(tracks: &'a [TrackView], text: &str) -> Result<&'a TrackView> {
+	let found = tracks.iter().find(|track| track.name == text.as_bytes() || track.id.to_string() == text);
+	let names = || tracks.iter().map(|track| track_name(tracks, track.id)).collect::<Vec<_>>().join(", ");
+	found.with_context(|| format!("there is no track `{text}`, only: {}", names()))
+}
+
+fn print(value: &impl Serialize) -> Result<()> {
+	emit(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Says what was done, in JSON or in words.
+fn done(json: bool, value: serde_json::Value, words: String) -> Result<()> {
+	if json { print(&value) } else { emit(&format!("{words}\n")) }
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use clap::{CommandFactory, Parser};
+
+	#[derive(Debug, Parser)]
+	struct Program {
+		#[command(flatten)]
+		arguments: Arguments,
+	}
+
+	#[test]
+	fn the_commands_are_understood() {
+		Program::command().debug_assert();
+		let to = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+		for line in [
+			"gov list --all --json".to_owned(),
+			"gov vote 3 abstain --key file".into(),
+			format!("gov delegate models {to} --key file"),
+			"gov propose parameter Collateral.BaseShare 25% --key file --deposit --yes".into(),
+			format!("gov propose --key file spend 100 {to}"),
+			"gov propose call 0x0000 --track emergency --key file --after 20".into(),
+			"gov propose retire-model M --key file".into(),
+			format!(
+				"gov propose model M --weights-hash {} --quantisation F16 --context 8192 --price 10,20 --memory 300",
+				"00".repeat(32)
+			),
+			"gov apply code.wasm --key file".into(),
+		] {
+			Program::try_parse_from(line.split(' ')).unwrap();
+		}
+		for line in ["gov vote 3 yes --key file", "gov vote 3 aye", "gov propose spend ten x", "gov show"] {
+			assert!(Program::try_parse_from(line.split(' ')).is_err(), "{line}");
+		}
+	}
+
+	#[test]
+	fn tracks_are_found_by_name_and_number() {
+		let track = propose::tests::track();
+		let tracks = [track.clone()];
+		assert_eq!(find(&tracks, "parameters").unwrap(), &track);
+		assert_eq!(find(&tracks, "1").unwrap(), &track);
+		let error = find(&tracks, "root").unwrap_err().to_string();
+		assert_eq!(error, "there is no track `root`, only: parameters");
+	}
+
+	#[test]
+	fn tables_of_tracks_and_parameters_are_readable() {
+		let text = tracks_text(&[propose::tests::track()], 6_000);
+		for part in ["parameters", "80 %–60 %", "40 %–15 %", "1,000 GNK", "24 h", "7 days"] {
+			assert!(text.contains(part), "{part} in {text}");
+		}
+		let one = |pending: Option<&str>| Parameter {
+			name: "Collateral.BaseShare".into(),
+			value: "20 %".into(),
+			default: "20 %".into(),
+			pending: pending.map(Into::into),
+		};
+		let text = parameters_text(&[one(None), one(Some("25 %"))]);
+		let rows: Vec<_> = text.lines().filter(|line| line.contains("BaseShare")).collect();
+		assert!(rows[0].contains("the same") && !rows[0].contains("25 %") && rows[1].contains("25 %"), "{text}");
+	}
+}

@@ -1,0 +1,271 @@
+//! Referenda: what is open, votes, proposals.
+
+use super::{Chain, Error, PAGE, Result, types::Types};
+use crate::keys::{self, Keypair};
+use gonka_primitives::{
+	AccountId, Balance, BlockNumber, Hash, ModelId,
+	hashing::blake2_256,
+	market::Price,
+	views::{EnactmentView, ParameterView, ReferendumView, TrackView, VoterView},
+};
+use subxt::{
+	ext::scale_value::{Composite, Value},
+	utils::H256,
+};
+
+/// Longest call, in bytes, that a referendum carries itself; for a longer one a preimage is noted.
+pub const LONGEST_INLINE: usize = 128;
+/// The pallet of referenda.
+const REFERENDA: &str = "Referenda";
+/// The pallet of votes.
+const VOTING: &str = "ConvictionVoting";
+
+/// A vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vote {
+	/// In favour.
+	Aye,
+	/// Against.
+	Nay,
+	/// Neither: it counts for support only.
+	Abstain,
+}
+
+/// A model to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewModel {
+	/// Its name, printable.
+	pub name: String,
+	/// SHA-256 of the weights' file.
+	pub weights_hash: Hash,
+	/// How the weights are stored, such as `Q4_K_M`.
+	pub quantisation: String,
+	/// Tokens of prompt and answer together.
+	pub context_length: u32,
+	/// Base units per token.
+	pub price: Price,
+	/// The bounds between which its price moves.
+	pub bounds: (Price, Price),
+	/// Work units that the network can do in a window.
+	pub capacity: u64,
+	/// Memory that serving it needs, in MB (10⁶ bytes).
+	pub memory_mb: u32,
+	/// The oldest worker that serves it right: major · 10⁶ + minor · 10³ + patch.
+	pub min_worker_version: u32,
+}
+
+impl Chain {
+	/// The tracks of referenda, ascending.
+	pub async fn tracks(&self) -> Result<Vec<TrackView>> {
+		self.view("tracks", &(), None).await
+	}
+
+	/// Referenda, the newest first; those before an index, or all: at most so many. Long calls are left out.
+	pub async fn referenda(&self, before: Option<u32>, limit: usize) -> Result<Vec<ReferendumView>> {
+		let at = Some(H256(self.best().await?.hash));
+		let mut all: Vec<ReferendumView> = Vec::new();
+		loop {
+			let before = all.last().map_or(before, |last| Some(last.index));
+			let wanted = u32::try_from(limit.saturating_sub(all.len())).unwrap_or(PAGE).min(PAGE);
+			let page: Vec<ReferendumView> = self.view("referenda", &(before, wanted), at).await?;
+			let full = page.len() >= wanted as usize;
+			all.extend(page);
+			if !full || all.len() >= limit {
+				return Ok(all);
+			}
+		}
+	}
+
+	/// A referendum, with its call if anybody has noted it.
+	pub async fn referendum(&self, index: u32) -> Result<Option<ReferendumView>> {
+		self.view("referendum", &index, None).await
+	}
+
+	/// An account's power, votes and delegations.
+	pub async fn voter(&self, account: &AccountId) -> Result<VoterView> {
+		self.view("voter", account, None).await
+	}
+
+	/// The votes of an account in an open referendum, without those of its delegators; `None` if it is not open.
+	pub async fn votes(&self, referendum: u32, account: &AccountId) -> Result<Option<u128>> {
+		self.view("votes", &(referendum, account), None).await
+	}
+
+	/// The parameters that governance can change: [`Types::parameter`] reads them.
+	pub async fn parameters(&self) -> Result<Vec<ParameterView>> {
+		self.view("parameters", &(), None).await
+	}
+
+	/// The oldest worker version that is new enough (major · 10⁶ + minor · 10³ + patch), and the block from which on.
+	pub async fn min_worker_version(&self) -> Result<(u32, BlockNumber)> {
+		self.view("min_worker_version", &(), None).await
+	}
+
+	/// What a call would do now if a track had decided it: nothing, or an error that [`Types::error`] reads.
+	pub async fn rehearse(&self, track: u16, call: &[u8]) -> Result<Result<(), Vec<u8>>> {
+		self.view("rehearse", &(track, call), None).await
+	}
+
+	/// Submits a referendum on a call, and notes the call's preimage if it is long; the referendum's index. The index is
+	/// that of a best block: a reorganisation can still change it.
+	pub async fn propose(
+		&self,
+		from: &Keypair,
+		track: &TrackView,
+		call: &[u8],
+		enactment: EnactmentView,
+	) -> Result<u32> {
+		let what = || format!("{REFERENDA}.submit");
+		let hash = blake2_256(&[call]);
+		let origin =
+			self.types().await?.origin(&track.origin).map_err(|cause| Error::Encode { what: what(), cause })?;
+		if call.len() > LONGEST_INLINE {
+			self.note_preimage(from, call).await?;
+		}
+		let arguments = Composite::unnamed([origin, bounded(call), moment(enactment)]);
+		let block = self.in_turn_at(from, REFERENDA, "submit", &arguments).await?;
+		let newest: Vec<ReferendumView> = self.view("referenda", &(None::<u32>, PAGE), Some(H256(block.hash))).await?;
+		let account = keys::public(from);
+		let submitted = newest.iter().find(|one| {
+			let by = one.submission_deposit.as_ref().is_some_and(|deposit| deposit.who == account);
+			by && one.proposal.as_ref().is_some_and(|proposal| proposal.hash == hash)
+		});
+		submitted.map(|one| one.index).ok_or_else(|| Error::Decode {
+			what: what(),
+			cause: "the referendum is missing after it was submitted".into(),
+		})
+	}
+
+	/// Notes a preimage, unless somebody has.
+	async fn note_preimage(&self, from: &Keypair, call: &[u8]) -> Result<()> {
+		match self.in_turn(from, "Preimage", "note_preimage", &Composite::unnamed([Value::from_bytes(call)])).await {
+			Err(Error::Dispatch(cause)) if cause.contains("AlreadyNoted") => Ok(()),
+			noted => noted,
+		}
+	}
+
+	/// Pays for a referendum's decision.
+	pub async fn place_decision_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
+		self.in_turn(from, REFERENDA, "place_decision_deposit", &(referendum,)).await
+	}
+
+	/// Has the decision's deposit paid back to who made it.
+	pub async fn refund_decision_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
+		self.in_turn(from, REFERENDA, "refund_decision_deposit", &(referendum,)).await
+	}
+
+	/// Has the submission's deposit paid back to who made it.
+	pub async fn refund_submission_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
+		self.in_turn(from, REFERENDA, "refund_submission_deposit", &(referendum,)).await
+	}
+
+	/// Votes in a referendum, or changes a vote.
+	pub async fn vote(&self, from: &Keypair, referendum: u32, vote: Vote) -> Result<()> {
+		let arguments = Composite::unnamed([Value::u128(referendum.into()), ballot(vote)]);
+		self.in_turn(from, VOTING, "vote", &arguments).await
+	}
+
+	/// Takes a vote back. The track must be named once the referendum has ended.
+	pub async fn remove_vote(&self, from: &Keypair, track: Option<u16>, referendum: u32) -> Result<()> {
+		self.in_turn(from, VOTING, "remove_vote", &(track, referendum)).await
+	}
+
+	/// Lets the account's power follow another one's votes in a track.
+	pub async fn delegate(&self, from: &Keypair, track: u16, to: &AccountId) -> Result<()> {
+		self.in_turn(from, VOTING, "delegate", &delegation(track, to)).await
+	}
+
+	/// Ends a delegation.
+	pub async fn undelegate(&self, from: &Keypair, track: u16) -> Result<()> {
+		self.in_turn(from, VOTING, "undelegate", &(track,)).await
+	}
+
+	/// Puts runtime code in force that a referendum has authorised.
+	pub async fn apply_upgrade(&self, from: &Keypair, code: &[u8]) -> Result<()> {
+		self.in_turn(from, "System", "apply_authorized_upgrade", &(code.to_vec(),)).await
+	}
+}
+
+/// A proposal as `submit` takes it.
+fn bounded(call: &[u8]) -> Value {
+	if call.len() <= LONGEST_INLINE {
+		return Value::unnamed_variant("Inline", [Value::from_bytes(call)]);
+	}
+	let (hash, length) = (Value::from_bytes(blake2_256(&[call])), Value::u128(call.len() as u128));
+	Value::named_variant("Lookup", [("hash", hash), ("len", length)])
+}
+
+fn moment(enactment: EnactmentView) -> Value {
+	match enactment {
+		EnactmentView::At(block) => Value::unnamed_variant("At", [Value::u128(block.into())]),
+		EnactmentView::After(blocks) => Value::unnamed_variant("After", [Value::u128(blocks.into())]),
+	}
+}
+
+fn ballot(vote: Vote) -> Value {
+	let standard = |byte: u8| {
+		let vote = Value::unnamed_composite([Value::u128(byte.into())]);
+		Value::named_variant("Standard", [("vote", vote), ("balance", Value::u128(0))])
+	};
+	// The highest bit says aye; the others are a conviction, which means nothing here.
+	match vote {
+		Vote::Aye => standard(0x80),
+		Vote::Nay => standard(0),
+		Vote::Abstain => {
+			let parts = [("aye", 0), ("nay", 0), ("abstain", 1)].map(|(name, part)| (name, Value::u128(part)));
+			Value::named_variant("SplitAbstain", parts)
+		},
+	}
+}
+
+/// The arguments of `delegate`, without a conviction and a balance: they mean nothing here.
+fn delegation(track: u16, to: &AccountId) -> Composite<()> {
+	let to = Value::unnamed_variant("Id", [Value::from_bytes(to)]);
+	Composite::unnamed([Value::u128(track.into()), to, Value::unnamed_variant("None", []), Value::u128(0)])
+}
+
+impl Types {
+	/// The call that authorises runtime code by its hash.
+	pub fn authorize_upgrade(&self, code: &[u8]) -> Result<Vec<u8>> {
+		self.encode("System", "authorize_upgrade", Composite::unnamed([Value::from_bytes(blake2_256(&[code]))]))
+	}
+
+	/// The call that spends base units of the community fund.
+	pub fn spend(&self, amount: Balance, beneficiary: &AccountId) -> Result<Vec<u8>> {
+		let arguments = [
+			Value::unnamed_composite([]),
+			Value::u128(amount),
+			Value::from_bytes(beneficiary),
+			Value::unnamed_variant("None", []),
+		];
+		self.encode("Treasury", "spend", Composite::unnamed(arguments))
+	}
+
+	/// The call that registers a model.
+	pub fn register_model(&self, model: &NewModel) -> Result<Vec<u8>> {
+		let price = |price: &Price| {
+			Value::named_composite([("input", Value::u128(price.input)), ("output", Value::u128(price.output))])
+		};
+		let rule = Value::named_composite([
+			("min", price(&model.bounds.0)),
+			("max", price(&model.bounds.1)),
+			("capacity", Value::u128(model.capacity.into())),
+		]);
+		let arguments = [
+			("name", Value::from_bytes(&model.name)),
+			("weights_hash", Value::from_bytes(model.weights_hash)),
+			("quantisation", Value::from_bytes(&model.quantisation)),
+			("context_length", Value::u128(model.context_length.into())),
+			("price", price(&model.price)),
+			("memory_mb", Value::u128(model.memory_mb.into())),
+			("min_worker_version", Value::u128(model.min_worker_version.into())),
+			("rule", rule),
+		];
+		self.encode("InferenceMarket", "register_model", Composite::named(arguments))
+	}
+
+	/// The call that retires a model.
+	pub fn retire_model(&self, model: ModelId) -> Result<Vec<u8>> {
+		self.encode("InferenceMarket", "retire_model", Composite::unnamed([Value::u128(model.into())]))
+	}
+}
