@@ -129,7 +129,11 @@ impl Referendum {
 			}),
 			enactment: open.map(|open| match open.enactment {
 				EnactmentView::At(block) => format!("in block {block}"),
-				EnactmentView::After(blocks) => format!("{blocks} blocks after the approval"),
+				EnactmentView::After(blocks) => {
+					let track = tracks.iter().find(|track| track.id == open.track);
+					let least = track.map_or(0, |track| track.enactment);
+					format!("{} blocks after the approval", blocks.max(least))
+				},
 			}),
 			hash: view.proposal.as_ref().map(|proposal| format!("0x{}", hex::encode(proposal.hash))),
 			length: view.proposal.as_ref().and_then(|proposal| proposal.length),
