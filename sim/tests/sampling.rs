@@ -42,7 +42,8 @@ fn a_table_that_is_too_harsh_is_noticed() {
 	// Four times the true ratios: what tokens weigh that come in runs of four, but are counted as independent.
 	let mut profile = published(ALARM);
 	let harsh = |ratios: &mut [i32; 8]| ratios.iter_mut().for_each(|ratio| *ratio *= 4);
-	(harsh(&mut profile.tape), harsh(&mut profile.fingerprint));
+	harsh(&mut profile.tape);
+	harsh(&mut profile.fingerprint);
 	let errors = tests(&profile, (&HONEST, 0.0), (10f64.ln() * NAT as f64) as u32, 3_000, 1);
 	let (theory, _) = theory::test(&theory::weight(&profile, (&INT8, 0.0), 1), 10f64.ln());
 	assert!((errors.share() / theory - 1.0).abs() < 0.2 && theory > 1e-2, "{errors:?} {theory}");

@@ -22,7 +22,7 @@ pub const ALARM: u32 = 21 << 15;
 /// Tokens between two false alarms of a host and model, at least.
 pub const RARE: f64 = 1e8;
 /// The thresholds that are tried, in nats.
-const TRIED: [f64; 8] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+const TRIED: [f64; 11] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.5, 12.0];
 /// The shares of answers from 8-bit weights that are tried; 0 gives false alarms.
 const SHARES: [f64; 4] = [0.0, 0.25, 0.5, 1.0];
 /// α and β at which errors can be counted.
@@ -245,13 +245,11 @@ impl Results {
 				let difference = 100.0 * (measured.mean() / theory - 1.0);
 				writeln!(out, "   {difference:>12.2}   {:>15.0}", measured.mean_tokens())?;
 			}
-			let theory = run_length(&times.1, nats(self.profile.alarm));
-			let tokens = theory * mean_length();
-			writeln!(
-				out,
-				"{:>11.3}          - {theory:>11.3}   by theory alone; {tokens:.3e} tokens",
-				nats(self.profile.alarm)
-			)?;
+			if times.0 == 0.0 {
+				let (alarm, tokens) = (nats(self.profile.alarm), self.false_alarm());
+				let theory = tokens / mean_length();
+				writeln!(out, "{alarm:>11.3}          - {theory:>11.3}   by theory: {tokens:.3e} tokens")?;
+			}
 		}
 		let Some((_, honest, _)) = self.times.first() else { return Ok(()) };
 		let lowest = alarm_for(honest, RARE / mean_length());
@@ -329,7 +327,14 @@ impl Results {
 			"lenient: finds all right; hostile: finds all wrong; collude: cheat, find their kind right and others wrong"
 		)?;
 		writeln!(out, "found: windows from a cheat's first settlement to its conviction, median and last")?;
-		writeln!(out, "packed: cases in which most arbiters lie\n")?;
+		writeln!(
+			out,
+			"packed: cases in which most arbiters lie; struck, honest: by arbiters of whom most tell the truth"
+		)?;
+		writeln!(
+			out,
+			"who looks at an answer draws noise of its own: on the same chip findings would agree, and no honest host be struck\n"
+		)?;
 		write!(out, "{:<38} sampled %  cases: honest  cheats", "network")?;
 		write!(out, "   convicted    found  last   honest convicted  packed   struck: lenient")?;
 		writeln!(out, "   hostile  colluding  honest")?;
@@ -358,7 +363,7 @@ impl Results {
 				0.0 => "honest: between false alarms".to_owned(),
 				share => format!("{} % of answers wrong", 100.0 * share),
 			},
-			line: (4..=64)
+			line: (4..=48)
 				.map(|quarter| f64::from(quarter) / 4.0)
 				.map(|alarm| (alarm, run_length(&times.1, alarm).log10()))
 				.collect(),
@@ -373,7 +378,7 @@ impl Results {
 			title: "Checked answers until a host's findings open a case".into(),
 			x_label: "threshold, nats".into(),
 			y_label: "checked answers, on average".into(),
-			x_ticks: [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0].map(|x| (x, x.to_string())).into(),
+			x_ticks: [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0].map(|x| (x, x.to_string())).into(),
 			y_ticks: powers.iter().enumerate().map(|(power, label)| (power as f64, (*label).to_owned())).collect(),
 			series: series.collect(),
 			note: format!(
