@@ -10,6 +10,7 @@ pub mod games;
 pub mod plot;
 pub mod population;
 pub mod report;
+pub mod sampling;
 pub mod stats;
 pub mod theory;
 

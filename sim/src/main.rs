@@ -1,8 +1,13 @@
 //! `gonka-sim`: runs the simulation, writes the report and the plots, and fails if something does not hold.
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
-use gonka_sim::{Config, attacks, games, report::Results, run};
+use clap::{Parser, Subcommand};
+use gonka_sim::{
+	Config, attacks, games,
+	report::{Check, Results},
+	run,
+	sampling::report::{self as sampling, Effort},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
 	fs,
@@ -11,7 +16,7 @@ use std::{
 	time::Instant,
 };
 
-/// Simulates how the network checks its sprint.
+/// Simulates how the network checks its sprint and its answers.
 ///
 /// Every epoch, hosts commit to leaves, the beacon draws committees and leaf sets, checkers compare tags and accuse.
 /// Draw, samples, weights and messages are the runtime's own code. Dishonest hosts collude: they report no wrong leaf
@@ -23,12 +28,16 @@ use std::{
 #[derive(Parser)]
 #[command(
 	version,
+	args_conflicts_with_subcommands = true,
 	after_help = "Examples:
   gonka-sim                                        the published report, from the top of a checkout
   gonka-sim --epochs 500 --out /tmp/sim            a quick look
-  gonka-sim --dishonest 0.5 --seed 7 --out /tmp/sim   a stronger adversary (demands may fail)"
+  gonka-sim --dishonest 0.5 --seed 7 --out /tmp/sim   a stronger adversary (demands may fail)
+  gonka-sim sampling                               the published report on sampled validation"
 )]
 struct Args {
+	#[command(subcommand)]
+	command: Option<Command>,
 	/// Epochs to simulate.
 	#[arg(long, default_value_t = 10_000)]
 	epochs: u64,
@@ -49,8 +58,40 @@ struct Args {
 	out: PathBuf,
 }
 
+#[derive(Subcommand)]
+enum Command {
+	/// Simulates sampled validation: how often checked answers raise a false alarm and how soon a right one, arbiters'
+	/// tests, and whole epochs in which hosts cheat and lie. Writes benches/results/sampling.txt and
+	/// docs/img/sampling-alarm.svg.
+	Sampling {
+		/// Receipts checked to count false alarms.
+		#[arg(long, default_value_t = Effort::default().receipts)]
+		receipts: u64,
+		/// Arbiters' tests of an honest host, at each α.
+		#[arg(long, default_value_t = Effort::default().tests)]
+		tests: u64,
+		/// Epochs of each network.
+		#[arg(long, default_value_t = Effort::default().epochs)]
+		epochs: u32,
+		/// Hosts of each network.
+		#[arg(long, default_value_t = Effort::default().hosts)]
+		hosts: usize,
+		/// Everything random follows from it.
+		#[arg(long, default_value_t = Effort::default().seed)]
+		seed: u64,
+		/// The top of a checkout.
+		#[arg(long, value_name = "DIR", default_value = ".")]
+		out: PathBuf,
+	},
+}
+
 fn main() -> Result<()> {
 	let args = Args::parse();
+	if let Some(Command::Sampling { receipts, tests, epochs, hosts, seed, out }) = args.command {
+		ensure!((20..=100_000).contains(&hosts), "from 20 to 100000 hosts can be simulated");
+		ensure!(epochs > 0 && tests > 0, "at least one epoch and one test are needed");
+		return sample(Effort { receipts, tests, epochs, hosts, seed }, &out);
+	}
 	let (epochs, hosts, seed) = (args.epochs, args.hosts, args.seed);
 	let config = Config {
 		epochs,
@@ -87,7 +128,27 @@ fn main() -> Result<()> {
 	write(&args.out.join("docs/img/sprint-detection.svg"), &results.detection_plot().svg())?;
 	write(&args.out.join("docs/img/sprint-lazy.svg"), &results.lazy_plot().svg())?;
 	print!("{text}");
-	let failed = results.checks().iter().filter(|check| !check.holds).count();
+	demand(&results.checks())
+}
+
+fn sample(effort: Effort, out: &Path) -> Result<()> {
+	let start = Instant::now();
+	let results = sampling::run(effort);
+	let plot = results.plot().svg();
+	let Effort { receipts, tests, epochs, hosts, seed } = effort;
+	let took = start.elapsed().as_secs_f64();
+	let header = format!(
+		"# cargo run --release -p gonka-sim -- sampling --receipts {receipts} --tests {tests} --epochs {epochs} --hosts {hosts} --seed {seed}\n# {took:.0} s; all else is the same on every machine\n\n"
+	);
+	let text = results.text(&header);
+	write(&out.join("benches/results/sampling.txt"), &text)?;
+	write(&out.join("docs/img/sampling-alarm.svg"), &plot)?;
+	print!("{text}");
+	demand(&results.checks())
+}
+
+fn demand(checks: &[Check]) -> Result<()> {
+	let failed = checks.iter().filter(|check| !check.holds).count();
 	ensure!(failed == 0, "{failed} demands do not hold: see FAILED above");
 	Ok(())
 }

@@ -18,6 +18,8 @@ pub struct Plot {
 	pub series: Vec<Series>,
 	/// What line and points are.
 	pub note: String,
+	/// Whether the series are named in the upper left corner, and not in the lower right one.
+	pub names_on_top: bool,
 }
 
 /// A line and measured points of the same kind.
@@ -111,8 +113,12 @@ impl Plot {
 		)?;
 		for (number, series) in self.series.iter().enumerate() {
 			self.draw(svg, number % COLOURS.len(), series)?;
-			let y = bottom - 16.0 - 20.0 * (self.series.len() - 1 - number) as f64;
-			let (x, class) = (right - 238.0, number % COLOURS.len());
+			let (x, y) = if self.names_on_top {
+				(LEFT + 14.0, TOP + 20.0 + 20.0 * number as f64)
+			} else {
+				(right - 238.0, bottom - 16.0 - 20.0 * (self.series.len() - 1 - number) as f64)
+			};
+			let class = number % COLOURS.len();
 			writeln!(svg, r#"<path class="s{class}" stroke-width="2" d="M{x} {:.1}h26"/>"#, y - 4.5)?;
 			writeln!(svg, r#"<circle class="d{class}" cx="{}" cy="{:.1}" r="3.5"/>"#, x + 13.0, y - 4.5)?;
 			writeln!(svg, r#"<text x="{}" y="{y:.1}">{}</text>"#, x + 34.0, series.name)?;

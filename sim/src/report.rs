@@ -326,6 +326,7 @@ impl Results {
 				"lines: theory; points: {} simulated fabricators each, bars of 3 σ",
 				self.tally.epochs * self.config.fabricators as u64
 			),
+			names_on_top: false,
 		}
 	}
 
@@ -351,6 +352,7 @@ impl Results {
 				"line: theory; points: simulated, bars of 3 σ; {} % of the honest hosts are offline",
 				percent(self.config.offline, 0)
 			),
+			names_on_top: false,
 		}
 	}
 }
