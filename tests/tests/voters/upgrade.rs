@@ -30,7 +30,7 @@ impl Voters {
 		let proposed =
 			self.gonka(&["gov", "propose", "upgrade", &wasm, "--key", &alice, "--deposit", "--yes", "--json"]).await?;
 		let proposed: serde_json::Value = serde_json::from_str(&proposed)?;
-		let index = proposed["index"].as_u64().with_context(|| format!("no index: {proposed}"))?.to_string();
+		let index = proposed["referendum"].as_u64().with_context(|| format!("no referendum: {proposed}"))?.to_string();
 		for key in [&alice, &bob, &charlie] {
 			println!("{}", self.gonka(&["gov", "vote", &index, "aye", "--key", key]).await?);
 		}
