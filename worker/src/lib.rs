@@ -5,6 +5,7 @@
 //! - [`registration`]: what the chain says of this host;
 //! - [`sprint`]: *seed → leaves → commitment*;
 //! - [`server`]: *envelope → tokens → receipt → voucher*;
+//! - [`question`]: *envelope and body → what the engine is asked*;
 //! - [`openings`]: *position → opening*;
 //! - [`check`]: *duties → tags*, accusations and disputes;
 //! - [`settle`]: *vouchers and receipts → settlement*;
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod hostile;
 pub mod openings;
 pub mod program;
+pub mod question;
 pub mod registration;
 pub mod server;
 pub mod settle;

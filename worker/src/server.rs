@@ -48,13 +48,16 @@ pub struct Limits {
 	pub body: usize,
 	/// Blocks that an envelope's expiry may lie ahead.
 	pub expiry: u32,
+	/// Bytes on disk that may be kept for whoever samples this host; beyond it requests are refused.
+	pub evidence: u64,
 	/// How long an answer waits for a client that does not read.
 	pub stalled: Duration,
 }
 
 impl Default for Limits {
 	fn default() -> Self {
-		Self { credit: 8, capacity: 64, body: 4 << 20, expiry: 100, stalled: Duration::from_secs(30) }
+		let stalled = Duration::from_secs(30);
+		Self { credit: 8, capacity: 64, body: 4 << 20, expiry: 100, evidence: 64 << 30, stalled }
 	}
 }
 
