@@ -5,6 +5,7 @@ use crate::{
 	check::Context as Checking,
 	cli::{self, Cli, EngineKind},
 	registration::{Registrar, Wanted},
+	sampling::Context as Sampling,
 	server::{self, Limits, Service, listen},
 	settle::Settler,
 	sprint::{
@@ -76,6 +77,8 @@ impl Worker {
 			Runner::new(follower.clone(), store.clone(), key.clone(), expand, pace, signed, jobs).start()
 		});
 		let sprint = sprint.transpose()?;
+		let sampling = Sampling::new(follower.clone(), store.clone(), engine.clone(), model.clone(), key.clone());
+		sampling.map_err(io::Error::other)?.start(&mut tasks);
 		let service = Service::new(follower.clone(), store.clone(), engine, model, key.clone(), limits);
 		let checking = Checking::new(follower, store, key, service.openings.clone(), desk).map_err(io::Error::other)?;
 		checking.start(&mut tasks);

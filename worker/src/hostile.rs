@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use gonka_primitives::{
 	EpochIndex, Hash,
 	hashing::blake2_256,
+	sampling::{Breach, Counts, Finding},
 	views::{CheckView, EpochView},
 };
 use gonka_sprint::{
@@ -41,6 +42,10 @@ pub enum Kind {
 	Burst,
 	/// Leaves after the sprint.
 	Leave,
+	/// Finds nothing wrong with any sample, unseen.
+	Approve,
+	/// Finds something wrong with every sample, unseen.
+	Condemn,
 }
 
 static KIND: OnceLock<Kind> = OnceLock::new();
@@ -77,6 +82,16 @@ pub fn make_up(tags: &mut [Tag]) {
 		for (number, tag) in (1u8..).zip(tags) {
 			*tag = [0xc0, 0xff, 0xee, number];
 		}
+	}
+}
+
+/// What a checker says that looks at nothing.
+pub fn finding() -> Option<Finding> {
+	let all = [100, 0, 0, 0, 0, 0, 0, 0];
+	if is(Kind::Approve) {
+		Some(Finding::Checked(Counts::new(all, all)))
+	} else {
+		is(Kind::Condemn).then_some(Finding::Broken(Breach::Output))
 	}
 }
 

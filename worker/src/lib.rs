@@ -8,6 +8,7 @@
 //! - [`question`]: *envelope and body → what the engine is asked*;
 //! - [`openings`]: *position → opening*;
 //! - [`check`]: *duties → tags*, accusations and disputes;
+//! - [`sampling`]: *samples → findings*, and rulings in cases;
 //! - [`settle`]: *vouchers and receipts → settlement*;
 //! - [`cli`], [`app`], [`program`]: the program around them.
 
@@ -23,6 +24,7 @@ pub mod openings;
 pub mod program;
 pub mod question;
 pub mod registration;
+pub mod sampling;
 pub mod server;
 pub mod settle;
 pub mod sprint;

@@ -10,6 +10,7 @@ use crate::{
 	store::{
 		Durability, Store, StoreError, check,
 		evidence::{self, StoredTree},
+		findings,
 		market::{self, Due, DueReceipt},
 		race,
 		settlements::{self, SettlementState, StoredSettlement},
@@ -250,6 +251,7 @@ impl Settler {
 			race::prune(tx, oldest)?;
 			check::prune(tx, oldest)?;
 			evidence::prune(tx, oldest)?;
+			findings::prune(tx, oldest)?;
 			settlements::prune(tx, window)?;
 			market::prune_settled(tx, oldest)
 		});

@@ -6,12 +6,14 @@
 //!
 //! - [`check`]: what checking others found, and messages of checks and disputes;
 //! - [`evidence`]: what shows that answers are the model's;
+//! - [`findings`]: what was found about others' answers;
 //! - [`market`]: sequence numbers, receipts, vouchers;
 //! - [`race`]: leaves and commitments of the sprint;
 //! - [`settlements`]: what was claimed on chain.
 
 pub mod check;
 pub mod evidence;
+pub mod findings;
 pub mod market;
 pub mod race;
 pub mod settlements;
@@ -109,6 +111,7 @@ impl Store {
 		race::create_tables(&tx)?;
 		check::create_tables(&tx)?;
 		evidence::create_tables(&tx)?;
+		findings::create_tables(&tx)?;
 		tx.commit()?;
 		let db = Arc::new(db);
 		Ok(Self { writer: Arc::new(writer::Writer::start(db.clone())), db })

@@ -419,6 +419,7 @@ impl ChainApi for FakeChain {
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
 			assert!((1..=64).contains(&verdicts.findings.len()) && verdicts.findings.is_sorted_by(|a, b| a.0 < b.0));
 			if state.refuse {
+				state.refused += 1;
 				return Err(ChainError::other("refused"));
 			}
 			let lists = state.samples.iter_mut();
