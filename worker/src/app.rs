@@ -196,18 +196,25 @@ async fn engine(cli: &Cli, chain: &dyn ChainApi) -> anyhow::Result<Arc<dyn Engin
 				slots: cli.serving.slots,
 				waiting_limit: cli.serving.capacity as usize,
 				threads: cli.serving.threads.unwrap_or(cores.saturating_sub(1).max(1)),
+				#[cfg(feature = "hostile")]
+				attack: crate::hostile::attack(),
 				..TorchConfig::new(path)
 			};
 			let engine = tokio::task::spawn_blocking(move || TorchEngine::load(&config)).await??;
 			Ok(Arc::new(engine))
 		},
 		#[cfg(feature = "mock")]
-		EngineKind::Mock => Ok(Arc::new(gonka_engine::MockEngine::new(gonka_engine::MockConfig {
-			name: name.clone(),
-			context_length: registered.context_length as usize,
-			tokens_per_second: cli.serving.mock_speed,
-			..Default::default()
-		}))),
+		EngineKind::Mock => {
+			let engine: Arc<dyn Engine> = Arc::new(gonka_engine::MockEngine::new(gonka_engine::MockConfig {
+				name: name.clone(),
+				context_length: registered.context_length as usize,
+				tokens_per_second: cli.serving.mock_speed,
+				..Default::default()
+			}));
+			#[cfg(feature = "hostile")]
+			let engine = crate::hostile::engine(engine);
+			Ok(engine)
+		},
 	}
 }
 

@@ -245,8 +245,12 @@ impl Settler {
 		let oldest = epoch.saturating_sub(KEPT_EPOCHS);
 		let window = snapshot.block.checked_div(snapshot.market.window).unwrap_or(0).saturating_sub(KEPT_WINDOWS);
 		let forgotten = self.store.write(Durability::Later, move |tx| {
+			let mut receipts = Vec::new();
 			for id in gone {
-				market::forget(tx, id)?;
+				receipts.append(&mut market::forget(tx, id)?);
+			}
+			if !receipts.is_empty() {
+				evidence::forget(tx, &receipts)?;
 			}
 			race::prune(tx, oldest)?;
 			check::prune(tx, oldest)?;

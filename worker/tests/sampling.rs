@@ -6,13 +6,15 @@ mod common;
 use common::*;
 use gonka_client::{evidence, wire::ErrorCode};
 use gonka_primitives::{
-	AccountId, Hash,
 	market::{FinishReason, output_hash},
-	sampling::{Breach, Counts, Finding, MAX_FINDINGS, Outcome, Pick, SampleQuery, Scope},
-	views::{AuditView, SampleView, SamplingCaseView},
+	sampling::{Breach, Counts, Finding, MAX_FINDINGS, Outcome, Pick, SampleQuery},
+	views::SampleView,
 };
 use gonka_worker::store::evidence::StoredEvidence;
 use std::sync::Arc;
+
+/// What a host makes of an answer.
+type Spoil = Box<dyn Fn(&mut StoredEvidence)>;
 
 /// 21 tokens, all as they should be.
 fn clean() -> Finding {
@@ -57,7 +59,7 @@ async fn honest_answers_are_clean_and_each_lie_is_named() {
 	};
 	let bent = Finding::Checked(Counts::new([20, 0, 0, 1, 0, 0, 0, 0], [21, 0, 0, 0, 0, 0, 0, 0]));
 	let forged = Finding::Checked(Counts::new([21, 0, 0, 0, 0, 0, 0, 0], [20, 0, 0, 0, 0, 0, 0, 1]));
-	let cases: Vec<(Box<dyn Fn(&mut StoredEvidence)>, Finding)> = vec![
+	let cases: Vec<(Spoil, Finding)> = vec![
 		(Box::new(|_| ()), clean()),
 		(Box::new(|a| a.body.push(b' ')), broken(Breach::Envelope)),
 		(Box::new(|a| a.envelope.signature[5] ^= 1), broken(Breach::Envelope)),
@@ -199,46 +201,25 @@ async fn evidence_is_shown_to_whom_the_chain_names() {
 	// An answer was given; but there is a case now.
 	chain.with(|state| {
 		state.samples[0].1.samples[0].done = true;
-		state.cases = vec![case(&shower, root, vec![host()])];
+		state.cases = vec![case(&shower, root, vec![host()], vec![Pick::Receipt(2)])];
 	});
 	chain.block(121);
 	eventually(async || ask(&shower, "//Worker", mine).await == Err(ErrorCode::NotAssigned)).await;
 	assert_eq!(ask(&shower, "//Worker", query(host(), Pick::Receipt(2))).await, Ok(()), "the audit list");
-	let drawn = gonka_primitives::sampling::fresh_draw(&SEED, 0, 5, &case(&shower, root, Vec::new()).scope).unwrap().1;
+	let drawn = gonka_primitives::sampling::fresh_draw(&SEED, 0, 5, &case(&shower, root, Vec::new(), Vec::new()).scope)
+		.unwrap()
+		.1;
 	assert_eq!(ask(&shower, "//Worker", query(host(), drawn)).await, Ok(()), "an arbiter's own draw");
 	chain.with(|state| state.cases[0].arbiters[0].1 = Some(Outcome::Innocent));
 	chain.block(122);
 	eventually(async || ask(&shower, "//Worker", query(host(), drawn)).await == Err(ErrorCode::NotAssigned)).await;
 }
 
-const SEED: Hash = [8; 32];
-
-/// A case about the other host, with its third receipt on the audit list.
-fn case(
-	shower: &Shower,
-	root: gonka_primitives::merkle_sum::SumNode<gonka_primitives::market::Totals>,
-	arbiters: Vec<AccountId>,
-) -> SamplingCaseView {
-	SamplingCaseView {
-		id: 4,
-		host: shower.account,
-		url: shower.url.clone().into_bytes(),
-		model: 3,
-		profile: calibration(),
-		opened: 120,
-		deadline: 160,
-		seed: Some(SEED),
-		audit: vec![AuditView { checker: [1; 32], window: SETTLED, root, pick: Pick::Receipt(2) }],
-		scope: vec![Scope { window: SETTLED, root, first: 0, work: root.sum.work }],
-		arbiters: arbiters.into_iter().map(|arbiter| (arbiter, None)).collect(),
-	}
-}
-
 /// What an arbiter makes of the host's answers.
 async fn ruled(answers: impl Fn(&Shower) -> Vec<StoredEvidence>) -> (Outcome, gonka_primitives::sampling::Ruling) {
 	let (directory, chain, shower) = rigs().await;
 	let root = shower.settle(answers(&shower)).await;
-	chain.with(|state| state.cases = vec![case(&shower, root, vec![[1; 32], host()])]);
+	chain.with(|state| state.cases = vec![case(&shower, root, vec![[1; 32], host()], vec![Pick::Receipt(2)])]);
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let mut block = 121;
 	while chain.with(|state| state.rulings.is_empty()) {

@@ -118,7 +118,8 @@ async fn receipts_and_vouchers_survive_every_crash() {
 	// Totals that this host never signed for.
 	view.settled.fee += 1;
 	assert!(store.read(|tx| market::due(tx, &view)).unwrap().unwrap_err().contains("channel 1"));
-	store.write(Durability::Now, |tx| market::forget(tx, 1)).await.unwrap();
+	let forgotten = store.write(Durability::Now, |tx| market::forget(tx, 1)).await.unwrap();
+	assert!(!forgotten.is_empty());
 	assert!(store.read(market::channels).unwrap().is_empty());
 	assert_eq!(store.read(settlements::latest).unwrap(), None);
 }
@@ -157,7 +158,8 @@ async fn evidence_stays_until_its_settlement_is_old_and_is_counted() {
 		for (window, epoch, envelope) in trees {
 			evidence::put_tree(tx, window, &StoredTree { epoch, leaves: vec![(envelope, Default::default())] })?;
 		}
-		market::forget(tx, 1)
+		let receipts = market::forget(tx, 1)?;
+		evidence::forget(tx, &receipts)
 	});
 	put.await.unwrap();
 	assert_eq!(kept(&store), [true, true, false]);

@@ -61,10 +61,7 @@ impl Arbiter {
 	) -> Result<(), String> {
 		let length = case.deadline.saturating_sub(case.opened);
 		let time = Time { now: snapshot.block, deadline: case.deadline, length };
-		let sample = |window, root, pick| {
-			let (host, url, model) = (case.host, case.url.clone(), case.model);
-			Sample { host, url, model, window, root, pick }
-		};
+		let sample = |window, root, pick| Sample { host: case.host, model: case.model, window, root, pick };
 		let (mut audit, mut missing) = (Vec::new(), 0usize);
 		for of in &case.audit {
 			let slot = slot("audit", &(case.id, seed, of.window, of.root, of.pick));

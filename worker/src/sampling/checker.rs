@@ -10,15 +10,21 @@ use crate::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use gonka_primitives::{
-	BlockNumber, Hash,
+	BlockNumber, Hash, ModelId,
 	hashing::{domain, signing_payload},
-	sampling::{Finding, MAX_FINDINGS, Verdicts},
+	sampling::{Finding, MAX_FINDINGS, Profile, Verdicts},
 	views::{SampleView, SamplesView},
 };
-use std::sync::Arc;
+use std::{
+	collections::{BTreeMap, btree_map::Entry},
+	sync::Arc,
+};
 
 /// Findings that are worth a message of their own before all are there.
 const BATCH: usize = 8;
+
+/// By model.
+type Profiles = BTreeMap<ModelId, Option<Profile>>;
 
 /// Checks samples.
 pub struct Checker {
@@ -36,14 +42,21 @@ impl Checker {
 	async fn check(&mut self, snapshot: &Snapshot) -> Result<(), String> {
 		let chain = self.context.follower.chain().clone();
 		let lists = chain.samples(self.context.follower.host()).await.map_err(|error| error.to_string())?;
+		let mut profiles = BTreeMap::new();
+		for sample in lists.iter().flat_map(|list| &list.samples).filter(|sample| !sample.done) {
+			if let Entry::Vacant(unknown) = profiles.entry(sample.model) {
+				let profile = chain.sampling_profile(sample.model).await;
+				unknown.insert(profile.map_err(|error| error.to_string())?);
+			}
+		}
 		for list in lists {
-			self.list(snapshot, list).await?;
+			self.list(snapshot, list, &profiles)?;
 		}
 		self.looks.keep(snapshot.block);
 		Ok(())
 	}
 
-	async fn list(&mut self, snapshot: &Snapshot, list: SamplesView) -> Result<(), String> {
+	fn list(&mut self, snapshot: &Snapshot, list: SamplesView, profiles: &Profiles) -> Result<(), String> {
 		let length = snapshot.market.window;
 		let (now, drawn) = (snapshot.block, list.window.saturating_add(1).saturating_mul(length));
 		let begun: BlockNumber = list.window.saturating_mul(length);
@@ -55,8 +68,7 @@ impl Checker {
 				Some(stored) => found.push((sample.index, stored.finding)),
 				None => {
 					open = open.saturating_add(1);
-					let profile = self.context.follower.chain().sampling_profile(sample.model).await;
-					let profile = profile.map_err(|error| error.to_string())?;
+					let profile = profiles.get(&sample.model).copied().flatten();
 					self.looks.start(&self.context, slot, target(sample), profile, time);
 				},
 			}
@@ -99,12 +111,5 @@ fn name(window: u32, sample: &SampleView) -> Hash {
 }
 
 fn target(sample: &SampleView) -> Sample {
-	Sample {
-		host: sample.host,
-		url: sample.url.clone(),
-		model: sample.model,
-		window: sample.window,
-		root: sample.root,
-		pick: sample.pick,
-	}
+	Sample { host: sample.host, model: sample.model, window: sample.window, root: sample.root, pick: sample.pick }
 }

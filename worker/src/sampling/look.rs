@@ -18,13 +18,14 @@ use tokio::time::timeout;
 /// For the engine to replay an answer, once it is its turn.
 const REPLAY: Duration = Duration::from_secs(120);
 
+/// Steps from a leaf to its root, at most: more than there can be receipts.
+const MAX_PATH: usize = 64;
+
 /// A receipt that is to be looked at.
 #[derive(Clone, Debug)]
 pub struct Sample {
 	/// Who answered.
 	pub host: AccountId,
-	/// Where its worker is reached.
-	pub url: Vec<u8>,
 	/// The model.
 	pub model: ModelId,
 	/// The settled window.
@@ -99,7 +100,7 @@ fn number(path: &[Sibling<Totals>]) -> u64 {
 pub fn verify(genesis: &Hash, sample: &Sample, channel: Option<&ChannelView>, shown: &Evidence) -> Result<(), Breach> {
 	let Evidence { envelope: signed, receipt, path, body, output, fingerprints } = shown;
 	let holds = |is_so: bool, breach: Breach| if is_so { Ok(()) } else { Err(breach) };
-	holds(sample.pick.is_shown(&sample.root, &receipt.leaf(), path), Breach::Proof)?;
+	holds(path.len() <= MAX_PATH && sample.pick.is_shown(&sample.root, &receipt.leaf(), path), Breach::Proof)?;
 	let envelope = &signed.envelope;
 	let hash = envelope.hash(genesis);
 	holds(hash == receipt.envelope && body_hash(body) == envelope.body, Breach::Envelope)?;

@@ -111,7 +111,7 @@ pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
 }
 
 /// Forgets what belongs to these receipts, but for those that are in a tree.
-pub(super) fn forget(tx: &WriteTransaction, envelopes: &[Hash]) -> Result<()> {
+pub fn forget(tx: &WriteTransaction, envelopes: &[Hash]) -> Result<()> {
 	let mut settled = BTreeSet::new();
 	for entry in tx.open_table(TREES)?.iter()? {
 		let tree: StoredTree = decode(entry?.1.value())?;

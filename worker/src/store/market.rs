@@ -4,7 +4,7 @@
 //! channel's `ACKNOWLEDGED` log, in the order of acknowledgement) → settled on chain. How much of the log is settled
 //! is not noted down at all: the channel's settled totals on chain are those after some entry of the log, and name it.
 
-use super::{Result, decode, evidence};
+use super::{Result, decode};
 use codec::{Decode, Encode};
 use gonka_client::wire::{Error, ErrorCode};
 use gonka_primitives::{
@@ -378,8 +378,9 @@ pub fn prune_settled(tx: &WriteTransaction, epoch: u32) -> Result<u64> {
 	Ok(forgotten)
 }
 
-/// Forgets everything about a channel that is no longer on chain.
-pub fn forget(tx: &WriteTransaction, channel: ChannelId) -> Result<()> {
+/// Forgets everything about a channel that is no longer on chain. Returns the envelope hashes of its receipts, of which
+/// [`evidence`](super::evidence) may know more.
+pub fn forget(tx: &WriteTransaction, channel: ChannelId) -> Result<Vec<Hash>> {
 	let mut receipts = tx.open_table(RECEIPTS)?;
 	let all = (channel, 0)..=(channel, u64::MAX);
 	let mut envelopes = Vec::new();
@@ -393,7 +394,7 @@ pub fn forget(tx: &WriteTransaction, channel: ChannelId) -> Result<()> {
 		receipts.remove(envelope)?;
 	}
 	tx.open_table(CHANNELS)?.remove(channel)?;
-	evidence::forget(tx, &envelopes)
+	Ok(envelopes)
 }
 
 fn get(channels: &impl ReadableTable<u64, &'static [u8]>, channel: ChannelId) -> Result<Option<ChannelRecord>> {

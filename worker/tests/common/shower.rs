@@ -6,9 +6,9 @@ use gonka_primitives::{
 	fingerprint,
 	market::{FinishReason, Receipt, SignedReceipt, Totals, output_hash},
 	merkle_sum::{self, SumNode},
-	sampling::{Pick, Profile as Calibration},
+	sampling::{Pick, Profile as Calibration, Scope},
 	tape::tape_key,
-	views::{ChannelView, HostView, SampleView, SamplesView},
+	views::{AuditView, ChannelView, HostView, SampleView, SamplesView, SamplingCaseView},
 };
 use gonka_worker::{
 	chain::Follower,
@@ -52,6 +52,10 @@ pub struct Shower {
 
 impl Shower {
 	pub async fn start(chain: &Arc<FakeChain>, path: &Path) -> Self {
+		Self::start_with(chain, path, engine()).await
+	}
+
+	pub async fn start_with(chain: &Arc<FakeChain>, path: &Path, engine: Arc<dyn Engine>) -> Self {
 		let key = key("//Peer");
 		let account = keys::public(&key);
 		let store = Store::open(&path.join("shower.redb"), &GENESIS, &account).unwrap();
@@ -73,7 +77,7 @@ impl Shower {
 		});
 		let follower = Follower::start(chain.clone(), account);
 		follower.first().await.unwrap();
-		let service = Service::new(follower, store.clone(), engine(), MODEL.into(), key, Limits::default());
+		let service = Service::new(follower, store.clone(), engine, MODEL.into(), key, Limits::default());
 		let (stop, stopped) = oneshot::channel::<()>();
 		let stopped = stopped.map(|_| ());
 		tokio::spawn(server::listen::serve(listener, server::router(service), stopped, Duration::from_secs(1)));
@@ -141,6 +145,27 @@ impl Shower {
 	pub fn sample(&self, index: u16, root: SumNode<Totals>, pick: Pick) -> SampleView {
 		let url = self.url.clone().into_bytes();
 		SampleView { index, host: self.account, url, window: SETTLED, root, model: 3, pick, done: false }
+	}
+}
+
+/// The seed of [`case`].
+pub const SEED: Hash = [8; 32];
+
+/// A case about the other host's settlement.
+pub fn case(shower: &Shower, root: SumNode<Totals>, arbiters: Vec<AccountId>, audit: Vec<Pick>) -> SamplingCaseView {
+	let audit = audit.into_iter().map(|pick| AuditView { checker: [1; 32], window: SETTLED, root, pick });
+	SamplingCaseView {
+		id: 4,
+		host: shower.account,
+		url: shower.url.clone().into_bytes(),
+		model: 3,
+		profile: calibration(),
+		opened: 120,
+		deadline: 160,
+		seed: Some(SEED),
+		audit: audit.collect(),
+		scope: vec![Scope { window: SETTLED, root, first: 0, work: root.sum.work }],
+		arbiters: arbiters.into_iter().map(|arbiter| (arbiter, None)).collect(),
 	}
 }
 
