@@ -130,7 +130,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 		() = &mut stop => return Ok(()),
 	};
 	let model = cli.serving.model_name.clone();
-	let limits = Limits { credit: cli.serving.credit_requests, capacity: cli.serving.capacity, ..Limits::default() };
+	let limits = Limits {
+		credit: cli.serving.credit_requests,
+		capacity: cli.serving.capacity,
+		evidence: u64::from(cli.serving.evidence_gib) << 30,
+		..Limits::default()
+	};
 	let worker = Worker::start(Parts { chain, host, key, host_key, store, engine, model, url, limits, sprint })?;
 	println!("listening on http://{address}");
 	worker.serve(listener, stop, cli.grace()).await;
