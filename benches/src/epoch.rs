@@ -393,6 +393,7 @@ pub fn plot(size: &Size, blocks: &[Measured]) -> Plot {
 	let series =
 		|name: &str, what: &dyn Fn(&Block) -> u64| Series { name: name.into(), line: line(what), points: vec![] };
 	Plot {
+		names_on_top: true,
 		title: format!("An epoch of {} hosts and {} channels", size.hosts, size.hosts * size.channels),
 		x_label: "block of the epoch".into(),
 		y_label: "declared weight, % of a block".into(),

@@ -4,5 +4,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod chain;
+pub mod evidence;
 pub mod keys;
 pub mod wire;

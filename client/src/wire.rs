@@ -19,6 +19,8 @@ pub const CHANNEL_PATH: &str = "/v1/channel";
 pub const OPENINGS_PATH: &str = "/v1/openings";
 /// Most positions in one [`OpeningQuery`].
 pub const MAX_POSITIONS: usize = 64;
+/// `POST`: body [`EvidenceQuery`], answer a SCALE-encoded [`SealedEvidence`](crate::evidence::SealedEvidence).
+pub const EVIDENCE_PATH: &str = "/v1/evidence";
 /// `GET`: answer [`Health`].
 pub const HEALTH_PATH: &str = "/health";
 
@@ -153,8 +155,12 @@ pub enum ErrorCode {
 	InsufficientFunds,
 	/// 402: too much is unacknowledged; send a voucher first.
 	Unacknowledged,
-	/// 403: who asks for openings is no registered host.
+	/// 403: who asks for openings or evidence is no registered host.
 	NotAHost,
+	/// 403: the chain does not name who asks for that sample, or it is answered for.
+	NotAssigned,
+	/// 404: the host settled no such receipt, or so long ago that its evidence is gone.
+	NoSuchReceipt,
 	/// 404: the host committed to no such leaf, or so long ago that its openings are gone.
 	NoSuchLeaf,
 	/// 404: this worker does not serve that model.
@@ -171,7 +177,7 @@ pub enum ErrorCode {
 	WrongPrice,
 	/// 413: prompt and `max_tokens` exceed the model's context window.
 	ContextTooLong,
-	/// 429: the queue is full; try later or elsewhere. Openings: this checker has asked for too many.
+	/// 429: the queue is full; try later or elsewhere. Openings and evidence: this checker has asked for too many.
 	Busy,
 	/// 500: a fault of the worker.
 	Internal,
@@ -186,8 +192,8 @@ impl ErrorCode {
 			Self::BadRequest => 400,
 			Self::BadSignature => 401,
 			Self::InsufficientFunds | Self::Unacknowledged => 402,
-			Self::NotAHost => 403,
-			Self::UnknownModel | Self::UnknownChannel | Self::NoSuchLeaf => 404,
+			Self::NotAHost | Self::NotAssigned => 403,
+			Self::UnknownModel | Self::UnknownChannel | Self::NoSuchLeaf | Self::NoSuchReceipt => 404,
 			Self::Replayed | Self::WrongTotals | Self::WrongPrice => 409,
 			Self::Expired => 410,
 			Self::ContextTooLong => 413,
@@ -291,6 +297,18 @@ impl OpeningQuery {
 pub struct Openings {
 	/// In the order of the positions.
 	pub openings: Vec<Scale<gonka_sprint::LeafOpening>>,
+}
+
+/// A checker or an arbiter asks a host's worker for what it needs to check a sample. It is answered to whom the chain
+/// names for it, as long as it is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceQuery {
+	/// The question.
+	pub query: Scale<gonka_primitives::sampling::SampleQuery>,
+	/// The X25519 key that the answer is sealed for, made for this question.
+	pub key: Scale<[u8; 32]>,
+	/// The checker's worker key's signature over [`query_payload`](crate::evidence::query_payload).
+	pub signature: Scale<gonka_primitives::Signature>,
 }
 
 /// Whether a worker can serve.

@@ -378,6 +378,8 @@ impl Relay {
 			| ErrorCode::WrongTotals
 			| ErrorCode::NotAHost
 			| ErrorCode::NoSuchLeaf
+			| ErrorCode::NotAssigned
+			| ErrorCode::NoSuchReceipt
 			| ErrorCode::Internal
 			| ErrorCode::Outdated => Failure::Broken(message),
 		}

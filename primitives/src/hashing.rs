@@ -43,6 +43,8 @@ pub mod domain {
 	pub const RULING: &[u8] = b"gonka/ruling";
 	/// A checker's question to a host's worker about a sample, signed by the worker key.
 	pub const SAMPLE_QUERY: &[u8] = b"gonka/sample-query";
+	/// What a host shows of a sample, signed by the worker key.
+	pub const EVIDENCE: &[u8] = b"gonka/evidence";
 	/// The seed of what is drawn of a settlement.
 	pub const SAMPLING_BATCH: &[u8] = b"gonka/sampling/batch";
 	/// How many samples are drawn.

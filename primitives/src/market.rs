@@ -76,7 +76,7 @@ pub struct Receipt {
 	pub envelope: Hash,
 	/// [`output_hash`] of the token ids.
 	pub output: Hash,
-	/// Root over the fingerprints of the tokens; zero while the model has no calibration profile.
+	/// Root over the fingerprints of the tokens.
 	pub fingerprint: Hash,
 	/// Tokens read.
 	pub prompt_tokens: u32,

@@ -5,6 +5,7 @@ use crate::{
 	check::Context as Checking,
 	cli::{self, Cli, EngineKind},
 	registration::{Registrar, Wanted},
+	sampling::Context as Sampling,
 	server::{self, Limits, Service, listen},
 	settle::Settler,
 	sprint::{
@@ -78,6 +79,8 @@ impl Worker {
 			Runner::new(follower.clone(), store.clone(), key.clone(), expand, pace, signed, jobs).start()
 		});
 		let sprint = sprint.transpose()?;
+		let sampling = Sampling::new(follower.clone(), store.clone(), engine.clone(), model.clone(), key.clone());
+		sampling.map_err(io::Error::other)?.start(&mut tasks);
 		let service = Service::new(follower.clone(), store.clone(), engine, model, key.clone(), limits);
 		let checking = Checking::new(follower, store, key, service.openings.clone(), desk).map_err(io::Error::other)?;
 		checking.start(&mut tasks);
@@ -129,7 +132,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 		() = &mut stop => return Ok(()),
 	};
 	let model = cli.serving.model_name.clone();
-	let limits = Limits { credit: cli.serving.credit_requests, capacity: cli.serving.capacity, ..Limits::default() };
+	let limits = Limits {
+		credit: cli.serving.credit_requests,
+		capacity: cli.serving.capacity,
+		evidence: u64::from(cli.serving.evidence_gib) << 30,
+		..Limits::default()
+	};
 	let worker = Worker::start(Parts { chain, host, key, host_key, store, engine, model, url, limits, sprint })?;
 	println!("listening on http://{address}");
 	worker.serve(listener, stop, cli.grace()).await;
@@ -195,18 +203,25 @@ async fn engine(cli: &Cli, chain: &dyn ChainApi) -> anyhow::Result<Arc<dyn Engin
 				slots: cli.serving.slots,
 				waiting_limit: cli.serving.capacity as usize,
 				threads: cli.serving.threads.unwrap_or(cores.saturating_sub(1).max(1)),
+				#[cfg(feature = "hostile")]
+				attack: crate::hostile::attack(),
 				..TorchConfig::new(path)
 			};
 			let engine = tokio::task::spawn_blocking(move || TorchEngine::load(&config)).await??;
 			Ok(Arc::new(engine))
 		},
 		#[cfg(feature = "mock")]
-		EngineKind::Mock => Ok(Arc::new(gonka_engine::MockEngine::new(gonka_engine::MockConfig {
-			name: name.clone(),
-			context_length: registered.context_length as usize,
-			tokens_per_second: cli.serving.mock_speed,
-			..Default::default()
-		}))),
+		EngineKind::Mock => {
+			let engine: Arc<dyn Engine> = Arc::new(gonka_engine::MockEngine::new(gonka_engine::MockConfig {
+				name: name.clone(),
+				context_length: registered.context_length as usize,
+				tokens_per_second: cli.serving.mock_speed,
+				..Default::default()
+			}));
+			#[cfg(feature = "hostile")]
+			let engine = crate::hostile::engine(engine);
+			Ok(engine)
+		},
 	}
 }
 

@@ -13,7 +13,11 @@ use gonka_primitives::{
 	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
 	host::{Commitment, Registration, SegmentCommitment},
 	market::{Price, Settlement},
-	views::{ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView},
+	sampling::{Profile, Rules, Ruling, Verdicts},
+	views::{
+		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, SamplesView,
+		SamplingCaseView, StandingView,
+	},
 };
 use std::{
 	collections::{HashMap, VecDeque},
@@ -66,6 +70,14 @@ pub trait ChainApi: Send + Sync + 'static {
 	fn opening_requests<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<RequestView>>>;
 	/// Why a host has the weight that it has in an epoch.
 	fn standing<'a>(&'a self, epoch: EpochIndex, host: &'a AccountId) -> BoxFuture<'a, Result<Option<StandingView>>>;
+	/// The samples that a checker can still answer for.
+	fn samples<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Vec<SamplesView>>>;
+	/// All open cases of sampled validation.
+	fn sampling_cases(&self) -> BoxFuture<'_, Result<Vec<SamplingCaseView>>>;
+	/// A model's calibration profile.
+	fn sampling_profile(&self, model: ModelId) -> BoxFuture<'_, Result<Option<Profile>>>;
+	/// The numbers of sampled validation.
+	fn sampling_rules(&self) -> BoxFuture<'_, Result<Rules>>;
 	/// A channel.
 	fn channel(&self, channel: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>>;
 	/// All channels to a host.
@@ -78,6 +90,10 @@ pub trait ChainApi: Send + Sync + 'static {
 	fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> BoxFuture<'_, Result<()>>;
 	/// Sends a message of checks and disputes.
 	fn submit_check(&self, message: CheckMessage, signature: Signature) -> BoxFuture<'_, Result<()>>;
+	/// Answers for samples.
+	fn submit_verdicts(&self, verdicts: Verdicts, signature: Signature) -> BoxFuture<'_, Result<()>>;
+	/// Rules in a case.
+	fn submit_ruling(&self, ruling: Ruling, signature: Signature) -> BoxFuture<'_, Result<()>>;
 	/// Closes a claim, or a refuter's game, in which a turn was missed.
 	fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> BoxFuture<'_, Result<()>>;
 }

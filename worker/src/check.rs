@@ -64,9 +64,9 @@ impl Context {
 
 	/// Starts everything.
 	pub fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
-		tasks.spawn(follow(self.clone(), checker::Checker::new(self.clone())));
-		tasks.spawn(follow(self.clone(), disputes::Disputes::new(self.clone())));
-		tasks.spawn(follow(self.clone(), answers::Answers::new(self.clone())));
+		tasks.spawn(follow(self.follower.clone(), checker::Checker::new(self.clone())));
+		tasks.spawn(follow(self.follower.clone(), disputes::Disputes::new(self.clone())));
+		tasks.spawn(follow(self.follower.clone(), answers::Answers::new(self.clone())));
 	}
 }
 
@@ -79,8 +79,10 @@ pub trait Step: Send + 'static {
 	fn step<'a>(&'a mut self, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<(), String>>;
 }
 
-async fn follow<S: Step>(context: Arc<Context>, mut part: S) {
-	let mut snapshots = context.follower.subscribe();
+/// Has a part do what there is to do, block by block.
+pub(crate) async fn follow<S: Step>(follower: Follower, mut part: S) {
+	let mut snapshots = follower.subscribe();
+	drop(follower);
 	while snapshots.changed().await.is_ok() {
 		let Some(snapshot) = snapshots.borrow_and_update().clone() else { continue };
 		if let Err(error) = part.step(&snapshot).await {

@@ -95,6 +95,9 @@ pub struct Serving {
 	/// Requests that one channel may have running or without a voucher: what a gateway that never pays can cost.
 	#[arg(long, env = "GONKA_CREDIT_REQUESTS", default_value_t = 8, value_name = "N")]
 	pub credit_requests: u64,
+	/// GiB on disk for answers that others may still sample; beyond it requests are refused.
+	#[arg(long, env = "GONKA_EVIDENCE_GIB", default_value_t = 64, value_name = "GIB")]
+	pub evidence_gib: u32,
 	/// Tokens a second of the mock engine's answers; unlimited by default.
 	#[cfg(feature = "mock")]
 	#[arg(long, env = "GONKA_MOCK_SPEED", value_name = "TOKENS/S")]

@@ -9,9 +9,14 @@ use crate::{
 	sprint::{Checked, Expand, Racer, pace::Pace},
 };
 use clap::ValueEnum;
+use gonka_engine::{
+	Attack, ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health,
+	ModelInfo, TokenEvent,
+};
 use gonka_primitives::{
 	EpochIndex, Hash,
 	hashing::blake2_256,
+	sampling::{Breach, Counts, Finding},
 	views::{CheckView, EpochView},
 };
 use gonka_sprint::{
@@ -20,6 +25,7 @@ use gonka_sprint::{
 	sample,
 };
 use std::sync::{Arc, OnceLock};
+use tokio::sync::mpsc;
 
 /// Every so many leaves one is made up.
 const FABRICATED: u64 = 50;
@@ -41,6 +47,12 @@ pub enum Kind {
 	Burst,
 	/// Leaves after the sprint.
 	Leave,
+	/// Answers with the model's weights in 4 bits; the mock, which has none, from a tape of its own choice.
+	Cheapen,
+	/// Finds nothing wrong with any sample, unseen.
+	Approve,
+	/// Finds something wrong with every sample, unseen.
+	Condemn,
 }
 
 static KIND: OnceLock<Kind> = OnceLock::new();
@@ -77,6 +89,59 @@ pub fn make_up(tags: &mut [Tag]) {
 		for (number, tag) in (1u8..).zip(tags) {
 			*tag = [0xc0, 0xff, 0xee, number];
 		}
+	}
+}
+
+/// What is done to the model's weights.
+pub fn attack() -> Option<Attack> {
+	is(Kind::Cheapen).then_some(Attack::Int4Weights)
+}
+
+/// Wraps an engine that has no weights.
+pub fn engine(inner: Arc<dyn Engine>) -> Arc<dyn Engine> {
+	if is(Kind::Cheapen) { Arc::new(Cheap(inner)) } else { inner }
+}
+
+struct Cheap(Arc<dyn Engine>);
+
+impl Engine for Cheap {
+	fn info(&self) -> ModelInfo {
+		self.0.info()
+	}
+
+	fn tokenize(&self, text: &str) -> Vec<u32> {
+		self.0.tokenize(text)
+	}
+
+	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+		self.0.tokenize_chat(messages, options)
+	}
+
+	fn detokenize(&self, ids: &[u32]) -> String {
+		self.0.detokenize(ids)
+	}
+
+	fn generate(&self, mut request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+		request.key = blake2_256(&[b"made up", &request.key]);
+		self.0.generate(request)
+	}
+
+	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		self.0.check(request)
+	}
+
+	fn health(&self) -> Health {
+		self.0.health()
+	}
+}
+
+/// What a checker says that looks at nothing.
+pub fn finding() -> Option<Finding> {
+	let all = [100, 0, 0, 0, 0, 0, 0, 0];
+	if is(Kind::Approve) {
+		Some(Finding::Checked(Counts::new(all, all)))
+	} else {
+		is(Kind::Condemn).then_some(Finding::Broken(Breach::Output))
 	}
 }
 

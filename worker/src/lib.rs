@@ -5,8 +5,10 @@
 //! - [`registration`]: what the chain says of this host;
 //! - [`sprint`]: *seed → leaves → commitment*;
 //! - [`server`]: *envelope → tokens → receipt → voucher*;
+//! - [`question`]: *envelope and body → what the engine is asked*;
 //! - [`openings`]: *position → opening*;
 //! - [`check`]: *duties → tags*, accusations and disputes;
+//! - [`sampling`]: *samples → findings*, and rulings in cases;
 //! - [`settle`]: *vouchers and receipts → settlement*;
 //! - [`version`]: whether governance asks for a newer worker;
 //! - [`cli`], [`app`], [`program`]: the program around them.
@@ -21,7 +23,9 @@ pub mod cli;
 pub mod hostile;
 pub mod openings;
 pub mod program;
+pub mod question;
 pub mod registration;
+pub mod sampling;
 pub mod server;
 pub mod settle;
 pub mod sprint;

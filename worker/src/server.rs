@@ -1,11 +1,13 @@
 //! The worker's HTTP interface (`gonka_client::wire`): HTTP/1.1 and HTTP/2 without TLS on one port.
 //!
 //! - [`inference`]: checks a request and streams its answer;
+//! - [`evidence`]: what shows that answers are the model's, for who samples them;
 //! - [`openings`]: what this host committed to, for checkers;
 //! - [`vouchers`]: vouchers, and what is known of a channel;
 //! - [`ledger`]: who has how much running;
 //! - [`listen`]: connections and their bounds.
 
+pub mod evidence;
 pub mod inference;
 pub mod ledger;
 pub mod listen;
@@ -21,10 +23,12 @@ use axum::{
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
+use evidence::Assignments;
 use gonka_client::{
 	keys::{self, Keypair},
 	wire::{
-		CHANNEL_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, INFERENCE_PATH, OPENINGS_PATH, VOUCHERS_PATH,
+		CHANNEL_PATH, EVIDENCE_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, INFERENCE_PATH, OPENINGS_PATH,
+		VOUCHERS_PATH,
 	},
 };
 use gonka_engine::Engine;
@@ -48,13 +52,16 @@ pub struct Limits {
 	pub body: usize,
 	/// Blocks that an envelope's expiry may lie ahead.
 	pub expiry: u32,
+	/// Bytes on disk that may be kept for whoever samples this host; beyond it requests are refused.
+	pub evidence: u64,
 	/// How long an answer waits for a client that does not read.
 	pub stalled: Duration,
 }
 
 impl Default for Limits {
 	fn default() -> Self {
-		Self { credit: 8, capacity: 64, body: 4 << 20, expiry: 100, stalled: Duration::from_secs(30) }
+		let stalled = Duration::from_secs(30);
+		Self { credit: 8, capacity: 64, body: 4 << 20, expiry: 100, evidence: 64 << 30, stalled }
 	}
 }
 
@@ -70,6 +77,8 @@ pub struct Service {
 	pub openings: Arc<Openings>,
 	/// Who is shown it.
 	pub doorman: Doorman,
+	/// Who is shown evidence.
+	pub assignments: Assignments,
 	/// The model.
 	pub engine: Arc<dyn Engine>,
 	/// The model's name in the registry on chain.
@@ -100,6 +109,7 @@ impl Service {
 			ledger: Ledger::new(store.clone()),
 			openings: Openings::new(store.clone()),
 			doorman: Doorman::default(),
+			assignments: Assignments::default(),
 			follower,
 			store,
 			engine,
@@ -145,6 +155,7 @@ pub fn router(service: Arc<Service>) -> Router {
 		.route(VOUCHERS_PATH, post(vouchers::acknowledge))
 		.route(CHANNEL_PATH, post(vouchers::channel))
 		.route(OPENINGS_PATH, post(openings::openings))
+		.route(EVIDENCE_PATH, post(evidence::evidence))
 		.route(HEALTH_PATH, get(health))
 		.route("/metrics", get(metrics))
 		.layer(DefaultBodyLimit::max(1 << 20))

@@ -9,14 +9,16 @@ use crate::{
 	chain::{Follower, Snapshot},
 	store::{
 		Durability, Store, StoreError, check,
-		market::{self, Due},
+		evidence::{self, StoredTree},
+		findings,
+		market::{self, Due, DueReceipt},
 		race,
 		settlements::{self, SettlementState, StoredSettlement},
 	},
 };
 use gonka_client::keys::{self, Keypair};
 use gonka_primitives::{
-	ChannelId, EpochIndex, MAX_MODELS_PER_HOST, ModelId,
+	ChannelId, EpochIndex, Hash, MAX_MODELS_PER_HOST, ModelId,
 	hashing::{domain, signing_payload},
 	market::{Settlement, Totals, settling_offset},
 	merkle_sum::{self, SumNode},
@@ -110,9 +112,10 @@ impl Settler {
 			fits
 		});
 		due.sort_by_key(|(channel, _)| channel.id);
-		let leaves = by_model(due.iter().flat_map(|(_, due)| due.leaves.iter().copied()));
+		let leaves = by_model(due.iter().flat_map(|(_, due)| due.receipts.iter().copied()));
+		let nodes: Vec<_> = leaves.iter().map(|(_, leaf)| *leaf).collect();
 		let growth = due.iter().try_fold(Totals::default(), |sum, (_, due)| sum.checked_add(&due.growth));
-		let (Some(root), Some(growth)) = (merkle_sum::root(&leaves), growth) else {
+		let (Some(root), Some(growth)) = (merkle_sum::root(&nodes), growth) else {
 			return Err(StoreError::Failed("the sums of a settlement overflow".into()));
 		};
 		if root.sum != growth {
@@ -123,9 +126,14 @@ impl Settler {
 		let settlement = Settlement { host: *self.follower.host(), window, root, work, vouchers };
 		let genesis = self.follower.chain().genesis();
 		let signature = keys::sign(&self.key, &signing_payload(domain::SETTLEMENT, &genesis, &settlement));
-		let state = SettlementState::Pending;
-		let stored = StoredSettlement { settlement, signature, epoch: snapshot.epoch.index, state };
-		self.put(stored.clone()).await?;
+		let (epoch, state) = (snapshot.epoch.index, SettlementState::Pending);
+		let stored = StoredSettlement { settlement, signature, epoch, state };
+		let (kept, tree) = (stored.clone(), StoredTree { epoch, leaves });
+		let put = self.store.write(Durability::Now, move |tx| {
+			settlements::put(tx, &kept)?;
+			evidence::put_tree(tx, window, &tree)
+		});
+		put.await?;
 		self.send(&stored).await;
 		Ok(())
 	}
@@ -172,6 +180,7 @@ impl Settler {
 		let window = stored.settlement.window;
 		tracing::warn!(window, "a settlement can no longer be included; making another");
 		self.put(StoredSettlement { state: SettlementState::Abandoned, ..stored }).await?;
+		self.store.write(Durability::Later, move |tx| evidence::drop_tree(tx, window)).await?;
 		self.considered = Some(ended);
 		self.claim(snapshot, ended.max(window)).await
 	}
@@ -236,11 +245,17 @@ impl Settler {
 		let oldest = epoch.saturating_sub(KEPT_EPOCHS);
 		let window = snapshot.block.checked_div(snapshot.market.window).unwrap_or(0).saturating_sub(KEPT_WINDOWS);
 		let forgotten = self.store.write(Durability::Later, move |tx| {
+			let mut receipts = Vec::new();
 			for id in gone {
-				market::forget(tx, id)?;
+				receipts.append(&mut market::forget(tx, id)?);
+			}
+			if !receipts.is_empty() {
+				evidence::forget(tx, &receipts)?;
 			}
 			race::prune(tx, oldest)?;
 			check::prune(tx, oldest)?;
+			evidence::prune(tx, oldest)?;
+			findings::prune(tx, oldest)?;
 			settlements::prune(tx, window)?;
 			market::prune_settled(tx, oldest)
 		});
@@ -254,10 +269,10 @@ impl Settler {
 
 /// Leaves ascending by model, so that a position in the tree tells the model; of one model by channel, then as they were
 /// acknowledged.
-fn by_model(leaves: impl Iterator<Item = (ModelId, SumNode<Totals>)>) -> Vec<SumNode<Totals>> {
-	let mut leaves: Vec<_> = leaves.collect();
-	leaves.sort_by_key(|(model, _)| *model);
-	leaves.into_iter().map(|(_, leaf)| leaf).collect()
+fn by_model(receipts: impl Iterator<Item = DueReceipt>) -> Vec<(Hash, SumNode<Totals>)> {
+	let mut receipts: Vec<_> = receipts.collect();
+	receipts.sort_by_key(|due| due.model);
+	receipts.into_iter().map(|due| (due.envelope, due.leaf)).collect()
 }
 
 /// What the chain's state says about a signed settlement.
@@ -292,7 +307,8 @@ mod tests {
 	#[test]
 	fn leaves_ascend_by_model_and_keep_their_order_within() {
 		let leaf = |work| SumNode { hash: [0; 32], sum: Totals { fee: 0, work, receipts: 1 } };
-		let given = [(2, 1), (0, 2), (2, 3), (1, 4), (0, 5)].map(|(model, work)| (model, leaf(work)));
-		assert_eq!(by_model(given.into_iter()), [2, 5, 4, 1, 3].map(leaf));
+		let due = |(model, work)| DueReceipt { model, envelope: [work as u8; 32], leaf: leaf(work) };
+		let given = [(2, 1), (0, 2), (2, 3), (1, 4), (0, 5)].map(due);
+		assert_eq!(by_model(given.into_iter()), [2, 5, 4, 1, 3].map(|work| ([work as u8; 32], leaf(work))));
 	}
 }

@@ -5,11 +5,15 @@
 //! [`Store::write`] has returned survives `kill -9` and power loss.
 //!
 //! - [`check`]: what checking others found, and messages of checks and disputes;
+//! - [`evidence`]: what shows that answers are the model's;
+//! - [`findings`]: what was found about others' answers;
 //! - [`market`]: sequence numbers, receipts, vouchers;
 //! - [`race`]: leaves and commitments of the sprint;
 //! - [`settlements`]: what was claimed on chain.
 
 pub mod check;
+pub mod evidence;
+pub mod findings;
 pub mod market;
 pub mod race;
 pub mod settlements;
@@ -106,6 +110,8 @@ impl Store {
 		market::create_tables(&tx)?;
 		race::create_tables(&tx)?;
 		check::create_tables(&tx)?;
+		evidence::create_tables(&tx)?;
+		findings::create_tables(&tx)?;
 		tx.commit()?;
 		let db = Arc::new(db);
 		Ok(Self { writer: Arc::new(writer::Writer::start(db.clone())), db })

@@ -8,16 +8,43 @@ use gonka_client::{
 	keys,
 	wire::{ErrorCode, Event, Scale},
 };
-use gonka_engine::MockConfig;
+use gonka_engine::{GenerateRequest, MockConfig, TokenEvent};
 use gonka_primitives::{
+	Hash, fingerprint,
 	hashing::{domain, signing_payload},
 	market::{FinishReason, Price, Receipt, SignedReceipt, Totals, output_hash},
+	tape::tape_key,
 };
 use gonka_worker::server::Limits;
 use std::time::Duration;
 
 fn sums(receipts: &[&SignedReceipt]) -> Totals {
 	receipts.iter().fold(Totals::default(), |sum, signed| sum.checked_add(&signed.receipt.leaf().sum).unwrap())
+}
+
+/// What the engine answers on the tape of an envelope and this host, and the root over its fingerprints.
+fn answer(prompt: &str, delivered: &[u32], envelope: &Hash) -> (Vec<u32>, Hash) {
+	let engine = mock(MockConfig { answer_words: 20, ..Default::default() });
+	let (prompt, key) = ([&engine.tokenize(prompt), delivered].concat(), tape_key(envelope, &host()));
+	let request = GenerateRequest { prompt, delivered: delivered.len(), max_tokens: 100, key, ..Default::default() };
+	let (mut events, mut ids, mut fingerprints) = (engine.generate(request).unwrap(), Vec::new(), Vec::new());
+	while let Ok(TokenEvent::Token { id, fingerprint, .. }) = events.try_recv() {
+		ids.push(id);
+		fingerprints.push(fingerprint);
+	}
+	(ids, fingerprint::root(&fingerprints))
+}
+
+#[tokio::test]
+async fn a_worker_without_room_for_evidence_is_busy() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let limits = Limits { evidence: 1, ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	gateway.ask(1, BODY).await.unwrap().finish().await;
+	let refused = gateway.ask(2, BODY).await.err().unwrap();
+	assert_eq!((refused.0, refused.1), (429, ErrorCode::Busy));
+	rig.stop().await;
 }
 
 #[tokio::test]
@@ -31,7 +58,7 @@ async fn from_request_to_voucher_over_both_protocols() {
 		let expected = Receipt {
 			envelope: signed.envelope.hash(&GENESIS),
 			output: output_hash(&ids),
-			fingerprint: [0; 32],
+			fingerprint: answer("Once upon a time", &[], &signed.envelope.hash(&GENESIS)).1,
 			prompt_tokens: "Once upon a time".len() as u32,
 			completion_tokens: ids.len() as u32,
 			finish: FinishReason::Stop,
@@ -277,14 +304,18 @@ async fn a_full_worker_is_busy_and_stops_after_its_answers() {
 }
 
 #[tokio::test]
-async fn a_continued_answer_is_the_uninterrupted_one() {
+async fn a_continued_answer_is_drawn_from_a_tape_of_its_own() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);
 	let (whole, ..) = gateway.ask(1, BODY).await.unwrap().finish().await;
 	let body = format!(r#"{{"input":{{"text":"Once upon a time"}},"temperature":0,"delivered":{:?}}}"#, &whole[..7]);
-	let (rest, _, receipt) = gateway.ask(2, &body).await.unwrap().finish().await;
-	assert_eq!(rest, whole[7..]);
+	let signed = gateway.sign(gateway.envelope(2, &body));
+	let (rest, _, receipt) = gateway.ask_signed(&signed, &body).await.unwrap().finish().await;
+	let (expected, root) = answer("Once upon a time", &whole[..7], &signed.envelope.hash(&GENESIS));
+	assert_eq!((&rest, receipt.receipt.fingerprint), (&expected, root));
+	assert_ne!(rest, whole[7..], "another envelope");
+	assert_eq!(receipt.receipt.output, output_hash(&rest));
 	assert_eq!((receipt.receipt.prompt_tokens, receipt.receipt.completion_tokens), (16 + 7, 14));
 	let chat = r#"{"input":{"chat":[{"role":"user","content":"Hello"}]},"stop":["no such text"]}"#;
 	gateway.ask(3, chat).await.unwrap().finish().await;

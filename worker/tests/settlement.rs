@@ -4,10 +4,17 @@
 mod common;
 
 use common::*;
+use gonka_client::keys;
 use gonka_primitives::{
 	BlockNumber,
 	market::{SignedReceipt, Totals, settling_offset},
 	merkle_sum,
+	sampling::{Breach, Pick, SampleQuery},
+	views::{HostView, SampleView, SamplesView},
+};
+use gonka_worker::{
+	check::fetch::Fetcher,
+	sampling::look::{Sample, verify},
 };
 
 /// The block at which the host settles window 10.
@@ -52,6 +59,44 @@ async fn windows_are_settled_with_exact_sums() {
 	settled(&chain, 2).await;
 	assert_eq!(chain.with(|state| (state.settlements[1].window, state.settlements[1].root)), (12, root(&[&c[0]])));
 	assert_eq!(chain.settled(1), first);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_settled_can_be_shown_after_a_restart() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	rig.block(FIRST - 10).await;
+	let (mut first, mut second) = (Totals::default(), Totals::default());
+	Gateway::new(&rig.url, 1).serve_and_pay(1, 3, &mut first).await;
+	Gateway::new(&rig.url, 2).serve_and_pay(1, 2, &mut second).await;
+	rig.block(FIRST).await;
+	settled(&chain, 1).await;
+	rig.stop().await;
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let (peer, settlement) = (keys::public(&key("//Peer")), chain.with(|state| state.settlements[0].clone()));
+	let (root, window) = (settlement.root, settlement.window);
+	let picks = (0..5).map(Pick::Receipt).chain([0, root.sum.work - 1].map(Pick::Work));
+	let url = rig.url.clone().into_bytes();
+	let sample =
+		|(index, pick)| SampleView { index, host: host(), url: url.clone(), window, root, model: 3, pick, done: false };
+	let samples: Vec<_> = (0..).zip(picks).map(sample).collect();
+	chain.with(|state| {
+		let (url, models) = (Vec::new(), Vec::new());
+		state.others.push(HostView { account: peer, worker: peer, url, models, registered: 0, weight: 1 });
+		state.samples.push((peer, SamplesView { window: window + 1, deadline: 139, samples: samples.clone() }));
+	});
+	rig.block(112).await;
+	let (fetcher, worker) = (Fetcher::new(GENESIS, peer, key("//Peer")).unwrap(), keys::public(&key("//Worker")));
+	for view in samples {
+		let query = SampleQuery { checker: peer, host: host(), window, pick: view.pick };
+		let shown = fetcher.evidence(query, rig.url.as_bytes(), &worker).await.unwrap();
+		let channel = channel(shown.envelope.envelope.channel);
+		let sample = Sample { host: host(), model: 3, window, root, pick: view.pick };
+		assert_eq!(verify(&GENESIS, &sample, Some(&channel), &shown), Ok(()));
+		let other = Sample { pick: Pick::Receipt(9), ..sample };
+		assert_eq!(verify(&GENESIS, &other, Some(&channel), &shown), Err(Breach::Proof));
+	}
 	rig.stop().await;
 }
 

@@ -17,6 +17,7 @@ use gonka_worker::chain::CheckMessage;
 use gonka_worker::store::{
 	Durability, Store, StoreError,
 	check::{self, StoredMessage, StoredTags, Suspect},
+	evidence::{self, StoredEvidence, StoredTree},
 	market::{self, Sequences, StoredReceipt, Terms},
 	race::{self, SegmentRecord, StoredCommitment},
 	settlements,
@@ -96,8 +97,8 @@ async fn receipts_and_vouchers_survive_every_crash() {
 		assert_eq!(record(&store).voucher, Some(signed));
 		assert_eq!(store.write(Durability::Now, acknowledge).await.unwrap(), Ok(0), "heard no answer, sent again");
 		let due = store.read(|tx| market::due(tx, &channel(1))).unwrap().unwrap().unwrap();
-		assert_eq!((due.leaves.len() as u64, due.growth, due.voucher), (sequence, totals, signed));
-		let leaves: Vec<_> = due.leaves.iter().map(|(_, leaf)| *leaf).collect();
+		assert_eq!((due.receipts.len() as u64, due.growth, due.voucher), (sequence, totals, signed));
+		let leaves: Vec<_> = due.receipts.iter().map(|due| due.leaf).collect();
 		assert_eq!(merkle_sum::root(&leaves).unwrap().sum, totals);
 	}
 	// Two of four settled: the other two are due, and the first two are forgotten two epochs later.
@@ -112,14 +113,63 @@ async fn receipts_and_vouchers_survive_every_crash() {
 		assert_eq!(pruned, forgotten);
 		let (_copy, store) = after_crash(&directory);
 		let due = store.read(|tx| market::due(tx, &view)).unwrap().unwrap().unwrap();
-		assert_eq!(due.leaves.len(), 2);
+		assert_eq!(due.receipts.len(), 2);
 	}
 	// Totals that this host never signed for.
 	view.settled.fee += 1;
 	assert!(store.read(|tx| market::due(tx, &view)).unwrap().unwrap_err().contains("channel 1"));
-	store.write(Durability::Now, |tx| market::forget(tx, 1)).await.unwrap();
+	let forgotten = store.write(Durability::Now, |tx| market::forget(tx, 1)).await.unwrap();
+	assert!(!forgotten.is_empty());
 	assert!(store.read(market::channels).unwrap().is_empty());
 	assert_eq!(store.read(settlements::latest).unwrap(), None);
+}
+
+#[tokio::test]
+async fn evidence_stays_until_its_settlement_is_old_and_is_counted() {
+	let directory = tempfile::tempdir().unwrap();
+	let store = store(directory.path());
+	let mut hashes = Vec::new();
+	for sequence in 1..=3 {
+		let (hash, StoredReceipt { envelope, receipt }) = stored(sequence, 20);
+		let (body, output) = (vec![b'x'; 1000], vec![7; 5]);
+		let evidence = StoredEvidence { envelope, receipt, body, output, fingerprints: vec![[1; 16]; 5] };
+		store
+			.write(Durability::Now, move |tx| {
+				let stored = StoredReceipt { envelope: evidence.envelope.clone(), receipt: evidence.receipt.clone() };
+				market::finish(tx, &channel(1), &hash, &stored)?;
+				evidence::put(tx, &hash, &evidence)?;
+				evidence::put(tx, &hash, &evidence)
+			})
+			.await
+			.unwrap();
+		hashes.push(hash);
+	}
+	let (_copy, crashed) = after_crash(&directory);
+	let bytes = |store: &Store| store.read(evidence::bytes).unwrap();
+	let kept = |store: &Store| -> Vec<bool> {
+		hashes.iter().map(|hash| store.read(|tx| evidence::get(tx, hash)).unwrap().is_some()).collect()
+	};
+	assert_eq!(kept(&crashed), [true; 3]);
+	let one = bytes(&crashed) / 3;
+	assert!(bytes(&crashed) == 3 * one && one > 1000 + 5 * 20);
+	// The first and the second are settled in two windows; the channel goes.
+	let trees = [(10, 5, hashes[0]), (11, 6, hashes[1])];
+	let put = store.write(Durability::Now, move |tx| {
+		for (window, epoch, envelope) in trees {
+			evidence::put_tree(tx, window, &StoredTree { epoch, leaves: vec![(envelope, Default::default())] })?;
+		}
+		let receipts = market::forget(tx, 1)?;
+		evidence::forget(tx, &receipts)
+	});
+	put.await.unwrap();
+	assert_eq!(kept(&store), [true, true, false]);
+	for (epoch, left, trees) in [(5, 2, 2), (6, 1, 1), (7, 0, 0)] {
+		store.write(Durability::Now, move |tx| evidence::prune(tx, epoch)).await.unwrap();
+		let left_over = kept(&store).into_iter().filter(|kept| *kept).count();
+		assert_eq!((left_over, bytes(&store)), (left, left as u64 * one));
+		let there = [10, 11].map(|window| store.read(|tx| evidence::tree(tx, window)).unwrap().is_some());
+		assert_eq!(there.into_iter().filter(|there| *there).count(), trees);
+	}
 }
 
 #[tokio::test]
@@ -136,7 +186,7 @@ async fn a_lost_store_starts_from_what_is_settled() {
 	let taken = store.write(Durability::Now, move |tx| market::acknowledge(tx, &seen, &voucher(totals), &[hash])).await;
 	assert_eq!(taken.unwrap(), Ok(1));
 	let due = store.read(|tx| market::due(tx, &view)).unwrap().unwrap().unwrap();
-	assert_eq!((due.leaves.len(), due.growth), (1, answer.receipt.receipt.leaf().sum));
+	assert_eq!((due.receipts.len(), due.growth), (1, answer.receipt.receipt.leaf().sum));
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub struct Common {
 	#[serde(default)]
 	#[schema(value_type = Option<String>)]
 	pub stop: Option<Value>,
-	/// Answers with the same seed from the same host are the same.
+	/// Part of what the answer is drawn by; the host and the request's number are others, so that it brings no answer back.
 	#[serde(default)]
 	pub seed: Option<i64>,
 	/// Only 1.

@@ -5,10 +5,14 @@ use crate::version::Required;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use gonka_client::chain::{self, Chain};
 use gonka_primitives::{
-	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, Signature,
+	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
 	host::{Commitment, Registration, SegmentCommitment},
 	market::Settlement,
-	views::{ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView},
+	sampling::{Profile, Rules, Ruling, Verdicts},
+	views::{
+		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, SamplesView,
+		SamplingCaseView, StandingView,
+	},
 };
 
 /// A connection to a node.
@@ -85,6 +89,22 @@ impl ChainApi for Live {
 		boxed(self.0.standing(epoch, host))
 	}
 
+	fn samples<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Vec<SamplesView>>> {
+		boxed(self.0.samples(checker))
+	}
+
+	fn sampling_cases(&self) -> BoxFuture<'_, Result<Vec<SamplingCaseView>>> {
+		boxed(self.0.sampling_cases())
+	}
+
+	fn sampling_profile(&self, model: ModelId) -> BoxFuture<'_, Result<Option<Profile>>> {
+		boxed(self.0.sampling_profile(model))
+	}
+
+	fn sampling_rules(&self) -> BoxFuture<'_, Result<Rules>> {
+		boxed(self.0.sampling_rules())
+	}
+
 	fn channel(&self, channel: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
 		boxed(self.0.channel(channel))
 	}
@@ -118,6 +138,14 @@ impl ChainApi for Live {
 				CheckMessage::Play(message) => chain.submit_play(message, signature).await,
 			}
 		})
+	}
+
+	fn submit_verdicts(&self, verdicts: Verdicts, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		boxed(self.0.submit_verdicts(verdicts, signature))
+	}
+
+	fn submit_ruling(&self, ruling: Ruling, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		boxed(self.0.submit_ruling(ruling, signature))
 	}
 
 	fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> BoxFuture<'_, Result<()>> {

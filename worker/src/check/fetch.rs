@@ -1,11 +1,13 @@
-//! Openings over HTTP/2, from the workers of hosts that are checked.
+//! Openings and evidence over HTTP/2, from the workers of hosts that are checked.
 
 use bytes::Bytes;
+use codec::Decode;
 use gonka_client::{
+	evidence::{self, Evidence, SealedEvidence},
 	keys::{self, Keypair},
-	wire::{Account, ErrorBody, MAX_POSITIONS, OPENINGS_PATH, OpeningQuery, Openings, Scale},
+	wire::{Account, EVIDENCE_PATH, ErrorBody, MAX_POSITIONS, OPENINGS_PATH, OpeningQuery, Openings, Scale},
 };
-use gonka_primitives::{AccountId, EpochIndex, Hash};
+use gonka_primitives::{AccountId, EpochIndex, Hash, PublicKey, sampling::SampleQuery};
 use gonka_sprint::LeafOpening;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request};
@@ -27,6 +29,10 @@ const TRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(300);
 /// Bytes of an answer.
 const MAX_ANSWER: usize = 1 << 20;
+/// For evidence, which is larger.
+const EVIDENCE_PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes of evidence: a body of 4 MiB, 20 bytes a token.
+const MAX_EVIDENCE: usize = 32 << 20;
 
 /// Asks workers for openings.
 pub struct Fetcher {
@@ -95,7 +101,27 @@ impl Fetcher {
 		}
 	}
 
+	/// What a host shows of a sample, in answer to a question of this host. `worker`: its worker's key. Only who gave the
+	/// answer is verified.
+	pub async fn evidence(&self, query: SampleQuery, url: &[u8], worker: &PublicKey) -> Result<Evidence, String> {
+		let (question, opener) = evidence::ask(query, &self.key, &self.genesis);
+		let body = Bytes::from(serde_json::to_vec(&question).map_err(|error| error.to_string())?);
+		let url = String::from_utf8_lossy(url);
+		let url = format!("{}{EVIDENCE_PATH}", url.trim_end_matches('/'));
+		let asked = timeout(EVIDENCE_PATIENCE, self.post(&url, body, MAX_EVIDENCE)).await;
+		let answer = asked.map_err(|_| format!("silent for {} s", EVIDENCE_PATIENCE.as_secs()))??;
+		let mut rest = &answer[..];
+		let sealed = SealedEvidence::decode(&mut rest).map_err(|error| error.to_string())?;
+		opener.open(&sealed, worker, &self.genesis)
+	}
+
 	async fn ask(&self, url: &str, body: Bytes) -> Result<Vec<LeafOpening>, String> {
+		let answer = self.post(url, body, MAX_ANSWER).await?;
+		let Openings { openings } = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+		Ok(openings.into_iter().map(|opening| opening.0).collect())
+	}
+
+	async fn post(&self, url: &str, body: Bytes, most: usize) -> Result<Bytes, String> {
 		let request = Request::builder()
 			.method(Method::POST)
 			.uri(url)
@@ -104,11 +130,10 @@ impl Fetcher {
 			.map_err(|error| error.to_string())?;
 		let response = self.client.request(request).await.map_err(|error| error.to_string())?;
 		let status = response.status();
-		let answer = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+		let answer = Limited::new(response.into_body(), most).collect().await;
 		let answer = answer.map_err(|error| error.to_string())?.to_bytes();
 		if status.is_success() {
-			let Openings { openings } = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
-			return Ok(openings.into_iter().map(|opening| opening.0).collect());
+			return Ok(answer);
 		}
 		Err(match serde_json::from_slice::<ErrorBody>(&answer) {
 			Ok(ErrorBody { error }) => format!("{:?}: {}", error.code, error.message),

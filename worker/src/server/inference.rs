@@ -5,7 +5,10 @@ use super::{
 	ledger::Reservation,
 	vouchers::{check_signature, fresh, known_channel, parse},
 };
-use crate::store::market::StoredReceipt;
+use crate::{
+	question::question,
+	store::evidence::{self, StoredEvidence},
+};
 use axum::{
 	body::Body,
 	extract::State,
@@ -18,14 +21,15 @@ use axum::{
 use futures::stream;
 use gonka_client::{
 	keys,
-	wire::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Input, Scale, from_hex},
+	wire::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Scale, from_hex},
 };
-use gonka_engine::{ChatMessage, ChatOptions, EngineError, GenerateRequest, TokenEvent};
+use gonka_engine::{EngineError, GenerateRequest, TokenEvent};
 use gonka_primitives::{
 	Hash,
+	fingerprint::{self, Fingerprint},
 	hashing::{domain, signing_payload},
 	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, body_hash, output_hash},
-	tape::seed_key,
+	tape::tape_key,
 	views::ChannelView,
 };
 use std::{
@@ -35,8 +39,6 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// Stop strings of a request, at most.
-const MAX_STOPS: usize = 4;
 /// Bodies above this many bytes are turned into tokens on another thread.
 const LONG_BODY: usize = 16 << 10;
 /// Events that wait for the connection before the answer waits.
@@ -57,13 +59,15 @@ pub async fn inference(
 	let request: InferenceRequest = parse(&body)?;
 	let place = service.places.clone().try_acquire_owned();
 	let place = place.map_err(|_| Refusal::new(ErrorCode::Busy, "all places are taken: try later or elsewhere"))?;
-	let generate = read_prompt(&service, request, &signed.envelope, body.len()).await?;
+	check_space(&service)?;
+	let generate = read_prompt(&service, request, &signed.envelope, (hash, body.len())).await?;
 	check_size(&service, &generate, &signed.envelope, context)?;
 	let reservation = reserve(&service, channel.clone(), &signed.envelope).await?;
 	let prompt_tokens = generate.prompt.len() as u32;
 	let tokens = service.engine.generate(generate).map_err(refuse)?;
 	let (events, connection) = mpsc::channel(EVENTS);
-	let answer = Answer { channel, signed, hash, prompt_tokens, output: Vec::new(), events };
+	let (output, fingerprints) = (Vec::new(), Vec::new());
+	let answer = Answer { channel, signed, hash, body, prompt_tokens, output, fingerprints, events };
 	tokio::spawn(answer.run(service, tokens, reservation, place));
 	Ok(respond(connection))
 }
@@ -128,43 +132,14 @@ async fn read_prompt(
 	service: &Arc<Service>,
 	request: InferenceRequest,
 	envelope: &Envelope,
-	bytes: usize,
+	(hash, bytes): (Hash, usize),
 ) -> Result<GenerateRequest, Refusal> {
-	let bad = |message: String| Refusal::new(ErrorCode::BadRequest, message);
-	if request.stop.len() > MAX_STOPS {
-		return Err(bad(format!("{} stop strings, {MAX_STOPS} are allowed", request.stop.len())));
-	}
-	let engine = service.engine.clone();
-	let tokenize = move |input: Input| match input {
-		Input::Chat(messages) => {
-			let messages: Vec<_> = messages.into_iter().map(|m| ChatMessage::new(m.role, m.content)).collect();
-			engine.tokenize_chat(&messages, &ChatOptions::default())
-		},
-		Input::Text(text) => Ok(engine.tokenize(&text)),
-		Input::Tokens(tokens) => Ok(tokens),
-	};
-	let input = request.input;
-	let prompt = if bytes > LONG_BODY {
-		tokio::task::spawn_blocking(move || tokenize(input)).await.map_err(Refusal::internal)?
-	} else {
-		tokenize(input)
-	};
-	let mut prompt = prompt.map_err(|error| bad(error.to_string()))?;
-	let delivered = request.delivered.len();
-	prompt.extend(request.delivered);
-	Ok(GenerateRequest {
-		prompt,
-		delivered,
-		max_tokens: envelope.max_tokens as usize,
-		temperature: request.temperature,
-		top_p: request.top_p,
-		top_k: request.top_k as usize,
-		key: seed_key(envelope.seed),
-		stop: request.stop,
-		stop_token_ids: Vec::new(),
-		ignore_eos: request.ignore_eos,
-		..Default::default()
-	})
+	let (engine, envelope) = (service.engine.clone(), envelope.clone());
+	let key = tape_key(&hash, service.follower.host());
+	let read = move || question(&*engine, request, &envelope, key);
+	let question =
+		if bytes > LONG_BODY { tokio::task::spawn_blocking(read).await.map_err(Refusal::internal)? } else { read() };
+	question.map_err(|why| Refusal::new(ErrorCode::BadRequest, why))
 }
 
 fn check_size(
@@ -230,14 +205,27 @@ fn respond(connection: mpsc::Receiver<Event>) -> Response {
 	response
 }
 
+/// Whether there is room for what checkers may ask for.
+fn check_space(service: &Service) -> Result<(), Refusal> {
+	let kept = service.store.read(evidence::bytes).map_err(Refusal::internal)?;
+	if kept < service.limits.evidence {
+		return Ok(());
+	}
+	let message = format!("{kept} bytes are kept for checkers, which is all that this worker may use: try elsewhere");
+	Err(Refusal::new(ErrorCode::Busy, message))
+}
+
 /// An answer being made. It goes on without its connection until its receipt is on disk.
 struct Answer {
 	channel: ChannelView,
 	signed: SignedEnvelope,
 	hash: Hash,
+	body: bytes::Bytes,
 	prompt_tokens: u32,
 	/// Tokens handed to the connection.
 	output: Vec<u32>,
+	/// One for each of them.
+	fingerprints: Vec<Fingerprint>,
 	events: mpsc::Sender<Event>,
 }
 
@@ -275,7 +263,7 @@ impl Answer {
 				() = self.events.closed() => return Ok(self.cancelled()),
 			};
 			match event {
-				Some(TokenEvent::Token { id, text, .. }) => {
+				Some(TokenEvent::Token { id, text, fingerprint }) => {
 					if self.output.is_empty() {
 						metrics::histogram!("gonka_worker_first_token_seconds").record(started.elapsed().as_secs_f64());
 					}
@@ -285,6 +273,7 @@ impl Answer {
 						return Ok(self.cancelled());
 					}
 					self.output.push(id);
+					self.fingerprints.push(fingerprint);
 				},
 				Some(TokenEvent::Done { finish_reason, .. }) => match finish_reason {
 					gonka_engine::FinishReason::Stop => return Ok(Some(FinishReason::Stop)),
@@ -306,14 +295,14 @@ impl Answer {
 	}
 
 	/// Signs the receipt and puts it on disk.
-	async fn sign(&self, service: &Service, finish: FinishReason, reservation: Reservation) -> Event {
+	async fn sign(&mut self, service: &Service, finish: FinishReason, reservation: Reservation) -> Event {
 		let completion_tokens = self.output.len() as u32;
 		// It fits: the largest fee did, and is not smaller.
 		let fee = self.signed.envelope.price.fee(self.prompt_tokens, completion_tokens).unwrap_or(0);
 		let receipt = Receipt {
 			envelope: self.hash,
 			output: output_hash(&self.output),
-			fingerprint: [0; 32],
+			fingerprint: fingerprint::root(&self.fingerprints),
 			prompt_tokens: self.prompt_tokens,
 			completion_tokens,
 			finish,
@@ -321,8 +310,14 @@ impl Answer {
 		};
 		let signature = keys::sign(&service.key, &signing_payload(domain::RECEIPT, &service.genesis, &receipt));
 		let receipt = SignedReceipt { receipt, signature };
-		let stored = StoredReceipt { envelope: self.signed.clone(), receipt: receipt.clone() };
-		if let Err(error) = service.ledger.finish(reservation, self.channel.clone(), self.hash, stored).await {
+		let evidence = StoredEvidence {
+			envelope: self.signed.clone(),
+			receipt: receipt.clone(),
+			body: self.body.to_vec(),
+			output: std::mem::take(&mut self.output),
+			fingerprints: std::mem::take(&mut self.fingerprints),
+		};
+		if let Err(error) = service.ledger.finish(reservation, self.channel.clone(), self.hash, evidence).await {
 			return Event::Error(error);
 		}
 		metrics::counter!("gonka_worker_receipts_total").increment(1);

@@ -3,6 +3,7 @@
 use super::Refusal;
 use crate::store::{
 	Durability, Store,
+	evidence::{self, StoredEvidence},
 	market::{self, StoredReceipt, Terms},
 };
 use gonka_client::wire;
@@ -68,16 +69,20 @@ impl Ledger {
 		Ok(admitted.await.map_err(Refusal::internal)??)
 	}
 
-	/// Puts a receipt on disk; its reservation ends after that.
+	/// Puts a receipt on disk, with what shows that it is right; its reservation ends after that.
 	pub async fn finish(
 		&self,
 		reservation: Reservation,
 		channel: ChannelView,
 		envelope: Hash,
-		stored: StoredReceipt,
+		evidence: StoredEvidence,
 	) -> Result<(), wire::Error> {
-		let written =
-			self.store.write(Durability::Now, move |tx| market::finish(tx, &channel, &envelope, &stored)).await;
+		let written = self.store.write(Durability::Now, move |tx| {
+			let stored = StoredReceipt { envelope: evidence.envelope.clone(), receipt: evidence.receipt.clone() };
+			market::finish(tx, &channel, &envelope, &stored)?;
+			evidence::put(tx, &envelope, &evidence)
+		});
+		let written = written.await;
 		drop(reservation);
 		written.map_err(|error| Refusal::internal(error).0)
 	}

@@ -6,7 +6,7 @@ use gonka_client::{
 	keys,
 	wire::{ErrorCode, MAX_POSITIONS, OpeningQuery, Openings, Scale},
 };
-use gonka_primitives::{AccountId, BlockNumber, EpochIndex, PublicKey};
+use gonka_primitives::{AccountId, BlockNumber, EpochIndex, Hash, PublicKey, Signature};
 use std::{
 	collections::{BTreeSet, HashMap},
 	sync::{Arc, Mutex, PoisonError},
@@ -64,7 +64,8 @@ pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Resul
 		let message = format!("openings of epoch {running} and the one before are served");
 		return Err(Refusal::new(ErrorCode::NoSuchLeaf, message));
 	}
-	authenticate(&service, &query, snapshot.block).await?;
+	let payload = query.payload(&service.genesis, service.follower.host());
+	authenticate(&service, &query.checker.0, &payload, &query.signature.0, snapshot.block).await?;
 	#[cfg(feature = "hostile")]
 	if crate::hostile::is(crate::hostile::Kind::Withhold) {
 		return Err(busy("not now"));
@@ -78,11 +79,16 @@ pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Resul
 	Ok(Json(Openings { openings: found.into_iter().map(Scale).collect() }))
 }
 
-/// Whether a registered host asks.
-async fn authenticate(service: &Service, query: &OpeningQuery, block: BlockNumber) -> Result<(), Refusal> {
-	let (checker, chain) = (query.checker.0, service.follower.chain());
-	let payload = query.payload(&service.genesis, service.follower.host());
-	let signed_by = |key: &PublicKey| keys::verify(&query.signature.0, &payload, key);
+/// Whether a registered host asks: its worker key signed `payload`.
+pub(super) async fn authenticate(
+	service: &Service,
+	checker: &AccountId,
+	payload: &Hash,
+	signature: &Signature,
+	block: BlockNumber,
+) -> Result<(), Refusal> {
+	let (checker, chain) = (*checker, service.follower.chain());
+	let signed_by = |key: &PublicKey| keys::verify(signature, payload, key);
 	let mut all = service.doorman.keys.lock().await;
 	if all.block != block {
 		(all.block, all.look_ups) = (block, 0);
@@ -98,7 +104,7 @@ async fn authenticate(service: &Service, query: &OpeningQuery, block: BlockNumbe
 	}
 	all.look_ups = all.look_ups.saturating_add(1);
 	let Some(host) = chain.host(&checker).await.map_err(Refusal::internal)? else {
-		let message = format!("{} is not a registered host: only hosts are shown openings", keys::ss58(&checker));
+		let message = format!("{} is not a registered host: only hosts are shown that", keys::ss58(&checker));
 		return Err(Refusal::new(ErrorCode::NotAHost, message));
 	};
 	if all.known.len() >= KEYS {

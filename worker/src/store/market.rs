@@ -118,11 +118,21 @@ pub struct Due {
 	pub voucher: SignedVoucher,
 	/// What it adds to what is settled.
 	pub growth: Totals,
-	/// The leaves of the receipts it adds with the models that answered, in the order of acknowledgement; they sum to
-	/// `growth`.
-	pub leaves: Vec<(ModelId, SumNode<Totals>)>,
+	/// The receipts it adds, in the order of acknowledgement; their leaves sum to `growth`.
+	pub receipts: Vec<DueReceipt>,
 	/// Their work by model.
 	pub work: BTreeMap<ModelId, u64>,
+}
+
+/// A receipt that is to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueReceipt {
+	/// The model that answered.
+	pub model: ModelId,
+	/// The envelope's hash.
+	pub envelope: Hash,
+	/// Its leaf of the settlement's tree.
+	pub leaf: SumNode<Totals>,
 }
 
 /// The sums of one receipt.
@@ -316,19 +326,19 @@ pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::R
 		)));
 	};
 	let receipts = tx.open_table(RECEIPTS)?;
-	let (mut leaves, mut work) = (Vec::new(), BTreeMap::<ModelId, u64>::new());
+	let (mut due, mut work) = (Vec::new(), BTreeMap::<ModelId, u64>::new());
 	for number in settled..record.entries {
 		let Some(entry) = entry(number)? else { continue };
 		// Receipts are kept until they are settled.
 		let Some(receipt) = receipts.get(&entry.envelope)? else { continue };
 		let model = decode::<StoredReceipt>(receipt.value())?.envelope.envelope.model;
-		leaves.push((model, entry.leaf));
+		due.push(DueReceipt { model, envelope: entry.envelope, leaf: entry.leaf });
 		let of_model = work.entry(model).or_default();
 		*of_model = of_model.saturating_add(entry.leaf.sum.work);
 	}
 	work.retain(|_, work| *work > 0);
 	let growth = voucher.voucher.totals.checked_sub(&channel.settled).unwrap_or_default();
-	Ok(Ok((!leaves.is_empty()).then_some(Due { voucher, growth, leaves, work })))
+	Ok(Ok((!due.is_empty()).then_some(Due { voucher, growth, receipts: due, work })))
 }
 
 /// Notes that `channel` is seen settled as far as its totals on chain say, in `epoch`. Returns the newly settled
@@ -368,18 +378,23 @@ pub fn prune_settled(tx: &WriteTransaction, epoch: u32) -> Result<u64> {
 	Ok(forgotten)
 }
 
-/// Forgets everything about a channel that is no longer on chain.
-pub fn forget(tx: &WriteTransaction, channel: ChannelId) -> Result<()> {
+/// Forgets everything about a channel that is no longer on chain. Returns the envelope hashes of its receipts, of which
+/// [`evidence`](super::evidence) may know more.
+pub fn forget(tx: &WriteTransaction, channel: ChannelId) -> Result<Vec<Hash>> {
 	let mut receipts = tx.open_table(RECEIPTS)?;
 	let all = (channel, 0)..=(channel, u64::MAX);
+	let mut envelopes = Vec::new();
 	for entry in tx.open_table(ACKNOWLEDGED)?.extract_from_if(all.clone(), |_, _| true)? {
-		receipts.remove(&decode::<LogEntry>(entry?.1.value())?.envelope)?;
+		envelopes.push(decode::<LogEntry>(entry?.1.value())?.envelope);
 	}
 	for entry in tx.open_table(UNACKNOWLEDGED)?.extract_from_if(all, |_, _| true)? {
-		receipts.remove(entry?.1.value())?;
+		envelopes.push(*entry?.1.value());
+	}
+	for envelope in &envelopes {
+		receipts.remove(envelope)?;
 	}
 	tx.open_table(CHANNELS)?.remove(channel)?;
-	Ok(())
+	Ok(envelopes)
 }
 
 fn get(channels: &impl ReadableTable<u64, &'static [u8]>, channel: ChannelId) -> Result<Option<ChannelRecord>> {

@@ -13,7 +13,11 @@ use gonka_primitives::{
 	hashing::{domain, signing_payload},
 	host::{Commitment, Registration, SegmentCommitment},
 	market::{Settlement, Totals},
-	views::{ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, StandingView},
+	sampling::{Profile as Calibration, Rules, Ruling, Verdicts, judge},
+	views::{
+		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, SamplesView,
+		SamplingCaseView, StandingView,
+	},
 };
 use gonka_sprint::Profile;
 use gonka_worker::{
@@ -55,6 +59,12 @@ pub struct State {
 	pub closed: Vec<(u32, Option<AccountId>)>,
 	/// Confirmation segments, by offset.
 	pub calls: Vec<BlockNumber>,
+	/// Samples and cases, and what was said of them.
+	pub samples: Vec<(AccountId, SamplesView)>,
+	pub cases: Vec<SamplingCaseView>,
+	pub calibration: Option<Calibration>,
+	pub verdicts: Vec<Verdicts>,
+	pub rulings: Vec<Ruling>,
 	/// What others are convicted of.
 	pub offence: Option<Offence>,
 }
@@ -127,6 +137,11 @@ impl FakeChain {
 			refused: 0,
 			closed: Vec::new(),
 			calls: Vec::new(),
+			samples: Vec::new(),
+			cases: Vec::new(),
+			calibration: None,
+			verdicts: Vec::new(),
+			rulings: Vec::new(),
 			offence: None,
 		};
 		Arc::new(Self { state: Mutex::new(state), blocks: watch::channel(100).0 })
@@ -291,6 +306,21 @@ impl ChainApi for FakeChain {
 			})
 		}))
 	}
+	fn samples<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Vec<SamplesView>>> {
+		ready(self.with(|state| {
+			let lists = state.samples.iter().filter(|(of, _)| of == checker);
+			lists.map(|(_, list)| list.clone()).collect()
+		}))
+	}
+	fn sampling_cases(&self) -> BoxFuture<'_, Result<Vec<SamplingCaseView>>> {
+		ready(self.with(|state| state.cases.clone()))
+	}
+	fn sampling_profile(&self, _: ModelId) -> BoxFuture<'_, Result<Option<Calibration>>> {
+		ready(self.with(|state| state.calibration))
+	}
+	fn sampling_rules(&self) -> BoxFuture<'_, Result<Rules>> {
+		ready(Rules::new(self.with(|state| state.market.window)))
+	}
 	fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
 		ready(self.with(|state| {
 			state.look_ups += 1;
@@ -390,6 +420,41 @@ impl ChainApi for FakeChain {
 			Ok(())
 		});
 		async { outcome }.boxed()
+	}
+	fn submit_verdicts(&self, verdicts: Verdicts, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		let outcome = self.with(|state| {
+			let payload = signing_payload(domain::VERDICTS, &GENESIS, &verdicts);
+			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
+			assert!((1..=64).contains(&verdicts.findings.len()) && verdicts.findings.is_sorted_by(|a, b| a.0 < b.0));
+			if state.refuse {
+				state.refused += 1;
+				return Err(ChainError::other("refused"));
+			}
+			let lists = state.samples.iter_mut();
+			let list = lists.map(|(_, list)| list).find(|list| list.window == verdicts.window).unwrap();
+			assert!(state.epoch.block < list.deadline, "in time");
+			for (index, _) in &verdicts.findings {
+				assert!(!std::mem::replace(&mut list.samples[usize::from(*index)].done, true), "once");
+			}
+			state.verdicts.push(verdicts);
+			Ok(())
+		});
+		async { outcome }.boxed()
+	}
+	fn submit_ruling(&self, ruling: Ruling, signature: Signature) -> BoxFuture<'_, Result<()>> {
+		self.with(|state| {
+			let payload = signing_payload(domain::RULING, &GENESIS, &ruling);
+			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
+			let case = state.cases.iter_mut().find(|case| case.id == ruling.case).unwrap();
+			let rules = Rules::new(state.market.window);
+			let bounds = (rules.guilty, rules.innocent);
+			assert_eq!(ruling.audit.len(), case.audit.len());
+			let outcome = judge(&case.profile, &ruling.fresh, rules.unavailable, bounds).expect("decided");
+			let seat = case.arbiters.iter_mut().find(|(who, _)| *who == ruling.arbiter).unwrap();
+			assert!(seat.1.replace(outcome).is_none(), "once");
+			state.rulings.push(ruling);
+		});
+		ready(())
 	}
 	fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> BoxFuture<'_, Result<()>> {
 		self.with(|state| {

@@ -130,6 +130,11 @@ impl Gateway {
 		Ok(serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap())
 	}
 
+	pub async fn post_raw(&self, path: &str, body: &impl serde::Serialize) -> std::result::Result<Bytes, Refused> {
+		let response = self.send("POST", path, None, serde_json::to_vec(body).unwrap()).await;
+		Ok(check(response).await?.into_body().collect().await.unwrap().to_bytes())
+	}
+
 	/// Asks with an envelope that a test may have spoilt.
 	pub async fn ask_signed(&self, signed: &SignedEnvelope, body: &str) -> std::result::Result<Answer, Refused> {
 		let response = self.send("POST", "/v1/inference", Some(to_hex(signed)), body.into()).await;

@@ -4,10 +4,12 @@
 mod fake_chain;
 mod gateway;
 mod peer;
+mod shower;
 
 pub use fake_chain::*;
 pub use gateway::*;
 pub use peer::*;
+pub use shower::*;
 
 use futures::FutureExt;
 use gonka_client::keys::{self, Keypair};

@@ -1,0 +1,139 @@
+//! What shows that an answer is the model's: for whoever samples this host.
+//!
+//! Written with the receipt, kept until the settlement that has it is [`KEPT_EPOCHS`](crate::settle::KEPT_EPOCHS) old. A
+//! receipt that is never settled is forgotten with its channel.
+
+use super::{Result, decode};
+use codec::{Decode, Encode};
+use gonka_primitives::{
+	EpochIndex, Hash,
+	fingerprint::Fingerprint,
+	market::{SignedEnvelope, SignedReceipt, Totals},
+	merkle_sum::SumNode,
+};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use std::collections::BTreeSet;
+
+/// Envelope hash → [`StoredEvidence`].
+const EVIDENCE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("evidence");
+/// The bytes of all of it.
+const BYTES: TableDefinition<(), u64> = TableDefinition::new("evidence_bytes");
+/// Window → [`StoredTree`].
+const TREES: TableDefinition<u32, &[u8]> = TableDefinition::new("trees");
+
+/// An answer with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredEvidence {
+	/// What was asked.
+	pub envelope: SignedEnvelope,
+	/// What was answered.
+	pub receipt: SignedReceipt,
+	/// The request's body as it was sent.
+	pub body: Vec<u8>,
+	/// The answer's token ids.
+	pub output: Vec<u32>,
+	/// A fingerprint for each.
+	pub fingerprints: Vec<Fingerprint>,
+}
+
+/// The tree of a settlement.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StoredTree {
+	/// The epoch in which it was signed.
+	pub epoch: EpochIndex,
+	/// Its leaves in their order, with the envelope hashes of their receipts.
+	pub leaves: Vec<(Hash, SumNode<Totals>)>,
+}
+
+pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
+	tx.open_table(EVIDENCE)?;
+	tx.open_table(BYTES)?;
+	tx.open_table(TREES)?;
+	Ok(())
+}
+
+/// Keeps what belongs to a receipt. A second time for the same envelope changes nothing.
+pub fn put(tx: &WriteTransaction, envelope: &Hash, new: &StoredEvidence) -> Result<()> {
+	let mut evidence = tx.open_table(EVIDENCE)?;
+	if evidence.get(envelope)?.is_some() {
+		return Ok(());
+	}
+	let new = new.encode();
+	evidence.insert(envelope, new.as_slice())?;
+	count(tx, |bytes| bytes.saturating_add(new.len() as u64))
+}
+
+/// What belongs to the receipt of an envelope.
+pub fn get(tx: &ReadTransaction, envelope: &Hash) -> Result<Option<StoredEvidence>> {
+	tx.open_table(EVIDENCE)?.get(envelope)?.map(|stored| decode(stored.value())).transpose()
+}
+
+/// The bytes that all of it takes, but for what the disk's format adds.
+pub fn bytes(tx: &ReadTransaction) -> Result<u64> {
+	Ok(tx.open_table(BYTES)?.get(())?.map_or(0, |bytes| bytes.value()))
+}
+
+/// Keeps the tree of a window's settlement, in the place of one that was not included.
+pub fn put_tree(tx: &WriteTransaction, window: u32, tree: &StoredTree) -> Result<()> {
+	tx.open_table(TREES)?.insert(window, tree.encode().as_slice())?;
+	Ok(())
+}
+
+/// The tree of a window's settlement.
+pub fn tree(tx: &ReadTransaction, window: u32) -> Result<Option<StoredTree>> {
+	tx.open_table(TREES)?.get(window)?.map(|stored| decode(stored.value())).transpose()
+}
+
+/// Forgets the tree of a settlement that was not included; its receipts go into another.
+pub fn drop_tree(tx: &WriteTransaction, window: u32) -> Result<()> {
+	tx.open_table(TREES)?.remove(window)?;
+	Ok(())
+}
+
+/// Forgets trees of settlements that were signed before `epoch`, with all that belongs to their receipts.
+pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
+	let mut trees = tx.open_table(TREES)?;
+	let mut old = Vec::new();
+	for entry in trees.iter()? {
+		let (window, tree) = entry?;
+		let tree: StoredTree = decode(tree.value())?;
+		// Windows and epochs ascend together.
+		if tree.epoch >= epoch {
+			break;
+		}
+		old.push((window.value(), tree));
+	}
+	for (window, tree) in old {
+		trees.remove(window)?;
+		remove(tx, tree.leaves.iter().map(|(envelope, _)| envelope))?;
+	}
+	Ok(())
+}
+
+/// Forgets what belongs to these receipts, but for those that are in a tree.
+pub fn forget(tx: &WriteTransaction, envelopes: &[Hash]) -> Result<()> {
+	let mut settled = BTreeSet::new();
+	for entry in tx.open_table(TREES)?.iter()? {
+		let tree: StoredTree = decode(entry?.1.value())?;
+		settled.extend(tree.leaves.into_iter().map(|(envelope, _)| envelope));
+	}
+	remove(tx, envelopes.iter().filter(|envelope| !settled.contains(*envelope)))
+}
+
+fn remove<'a>(tx: &WriteTransaction, envelopes: impl Iterator<Item = &'a Hash>) -> Result<()> {
+	let mut evidence = tx.open_table(EVIDENCE)?;
+	let mut freed = 0u64;
+	for envelope in envelopes {
+		if let Some(gone) = evidence.remove(envelope)? {
+			freed = freed.saturating_add(gone.value().len() as u64);
+		}
+	}
+	count(tx, |bytes| bytes.saturating_sub(freed))
+}
+
+fn count(tx: &WriteTransaction, change: impl FnOnce(u64) -> u64) -> Result<()> {
+	let mut table = tx.open_table(BYTES)?;
+	let bytes = table.get(())?.map_or(0, |bytes| bytes.value());
+	table.insert((), change(bytes))?;
+	Ok(())
+}
