@@ -27,6 +27,8 @@ use look::{Sample, Trouble};
 use std::{collections::HashMap, sync::Arc};
 use tokio::{sync::Semaphore, task::JoinSet};
 
+/// Samples that are fetched and held at the same time: no more than a host shows at once.
+const LOOKS: usize = 8;
 /// Answers that the engine replays at the same time, beside those that it makes.
 const REPLAYS: usize = 2;
 
@@ -44,6 +46,8 @@ pub struct Context {
 	pub key: Keypair,
 	/// What asks other hosts.
 	pub fetcher: Fetcher,
+	/// A permit for each sample that may be in memory.
+	pub looks: Semaphore,
 	/// A permit for each answer that may be replayed.
 	pub replays: Semaphore,
 }
@@ -58,7 +62,8 @@ impl Context {
 		key: Keypair,
 	) -> Result<Arc<Self>, String> {
 		let fetcher = Fetcher::new(follower.chain().genesis(), *follower.host(), key.clone())?;
-		Ok(Arc::new(Self { follower, store, engine, model, key, fetcher, replays: Semaphore::new(REPLAYS) }))
+		let (looks, replays) = (Semaphore::new(LOOKS), Semaphore::new(REPLAYS));
+		Ok(Arc::new(Self { follower, store, engine, model, key, fetcher, looks, replays }))
 	}
 
 	/// Starts everything.

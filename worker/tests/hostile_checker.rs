@@ -18,8 +18,11 @@ async fn a_checker_may_approve_of_what_it_did_not_see() {
 	give(&chain, vec![sample]);
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	rig.block(130).await;
-	rig.block(131).await;
-	eventually(async || chain.with(|state| !state.verdicts.is_empty())).await;
+	eventually(async || {
+		chain.again();
+		chain.with(|state| !state.verdicts.is_empty())
+	})
+	.await;
 	let said = chain.with(|state| state.verdicts[0].findings[0].1);
 	let Finding::Checked(counts) = said else { panic!("{said:?}") };
 	assert!(calibration().ratio(&counts) < 0, "it speaks for the host");

@@ -68,6 +68,7 @@ pub async fn look(
 	let host = host.ok_or_else(|| Trouble::Hidden("it is not registered any more".into()))?;
 	let query =
 		SampleQuery { checker: *context.follower.host(), host: sample.host, window: sample.window, pick: sample.pick };
+	let _place = context.looks.acquire().await.map_err(|error| own(&error))?;
 	let shown = context.fetcher.evidence(query, &host.url, &host.worker).await.map_err(Trouble::Hidden)?;
 	let channel = chain.channel(shown.envelope.envelope.channel).await.map_err(|error| own(&error))?;
 	let genesis = chain.genesis();

@@ -174,6 +174,11 @@ impl FakeChain {
 		self.blocks.send_replace(block);
 	}
 
+	/// Announces the best block once more: workers look again.
+	pub fn again(&self) {
+		self.blocks.send_replace(self.with(|state| state.epoch.block));
+	}
+
 	pub fn settled(&self, id: ChannelId) -> Totals {
 		self.with(|state| state.channels.iter().find(|channel| channel.id == id).unwrap().settled)
 	}
