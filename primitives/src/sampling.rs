@@ -146,12 +146,6 @@ impl Profile {
 	}
 }
 
-/// The squared distance of two fingerprints of a token.
-pub fn distance(one: &[i8; 16], other: &[i8; 16]) -> u32 {
-	let square = |(a, b): (&i8, &i8)| u32::from(i16::from(*a).abs_diff(i16::from(*b))).saturating_pow(2);
-	one.iter().zip(other).map(square).fold(0, u32::saturating_add)
-}
-
 /// Tokens of an answer by bin; 65,535 stands for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Counts {

@@ -111,9 +111,6 @@ fn bins_have_these_edges() {
 	assert_eq!(margins.map(|margin| profile.tape_bin(margin)), [0, 0, 0, 1, 1, 2, 2, 3, 6, 7, 7]);
 	let distances = [0, 1, 9, 10, 999_999, 1_000_000, u32::MAX];
 	assert_eq!(distances.map(|distance| profile.fingerprint_bin(distance)), [0, 1, 1, 2, 6, 7, 7]);
-	assert_eq!(distance(&[1; 16], &[-1; 16]), 64);
-	assert_eq!(distance(&[127; 16], &[-128; 16]), 16 * 255 * 255);
-	assert_eq!(distance(&[5; 16], &[5; 16]), 0);
 }
 
 #[test]

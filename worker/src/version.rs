@@ -42,7 +42,7 @@ impl Required {
 }
 
 /// This worker's version as a number.
-fn own() -> u32 {
+pub(crate) fn own() -> u32 {
 	worker_version(env!("CARGO_PKG_VERSION")).unwrap_or_default()
 }
 

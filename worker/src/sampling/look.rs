@@ -1,14 +1,14 @@
 //! One sample: what its host shows, whether that is what it settled, and how the model would have answered.
 
 use super::Context;
-use crate::question::question;
+use crate::{question::question, version};
 use gonka_client::{evidence::Evidence, keys, wire::InferenceRequest};
 use gonka_engine::{CheckRequest, CheckResult, EngineError, FinishReason as Ended};
 use gonka_primitives::{
 	AccountId, Hash, ModelId, fingerprint,
 	market::{FinishReason, Totals, body_hash, output_hash},
 	merkle_sum::{Sibling, SumNode},
-	sampling::{Breach, Counts, Finding, Pick, Profile, SampleQuery, distance},
+	sampling::{Breach, Counts, Finding, Pick, Profile, SampleQuery},
 	tape::tape_key,
 	views::ChannelView,
 };
@@ -52,7 +52,7 @@ pub async fn look(
 	profile: Option<&Profile>,
 ) -> Result<(Finding, Option<u64>), Trouble> {
 	let own = |error: &dyn std::fmt::Display| Trouble::Own(error.to_string());
-	let Some(profile) = profile.filter(|profile| profile.min_worker_version <= version()) else {
+	let Some(profile) = profile.filter(|profile| profile.min_worker_version <= version::own()) else {
 		return Ok((Finding::Inconclusive, None));
 	};
 	let snapshot = context.follower.first().await.map_err(|error| own(&error))?;
@@ -78,14 +78,6 @@ pub async fn look(
 	let receipt = Some(number(&shown.path));
 	let finding = replay(context, &genesis, sample, shown, profile).await?;
 	Ok((finding, receipt))
-}
-
-/// Major · 10⁶ + minor · 10³ + patch.
-fn version() -> u32 {
-	let part = |text: &str| text.parse::<u32>().unwrap_or(0);
-	let (major, minor) = (part(env!("CARGO_PKG_VERSION_MAJOR")), part(env!("CARGO_PKG_VERSION_MINOR")));
-	let patch = part(env!("CARGO_PKG_VERSION_PATCH"));
-	major.saturating_mul(1_000_000).saturating_add(minor.saturating_mul(1_000)).saturating_add(patch)
 }
 
 /// How many receipts are left of a path's leaf.
@@ -178,7 +170,7 @@ fn count(profile: &Profile, result: &CheckResult, fingerprints: &[fingerprint::F
 	};
 	for (token, shown) in result.tokens.iter().zip(fingerprints) {
 		add(&mut tape, profile.tape_bin(i32::try_from(token.margin).unwrap_or(i32::MAX)));
-		add(&mut distances, profile.fingerprint_bin(distance(&token.fingerprint, shown)));
+		add(&mut distances, profile.fingerprint_bin(fingerprint::distance(&token.fingerprint, shown)));
 	}
 	Counts::new(tape, distances)
 }
