@@ -54,7 +54,6 @@ pub mod pallet {
 		BlockNumber, EpochIndex, Hash, PublicKey, Signature,
 		market::{Price, Settlement, Totals},
 		merkle_sum::SumNode,
-		traits::ModelRegistry,
 	};
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -593,12 +592,6 @@ pub mod pallet {
 		pub fn set_price_rule(origin: OriginFor<T>, model: ModelId, rule: PriceRule) -> DispatchResult {
 			T::RegisterOrigin::ensure_origin(origin)?;
 			Self::change_rule(model, rule)
-		}
-	}
-
-	impl<T: Config> ModelRegistry for Pallet<T> {
-		fn is_registered(model: ModelId) -> bool {
-			Models::<T>::contains_key(model)
 		}
 	}
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use frame_support::traits::Get;
 use gonka_primitives::{
 	market::Price,
+	traits::ModelRegistry,
 	views::{ChannelView, MarketView, ModelView},
 };
 
@@ -62,5 +63,11 @@ impl<T: Config> Pallet<T> {
 			min_deposit: T::MinDeposit::get(),
 			challenge_period: T::ChallengePeriod::get(),
 		}
+	}
+}
+
+impl<T: Config> ModelRegistry for Pallet<T> {
+	fn is_registered(model: ModelId) -> bool {
+		Models::<T>::contains_key(model)
 	}
 }
