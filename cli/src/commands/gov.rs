@@ -18,7 +18,7 @@ use gonka_primitives::{
 };
 use serde::Serialize;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use view::{Referendum, duration, tenths, track_name};
 
 /// Arguments of `gonka gov`.
@@ -133,6 +133,17 @@ enum Choice {
 	Abstain,
 }
 
+/// A runtime's code as it goes on chain: compressed, since what is built for tests is larger than a block's transactions.
+fn runtime_code(wasm: &Path) -> Result<Vec<u8>> {
+	use sp_maybe_compressed_blob::{CODE_BLOB_BOMB_LIMIT as LIMIT, compress_strongly, decompress};
+	let code = std::fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+	let plain = decompress(&code, LIMIT).with_context(|| format!("{} is no runtime", wasm.display()))?;
+	if plain.len() != code.len() {
+		return Ok(code);
+	}
+	compress_strongly(&code, LIMIT).with_context(|| format!("{} is too large for a runtime", wasm.display()))
+}
+
 /// Runs `gonka gov`.
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
@@ -166,7 +177,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		},
 		Command::Refund(Signed { index, key }) => refund(&chain, index, &keys::load(&key)?, json).await,
 		Command::Apply { wasm, key } => {
-			let code = std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+			let code = runtime_code(&wasm)?;
 			chain.apply_upgrade(&keys::load(&key)?, &code).await?;
 			done(json, json!({ "applied": true }), "the code is in force from the next block on".into())
 		},

@@ -56,7 +56,7 @@ enum What {
 	},
 	/// Authorise runtime code by its hash. When that is enacted, `gonka gov apply` sends the code itself.
 	Upgrade {
-		/// The code, as it was built: `gonka_runtime.compact.compressed.wasm`.
+		/// The code, as it was built: `gonka_runtime.compact.compressed.wasm`. It is compressed if it is not yet.
 		wasm: PathBuf,
 	},
 	/// Spend of the community fund. `treasury.payout` then pays it out.
@@ -165,7 +165,7 @@ async fn proposal(chain: &Chain, types: &Types, what: What) -> Result<(String, V
 			("parameters".into(), types.amend(&name, value::parse(kind, &value)?)?)
 		},
 		What::Upgrade { wasm } => {
-			let code = std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+			let code = super::runtime_code(&wasm)?;
 			("upgrade".into(), types.authorize_upgrade(&code)?)
 		},
 		What::Spend { amount, beneficiary } => ("treasury".into(), types.spend(amount, &beneficiary)?),
