@@ -135,13 +135,13 @@ enum Choice {
 
 /// A runtime's code as it goes on chain: compressed, since what is built for tests is larger than a block's transactions.
 fn runtime_code(wasm: &Path) -> Result<Vec<u8>> {
-	use sp_maybe_compressed_blob::{CODE_BLOB_BOMB_LIMIT as LIMIT, compress_strongly, decompress};
+	use sp_maybe_compressed_blob::{CODE_BLOB_BOMB_LIMIT as LIMIT, compress_weakly, decompress};
 	let code = std::fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
 	let plain = decompress(&code, LIMIT).with_context(|| format!("{} is no runtime", wasm.display()))?;
 	if plain.len() != code.len() {
 		return Ok(code);
 	}
-	compress_strongly(&code, LIMIT).with_context(|| format!("{} is too large for a runtime", wasm.display()))
+	compress_weakly(&code, LIMIT).with_context(|| format!("{} is too large for a runtime", wasm.display()))
 }
 
 /// Runs `gonka gov`.

@@ -106,7 +106,8 @@ fn node(config: &Config, index: usize, host: &Host, rpc: u16, peer: u16, peers: 
 		// Three nodes share this machine.
 		.pair("--trie-cache-size", "67108864")
 		.pair("--max-runtime-instances", "4")
-		.pair("--runtime-cache-size", "1");
+		// The old and the new one, when the runtime is upgraded.
+		.pair("--runtime-cache-size", "2");
 	let others = HOSTS.iter().zip(peers).filter(|(other, _)| other.name != host.name);
 	for (other, port) in others {
 		arguments.pair("--bootnodes", format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", other.peer_id));
