@@ -15,7 +15,6 @@ use frame_support::{
 		},
 		tokens::{DepositConsequence, Precision, Provenance},
 	},
-	weights::Weight,
 };
 use gonka_primitives::traits::{SampleVerdicts, Verdict};
 use scale_info::TypeInfo;
@@ -112,17 +111,6 @@ impl<T: Config> Pallet<T> {
 			OldestDue::<T>::put(due);
 		}
 		used
-	}
-
-	/// Does as much of the same as `limit` surely covers, but no more than the block's first hook; what it took.
-	pub(crate) fn release_within(limit: Weight) -> Weight {
-		let none = T::WeightInfo::release_fees(0);
-		let one = T::WeightInfo::release_fees(1).saturating_sub(none);
-		let Some(units) = limit.checked_sub(&none).and_then(|rest| rest.checked_div_per_component(&one)) else {
-			return Weight::zero();
-		};
-		let units = units.min(T::MaxReleases::get().into()) as u32;
-		T::WeightInfo::release_fees(Self::release_due(units))
 	}
 
 	/// Releases or refunds by the verdict; without one, looks again when the next window begins, until `MaxHold`.

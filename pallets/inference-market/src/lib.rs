@@ -126,7 +126,8 @@ pub mod pallet {
 		#[pallet::constant]
 		type KeptSettlements: Get<u32>;
 
-		/// Held fees on which every block decides, however full it is. At least `MaxVouchers`.
+		/// Held fees on which every block decides, however full it is: what is due in a window must fit into its blocks. At
+		/// least `MaxVouchers`.
 		#[pallet::constant]
 		type MaxReleases: Get<u32>;
 
@@ -379,11 +380,6 @@ pub mod pallet {
 			}
 			// What is asked for nothing says nothing about what it is worth.
 			weight.saturating_add(T::WeightInfo::move_prices(Self::move_prices(Self::is_free())))
-		}
-
-		/// Decides on what the block's first hook had to leave.
-		fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
-			Self::release_within(limit)
 		}
 
 		fn integrity_test() {

@@ -4,7 +4,7 @@ use super::mock::*;
 use crate::{Channels, Event, HeldFees, NextChannelId, SettledWindows};
 use gonka_primitives::{Balance, ChannelId, GNK, market::Settlement, traits::Verdict};
 use polkadot_sdk::{
-	frame_support::{BoundedVec, traits::fungible::Inspect, weights::Weight},
+	frame_support::{BoundedVec, traits::fungible::Inspect},
 	sp_core::Pair,
 };
 use proptest::prelude::*;
@@ -53,8 +53,8 @@ enum Step {
 	Refund {
 		which: usize,
 	},
-	/// So many blocks, with or without weight left.
-	Blocks(u32, bool),
+	/// So many blocks.
+	Blocks(u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -78,7 +78,7 @@ fn step() -> impl Strategy<Value = Step> {
 		2 => (0..8usize, prop_oneof![Just(None), Just(Some(Verdict::Refund)), Just(Some(Verdict::Release))])
 			.prop_map(|(which, verdict)| Step::Judge { which, verdict }),
 		1 => (0..8usize).prop_map(|which| Step::Refund { which }),
-		6 => (1..2 * WINDOW, any::<bool>()).prop_map(|(blocks, idle)| Step::Blocks(blocks, idle)),
+		6 => (1..2 * WINDOW).prop_map(Step::Blocks),
 	]
 }
 
@@ -162,13 +162,13 @@ impl Ledger {
 					self.follow(true);
 				}
 			},
-			Step::Blocks(blocks, idle) => (0..blocks).for_each(|_| self.block(idle)),
+			Step::Blocks(blocks) => (0..blocks).for_each(|_| self.block()),
 		}
 	}
 
-	fn block(&mut self, idle: bool) {
+	fn block(&mut self) {
 		System::reset_events();
-		run_block(if idle { Weight::MAX } else { Weight::zero() });
+		run_block();
 		self.follow(false);
 	}
 
@@ -202,10 +202,10 @@ impl Ledger {
 		}
 	}
 
-	/// Whatever happened, everything is paid or back in the end, by full blocks too.
+	/// Whatever happened, everything is paid or back in the end.
 	fn finish(&mut self) {
 		for _ in 0..(MAX_HOLD + 2) * WINDOW {
-			self.block(false);
+			self.block();
 		}
 		assert!(self.waiting.is_empty());
 		self.check();

@@ -7,7 +7,6 @@ use polkadot_sdk::{
 	frame_support::{
 		assert_noop, assert_ok,
 		traits::fungible::{Inspect, Mutate},
-		weights::Weight,
 	},
 	sp_core::Pair,
 };
@@ -176,18 +175,6 @@ fn full_blocks_release_a_bounded_number_and_never_none() {
 }
 
 #[test]
-fn idle_blocks_release_the_rest_at_once() {
-	build_and_execute(|| {
-		settle_much();
-		run_to(3 * WINDOW - 1);
-		run_block(SubstrateWeight::<Test>::release_fees(MAX_VOUCHERS) * 3);
-		assert_eq!(held_settlements(), 0);
-		// No weight, no work.
-		run_block(Weight::zero());
-	});
-}
-
-#[test]
 fn hooks_say_what_they_weigh() {
 	use polkadot_sdk::frame_support::traits::Hooks;
 	build_and_execute(|| {
@@ -197,10 +184,10 @@ fn hooks_say_what_they_weigh() {
 		type Weights = SubstrateWeight<Test>;
 		let expected = Weights::release_fees(8).saturating_add(Weights::move_prices(1));
 		assert_eq!(Market::on_initialize(3 * WINDOW), expected);
-		assert_eq!(Market::on_idle(3 * WINDOW, Weight::zero()), Weight::zero());
-		let left = Market::on_idle(3 * WINDOW, Weight::MAX);
-		assert!(left.all_gte(Weights::release_fees(8)));
 		System::set_block_number(3 * WINDOW + 1);
-		assert_eq!(Market::on_initialize(3 * WINDOW + 1), Weights::release_fees(0));
+		// The other list, and the window that is empty then.
+		assert_eq!(Market::on_initialize(3 * WINDOW + 1), Weights::release_fees(9));
+		System::set_block_number(3 * WINDOW + 2);
+		assert_eq!(Market::on_initialize(3 * WINDOW + 2), Weights::release_fees(0));
 	});
 }

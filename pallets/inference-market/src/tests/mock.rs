@@ -18,7 +18,6 @@ use frame_support::{
 	dispatch::{DispatchResultWithPostInfo, GetDispatchInfo},
 	parameter_types,
 	traits::{ConstU32, Hooks, fungible::InspectHold},
-	weights::Weight,
 };
 use sp_core::{Pair, sr25519};
 use sp_runtime::{
@@ -199,19 +198,18 @@ pub fn build_and_execute(test: impl FnOnce()) {
 	});
 }
 
-/// Runs blocks with nothing in them, up to `block`. They are so full that `on_idle` gets nothing.
+/// Runs blocks with nothing in them, up to `block`.
 pub fn run_to(block: BlockNumber) {
 	while System::block_number() < block {
-		run_block(Weight::zero());
+		run_block();
 	}
 }
 
-/// Runs a block in which so much weight is left.
-pub fn run_block(left: Weight) {
+/// Runs a block with nothing in it.
+pub fn run_block() {
 	let block = System::block_number() + 1;
 	System::set_block_number(block);
 	Market::on_initialize(block);
-	Market::on_idle(block, left);
 }
 
 /// Runs blocks until fees that are settled now are released.
