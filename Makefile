@@ -16,8 +16,9 @@ WASM = $(shell test -d "$$(rustc --print sysroot)/lib/rustlib/wasm32v1-none" || 
 WORKSPACE := --workspace --locked --features fast-runtime
 BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
+CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test bench
+.PHONY: help setup build devnet stop status check test bench calibrate
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,3 +46,6 @@ test: check build ## Test everything: units, pallets, real processes end to end
 
 bench: setup ## Measure: takes long, writes benches/results
 	$(WASM) scripts/bench
+
+calibrate: build ## Make the demo model's calibration profile: takes hours, goes on where it was (CALIBRATE_ARGS=--tokens=…, …)
+	@scripts/calibrate $(CALIBRATE_ARGS)

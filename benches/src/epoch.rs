@@ -8,6 +8,7 @@ use crate::{
 	chain::{Block, Chain, Gonka, max_block},
 	network::{self, Developer, Host, MODELS},
 };
+use gonka_plot::{Plot, Series};
 use gonka_primitives::{
 	BlockNumber, EpochIndex, GNK, Hash,
 	epoch::Phase,
@@ -17,7 +18,6 @@ use gonka_primitives::{
 };
 use gonka_runtime::{AccountId, Balances, Collateral, InferenceMarket, Poc, Runtime, RuntimeOrigin, System};
 use gonka_runtime_common::Time;
-use gonka_sim::plot::{Plot, Series};
 use pallet_emission::Vesting;
 use polkadot_sdk::{
 	frame_support::traits::{Get, fungible::Mutate},

@@ -1,6 +1,6 @@
 //! What tape, fingerprints and checks cost on this machine, and what checks find in honest and in dishonest answers.
 //!
-//! `cargo run --release -p gonka-engine --features attacks --example checks -- MODEL.gguf [threads]`
+//! `cargo run --release -p gonka-engine --example checks -- MODEL.gguf [threads]`
 
 use std::hint::black_box;
 

@@ -30,7 +30,5 @@ pub use mock::{MockConfig, MockEngine};
 #[cfg(feature = "torch")]
 pub use sampler::Sampler;
 pub use text::AnswerText;
-#[cfg(feature = "attacks")]
-pub use torch::Attack;
 #[cfg(feature = "torch")]
-pub use torch::{Precision, TorchConfig, TorchEngine};
+pub use torch::{Attack, Precision, TorchConfig, TorchEngine};

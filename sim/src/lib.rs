@@ -7,7 +7,6 @@ pub mod attacks;
 pub mod bytes;
 pub mod epoch;
 pub mod games;
-pub mod plot;
 pub mod population;
 pub mod report;
 pub mod sampling;

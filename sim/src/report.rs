@@ -5,11 +5,11 @@ use crate::{
 	attacks::{Gain, TRIED},
 	bytes::Bytes,
 	games::Games,
-	plot::{Plot, Series},
 	population::SEGMENTS,
 	stats::{Tally, binomial, class_name},
 	theory::{self, average, clean},
 };
+use gonka_plot::{Plot, Series};
 use gonka_sprint::committee::{COMMITTEE, LEAVES_PER_SET};
 use std::fmt::{self, Write};
 

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Runs beside a Gonka node for a host: computes sprints, serves inference to gateways and settles what they owe.
@@ -8,6 +8,8 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 #[command(
 	name = "gonka-worker",
 	version,
+	args_conflicts_with_subcommands = true,
+	subcommand_negates_reqs = true,
 	after_help = "\
 Examples:
   A host that keeps its host key elsewhere (the worker says what to register):
@@ -24,6 +26,9 @@ signed is on disk before anybody sees it, and a sprint goes on where it was.
 Exit codes: 0 ended by a signal, 1 could not start or failed (the last line says why), 2 wrong options."
 )]
 pub struct Cli {
+	/// Something else than working.
+	#[command(subcommand)]
+	pub command: Option<Command>,
 	/// The node's RPC address; the worker waits for it and reconnects for ever.
 	#[arg(long, env = "GONKA_NODE", default_value = "ws://127.0.0.1:9944", value_name = "URL")]
 	pub node: String,
@@ -54,6 +59,49 @@ pub struct Cli {
 	/// How long running answers may go on after SIGTERM, in seconds.
 	#[arg(long, env = "GONKA_GRACE", default_value_t = 20, value_name = "SECONDS")]
 	pub grace: u64,
+}
+
+/// What the program does beside working.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+	/// Measures how a model's honest and dishonest answers differ, and makes the calibration profile that governance
+	/// registers. Needs no chain. What was measured is kept: a run that was ended goes on where it was.
+	Calibrate(Calibrate),
+}
+
+/// What is calibrated, and how thoroughly.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Example:
+  gonka-worker calibrate --model SmolLM2-135M-Instruct.Q4_1.gguf --name SmolLM2-135M-Instruct --out smollm2
+writes smollm2/profile.json, report.md and roc.svg. Then somebody proposes the profile:
+  gonka gov propose profile SmolLM2-135M-Instruct smollm2/profile.json --key …
+Exit codes: 0 done, 1 failed or an honest host raised an alarm, 2 wrong options.")]
+pub struct Calibrate {
+	/// The model's GGUF file.
+	#[arg(long, value_name = "FILE")]
+	pub model: PathBuf,
+	/// The model's name in the report.
+	#[arg(long, default_value = "SmolLM2-135M-Instruct", value_name = "NAME")]
+	pub name: String,
+	/// Where measurements, profile and report are written.
+	#[arg(long, default_value = "calibration", value_name = "DIR")]
+	pub out: PathBuf,
+	/// Tokens of honest hosts that checkers look at. A million take some four hours of a core.
+	#[arg(long, default_value_t = 1_000_000, value_name = "N")]
+	pub tokens: u64,
+	/// Tokens of an answer.
+	#[arg(long, default_value_t = 300, value_name = "N")]
+	pub length: u32,
+	/// Answers of each kind of cheat.
+	#[arg(long, default_value_t = 64, value_name = "N")]
+	pub answers: usize,
+	/// Texts that answers begin with, one a line. By default 64 of all kinds.
+	#[arg(long, value_name = "FILE")]
+	pub prompts: Option<PathBuf>,
+	/// Measurements at the same time, each on a core with the model in memory twice. By default one a core.
+	#[arg(long, value_name = "N")]
+	pub jobs: Option<usize>,
 }
 
 /// Who the worker works for.
@@ -136,7 +184,7 @@ impl Cli {
 	/// Reads a command line, and checks what depends on more than one option.
 	pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
 		let cli = Self::try_parse_from(arguments)?;
-		if cli.serving.engine == EngineKind::Torch && cli.serving.model.is_none() {
+		if cli.command.is_none() && cli.serving.engine == EngineKind::Torch && cli.serving.model.is_none() {
 			let message = "the torch engine needs a model: give --model <FILE>";
 			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
 		}
@@ -169,5 +217,7 @@ mod tests {
 		assert!(parse("w --host 5x --host-key f --model m").is_err(), "one of the two");
 		assert!(parse("w --host 5x").is_err(), "torch needs a model");
 		assert!(parse("w --host 5x --model m --sprint-rate 0").is_err());
+		assert!(parse("w calibrate --model m").is_ok(), "that needs no host");
+		assert!(parse("w calibrate").is_err() && parse("w --host 5x calibrate --model m").is_err());
 	}
 }

@@ -1,7 +1,12 @@
 //! What `gonka-worker` does with its command line.
 
-use crate::{app, cli::Cli, telemetry};
-use std::{ffi::OsString, process::ExitCode};
+use crate::{
+	app,
+	cli::{Calibrate, Cli, Command},
+	telemetry, version,
+};
+use gonka_calibration::{Options, calibrate};
+use std::{ffi::OsString, process::ExitCode, thread::available_parallelism};
 use tracing_subscriber::EnvFilter;
 
 /// Runs the worker that a command line, which begins with the program's name, describes.
@@ -9,6 +14,9 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
 	let cli = Cli::read(arguments).unwrap_or_else(|error| error.exit());
 	let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
 	tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+	if let Some(Command::Calibrate(options)) = cli.command {
+		return measure(options).unwrap_or_else(|error| failed(&error));
+	}
 	telemetry::start();
 	let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
 		Ok(runtime) => runtime,
@@ -18,6 +26,23 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
 		Ok(()) => ExitCode::SUCCESS,
 		Err(error) => failed(&error),
 	}
+}
+
+/// Calibrates, and says what came of it.
+fn measure(options: Calibrate) -> anyhow::Result<ExitCode> {
+	let Calibrate { model, name, out, tokens, length, answers, prompts, jobs } = options;
+	let jobs = jobs.unwrap_or_else(|| available_parallelism().map_or(1, |cores| cores.get()));
+	let min_worker_version = version::own();
+	let options = Options { model, name, out, tokens, answers, length, prompts, jobs, min_worker_version };
+	let (_, report) = calibrate(&options)?;
+	println!("{} and report.md are written", options.out.join("profile.json").display());
+	println!("{} tokens of honest hosts: {} false alarms", report.honest_tokens, report.false_alarms);
+	println!("in less than 99 % of answers one sees: {}", list(&report.missed));
+	Ok(if report.false_alarms == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn list(names: &[String]) -> String {
+	if names.is_empty() { "nothing".into() } else { names.join("; ") }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

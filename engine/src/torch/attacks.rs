@@ -11,15 +11,22 @@ pub enum Attack {
 	Int4Weights,
 	/// Keys and values in 4 bits, with a scale for each head of each token.
 	Int4Cache,
+	/// A smaller model: every other layer left out.
+	HalfTheLayers,
 }
 
 impl Attack {
+	/// Whether a layer is left out.
+	pub(super) fn skips(self, layer: usize) -> bool {
+		self == Self::HalfTheLayers && layer % 2 == 1
+	}
+
 	/// Rounds a matrix with rows of `columns` weights.
 	pub(super) fn round_weights(self, weights: &mut [f32], columns: usize) {
 		let (group, largest) = match self {
 			Self::Int8Weights => (columns, 127.0),
 			Self::Int4Weights => (32, 7.0),
-			Self::Int4Cache => return,
+			Self::Int4Cache | Self::HalfTheLayers => return,
 		};
 		for group in weights.chunks_mut(group) {
 			let step = group.iter().fold(f32::MIN_POSITIVE, |most, weight| most.max(weight.abs())) / largest;

@@ -1,6 +1,5 @@
 //! Small models of the llama family on libtorch.
 
-#[cfg(feature = "attacks")]
 mod attacks;
 mod model;
 mod scheduler;
@@ -17,7 +16,6 @@ use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
 	TokenEvent, gguf::Gguf, tokenizer::Tokenizer,
 };
-#[cfg(feature = "attacks")]
 pub use attacks::Attack;
 use model::Model;
 use scheduler::{Scheduler, Shared};
@@ -44,7 +42,6 @@ pub struct TorchConfig {
 	/// How weights and the cache of keys and values are held.
 	pub precision: Precision,
 	/// What to compute in the model's place.
-	#[cfg(feature = "attacks")]
 	pub attack: Option<Attack>,
 }
 
@@ -60,7 +57,6 @@ impl TorchConfig {
 			prefill_chunk: 256,
 			threads: 1,
 			precision: Precision::F32,
-			#[cfg(feature = "attacks")]
 			attack: None,
 		}
 	}

@@ -6,7 +6,6 @@
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-#[cfg(feature = "attacks")]
 use super::attacks::Attack;
 use super::{Precision, TorchConfig};
 use crate::{EngineError, gguf::Gguf};
@@ -39,7 +38,6 @@ pub struct Model {
 	layers: Vec<Layer>,
 	/// `cos + i sin` of each position's rotation, `[t, 1, e / 2]`, complex.
 	rotations: Tensor,
-	#[cfg(feature = "attacks")]
 	attack: Option<Attack>,
 }
 
@@ -82,16 +80,11 @@ impl Model {
 		let slots = config.slots;
 		let (shape, layer_count, theta) = Shape::read(file, config.precision, config.context_length)?;
 		let Shape { vocabulary, width, heads, kv_heads, head, feed_forward, .. } = shape;
-		let weights = Weights {
-			file,
-			kind: shape.kind,
-			#[cfg(feature = "attacks")]
-			attack: config.attack,
-		};
+		let weights = Weights { file, kind: shape.kind, attack: config.attack };
 		let read = |names: &[(&str, i64)], columns| weights.read(names, columns);
 
 		let mut layers = Vec::new();
-		for layer in 0..layer_count {
+		for layer in (0..layer_count).filter(|layer| !config.attack.is_some_and(|attack| attack.skips(*layer))) {
 			let name = |part: &str| format!("blk.{layer}.{part}.weight");
 			let cache = || {
 				Tensor::f_empty([size(slots)?, kv_heads, shape.context, head], (shape.kind, Device::Cpu))
@@ -128,7 +121,6 @@ impl Model {
 			output_norm: read(&[("output_norm.weight", 1)], width)?.squeeze(),
 			layers,
 			rotations: rotations(shape.context, head, theta).map_err(compute)?,
-			#[cfg(feature = "attacks")]
 			attack: config.attack,
 		})
 	}
@@ -188,7 +180,6 @@ impl Model {
 				rotate(&projected.f_narrow(1, 0, rotated_heads * head)?, &rotations, [count, rotated_heads, head])?;
 			let values =
 				projected.f_narrow(1, rotated_heads * head, kv_heads * head)?.f_view([count, kv_heads, head])?;
-			#[cfg(feature = "attacks")]
 			let (rotated, values) = match self.attack {
 				Some(attack) => {
 					let (queries, keys) = (rotated.f_narrow(1, 0, heads)?, rotated.f_narrow(1, heads, kv_heads)?);
@@ -343,7 +334,6 @@ impl Shape {
 struct Weights<'a> {
 	file: &'a Gguf,
 	kind: Kind,
-	#[cfg(feature = "attacks")]
 	attack: Option<Attack>,
 }
 
@@ -371,7 +361,6 @@ impl Weights<'_> {
 				weights.clear();
 				info.format.dequantize(part, &mut weights);
 				// Not the norms, which are single rows.
-				#[cfg(feature = "attacks")]
 				if let Some(attack) = self.attack.filter(|_| all_rows > 1) {
 					attack.round_weights(&mut weights, columns as usize);
 				}

@@ -10,10 +10,8 @@ use super::{
 	theory::{self, Lattice, alarm_for, excess, most_lie, run_length, weight},
 	units,
 };
-use crate::{
-	plot::{Plot, Series},
-	report::Check,
-};
+use crate::report::Check;
+use gonka_plot::{Plot, Series};
 use gonka_primitives::sampling::{FRESH, NAT, Profile, Rules};
 use std::fmt::{self, Write};
 

@@ -154,10 +154,17 @@ async fn replay(
 	let result = timeout(REPLAY, context.engine.check(check).map_err(own)?).await;
 	let result = result.map_err(|_| Trouble::Own("the engine took too long".into()))?;
 	let result = result.map_err(|_| own(EngineError::Stopped))?.map_err(own)?;
-	if !result.ends_rightly {
+	let last = result.tokens.last().map_or(0, |token| margin(token.margin));
+	let is_false_end = finish_reason == Ended::Stop && profile.is_false_end(last);
+	if !result.ends_rightly || is_false_end {
 		return Ok(Finding::Broken(Breach::Finish));
 	}
 	Ok(Finding::Checked(count(profile, &result, &fingerprints)))
+}
+
+/// An engine's margin as a profile has it.
+fn margin(units: u32) -> i32 {
+	i32::try_from(units).unwrap_or(i32::MAX)
 }
 
 /// The answer's tokens by bin.
@@ -169,7 +176,7 @@ fn count(profile: &Profile, result: &CheckResult, fingerprints: &[fingerprint::F
 		}
 	};
 	for (token, shown) in result.tokens.iter().zip(fingerprints) {
-		add(&mut tape, profile.tape_bin(i32::try_from(token.margin).unwrap_or(i32::MAX)));
+		add(&mut tape, profile.tape_bin(margin(token.margin)));
 		add(&mut distances, profile.fingerprint_bin(fingerprint::distance(&token.fingerprint, shown)));
 	}
 	Counts::new(tape, distances)

@@ -1,5 +1,7 @@
 //! Plots, written as SVG: they need nothing to be drawn, and follow the reader's light or dark background.
 
+#![deny(missing_docs, unsafe_code)]
+
 use std::fmt::Write;
 
 /// A plot with a logarithmic x axis.
