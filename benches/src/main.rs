@@ -7,7 +7,7 @@ use gonka_benches::{
 	sampling::Sampling,
 	throughput::{self, Traffic},
 };
-use gonka_sim::sampling::{published, report::ALARM};
+use gonka_primitives::sampling::MAX_FINDINGS;
 use std::{fs, io, path::PathBuf, process::ExitCode};
 
 /// Measures the real runtime under load, natively and with its state in memory.
@@ -48,8 +48,8 @@ enum What {
 		#[arg(long, default_value_t = 1_000_000)]
 		per_request: u64,
 		/// Findings with which a checker sends a message before the window of the draw is over: what workers do.
-		#[arg(long, default_value_t = 8)]
-		findings: usize,
+		#[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_FINDINGS)))]
+		findings: u16,
 	},
 }
 
@@ -66,8 +66,9 @@ fn main() -> io::Result<ExitCode> {
 			epoch::greatest(&blocks) <= 25.0
 		},
 		What::Throughput { requests, per_request, findings } => {
+			// With more developers a settlement would have so many receipts that 1 % of them are more than its most samples.
 			let traffic = Traffic { developers: 40, hosts: 100, batch: 150, requests };
-			let sampling = Sampling { profile: published(ALARM), batch: findings };
+			let sampling = Sampling::new(findings.into());
 			eprintln!("settling {requests} requests");
 			let without = throughput::settle(&traffic, None);
 			eprintln!("settling and sampling {requests} requests");

@@ -35,7 +35,7 @@ pub fn report(
 		&[
 			("settlements", &without.settling, requests),
 			("samples: messages about them", &sampled.verdicts, requests),
-			("samples: with tables, draws, hooks", &sampling_all, requests),
+			("samples: with draws and other hooks", &sampling_all, requests),
 			("opening the channels, once", &without.opening, requests),
 			("two extrinsics a request", &others.serving, others.requests),
 			("an extrinsic a validation (1 %)", &others.validating, others.requests),
@@ -91,14 +91,14 @@ fn million(value: f64, of: u64) -> f64 {
 fn table(out: &mut String, lines: &[(&str, &Cost, u64)]) {
 	let _ = writeln!(
 		out,
-		"{:<34} {:>9} {:>11} {:>11} {:>11} {:>13} {:>13}",
+		"{:<36} {:>9} {:>11} {:>11} {:>11} {:>13} {:>13}",
 		"on chain, per million requests", "B/request", "MB", "weight, s", "native, s", "fit by weight", "fit by length"
 	);
 	for (name, cost, of) in lines {
 		let (by_weight, by_length) = cost.fit(*of);
 		let _ = writeln!(
 			out,
-			"{name:<34} {:>9.3} {:>11.3} {:>11.2} {:>11.2} {:>13.0} {:>13.0}",
+			"{name:<36} {:>9.3} {:>11.3} {:>11.2} {:>11.2} {:>13.0} {:>13.0}",
 			cost.bytes_each(*of),
 			million(cost.bytes as f64 / 1e6, *of),
 			million(cost.weight as f64 / 1e12, *of),

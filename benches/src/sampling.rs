@@ -12,12 +12,15 @@ use gonka_primitives::{
 	hashing::domain,
 	market::Totals,
 	merkle_sum::SumNode,
-	sampling::{Finding, MAX_FINDINGS, MILLION, Profile, Verdicts},
+	sampling::{Finding, MILLION, Profile, Verdicts},
 	views::SampleView,
 };
 use gonka_runtime::{Poc, Runtime, RuntimeOrigin, SamplingValidation, System};
 use gonka_runtime_common::Time;
-use gonka_sim::{population::rng, sampling::HONEST};
+use gonka_sim::{
+	population::rng,
+	sampling::{HONEST, published, report::ALARM},
+};
 use pallet_sampling_validation::{Assigned, Batches, Cases, Drawing, Record, Records, TableEpoch};
 use polkadot_sdk::frame_support::traits::Get;
 use std::{collections::BTreeMap, time::Duration};
@@ -30,8 +33,16 @@ const SEED: u64 = 1;
 pub struct Sampling {
 	/// The profile of all models.
 	pub profile: Profile,
-	/// Findings with which a checker does not wait until the window is over. Workers have 8.
+	/// Findings with which a checker does not wait until the window is over: 1 to `MAX_FINDINGS`. Workers have 8.
 	pub batch: usize,
+}
+
+impl Sampling {
+	/// With the profile of the published figures, but twice its alarm: a false one would be a matter of luck in a million
+	/// requests, and costs are the same.
+	pub fn new(batch: usize) -> Self {
+		Self { profile: published(2 * ALARM), batch }
+	}
 }
 
 /// What samples took of the chain.
@@ -88,8 +99,8 @@ pub struct Checkers<'a> {
 }
 
 impl Checkers<'_> {
-	/// Waits for the window's draw, and sends what is to be sent then: all of a sample's messages that are full, and of the
-	/// window before, whose draws are over, the rest.
+	/// Waits until the window's draw is over, and sends the messages of all checkers: full ones, and what is left of the
+	/// lists of the window before.
 	pub fn answer(&self, chain: &mut Chain<Gonka>, done: &mut Sampled) {
 		while chain.with(Drawing::<Runtime>::exists) {
 			chain.blocks(1);
@@ -99,7 +110,7 @@ impl Checkers<'_> {
 		for host in self.hosts {
 			for list in chain.with(|| SamplingValidation::samples_view(&host.account)) {
 				let open: Vec<_> = list.samples.iter().filter(|sample| !sample.done).collect();
-				let parts = open.chunks(self.sampling.batch.min(MAX_FINDINGS as usize));
+				let parts = open.chunks(self.sampling.batch);
 				for part in parts.filter(|part| part.len() == self.sampling.batch || list.window < running) {
 					let findings: Vec<_> = part.iter().map(|sample| (sample.index, self.find(sample))).collect();
 					done.samples += findings.len() as u64;

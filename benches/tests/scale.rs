@@ -8,7 +8,6 @@ use gonka_benches::{
 	sampling::Sampling,
 	throughput::{self, Cost, Traffic},
 };
-use gonka_sim::sampling::{published, report::ALARM};
 
 /// Hooks do as much in a block of either clock; shares are of a block of mainnet's.
 #[test]
@@ -37,7 +36,7 @@ fn a_hundredth_of_requests_is_sampled_for_less_than_half_a_byte_a_request() {
 	let traffic = Traffic { developers: 20, hosts: 5, batch: 57, requests: 20 * 5 * 57 * 2 };
 	let without = throughput::settle(&traffic, None);
 	assert_eq!((without.sampled.samples, without.sampled.verdicts.extrinsics), (0, 0));
-	let sampling = Sampling { profile: published(ALARM), batch: 8 };
+	let sampling = Sampling::new(8);
 	let with = throughput::settle(&traffic, Some(&sampling));
 	let (sampled, settlements) = (&with.sampled, with.settling.extrinsics);
 	assert_eq!(settlements, 10, "two windows of five hosts");
