@@ -15,7 +15,9 @@ use polkadot_sdk::{
 	sp_core::{H256, storage::Storage},
 	sp_io::TestExternalities,
 	sp_runtime::{
-		ApplyExtrinsicResult, Digest, DigestItem, traits::Header as _, transaction_validity::InvalidTransaction,
+		ApplyExtrinsicResult, Digest, DigestItem,
+		traits::Header as _,
+		transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidity},
 	},
 	*,
 };
@@ -97,6 +99,8 @@ pub struct Chain<R> {
 	parent: Header,
 	/// The block that is being made.
 	block: Block,
+	/// Those that were made.
+	made: Vec<Block>,
 	_rules: PhantomData<R>,
 }
 
@@ -107,12 +111,17 @@ impl<R: Rules> Chain<R> {
 		state.commit_all().unwrap();
 		let parent =
 			Header::new(number, Default::default(), *state.backend.root(), Default::default(), Default::default());
-		Self { state, parent, block: Block::default(), _rules: PhantomData }
+		Self { state, parent, block: Block::default(), made: Vec::new(), _rules: PhantomData }
 	}
 
 	/// The hash of the last finished block.
 	pub fn head(&self) -> H256 {
 		self.parent.hash()
+	}
+
+	/// All blocks that were made here.
+	pub fn made(&self) -> &[Block] {
+		&self.made
 	}
 
 	/// Reads the state, or changes it as no block does.
@@ -180,6 +189,7 @@ impl<R: Rules> Chain<R> {
 		});
 		self.state.commit_all().unwrap();
 		self.block.time = self.block.time.saturating_add(started.elapsed());
+		self.made.push(self.block.clone());
 		self.block.clone()
 	}
 
@@ -214,6 +224,27 @@ impl<R: Rules> Chain<R> {
 		for _ in 0..count {
 			self.block([]);
 		}
+	}
+
+	/// Makes empty blocks until there is the one of this number.
+	pub fn until(&mut self, number: BlockNumber) {
+		self.blocks(number.saturating_sub(self.parent.number));
+	}
+}
+
+impl Chain<Gonka> {
+	/// What a node's pool says to an extrinsic after the last block, and the time of a core that this took.
+	pub fn offer(&mut self, bytes: &[u8]) -> (TransactionValidity, Duration) {
+		let (parent, source) = (self.head(), TransactionSource::External);
+		let started = ThreadTime::now();
+		let result = self.state.execute_with(|| {
+			sp_io::storage::start_transaction();
+			let extrinsic = UncheckedExtrinsic::decode(&mut &bytes[..]).unwrap();
+			let result = Executive::validate_transaction(source, extrinsic, parent);
+			sp_io::storage::rollback_transaction();
+			result
+		});
+		(result, started.elapsed())
 	}
 }
 

@@ -12,7 +12,6 @@ use gonka_plot::{Plot, Series};
 use gonka_primitives::{
 	BlockNumber, EpochIndex, GNK, Hash,
 	epoch::Phase,
-	host::{Commitment, SegmentCommitment},
 	market::{Totals, settling_offset},
 	merkle_sum,
 };
@@ -21,7 +20,6 @@ use gonka_runtime_common::Time;
 use pallet_emission::Vesting;
 use polkadot_sdk::{
 	frame_support::traits::{Get, fungible::Mutate},
-	frame_system::RawOrigin,
 	sp_core::Pair,
 	*,
 };
@@ -201,18 +199,7 @@ impl World {
 
 	fn commit(&mut self, epoch: EpochIndex, segments: std::ops::Range<u8>) {
 		let hosts = &self.hosts;
-		self.chain.with(|| {
-			for (index, host) in hosts.iter().enumerate() {
-				let count = 20_000 * (1 + index as u64 % 97);
-				for segment in segments.clone() {
-					let commitment = Commitment { count, root: [segment; 32] };
-					let host = host.account.clone().into();
-					let commitment = SegmentCommitment { host, epoch, segment, commitment };
-					Poc::commit(RawOrigin::Authorized.into(), commitment, [0; 64]).unwrap();
-				}
-			}
-			System::reset_events();
-		});
+		self.chain.with(|| network::commit(hosts, epoch, segments, |index| 20_000 * (1 + index as u64 % 97)));
 		self.chain.commit();
 	}
 

@@ -9,4 +9,6 @@ pub mod epoch;
 pub mod network;
 #[allow(missing_docs, reason = "the runtime macro's own code")]
 pub mod per_request;
+pub mod report;
+pub mod sampling;
 pub mod throughput;

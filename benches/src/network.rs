@@ -2,20 +2,22 @@
 
 use codec::Encode;
 use gonka_primitives::{
-	AccountId as Raw, Balance, ChannelId, GNK, Hash, ModelId, Signature,
+	AccountId as Raw, Balance, ChannelId, EpochIndex, GNK, Hash, ModelId, Signature,
 	hashing::{blake2_256, domain, signing_payload},
+	host::{Commitment, SegmentCommitment},
 	market::{Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::SumNode,
 };
-use gonka_runtime::{AccountId, Runtime, RuntimeGenesisConfig, SessionKeys, configs, genesis::Treasury};
+use gonka_runtime::{AccountId, Poc, Runtime, RuntimeGenesisConfig, SessionKeys, System, configs, genesis::Treasury};
 use pallet_inference_market::GenesisModel;
 use polkadot_sdk::{
 	frame_support::traits::Get,
+	frame_system::RawOrigin,
 	sp_core::{Pair as _, ed25519, sr25519, storage::Storage},
 	sp_runtime::BuildStorage,
 	*,
 };
-use std::thread;
+use std::{ops::Range, thread};
 
 pub use sr25519::Pair;
 
@@ -131,6 +133,18 @@ pub fn register(hosts: &[Host], epoch: u32) {
 		pallet_poc::Workers::<Runtime>::insert(worker, &host.account);
 		pallet_poc::Hosts::<Runtime>::insert(&host.account, registered);
 	}
+}
+
+/// What hosts commit to in these segments of an epoch: `count` says how many leaves, by the host's place.
+pub fn commit(hosts: &[Host], epoch: EpochIndex, segments: Range<u8>, count: impl Fn(usize) -> u64) {
+	for (index, host) in hosts.iter().enumerate() {
+		for segment in segments.clone() {
+			let commitment = Commitment { count: count(index), root: [segment; 32] };
+			let commitment = SegmentCommitment { host: host.account.clone().into(), epoch, segment, commitment };
+			Poc::commit(RawOrigin::Authorized.into(), commitment, [0; 64]).unwrap();
+		}
+	}
+	System::reset_events();
 }
 
 /// Does the same for all, on all cores.

@@ -1,6 +1,7 @@
 //! For comparison: a chain that writes down every request, with a signed extrinsic when it starts and one when it is
-//! finished. What such a design needs at the least is here: money put aside, a record, payment; the record goes when
-//! the request is paid. Block limits, database costs, signatures and fees are those of Gonka's runtime.
+//! finished, and one for each validation of an answer. What such a design needs at the least is here: money put aside, a
+//! record, payment; the record goes when the request is paid; a validation leaves a score. Block limits, database costs,
+//! signatures and fees are those of Gonka's runtime.
 
 use crate::{chain::Rules, network::in_parallel};
 use codec::{Decode, Encode};
@@ -76,6 +77,10 @@ pub mod requests {
 	#[pallet::storage]
 	pub type Requests<T: Config> = StorageMap<_, Twox64Concat, u64, Request<T::AccountId>>;
 
+	/// What a host found about an answer, by request.
+	#[pallet::storage]
+	pub type Validations<T: Config> = StorageMap<_, Twox64Concat, u64, (T::AccountId, u64)>;
+
 	#[pallet::event]
 	#[pallet::generate_deposit(fn deposit_event)]
 	pub enum Event<T: Config> {
@@ -93,6 +98,13 @@ pub mod requests {
 			/// What was paid.
 			fee: Balance,
 		},
+		/// An answer was checked.
+		Validated {
+			/// The request's number.
+			id: u64,
+			/// How much alike the answer and the checker's own are, in millionths.
+			score: u64,
+		},
 	}
 
 	#[pallet::error]
@@ -101,6 +113,8 @@ pub mod requests {
 		NotFound,
 		/// More tokens or money than were agreed on.
 		TooMuch,
+		/// Somebody said it before.
+		Validated,
 	}
 
 	#[pallet::call]
@@ -148,6 +162,20 @@ pub mod requests {
 			T::Currency::transfer_on_hold(&reason, developer, &host, fee, exact, Restriction::Free, polite)?;
 			T::Currency::release(&reason, developer, request.max_fee - fee, exact)?;
 			Self::deposit_event(Event::Finished { id, fee });
+			Ok(())
+		}
+
+		/// Notes what was found about an answer. Whose turn it is to check is not looked at.
+		#[pallet::call_index(2)]
+		#[pallet::weight(Weight::from_parts(20_000_000, 0) + ParityDbWeight::get().reads_writes(2, 1))]
+		pub fn validate(origin: OriginFor<T>, id: u64, output: Hash, score: u64) -> DispatchResult {
+			let validator = ensure_signed(origin)?;
+			// It is in the block for who wants to compare.
+			let _ = output;
+			ensure!(id < Next::<T>::get(), Error::<T>::NotFound);
+			ensure!(!Validations::<T>::contains_key(id), Error::<T>::Validated);
+			Validations::<T>::insert(id, (validator, score));
+			Self::deposit_event(Event::Validated { id, score });
 			Ok(())
 		}
 	}
@@ -286,6 +314,11 @@ pub fn start(host: &AccountId, envelope: &Envelope) -> RuntimeCall {
 /// Its end.
 pub fn finish(id: u64, output: Hash, prompt_tokens: u32, completion_tokens: u32, fee: Balance) -> RuntimeCall {
 	requests::Call::finish { id, output, prompt_tokens, completion_tokens, fee }.into()
+}
+
+/// What was found about its answer.
+pub fn validate(id: u64, output: Hash, score: u64) -> RuntimeCall {
+	requests::Call::validate { id, output, score }.into()
 }
 
 /// Requests that are running.

@@ -1,10 +1,11 @@
-//! What requests cost the chain: envelopes, receipts, vouchers and settlements of real traffic, and beside it the same
-//! traffic with two extrinsics a request.
+//! What requests cost the chain: envelopes, receipts, vouchers and settlements of real traffic, with or without samples of
+//! it, and beside it the same traffic with two extrinsics a request and one a validation.
 
 use crate::{
 	chain::{Block, Chain, Gonka, signed},
 	network::{self, Developer, Host, MODELS, sign},
 	per_request::{self, PerRequest},
+	sampling::{self, Answers, Checkers, Sampled, Sampling},
 };
 use codec::Encode;
 use cpu_time::ThreadTime;
@@ -17,7 +18,7 @@ use gonka_primitives::{
 use gonka_runtime::Runtime;
 use gonka_runtime_common::Time;
 use polkadot_sdk::{frame_support::dispatch::DispatchClass, sp_core::Pair as _, *};
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// What a token costs.
 const PRICE: Price = Price { input: 1_000, output: 4_000 };
@@ -54,6 +55,11 @@ impl Traffic {
 		self.batch(self.batches() - 1).2 + 1
 	}
 
+	/// Channels that are used.
+	pub fn channels(&self) -> usize {
+		self.batches().min(self.developers * self.hosts)
+	}
+
 	/// Requests of a batch: the last one may have fewer.
 	fn size(&self, number: usize) -> u64 {
 		self.batch.min(self.requests - self.batch * number as u64)
@@ -76,13 +82,31 @@ pub struct Cost {
 }
 
 impl Cost {
-	fn add(&mut self, extrinsics: usize, blocks: &[Block]) {
+	pub(crate) fn add(&mut self, extrinsics: usize, blocks: &[Block]) {
 		self.extrinsics += extrinsics as u64;
 		self.blocks += blocks.len() as u64;
 		for block in blocks {
 			self.bytes += block.bytes;
 			self.weight += block.transactions;
 			self.time += block.time;
+		}
+	}
+
+	/// What the blocks of a run took, hooks included, more than those of the same numbers in a run in which less was done.
+	/// Blocks of the same weight did the same, and are left out: their times differ by chance.
+	pub fn more(blocks: &[Block], than: &[Block], extrinsics: u64) -> Self {
+		assert_eq!(blocks.len(), than.len(), "runs of the same length");
+		let differing: Vec<_> = blocks.iter().zip(than).filter(|(one, other)| one.total != other.total).collect();
+		let more = |of: &dyn Fn(&Block) -> u64| {
+			let (one, other) = differing.iter().fold((0, 0), |sum, pair| (sum.0 + of(pair.0), sum.1 + of(pair.1)));
+			one.saturating_sub(other)
+		};
+		Self {
+			extrinsics,
+			bytes: more(&|block| block.bytes),
+			weight: more(&|block| block.total),
+			time: Duration::from_nanos(more(&|block| block.time.as_nanos() as u64)),
+			blocks: differing.len() as u64,
 		}
 	}
 
@@ -117,40 +141,70 @@ pub struct Settled {
 	pub trees: Duration,
 	/// Bytes that went over HTTP in signed envelopes and receipts.
 	pub off_chain: u64,
+	/// Samples, if there were any.
+	pub sampled: Sampled,
+	/// All blocks: as many for the same traffic, with samples or without.
+	pub blocks: Vec<Block>,
 }
 
-/// Serves and settles the traffic on the real runtime.
-pub fn settle(traffic: &Traffic) -> Settled {
+/// Serves and settles the traffic on the real runtime, and has samples of it checked. Goes on until fees are released and
+/// everything is forgotten.
+pub fn settle(traffic: &Traffic, sampling: Option<&Sampling>) -> Settled {
 	let (hosts, developers) = (network::hosts(traffic.hosts), network::developers(traffic.developers));
 	let mut chain = Chain::<Gonka>::new(network::genesis(&hosts[..1], balances(&hosts, &developers)), 0);
 	let genesis = chain.head().0;
-	chain.with(|| network::register(&hosts, 0));
+	chain.with(|| {
+		network::register(&hosts, 0);
+		sampling.inspect(|sampling| sampling::prepare(&hosts, sampling));
+	});
 	chain.commit();
 	chain.blocks(1);
 	let mut done = Settled::default();
 	let channels = open(traffic, &mut chain, &hosts, &developers, &mut done.opening);
+	sampling::race(&mut chain, &hosts);
 	let before = chain.with(issued);
 	let mut totals = BTreeMap::new();
-	for window in 0..traffic.windows() {
-		while chain.with(gonka_runtime::System::block_number) < (window + 1) * Time::THIS.window {
-			chain.blocks(1);
+	let settled = BTreeMap::new();
+	let mut checkers = sampling.map(|sampling| Checkers { genesis, hosts: &hosts, sampling: *sampling, settled });
+	for window in 1..=traffic.windows() + sampling::windows_until_forgotten() {
+		// In its second block the draw begins.
+		chain.until(window * Time::THIS.window + 1);
+		if let Some(checkers) = &checkers {
+			checkers.answer(&mut chain, &mut done.sampled);
+		}
+		if window > traffic.windows() {
+			continue;
 		}
 		let parties = Parties { traffic, genesis, hosts: &hosts, developers: &developers, channels: &channels };
-		let extrinsics = parties.window(window, &mut totals, &mut done);
-		let blocks = chain.fill(extrinsics.iter().map(Vec::as_slice));
-		done.settling.add(extrinsics.len(), &blocks);
+		let parts = parties.window(window - 1, &mut totals, &mut done);
+		let blocks = chain.fill(parts.iter().map(|part| part.settlement.as_slice()));
+		done.settling.add(parts.len(), &blocks);
+		if let Some(checkers) = &mut checkers {
+			let answers = parts.into_iter().map(|part| ((part.host, window - 1), part.answers));
+			checkers.settled.extend(answers);
+		}
 	}
 	let settled = chain.with(|| {
-		assert_eq!(issued(), before, "settling neither makes nor burns money");
-		let channels = pallet_inference_market::Channels::<Runtime>::iter_values();
-		channels.map(|channel| channel.settled.receipts).sum::<u64>()
+		assert_eq!(issued(), before, "neither settling nor checking makes or burns money");
+		let held = pallet_inference_market::HeldFees::<Runtime>::iter().count();
+		assert_eq!(held, 0, "all fees are released");
+		let accounts = frame_system::Account::<Runtime>::iter_values();
+		let reserved: u128 = accounts.map(|account| account.data.reserved).sum();
+		let channels = || pallet_inference_market::Channels::<Runtime>::iter_values();
+		assert_eq!(reserved, channels().map(|channel| channel.rest()).sum::<u128>(), "channels have the rest");
+		if sampling.is_some() {
+			sampling::check(&hosts);
+		}
+		channels().map(|channel| channel.settled.receipts).sum::<u64>()
 	});
 	assert_eq!(settled, traffic.requests, "every request is settled once");
+	done.blocks = chain.made().to_vec();
 	done
 }
 
+/// Everything that was ever issued or can be: what is mined meanwhile was unmined before.
 fn issued() -> u128 {
-	gonka_runtime::Balances::total_issuance()
+	gonka_runtime::Balances::total_issuance() + pallet_emission::Unmined::<Runtime>::get()
 }
 
 fn balances(hosts: &[Host], developers: &[Developer]) -> Vec<(gonka_runtime::AccountId, u128)> {
@@ -168,7 +222,7 @@ fn open(
 	cost: &mut Cost,
 ) -> BTreeMap<(usize, usize), ChannelId> {
 	let mut lists = vec![Vec::new(); developers.len()];
-	for number in 0..traffic.batches().min(traffic.developers * traffic.hosts) {
+	for number in 0..traffic.channels() {
 		let (developer, host, _) = traffic.batch(number);
 		lists[developer].push(host);
 	}
@@ -193,7 +247,9 @@ fn open(
 /// A host's part of a window.
 #[derive(Default)]
 struct Part {
-	settlement: Option<Vec<u8>>,
+	host: [u8; 32],
+	settlement: Vec<u8>,
+	answers: Answers,
 	totals: Vec<(ChannelId, Totals)>,
 	signing: Duration,
 	trees: Duration,
@@ -209,8 +265,8 @@ struct Parties<'a> {
 }
 
 impl Parties<'_> {
-	/// Serves a window's requests, on all cores; the hosts' settlements.
-	fn window(&self, window: u32, totals: &mut BTreeMap<ChannelId, Totals>, done: &mut Settled) -> Vec<Vec<u8>> {
+	/// Serves a window's requests, on all cores; the parts of those hosts that have something to settle.
+	fn window(&self, window: u32, totals: &mut BTreeMap<ChannelId, Totals>, done: &mut Settled) -> Vec<Part> {
 		let mut batches = vec![Vec::new(); self.hosts.len()];
 		for number in 0..self.traffic.batches() {
 			let (_, host, of) = self.traffic.batch(number);
@@ -219,26 +275,21 @@ impl Parties<'_> {
 			}
 		}
 		let earlier = &*totals;
-		let all: Vec<usize> = (0..self.hosts.len()).collect();
-		let parts = network::in_parallel(&all, |host| self.serve(*host, window, &batches[*host], earlier));
-		let mut settlements = Vec::new();
-		for part in parts {
+		let busy: Vec<_> = (0..self.hosts.len()).filter(|host| !batches[*host].is_empty()).collect();
+		let parts = network::in_parallel(&busy, |host| self.serve(*host, window, &batches[*host], earlier));
+		for part in &parts {
 			done.signing += part.signing;
 			done.trees += part.trees;
 			done.off_chain += part.off_chain;
 			done.vouchers += part.totals.len() as u64;
-			totals.extend(part.totals);
-			settlements.extend(part.settlement);
+			totals.extend(part.totals.iter().copied());
 		}
-		settlements
+		parts
 	}
 
 	/// Envelopes, receipts, vouchers and the settlement of one host.
 	fn serve(&self, host: usize, window: u32, batches: &[usize], earlier: &BTreeMap<ChannelId, Totals>) -> Part {
-		let mut part = Part::default();
-		if batches.is_empty() {
-			return part;
-		}
+		let mut part = Part { host: self.hosts[host].account.clone().into(), ..Default::default() };
 		let (mut leaves, mut vouchers) = (Vec::<SumNode<Totals>>::new(), Vec::new());
 		for number in batches {
 			let (by, ..) = self.traffic.batch(*number);
@@ -260,6 +311,7 @@ impl Parties<'_> {
 			let started = ThreadTime::now();
 			leaves.extend(receipts.iter().map(Receipt::leaf));
 			part.trees += started.elapsed();
+			part.answers.tokens.extend(receipts.iter().map(|receipt| receipt.completion_tokens as u16));
 			sum = leaves[first..].iter().try_fold(sum, |sum, leaf| sum.checked_add(&leaf.sum)).unwrap();
 			let started = ThreadTime::now();
 			vouchers.push(network::voucher(&self.developers[by].gateway, &self.genesis, channel, sum));
@@ -271,8 +323,9 @@ impl Parties<'_> {
 		part.trees += started.elapsed();
 		let started = ThreadTime::now();
 		let model = host as u32 % MODELS;
-		part.settlement = Some(network::settlement(&self.hosts[host], &self.genesis, window, model, root, vouchers));
+		part.settlement = network::settlement(&self.hosts[host], &self.genesis, window, model, root, vouchers);
 		part.signing += started.elapsed();
+		part.answers.leaves = leaves;
 		part
 	}
 }
@@ -309,13 +362,28 @@ fn tokens(sequence: u64) -> (u32, u32) {
 	(100 + (sequence * 37 % 900) as u32, 1 + (sequence * 101 % u64::from(MAX_TOKENS)) as u32)
 }
 
-/// The same traffic with a start and a finish on chain for every request.
-pub fn per_request(traffic: &Traffic, mut say: impl FnMut(u64)) -> Cost {
+/// What the same takes of a chain on which each request has extrinsics of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Others {
+	/// Requests.
+	pub requests: u64,
+	/// Two extrinsics for each.
+	pub serving: Cost,
+	/// One for each hundredth request, in which another host says what it found.
+	pub validating: Cost,
+}
+
+/// The same traffic with a start and a finish on chain for every request, and a validation of one in a hundred.
+pub fn per_request(traffic: &Traffic, mut say: impl FnMut(u64)) -> Others {
 	let (hosts, developers) = (network::hosts(traffic.hosts), network::developers(traffic.developers));
 	let mut chain = Chain::<PerRequest>::new(per_request::genesis(balances(&hosts, &developers)), 0);
 	let genesis = chain.head().0;
 	chain.blocks(1);
-	let mut cost = Cost::default();
+	let mut others = Others { requests: traffic.requests, ..Default::default() };
+	let next = |all: &mut Vec<u32>, who: usize| {
+		all[who] += 1;
+		all[who] - 1
+	};
 	let mut nonces = (vec![0u32; developers.len()], vec![0u32; hosts.len()]);
 	let mut first = 0;
 	while first < traffic.requests {
@@ -331,10 +399,6 @@ pub fn per_request(traffic: &Traffic, mut say: impl FnMut(u64)) -> Cost {
 				(by, host, start, finish)
 			})
 			.collect();
-		let next = |all: &mut Vec<u32>, who: usize| {
-			all[who] += 1;
-			all[who] - 1
-		};
 		let starts: Vec<_> =
 			calls.iter().map(|(by, _, start, _)| (*by, next(&mut nonces.0, *by), start.clone())).collect();
 		let ends: Vec<_> =
@@ -342,77 +406,18 @@ pub fn per_request(traffic: &Traffic, mut say: impl FnMut(u64)) -> Cost {
 		let starts = per_request::sign_all(starts, genesis, |by| &developers[by].pair);
 		let ends = per_request::sign_all(ends, genesis, |host| &hosts[host].pair);
 		let blocks = chain.fill(starts.iter().chain(&ends).map(Vec::as_slice));
-		cost.add(starts.len() + ends.len(), &blocks);
+		others.serving.add(starts.len() + ends.len(), &blocks);
 		first += count;
 		say(first);
 	}
+	let validations = (0..traffic.requests).step_by(100).map(|id| {
+		let (_, host, _) = traffic.batch((id / traffic.batch) as usize);
+		let validator = (host + 1) % hosts.len();
+		(validator, next(&mut nonces.1, validator), per_request::validate(id, [7; 32], 1_000_000))
+	});
+	let validations = per_request::sign_all(validations.collect(), genesis, |host| &hosts[host].pair);
+	let blocks = chain.fill(validations.iter().map(Vec::as_slice));
+	others.validating.add(validations.len(), &blocks);
 	chain.with(|| assert_eq!(per_request::open_requests(), 0, "every request is finished"));
-	cost
-}
-
-/// What to read.
-pub fn report(traffic: &Traffic, ours: &Settled, others: &Cost, theirs: u64) -> String {
-	let mut out = String::new();
-	let requests = traffic.requests;
-	let million = |value: f64, of: u64| value * 1e6 / of as f64;
-	let line = |out: &mut String, name: &str, cost: &Cost, of: u64| {
-		let (by_weight, by_length) = cost.fit(of);
-		let _ = writeln!(
-			out,
-			"{name:<34} {:>9.3} {:>11.3} {:>11.2} {:>11.2} {:>13.0} {:>13.0}",
-			cost.bytes_each(of),
-			million(cost.bytes as f64 / 1e6, of),
-			million(cost.weight as f64 / 1e12, of),
-			million(cost.time.as_secs_f64(), of),
-			by_weight,
-			by_length,
-		);
-	};
-	let _ = writeln!(
-		out,
-		"{requests} requests of {} developers to {} hosts, {} a batch (developer, host, window): {} vouchers in {} settlements.\n",
-		traffic.developers, traffic.hosts, traffic.batch, ours.vouchers, ours.settling.extrinsics,
-	);
-	let _ = writeln!(
-		out,
-		"{:<34} {:>9} {:>11} {:>11} {:>11} {:>13} {:>13}",
-		"on chain, per million requests", "B/request", "MB", "weight, s", "native, s", "fit by weight", "fit by length"
-	);
-	line(&mut out, "settlements", &ours.settling, requests);
-	line(&mut out, "opening the channels, once", &ours.opening, requests);
-	line(&mut out, "two extrinsics a request", others, theirs);
-	let ratio = |ours: f64, others: f64| (others / theirs as f64) / (ours / requests as f64);
-	let _ = writeln!(
-		out,
-		"\n\"fit\": requests a second that the part of blocks that transactions may fill has room for, if all pay in this way.\n\
-		 Two extrinsics a request, to settlements: {:.0} times the bytes, {:.0} times the weight, {:.0} times the native time.",
-		ratio(ours.settling.bytes as f64, others.bytes as f64),
-		ratio(ours.settling.weight as f64, others.weight as f64),
-		ratio(ours.settling.time.as_secs_f64(), others.time.as_secs_f64()),
-	);
-	let _ = writeln!(
-		out,
-		"A channel is opened once and used for as many windows as its deposit lasts. If it were for this traffic only,\n\
-		 with its opening a request would cost {:.3} bytes; at two batches a channel {:.3}, at ten {:.3}.",
-		ours.settling.bytes_each(requests) + ours.opening.bytes_each(requests),
-		ours.settling.bytes_each(requests) + each_opening(ours, traffic) / (2 * traffic.batch) as f64,
-		ours.settling.bytes_each(requests) + each_opening(ours, traffic) / (10 * traffic.batch) as f64,
-	);
-	let _ = writeln!(
-		out,
-		"Off chain, one core: {:.1} s of signing and {:.2} s of trees per million; {:.0} bytes a request in signed\n\
-		 envelopes and receipts, which never reach the chain.",
-		million(ours.signing.as_secs_f64(), requests),
-		million(ours.trees.as_secs_f64(), requests),
-		ours.off_chain as f64 / requests as f64,
-	);
-	if theirs != requests {
-		let _ = writeln!(out, "Two extrinsics a request were measured with {theirs} requests and scaled.");
-	}
-	out
-}
-
-/// Bytes of opening one channel.
-fn each_opening(ours: &Settled, traffic: &Traffic) -> f64 {
-	ours.opening.bytes as f64 / traffic.batches().min(traffic.developers * traffic.hosts) as f64
+	others
 }
