@@ -7,6 +7,7 @@
 use crate::{
 	chain::{Block, Chain, Gonka, max_block},
 	network::{self, Developer, Host, MODELS},
+	sampling::{self, Sampling},
 };
 use gonka_plot::{Plot, Series};
 use gonka_primitives::{
@@ -14,6 +15,7 @@ use gonka_primitives::{
 	epoch::Phase,
 	market::{Totals, settling_offset},
 	merkle_sum,
+	sampling::MAX_FINDINGS,
 };
 use gonka_runtime::{AccountId, Balances, Collateral, InferenceMarket, Poc, Runtime, RuntimeOrigin, System};
 use gonka_runtime_common::Time;
@@ -126,6 +128,7 @@ impl World {
 			pallet_poc::Genesis::<Runtime>::put(head.0);
 			past(FIRST, length);
 			network::register(&hosts, FIRST - 1);
+			sampling::prepare(&hosts, &Sampling::new(MAX_FINDINGS as usize));
 			for (index, host) in hosts.iter().enumerate() {
 				Collateral::deposit(RuntimeOrigin::signed(host.account.clone()), 1_000 * GNK).unwrap();
 				vest(&host.account, index);

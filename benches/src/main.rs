@@ -66,8 +66,8 @@ fn main() -> io::Result<ExitCode> {
 			epoch::greatest(&blocks) <= 25.0
 		},
 		What::Throughput { requests, per_request, findings } => {
-			// With more developers a settlement would have so many receipts that 1 % of them are more than its most samples.
-			let traffic = Traffic { developers: 40, hosts: 100, batch: 150, requests };
+			// With more in a window a settlement would have so many receipts that 1 % of them are more than its most samples.
+			let traffic = Traffic { developers: 100, hosts: 100, asked: 40, batch: 150, requests };
 			let sampling = Sampling::new(findings.into());
 			eprintln!("settling {requests} requests");
 			let without = throughput::settle(&traffic, None);

@@ -34,7 +34,9 @@ pub struct Traffic {
 	pub developers: usize,
 	/// Hosts.
 	pub hosts: usize,
-	/// Requests of a developer to a host in a window.
+	/// Hosts that each developer asks in a window.
+	pub asked: usize,
+	/// Requests of a developer to each of them.
 	pub batch: u64,
 	/// Requests in all.
 	pub requests: u64,
@@ -44,7 +46,7 @@ impl Traffic {
 	/// Developer, host and window of a batch. All pairs have one before any has a second.
 	fn batch(&self, number: usize) -> (usize, usize, u32) {
 		let (round, turn) = (number / self.developers, number % self.developers);
-		(turn, (round + turn) % self.hosts, (round / self.hosts) as u32)
+		(turn, (round + turn) % self.hosts, (round / self.asked) as u32)
 	}
 
 	fn batches(&self) -> usize {

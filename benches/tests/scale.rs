@@ -22,7 +22,7 @@ fn an_epoch_of_three_hundred_hosts_takes_a_quarter_of_a_block_at_most() {
 
 #[test]
 fn a_request_costs_the_chain_less_than_a_byte() {
-	let traffic = Traffic { developers: 30, hosts: 4, batch: 150, requests: 30 * 4 * 150 * 3 };
+	let traffic = Traffic { developers: 30, hosts: 4, asked: 4, batch: 150, requests: 30 * 4 * 150 * 3 };
 	let settled = throughput::settle(&traffic, None);
 	assert_eq!((settled.vouchers, settled.settling.extrinsics), (360, 12), "three windows of four hosts");
 	// Three batches a channel make up for opening it, too.
@@ -33,7 +33,7 @@ fn a_request_costs_the_chain_less_than_a_byte() {
 /// That each sample was answered for, that nobody was suspected and that no money is lost `settle` sees to itself.
 #[test]
 fn a_hundredth_of_requests_is_sampled_for_less_than_half_a_byte_a_request() {
-	let traffic = Traffic { developers: 20, hosts: 5, batch: 57, requests: 20 * 5 * 57 * 2 };
+	let traffic = Traffic { developers: 20, hosts: 5, asked: 5, batch: 57, requests: 20 * 5 * 57 * 2 };
 	let without = throughput::settle(&traffic, None);
 	assert_eq!((without.sampled.samples, without.sampled.verdicts.extrinsics), (0, 0));
 	let sampling = Sampling::new(8);
@@ -59,7 +59,7 @@ fn a_hundredth_of_requests_is_sampled_for_less_than_half_a_byte_a_request() {
 
 #[test]
 fn a_request_with_extrinsics_of_its_own_costs_hundreds_of_bytes() {
-	let traffic = Traffic { developers: 4, hosts: 3, batch: 10, requests: 120 };
+	let traffic = Traffic { developers: 4, hosts: 3, asked: 3, batch: 10, requests: 120 };
 	let others = throughput::per_request(&traffic, drop);
 	assert_eq!((others.serving.extrinsics, others.validating.extrinsics), (240, 2));
 	assert!(others.serving.bytes_each(traffic.requests) > 200.0);
