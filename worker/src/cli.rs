@@ -16,6 +16,9 @@ Examples:
   A test network, where the worker may register its host by itself:
     gonka-worker --host-key alice.key --model SmolLM2-135M-Instruct.Q4_1.gguf \\
       --model-name SmolLM2-135M-Instruct --listen 127.0.0.1:0 --sprint-rate 40
+  A large model, served by vLLM on this machine (docs/worker.md says how to start it, and what is checked of it):
+    gonka-worker --host 5Grw… --engine upstream --upstream-url http://127.0.0.1:8000 --upstream-vocab 151936 \\
+      --model-name Qwen3-32B --listen 0.0.0.0:9000 --public-url http://203.0.113.7:9000
 
 Every option can be given as an environment variable; a flag wins over it.
 Logs go to standard error (RUST_LOG chooses: info, gonka_worker=debug …); one line `listening on http://…` goes to
@@ -86,9 +89,13 @@ pub struct Serving {
 	/// Answers generated at a time, in one batch.
 	#[arg(long, env = "GONKA_SLOTS", default_value_t = 4, value_name = "N")]
 	pub slots: usize,
-	/// Tokens of prompt and answer together; memory grows with it. The model's own limit and the registry's cap it.
-	#[arg(long, env = "GONKA_CONTEXT", default_value_t = 2048, value_name = "TOKENS")]
-	pub context: usize,
+	/// Tokens of prompt and answer together; memory grows with it. The model's own limit and the registry's cap it. By
+	/// default 2048, or with an upstream what that says.
+	#[arg(long, env = "GONKA_CONTEXT", value_name = "TOKENS")]
+	pub context: Option<usize>,
+	/// The server behind the upstream engine.
+	#[command(flatten)]
+	pub upstream: Upstream,
 	/// Requests running and waiting, over all gateways, before others are told to go elsewhere.
 	#[arg(long, env = "GONKA_CAPACITY", default_value_t = 64, value_name = "N")]
 	pub capacity: u32,
@@ -102,6 +109,28 @@ pub struct Serving {
 	#[cfg(feature = "mock")]
 	#[arg(long, env = "GONKA_MOCK_SPEED", value_name = "TOKENS/S")]
 	pub mock_speed: Option<f64>,
+}
+
+/// The server behind the upstream engine.
+#[derive(Clone, Debug, Args)]
+pub struct Upstream {
+	/// Where the server is, like http://127.0.0.1:8000, for --engine upstream. The worker waits
+	/// for it, and goes on when it comes back. Whoever reaches it computes for free: keep it off the internet.
+	#[arg(long, env = "GONKA_UPSTREAM_URL", value_name = "URL")]
+	pub upstream_url: Option<String>,
+	/// The model's name at that server, if it serves several.
+	#[arg(long, env = "GONKA_UPSTREAM_MODEL", value_name = "NAME")]
+	pub upstream_model: Option<String>,
+	/// File with the key that the server wants (--api-key of vLLM and others). It never shows in logs.
+	#[arg(long, env = "GONKA_UPSTREAM_KEY_FILE", value_name = "FILE")]
+	pub upstream_key_file: Option<PathBuf>,
+	/// The number of the model's token ids: vocab_size in its config.json. llama.cpp says it; vLLM and SGLang do not.
+	#[arg(long, env = "GONKA_UPSTREAM_VOCAB", value_name = "N")]
+	pub upstream_vocab: Option<usize>,
+	/// The ids that end an answer: eos_token_id in the model's generation_config.json. By default those of the usual names.
+	/// All hosts of a model must give the same.
+	#[arg(long, env = "GONKA_UPSTREAM_EOS", value_name = "ID,ID…", value_delimiter = ',')]
+	pub upstream_eos: Vec<u32>,
 }
 
 /// What computes sprints.
@@ -127,6 +156,8 @@ pub struct Sprint {
 pub enum EngineKind {
 	/// libtorch: GGUF models of the llama family.
 	Torch,
+	/// A server of its own: vLLM, SGLang or llama.cpp, at --upstream-url.
+	Upstream,
 	/// Made-up answers without a model, for tests of networks.
 	#[cfg(feature = "mock")]
 	Mock,
@@ -138,6 +169,10 @@ impl Cli {
 		let cli = Self::try_parse_from(arguments)?;
 		if cli.serving.engine == EngineKind::Torch && cli.serving.model.is_none() {
 			let message = "the torch engine needs a model: give --model <FILE>";
+			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+		}
+		if cli.serving.engine == EngineKind::Upstream && cli.serving.upstream.upstream_url.is_none() {
+			let message = "the upstream engine needs a server: give --upstream-url <URL>, like http://127.0.0.1:8000";
 			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
 		}
 		Ok(cli)
@@ -169,5 +204,8 @@ mod tests {
 		assert!(parse("w --host 5x --host-key f --model m").is_err(), "one of the two");
 		assert!(parse("w --host 5x").is_err(), "torch needs a model");
 		assert!(parse("w --host 5x --model m --sprint-rate 0").is_err());
+		assert!(parse("w --host 5x --engine upstream").is_err(), "upstream needs a server");
+		let cli = parse("w --host 5x --engine upstream --upstream-url http://h:1 --upstream-eos 2,0").unwrap();
+		assert_eq!(cli.serving.upstream.upstream_eos, [2, 0]);
 	}
 }
