@@ -205,6 +205,8 @@ fn shortfall(request: &GenerateRequest, listed: &[f64], chosen: f64, vocabulary:
 	let edge = if temperature == 0.0 || request.top_k == 1 {
 		best
 	} else {
+		// vLLM samples with no less.
+		let temperature = temperature.max(0.01);
 		let weight = |logprob: f64| ((logprob - best) / temperature).exp();
 		let reach = f64::from(REACH) / f64::from(NAT);
 		let by_min_p = best + temperature * f64::from(request.min_p).ln().max(-reach);
@@ -352,6 +354,7 @@ mod tests {
 		let sampled = GenerateRequest { temperature: 0.7, ..Default::default() };
 		let at = |request: &GenerateRequest, chosen: f64| shortfall(request, &listed, chosen, 49_152);
 		assert_eq!(at(&sampled, listed[19]), 0);
+		assert_eq!(at(&GenerateRequest { temperature: 1e-4, ..sampled.clone() }, listed[0] - 0.2), 0);
 		assert!(at(&sampled, -40.0) > 0, "less than the least that weighs anything");
 
 		let top_k = GenerateRequest { top_k: 3, ..sampled.clone() };

@@ -311,12 +311,18 @@ impl UpstreamEngine {
 		Ok(Self { upstream, runtime: handle, alive, _alive: sender, thread })
 	}
 
-	fn place(&self) -> Result<Place, EngineError> {
-		if !self.upstream.http.is_there.load(Ordering::Relaxed) {
-			return Err(EngineError::Compute("the upstream does not answer".into()));
+	/// The server, unless it is known not to answer: then nobody waits for it.
+	fn reachable(&self) -> Result<Arc<Upstream>, EngineError> {
+		if self.upstream.http.is_there.load(Ordering::Relaxed) {
+			return Ok(self.upstream.clone());
 		}
-		let slot = self.upstream.free().pop().ok_or(EngineError::Busy { waiting: 0 })?;
-		Ok(Place { upstream: self.upstream.clone(), slot, _thread: self.thread.clone() })
+		Err(EngineError::Compute("the upstream does not answer".into()))
+	}
+
+	fn place(&self) -> Result<Place, EngineError> {
+		let upstream = self.reachable()?;
+		let slot = upstream.free().pop().ok_or(EngineError::Busy { waiting: 0 })?;
+		Ok(Place { upstream, slot, _thread: self.thread.clone() })
 	}
 }
 
@@ -394,17 +400,17 @@ impl Engine for UpstreamEngine {
 	}
 
 	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		let (upstream, text) = (self.upstream.clone(), text.to_owned());
+		let (upstream, text) = (self.reachable()?, text.to_owned());
 		wait(&self.runtime, async move { upstream.tokenize(&text, true).await })?
 	}
 
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		let (upstream, messages, options) = (self.upstream.clone(), messages.to_vec(), options.clone());
+		let (upstream, messages, options) = (self.reachable()?, messages.to_vec(), options.clone());
 		wait(&self.runtime, async move { upstream.tokenize_chat(&messages, &options).await })?
 	}
 
 	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		let (upstream, ids) = (self.upstream.clone(), ids.to_vec());
+		let (upstream, ids) = (self.reachable()?, ids.to_vec());
 		wait(&self.runtime, async move { upstream.detokenize(&ids).await })?
 	}
 
