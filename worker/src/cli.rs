@@ -77,16 +77,16 @@ pub struct Serving {
 	/// The engine.
 	#[arg(long, env = "GONKA_ENGINE", value_enum, default_value_t = EngineKind::Torch)]
 	pub engine: EngineKind,
-	/// The model's GGUF file. Its SHA-256 must be the one registered on chain.
+	/// The model's GGUF file, for --engine torch. Its SHA-256 must be the one registered on chain.
 	#[arg(long, env = "GONKA_MODEL", value_name = "FILE")]
 	pub model: Option<PathBuf>,
 	/// The model's name in the registry on chain.
 	#[arg(long, env = "GONKA_MODEL_NAME", default_value = "SmolLM2-135M-Instruct", value_name = "NAME")]
 	pub model_name: String,
-	/// Threads of the engine. By default all cores but one, which is left to the node.
+	/// Threads of the torch engine. By default all cores but one, which is left to the node.
 	#[arg(long, env = "GONKA_THREADS", value_name = "N")]
 	pub threads: Option<usize>,
-	/// Answers generated at a time, in one batch.
+	/// Answers that the torch engine generates at a time, in one batch.
 	#[arg(long, env = "GONKA_SLOTS", default_value_t = 4, value_name = "N")]
 	pub slots: usize,
 	/// Tokens of prompt and answer together; memory grows with it. The model's own limit and the registry's cap it. By
@@ -96,7 +96,8 @@ pub struct Serving {
 	/// The server behind the upstream engine.
 	#[command(flatten)]
 	pub upstream: Upstream,
-	/// Requests running and waiting, over all gateways, before others are told to go elsewhere.
+	/// Requests running and waiting, over all gateways, before others are told to go elsewhere. An upstream gets so many at
+	/// a time.
 	#[arg(long, env = "GONKA_CAPACITY", default_value_t = 64, value_name = "N")]
 	pub capacity: u32,
 	/// Requests that one channel may have running or without a voucher: what a gateway that never pays can cost.

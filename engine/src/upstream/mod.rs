@@ -329,15 +329,21 @@ impl UpstreamEngine {
 /// Asks now and then whether the server is there, so that an engine recovers without requests.
 async fn look_after(upstream: Arc<Upstream>, mut alive: watch::Receiver<()>) {
 	let looks = async {
+		let mut was_served = true;
 		loop {
 			sleep(upstream.config.probe).await;
 			let served = upstream.http.ask("/v1/models", None, upstream.config.first_token).await;
 			let models = served.as_ref().ok().and_then(|served| served["data"].as_array());
 			let is_served =
 				models.is_some_and(|models| models.iter().any(|model| model["id"] == upstream.model.as_str()));
-			if upstream.http.is_there.swap(is_served, Ordering::Relaxed) != is_served {
-				tracing::warn!(is_served, "the upstream's state has changed");
+			upstream.http.is_there.store(is_served, Ordering::Relaxed);
+			match served {
+				Err(error) if was_served => tracing::warn!(%error, "waiting for the upstream"),
+				Ok(_) if was_served && !is_served => tracing::warn!("the upstream does not serve the model any more"),
+				_ if is_served && !was_served => tracing::info!("the upstream is back"),
+				_ => {},
 			}
+			was_served = is_served;
 		}
 	};
 	tokio::select! {
