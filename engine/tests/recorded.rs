@@ -24,6 +24,9 @@ use gonka_primitives::tape::NAT;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc};
 
+/// The lines of a stream.
+type Lines = mpsc::Sender<Result<String, std::io::Error>>;
+
 /// What is done with a stream.
 #[derive(Clone, Copy, PartialEq)]
 enum Stream {
@@ -39,7 +42,7 @@ struct Replay {
 	/// Bodies of `/v1/completions`.
 	asked: Arc<Mutex<Vec<Value>>>,
 	/// What holds streams that are stuck: closed once nobody reads them.
-	stuck: Arc<Mutex<Vec<mpsc::Sender<Result<String, std::io::Error>>>>>,
+	stuck: Arc<Mutex<Vec<Lines>>>,
 }
 
 fn choice(choice: Value) -> Value {

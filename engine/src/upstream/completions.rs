@@ -85,11 +85,11 @@ pub async fn generate(
 	loop {
 		let patience = if out.made == 0 { upstream.config.first_token } else { upstream.config.between_tokens };
 		let line = lines.next(patience).await?.ok_or_else(|| broken("it ends in the middle"))?;
-		let (tokens, reason) = reading.line(&line)?;
-		for (id, text) in tokens {
+		let piece = reading.line(&line)?;
+		for (id, text) in piece.tokens {
 			out.token(id, text).await?;
 		}
-		if let Some(reason) = reason {
+		if let Some(reason) = piece.end {
 			return Ok(reason);
 		}
 	}
@@ -106,10 +106,18 @@ struct Reading {
 	text: String,
 }
 
+/// What a line adds.
+#[derive(Debug, Default)]
+struct Piece {
+	/// Each with the text that became certain with it.
+	tokens: Vec<(u32, String)>,
+	/// Why the answer is over, if it is.
+	end: Option<FinishReason>,
+}
+
 impl Reading {
-	/// The tokens in a line, each with the text that became certain with it, and why the answer is over if it is.
-	fn line(&mut self, line: &[u8]) -> Result<(Vec<(u32, String)>, Option<FinishReason>), EngineError> {
-		let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return Ok((Vec::new(), None)) };
+	fn line(&mut self, line: &[u8]) -> Result<Piece, EngineError> {
+		let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return Ok(Piece::default()) };
 		if data == b"[DONE]" {
 			return Err(broken("it ends without a reason"));
 		}
@@ -121,7 +129,7 @@ impl Reading {
 			Ok(mut piece) => piece.choices.pop(),
 			Err(error) => return Err(broken(&error.to_string())),
 		};
-		let Some(Choice { text, token_ids, finish_reason, .. }) = choice else { return Ok((Vec::new(), None)) };
+		let Some(Choice { text, token_ids, finish_reason, .. }) = choice else { return Ok(Piece::default()) };
 		self.text.push_str(&text);
 		let mut tokens: Vec<_> = token_ids.unwrap_or_default().into_iter().map(|id| (id, String::new())).collect();
 		if let Some((id, text)) = tokens.last_mut() {
@@ -129,8 +137,8 @@ impl Reading {
 			*text = std::mem::take(&mut self.text);
 		}
 		let ended = self.last.is_some_and(|last| self.ends.contains(&last));
-		let reason = match finish_reason.as_deref() {
-			None => return Ok((tokens, None)),
+		let end = match finish_reason.as_deref() {
+			None => return Ok(Piece { tokens, end: None }),
 			Some(_) if self.last.is_none() || !self.text.is_empty() => {
 				return Err(broken("it has text without token ids"));
 			},
@@ -146,7 +154,7 @@ impl Reading {
 			},
 			Some(other) => return Err(EngineError::Compute(format!("the upstream ended the answer: {other}"))),
 		};
-		Ok((tokens, Some(reason)))
+		Ok(Piece { tokens, end: Some(end) })
 	}
 }
 
@@ -275,19 +283,19 @@ mod tests {
 		r#"data: {"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"stop","stop_reason":2,"token_ids":[2]}]}"#,
 	];
 
-	fn read(reading: &mut Reading, lines: &[&str]) -> Result<(Vec<(u32, String)>, Option<FinishReason>), EngineError> {
-		let (mut all, mut end) = (Vec::new(), None);
+	fn read(reading: &mut Reading, lines: &[&str]) -> Result<Piece, EngineError> {
+		let mut all = Piece::default();
 		for line in lines {
-			let (tokens, reason) = reading.line(line.as_bytes())?;
-			all.extend(tokens);
-			end = end.or(reason);
+			let piece = reading.line(line.as_bytes())?;
+			all.tokens.extend(piece.tokens);
+			all.end = all.end.or(piece.end);
 		}
-		Ok((all, end))
+		Ok(all)
 	}
 
 	#[test]
 	fn a_stream_becomes_tokens_with_their_texts() {
-		let (tokens, end) = read(&mut Reading { ends: vec![2], ..Default::default() }, &STREAM).unwrap();
+		let Piece { tokens, end } = read(&mut Reading { ends: vec![2], ..Default::default() }, &STREAM).unwrap();
 		let ids: Vec<_> = tokens.iter().map(|(id, _)| *id).collect();
 		let texts: String = tokens.iter().map(|(_, text)| text.as_str()).collect();
 		assert_eq!((ids.as_slice(), texts.as_str()), ([253, 10813, 116, 218, 2].as_slice(), " a 🦀"));
@@ -317,9 +325,9 @@ mod tests {
 	#[test]
 	fn the_end_id_wins_over_the_length_as_in_every_engine() {
 		let last = r#"data: {"choices":[{"index":0,"text":"","token_ids":[2],"finish_reason":"length"}]}"#;
-		let (_, end) = read(&mut Reading { ends: vec![2], ..Default::default() }, &[last]).unwrap();
+		let end = read(&mut Reading { ends: vec![2], ..Default::default() }, &[last]).unwrap().end;
 		assert_eq!(end, Some(FinishReason::Stop));
-		let (_, end) = read(&mut Reading::default(), &[last]).unwrap();
+		let end = read(&mut Reading::default(), &[last]).unwrap().end;
 		assert_eq!(end, Some(FinishReason::Length));
 	}
 
