@@ -180,10 +180,10 @@ impl Engines<'_> {
 				let place = number * CHUNK + setting;
 				// The number makes another text of a prompt that comes again.
 				let text = &prompts[(number + 7 * setting) % prompts.len()];
-				let prompt = engine.tokenize(&format!("{}. {text}", place + 1));
-				request(setting, prompt, length, (index as u64) << 32 | place as u64)
+				let prompt = engine.tokenize(&format!("{}. {text}", place + 1))?;
+				Ok(request(setting, prompt, length, (index as u64) << 32 | place as u64))
 			})
-			.collect();
+			.collect::<Result<_>>()?;
 		ensure!(
 			requests.iter().all(|request| request.prompt.len() <= MAX_PROMPT),
 			"a text has more than {MAX_PROMPT} tokens"

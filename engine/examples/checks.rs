@@ -121,7 +121,7 @@ fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
 
 /// The seconds a token takes, one answer at a time and as an eighth of eight.
 fn time_answers(engine: &TorchEngine) -> Result<(f64, f64)> {
-	let prompt = engine.tokenize(PROMPTS[0]);
+	let prompt = engine.tokenize(PROMPTS[0])?;
 	let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
 	let time = |batch| -> Result<f64> {
 		let seconds = seconds(|| answers(engine, &vec![request.clone(); batch], batch).map(drop))?;
@@ -175,7 +175,7 @@ fn time_sampling(vocabulary: usize, alone: f64, shared: f64) -> Result<()> {
 /// Times checks, with a short prompt and with a long one.
 fn time_checks(engine: &TorchEngine, alone: f64, shared: f64) -> Result<()> {
 	println!();
-	let short = engine.tokenize(PROMPTS[0]);
+	let short = engine.tokenize(PROMPTS[0])?;
 	let long: Vec<u32> = short.iter().copied().cycle().take(TIMED).collect();
 	for prompt in [short, long] {
 		let length = prompt.len();
@@ -214,14 +214,11 @@ fn report(
 		let requests: Vec<_> = PROMPTS
 			.iter()
 			.zip(0..)
-			.map(|(prompt, seed)| GenerateRequest {
-				prompt: host.tokenize(prompt),
-				max_tokens: TOKENS,
-				key: seed_key(seed),
-				ignore_eos: true,
-				..request.clone()
+			.map(|(prompt, seed)| {
+				let (prompt, key) = (host.tokenize(prompt)?, seed_key(seed));
+				Ok(GenerateRequest { prompt, max_tokens: TOKENS, key, ignore_eos: true, ..request.clone() })
 			})
-			.collect();
+			.collect::<Result<_>>()?;
 		let (mut margins, mut distances) = (Vec::new(), Vec::new());
 		for mut answer in answers(host, &requests, batch)? {
 			change(&mut answer.request);

@@ -8,14 +8,17 @@ use tokio::sync::{mpsc, oneshot};
 /// One model, ready to answer.
 ///
 /// All methods are cheap except [`tokenize`](Self::tokenize) and
-/// [`tokenize_chat`](Self::tokenize_chat), whose cost grows with the text. None blocks on
-/// a running generation.
+/// [`tokenize_chat`](Self::tokenize_chat), whose cost grows with the text, and which may wait for another machine: call
+/// them where blocking is allowed. None blocks on a running generation.
 pub trait Engine: Send + Sync {
 	/// What this engine serves. Constant over the engine's life.
 	fn info(&self) -> ModelInfo;
 
 	/// The token ids of `text`. Names of special tokens in it are plain text.
-	fn tokenize(&self, text: &str) -> Vec<u32>;
+	///
+	/// # Errors
+	/// [`EngineError::Busy`], [`EngineError::Compute`] or [`EngineError::Stopped`], of an engine that must ask for them.
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError>;
 
 	/// The token ids of a conversation, in the form that the model was trained on.
 	///
@@ -24,11 +27,14 @@ pub trait Engine: Send + Sync {
 	///
 	/// # Errors
 	/// [`EngineError::Template`] when the model has no template, or its template refuses the
-	/// messages.
+	/// messages; and those of [`tokenize`](Self::tokenize).
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError>;
 
 	/// The text of `ids`. Special tokens have none; malformed UTF-8 becomes U+FFFD.
-	fn detokenize(&self, ids: &[u32]) -> String;
+	///
+	/// # Errors
+	/// Those of [`tokenize`](Self::tokenize).
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError>;
 
 	/// Starts an answer; its tokens arrive on the returned channel, in order.
 	///
@@ -39,15 +45,15 @@ pub trait Engine: Send + Sync {
 	///
 	/// # Errors
 	/// [`EngineError::Busy`], [`EngineError::ContextTooLong`],
-	/// [`EngineError::InvalidRequest`] or [`EngineError::Stopped`].
+	/// [`EngineError::InvalidRequest`] or [`EngineError::Stopped`]; [`EngineError::Compute`] while the engine is unhealthy.
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError>;
 
 	/// Compares an answer with what this engine would have answered: see [`CheckResult`]. It costs one reading of
 	/// prompt and answer, beside the answers that are being generated. Dropping the receiver cancels.
 	///
 	/// # Errors
-	/// Those of [`generate`](Self::generate), at once; over the channel [`EngineError::Compute`] or
-	/// [`EngineError::Stopped`].
+	/// Those of [`generate`](Self::generate) and [`EngineError::Unsupported`], at once; over the channel
+	/// [`EngineError::Compute`] or [`EngineError::Stopped`]. None of them says anything about the answer.
 	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError>;
 
 	/// How the engine is now.
@@ -347,13 +353,16 @@ pub enum EngineError {
 		/// The most tokens both may have together.
 		context_length: usize,
 	},
+	/// This engine cannot do that, though others may.
+	#[error("not supported: {0}")]
+	Unsupported(String),
 	/// The request contradicts itself or the model.
 	#[error("invalid request: {0}")]
 	InvalidRequest(String),
 	/// The chat template is missing, broken, or refused the messages.
 	#[error("chat template: {0}")]
 	Template(String),
-	/// The model's file cannot be read, is malformed, or needs what this engine lacks.
+	/// The model's file cannot be read, is malformed, or needs what this engine lacks; or a server does not serve it.
 	#[error("model: {0}")]
 	Model(String),
 	/// A computation failed.

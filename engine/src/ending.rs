@@ -2,6 +2,10 @@
 
 use crate::{AnswerText, FinishReason, GenerateRequest};
 
+/// Special tokens that end an answer wherever they exist, besides those that the model's file names.
+#[cfg(any(feature = "torch", feature = "upstream"))]
+pub const END_TOKENS: [&str; 4] = ["<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>"];
+
 /// Follows an answer token by token.
 #[derive(Debug)]
 pub struct Ending {

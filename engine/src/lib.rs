@@ -12,7 +12,7 @@ mod dequant;
 mod gguf;
 #[cfg(feature = "mock")]
 mod mock;
-#[cfg(feature = "torch")]
+#[cfg(any(feature = "torch", feature = "upstream"))]
 mod sampler;
 #[cfg(feature = "torch")]
 mod template;
@@ -20,6 +20,8 @@ mod template;
 mod tokenizer;
 #[cfg(feature = "torch")]
 mod torch;
+#[cfg(feature = "upstream")]
+mod upstream;
 
 pub use api::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
@@ -27,8 +29,10 @@ pub use api::{
 };
 #[cfg(feature = "mock")]
 pub use mock::{MockConfig, MockEngine};
-#[cfg(feature = "torch")]
+#[cfg(any(feature = "torch", feature = "upstream"))]
 pub use sampler::Sampler;
 pub use text::AnswerText;
 #[cfg(feature = "torch")]
 pub use torch::{Attack, Precision, TorchConfig, TorchEngine};
+#[cfg(feature = "upstream")]
+pub use upstream::{ApiKey, UpstreamConfig, UpstreamEngine};

@@ -113,8 +113,8 @@ impl Engine for MockEngine {
 		}
 	}
 
-	fn tokenize(&self, text: &str) -> Vec<u32> {
-		text.bytes().map(u32::from).collect()
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+		Ok(text.bytes().map(u32::from).collect())
 	}
 
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
@@ -125,12 +125,12 @@ impl Engine for MockEngine {
 		if options.add_generation_prompt {
 			text.push_str("assistant:");
 		}
-		Ok(self.tokenize(&text))
+		self.tokenize(&text)
 	}
 
-	fn detokenize(&self, ids: &[u32]) -> String {
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
 		let bytes: Vec<u8> = ids.iter().flat_map(|&id| bytes(id)).copied().collect();
-		String::from_utf8_lossy(&bytes).into_owned()
+		Ok(String::from_utf8_lossy(&bytes).into_owned())
 	}
 
 	/// Needs a tokio runtime around it if answers take time; [`EngineError::Stopped`] without.

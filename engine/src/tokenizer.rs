@@ -7,14 +7,13 @@ use tokenizers::{
 
 use crate::{
 	ChatMessage, ChatOptions, EngineError,
+	ending::END_TOKENS,
 	gguf::{Header, Value},
 	template::{ChatTemplate, Part},
 };
 
 /// GGUF's token type for special tokens.
 const CONTROL: i128 = 3;
-/// Special tokens that end an answer wherever they exist, besides the file's own.
-const END_TOKENS: [&str; 4] = ["<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>"];
 
 /// A model's tokenizer and chat template.
 pub struct Tokenizer {

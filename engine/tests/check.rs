@@ -31,7 +31,7 @@ fn requests() -> Vec<GenerateRequest> {
 			..Default::default()
 		},
 	];
-	let prompts = PROMPTS.iter().map(|prompt| ENGINE.tokenize(prompt));
+	let prompts = PROMPTS.iter().map(|prompt| ENGINE.tokenize(prompt).unwrap());
 	let request = |(kind, prompt)| GenerateRequest { prompt, max_tokens: 24, ignore_eos: true, ..kind };
 	kinds.into_iter().zip(prompts).map(request).collect()
 }
@@ -134,7 +134,7 @@ fn another_tape_and_other_tokens_are_seen() {
 
 	// One token of an honest answer replaced: by an unlikely one, which only its own place shows.
 	let mut forged = answer.ids.clone();
-	forged[10] = ENGINE.tokenize("zebra")[0];
+	forged[10] = ENGINE.tokenize("zebra").unwrap()[0];
 	let result = check(&ENGINE, &request, &Answer { ids: forged, ..answer });
 	assert!(result.tokens[..10].iter().all(|token| token.margin < NAT.unsigned_abs() / 8));
 	assert!(result.tokens[10].margin > NAT.unsigned_abs());

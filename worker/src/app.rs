@@ -24,10 +24,16 @@ use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
 };
-use gonka_engine::{Engine, TorchConfig, TorchEngine};
+use gonka_engine::{ApiKey, Engine, EngineError, TorchConfig, TorchEngine, UpstreamConfig, UpstreamEngine};
 use gonka_primitives::{AccountId, views::ModelView};
 use sha2::{Digest, Sha256};
-use std::{fs::File, io, path::Path, sync::Arc, time::Duration};
+use std::{
+	fs::File,
+	io,
+	path::{Path, PathBuf},
+	sync::Arc,
+	time::Duration,
+};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 /// What a worker is put together from.
@@ -199,7 +205,7 @@ async fn engine(cli: &Cli, chain: &dyn ChainApi) -> anyhow::Result<Arc<dyn Engin
 			let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
 			let config = TorchConfig {
 				name: Some(name.clone()),
-				context_length: cli.serving.context.min(registered.context_length as usize),
+				context_length: cli.serving.context.unwrap_or(2048).min(registered.context_length as usize),
 				slots: cli.serving.slots,
 				waiting_limit: cli.serving.capacity as usize,
 				threads: cli.serving.threads.unwrap_or(cores.saturating_sub(1).max(1)),
@@ -209,6 +215,29 @@ async fn engine(cli: &Cli, chain: &dyn ChainApi) -> anyhow::Result<Arc<dyn Engin
 			};
 			let engine = tokio::task::spawn_blocking(move || TorchEngine::load(&config)).await??;
 			Ok(Arc::new(engine))
+		},
+		EngineKind::Upstream => {
+			let options = &cli.serving.upstream;
+			let url = options.upstream_url.clone().context("--upstream-url is needed")?;
+			let read = |path: &PathBuf| {
+				std::fs::read_to_string(path)
+					.with_context(|| format!("cannot read the upstream's key {}", path.display()))
+			};
+			let key = options.upstream_key_file.as_ref().map(read).transpose()?;
+			let context = cli.serving.context.unwrap_or(usize::MAX);
+			Ok(Arc::new(
+				upstream(UpstreamConfig {
+					key: key.as_deref().map(ApiKey::new),
+					model: options.upstream_model.clone(),
+					name: Some(name.clone()),
+					context_length: context.min(registered.context_length as usize),
+					vocab_size: options.upstream_vocab,
+					eos: options.upstream_eos.clone(),
+					max_running: cli.serving.capacity as usize,
+					..UpstreamConfig::new(url)
+				})
+				.await?,
+			))
 		},
 		#[cfg(feature = "mock")]
 		EngineKind::Mock => {
@@ -222,6 +251,21 @@ async fn engine(cli: &Cli, chain: &dyn ChainApi) -> anyhow::Result<Arc<dyn Engin
 			let engine = crate::hostile::engine(engine);
 			Ok(engine)
 		},
+	}
+}
+
+/// The engine before a server, however long that takes to start.
+async fn upstream(config: UpstreamConfig) -> anyhow::Result<UpstreamEngine> {
+	loop {
+		let config = config.clone();
+		match tokio::task::spawn_blocking(move || UpstreamEngine::connect(config)).await? {
+			Ok(engine) => return Ok(engine),
+			Err(error @ (EngineError::Compute(_) | EngineError::Busy { .. })) => {
+				tracing::warn!(%error, "waiting for the upstream: is it started, and is --upstream-url right?");
+			},
+			Err(error) => bail!("{error} (--upstream-… options; docs/worker.md says how to start the server)"),
+		}
+		tokio::time::sleep(Duration::from_secs(2)).await;
 	}
 }
 

@@ -18,6 +18,9 @@ Examples:
   A test network, where the worker may register its host by itself:
     gonka-worker --host-key alice.key --model SmolLM2-135M-Instruct.Q4_1.gguf \\
       --model-name SmolLM2-135M-Instruct --listen 127.0.0.1:0 --sprint-rate 40
+  A large model, served by vLLM on this machine (docs/worker.md says how to start it, and what is checked of it):
+    gonka-worker --host 5Grw… --engine upstream --upstream-url http://127.0.0.1:8000 --upstream-vocab 151936 \\
+      --model-name Qwen3-32B --listen 0.0.0.0:9000 --public-url http://203.0.113.7:9000
 
 Every option can be given as an environment variable; a flag wins over it.
 Logs go to standard error (RUST_LOG chooses: info, gonka_worker=debug …); one line `listening on http://…` goes to
@@ -122,22 +125,27 @@ pub struct Serving {
 	/// The engine.
 	#[arg(long, env = "GONKA_ENGINE", value_enum, default_value_t = EngineKind::Torch)]
 	pub engine: EngineKind,
-	/// The model's GGUF file. Its SHA-256 must be the one registered on chain.
+	/// The model's GGUF file, for --engine torch. Its SHA-256 must be the one registered on chain.
 	#[arg(long, env = "GONKA_MODEL", value_name = "FILE")]
 	pub model: Option<PathBuf>,
 	/// The model's name in the registry on chain.
 	#[arg(long, env = "GONKA_MODEL_NAME", default_value = "SmolLM2-135M-Instruct", value_name = "NAME")]
 	pub model_name: String,
-	/// Threads of the engine. By default all cores but one, which is left to the node.
+	/// Threads of the torch engine. By default all cores but one, which is left to the node.
 	#[arg(long, env = "GONKA_THREADS", value_name = "N")]
 	pub threads: Option<usize>,
-	/// Answers generated at a time, in one batch.
+	/// Answers that the torch engine generates at a time, in one batch.
 	#[arg(long, env = "GONKA_SLOTS", default_value_t = 4, value_name = "N")]
 	pub slots: usize,
-	/// Tokens of prompt and answer together; memory grows with it. The model's own limit and the registry's cap it.
-	#[arg(long, env = "GONKA_CONTEXT", default_value_t = 2048, value_name = "TOKENS")]
-	pub context: usize,
-	/// Requests running and waiting, over all gateways, before others are told to go elsewhere.
+	/// Tokens of prompt and answer together; memory grows with it. The model's own limit and the registry's cap it. By
+	/// default 2048, or with an upstream what that says.
+	#[arg(long, env = "GONKA_CONTEXT", value_name = "TOKENS")]
+	pub context: Option<usize>,
+	/// The server behind the upstream engine.
+	#[command(flatten)]
+	pub upstream: Upstream,
+	/// Requests running and waiting, over all gateways, before others are told to go elsewhere. An upstream gets so many at
+	/// a time.
 	#[arg(long, env = "GONKA_CAPACITY", default_value_t = 64, value_name = "N")]
 	pub capacity: u32,
 	/// Requests that one channel may have running or without a voucher: what a gateway that never pays can cost.
@@ -150,6 +158,28 @@ pub struct Serving {
 	#[cfg(feature = "mock")]
 	#[arg(long, env = "GONKA_MOCK_SPEED", value_name = "TOKENS/S")]
 	pub mock_speed: Option<f64>,
+}
+
+/// The server behind the upstream engine.
+#[derive(Clone, Debug, Args)]
+pub struct Upstream {
+	/// Where the server is, like http://127.0.0.1:8000, for --engine upstream. The worker waits
+	/// for it, and goes on when it comes back. Whoever reaches it computes for free: keep it off the internet.
+	#[arg(long, env = "GONKA_UPSTREAM_URL", value_name = "URL")]
+	pub upstream_url: Option<String>,
+	/// The model's name at that server, if it serves several.
+	#[arg(long, env = "GONKA_UPSTREAM_MODEL", value_name = "NAME")]
+	pub upstream_model: Option<String>,
+	/// File with the key that the server wants (--api-key of vLLM and others). It never shows in logs.
+	#[arg(long, env = "GONKA_UPSTREAM_KEY_FILE", value_name = "FILE")]
+	pub upstream_key_file: Option<PathBuf>,
+	/// The number of the model's token ids: vocab_size in its config.json. llama.cpp says it; vLLM and SGLang do not.
+	#[arg(long, env = "GONKA_UPSTREAM_VOCAB", value_name = "N")]
+	pub upstream_vocab: Option<usize>,
+	/// The ids that end an answer: eos_token_id in the model's generation_config.json. By default those of the usual names.
+	/// All hosts of a model must give the same.
+	#[arg(long, env = "GONKA_UPSTREAM_EOS", value_name = "ID,ID…", value_delimiter = ',')]
+	pub upstream_eos: Vec<u32>,
 }
 
 /// What computes sprints.
@@ -175,6 +205,8 @@ pub struct Sprint {
 pub enum EngineKind {
 	/// libtorch: GGUF models of the llama family.
 	Torch,
+	/// A server of its own: vLLM, SGLang or llama.cpp, at --upstream-url.
+	Upstream,
 	/// Made-up answers without a model, for tests of networks.
 	#[cfg(feature = "mock")]
 	Mock,
@@ -184,8 +216,15 @@ impl Cli {
 	/// Reads a command line, and checks what depends on more than one option.
 	pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
 		let cli = Self::try_parse_from(arguments)?;
-		if cli.command.is_none() && cli.serving.engine == EngineKind::Torch && cli.serving.model.is_none() {
+		if cli.command.is_some() {
+			return Ok(cli);
+		}
+		if cli.serving.engine == EngineKind::Torch && cli.serving.model.is_none() {
 			let message = "the torch engine needs a model: give --model <FILE>";
+			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+		}
+		if cli.serving.engine == EngineKind::Upstream && cli.serving.upstream.upstream_url.is_none() {
+			let message = "the upstream engine needs a server: give --upstream-url <URL>, like http://127.0.0.1:8000";
 			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
 		}
 		Ok(cli)
@@ -219,5 +258,8 @@ mod tests {
 		assert!(parse("w --host 5x --model m --sprint-rate 0").is_err());
 		assert!(parse("w calibrate --model m").is_ok(), "that needs no host");
 		assert!(parse("w calibrate").is_err() && parse("w --host 5x calibrate --model m").is_err());
+		assert!(parse("w --host 5x --engine upstream").is_err(), "upstream needs a server");
+		let cli = parse("w --host 5x --engine upstream --upstream-url http://h:1 --upstream-eos 2,0").unwrap();
+		assert_eq!(cli.serving.upstream.upstream_eos, [2, 0]);
 	}
 }

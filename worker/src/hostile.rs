@@ -109,7 +109,7 @@ impl Engine for Cheap {
 		self.0.info()
 	}
 
-	fn tokenize(&self, text: &str) -> Vec<u32> {
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
 		self.0.tokenize(text)
 	}
 
@@ -117,7 +117,7 @@ impl Engine for Cheap {
 		self.0.tokenize_chat(messages, options)
 	}
 
-	fn detokenize(&self, ids: &[u32]) -> String {
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
 		self.0.detokenize(ids)
 	}
 

@@ -5,13 +5,18 @@ mod common;
 
 use common::*;
 use gonka_client::{evidence, wire::ErrorCode};
+use gonka_engine::{
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
+	TokenEvent,
+};
 use gonka_primitives::{
 	market::{FinishReason, output_hash},
 	sampling::{Breach, Counts, Finding, MAX_FINDINGS, Outcome, Pick, SampleQuery},
 	views::SampleView,
 };
 use gonka_worker::store::evidence::StoredEvidence;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
+use tokio::sync::mpsc::Receiver;
 
 /// What a host makes of an answer.
 type Spoil = Box<dyn Fn(&mut StoredEvidence)>;
@@ -146,6 +151,74 @@ async fn a_checker_that_cannot_say_says_so() {
 	rig.block(132).await;
 	assert_eq!(findings(&chain, 1).await, [Finding::Inconclusive]);
 	rig.stop().await;
+}
+
+/// The mock, of which two methods fail.
+struct Unable {
+	inner: Arc<dyn Engine>,
+	tokenize: Option<EngineError>,
+	check: Option<EngineError>,
+}
+
+impl Engine for Unable {
+	fn info(&self) -> ModelInfo {
+		self.inner.info()
+	}
+
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+		self.tokenize.clone().map_or_else(|| self.inner.tokenize(text), Err)
+	}
+
+	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+		self.inner.tokenize_chat(messages, options)
+	}
+
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
+		self.inner.detokenize(ids)
+	}
+
+	fn generate(&self, request: GenerateRequest) -> Result<Receiver<TokenEvent>, EngineError> {
+		self.inner.generate(request)
+	}
+
+	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		self.check.clone().map_or_else(|| self.inner.check(request), Err)
+	}
+
+	fn health(&self) -> Health {
+		self.inner.health()
+	}
+}
+
+/// What a checker with this engine finds of an honest answer by `block`, and nothing in the `quiet` ones before.
+async fn found_by(tokenize: Option<EngineError>, check: Option<EngineError>, quiet: Range<u32>, block: u32) -> Finding {
+	let (directory, chain, shower) = rigs().await;
+	let root = shower.settle(vec![shower.answer(1)]).await;
+	give(&chain, vec![shower.sample(0, root, Pick::Receipt(0))]);
+	let engine = Arc::new(Unable { inner: Options::default().engine, tokenize, check });
+	let rig = Rig::start(&chain, directory.path(), Options { engine, ..Options::default() }).await;
+	for earlier in quiet {
+		rig.block(earlier).await;
+		assert!(chain.with(|state| state.verdicts.is_empty()), "it is too early to give up");
+	}
+	rig.block(block).await;
+	let finding = findings(&chain, 1).await.remove(0);
+	rig.stop().await;
+	finding
+}
+
+#[tokio::test]
+async fn what_an_engine_does_not_support_says_nothing_of_a_host() {
+	let unsupported = || Some(EngineError::Unsupported("no log probabilities".into()));
+	assert_eq!(found_by(unsupported(), None, 121..121, 130).await, Finding::Inconclusive);
+	assert_eq!(found_by(None, unsupported(), 121..121, 130).await, Finding::Inconclusive);
+}
+
+#[tokio::test]
+async fn an_engine_that_fails_is_tried_until_time_is_up_and_says_nothing_of_a_host() {
+	let gone = || Some(EngineError::Compute("the server is gone".into()));
+	assert_eq!(found_by(gone(), None, 121..135, 135).await, Finding::Inconclusive);
+	assert_eq!(found_by(None, gone(), 121..135, 135).await, Finding::Inconclusive);
 }
 
 #[tokio::test]

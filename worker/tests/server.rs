@@ -25,7 +25,7 @@ fn sums(receipts: &[&SignedReceipt]) -> Totals {
 /// What the engine answers on the tape of an envelope and this host, and the root over its fingerprints.
 fn answer(prompt: &str, delivered: &[u32], envelope: &Hash) -> (Vec<u32>, Hash) {
 	let engine = mock(MockConfig { answer_words: 20, ..Default::default() });
-	let (prompt, key) = ([&engine.tokenize(prompt), delivered].concat(), tape_key(envelope, &host()));
+	let (prompt, key) = ([&engine.tokenize(prompt).unwrap(), delivered].concat(), tape_key(envelope, &host()));
 	let request = GenerateRequest { prompt, delivered: delivered.len(), max_tokens: 100, key, ..Default::default() };
 	let (mut events, mut ids, mut fingerprints) = (engine.generate(request).unwrap(), Vec::new(), Vec::new());
 	while let Ok(TokenEvent::Token { id, fingerprint, .. }) = events.try_recv() {

@@ -149,16 +149,16 @@ impl Engine for TorchEngine {
 		self.info.clone()
 	}
 
-	fn tokenize(&self, text: &str) -> Vec<u32> {
-		self.tokenizer.encode(text)
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+		Ok(self.tokenizer.encode(text))
 	}
 
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
 		self.tokenizer.encode_chat(messages, options)
 	}
 
-	fn detokenize(&self, ids: &[u32]) -> String {
-		self.tokenizer.decode(ids)
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
+		Ok(self.tokenizer.decode(ids))
 	}
 
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {

@@ -16,12 +16,16 @@ pub const STORY: &str = "Once upon a time there was";
 /// What most tests share, so that the model is in memory once.
 pub static ENGINE: LazyLock<TorchEngine> = LazyLock::new(|| load(|_| {}));
 
-pub fn config() -> TorchConfig {
-	let home = std::env::var_os("GONKA_HOME").map_or_else(
+/// Where what `scripts/setup` fetched is.
+pub fn home() -> PathBuf {
+	std::env::var_os("GONKA_HOME").map_or_else(
 		|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/gonka"),
 		PathBuf::from,
-	);
-	let model = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+	)
+}
+
+pub fn config() -> TorchConfig {
+	let model = home().join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
 	assert!(model.exists(), "{} is missing: run scripts/setup", model.display());
 	TorchConfig::new(model)
 }
@@ -68,6 +72,10 @@ pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Answer, 
 }
 
 pub fn answer(engine: &TorchEngine, request: GenerateRequest) -> Answer {
+	answer_of(engine, request)
+}
+
+pub fn answer_of(engine: &dyn Engine, request: GenerateRequest) -> Answer {
 	let prompt = request.prompt.len();
 	collect(engine.generate(request).expect("the request is accepted"), prompt)
 }

@@ -127,8 +127,13 @@ async fn replay(
 	let key = tape_key(&envelope.hash(genesis), &sample.host);
 	let engine = context.engine.clone();
 	let asked = tokio::task::spawn_blocking(move || question(&*engine, request, &envelope, key)).await;
-	let Ok(request) = asked.map_err(|error| Trouble::Own(error.to_string()))? else {
-		return Ok(Finding::Broken(Breach::Envelope));
+	let own = |error: EngineError| Trouble::Own(error.to_string());
+	let request = match asked.map_err(|error| Trouble::Own(error.to_string()))? {
+		Ok(request) => request,
+		Err(EngineError::InvalidRequest(_) | EngineError::Template(_)) => return Ok(Finding::Broken(Breach::Envelope)),
+		// This engine cannot read it: that says nothing about the answer.
+		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
+		Err(error) => return Err(own(error)),
 	};
 	if request.prompt.len() as u64 != u64::from(receipt.prompt_tokens) {
 		return Ok(Finding::Broken(Breach::Counts));
@@ -149,9 +154,12 @@ async fn replay(
 	if check.check(&model).is_err() {
 		return Ok(Finding::Broken(Breach::Output));
 	}
-	let own = |error: EngineError| Trouble::Own(error.to_string());
 	let _place = context.replays.acquire().await.map_err(|error| Trouble::Own(error.to_string()))?;
-	let result = timeout(REPLAY, context.engine.check(check).map_err(own)?).await;
+	let replaying = match context.engine.check(check) {
+		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
+		replaying => replaying.map_err(own)?,
+	};
+	let result = timeout(REPLAY, replaying).await;
 	let result = result.map_err(|_| Trouble::Own("the engine took too long".into()))?;
 	let result = result.map_err(|_| own(EngineError::Stopped))?.map_err(own)?;
 	let last = result.tokens.last().map_or(0, |token| margin(token.margin));

@@ -39,8 +39,6 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// Bodies above this many bytes are turned into tokens on another thread.
-const LONG_BODY: usize = 16 << 10;
 /// Events that wait for the connection before the answer waits.
 const EVENTS: usize = 64;
 /// Between comments that keep proxies from closing a silent stream.
@@ -60,7 +58,7 @@ pub async fn inference(
 	let place = service.places.clone().try_acquire_owned();
 	let place = place.map_err(|_| Refusal::new(ErrorCode::Busy, "all places are taken: try later or elsewhere"))?;
 	check_space(&service)?;
-	let generate = read_prompt(&service, request, &signed.envelope, (hash, body.len())).await?;
+	let generate = read_prompt(&service, request, &signed.envelope, hash).await?;
 	check_size(&service, &generate, &signed.envelope, context)?;
 	let reservation = reserve(&service, channel.clone(), &signed.envelope).await?;
 	let prompt_tokens = generate.prompt.len() as u32;
@@ -132,14 +130,12 @@ async fn read_prompt(
 	service: &Arc<Service>,
 	request: InferenceRequest,
 	envelope: &Envelope,
-	(hash, bytes): (Hash, usize),
+	hash: Hash,
 ) -> Result<GenerateRequest, Refusal> {
 	let (engine, envelope) = (service.engine.clone(), envelope.clone());
 	let key = tape_key(&hash, service.follower.host());
 	let read = move || question(&*engine, request, &envelope, key);
-	let question =
-		if bytes > LONG_BODY { tokio::task::spawn_blocking(read).await.map_err(Refusal::internal)? } else { read() };
-	question.map_err(|why| Refusal::new(ErrorCode::BadRequest, why))
+	tokio::task::spawn_blocking(read).await.map_err(Refusal::internal)?.map_err(refuse)
 }
 
 fn check_size(
@@ -185,7 +181,9 @@ fn refuse(error: EngineError) -> Refusal {
 	let code = match &error {
 		EngineError::Busy { .. } => ErrorCode::Busy,
 		EngineError::ContextTooLong { .. } => ErrorCode::ContextTooLong,
-		EngineError::InvalidRequest(_) | EngineError::Template(_) => ErrorCode::BadRequest,
+		EngineError::InvalidRequest(_) | EngineError::Template(_) | EngineError::Unsupported(_) => {
+			ErrorCode::BadRequest
+		},
 		EngineError::Model(_) | EngineError::Compute(_) | EngineError::Stopped => return Refusal::internal(error),
 	};
 	Refusal::new(code, error.to_string())

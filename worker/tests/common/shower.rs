@@ -91,7 +91,7 @@ impl Shower {
 		let hash = envelope.envelope.hash(&GENESIS);
 		let engine = engine();
 		let request = GenerateRequest {
-			prompt: engine.tokenize("Once upon a time"),
+			prompt: engine.tokenize("Once upon a time").unwrap(),
 			max_tokens: 100,
 			temperature: 0.0,
 			key: tape_key(&hash, &self.account),
