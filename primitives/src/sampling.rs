@@ -22,6 +22,7 @@ use crate::{
 use alloc::vec::Vec;
 use codec::{Compact, Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
 
 /// Bins of the tape's margins.
 pub const TAPE_BINS: usize = 8;
@@ -85,8 +86,22 @@ impl Pick {
 }
 
 /// How a model's answers differ by chip and by library, and how much more if they are not its answers. Governance
-/// registers it; without one a model is not sampled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+/// registers it; without one a model is not sampled. Its JSON has the names of the fields.
+#[derive(
+	Clone,
+	Copy,
+	Debug,
+	PartialEq,
+	Eq,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	TypeInfo,
+	MaxEncodedLen,
+	Serialize,
+	Deserialize,
+)]
+#[serde(deny_unknown_fields)]
 pub struct Profile {
 	/// Upper edges of the tape's bins 1 to 6, excluded, ascending, above 0: margins in 2⁻¹⁶ nats. See [`Profile::tape_bin`].
 	pub margins: [i32; TAPE_BINS - 2],

@@ -440,6 +440,7 @@ mod tests {
 			format!("gov propose --key file spend 100 {to}"),
 			"gov propose call 0x0000 --track emergency --key file --after 20".into(),
 			"gov propose retire-model M --key file".into(),
+			"gov propose profile M profile.json --key file".into(),
 			format!(
 				"gov propose model M --weights-hash {} --quantisation F16 --context 8192 --price 10,20 --memory 300",
 				"00".repeat(32)

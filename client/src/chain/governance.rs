@@ -6,6 +6,7 @@ use gonka_primitives::{
 	AccountId, Balance, BlockNumber, Hash, ModelId,
 	hashing::blake2_256,
 	market::Price,
+	sampling::Profile,
 	views::{EnactmentView, ParameterView, ReferendumView, TrackView, VoterView},
 };
 use subxt::{
@@ -224,6 +225,10 @@ fn delegation(track: u16, to: &AccountId) -> Composite<()> {
 	Composite::unnamed([Value::u128(track.into()), to, Value::unnamed_variant("None", []), Value::u128(0)])
 }
 
+fn numbers<const N: usize>(list: [impl Into<i128>; N]) -> Value {
+	Value::unnamed_composite(list.map(|number| Value::i128(number.into())))
+}
+
 impl Types {
 	/// The call that authorises runtime code by its hash.
 	pub fn authorize_upgrade(&self, code: &[u8]) -> Result<Vec<u8>> {
@@ -262,6 +267,21 @@ impl Types {
 			("rule", rule),
 		];
 		self.encode("InferenceMarket", "register_model", Composite::named(arguments))
+	}
+
+	/// The call that registers a model's calibration profile.
+	pub fn set_profile(&self, model: ModelId, profile: &Profile) -> Result<Vec<u8>> {
+		let profile = Value::named_composite([
+			("margins", numbers(profile.margins)),
+			("tape", numbers(profile.tape)),
+			("distances", numbers(profile.distances)),
+			("fingerprint", numbers(profile.fingerprint)),
+			("alarm", Value::u128(profile.alarm.into())),
+			("clamp", Value::u128(profile.clamp.into())),
+			("min_worker_version", Value::u128(profile.min_worker_version.into())),
+		]);
+		let arguments = [Value::u128(model.into()), Value::unnamed_variant("Some", [profile])];
+		self.encode("SamplingValidation", "set_profile", Composite::unnamed(arguments))
 	}
 
 	/// The call that retires a model.

@@ -27,6 +27,7 @@ pub use weights::WeightInfo;
 use gonka_primitives::{
 	BlockNumber, EpochIndex, ModelId,
 	sampling::{Outcome, Profile, Rules, Ruling, Verdicts},
+	traits::ModelRegistry,
 };
 use pallet_inference_market::Pallet as Market;
 use pallet_poc::Pallet as Poc;
@@ -48,12 +49,13 @@ pub type CaseOf<T> = Case<<T as frame_system::Config>::AccountId>;
 pub mod pallet {
 	use super::*;
 	use crate::types::{Assignment, Build, Draw, Row, Suspicion};
+	use alloc::vec::Vec;
 	use frame_support::{
 		pallet_prelude::*,
 		traits::{EnsureOrigin, StorageVersion},
 	};
 	use frame_system::{ensure_authorized, pallet_prelude::*};
-	use gonka_primitives::{Signature, traits::ModelRegistry};
+	use gonka_primitives::Signature;
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
 
@@ -92,7 +94,7 @@ pub mod pallet {
 		type WeightInfo: WeightInfo;
 	}
 
-	/// Models' calibration profiles. Written by `set_profile`, for registered models only, so bounded by governance.
+	/// Models' calibration profiles. Written at genesis and by `set_profile`, for registered models only, so bounded by governance.
 	#[pallet::storage]
 	pub type Profiles<T> = StorageMap<_, Twox64Concat, ModelId, Profile, OptionQuery>;
 
@@ -224,6 +226,26 @@ pub mod pallet {
 		LimitExceeded,
 	}
 
+	#[pallet::genesis_config]
+	#[derive(frame_support::DefaultNoBound)]
+	pub struct GenesisConfig<T: Config> {
+		/// Profiles of models that are registered from the start.
+		pub profiles: Vec<(ModelId, Profile)>,
+		#[serde(skip)]
+		#[doc(hidden)]
+		pub _config: core::marker::PhantomData<T>,
+	}
+
+	#[pallet::genesis_build]
+	impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+		fn build(&self) {
+			for (model, profile) in &self.profiles {
+				let set = Pallet::<T>::try_set_profile(*model, Some(*profile));
+				assert!(set.is_ok(), "bad profile of model {model} in the genesis configuration: {set:?}");
+			}
+		}
+	}
+
 	#[pallet::hooks]
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
 		fn on_initialize(_: BlockNumberFor<T>) -> Weight {
@@ -276,11 +298,7 @@ pub mod pallet {
 		#[pallet::weight(<T as Config>::WeightInfo::set_profile())]
 		pub fn set_profile(origin: OriginFor<T>, model: ModelId, profile: Option<Profile>) -> DispatchResult {
 			<T as pallet_inference_market::Config>::RegisterOrigin::ensure_origin(origin)?;
-			if let Some(profile) = &profile {
-				ensure!(Market::<T>::is_registered(model), Error::<T>::UnknownModel);
-				ensure!(profile.is_well_formed(), Error::<T>::Malformed);
-			}
-			Profiles::<T>::set(model, profile);
+			Self::try_set_profile(model, profile)?;
 			Self::deposit_event(Event::ProfileSet { model, profile });
 			Ok(())
 		}
@@ -325,6 +343,16 @@ pub mod pallet {
 }
 
 impl<T: Config> Pallet<T> {
+	/// Registers or removes a profile.
+	fn try_set_profile(model: ModelId, profile: Option<Profile>) -> Result<(), Error<T>> {
+		if let Some(profile) = &profile {
+			ensure!(Market::<T>::is_registered(model), Error::<T>::UnknownModel);
+			ensure!(profile.is_well_formed(), Error::<T>::Malformed);
+		}
+		Profiles::<T>::set(model, profile);
+		Ok(())
+	}
+
 	/// The block that is executed; in the pool, the one after the best.
 	pub(crate) fn now() -> BlockNumber {
 		frame_system::Pallet::<T>::block_number().unique_saturated_into()

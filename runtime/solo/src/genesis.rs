@@ -3,6 +3,7 @@
 use crate::*;
 use alloc::{string::ToString, vec, vec::Vec};
 use frame_support::{PalletId, build_struct_json_patch, traits::Get};
+use gonka_primitives::sampling::Profile;
 use pallet_inference_market::{GenesisModel, PriceRule};
 use sp_core::H256;
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
@@ -73,6 +74,9 @@ fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_j
 		babe: pallet_babe::GenesisConfig { epoch_config: configs::consensus::BABE_CONFIGURATION },
 		balances: pallet_balances::GenesisConfig { balances: balances() },
 		inference_market: pallet_inference_market::GenesisConfig { models: vec![smollm2()] },
+		sampling_validation: pallet_sampling_validation::GenesisConfig {
+			profiles: smollm2_profile().map(|profile| (0, profile)).into_iter().collect::<Vec<_>>(),
+		},
 		poc: pallet_poc::GenesisConfig {
 			power: validators.iter().map(|key| (key.to_account_id(), 1)).collect::<Vec<_>>(),
 			// A network of one checks nobody.
@@ -96,6 +100,11 @@ fn session_keys(key: Sr25519Keyring) -> (AccountId, AccountId, SessionKeys) {
 	let keys =
 		SessionKeys { babe: sr25519.into(), grandpa: ed25519.public().into(), authority_discovery: sr25519.into() };
 	(key.to_account_id(), key.to_account_id(), keys)
+}
+
+/// How answers of the model that `scripts/setup` brings differ from host to host.
+pub(crate) fn smollm2_profile() -> serde_json::Result<Profile> {
+	serde_json::from_str(include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct.json"))
 }
 
 /// The model that `scripts/setup` brings.

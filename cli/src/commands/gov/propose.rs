@@ -12,13 +12,15 @@ use gonka_client::{
 	keys,
 };
 use gonka_primitives::{
-	AccountId, Balance, Hash,
+	AccountId, Balance, Hash, ModelId,
 	market::Price,
+	sampling::Profile,
 	views::{EnactmentView, TrackView},
 };
 use serde_json::json;
 use std::{
 	fmt::Write as _,
+	fs,
 	io::{self, BufRead, IsTerminal, Write},
 	path::PathBuf,
 };
@@ -70,6 +72,13 @@ enum What {
 	},
 	/// Register a model.
 	Model(Box<Model>),
+	/// Register the calibration profile of a model: its answers are sampled from then on.
+	Profile {
+		/// The model's name.
+		name: String,
+		/// The profile in JSON.
+		file: PathBuf,
+	},
 	/// Retire a model: hosts can declare it no more.
 	RetireModel {
 		/// Its name.
@@ -186,18 +195,25 @@ async fn proposal(chain: &Chain, types: &Types, what: What) -> Result<(String, V
 			};
 			("models".into(), types.register_model(&model)?)
 		},
-		What::RetireModel { name } => {
-			let models = chain.models().await?;
-			let model = models.iter().find(|model| model.name == name.as_bytes());
-			let model = model
-				.with_context(|| format!("no model `{name}` is registered; `gonka status` shows those that are"))?;
-			("models".into(), types.retire_model(model.id)?)
+		What::RetireModel { name } => ("models".into(), types.retire_model(registered(chain, &name).await?)?),
+		What::Profile { name, file } => {
+			let json = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+			let profile: Profile =
+				serde_json::from_slice(&json).with_context(|| format!("{} is no profile", file.display()))?;
+			("models".into(), types.set_profile(registered(chain, &name).await?, &profile)?)
 		},
 		What::Call { call, track } => {
 			let bytes = hex::decode(call.strip_prefix("0x").unwrap_or(&call));
 			(track, bytes.map_err(|error| anyhow!("the call is not hex: {error}"))?)
 		},
 	})
+}
+
+/// The id of a registered model.
+async fn registered(chain: &Chain, name: &str) -> Result<ModelId> {
+	let models = chain.models().await?;
+	let model = models.iter().find(|model| model.name == name.as_bytes());
+	Ok(model.with_context(|| format!("no model `{name}` is registered; `gonka status` shows those that are"))?.id)
 }
 
 /// What is going to be submitted, in words.

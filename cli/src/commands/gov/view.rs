@@ -260,6 +260,11 @@ fn change(parameter: &str, found: Option<(Shown, Shown)>, to: Option<Shown>) -> 
 
 fn usual<'a>(name: &str, argument: &impl Fn(&str) -> Option<&'a Shown>, models: &[ModelView]) -> Option<String> {
 	let text = |name: &str| argument(name).map(Shown::text);
+	let model = || {
+		let id = text("model")?;
+		let model = models.iter().find(|model| model.id.to_string() == id)?;
+		Some(String::from_utf8_lossy(&model.name))
+	};
 	Some(match name {
 		"System.authorize_upgrade" => {
 			let hash = text("code_hash")?;
@@ -272,10 +277,10 @@ fn usual<'a>(name: &str, argument: &impl Fn(&str) -> Option<&'a Shown>, models: 
 		"InferenceMarket.register_model" => {
 			format!("registers the model {} at the price {}", text("name")?, text("price")?)
 		},
-		"InferenceMarket.retire_model" => {
-			let id = text("model")?;
-			let model = models.iter().find(|model| model.id.to_string() == id)?;
-			format!("retires the model {}", String::from_utf8_lossy(&model.name))
+		"InferenceMarket.retire_model" => format!("retires the model {}", model()?),
+		"SamplingValidation.set_profile" => match text("profile")?.as_str() {
+			"none" => format!("ends the sampling of answers of the model {}", model()?),
+			_ => format!("has answers of the model {} sampled by this profile", model()?),
 		},
 		_ => return None,
 	})
@@ -312,6 +317,7 @@ mod tests {
 	use super::*;
 	use gonka_primitives::{
 		GNK,
+		market::Price,
 		views::{DepositView, OngoingView, ProposalView},
 	};
 
@@ -422,6 +428,17 @@ it           sets Collateral.BaseShare from 20 % to 50 %, from the epoch after t
 		let text = usual("Treasury.spend", &argument, &[]).unwrap();
 		assert!(text.starts_with("spends 2.5 GNK of the community fund on 5C62"), "{text}");
 		assert_eq!(usual("System.remark", &argument, &[]), None);
+		let model =
+			ModelView { id: 7, name: b"M".to_vec(), weights_hash: [0; 32], context_length: 1, price: Price::default() };
+		let set = |profile: Shown| {
+			let id = Shown::Number(7);
+			let argument = |name: &str| Some(if name == "model" { &id } else { &profile });
+			usual("SamplingValidation.set_profile", &argument, &[model.clone()])
+		};
+		let none = set(Shown::Text("none".into()));
+		assert_eq!(none.as_deref(), Some("ends the sampling of answers of the model M"));
+		let profile = set(Shown::Fields(String::new(), vec![("clamp".into(), Shown::Number(1))]));
+		assert_eq!(profile.as_deref(), Some("has answers of the model M sampled by this profile"));
 		let back = change("A.B", Some((Shown::Amount(GNK), Shown::Amount(GNK / 10))), None);
 		assert_eq!(back, "sets A.B from 1 GNK to the default, 0.1 GNK, from the epoch after the enactment on");
 	}

@@ -198,6 +198,11 @@ fn genesis_model(index: ModelId) -> GenesisModel {
 	}
 }
 
+/// The models.
+pub fn genesis_market() -> pallet_inference_market::GenesisConfig<Test> {
+	pallet_inference_market::GenesisConfig { models: (0..MODELS).map(genesis_model).collect(), ..Default::default() }
+}
+
 /// A fresh chain with a keystore, models and a rich developer.
 pub fn new_test_ext() -> sp_io::TestExternalities {
 	let genesis = RuntimeGenesisConfig {
@@ -205,10 +210,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 			balances: vec![(developer(), 1_000_000 * GNK)],
 			..Default::default()
 		},
-		market: pallet_inference_market::GenesisConfig {
-			models: (0..MODELS).map(genesis_model).collect(),
-			..Default::default()
-		},
+		market: genesis_market(),
 		..Default::default()
 	};
 	let mut chain = sp_io::TestExternalities::new(genesis.build_storage().unwrap());

@@ -3,10 +3,15 @@
 use super::{mock::*, world::*};
 use crate::{Error, Refusal};
 use gonka_primitives::{
+	ModelId,
 	hashing::domain,
 	sampling::{FRESH, Finding, Profile, Verdicts},
 };
-use polkadot_sdk::frame_support::{assert_noop, assert_ok};
+use polkadot_sdk::{
+	frame_support::{assert_noop, assert_ok},
+	sp_core::storage::Storage,
+	sp_runtime::BuildStorage,
+};
 
 #[test]
 fn samples_are_answered_for_once_by_their_checker_in_their_time() {
@@ -112,4 +117,43 @@ fn profiles_are_governances_and_well_formed() {
 		assert_ok!(Sampling::set_profile(RuntimeOrigin::root(), 0, None));
 		assert_eq!(Sampling::profile(0), None);
 	});
+}
+
+/// A genesis with the models of the mock.
+fn genesis(profiles: Vec<(ModelId, Profile)>) -> Storage {
+	let sampling = crate::GenesisConfig { profiles, ..Default::default() };
+	RuntimeGenesisConfig { sampling, market: genesis_market(), ..Default::default() }.build_storage().unwrap()
+}
+
+#[test]
+fn genesis_profiles_are_in_force_from_the_start() {
+	let other = Profile { alarm: 99 << 16, ..profile() };
+	polkadot_sdk::sp_io::TestExternalities::new(genesis(vec![(0, profile()), (2, other)])).execute_with(|| {
+		assert_eq!([0, 1, 2].map(Sampling::profile), [Some(profile()), None, Some(other)]);
+		Sampling::do_try_state().unwrap();
+	});
+}
+
+#[test]
+#[should_panic(expected = "bad profile of model 3 in the genesis configuration")]
+fn a_genesis_with_a_profile_of_no_model_is_refused() {
+	genesis(vec![(0, profile()), (MODELS, profile())]);
+}
+
+#[test]
+#[should_panic(expected = "bad profile of model 0 in the genesis configuration")]
+fn a_genesis_with_a_malformed_profile_is_refused() {
+	genesis(vec![(0, Profile { clamp: 0, ..profile() })]);
+}
+
+#[test]
+fn genesis_profiles_are_written_as_json() {
+	let json = r#"{"profiles":[[1,{"margins":[1,2,3,4,5,6],"tape":[-1,0,0,0,0,0,0,9],"distances":[1,2,3,4,5,6,7],
+		"fingerprint":[-2,0,0,0,0,0,0,8],"alarm":20,"clamp":10,"min_worker_version":1000}]]}"#;
+	let config: crate::GenesisConfig<Test> = serde_json::from_str(json).unwrap();
+	let [(1, profile)] = config.profiles[..] else { panic!("{:?}", config.profiles) };
+	assert_eq!((profile.tape[0], profile.fingerprint[7], profile.min_worker_version), (-1, 8, 1_000));
+	assert_eq!(serde_json::from_str::<Profile>(&serde_json::to_string(&profile).unwrap()).unwrap(), profile);
+	let misspelt = json.replace("clamp", "clam");
+	assert!(serde_json::from_str::<crate::GenesisConfig<Test>>(&misspelt).is_err());
 }

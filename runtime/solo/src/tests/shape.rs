@@ -52,6 +52,17 @@ fn there_is_a_root_key_in_the_development_preset_only() {
 }
 
 #[test]
+fn both_presets_sample_the_demo_model() {
+	let profile = genesis::smollm2_profile().unwrap();
+	assert!(profile.is_well_formed());
+	for id in genesis::preset_names() {
+		let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&id).unwrap()).unwrap();
+		assert_eq!(preset["samplingValidation"]["profiles"], serde_json::json!([[0, profile]]));
+	}
+	super::chain::run(|| assert_eq!(SamplingValidation::profile(0), Some(profile)));
+}
+
+#[test]
 fn both_clocks_are_sound() {
 	for time in [Time::MAINNET, Time::FAST] {
 		assert!(time.schedule.is_valid());
