@@ -17,7 +17,7 @@ WORKSPACE := --workspace --locked --features fast-runtime
 BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test bench
+.PHONY: help setup build devnet stop status check test soak bench
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ check: setup ## Formatting, lints, the lock file
 
 test: check build ## Test everything: units, pallets, real processes end to end
 	$(WASM) scripts/test
+
+soak: build ## Sampled validation with 500 requests: writes benches/results/judged.txt
+	$(WASM) scripts/soak
 
 bench: setup ## Measure: takes long, writes benches/results
 	$(WASM) scripts/bench
