@@ -18,7 +18,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test bench calibrate
+.PHONY: help setup build devnet stop status check test soak bench calibrate
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ check: setup ## Formatting, lints, the lock file
 
 test: check build ## Test everything: units, pallets, real processes end to end
 	$(WASM) scripts/test
+
+soak: build ## Sampled validation with 500 requests: writes benches/results/judged.txt
+	$(WASM) scripts/soak
 
 bench: setup ## Measure: takes long, writes benches/results
 	$(WASM) scripts/bench

@@ -13,7 +13,7 @@ mod process;
 mod state;
 
 pub use binaries::{find_or_build, workspace};
-pub use config::{Binaries, Config, Engine, Ports, default_base_path};
+pub use config::{Binaries, Config, Engine, Ports, default_base_path, demo_model};
 pub use ports::free_ports;
 pub use process::{Process, Spec, end_blocking};
 

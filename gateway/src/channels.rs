@@ -124,7 +124,7 @@ fn plan(
 	let mut plan = Plan::default();
 
 	// What is in use comes first.
-	for (channel, _) in snapshot.open_channels() {
+	for (channel, _) in snapshot.open_channels().filter(|(_, host)| !host.models.is_empty()) {
 		let remaining = ledger.remaining(channel);
 		let wanted = wanted.get(&channel.id).copied().unwrap_or(0);
 		if remaining >= wanted.max(deposit / 2) || sent.topped_up.contains_key(&channel.id) {

@@ -27,7 +27,7 @@ pub struct Host {
 	pub worker: PublicKey,
 	/// Where its worker is reached.
 	pub url: String,
-	/// The models it serves.
+	/// The models it serves: none if its answers were found wrong, so that it is paid what it is owed and asked nothing.
 	pub models: Vec<ModelId>,
 	/// Its effective weight; a new host without any counts as 1.
 	pub weight: u64,
@@ -141,7 +141,8 @@ async fn read_slow<C: ChainView>(chain: &C) -> Result<Slow, ChainError> {
 	let hosts = chain.hosts().await?.into_iter().filter_map(|view| {
 		let url = String::from_utf8(view.url).ok().filter(|url| !url.is_empty())?;
 		let weight = view.weight.max(1);
-		let host = Host { account: view.account, worker: view.worker, url, models: view.models, weight };
+		let models = if view.condemned { Vec::new() } else { view.models };
+		let host = Host { account: view.account, worker: view.worker, url, models, weight };
 		Some((host.account, Arc::new(host)))
 	});
 	Ok(Slow { hosts: Arc::new(hosts.collect()), market: Arc::new(chain.market().await?) })

@@ -107,6 +107,30 @@ async fn when_nobody_can_go_on_the_stream_ends_with_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_found_guilty_is_asked_no_more_and_paid_what_it_is_owed() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), options()).await;
+	let guilty = &net.workers[1];
+	let mut asked = 0;
+	// Whom the gateway asks is drawn.
+	while guilty.state().requests.is_empty() {
+		assert_eq!(front.chat(json!({})).await.status, 200);
+		asked += 1;
+		assert!(asked < 100, "one of two hosts was never asked");
+	}
+	net.market.state.lock().unwrap().hosts[1].condemned = true;
+	let snapshots = &front.running.gateway.snapshots;
+	snapshots.refresh.notify_one();
+	eventually("the verdict is known", || snapshots.load().serving(4).count() == 1).await;
+	for _ in 0..20 {
+		let reply = front.chat(json!({})).await;
+		assert_eq!(reply.headers["x-gnk-worker"], gonka_client::keys::ss58(&[0; 32]).as_str());
+	}
+	assert_eq!(guilty.state().requests.len(), 1);
+	eventually("what it did before is paid", || net.receipts() == asked + 20 && net.is_square()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn busy_hosts_are_waited_for() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), options()).await;

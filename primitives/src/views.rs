@@ -72,6 +72,8 @@ pub struct HostView {
 	pub registered: EpochIndex,
 	/// Its effective weight of the last settled epoch; 0 if it had none.
 	pub weight: u64,
+	/// Whether arbiters found its answers wrong in this epoch or in the few before it: gateways do not ask it.
+	pub condemned: bool,
 }
 
 /// A registered model.

@@ -82,7 +82,7 @@ pub async fn sent(node: &Node, from: u32, to: u32) -> Result<Vec<Sent>> {
 
 /// The [`Event`]s of blocks `from..=to`.
 pub async fn events(node: &Node, from: u32, to: u32) -> Result<Vec<Event>> {
-	collect(node, from, to, known).await
+	Ok(collect(node, from, to, known).await?.into_iter().map(|(_, event)| event).collect())
 }
 
 /// The fees that blocks `from..=to` paid to hosts, by host and window.
@@ -92,7 +92,7 @@ pub async fn released(node: &Node, from: u32, to: u32) -> Result<BTreeMap<(Accou
 		_ => Ok(None),
 	};
 	let all = collect(node, from, to, paid).await?;
-	Ok(all.into_iter().map(|(host, window, amount)| ((host, window), amount)).collect())
+	Ok(all.into_iter().map(|(_, (host, window, amount))| ((host, window), amount)).collect())
 }
 
 /// The vested rewards that blocks `from..=to` paid to hosts.
@@ -102,19 +102,19 @@ pub async fn claimed(node: &Node, from: u32, to: u32) -> Result<BTreeMap<Account
 		_ => Ok(None),
 	};
 	let mut sums = BTreeMap::<_, Balance>::new();
-	for (host, amount) in collect(node, from, to, paid).await? {
+	for (_, (host, amount)) in collect(node, from, to, paid).await? {
 		*sums.entry(host).or_default() += amount;
 	}
 	Ok(sums)
 }
 
-/// What `pick` makes of the events of blocks `from..=to`: pallet, name, fields.
-async fn collect<T>(
+/// What `pick` makes of the events of blocks `from..=to`: pallet, name, fields. With the blocks' numbers.
+pub(crate) async fn collect<T>(
 	node: &Node,
 	from: u32,
 	to: u32,
 	pick: impl Fn(&str, &str, &mut &[u8]) -> Result<Option<T>, codec::Error>,
-) -> Result<Vec<T>> {
+) -> Result<Vec<(u32, T)>> {
 	let backend = LegacyBackend::builder().build(node.rpc().clone());
 	let client = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend)).await?;
 	let mut all = Vec::new();
@@ -123,7 +123,8 @@ async fn collect<T>(
 		let events = client.at_block_hash_and_number(hash, number.into()).await?.events().fetch().await?;
 		for event in events.iter() {
 			let event = event?;
-			all.extend(pick(event.pallet_name(), event.event_name(), &mut event.field_bytes())?);
+			let picked = pick(event.pallet_name(), event.event_name(), &mut event.field_bytes())?;
+			all.extend(picked.map(|picked| (number, picked)));
 		}
 	}
 	Ok(all)

@@ -34,10 +34,20 @@ impl Answer {
 
 /// Posts `body` as it is.
 pub async fn post(url: &str, key: &str, body: &str) -> Result<Answer> {
+	let key = format!("authorization: Bearer {key}");
+	curl(&["--header", "content-type: application/json", "--header", &key, "--data-binary", body, url]).await
+}
+
+/// Gets what is there.
+pub async fn get(url: &str) -> Result<Answer> {
+	curl(&[url]).await
+}
+
+async fn curl(arguments: &[&str]) -> Result<Answer> {
 	let output = Command::new("curl")
 		.args(["--silent", "--show-error", "--max-time", "120", "--dump-header", "/dev/stderr"])
-		.args(["--header", "content-type: application/json", "--header", &format!("authorization: Bearer {key}")])
-		.args(["--data-binary", body, "--write-out", "\n%{http_code}", url])
+		.args(["--write-out", "\n%{http_code}"])
+		.args(arguments)
 		.kill_on_drop(true)
 		.output()
 		.await

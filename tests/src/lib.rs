@@ -3,6 +3,7 @@
 
 pub mod blocks;
 pub mod http;
+pub mod judgements;
 pub mod network;
 pub mod node;
 

@@ -1,8 +1,8 @@
 //! A network that costs little: one node that makes blocks alone, and workers without a model.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use gonka::devnet::{Process, Spec, end_blocking, free_ports, node_ready, worker_ready};
-use gonka_client::keys;
+use gonka_client::{chain::Chain, keys};
 use gonka_primitives::AccountId;
 use std::{
 	ffi::OsString,
@@ -12,7 +12,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-use crate::until;
+use crate::{http, until};
 
 /// How long a program may take to come up.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -38,6 +38,26 @@ pub struct Worker<'a> {
 	pub first: Option<&'a str>,
 	/// Leaves a second.
 	pub rate: u32,
+	/// The file of the demo model; without one it makes answers up.
+	pub model: Option<&'a Path>,
+}
+
+/// A running gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+	url: String,
+}
+
+impl Gateway {
+	/// Posts a request as a developer would.
+	pub async fn post(&self, path: &str, body: &serde_json::Value) -> Result<http::Answer> {
+		http::post(&format!("{}{path}", self.url), "none", &body.to_string()).await
+	}
+
+	/// Gets what is at `path`.
+	pub async fn get(&self, path: &str) -> Result<http::Answer> {
+		http::get(&format!("{}{path}", self.url)).await
+	}
 }
 
 impl Network {
@@ -72,12 +92,18 @@ impl Network {
 				("--host-key", key.into_os_string()),
 				("--base-path", self.path(worker.name).into_os_string()),
 				("--listen", format!("127.0.0.1:{port}").into()),
-				("--engine", "mock".into()),
 				("--device", "reference".into()),
 				("--sprint-rate", worker.rate.to_string().into()),
 				("--grace", "1".into()),
 			] {
 				arguments.extend([option.into(), value]);
+			}
+			match worker.model {
+				Some(model) => {
+					arguments.extend(["--engine", "torch", "--threads", "1", "--context", "512"].map(Into::into));
+					arguments.extend(["--model".into(), model.into()]);
+				},
+				None => arguments.extend(["--engine", "mock"].map(Into::into)),
 			}
 			self.run(worker.name, worker.program, arguments)?;
 			hosts.push(keys::public(&keys::from_uri(&secret)?));
@@ -91,6 +117,35 @@ impl Network {
 			};
 		}
 		Ok(hosts)
+	}
+
+	/// Starts a gateway that the account `//developer` pays for, and waits until it has a channel to each of `hosts`.
+	pub async fn gateway(&mut self, program: &Path, developer: &str, hosts: usize) -> Result<Gateway> {
+		let [port] = free_ports(1)?[..] else { anyhow::bail!("a port is needed") };
+		let (secret, key) = (format!("//{developer}"), self.path("developer.key"));
+		keys::write_secret(&key, &secret)?;
+		let mut arguments = Vec::new();
+		for (option, value) in [
+			("--node", self.url.clone().into()),
+			("--listen", format!("127.0.0.1:{port}").into()),
+			("--key", key.into_os_string()),
+			("--base-path", self.path("gateway").into_os_string()),
+			("--drain-timeout", OsString::from("1")),
+		] {
+			arguments.extend([option.into(), value]);
+		}
+		self.run("gateway", program, arguments)?;
+		let (chain, developer) = (Chain::connect(&self.url).await?, keys::public(&keys::from_uri(&secret)?));
+		let opened = until("the gateway's channels", PATIENCE, || async {
+			let open = chain.channels(&developer).await?.len();
+			ensure!(open == hosts, "{open} of {hosts}");
+			Ok(())
+		});
+		tokio::select! {
+			failure = self.ended() => return Err(failure),
+			opened = opened => opened?,
+		};
+		Ok(Gateway { url: format!("http://127.0.0.1:{port}") })
 	}
 
 	/// The node's RPC address.

@@ -209,12 +209,17 @@ async fn engine(cli: &Cli, chain: &dyn ChainApi) -> anyhow::Result<Arc<dyn Engin
 				slots: cli.serving.slots,
 				waiting_limit: cli.serving.capacity as usize,
 				threads: cli.serving.threads.unwrap_or(cores.saturating_sub(1).max(1)),
-				#[cfg(feature = "hostile")]
-				attack: crate::hostile::attack(),
 				..TorchConfig::new(path)
 			};
-			let engine = tokio::task::spawn_blocking(move || TorchEngine::load(&config)).await??;
-			Ok(Arc::new(engine))
+			#[cfg(feature = "hostile")]
+			let cheaper = crate::hostile::attack().map(|attack| TorchConfig { attack: Some(attack), ..config.clone() });
+			let engine = load(config).await?;
+			#[cfg(feature = "hostile")]
+			let engine = match cheaper {
+				Some(config) => crate::hostile::engine(engine, Some(load(config).await?)),
+				None => engine,
+			};
+			Ok(engine)
 		},
 		EngineKind::Upstream => {
 			let options = &cli.serving.upstream;
@@ -248,7 +253,7 @@ async fn engine(cli: &Cli, chain: &dyn ChainApi) -> anyhow::Result<Arc<dyn Engin
 				..Default::default()
 			}));
 			#[cfg(feature = "hostile")]
-			let engine = crate::hostile::engine(engine);
+			let engine = crate::hostile::engine(engine, None);
 			Ok(engine)
 		},
 	}
@@ -267,6 +272,10 @@ async fn upstream(config: UpstreamConfig) -> anyhow::Result<UpstreamEngine> {
 		}
 		tokio::time::sleep(Duration::from_secs(2)).await;
 	}
+}
+
+async fn load(config: TorchConfig) -> anyhow::Result<Arc<dyn Engine>> {
+	Ok(Arc::new(tokio::task::spawn_blocking(move || TorchEngine::load(&config)).await??))
 }
 
 /// Whether the file is the one that governance registered.

@@ -47,7 +47,8 @@ pub enum Kind {
 	Burst,
 	/// Leaves after the sprint.
 	Leave,
-	/// Answers with the model's weights in 4 bits; the mock, which has none, from a tape of its own choice.
+	/// Answers with the model's weights in 4 bits, and checks with the right ones, lest it be struck; the mock, which has
+	/// none, answers from a tape of its own choice.
 	Cheapen,
 	/// Finds nothing wrong with any sample, unseen.
 	Approve,
@@ -97,47 +98,53 @@ pub fn attack() -> Option<Attack> {
 	is(Kind::Cheapen).then_some(Attack::Int4Weights)
 }
 
-/// Wraps an engine that has no weights.
-pub fn engine(inner: Arc<dyn Engine>) -> Arc<dyn Engine> {
-	if is(Kind::Cheapen) { Arc::new(Cheap(inner)) } else { inner }
+/// Wraps the engine of a worker that answers by a cheaper one, if it has one.
+pub fn engine(right: Arc<dyn Engine>, cheap: Option<Arc<dyn Engine>>) -> Arc<dyn Engine> {
+	if is(Kind::Cheapen) { Arc::new(Cheap { right, cheap }) } else { right }
 }
 
-struct Cheap(Arc<dyn Engine>);
+struct Cheap {
+	right: Arc<dyn Engine>,
+	cheap: Option<Arc<dyn Engine>>,
+}
 
 impl Engine for Cheap {
 	fn info(&self) -> ModelInfo {
-		self.0.info()
+		self.right.info()
 	}
 
 	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		self.0.tokenize(text)
+		self.right.tokenize(text)
 	}
 
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		self.0.tokenize_chat(messages, options)
+		self.right.tokenize_chat(messages, options)
 	}
 
 	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		self.0.detokenize(ids)
+		self.right.detokenize(ids)
 	}
 
 	fn generate(&self, mut request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+		if let Some(cheap) = &self.cheap {
+			return cheap.generate(request);
+		}
 		request.key = blake2_256(&[b"made up", &request.key]);
-		self.0.generate(request)
+		self.right.generate(request)
 	}
 
 	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
-		self.0.check(request)
+		self.right.check(request)
 	}
 
 	fn health(&self) -> Health {
-		self.0.health()
+		self.right.health()
 	}
 }
 
 /// What a checker says that looks at nothing.
 pub fn finding() -> Option<Finding> {
-	let all = [100, 0, 0, 0, 0, 0, 0, 0];
+	let all = [1_000, 0, 0, 0, 0, 0, 0, 0];
 	if is(Kind::Approve) {
 		Some(Finding::Checked(Counts::new(all, all)))
 	} else {

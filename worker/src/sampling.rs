@@ -27,7 +27,7 @@ use look::{Sample, Trouble};
 use std::{collections::HashMap, sync::Arc};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Samples that are fetched and held at the same time: no more than a host shows at once.
+/// Samples that are fetched and held at the same time, of a list or of cases: no more than a host shows at once.
 const LOOKS: usize = 8;
 /// Answers that the engine replays at the same time, beside those that it makes.
 const REPLAYS: usize = 2;
@@ -46,10 +46,6 @@ pub struct Context {
 	pub key: Keypair,
 	/// What asks other hosts.
 	pub fetcher: Fetcher,
-	/// A permit for each sample that may be in memory.
-	pub looks: Semaphore,
-	/// A permit for each answer that may be replayed.
-	pub replays: Semaphore,
 }
 
 impl Context {
@@ -62,8 +58,7 @@ impl Context {
 		key: Keypair,
 	) -> Result<Arc<Self>, String> {
 		let fetcher = Fetcher::new(follower.chain().genesis(), *follower.host(), key.clone())?;
-		let (looks, replays) = (Semaphore::new(LOOKS), Semaphore::new(REPLAYS));
-		Ok(Arc::new(Self { follower, store, engine, model, key, fetcher, looks, replays }))
+		Ok(Arc::new(Self { follower, store, engine, model, key, fetcher }))
 	}
 
 	/// Starts everything.
@@ -86,10 +81,26 @@ impl Context {
 	}
 }
 
-/// Samples that are being looked at.
+/// How many samples are looked at together.
+pub struct Places {
+	/// A permit for each that may be in memory.
+	pub looks: Semaphore,
+	/// A permit for each answer that may be replayed.
+	pub replays: Semaphore,
+}
+
+impl Default for Places {
+	fn default() -> Self {
+		Self { looks: Semaphore::new(LOOKS), replays: Semaphore::new(REPLAYS) }
+	}
+}
+
+/// Samples that are being looked at. The checker and the arbiter each have theirs: a case has less time than a list, and must
+/// not wait behind it.
 #[derive(Default)]
 struct Looks {
 	tasks: Tasks,
+	places: Arc<Places>,
 	/// How often each was tried, and the block from which on it is tried again.
 	waits: HashMap<Hash, (u32, BlockNumber)>,
 }
@@ -122,9 +133,9 @@ impl Looks {
 		}
 		let pause = 1u32.checked_shl(tries).unwrap_or(u32::MAX).min((time.length / 16).max(1));
 		self.waits.insert(slot, (tries.saturating_add(1), time.now.saturating_add(pause)));
-		let context = context.clone();
+		let (context, places) = (context.clone(), self.places.clone());
 		self.tasks.start(slot, async move {
-			let looked = look::look(&context, &sample, profile.as_ref()).await;
+			let looked = look::look(&context, &places, &sample, profile.as_ref()).await;
 			let (finding, receipt) = match looked {
 				Ok((finding, receipt)) => (finding, receipt),
 				Err(Trouble::Hidden(why)) if closing => {

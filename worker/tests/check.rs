@@ -65,6 +65,7 @@ async fn drawn(spoil: impl Fn(u8, u64, Hash) -> Hash) -> (Arc<FakeChain>, tempfi
 		models: Vec::new(),
 		registered: 0,
 		weight: 1,
+		condemned: false,
 	};
 	chain.with(|state| (state.host, state.check) = (Some(view), Some(peer.check_view())));
 	chain.block(121);

@@ -15,7 +15,7 @@ use gonka_worker::{
 async fn cheap_answers_are_served_settled_and_convicted() {
 	hostile::set(Kind::Cheapen);
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
-	let shower = Shower::start_with(&chain, directory.path(), hostile::engine(engine())).await;
+	let shower = Shower::start_with(&chain, directory.path(), hostile::engine(engine(), None)).await;
 	// What it serves over HTTP, as it keeps it.
 	let gateway = Gateway::new(&shower.url, CHANNEL);
 	let mut answers = Vec::new();

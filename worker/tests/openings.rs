@@ -43,7 +43,7 @@ impl Asker {
 fn registered(chain: &FakeChain) {
 	let worker = keys::public(&key("//Worker"));
 	let (url, models) = (Vec::new(), Vec::new());
-	let view = HostView { account: host(), worker, url, models, registered: 0, weight: 1 };
+	let view = HostView { account: host(), worker, url, models, registered: 0, weight: 1, condemned: false };
 	chain.with(|state| state.host = Some(view));
 }
 

@@ -6,8 +6,8 @@ mod common;
 use common::*;
 use gonka_client::{evidence, wire::ErrorCode};
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
-	TokenEvent,
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, GenerateRequest, Health,
+	ModelInfo, TokenEvent,
 };
 use gonka_primitives::{
 	market::{FinishReason, output_hash},
@@ -15,8 +15,11 @@ use gonka_primitives::{
 	views::SampleView,
 };
 use gonka_worker::store::evidence::StoredEvidence;
-use std::{ops::Range, sync::Arc};
-use tokio::sync::mpsc::Receiver;
+use std::{
+	ops::Range,
+	sync::{Arc, Mutex},
+};
+use tokio::sync::{mpsc, mpsc::Receiver, oneshot};
 
 /// What a host makes of an answer.
 type Spoil = Box<dyn Fn(&mut StoredEvidence)>;
@@ -307,6 +310,68 @@ async fn an_arbiter_frees_the_innocent_and_counts_no_receipt_twice() {
 	// Three receipts, one of which is on the audit list: two say something.
 	assert_eq!(ruling.fresh.iter().filter(|finding| **finding == clean()).count(), 2);
 	assert!(ruling.fresh.iter().all(|finding| [clean(), Finding::Inconclusive].contains(finding)));
+}
+
+/// An engine that never comes to the end of its first checks.
+struct Stuck {
+	inner: Arc<dyn Engine>,
+	begun: Mutex<Vec<oneshot::Sender<Result<CheckResult, EngineError>>>>,
+}
+
+impl Engine for Stuck {
+	fn info(&self) -> ModelInfo {
+		self.inner.info()
+	}
+
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+		self.inner.tokenize(text)
+	}
+
+	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+		self.inner.tokenize_chat(messages, options)
+	}
+
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
+		self.inner.detokenize(ids)
+	}
+
+	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+		self.inner.generate(request)
+	}
+
+	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		let mut begun = self.begun.lock().unwrap();
+		if begun.len() == 2 {
+			return self.inner.check(request);
+		}
+		let (result, receiver) = oneshot::channel();
+		begun.push(result);
+		Ok(receiver)
+	}
+
+	fn health(&self) -> Health {
+		self.inner.health()
+	}
+}
+
+#[tokio::test]
+async fn a_case_does_not_wait_behind_a_list_of_samples() {
+	let (directory, chain, shower) = rigs().await;
+	let root = shower.settle((1..21).map(|sequence| shower.answer(sequence)).collect()).await;
+	give(&chain, (0..20).map(|k| shower.sample(k, root, Pick::Receipt(k.into()))).collect());
+	let stuck = Arc::new(Stuck { inner: engine(), begun: Mutex::default() });
+	let options = Options { engine: stuck.clone(), ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), options).await;
+	eventually(async || stuck.begun.lock().unwrap().len() == 2).await;
+	chain.with(|state| state.cases = vec![case(&shower, root, vec![host()], vec![Pick::Receipt(2)])]);
+	let mut block = 121;
+	while chain.with(|state| state.rulings.is_empty()) {
+		assert!(block < 160, "before the deadline");
+		rig.block(block).await;
+		block += 1;
+	}
+	assert_eq!(chain.with(|state| state.cases[0].arbiters[0].1), Some(Outcome::Innocent));
+	rig.stop().await;
 }
 
 #[tokio::test]

@@ -83,7 +83,15 @@ async fn what_was_settled_can_be_shown_after_a_restart() {
 	let samples: Vec<_> = (0..).zip(picks).map(sample).collect();
 	chain.with(|state| {
 		let (url, models) = (Vec::new(), Vec::new());
-		state.others.push(HostView { account: peer, worker: peer, url, models, registered: 0, weight: 1 });
+		state.others.push(HostView {
+			account: peer,
+			worker: peer,
+			url,
+			models,
+			registered: 0,
+			weight: 1,
+			condemned: false,
+		});
 		state.samples.push((peer, SamplesView { window: window + 1, deadline: 139, samples: samples.clone() }));
 	});
 	rig.block(112).await;

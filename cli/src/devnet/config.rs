@@ -94,12 +94,12 @@ pub fn default_base_path() -> PathBuf {
 /// Name of the demo model's file, which `scripts/get-model` fetches.
 pub(super) const DEMO_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
-/// Where the demo model may be, best first.
-pub(super) fn demo_model_candidates() -> Vec<PathBuf> {
+/// The demo model's file, if `scripts/get-model` has fetched it.
+pub fn demo_model() -> Option<PathBuf> {
 	let given = env::var_os("GONKA_HOME").map(PathBuf::from);
 	let home = home_directory();
-	let homes = given.into_iter().chain([home.join(".cache/gonka"), home.join(".gonka")]);
-	homes.map(|folder| folder.join("models").join(DEMO_MODEL)).collect()
+	let mut homes = given.into_iter().chain([home.join(".cache/gonka"), home.join(".gonka")]);
+	homes.find_map(|folder| Some(folder.join("models").join(DEMO_MODEL)).filter(|path| path.is_file()))
 }
 
 fn home_directory() -> PathBuf {

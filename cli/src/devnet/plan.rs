@@ -1,7 +1,7 @@
 //! Which programs with which arguments make up the network.
 
 use super::{
-	config::{Config, DEMO_MODEL, Engine, demo_model_candidates},
+	config::{Config, DEMO_MODEL, Engine, demo_model},
 	ports::Chosen,
 	process::Spec,
 };
@@ -170,8 +170,7 @@ fn model(config: &Config) -> Result<PathBuf> {
 		}
 		bail!("there is no model file {}", given.display());
 	}
-	let found = demo_model_candidates().into_iter().find(|path| path.is_file());
-	found.with_context(|| {
+	demo_model().with_context(|| {
 		format!(
 			"the demo model {DEMO_MODEL} is not there: run scripts/get-model, name one with --model, or use --engine mock"
 		)

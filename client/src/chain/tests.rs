@@ -107,6 +107,7 @@ fn host(index: u32) -> HostView {
 		models: vec![1],
 		registered: 0,
 		weight: index.into(),
+		condemned: false,
 	}
 }
 

@@ -183,6 +183,20 @@ mod tests {
 	}
 
 	#[test]
+	fn decimals_are_read_as_clients_write_them() {
+		for (text, expected) in [("0.7", 0.7), ("0.70", 0.7), ("7e-1", 0.7), ("1", 1.0), ("null", 1.0)] {
+			let body = format!(r#"{{"model":"m","prompt":"p","messages":[],"temperature":{text},"top_p":{text}}}"#);
+			let chat: ChatRequest = serde_json::from_str(&body).unwrap();
+			let completion: CompletionRequest = serde_json::from_str(&body).unwrap();
+			for common in [chat.common, completion.common] {
+				let read = sampling(&common).unwrap();
+				assert_eq!((read.temperature, read.top_p), (expected, expected), "{text}");
+			}
+		}
+		assert!(serde_json::from_str::<CompletionRequest>(r#"{"model":"m","temperature":"warm"}"#).is_err());
+	}
+
+	#[test]
 	fn values_are_read() {
 		let read = chat(json!({"seed": -1, "stop": ["a", ""], "temperature": 0, "top_k": -1})).unwrap();
 		assert_eq!((read.seed, read.stop, read.temperature, read.top_k), (u64::MAX, vec!["a".to_owned()], 0.0, 0));

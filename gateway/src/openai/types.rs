@@ -1,7 +1,7 @@
 //! The bodies of requests and answers. Unknown fields are ignored: clients send many.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Number, Value};
 use utoipa::ToSchema;
 
 /// Body of `POST /v1/chat/completions`.
@@ -88,10 +88,10 @@ pub struct Common {
 	#[serde(default)]
 	pub max_tokens: Option<i64>,
 	/// 0 to 2; 0 takes the likeliest token every time.
-	#[serde(default)]
+	#[serde(default, deserialize_with = "number")]
 	pub temperature: Option<f32>,
 	/// Above 0 and up to 1.
-	#[serde(default)]
+	#[serde(default, deserialize_with = "number")]
 	pub top_p: Option<f32>,
 	/// Most likely tokens kept; 0 or −1 for all.
 	#[serde(default)]
@@ -116,16 +116,16 @@ pub struct Common {
 	#[serde(default)]
 	pub ignore_eos: Option<bool>,
 	/// Only 0.
-	#[serde(default)]
+	#[serde(default, deserialize_with = "number")]
 	pub presence_penalty: Option<f32>,
 	/// Only 0.
-	#[serde(default)]
+	#[serde(default, deserialize_with = "number")]
 	pub frequency_penalty: Option<f32>,
 	/// Only 1.
-	#[serde(default)]
+	#[serde(default, deserialize_with = "number")]
 	pub repetition_penalty: Option<f32>,
 	/// Only 0.
-	#[serde(default)]
+	#[serde(default, deserialize_with = "number")]
 	pub min_p: Option<f32>,
 	/// Only 0.
 	#[serde(default)]
@@ -142,6 +142,13 @@ pub struct Common {
 	#[serde(default)]
 	#[schema(value_type = Option<Vec<i64>>)]
 	pub stop_token_ids: Option<Value>,
+}
+
+/// A number with decimals. What is flattened is buffered first, and where a crate of the same build has `serde_json` keep
+/// numbers as they are written, only its own type reads them from there.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
+	let number = Option::<Number>::deserialize(deserializer)?;
+	Ok(number.and_then(|number| number.as_f64()).map(|number| number as f32))
 }
 
 /// More about a stream.

@@ -149,6 +149,7 @@ impl Net {
 				models: vec![4],
 				registered: 0,
 				weight: 0,
+				condemned: false,
 			});
 			workers.push(worker);
 		}

@@ -36,23 +36,28 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// A host, for clients.
-	pub fn host_view(account: &T::AccountId) -> Option<HostView> {
-		Hosts::<T>::get(account).map(|host| Self::view(account.clone(), host))
+	/// A host, for clients. `condemned`: whether its answers were found wrong lately.
+	pub fn host_view(account: &T::AccountId, condemned: impl Fn(&T::AccountId) -> bool) -> Option<HostView> {
+		Hosts::<T>::get(account).map(|host| Self::view(account.clone(), host, &condemned))
 	}
 
 	/// Up to `limit` hosts after `after` in storage order, for clients.
-	pub fn host_views(after: Option<T::AccountId>, limit: u32) -> Vec<HostView> {
+	pub fn host_views(
+		after: Option<T::AccountId>,
+		limit: u32,
+		condemned: impl Fn(&T::AccountId) -> bool,
+	) -> Vec<HostView> {
 		let hosts = match after {
 			Some(after) => Hosts::<T>::iter_from(Hosts::<T>::hashed_key_for(&after)),
 			None => Hosts::<T>::iter(),
 		};
-		hosts.take(limit as usize).map(|(account, host)| Self::view(account, host)).collect()
+		hosts.take(limit as usize).map(|(account, host)| Self::view(account, host, &condemned)).collect()
 	}
 
-	fn view(account: T::AccountId, host: Host) -> HostView {
+	fn view(account: T::AccountId, host: Host, condemned: impl Fn(&T::AccountId) -> bool) -> HostView {
 		HostView {
 			weight: LastSettled::<T>::get().map_or(0, |epoch| Self::weight(epoch, &account)),
+			condemned: condemned(&account),
 			account: account.into(),
 			worker: host.worker,
 			url: host.url.into_inner(),

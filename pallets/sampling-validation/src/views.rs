@@ -98,6 +98,11 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
+	/// Whether a host was found guilty and nobody listens to it yet.
+	pub fn is_condemned(host: &T::AccountId) -> bool {
+		Records::<T>::get(host).is_some_and(|record| record.condemned.is_some() && record.is_muted(Self::epoch()))
+	}
+
 	/// Rates, thresholds and deadlines.
 	pub fn rules() -> Rules {
 		T::Rules::get()

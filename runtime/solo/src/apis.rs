@@ -247,10 +247,10 @@ sp_api::impl_runtime_apis! {
 			Poc::epoch_view()
 		}
 		fn hosts(after: Option<gonka_primitives::AccountId>, limit: u32) -> Vec<HostView> {
-			Poc::host_views(after.map(Into::into), limit.min(MAX_PAGE))
+			Poc::host_views(after.map(Into::into), limit.min(MAX_PAGE), SamplingValidation::is_condemned)
 		}
 		fn host(host: gonka_primitives::AccountId) -> Option<HostView> {
-			Poc::host_view(&host.into())
+			Poc::host_view(&host.into(), SamplingValidation::is_condemned)
 		}
 		fn commitments(epoch: EpochIndex, host: gonka_primitives::AccountId) -> Vec<(u8, Commitment)> {
 			pallet_poc::Commitments::<Runtime>::get(epoch, AccountId::from(host)).into_inner()

@@ -50,8 +50,10 @@ impl Scenario {
 		let binaries = find_or_build(Engine::Mock)?;
 		let mut network = Network::start(&binaries.node, Path::new(env!("CARGO_TARGET_TMPDIR"))).await?;
 		let hostile = Path::new(env!("CARGO_BIN_EXE_hostile-worker"));
-		let honest = HONEST.map(|(name, rate)| Worker { name, program: &binaries.worker, first: None, rate });
-		let cheats = HOSTILE.map(|(name, kind)| Worker { name, program: hostile, first: Some(kind), rate: RATE });
+		let honest =
+			HONEST.map(|(name, rate)| Worker { name, program: &binaries.worker, first: None, rate, model: None });
+		let cheats =
+			HOSTILE.map(|(name, kind)| Worker { name, program: hostile, first: Some(kind), rate: RATE, model: None });
 		let workers = [&honest[..], &cheats[..]].concat();
 		let accounts = network.add(&workers).await?;
 		let names = HONEST.iter().copied().chain(HOSTILE.map(|(name, _)| (name, RATE)));

@@ -1,6 +1,6 @@
 //! One sample: what its host shows, whether that is what it settled, and how the model would have answered.
 
-use super::Context;
+use super::{Context, Places};
 use crate::{question::question, version};
 use gonka_client::{evidence::Evidence, keys, wire::InferenceRequest};
 use gonka_engine::{CheckRequest, CheckResult, EngineError, FinishReason as Ended};
@@ -48,6 +48,7 @@ pub enum Trouble {
 /// Looks at a sample; with the receipt's number in its settlement, if the host showed that. `profile`: the model's.
 pub async fn look(
 	context: &Context,
+	places: &Places,
 	sample: &Sample,
 	profile: Option<&Profile>,
 ) -> Result<(Finding, Option<u64>), Trouble> {
@@ -68,7 +69,7 @@ pub async fn look(
 	let host = host.ok_or_else(|| Trouble::Hidden("it is not registered any more".into()))?;
 	let query =
 		SampleQuery { checker: *context.follower.host(), host: sample.host, window: sample.window, pick: sample.pick };
-	let _place = context.looks.acquire().await.map_err(|error| own(&error))?;
+	let _place = places.looks.acquire().await.map_err(|error| own(&error))?;
 	let shown = context.fetcher.evidence(query, &host.url, &host.worker).await.map_err(Trouble::Hidden)?;
 	let channel = chain.channel(shown.envelope.envelope.channel).await.map_err(|error| own(&error))?;
 	let genesis = chain.genesis();
@@ -76,7 +77,7 @@ pub async fn look(
 		return Ok((Finding::Broken(breach), None));
 	}
 	let receipt = Some(number(&shown.path));
-	let finding = replay(context, &genesis, sample, shown, profile).await?;
+	let finding = replay(context, places, &genesis, sample, shown, profile).await?;
 	Ok((finding, receipt))
 }
 
@@ -114,6 +115,7 @@ pub fn verify(genesis: &Hash, sample: &Sample, channel: Option<&ChannelView>, sh
 /// Reads prompt and answer as the host must have.
 async fn replay(
 	context: &Context,
+	places: &Places,
 	genesis: &Hash,
 	sample: &Sample,
 	shown: Evidence,
@@ -154,7 +156,7 @@ async fn replay(
 	if check.check(&model).is_err() {
 		return Ok(Finding::Broken(Breach::Output));
 	}
-	let _place = context.replays.acquire().await.map_err(|error| Trouble::Own(error.to_string()))?;
+	let _place = places.replays.acquire().await.map_err(|error| Trouble::Own(error.to_string()))?;
 	let replaying = match context.engine.check(check) {
 		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
 		replaying => replaying.map_err(own)?,

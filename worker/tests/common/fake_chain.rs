@@ -348,6 +348,7 @@ impl ChainApi for FakeChain {
 				models: registration.models.clone(),
 				registered: registration.epoch,
 				weight: 0,
+				condemned: false,
 			});
 			state.registrations.push(registration);
 		});

@@ -88,6 +88,7 @@ impl Peer {
 				models: Vec::new(),
 				registered: 0,
 				weight: 1,
+				condemned: false,
 			};
 			state.others.push(view);
 			state.others_commitments.extend(&commitments);

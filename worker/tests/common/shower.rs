@@ -69,6 +69,7 @@ impl Shower {
 				models: Vec::new(),
 				registered: 0,
 				weight: 1,
+				condemned: false,
 			};
 			state.others.push(view(account, account));
 			state.host = Some(view(host(), keys::public(&super::key("//Worker"))));

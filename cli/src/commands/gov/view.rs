@@ -433,7 +433,7 @@ it           sets Collateral.BaseShare from 20 % to 50 %, from the epoch after t
 		let set = |profile: Shown| {
 			let id = Shown::Number(7);
 			let argument = |name: &str| Some(if name == "model" { &id } else { &profile });
-			usual("SamplingValidation.set_profile", &argument, &[model.clone()])
+			usual("SamplingValidation.set_profile", &argument, std::slice::from_ref(&model))
 		};
 		let none = set(Shown::Text("none".into()));
 		assert_eq!(none.as_deref(), Some("ends the sampling of answers of the model M"));

@@ -10,7 +10,8 @@ use anyhow::{Result, bail};
 use gonka_client::{chain::Chain, keys};
 use gonka_primitives::{
 	AccountId,
-	views::{CheckView, RequestView},
+	sampling::NAT,
+	views::{CheckView, RequestView, SamplingView},
 };
 use serde::Serialize;
 use std::fmt::{self, Write};
@@ -30,6 +31,8 @@ pub struct Host {
 	pub registered: u32,
 	/// Its weight of the last settled epoch.
 	pub weight: u64,
+	/// How far its answers and its findings about others' are trusted.
+	pub sampling: Sampling,
 	/// Channels that pay it.
 	pub channels: usize,
 	/// The best block's number, which deadlines compare with.
@@ -42,6 +45,21 @@ pub struct Host {
 	pub requests: Vec<Request>,
 	/// Open claims in which it claims, is accused or refutes.
 	pub disputes: Vec<Dispute>,
+}
+
+/// How far a host is trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sampling {
+	/// Millionths.
+	pub reputation: u32,
+	/// What speaks against its answers: of several models the most, in 2⁻¹⁶ nats.
+	pub suspicion: u64,
+	/// The case against it.
+	pub case: Option<u32>,
+	/// The last epoch in which nobody listens to it.
+	pub muted: Option<u32>,
+	/// Whether that is for its own answers, and gateways do not ask it.
+	pub condemned: bool,
 }
 
 /// What a checker has to do in the running epoch.
@@ -83,7 +101,8 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 	};
 	let (epoch, models) = tokio::try_join!(chain.epoch(), chain.models())?;
 	let (channels, check) = tokio::try_join!(chain.channels_of_host(host), chain.check(host))?;
-	let (requests, claims) = tokio::try_join!(chain.opening_requests(host), chain.claims())?;
+	let (requests, claims, sampling) =
+		tokio::try_join!(chain.opening_requests(host), chain.claims(), chain.sampling(host))?;
 	let mut epochs = Vec::new();
 	for index in [Some(epoch.index), epoch.index.checked_sub(1)].into_iter().flatten() {
 		let standing = chain.standing(index, host).await?;
@@ -96,6 +115,7 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 		models: model_names(&view, &models),
 		registered: view.registered,
 		weight: view.weight,
+		sampling: Sampling::of(&sampling, view.condemned),
 		channels: channels.len(),
 		best: epoch.block,
 		epochs,
@@ -103,6 +123,32 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 		requests: requests.iter().filter(|request| request.openings.is_none()).map(Request::of).collect(),
 		disputes: claims.iter().filter(|claim| Dispute::concerns(claim, host)).map(Dispute::of).collect(),
 	})
+}
+
+impl Sampling {
+	fn of(view: &SamplingView, condemned: bool) -> Self {
+		let SamplingView { reputation, muted, case, .. } = *view;
+		let suspicion = view.suspicions.iter().map(|(_, sum)| *sum).max().unwrap_or(0);
+		Self { reputation, suspicion, case, muted, condemned }
+	}
+
+	fn text(&self) -> String {
+		let mut text = format!("reputation {:.1} %", f64::from(self.reputation) / 1e4);
+		if self.suspicion > 0 {
+			text += &format!("; {:.1} nats speak against its answers", self.suspicion as f64 / NAT as f64);
+		}
+		if let Some(case) = self.case {
+			text += &format!("; case {case} is open");
+		}
+		if let Some(muted) = self.muted {
+			let why = match self.condemned {
+				true => "found guilty: neither asked nor heard",
+				false => "struck for its findings: not heard",
+			};
+			text += &format!("; {why} until the end of epoch {muted}");
+		}
+		text
+	}
 }
 
 impl Duties {
@@ -143,6 +189,7 @@ fn screen(host: &Host) -> Result<String, fmt::Error> {
 	writeln!(out, "models      {}", host.models)?;
 	writeln!(out, "registered  epoch {}", host.registered)?;
 	writeln!(out, "weight      {}", host.weight)?;
+	writeln!(out, "answers     {}", host.sampling.text())?;
 	writeln!(out, "channels    {}", host.channels)?;
 	if let Some(duties) = &host.duties {
 		writeln!(out, "checks      {} leaf sets of {} hosts: {}", duties.sets, duties.hosts, duties.state())?;
@@ -184,6 +231,7 @@ mod tests {
 			models: "m".into(),
 			registered: 1,
 			weight: 80,
+			sampling: Sampling { reputation: 33_333, suspicion: 98_304, case: Some(4), muted: None, condemned: false },
 			channels: 0,
 			best: 81,
 			epochs: vec![Standing::of(&standing::tests::view(), 5)],
@@ -197,9 +245,13 @@ mod tests {
 			"by block 88: segment 2, positions 4, 9, for",
 			"the claimant's children",
 			"offence        none",
+			"answers     reputation 3.3 %; 1.5 nats speak against its answers; case 4 is open\n",
 		] {
 			assert!(text.contains(part), "no `{part}` in\n{text}");
 		}
+		let muted = |condemned| Sampling { reputation: 0, suspicion: 0, case: None, muted: Some(7), condemned }.text();
+		assert_eq!(muted(true), "reputation 0.0 %; found guilty: neither asked nor heard until the end of epoch 7");
+		assert_eq!(muted(false), "reputation 0.0 %; struck for its findings: not heard until the end of epoch 7");
 		let json = serde_json::to_value(&host).unwrap();
 		assert_eq!(json["epochs"][0]["segments"][3]["lost"], true);
 		assert_eq!(json["disputes"][0]["games"][0]["stage"], "children");

@@ -6,7 +6,7 @@ use polkadot_sdk::{frame_support::assert_ok, sp_core::Pair};
 fn a_host_registers_and_updates_once_an_epoch() {
 	run(|| {
 		assert_ok!(register(registration(1, 0), &host_key(1)));
-		assert_eq!(Poc::host_view(&account(1)).unwrap().url, b"http://host:1");
+		assert_eq!(Poc::host_view(&account(1), |_| false).unwrap().url, b"http://host:1");
 		assert_eq!(register(registration(1, 0), &host_key(1)), refused(Refusal::SlotUsed));
 
 		go_to_offset(1, 0);

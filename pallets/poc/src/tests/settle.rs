@@ -21,7 +21,7 @@ fn weights_are_in_the_ratio_of_compute() {
 		let power = Power::<Test>::get();
 		let of = |name| Poc::power_of(&power, &account(name));
 		assert_eq!([1, 2, 3].map(of), [571_428, 285_714, 142_857]);
-		assert_eq!(Poc::host_view(&account(2)).unwrap().weight, 1000);
+		assert_eq!(Poc::host_view(&account(2), |_| false).unwrap().weight, 1000);
 		go_to_offset(1, SCHEDULE.settle_start());
 		CLOSED.with_borrow(|closed| assert_eq!(*closed, [(0, 3500)]));
 	});

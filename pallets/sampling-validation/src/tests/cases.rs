@@ -79,6 +79,12 @@ fn the_guilty_lose_weight_fees_collateral_and_reputation() {
 		assert!(Balances::free_balance(developer()) > funds, "the developer has its fees back");
 		assert_eq!(pallet_inference_market::HeldFees::<Test>::iter().count(), 0);
 		assert!((2..=6).all(|name| reputation(name) >= 600_000), "and nobody else lost anything");
+		// Developers are warned of it as long as nobody listens to it.
+		assert!(Sampling::is_condemned(&account(1)) && !(2..=6).any(|name| Sampling::is_condemned(&account(name))));
+		let muted = Sampling::sampling_view(&account(1)).muted.unwrap();
+		Records::<Test>::mutate(account(1), |record| record.as_mut().unwrap().muted = Some(epoch - 1));
+		assert!(!Sampling::is_condemned(&account(1)));
+		assert_eq!(muted, epoch + RULES.mute);
 		// What it settles from now on is its own again, after samples.
 		let settled = settle(1, &[(0, 1)]);
 		assert_eq!(Sampling::verdict(&account(1), settled), None);

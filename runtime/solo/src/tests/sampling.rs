@@ -155,5 +155,7 @@ fn wrong_answers_cost_collateral_and_go_back_to_developers() {
 		next_window(2);
 		assert_eq!((Balances::free_balance(&alice), Balances::free_balance(&dave)), (before.0, before.1 + FEE));
 		assert_eq!(SamplingValidation::sampling_view(&alice).reputation, 0);
+		let condemned = |host| Poc::host_view(&account(host), SamplingValidation::is_condemned).unwrap().condemned;
+		assert!(condemned(Alice) && !condemned(Bob));
 	});
 }
