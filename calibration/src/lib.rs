@@ -40,13 +40,16 @@ pub struct Options {
 	pub jobs: usize,
 	/// The oldest worker that the profile is for.
 	pub min_worker_version: u32,
+	/// A profile that is tried on what is measured, where none is to be made.
+	pub profile: Option<PathBuf>,
 }
 
-/// Measures what is missing, and writes `profile.json`, `report.md` and `roc.svg`.
+/// Measures what is missing, and writes `report.md`, `roc.svg` and, unless one is given, `profile.json`.
 ///
 /// # Errors
 /// If the model cannot be run, or files cannot be read or written.
-pub fn calibrate(options: &Options) -> Result<(Profile, Report)> {
+pub fn calibrate(options: &Options) -> Result<Report> {
+	let given = options.profile.as_deref().map(read).transpose()?;
 	ensure!(options.length > 0, "answers must have tokens");
 	let questions = Questions { prompts: prompts(options.prompts.as_deref())?, length: options.length };
 	let folder = Folder::open(options.out.join("measurements"), &options.model, &questions)?;
@@ -62,16 +65,24 @@ pub fn calibrate(options: &Options) -> Result<(Profile, Report)> {
 	folder.measure(&options.model, &questions, &wanted, options.jobs, || bar.inc(1))?;
 	bar.finish();
 	let observations = folder.load(&wanted)?;
-	let (profile, scale) = profile(&observations, length, options.min_worker_version);
+	let (profile, scale) = match given {
+		Some(profile) => (profile, None),
+		None => {
+			let (profile, scale) = profile(&observations, length, options.min_worker_version);
+			(profile, Some(scale))
+		},
+	};
 	let found = report(&options.name, length, &profile, scale, &observations);
 	let write = |name: &str, text: &str| {
 		let path = options.out.join(name);
 		fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 	};
-	write("profile.json", &format!("{}\n", serde_json::to_string_pretty(&profile)?))?;
+	if scale.is_some() {
+		write("profile.json", &format!("{}\n", serde_json::to_string_pretty(&profile)?))?;
+	}
 	write("report.md", &found.text)?;
 	write("roc.svg", &found.plot)?;
-	Ok((profile, found))
+	Ok(found)
 }
 
 /// The profile of what was observed in answers of `length` tokens, and what its ratios were multiplied with.
@@ -101,6 +112,13 @@ pub fn profile(observations: &Observations, length: usize, min_worker_version: u
 		pairs.iter().flat_map(|pair| lengths.map(|length| pair.receipts(profile, length))).collect()
 	};
 	fit::ratios(edges, &normal, &cheats, seen)
+}
+
+fn read(path: &Path) -> Result<Profile> {
+	let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+	let profile: Profile = serde_json::from_str(&text).with_context(|| format!("{} is no profile", path.display()))?;
+	ensure!(profile.is_well_formed(), "the profile in {} has edges or thresholds out of order", path.display());
+	Ok(profile)
 }
 
 /// Chunks that have so many looks at tokens.

@@ -174,8 +174,15 @@ pub struct Report {
 	pub missed: Vec<String>,
 }
 
-/// Everything about a profile, measured with answers of `length` tokens.
-pub fn report(model: &str, length: usize, profile: &Profile, scale: f64, observations: &Observations) -> Report {
+/// Everything about a profile, measured with answers of `length` tokens. `scale`: what its ratios were multiplied with, if
+/// it was made of these measurements.
+pub fn report(
+	model: &str,
+	length: usize,
+	profile: &Profile,
+	scale: Option<f64>,
+	observations: &Observations,
+) -> Report {
 	let mut text = String::new();
 	// Writing to a string cannot fail.
 	let (plot, false_alarms, honest_tokens, missed) =
@@ -189,7 +196,7 @@ fn write(
 	out: &mut String,
 	(model, length): (&str, usize),
 	profile: &Profile,
-	scale: f64,
+	scale: Option<f64>,
 	observations: &Observations,
 ) -> Result<Written, std::fmt::Error> {
 	let (pairs, short) = (honest(observations), (length / SHORT).max(1));
@@ -209,9 +216,15 @@ fn write(
 	writeln!(out, "## Profile\n")?;
 	writeln!(
 		out,
-		"A cheat counts as wrong in {DILUTION} of its tokens. Ratios were multiplied with {scale:.3}, since tokens of an \
-		 answer are not independent. Alarm {:.2} nats (one false alarm in {TOKENS_A_FALSE_ALARM:.0e} tokens at most), \
-		 clamp {:.2} nats.\n",
+		"{} Alarm {:.2} nats, clamp {:.2} nats.\n",
+		match scale {
+			Some(scale) => format!(
+				"Made of these measurements: a cheat counts as wrong in {DILUTION} of its tokens; ratios were multiplied with \
+				 {scale:.3}, since tokens of an answer are not independent; one false alarm in {TOKENS_A_FALSE_ALARM:.0e} tokens \
+				 at most."
+			),
+			None => "It was made of others than these measurements, or of a part of them.".into(),
+		},
 		nats(profile.alarm.into()),
 		nats(profile.clamp.into()),
 	)?;

@@ -102,6 +102,9 @@ pub struct Calibrate {
 	/// Texts that answers begin with, one a line. By default 64 of all kinds.
 	#[arg(long, value_name = "FILE")]
 	pub prompts: Option<PathBuf>,
+	/// A profile to try on this machine, where none is to be made: would its honest hosts raise an alarm?
+	#[arg(long, value_name = "FILE")]
+	pub profile: Option<PathBuf>,
 	/// Measurements at the same time, each on a core with the model in memory twice. By default one a core.
 	#[arg(long, value_name = "N")]
 	pub jobs: Option<usize>,

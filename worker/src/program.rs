@@ -30,12 +30,12 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
 
 /// Calibrates, and says what came of it.
 fn measure(options: Calibrate) -> anyhow::Result<ExitCode> {
-	let Calibrate { model, name, out, tokens, length, answers, prompts, jobs } = options;
+	let Calibrate { model, name, out, tokens, length, answers, prompts, profile, jobs } = options;
 	let jobs = jobs.unwrap_or_else(|| available_parallelism().map_or(1, |cores| cores.get()));
 	let min_worker_version = version::own();
-	let options = Options { model, name, out, tokens, answers, length, prompts, jobs, min_worker_version };
-	let (_, report) = calibrate(&options)?;
-	println!("{} and report.md are written", options.out.join("profile.json").display());
+	let options = Options { model, name, out, tokens, answers, length, prompts, jobs, min_worker_version, profile };
+	let report = calibrate(&options)?;
+	println!("{} says what was found", options.out.join("report.md").display());
 	println!("{} tokens of honest hosts: {} false alarms", report.honest_tokens, report.false_alarms);
 	println!("in less than 99 % of answers one sees: {}", list(&report.missed));
 	Ok(if report.false_alarms == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
