@@ -5,7 +5,7 @@ mod market;
 mod money;
 mod refusals;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use gonka::devnet::{Config, Devnet, Ports, find_or_build};
 use gonka_client::{
 	chain::Chain,
