@@ -3,6 +3,7 @@
 use super::*;
 use futures::{StreamExt, TryStreamExt, stream};
 use gonka_e2e::blocks::settlements;
+use gonka_primitives::epoch::Phase;
 use std::collections::BTreeMap;
 
 /// Requests of the big step.
