@@ -93,7 +93,7 @@ impl Folder {
 		let mut all = Observations::new();
 		for chunk in chunks {
 			let path = self.file(*chunk);
-			let Ok(bytes) = fs::read(&path) else { continue };
+			let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
 			let answers = Decode::decode(&mut &bytes[..]).with_context(|| format!("{} is damaged", path.display()))?;
 			all.entry(HOSTS[chunk.0].name).or_default().push(answers);
 		}
