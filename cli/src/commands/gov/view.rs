@@ -322,21 +322,8 @@ mod tests {
 	};
 
 	fn track() -> TrackView {
-		TrackView {
-			id: 1,
-			name: b"parameters".to_vec(),
-			origin: Vec::new(),
-			max_deciding: 5,
-			submission_deposit: 10 * GNK,
-			decision_deposit: 1_000 * GNK,
-			prepare: 3,
-			decision: 60,
-			confirm: 5,
-			enactment: 3,
-			timeout: 300,
-			approval: (800_000_000, 600_000_000),
-			support: (400_000_000, 150_000_000),
-		}
+		let usual = super::super::propose::tests::track();
+		TrackView { prepare: 3, decision: 60, confirm: 5, enactment: 3, timeout: 300, ..usual }
 	}
 
 	fn referendum(state: ReferendumState) -> ReferendumView {
