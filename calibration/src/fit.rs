@@ -1,13 +1,18 @@
 //! From what was found to a profile.
 //!
 //! A token's ratio is `ln(1 − ε + ε · q/p)`: `p` is how often an honest token falls into its bin, `q` how often one of a
-//! cheat does, ε = [`DILUTION`], as if only so few of a cheat's tokens were wrong. So no bin speaks much for a host, and
+//! cheat does, and ε = [`DILUTION`], as if only so few of a cheat's tokens were wrong. So no bin speaks much for a host, and
 //! one who cheats with a part of its answers cannot make up for it with the others.
+//!
+//! `q` is, bin by bin, that of the cheat for which it is greatest, over the sum of these: a mean of all would drown the cheat
+//! that differs least.
 //!
 //! `p` is not that of one honest pair of host and checker, but the least favourable one: with bins in the order in which they
 //! speak against a host, it has from every bin on the greatest share that any pair, with any setting of requests, has
-//! there. Ratios ascend in that order. Then for every honest pair `E[exp(ratio)] ≤ 1`, as if `p` were its own. Tokens of an answer are not independent, so all ratios are made smaller
-//! until the same holds for receipts as they were seen. From `E[exp(weight)] ≤ 1` follow, for any distribution, the
+//! there. Ratios ascend in that order. Then for every honest pair `E[exp(ratio)] ≤ 1`, as if `p` were its own.
+//!
+//! Tokens of an answer are not independent, so ratios are made smaller until the same holds for receipts as they were seen:
+//! those of the tape and of fingerprints by themselves, then both, as far as they depend on each other. From `E[exp(weight)] ≤ 1` follow, for any distribution, the
 //! bounds that the chain relies on: the mean number of receipts until a sum that is never below 0 reaches `h` is at
 //! least `exp(h)`, and an honest host's test reaches `h` with a probability of at most `exp(−h)`.
 
@@ -20,9 +25,10 @@ pub const DILUTION: f64 = 1.0 / 16.0;
 pub const TOKENS_A_FALSE_ALARM: f64 = 1e8;
 /// Nats that one receipt can weigh.
 const CLAMP: f64 = 8.0;
-/// Edges of the tape's bins, in nats. Logits are rounded to 1/64. The last bin is for tokens that were filtered out: honest
-/// ones are, now and then, at the edge of top-p or top-k.
-const MARGINS: [f64; 5] = [1.0 / 16.0, 0.25, 0.5, 1.0, 4.0];
+/// Edges of the tape's bins, in nats. Logits are rounded to 1/64. No answer ends by itself with a token of the last two bins.
+const MARGINS: [f64; 6] = [1.0 / 16.0, 1.0 / 8.0, 0.25, 0.5, 1.0, 2.0];
+/// Ratios are not made smaller than this.
+const LEAST_SCALE: f64 = 0.05;
 /// Edges of the fingerprint's bins: quantiles of the honest pair that differs most, then multiples of the last.
 const QUANTILES: [f64; 5] = [0.5, 0.8, 0.95, 0.99, 0.999];
 const MULTIPLES: [u32; 2] = [4, 16];
@@ -105,7 +111,7 @@ pub fn edges(mut distances: Vec<u32>, min_worker_version: u32) -> Profile {
 		before
 	});
 	Profile {
-		margins: std::array::from_fn(|edge| MARGINS.get(edge).map_or(i32::MAX, |nats| fixed(*nats))),
+		margins: MARGINS.map(fixed),
 		tape: [0; 8],
 		distances,
 		fingerprint: [0; 8],
@@ -115,28 +121,43 @@ pub fn edges(mut distances: Vec<u32>, min_worker_version: u32) -> Profile {
 	}
 }
 
+/// What ratios were multiplied with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+	/// Those of the tape.
+	pub tape: f64,
+	/// Those of fingerprints.
+	pub fingerprint: f64,
+}
+
 /// Fills in ratios. `honest`: each pair with each setting; `cheats`: each kind; `seen`: what receipts of honest pairs
-/// weigh by a profile, a list for each pair and length. Also returns what all ratios were multiplied with.
+/// weigh by a profile, a list for each pair and length.
 pub fn ratios(
 	mut profile: Profile,
 	honest: &[Histogram],
 	cheats: &[Histogram],
 	seen: impl Fn(&Profile) -> Vec<Vec<f64>>,
-) -> (Profile, f64) {
+) -> (Profile, Scale) {
 	let tape = |all: &[Histogram]| all.iter().map(|histogram| histogram.tape).collect::<Vec<_>>();
 	let fingerprint = |all: &[Histogram]| all.iter().map(|histogram| histogram.fingerprint).collect::<Vec<_>>();
 	let tape = table(&tape(honest), &tape(cheats));
 	let fingerprint = table(&fingerprint(honest), &fingerprint(cheats));
-	let mut scale = 1.0;
-	loop {
-		profile.tape = tape.map(|ratio| fixed(ratio * scale));
-		profile.fingerprint = fingerprint.map(|ratio| fixed(ratio * scale));
-		let is_safe = |weights: &Vec<f64>| mean(weights.iter().map(|weight| weight.exp())) <= 1.0;
-		if scale < 0.05 || seen(&profile).iter().all(is_safe) {
-			return (profile, scale);
-		}
-		scale *= 0.95;
-	}
+	let mut fill = |scale: Scale| {
+		profile.tape = tape.map(|ratio| fixed(ratio * scale.tape));
+		profile.fingerprint = fingerprint.map(|ratio| fixed(ratio * scale.fingerprint));
+		profile
+	};
+	let is_safe = |weights: &Vec<f64>| mean(weights.iter().map(|weight| weight.exp())) <= 1.0;
+	// The largest powers of 0.95, each by itself, then those of both.
+	let mut largest = |of: &dyn Fn(f64) -> Scale| {
+		let scales =
+			std::iter::successors(Some(1.0), |scale| Some(scale * 0.95)).take_while(|scale| *scale > LEAST_SCALE);
+		scales.map(of).find(|scale| seen(&fill(*scale)).iter().all(is_safe)).unwrap_or_else(|| of(LEAST_SCALE))
+	};
+	let tape = largest(&|tape| Scale { tape, fingerprint: 0.0 }).tape;
+	let fingerprint = largest(&|fingerprint| Scale { tape: 0.0, fingerprint }).fingerprint;
+	let scale = largest(&|both| Scale { tape: tape * both, fingerprint: fingerprint * both });
+	(fill(scale), scale)
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -152,8 +173,9 @@ fn fixed(nats: f64) -> i32 {
 /// Ratios by bin, in nats.
 fn table(honest: &[[f64; 8]], cheats: &[[f64; 8]]) -> [f64; 8] {
 	let (honest, cheats): (Vec<_>, Vec<_>) = (honest.iter().map(shares).collect(), cheats.iter().map(shares).collect());
-	let middle = |of: &[[f64; 8]]| -> [f64; 8] { std::array::from_fn(|bin| mean(of.iter().map(|shares| shares[bin]))) };
-	let (usual, q) = (middle(&honest), middle(&cheats));
+	let usual: [f64; 8] = std::array::from_fn(|bin| mean(honest.iter().map(|shares| shares[bin])));
+	let most: [f64; 8] = std::array::from_fn(|bin| cheats.iter().map(|shares| shares[bin]).fold(0.0, f64::max));
+	let q = most.map(|share| share / most.iter().sum::<f64>());
 	// From those that speak for a host to those that speak against it.
 	let mut order: [usize; 8] = std::array::from_fn(|bin| bin);
 	order.sort_by(|a, b| (q[*a] * usual[*b]).total_cmp(&(q[*b] * usual[*a])));
@@ -269,8 +291,10 @@ mod tests {
 			};
 			ratios(edges(vec![1, 2, 3], 0), &[honest], &[cheat], seen).1
 		};
-		assert_eq!(make(1.0), 1.0);
+		assert_eq!(make(1.0), Scale { tape: 1.0, fingerprint: 1.0 });
 		let scale = make(3.0);
-		assert!((0.25..0.5).contains(&scale), "{scale}");
+		assert!((0.25..0.5).contains(&scale.tape), "{scale:?}");
+		// These weigh nothing here.
+		assert_eq!(scale.fingerprint, 1.0);
 	}
 }

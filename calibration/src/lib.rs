@@ -7,7 +7,7 @@ pub mod plan;
 pub mod report;
 
 use anyhow::{Context, Result, ensure};
-use fit::Histogram;
+use fit::{Histogram, Scale};
 use gonka_primitives::sampling::Profile;
 use indicatif::{ProgressBar, ProgressStyle};
 use observe::{Folder, Observations, Questions};
@@ -86,7 +86,7 @@ pub fn calibrate(options: &Options) -> Result<Report> {
 }
 
 /// The profile of what was observed in answers of `length` tokens, and what its ratios were multiplied with.
-pub fn profile(observations: &Observations, length: usize, min_worker_version: u32) -> (Profile, f64) {
+pub fn profile(observations: &Observations, length: usize, min_worker_version: u32) -> (Profile, Scale) {
 	let pairs = honest(observations);
 	let mean = |pair: &Kind<'_>| {
 		let sum: u64 = pair.tokens().map(|token| u64::from(token.distance)).sum();

@@ -23,6 +23,8 @@ use std::{
 	thread,
 };
 
+/// Grows when margins or distances come to mean something else: measurements of before are of no use then.
+const VERSION: u32 = 2;
 /// Tokens of a text that an answer begins with, at most.
 const MAX_PROMPT: usize = 300;
 
@@ -72,11 +74,12 @@ impl Folder {
 	pub fn open(path: PathBuf, model: &Path, questions: &Questions) -> Result<Self> {
 		fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
 		let bytes = fs::read(model).with_context(|| format!("cannot read the model {}", model.display()))?;
-		let (wanted, mark) = (blake2_256(&[&bytes, &questions.encode()]), path.join("of"));
+		let (wanted, mark) = (blake2_256(&[&VERSION.to_le_bytes(), &bytes, &questions.encode()]), path.join("of"));
 		match fs::read(&mark) {
 			Ok(other) => ensure!(
 				other == wanted,
-				"{} holds measurements of another model or with other texts: give another folder, or remove it",
+				"{} holds measurements of another model, with other texts or by another version: give another folder, or remove \
+				 it",
 				path.display()
 			),
 			Err(_) => write(&mark, &wanted)?,

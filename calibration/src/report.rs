@@ -1,7 +1,7 @@
 //! What a profile does with everything that was measured: tables and a plot.
 
 use crate::{
-	fit::{DILUTION, TOKENS_A_FALSE_ALARM, is_broken, receipt, weight},
+	fit::{DILUTION, Scale, TOKENS_A_FALSE_ALARM, is_broken, receipt, weight},
 	observe::{Answer, Found, Look, Observations},
 	plan::{CHUNK, Cheat, HOSTS, Host, Machine, setting_name},
 };
@@ -180,7 +180,7 @@ pub fn report(
 	model: &str,
 	length: usize,
 	profile: &Profile,
-	scale: Option<f64>,
+	scale: Option<Scale>,
 	observations: &Observations,
 ) -> Report {
 	let mut text = String::new();
@@ -196,7 +196,7 @@ fn write(
 	out: &mut String,
 	(model, length): (&str, usize),
 	profile: &Profile,
-	scale: Option<f64>,
+	scale: Option<Scale>,
 	observations: &Observations,
 ) -> Result<Written, std::fmt::Error> {
 	let (pairs, short) = (honest(observations), (length / SHORT).max(1));
@@ -220,8 +220,9 @@ fn write(
 		match scale {
 			Some(scale) => format!(
 				"Made of these measurements: a cheat counts as wrong in {DILUTION} of its tokens; ratios were multiplied with \
-				 {scale:.3}, since tokens of an answer are not independent; one false alarm in {TOKENS_A_FALSE_ALARM:.0e} tokens \
-				 at most."
+				 {:.3} (margins) and {:.3} (distances), since tokens of an answer are not independent; one false alarm in \
+				 {TOKENS_A_FALSE_ALARM:.0e} tokens at most.",
+				scale.tape, scale.fingerprint
 			),
 			None => "It was made of others than these measurements, or of a part of them.".into(),
 		},
@@ -234,7 +235,6 @@ fn write(
 		let margin = match bin {
 			0 => "0 exactly".into(),
 			1 => "above 0".into(),
-			7 => "filtered out".into(),
 			_ => nats(profile.margins[bin - 2].into()).to_string(),
 		};
 		let distance = if bin == 0 { 0 } else { profile.distances[bin - 1] };

@@ -46,7 +46,7 @@ fn a_short_calibration_tells_cheats_from_honest_hosts() {
 
 	let observations = folder.load(&wanted).unwrap();
 	let (profile, scale) = profile(&observations, LENGTH, 1_000);
-	assert!(profile.is_well_formed() && scale > 0.05, "{profile:?} {scale}");
+	assert!(profile.is_well_formed() && scale.tape > 0.05 && scale.fingerprint > 0.05, "{profile:?} {scale:?}");
 	let found = report("the demo model", LENGTH, &profile, Some(scale), &observations);
 	println!("{}", found.text);
 	assert_eq!(found.honest_tokens, 2 * 2 * CHUNK * LENGTH);

@@ -10,7 +10,6 @@ use gonka_engine::{
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
-	sampler::FILTERED_OUT,
 	tape::{NAT, seed_key, tape_key},
 };
 
@@ -232,17 +231,15 @@ fn report(
 			let units = |nats: f64| (nats * f64::from(NAT)) as u32;
 			margins.iter().filter(|&&margin| margin > units(from) && margin <= units(to)).count()
 		};
-		let out = margins.iter().filter(|&&margin| margin == FILTERED_OUT).count();
 		let at = |share: f64| distances[((distances.len() - 1) as f64 * share) as usize];
 		let mean = distances.iter().map(|&distance| f64::from(distance)).sum::<f64>() / distances.len() as f64;
 		println!(
-			"  {sampling:<27} 0: {:>3}  ..1/32: {:>2}  ..1/4: {:>3}  ..1: {:>3}  above: {:>3}  out: {:>3} | mean {mean:.1}, 1 %: {}, median {}, 99 %: {}, most {}",
+			"  {sampling:<27} 0: {:>3}  ..1/32: {:>2}  ..1/4: {:>3}  ..1: {:>3}  above: {:>3} | mean {mean:.1}, 1 %: {}, median {}, 99 %: {}, most {}",
 			margins.iter().filter(|&&margin| margin == 0).count(),
 			count(0.0, 1.0 / 32.0),
 			count(1.0 / 32.0, 0.25),
 			count(0.25, 1.0),
 			count(1.0, 60_000.0),
-			out,
 			at(0.01),
 			at(0.5),
 			at(0.99),

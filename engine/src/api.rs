@@ -302,8 +302,8 @@ pub struct CheckResult {
 /// What a check found at one token. The logits behind it are those after the answer's own tokens before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenCheck {
-	/// How far the token's score is below the best one, in 2⁻¹⁶ nats; 0 if it is the best, and
-	/// [`FILTERED_OUT`](gonka_primitives::sampler::FILTERED_OUT) if the filters leave it out.
+	/// How much differences between logits have to be off for the token to be due, in 2⁻¹⁶ nats; 0 if it is due. See
+	/// [`Sampling::margin`](gonka_primitives::sampler::Sampling::margin).
 	pub margin: u32,
 	/// What the token's fingerprint should be, but for rounding.
 	pub fingerprint: Fingerprint,

@@ -44,7 +44,7 @@ impl Sampler {
 		self.sampling.choose(&self.key, position as u32, &self.row)
 	}
 
-	/// How far `token` is from the one that is due at `position`: see [`Sampling::margin`].
+	/// How far `token` is from being due at `position`: see [`Sampling::margin`].
 	pub fn margin(&mut self, position: usize, logits: &[f32], token: u32) -> u32 {
 		self.read(logits);
 		self.sampling.margin(&self.key, position as u32, &self.row, token)

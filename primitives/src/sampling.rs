@@ -129,9 +129,8 @@ impl Profile {
 			&& (1..=self.alarm).contains(&self.clamp)
 	}
 
-	/// The tape's bin of a token. `margin`: how far the token's perturbed logit is below the best one's, in 2⁻¹⁶ nats: 0
-	/// or less if it is the best (bin 0), `i32::MAX` if the token was filtered out (the last bin, with all margins from
-	/// the last edge on).
+	/// The tape's bin of a token by its margin in 2⁻¹⁶ nats ([`Sampling::margin`](crate::sampler::Sampling::margin)): bin 0
+	/// for 0 or less, the last one from the last edge on.
 	pub fn tape_bin(&self, margin: i32) -> usize {
 		if margin <= 0 { 0 } else { self.margins.partition_point(|edge| *edge <= margin).saturating_add(1) }
 	}

@@ -116,6 +116,11 @@ fn nats(halvings: i64) -> i64 {
 	((i128::from(halvings) * LN_2 as i128) >> 64) as i64
 }
 
+/// Natural logarithm of a positive number, in 2⁻¹⁶ nats.
+pub(crate) fn ln(n: u64) -> i64 {
+	nats(log2(n)) >> 16
+}
+
 /// log₂ of a positive number, in 2⁻³².
 fn log2(n: u64) -> i64 {
 	let zeros = n.leading_zeros();

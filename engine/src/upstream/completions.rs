@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use gonka_primitives::{
-	sampler::FILTERED_OUT,
+	sampler::MAX_MARGIN,
 	tape::{NAT, REACH},
 };
 use serde::Deserialize;
@@ -239,7 +239,7 @@ fn shortfall(request: &GenerateRequest, listed: &[f64], chosen: f64, vocabulary:
 		by_min_p.max(by_top_k.unwrap_or(f64::MIN)).max(by_top_p.unwrap_or(f64::MIN))
 	};
 	// Casting saturates, and makes 0 of what is not a number.
-	((edge - chosen) * f64::from(NAT)).round().clamp(0.0, f64::from(FILTERED_OUT)) as u32
+	((edge - chosen) * f64::from(NAT)).round().clamp(0.0, f64::from(MAX_MARGIN)) as u32
 }
 
 /// Whether the answer ends for the reason given, and no end id comes before. Where texts may end it, it is only looked
