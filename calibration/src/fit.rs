@@ -25,7 +25,7 @@ pub const DILUTION: f64 = 1.0 / 16.0;
 pub const TOKENS_A_FALSE_ALARM: f64 = 1e8;
 /// Nats that one receipt can weigh.
 const CLAMP: f64 = 8.0;
-/// Edges of the tape's bins, in nats. Logits are rounded to 1/64. No answer ends by itself with a token of the last two bins.
+/// Edges of the tape's bins, in nats. Logits are rounded to 1/64. No honest answer ends with a token beyond the last.
 const MARGINS: [f64; 6] = [1.0 / 16.0, 1.0 / 8.0, 0.25, 0.5, 1.0, 2.0];
 /// Ratios are not made smaller than this.
 const LEAST_SCALE: f64 = 0.05;

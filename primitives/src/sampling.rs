@@ -135,10 +135,10 @@ impl Profile {
 		if margin <= 0 { 0 } else { self.margins.partition_point(|edge| *edge <= margin).saturating_add(1) }
 	}
 
-	/// Whether an answer cannot have ended by itself with a token of this margin: if it is in one of the last two bins. There
-	/// is one such token in an answer, so it decides alone, where others count.
+	/// Whether an answer cannot have ended by itself with a token of this margin: if it is in the last bin. There is one such
+	/// token in an answer, so it decides alone, where others count.
 	pub fn is_false_end(&self, margin: i32) -> bool {
-		self.tape_bin(margin) >= TAPE_BINS.saturating_sub(2)
+		self.margins.last().is_some_and(|edge| *edge <= margin)
 	}
 
 	/// The bin of a squared distance between two fingerprints of a token: see [`distance`].

@@ -109,6 +109,7 @@ fn bins_have_these_edges() {
 	assert!(profile.is_well_formed());
 	let margins = [i32::MIN, -1, 0, 1, 9, 10, 19, 20, 59, 60, i32::MAX];
 	assert_eq!(margins.map(|margin| profile.tape_bin(margin)), [0, 0, 0, 1, 1, 2, 2, 3, 6, 7, 7]);
+	assert_eq!([59, 60, i32::MAX].map(|margin| profile.is_false_end(margin)), [false, true, true]);
 	let distances = [0, 1, 9, 10, 999_999, 1_000_000, u32::MAX];
 	assert_eq!(distances.map(|distance| profile.fingerprint_bin(distance)), [0, 1, 1, 2, 6, 7, 7]);
 }

@@ -5,6 +5,8 @@ fn main() {
 	#[cfg(feature = "std")]
 	{
 		use substrate_wasm_builder::WasmBuilder;
+		// In the genesis; the builder itself looks at code only.
+		println!("cargo:rerun-if-changed=../../chain-spec/profiles");
 		if cfg!(feature = "fast-runtime") {
 			WasmBuilder::init_with_defaults().enable_feature("fast-runtime").build();
 			WasmBuilder::init_with_defaults()
