@@ -145,7 +145,15 @@ impl Network {
 			failure = self.ended() => return Err(failure),
 			opened = opened => opened?,
 		};
-		Ok(Gateway { url: format!("http://127.0.0.1:{port}") })
+		let gateway = Gateway { url: format!("http://127.0.0.1:{port}") };
+		// It may not have seen the block that opened them.
+		until("the gateway to be ready", PATIENCE, || async {
+			let ready = gateway.get("/ready").await?;
+			ensure!(ready.status == 200, "{ready:?}");
+			Ok(())
+		})
+		.await?;
+		Ok(gateway)
 	}
 
 	/// The node's RPC address.
