@@ -16,7 +16,7 @@ WORKDIR /src
 # Before the sources, so that a change of theirs downloads nothing again.
 COPY rust-toolchain.toml ./
 COPY scripts scripts
-RUN scripts/setup && rm -rf /var/lib/apt/lists/*
+RUN scripts/setup --build && rm -rf /var/lib/apt/lists/*
 COPY . .
 ARG FEATURES=""
 RUN cargo build --release --locked --features "$FEATURES" \

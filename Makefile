@@ -1,16 +1,18 @@
-# `make devnet`: a network on this machine. `make test`: everything that is tested. Both set up what is missing.
+# `make devnet` starts a network on this machine; `make test` runs all tests. Both set up what is missing.
 
 SHELL := bash
 GONKA_HOME ?= $(HOME)/.cache/gonka
-# Outside the checkout, so that a fresh clone reuses what was built.
+# Outside the checkout, so that a fresh clone reuses earlier builds.
 export CARGO_TARGET_DIR ?= $(GONKA_HOME)/target
 export LIBTORCH ?= $(GONKA_HOME)/libtorch/torch
 # The wasm builder looks for Cargo.lock here; without it, it resolves newer, broken dependencies.
 export WASM_BUILD_WORKSPACE_HINT := $(CURDIR)
 export CARGO_INCREMENTAL := 0
-# Debian's Rust builds the wasm where rustup could not bring the target: see scripts/setup. Looked up anew for each
-# recipe, since setup may have changed it.
-WASM = $(shell test -d "$$(rustc --print sysroot)/lib/rustlib/wasm32v1-none" || echo WASM_BUILD_TOOLCHAIN=gonka-wasm)
+# cargo-nextest, cargo-deny and typos, which scripts/setup brings.
+export PATH := $(GONKA_HOME)/bin:$(PATH)
+# Debian's Rust builds the wasm where rustup could not download the target: see scripts/setup. Evaluated for each recipe,
+# since setup may have changed it.
+WASM = $(shell test -d "$$(rustc --print sysroot)/lib/rustlib/wasm32v1-none/lib" || echo WASM_BUILD_TOOLCHAIN=gonka-wasm)
 
 # One selection of packages and features for everything, so that nothing is compiled twice.
 WORKSPACE := --workspace --locked --features fast-runtime
@@ -18,12 +20,12 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test soak bench calibrate
+.PHONY: help setup build devnet stop status check check-all test soak bench calibrate man
 
-help: ## What can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: ## Bring what this machine lacks
+setup: ## Install what this machine lacks
 	@scripts/setup
 
 build: setup ## Compile everything
@@ -38,17 +40,23 @@ stop: ## Stop a detached network
 status: ## Show the network's state
 	$(BIN)/gonka status
 
-check: setup ## Formatting, lints, the lock file
+check: setup ## Check formatting, spelling, dependencies, documents and lints
 	$(WASM) scripts/check
 
-test: check build ## Test everything: units, pallets, real processes end to end
+check-all: setup ## The same, with mainnet's times and the crates' documentation
+	$(WASM) scripts/check --all
+
+test: check build ## Run all tests: units, pallets, networks of processes
 	$(WASM) scripts/test
 
-soak: build ## Sampled validation with 500 requests: writes benches/results/judged.txt
+soak: build ## Test sampled validation with 500 requests: writes benches/results/soak.txt
 	$(WASM) scripts/soak
 
-bench: setup ## Measure: takes long, writes benches/results
+bench: setup ## Measure speed: takes long, writes benches/results
 	$(WASM) scripts/bench
 
-calibrate: build ## Make the demo model's calibration profile: takes hours, goes on where it was (CALIBRATE_ARGS=--tokens=…, …)
+calibrate: build ## Make the demo model's calibration profile: takes hours, continues where it stopped (CALIBRATE_ARGS=--tokens=…, …)
 	@scripts/calibrate $(CALIBRATE_ARGS)
+
+man: build ## Write man pages of gonka, gonka-gateway and gonka-worker to target/man
+	@$(BIN)/gonka-reference target/man

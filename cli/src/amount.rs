@@ -1,13 +1,13 @@
-//! GNK and base units.
+//! Conversion between GNK and base units, 10⁻⁹ GNK.
 
 use gonka_primitives::{Balance, GNK};
 
-/// Decimals of a GNK.
+/// Number of decimals of an amount in GNK.
 const DECIMALS: usize = 9;
 
-/// Reads an amount in GNK with up to 9 decimals into base units.
+/// Parses an amount in GNK with at most 9 decimals into base units.
 pub fn parse_gnk(text: &str) -> Result<Balance, String> {
-	let bad = || format!("`{text}` is no amount in GNK: write for example 10 or 0.5, with at most {DECIMALS} decimals");
+	let bad = || format!("`{text}` is not an amount in GNK: write 10 or 0.5, with at most {DECIMALS} decimals");
 	let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
 	let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
 	if whole.is_empty() || decimals.len() > DECIMALS || !digits(whole) || !digits(decimals) {
@@ -18,7 +18,7 @@ pub fn parse_gnk(text: &str) -> Result<Balance, String> {
 	whole.checked_mul(GNK).and_then(|units| units.checked_add(decimals)).ok_or_else(bad)
 }
 
-/// Base units in GNK, thousands apart, without trailing zeros.
+/// Formats base units as GNK, with thousands separators and without trailing zeros.
 pub fn gnk(units: Balance) -> String {
 	let whole = (units / GNK).to_string();
 	let mut out = String::new();
@@ -38,7 +38,7 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn amounts_are_read() {
+	fn amounts_are_parsed() {
 		assert_eq!(parse_gnk("10"), Ok(10 * GNK));
 		assert_eq!(parse_gnk("0.000000001"), Ok(1));
 		assert_eq!(parse_gnk("1.5"), Ok(GNK + GNK / 2));
@@ -48,7 +48,7 @@ mod tests {
 	}
 
 	#[test]
-	fn amounts_are_written() {
+	fn amounts_are_formatted() {
 		assert_eq!(gnk(0), "0");
 		assert_eq!(gnk(1), "0.000000001");
 		assert_eq!(gnk(999 * GNK), "999");

@@ -1,4 +1,4 @@
-//! The commands: each has its arguments and a `run`.
+//! The commands of `gonka`. Each module holds the arguments of one command and its `run`.
 
 pub mod channel;
 pub mod devnet;
@@ -10,7 +10,8 @@ pub mod standing;
 pub mod status;
 pub mod supply;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 use gonka_client::{chain::Chain, keys};
 use gonka_primitives::AccountId;
@@ -18,37 +19,98 @@ use std::{
 	io::{self, Write},
 	time::Duration,
 };
+use tokio::{net::TcpStream, time::timeout};
 
-/// How long somebody at a terminal waits for a node.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum time to connect to a node that listens and to fetch the chain's metadata.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the node is.
+/// The Gonka network on the command line.
+#[derive(Debug, Parser)]
+#[command(
+	name = "gonka",
+	version,
+	after_help = "\
+Examples:
+  gonka devnet                                  # start a network on this machine
+  gonka status                                  # in another terminal: show the network
+  gonka status --node ws://203.0.113.7:9944     # ask a node elsewhere"
+)]
+pub struct Cli {
+	#[command(subcommand)]
+	command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+	/// Run a network on this machine: three hosts and a gateway.
+	Devnet(devnet::Arguments),
+	/// Show the epoch, hosts, validators, finality, prices and supply.
+	Status(status::Arguments),
+	/// Show how much GNK exists, and where it is.
+	Supply(supply::Arguments),
+	/// Show and register hosts; manage their earnings and collateral.
+	Host(host::Arguments),
+	/// Show, open, fund and close payment channels.
+	Channel(channel::Arguments),
+	/// Show referenda, vote and propose.
+	Gov(gov::Arguments),
+	/// Create and show keys.
+	Key(key::Arguments),
+}
+
+impl Cli {
+	/// Runs the command.
+	pub async fn run(self) -> Result<()> {
+		match self.command {
+			Command::Devnet(arguments) => devnet::run(arguments).await,
+			Command::Status(arguments) => status::run(arguments).await,
+			Command::Supply(arguments) => supply::run(arguments).await,
+			Command::Host(arguments) => host::run(arguments).await,
+			Command::Channel(arguments) => channel::run(arguments).await,
+			Command::Gov(arguments) => gov::run(arguments).await,
+			Command::Key(arguments) => key::run(arguments),
+		}
+	}
+}
+
+/// The node that a command queries.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NodeArgument {
-	/// RPC address of a node.
+	/// WebSocket RPC address of a node.
 	#[arg(long, env = "GONKA_NODE", default_value = "ws://127.0.0.1:9944", value_name = "URL", global = true)]
 	pub node: String,
 }
 
 impl NodeArgument {
 	async fn connect(&self) -> Result<Chain> {
-		let Ok(connected) = tokio::time::timeout(CONNECT_PATIENCE, Chain::connect(&self.node)).await else {
-			bail!("no node answers at {}: start a network with `gonka devnet`, or name a node with --node", self.node);
-		};
-		Ok(connected?)
+		let url = &self.node;
+		let advice =
+			|| format!("cannot reach a node at {url}: start a network with `gonka devnet`, or pass --node <URL>");
+		port_is_open(url).await.with_context(advice)?;
+		Ok(timeout(CONNECT_TIMEOUT, Chain::connect(url)).await.with_context(advice)??)
 	}
 }
 
-/// An account by its address, or by `0x` and 64 hex digits.
+/// Fails at once if nothing listens at a URL that names its port. The chain client would try again for a long time.
+pub(crate) async fn port_is_open(url: &str) -> io::Result<()> {
+	let address = url.split_once("://").map_or(url, |(_, address)| address);
+	let authority = address.split('/').next().unwrap_or_default();
+	if authority.contains(':') {
+		TcpStream::connect(authority).await?;
+	}
+	Ok(())
+}
+
+/// Parses an account: its SS58 address, or `0x` and 64 hex digits.
 fn account(text: &str) -> Result<AccountId, String> {
 	if let Some(digits) = text.strip_prefix("0x") {
-		let bytes = hex::decode(digits).map_err(|error| format!("`{text}` is not hex: {error}"))?;
-		return bytes.try_into().map_err(|_| format!("`{text}` is not 32 bytes long"));
+		let bytes = hex::decode(digits).map_err(|error| format!("`{text}` is not hexadecimal: {error}"))?;
+		return bytes.try_into().map_err(|_| format!("`{text}` has to be 0x and 64 hex digits"));
 	}
 	keys::from_ss58(text).map_err(|error| error.to_string())
 }
 
-/// Prints what may be long. A reader that has seen enough, such as `head`, is no fault.
+/// Prints to standard output. A reader that closes the pipe early, such as `head`, causes no error.
 fn emit(text: &str) -> Result<()> {
 	match io::stdout().lock().write_all(text.as_bytes()) {
 		Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -56,7 +118,7 @@ fn emit(text: &str) -> Result<()> {
 	}
 }
 
-/// Beginning and end of an address: enough to tell those on one screen apart.
+/// Shortens an address to its first and last six characters.
 fn short(address: &str) -> String {
 	match (address.get(..6), address.get(address.len().saturating_sub(6)..)) {
 		(Some(first), Some(last)) if address.len() > 12 => format!("{first}…{last}"),
@@ -74,15 +136,54 @@ fn table(header: &[&str]) -> Table {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use clap::CommandFactory;
+
+	/// Calls `check` with every command that has no sub-commands.
+	fn each_leaf(command: &clap::Command, check: &impl Fn(&clap::Command)) {
+		match command.has_subcommands() {
+			true => command.get_subcommands().for_each(|command| each_leaf(command, check)),
+			false => check(command),
+		}
+	}
 
 	#[test]
-	fn short_addresses_keep_both_ends() {
+	fn the_help_of_every_command_has_an_example_that_parses() {
+		let mut program = Cli::command().disable_help_subcommand(true);
+		program.build();
+		program.clone().debug_assert();
+		each_leaf(&program, &|command| {
+			let name = command.get_bin_name().unwrap();
+			let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+			let help = help.replace("\\\n", "");
+			let lines: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  gonka ")).collect();
+			assert!(!lines.is_empty(), "no example in `{name} --help`");
+			for line in lines {
+				let line = line.split(" #").next().unwrap_or_default().trim();
+				assert!(format!("gonka {line}").starts_with(name), "`gonka {line}` is no example of `{name}`");
+				let words = std::iter::once("gonka").chain(line.split_whitespace());
+				let words = words.map(|word| word.trim_matches('\''));
+				if let Err(error) = Cli::try_parse_from(words) {
+					panic!("`gonka {line}`: {error}");
+				}
+			}
+		});
+	}
+
+	#[tokio::test]
+	async fn a_closed_port_is_an_error_and_a_url_without_a_port_is_not_tried() {
+		let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+		assert!(port_is_open(&format!("ws://127.0.0.1:{free}/")).await.is_err());
+		assert!(port_is_open("wss://rpc.example.org/gonka").await.is_ok());
+	}
+
+	#[test]
+	fn a_shortened_address_keeps_both_ends() {
 		assert_eq!(short("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"), "5Grwva…GKutQY");
 		assert_eq!(short("Alice"), "Alice");
 	}
 
 	#[test]
-	fn accounts_come_as_address_or_hex() {
+	fn an_account_is_given_by_address_or_hex_digits() {
 		let alice = account("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY").unwrap();
 		assert_eq!(account(&format!("0x{}", hex::encode(alice))), Ok(alice));
 		assert!(account("0x12").is_err());

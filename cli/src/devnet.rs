@@ -1,8 +1,8 @@
-//! A network on this machine: three hosts, each a validator node and a worker, with compute of 1 : ½ : ¼, and one
-//! gateway.
+//! A network on this machine: three hosts, each with a validator node and a worker, and one gateway. The hosts' compute
+//! stands as 4 : 2 : 1.
 //!
-//! Programs are called `node-alice`, `worker-alice` (and so on with `bob` and `charlie`) and `gateway`; each writes
-//! `logs/<name>.log` in the base path. Dropping a [`Devnet`] ends all of them.
+//! The programs are called `node-alice`, `worker-alice` (likewise `bob` and `charlie`) and `gateway`. Each writes
+//! `logs/<name>.log` in the base path. Dropping a [`Devnet`] stops all of them.
 
 mod binaries;
 mod config;
@@ -13,11 +13,11 @@ mod process;
 mod state;
 
 pub use binaries::{find_or_build, workspace};
-pub use config::{Binaries, Config, Engine, Ports, default_base_path, demo_model};
+pub use config::{Binaries, Config, Engine, Ports, SPRINT_RATE, default_base_path, demo_model};
 pub use ports::free_ports;
 pub use process::{Process, Spec, end_blocking};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use futures::future::join_all;
 use gonka_client::chain::Chain;
 use plan::{HOSTS, Plan};
@@ -25,58 +25,59 @@ use rustix::process::Signal;
 use state::{Identity, State};
 use std::{
 	path::{Path, PathBuf},
-	time::{Duration, Instant},
+	time::Duration,
 };
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// Between two looks at whether something is ready.
-const LOOK: Duration = Duration::from_millis(300);
-/// Lines of a log that errors show.
-const TAIL: usize = 15;
+/// Time between two attempts to reach a program.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// Number of lines of a log that errors show.
+const TAIL_LINES: usize = 15;
 
-/// Told how a start goes on.
+/// Receives the progress of a start.
 pub trait Progress: Sync {
-	/// A program, or at last the first `completion`, is not ready yet; `detail` says what is awaited.
+	/// A step is not done yet: a program's start, or the first `completion`. `detail` says what it waits for.
 	fn waiting(&self, name: &str, detail: &str);
-	/// It is ready; `detail` says what it does.
+	/// A step is done. `detail` describes the result.
 	fn ready(&self, name: &str, detail: &str);
 }
 
-/// Says nothing.
+/// Ignores the progress.
 impl Progress for () {
 	fn waiting(&self, _: &str, _: &str) {}
 	fn ready(&self, _: &str, _: &str) {}
 }
 
-/// Where a network is reached.
+/// Addresses of a network.
 #[derive(Clone, Debug)]
 pub struct Urls {
-	/// The nodes' RPC addresses, `ws://`.
+	/// RPC addresses of the nodes, `ws://…`.
 	pub nodes: Vec<String>,
-	/// The workers' addresses, `http://`.
+	/// Addresses of the workers, `http://…`.
 	pub workers: Vec<String>,
-	/// The gateway's address, `http://`.
+	/// Address of the gateway, `http://…`.
 	pub gateway: String,
-	/// The API key that the gateway takes.
+	/// API key that the gateway accepts.
 	pub api_key: String,
 }
 
-/// A program that ended by itself.
+/// A program that ended unexpectedly.
 #[derive(Clone, Debug)]
 pub struct Failure {
-	/// Its name.
+	/// Name of the program.
 	pub name: String,
-	/// How it ended, such as `exit status: 1`.
+	/// Exit status, such as `exit status: 1`.
 	pub status: String,
-	/// Its log.
+	/// Path of its log.
 	pub log: PathBuf,
-	/// The last lines of it.
+	/// Last lines of the log.
 	pub tail: String,
 }
 
 impl std::fmt::Display for Failure {
 	fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
 		let Self { name, status, log, tail } = self;
-		write!(f, "{name} ended by itself ({status}). The last lines of {}:\n{tail}", log.display())
+		write!(f, "{name} ended unexpectedly ({status}). The last lines of {}:\n{tail}", log.display())
 	}
 }
 
@@ -97,24 +98,24 @@ impl Devnet {
 		Self::start_with(config, &()).await
 	}
 
-	/// [`Devnet::start`], telling how it goes on.
+	/// Does what [`Devnet::start`] does, and reports to `progress`.
 	pub async fn start_with(config: Config, progress: &dyn Progress) -> Result<Self> {
 		let base = config.base_path.clone();
-		std::fs::create_dir_all(&base).with_context(|| format!("cannot make {}", base.display()))?;
+		std::fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
 		let base = base.canonicalize()?;
 		let config = Config { base_path: base.clone(), ..config };
 		if let Some(state) = State::read(&base)? {
 			let running = state.running();
 			if !running.is_empty() || state.supervisor.is_some_and(|supervisor| supervisor.runs()) {
 				bail!(
-					"a devnet runs in {} already ({}): end it with `gonka devnet stop`",
+					"a devnet is already running in {} ({}): stop it with `gonka devnet stop`",
 					base.display(),
 					running.join(", ")
 				);
 			}
 		}
 		if config.fresh {
-			plan::remove_old(&base)?;
+			plan::delete_data(&base)?;
 		}
 		let hosts = u16::try_from(HOSTS.len())?;
 		let ports = ports::choose(&config.ports, hosts)?;
@@ -127,11 +128,11 @@ impl Devnet {
 			api_key: plan::API_KEY.into(),
 		};
 		let mut devnet = Self { base, patience: config.patience, processes: Vec::new(), urls, detached: false };
-		devnet.come_up(plan, progress).await?;
+		devnet.start_programs(plan, progress).await?;
 		Ok(devnet)
 	}
 
-	async fn come_up(&mut self, plan: Plan, progress: &dyn Progress) -> Result<()> {
+	async fn start_programs(&mut self, plan: Plan, progress: &dyn Progress) -> Result<()> {
 		let Plan { nodes, workers, gateway } = plan;
 		for specs in [nodes, workers, vec![gateway]] {
 			let names: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
@@ -147,22 +148,22 @@ impl Devnet {
 		self.until_served(progress).await
 	}
 
-	/// Where it is reached.
+	/// Addresses of the network.
 	pub fn urls(&self) -> &Urls {
 		&self.urls
 	}
 
-	/// The programs' names.
+	/// Names of the programs.
 	pub fn names(&self) -> Vec<&str> {
 		self.processes.iter().map(|process| process.spec.name.as_str()).collect()
 	}
 
-	/// The folder of everything it writes.
+	/// Folder of the network's data.
 	pub fn base_path(&self) -> &Path {
 		&self.base
 	}
 
-	/// The log of a program.
+	/// Path of a program's log.
 	pub fn log(&self, name: &str) -> PathBuf {
 		plan::log(&self.base, name)
 	}
@@ -173,7 +174,7 @@ impl Devnet {
 		self.write_state()
 	}
 
-	/// Starts a program again, ending it first if it runs, and waits until it is ready.
+	/// Restarts a program, and waits until it is ready.
 	pub async fn restart(&mut self, name: &str) -> Result<()> {
 		let process = self.process(name)?;
 		process.stop().await;
@@ -182,17 +183,17 @@ impl Devnet {
 		self.until_ready(name, &()).await
 	}
 
-	/// Waits until a program ends by itself. One that [`Devnet::kill_9`] ended does not count.
+	/// Waits until a program ends unexpectedly: not through [`Devnet::kill_9`].
 	pub async fn failure(&mut self) -> Failure {
 		loop {
 			if let Some(failure) = self.failed() {
 				return failure;
 			}
-			tokio::time::sleep(LOOK).await;
+			sleep(POLL_INTERVAL).await;
 		}
 	}
 
-	/// Ends everything.
+	/// Stops all programs.
 	pub async fn stop(mut self) {
 		for process in &self.processes {
 			process.signal(Signal::TERM);
@@ -200,7 +201,7 @@ impl Devnet {
 		join_all(self.processes.iter_mut().map(Process::wait)).await;
 	}
 
-	/// Lets everything run on after this program; [`stop`] ends it.
+	/// Leaves the programs running when this one ends. [`stop`] stops them.
 	pub fn detach(mut self) -> Result<()> {
 		self.detached = true;
 		self.write_state()?;
@@ -211,13 +212,13 @@ impl Devnet {
 	fn process(&mut self, name: &str) -> Result<&mut Process> {
 		let known = self.names().join(", ");
 		let process = self.processes.iter_mut().find(|process| process.spec.name == name);
-		process.with_context(|| format!("there is no `{name}` here, only {known}"))
+		process.with_context(|| format!("there is no program `{name}`. Programs: {known}"))
 	}
 
 	fn failed(&mut self) -> Option<Failure> {
 		self.processes.iter_mut().find_map(|process| {
 			let status = process.ended()?;
-			let tail = process.tail(TAIL);
+			let tail = process.tail(TAIL_LINES);
 			Some(Failure {
 				name: process.spec.name.clone(),
 				status: status.to_string(),
@@ -236,7 +237,7 @@ impl Devnet {
 		state.write(&self.base)
 	}
 
-	/// Waits until a program does its part.
+	/// Waits until a program serves.
 	async fn until_ready(&mut self, name: &str, progress: &dyn Progress) -> Result<()> {
 		let urls = self.urls.clone();
 		let index = |kind: &str| HOSTS.iter().position(|host| name == format!("{kind}-{}", host.name));
@@ -246,27 +247,27 @@ impl Devnet {
 			self.until(name, name, progress, || worker_ready(url)).await
 		} else {
 			self.until(name, name, progress, || async {
-				http::answers(&format!("{}/v1/models", urls.gateway)).await.map(|()| urls.gateway.clone())
+				http::responds(&format!("{}/v1/models", urls.gateway)).await.map(|()| urls.gateway.clone())
 			})
 			.await
 		}
 	}
 
-	/// Waits until a completion streams through the gateway.
+	/// Waits until the gateway streams a completion.
 	async fn until_served(&mut self, progress: &dyn Progress) -> Result<()> {
 		let urls = self.urls.clone();
 		self.until("gateway", "completion", progress, || async {
 			let models = http::get(&format!("{}/v1/models", urls.gateway), Some(&urls.api_key)).await?;
 			let model = models.pointer("/data/0/id").and_then(serde_json::Value::as_str);
 			let model = model.context("the gateway offers no model yet")?;
-			http::first_words(&urls.gateway, &urls.api_key, model).await?;
-			Ok(format!("{model} answers through {}", urls.gateway))
+			http::first_token(&urls.gateway, &urls.api_key, model).await?;
+			Ok(format!("{} streams completions of {model}", urls.gateway))
 		})
 		.await
 	}
 
-	/// Tries `attempt` until it succeeds, a program ends, or patience does; `step` is what progress calls it, `name`
-	/// whose log tells more.
+	/// Repeats `attempt` until it succeeds. Fails when a program ends, and when the patience is over: then with the last
+	/// lines of the log of `name`. `step` is the step's name in the progress.
 	async fn until<F>(&mut self, name: &str, step: &str, progress: &dyn Progress, attempt: impl Fn() -> F) -> Result<()>
 	where
 		F: Future<Output = Result<String>>,
@@ -275,7 +276,7 @@ impl Devnet {
 		loop {
 			let outcome = tokio::select! {
 				failure = self.failure() => bail!("{failure}"),
-				outcome = attempt() => outcome,
+				outcome = timeout_at(deadline, attempt()) => outcome.unwrap_or_else(|_| Err(anyhow!("no response yet"))),
 			};
 			match outcome {
 				Ok(detail) => {
@@ -284,7 +285,7 @@ impl Devnet {
 				},
 				Err(error) if Instant::now() >= deadline => {
 					let log = self.log(name);
-					let tail = process::tail(&log, TAIL);
+					let tail = process::tail(&log, TAIL_LINES);
 					return Err(error.context(format!(
 						"{step} was not ready within {} s. The last lines of {}:\n{tail}\n",
 						self.patience.as_secs(),
@@ -293,7 +294,7 @@ impl Devnet {
 				},
 				Err(error) => progress.waiting(step, &format!("{error:#}")),
 			}
-			tokio::time::sleep(LOOK).await;
+			sleep(POLL_INTERVAL).await;
 		}
 	}
 }
@@ -307,16 +308,14 @@ impl Drop for Devnet {
 	}
 }
 
-/// Ends the network in `base`, whoever started it; the names of what it ended.
+/// Stops the network in `base`, also one that another process started. Returns the names of the programs it stopped.
 pub async fn stop(base: &Path) -> Result<Vec<String>> {
 	state::stop(base).await
 }
 
-/// Whether the node at `url` has a block after genesis; what it does.
+/// Checks that the node at `url` has a block after genesis. Returns a description of its state.
 pub async fn node_ready(url: &str) -> Result<String> {
-	let address = url.trim_start_matches("ws://");
-	// A look at the port first: the chain client would wait long for it.
-	tokio::net::TcpStream::connect(address).await.context("its RPC port is not open yet")?;
+	crate::commands::port_is_open(url).await.context("its RPC port is not open yet")?;
 	let chain = Chain::connect(url).await?;
 	let best = chain.best().await?;
 	if best.number == 0 {
@@ -325,9 +324,9 @@ pub async fn node_ready(url: &str) -> Result<String> {
 	Ok(format!("{url} at block {}", best.number))
 }
 
-/// Whether the worker at `url` serves; what it does.
+/// Checks that the worker at `url` serves. Returns a description of its state.
 pub async fn worker_ready(url: &str) -> Result<String> {
-	let health = http::get(&format!("{url}{}", gonka_client::wire::HEALTH_PATH), None).await?;
+	let health = http::get(&format!("{url}{}", gonka_client::worker_api::HEALTH_PATH), None).await?;
 	let models = health.get("models").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
 	Ok(format!("{url} with {models} model{}", if models == 1 { "" } else { "s" }))
 }

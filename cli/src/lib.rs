@@ -1,4 +1,4 @@
-//! The `gonka` command line, and as a library what tests drive a local network with: [`devnet::Devnet`].
+//! The `gonka` command line. Tests use it as a library: they start local networks with [`devnet::Devnet`].
 
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]

@@ -1,13 +1,12 @@
-//! The chain as worker, gateway and command line see it.
+//! The client of the chain.
 //!
-//! - Questions go to the runtime API (`GonkaApi_*` by `state_call`) and come back as the very types of
-//!   `gonka_primitives::views`.
-//! - A worker's messages travel as general transactions ([`Chain::submit_commitment`] and its like): no account, no
-//!   nonce, no fee.
-//! - A developer's and a voter's calls are signed transactions ([`Chain::open_channels`], [`Chain::vote`] and their like).
-//! - What calls say is read by the chain's own metadata ([`Types`]).
+//! - Queries go to the runtime API (`GonkaApi_*` by `state_call`) and return the types of `gonka_primitives::views`.
+//! - A worker's messages are general transactions, such as [`Chain::submit_commitment`]: they need no account, no
+//!   nonce and no fee.
+//! - The calls of developers and voters are signed transactions, such as [`Chain::open_channels`] and [`Chain::vote`].
+//! - [`Types`] reads and writes calls by the chain's own metadata.
 //!
-//! The connection restores itself for ever; a call waits up to 30 s for it before it fails.
+//! A lost connection is restored for as long as it takes. A call waits up to 30 s for it before it fails.
 
 mod blocks;
 mod error;
@@ -21,18 +20,18 @@ mod types;
 
 pub use blocks::BestBlocks;
 pub use error::Error;
-pub use governance::{LONGEST_INLINE, NewModel, Vote};
+pub use governance::{MAX_INLINE, NewModel, Vote};
 pub use subxt::ext::scale_value::Value;
-pub use types::{Kind, Shown, Types, percent};
+pub use types::{DecodeError, Kind, Shown, Types, percent};
 
 use codec::{Decode, DecodeAll, Encode};
 use gonka_primitives::{
 	AccountId, Balance, ChannelId, EpochIndex, Hash, ModelId,
+	audit::{AuditRules, CalibrationProfile},
 	host::Commitment,
-	sampling::{Profile, Rules},
 	views::{
-		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, RequestView,
-		SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, VestingView,
+		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView,
+		MarketView, ModelView, ReputationView, RequestView, StandingView, SupplyView, VestingView,
 	},
 };
 use std::{sync::Arc, time::Duration};
@@ -48,24 +47,24 @@ use subxt::{
 	utils::H256,
 };
 
-/// Result of a question or a transaction.
+/// The result of a query or a transaction.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// How long the first connection may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a question may take, waiting for the connection included.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
-/// Longest pause between two attempts to connect again.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// Entries asked for at once: the runtime API's limit.
+/// Maximum time of the first connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// Maximum time of a query, including the wait for a connection.
+const QUERY_LIMIT: Duration = Duration::from_secs(30);
+/// Maximum pause between two attempts to connect again.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// Maximum number of entries in one query: the runtime API's limit.
 const PAGE: u32 = 256;
 
 /// A block by number and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockRef {
-	/// Its number.
+	/// The number.
 	pub number: u32,
-	/// Its hash.
+	/// The hash.
 	pub hash: Hash,
 }
 
@@ -96,10 +95,10 @@ impl Chain {
 		if !url.starts_with("ws://") && !url.starts_with("wss://") {
 			return Err(failed("the address must start with ws:// or wss://".into()));
 		}
-		let connected = tokio::time::timeout(CONNECT_PATIENCE, async {
+		let connected = tokio::time::timeout(CONNECT_LIMIT, async {
 			let rpc = ReconnectingRpcClient::builder()
-				.retry_policy(ExponentialBackoff::from_millis(100).max_delay(LONGEST_BACKOFF))
-				.request_timeout(ANSWER_PATIENCE)
+				.retry_policy(ExponentialBackoff::from_millis(100).max_delay(MAX_BACKOFF))
+				.request_timeout(QUERY_LIMIT)
 				.build(url)
 				.await
 				.map_err(|error| failed(error.to_string()))?;
@@ -112,7 +111,7 @@ impl Chain {
 		});
 		let (methods, client) = connected
 			.await
-			.unwrap_or_else(|_| Err(failed(format!("nothing answered within {} s", CONNECT_PATIENCE.as_secs()))))?;
+			.unwrap_or_else(|_| Err(failed(format!("no response within {} s", CONNECT_LIMIT.as_secs()))))?;
 		let genesis = client.genesis_hash().0;
 		let inner = Inner { url: url.into(), genesis, methods, client, locks: signed::Locks::default() };
 		Ok(Chain { inner: Arc::new(inner) })
@@ -123,8 +122,8 @@ impl Chain {
 		self.inner.genesis
 	}
 
-	/// The best blocks from now on, beginning with the present one. The stream never ends: it subscribes again after
-	/// a lost connection. Numbers can be skipped, and after a reorganisation they can step back.
+	/// Streams the best blocks, beginning with the present one. The stream never ends: it subscribes again after a lost
+	/// connection. It can skip numbers, and after a reorganisation it can go back.
 	pub async fn best_blocks(&self) -> BestBlocks {
 		BestBlocks::spawn(self.clone())
 	}
@@ -149,7 +148,7 @@ impl Chain {
 		Ok(blocks::reference(&header))
 	}
 
-	/// The running epoch. Before the first block there is none: [`Error::NoEpoch`].
+	/// The running epoch, or [`Error::NoEpoch`] before the first block.
 	pub async fn epoch(&self) -> Result<EpochView> {
 		let epoch: Option<EpochView> = self.view("epoch", &(), None).await?;
 		epoch.ok_or(Error::NoEpoch)
@@ -175,22 +174,22 @@ impl Chain {
 		self.view("host", host, None).await
 	}
 
-	/// What `host` committed in `epoch`, by segment.
+	/// The commitments of `host` in `epoch`, by segment.
 	pub async fn commitments(&self, epoch: EpochIndex, host: &AccountId) -> Result<Vec<(u8, Commitment)>> {
 		self.view("commitments", &(epoch, host), None).await
 	}
 
-	/// Why `host` has the weight that it has in `epoch`, if it raced or checked there.
+	/// The components of the weight of `host` in `epoch`; `None` if it neither took part nor checked.
 	pub async fn standing(&self, epoch: EpochIndex, host: &AccountId) -> Result<Option<StandingView>> {
 		self.view("standing", &(epoch, host), None).await
 	}
 
-	/// What `checker` has to check in the running epoch, once the committees are drawn.
+	/// The checks that `checker` owes in the running epoch; `None` before the committees are drawn.
 	pub async fn check(&self, checker: &AccountId) -> Result<Option<CheckView>> {
 		self.view("check", checker, None).await
 	}
 
-	/// All claims that are open.
+	/// All open claims.
 	pub async fn claims(&self) -> Result<Vec<ClaimView>> {
 		self.view("claims", &(), None).await
 	}
@@ -205,7 +204,7 @@ impl Chain {
 		self.view("channel", &channel, None).await
 	}
 
-	/// All channels that `developer` pays, as of one block.
+	/// All channels of `developer`, as of one block.
 	pub async fn channels(&self, developer: &AccountId) -> Result<Vec<ChannelView>> {
 		self.channels_at(developer, None).await
 	}
@@ -224,7 +223,7 @@ impl Chain {
 		self.view("validators", &(), None).await
 	}
 
-	/// What a host earned by emission and was not paid yet.
+	/// The emission that a host has earned and not been paid yet.
 	pub async fn earnings(&self, host: &AccountId) -> Result<VestingView> {
 		self.view("earnings", host, None).await
 	}
@@ -234,32 +233,32 @@ impl Chain {
 		self.view("collateral", host, None).await
 	}
 
-	/// The samples that `checker` can still answer for, by the window in which they were drawn.
-	pub async fn samples(&self, checker: &AccountId) -> Result<Vec<SamplesView>> {
-		self.view("samples", checker, None).await
+	/// The audits that `checker` can still report, by the window in which they were drawn.
+	pub async fn audits(&self, checker: &AccountId) -> Result<Vec<AssignedAuditsView>> {
+		self.view("audits", checker, None).await
 	}
 
 	/// All open cases of sampled validation.
-	pub async fn sampling_cases(&self) -> Result<Vec<SamplingCaseView>> {
-		self.view("sampling_cases", &(), None).await
+	pub async fn cases(&self) -> Result<Vec<CaseView>> {
+		self.view("cases", &(), None).await
 	}
 
-	/// How far `host` is trusted, and what speaks against it.
-	pub async fn sampling(&self, host: &AccountId) -> Result<SamplingView> {
-		self.view("sampling", host, None).await
+	/// The reputation of `host`, and the findings that speak against it.
+	pub async fn reputation(&self, host: &AccountId) -> Result<ReputationView> {
+		self.view("reputation", host, None).await
 	}
 
-	/// A model's calibration profile; without one it is not sampled.
-	pub async fn sampling_profile(&self, model: ModelId) -> Result<Option<Profile>> {
-		self.view("sampling_profile", &model, None).await
+	/// A model's calibration profile; `None` if the model is not audited.
+	pub async fn calibration_profile(&self, model: ModelId) -> Result<Option<CalibrationProfile>> {
+		self.view("calibration_profile", &model, None).await
 	}
 
 	/// Rates, thresholds and deadlines of sampled validation.
-	pub async fn sampling_rules(&self) -> Result<Rules> {
-		self.view("sampling_rules", &(), None).await
+	pub async fn audit_rules(&self) -> Result<AuditRules> {
+		self.view("audit_rules", &(), None).await
 	}
 
-	/// Where all GNK are.
+	/// The parts of the supply of GNK.
 	pub async fn supply(&self) -> Result<SupplyView> {
 		self.view("supply", &(), None).await
 	}
@@ -304,7 +303,7 @@ impl Chain {
 		})
 	}
 
-	/// Asks the runtime API, at the best block unless told otherwise.
+	/// Queries the runtime API, at the best block if `at` is `None`.
 	async fn view<T: Decode>(&self, method: &str, arguments: &impl Encode, at: Option<H256>) -> Result<T> {
 		let name = format!("GonkaApi_{method}");
 		let arguments = arguments.encode();
@@ -312,7 +311,7 @@ impl Chain {
 		T::decode_all(&mut bytes.as_slice()).map_err(|error| Error::Decode { what: name, cause: error.to_string() })
 	}
 
-	/// Asks the runtime API page by page; all pages come from the same block.
+	/// Queries the runtime API page by page; all pages come from the same block.
 	async fn pages<T: Decode, K: Encode>(
 		&self,
 		method: &str,
@@ -336,31 +335,31 @@ impl Chain {
 		}
 	}
 
-	/// Asks the node, again after a lost connection.
-	async fn rpc<T, F>(&self, method: &str, ask: impl Fn() -> F) -> Result<T>
+	/// Sends a request to the node, and again after a lost connection.
+	async fn rpc<T, F>(&self, method: &str, send: impl Fn() -> F) -> Result<T>
 	where
 		F: Future<Output = std::result::Result<T, rpcs::Error>>,
 	{
 		self.patient(async {
 			loop {
-				match ask().await {
+				match send().await {
 					Err(error) if error.is_disconnected_will_reconnect() => {
 						tokio::time::sleep(Duration::from_millis(100)).await;
 					},
 					Err(error @ rpcs::Error::Client(_)) => return Err(self.lost(error.to_string())),
 					Err(error) => return Err(Error::Rpc { method: method.into(), cause: explain(&error) }),
-					Ok(answer) => return Ok(answer),
+					Ok(response) => return Ok(response),
 				}
 			}
 		})
 		.await
 	}
 
-	/// Bounds a question's time.
-	async fn patient<T>(&self, question: impl Future<Output = Result<T>>) -> Result<T> {
-		tokio::time::timeout(ANSWER_PATIENCE, question)
+	/// Bounds the time of a query.
+	async fn patient<T>(&self, query: impl Future<Output = Result<T>>) -> Result<T> {
+		tokio::time::timeout(QUERY_LIMIT, query)
 			.await
-			.unwrap_or_else(|_| Err(self.lost(format!("no answer within {} s", ANSWER_PATIENCE.as_secs()))))
+			.unwrap_or_else(|_| Err(self.lost(format!("no response within {} s", QUERY_LIMIT.as_secs()))))
 	}
 
 	fn lost(&self, cause: String) -> Error {
@@ -368,7 +367,7 @@ impl Chain {
 	}
 }
 
-/// The node's words, with the detail it put into `data`.
+/// The node's message, with the detail in `data`.
 fn explain(error: &rpcs::Error) -> String {
 	match error {
 		rpcs::Error::User(rpcs::UserError { message, data: Some(data), .. }) => format!("{message}: {}", data.get()),

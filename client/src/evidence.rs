@@ -1,105 +1,118 @@
-//! What a host shows of a sample, sealed for who asked.
+//! The evidence of an audit, sealed for the host that queries it.
 //!
-//! Prompts and answers are the developers': workers speak plain HTTP, so what they show travels in a sealed box
-//! (X25519, XSalsa20-Poly1305) for a key that the checker makes for this one question. The checker's worker key signs
-//! question and key together, the host's worker key the answer: nobody in between can read, ask or answer.
+//! Prompts and completions are private to developers, and workers speak plain HTTP. Evidence therefore travels in a
+//! sealed box (X25519, XSalsa20-Poly1305) for a key that the checker makes for one query. The checker's worker key
+//! signs query and key together, the host's worker key signs the box: nobody in between can read, query or respond.
 
-use codec::{Decode, Encode};
+use codec::{Decode, DecodeAll, Encode};
 use crypto_box::{PublicKey, SecretKey, aead::OsRng};
 use gonka_primitives::{
 	Hash, Signature,
+	audit::AuditQuery,
 	fingerprint::Fingerprint,
 	hashing::{blake2_256, domain, signing_payload},
 	market::{Receipt, SignedEnvelope, Totals},
 	merkle_sum::Sibling,
-	sampling::SampleQuery,
 };
 
 use crate::{
 	keys::{self, Keypair},
-	wire::{EvidenceQuery, Scale},
+	worker_api::{EvidenceQuery, Scale},
 };
 
-/// What shows that a settled answer is the model's.
+/// The evidence that a settled completion is the model's.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Evidence {
-	/// What was asked.
+	/// The envelope of the request.
 	pub envelope: SignedEnvelope,
-	/// What was answered.
+	/// The receipt.
 	pub receipt: Receipt,
-	/// From the receipt's leaf to the settlement's root.
+	/// The path from the receipt's leaf to the settlement's root.
 	pub path: Vec<Sibling<Totals>>,
 	/// The request's body as it was sent.
 	pub body: Vec<u8>,
-	/// The answer's token ids.
+	/// The token ids of the completion.
 	pub output: Vec<u32>,
-	/// A fingerprint for each.
+	/// The fingerprint of each token.
 	pub fingerprints: Vec<Fingerprint>,
 }
 
-/// [`Evidence`] that only who asked can read: the body of the answer to an [`EvidenceQuery`], SCALE-encoded.
+/// Sealed [`Evidence`]: SCALE-encoded, the body of the response to an [`EvidenceQuery`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SealedEvidence {
-	/// The box.
+	/// The box, which only the key of the query opens.
 	pub sealed: Vec<u8>,
-	/// The host's worker key's signature over [`answer_payload`].
+	/// The host's worker key's signature over [`response_payload`].
 	pub signature: Signature,
 }
 
-/// What opens the answer to one question.
+/// The secret that opens the response to one query.
 pub struct Opener {
 	secret: SecretKey,
-	asked: Hash,
+	query: Hash,
 }
 
-/// What the checker's worker key signs: `signing_payload(SAMPLE_QUERY, genesis, (query, key))`.
-pub fn query_payload(query: &SampleQuery, key: &[u8; 32], genesis: &Hash) -> Hash {
-	signing_payload(domain::SAMPLE_QUERY, genesis, &(query, key))
+/// Why a response holds no evidence.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum OpenError {
+	/// The host's worker key did not sign the response.
+	#[error("the evidence is not signed by the host's worker key")]
+	Signature,
+	/// The box is sealed for another key.
+	#[error("the evidence is sealed for another key")]
+	Sealed,
+	/// The content of the box is not evidence.
+	#[error("the evidence cannot be read: {0}")]
+	Unreadable(#[from] codec::Error),
 }
 
-/// What the host's worker key signs: `signing_payload(EVIDENCE, genesis, (what the checker signed, H(EVIDENCE ‖ box)))`.
-pub fn answer_payload(asked: &Hash, sealed: &[u8], genesis: &Hash) -> Hash {
-	signing_payload(domain::EVIDENCE, genesis, &(asked, blake2_256(&[domain::EVIDENCE, sealed])))
+/// The payload that the checker's worker key signs: `signing_payload(AUDIT_QUERY, genesis, (query, key))`.
+pub fn query_payload(query: &AuditQuery, key: &[u8; 32], genesis: &Hash) -> Hash {
+	signing_payload(domain::AUDIT_QUERY, genesis, &(query, key))
 }
 
-/// Asks, in the name of the query's checker, whose worker key is `worker`.
-pub fn ask(query: SampleQuery, worker: &Keypair, genesis: &Hash) -> (EvidenceQuery, Opener) {
+/// The payload that the host's worker key signs: `signing_payload(EVIDENCE, genesis, (query, H(EVIDENCE ‖ box)))`,
+/// where `query` is the [`query_payload`].
+pub fn response_payload(query: &Hash, sealed: &[u8], genesis: &Hash) -> Hash {
+	signing_payload(domain::EVIDENCE, genesis, &(query, blake2_256(&[domain::EVIDENCE, sealed])))
+}
+
+/// Makes and signs a query; `worker` is the worker key of `query.checker`.
+pub fn query(query: AuditQuery, worker: &Keypair, genesis: &Hash) -> (EvidenceQuery, Opener) {
 	let secret = SecretKey::generate(&mut OsRng);
 	let key = *secret.public_key().as_bytes();
-	let asked = query_payload(&query, &key, genesis);
-	let signature = Scale(keys::sign(worker, &asked));
-	(EvidenceQuery { query: Scale(query), key: Scale(key), signature }, Opener { secret, asked })
+	let payload = query_payload(&query, &key, genesis);
+	let signature = Scale(keys::sign(worker, &payload));
+	(EvidenceQuery { query: Scale(query), key: Scale(key), signature }, Opener { secret, query: payload })
 }
 
-/// Seals an answer; `asked` is the question's [`query_payload`]. `None` if the system gives no randomness.
+/// Seals evidence for `key`; `query` is the [`query_payload`]. Returns `None` if the system has no randomness.
 pub fn seal(
 	evidence: &Evidence,
 	key: &[u8; 32],
-	asked: &Hash,
+	query: &Hash,
 	worker: &Keypair,
 	genesis: &Hash,
 ) -> Option<SealedEvidence> {
 	let sealed = PublicKey::from(*key).seal(&mut OsRng, &evidence.encode()).ok()?;
-	let signature = keys::sign(worker, &answer_payload(asked, &sealed, genesis));
+	let signature = keys::sign(worker, &response_payload(query, &sealed, genesis));
 	Some(SealedEvidence { sealed, signature })
 }
 
 impl Opener {
-	/// The evidence, if the host with this worker key gave it in answer to this question.
+	/// Opens the response of the host with this worker key.
 	pub fn open(
 		&self,
-		answer: &SealedEvidence,
+		response: &SealedEvidence,
 		worker: &gonka_primitives::PublicKey,
 		genesis: &Hash,
-	) -> Result<Evidence, String> {
-		let payload = answer_payload(&self.asked, &answer.sealed, genesis);
-		if !keys::verify(&answer.signature, &payload, worker) {
-			return Err("the answer is not signed by the host's worker key".into());
+	) -> Result<Evidence, OpenError> {
+		let payload = response_payload(&self.query, &response.sealed, genesis);
+		if !keys::verify(&response.signature, &payload, worker) {
+			return Err(OpenError::Signature);
 		}
-		let plain = self.secret.unseal(&answer.sealed).map_err(|_| "the answer is sealed for another key")?;
-		let mut rest = plain.as_slice();
-		let evidence = Evidence::decode(&mut rest).map_err(|error| format!("the answer cannot be read: {error}"))?;
-		if rest.is_empty() { Ok(evidence) } else { Err(format!("the answer has {} bytes too many", rest.len())) }
+		let plain = self.secret.unseal(&response.sealed).map_err(|_| OpenError::Sealed)?;
+		Ok(Evidence::decode_all(&mut plain.as_slice())?)
 	}
 }
 
@@ -107,8 +120,8 @@ impl Opener {
 mod tests {
 	use super::*;
 	use gonka_primitives::{
+		audit::Pick,
 		market::{Envelope, FinishReason, Price},
-		sampling::Pick,
 	};
 
 	const GENESIS: Hash = [9; 32];
@@ -139,27 +152,27 @@ mod tests {
 	}
 
 	#[test]
-	fn only_who_asked_can_read_and_only_the_host_can_answer() {
+	fn only_the_checker_can_read_the_evidence_and_only_the_host_can_give_it() {
 		let [checker, host, other] = ["//Checker", "//Host", "//Other"].map(|uri| keys::from_uri(uri).unwrap());
-		let query = SampleQuery { checker: [1; 32], host: [2; 32], window: 3, pick: Pick::Work(4) };
-		let (question, opener) = ask(query, &checker, &GENESIS);
-		let asked = query_payload(&question.query.0, &question.key.0, &GENESIS);
-		assert!(keys::verify(&question.signature.0, &asked, &keys::public(&checker)));
-		let answer = seal(&evidence(), &question.key.0, &asked, &host, &GENESIS).unwrap();
-		assert!(!answer.sealed.windows(6).any(|bytes| bytes == b"secret"));
+		let query = AuditQuery { checker: [1; 32], host: [2; 32], window: 3, pick: Pick::Work(4) };
+		let (sent, opener) = super::query(query, &checker, &GENESIS);
+		let payload = query_payload(&sent.query.0, &sent.key.0, &GENESIS);
+		assert!(keys::verify(&sent.signature.0, &payload, &keys::public(&checker)));
+		let response = seal(&evidence(), &sent.key.0, &payload, &host, &GENESIS).unwrap();
+		assert!(!response.sealed.windows(6).any(|bytes| bytes == b"secret"));
 		let worker = keys::public(&host);
-		assert_eq!(opener.open(&answer, &worker, &GENESIS).unwrap(), evidence());
-		// Another asker of the same, another answerer, another chain, another box.
-		let (_, second) = ask(query, &checker, &GENESIS);
-		assert!(second.open(&answer, &worker, &GENESIS).unwrap_err().contains("not signed"));
-		let stolen = Opener { secret: second.secret, asked };
-		assert!(stolen.open(&answer, &worker, &GENESIS).unwrap_err().contains("another key"));
-		assert!(opener.open(&answer, &keys::public(&other), &GENESIS).is_err());
-		assert!(opener.open(&answer, &worker, &[8; 32]).is_err());
-		let mut bent = answer.clone();
+		assert_eq!(opener.open(&response, &worker, &GENESIS).unwrap(), evidence());
+		// Another query for the same, another key, another host, another chain, another box.
+		let (_, second) = super::query(query, &checker, &GENESIS);
+		assert!(matches!(second.open(&response, &worker, &GENESIS), Err(OpenError::Signature)));
+		let stolen = Opener { secret: second.secret, query: payload };
+		assert!(matches!(stolen.open(&response, &worker, &GENESIS), Err(OpenError::Sealed)));
+		assert!(opener.open(&response, &keys::public(&other), &GENESIS).is_err());
+		assert!(opener.open(&response, &worker, &[8; 32]).is_err());
+		let mut bent = response.clone();
 		bent.sealed[40] ^= 1;
 		assert!(opener.open(&bent, &worker, &GENESIS).is_err());
-		bent.signature = keys::sign(&host, &answer_payload(&asked, &bent.sealed, &GENESIS));
-		assert!(opener.open(&bent, &worker, &GENESIS).unwrap_err().contains("another key"));
+		bent.signature = keys::sign(&host, &response_payload(&payload, &bent.sealed, &GENESIS));
+		assert!(matches!(opener.open(&bent, &worker, &GENESIS), Err(OpenError::Sealed)));
 	}
 }

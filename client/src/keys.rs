@@ -1,7 +1,7 @@
 //! Key files, signatures and addresses.
 //!
 //! A key file holds one line, a secret URI: a phrase of 12 to 24 words, `0x` and the hex of a 32-byte seed, or a
-//! development key such as `//Alice`. Whoever can read it can sign, so only its owner may.
+//! development key such as `//Alice`. A reader of the file can sign with it, so only its owner may have access.
 
 use gonka_primitives::{AccountId, Hash, PublicKey, Signature};
 use std::{
@@ -17,7 +17,7 @@ use subxt_signer::{SecretUri, sr25519};
 /// An sr25519 key pair.
 pub use subxt_signer::sr25519::Keypair;
 
-/// Why a key or an address was refused.
+/// Why a key file or an address cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
 	/// The key file cannot be read.
@@ -25,7 +25,7 @@ pub enum Error {
 	Read {
 		/// The file.
 		path: PathBuf,
-		/// Why not.
+		/// The cause.
 		cause: io::Error,
 	},
 	/// The key file cannot be written.
@@ -33,50 +33,50 @@ pub enum Error {
 	Write {
 		/// The file.
 		path: PathBuf,
-		/// Why not.
+		/// The cause.
 		cause: io::Error,
 	},
-	/// There is a key file already; it is never overwritten.
-	#[error("{} exists and is kept: name another file, or move it away first", path.display())]
+	/// The key file exists already. It is never overwritten.
+	#[error("{} exists already and is not overwritten: name another file, or move it away first", path.display())]
 	Exists {
 		/// The file.
 		path: PathBuf,
 	},
-	/// What is in the key file is no secret URI.
+	/// The text is not a secret URI.
 	#[error(
-		"{origin} holds no secret URI ({cause}): write a phrase, 0x and a 32-byte seed in hex, or //Name on one line"
+		"{origin} holds no secret URI ({cause}): write one line with a phrase, 0x and a 32-byte seed in hex, or //Name"
 	)]
 	BadSecret {
-		/// Where it was read.
+		/// Where the text comes from.
 		origin: String,
-		/// What is wrong with it; never the secret itself.
+		/// The fault; never the secret itself.
 		cause: String,
 	},
-	/// The system gave no randomness.
-	#[error("the system gave no randomness for a key: {0}")]
+	/// The system has no randomness.
+	#[error("the system has no randomness for a key: {0}")]
 	Randomness(String),
-	/// The text is no address of this network.
-	#[error("`{text}` is no SS58 address with prefix 42 (it starts with 5): {cause}")]
+	/// The text is not an address of this network.
+	#[error("`{text}` is not an SS58 address with prefix 42 (they start with 5): {cause}")]
 	BadAddress {
 		/// The text.
 		text: String,
-		/// What is wrong with it.
+		/// The fault.
 		cause: String,
 	},
 }
 
-/// Reads a key file. A file that others may read is used, with a warning in the log.
+/// Reads a key file. A file that other users may read is accepted with a warning in the log.
 pub fn load(path: impl AsRef<Path>) -> Result<Keypair, Error> {
 	let path = path.as_ref();
 	let text = fs::read_to_string(path).map_err(|cause| Error::Read { path: path.into(), cause })?;
 	let mode = fs::metadata(path).map(|data| data.permissions().mode()).unwrap_or(0);
 	if mode & 0o077 != 0 {
-		tracing::warn!(path = %path.display(), "others may read this key file: run `chmod 600` on it");
+		tracing::warn!(path = %path.display(), "other users may read this key file: run `chmod 600` on it");
 	}
 	parse(&text).map_err(|cause| Error::BadSecret { origin: path.display().to_string(), cause })
 }
 
-/// The key pair of a secret URI such as `//Alice`.
+/// Derives the key pair of a secret URI such as `//Alice`.
 pub fn from_uri(text: &str) -> Result<Keypair, Error> {
 	parse(text).map_err(|cause| Error::BadSecret { origin: "the text".into(), cause })
 }
@@ -93,8 +93,8 @@ fn parse(text: &str) -> Result<Keypair, String> {
 	Keypair::from_uri(&uri).map_err(|error| error.to_string())
 }
 
-/// Makes a new random key and writes it to a new file that only its owner may read. An existing file is never
-/// touched; a crash leaves a whole file or none.
+/// Makes a random key and writes it to a new file that only its owner may read. An existing file is never touched. A
+/// crash leaves a whole file or none.
 pub fn generate_to(path: impl AsRef<Path>) -> Result<Keypair, Error> {
 	let mut seed = [0; 32];
 	getrandom::getrandom(&mut seed).map_err(|error| Error::Randomness(error.to_string()))?;
@@ -115,11 +115,11 @@ pub fn write_secret(path: impl AsRef<Path>, uri: &str) -> Result<(), Error> {
 		let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
 		file.write_all(format!("{uri}\n").as_bytes())?;
 		file.sync_all()?;
-		// Unlike a rename, a link never replaces a file that is there.
+		// Unlike a rename, a link never replaces an existing file.
 		fs::hard_link(&temporary, path)?;
 		fs::File::open(directory)?.sync_all()
 	})();
-	// Whether it is still there makes no difference to the key.
+	// The key is safe whether or not this succeeds.
 	let _ = fs::remove_file(&temporary);
 	written.map_err(|cause| match cause.kind() {
 		io::ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
@@ -127,7 +127,7 @@ pub fn write_secret(path: impl AsRef<Path>, uri: &str) -> Result<(), Error> {
 	})
 }
 
-/// The public key, which is also the account.
+/// The public key of a pair. It is also the account.
 pub fn public(pair: &Keypair) -> PublicKey {
 	pair.public_key().0
 }
@@ -137,7 +137,7 @@ pub fn sign(pair: &Keypair, payload: &Hash) -> Signature {
 	pair.sign(payload).0
 }
 
-/// Whether `signature` is `key`'s over `payload`.
+/// Whether `signature` is by `key` over `payload`.
 pub fn verify(signature: &Signature, payload: &Hash, key: &PublicKey) -> bool {
 	sr25519::verify(&sr25519::Signature(*signature), payload, &sr25519::PublicKey(*key))
 }
@@ -147,7 +147,7 @@ pub fn ss58(account: &AccountId) -> String {
 	AccountId32(*account).to_string()
 }
 
-/// The account of an SS58 address with prefix 42.
+/// Reads the account of an SS58 address with prefix 42.
 pub fn from_ss58(text: &str) -> Result<AccountId, Error> {
 	let bad = |cause: String| Error::BadAddress { text: text.into(), cause };
 	let account = AccountId32::from_str(text).map_err(|error| bad(error.to_string()))?;
@@ -161,7 +161,7 @@ mod tests {
 	const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
 
 	#[test]
-	fn signatures_hold_only_for_their_payload_and_key() {
+	fn a_signature_is_valid_only_for_its_payload_and_key() {
 		let (alice, bob) = (from_uri("//Alice").unwrap(), from_uri("//Bob").unwrap());
 		let signature = sign(&alice, &[7; 32]);
 		assert!(verify(&signature, &[7; 32], &public(&alice)));
@@ -194,7 +194,7 @@ mod tests {
 	}
 
 	#[test]
-	fn bad_key_files_are_refused_without_telling_the_secret() {
+	fn the_error_about_a_bad_key_file_does_not_reveal_the_secret() {
 		let directory = tempfile::tempdir().unwrap();
 		let path = directory.path().join("key");
 		for text in ["", "\n", "//Alice\n//Bob", "0x1234", "abandon abandon"] {

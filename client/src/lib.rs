@@ -1,4 +1,4 @@
-//! What worker, gateway and command line share.
+//! Code that worker, gateway and command line share: the chain client, keys, the worker's HTTP API, logs and traces.
 
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -6,4 +6,6 @@
 pub mod chain;
 pub mod evidence;
 pub mod keys;
-pub mod wire;
+pub mod request_id;
+pub mod telemetry;
+pub mod worker_api;

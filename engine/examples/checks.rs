@@ -1,23 +1,25 @@
-//! What tape, fingerprints and checks cost on this machine, and what checks find in honest and in dishonest answers.
+//! Measures what tape, fingerprints and checks cost on this machine, and what checks find in honest and in dishonest
+//! completions.
 //!
 //! `cargo run --release -p gonka-engine --example checks -- MODEL.gguf [threads]`
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
+use gonka_calibration::attack::Attack;
 use gonka_engine::{
-	Attack, CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, Precision, Sampler, TokenEvent,
-	TorchConfig, TorchEngine,
+	CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, Precision, Sampler, TokenEvent, TorchConfig,
+	TorchEngine,
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
 	tape::{NAT, seed_key, tape_key},
 };
 
-/// Tokens of the answer whose check is timed.
+/// Number of tokens of the completion whose check is timed.
 const TIMED: usize = 256;
-/// Tokens of the other answers.
+/// Number of tokens of the other completions.
 const TOKENS: usize = 32;
-/// The demo model's.
+/// Width of the demo model's hidden states.
 const WIDTH: usize = 576;
 const PROMPTS: [&str; 8] = [
 	"Once upon a time there was",
@@ -34,22 +36,22 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
 	let mut args = std::env::args().skip(1);
-	let mut config = TorchConfig::new(args.next().ok_or("which model?")?);
+	let mut config = TorchConfig::new(args.next().ok_or("no model: give the path of a GGUF file")?);
 	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
 	config.slots = 8;
 	let honest = TorchEngine::load(&config)?;
 	println!(
-		"{}, f32, {} thread(s), {TIMED} tokens a timed answer, times are processor time",
+		"{}, f32, {} thread(s), {TIMED} tokens in a timed completion, times are processor time",
 		honest.info().name,
 		config.threads
 	);
 
-	let (alone, shared) = time_answers(&honest)?;
+	let (alone, shared) = time_completions(&honest)?;
 	time_sampling(honest.info().vocab_size, alone, shared)?;
 	time_checks(&honest, alone, shared)?;
 
-	println!("\nAnswers of {TOKENS} tokens to {} prompts, checked by the honest engine", PROMPTS.len());
-	println!("margins in nats; fingerprints' squared distances");
+	println!("\nCompletions of {TOKENS} tokens to {} prompts, checked by the honest engine", PROMPTS.len());
+	println!("margins in nats; squared distances of fingerprints");
 	report("honest, one at a time", &honest, &honest, 1, |_| ())?;
 	report("honest, 8 at a time", &honest, &honest, 8, |_| ())?;
 	report("honest, another tape claimed", &honest, &honest, 8, |request| request.key = tape_key(&[1; 32], &[1; 32]))?;
@@ -58,23 +60,23 @@ fn main() -> Result<()> {
 	report("bfloat16", &bf16, &honest, 8, |_| ())?;
 	drop(bf16);
 	for attack in [Attack::Int8Weights, Attack::Int4Weights, Attack::Int4Cache] {
-		let cheap = TorchEngine::load(&TorchConfig { attack: Some(attack), ..config.clone() })?;
+		let cheap = TorchEngine::load_altered(&config, Arc::new(attack))?;
 		report(&format!("{attack:?}"), &cheap, &honest, 8, |_| ())?;
 	}
 	Ok(())
 }
 
-/// An answer as its host reports it.
-struct Answer {
+/// A completion as its host reports it.
+struct Completion {
 	request: GenerateRequest,
 	output: Vec<u32>,
 	fingerprints: Vec<Fingerprint>,
 	finish_reason: FinishReason,
 }
 
-/// Answers all requests, `batch` at a time.
-fn answers(engine: &TorchEngine, requests: &[GenerateRequest], batch: usize) -> Result<Vec<Answer>> {
-	let mut answers = Vec::new();
+/// Generates completions for all requests, `batch` at a time.
+fn completions(engine: &TorchEngine, requests: &[GenerateRequest], batch: usize) -> Result<Vec<Completion>> {
+	let mut completions = Vec::new();
 	for requests in requests.chunks(batch) {
 		let running = requests.iter().map(|request| engine.generate(request.clone()));
 		let running = running.collect::<std::result::Result<Vec<_>, _>>()?;
@@ -90,20 +92,21 @@ fn answers(engine: &TorchEngine, requests: &[GenerateRequest], batch: usize) -> 
 					TokenEvent::Error { message } => return Err(message.into()),
 				}
 			};
-			answers.push(Answer { request: request.clone(), output, fingerprints, finish_reason });
+			completions.push(Completion { request: request.clone(), output, fingerprints, finish_reason });
 		}
 	}
-	Ok(answers)
+	Ok(completions)
 }
 
-fn check(engine: &TorchEngine, answer: &Answer) -> Result<CheckResult> {
-	let Answer { request, output, finish_reason, .. } = answer;
+fn check(engine: &TorchEngine, completion: &Completion) -> Result<CheckResult> {
+	let Completion { request, output, finish_reason, .. } = completion;
 	let (request, output) = (request.clone(), output.clone());
 	let check = CheckRequest { request, output, finish_reason: *finish_reason };
 	Ok(engine.check(check)?.blocking_recv()??)
 }
 
-/// The seconds of processor time that `work` takes in all threads: others may use the machine, too.
+/// Returns the seconds of processor time that `work` takes in all threads, which does not depend on other programs on
+/// the machine.
 fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
 	let used = || -> Result<f64> {
 		let mut sum = 0.0;
@@ -118,12 +121,12 @@ fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
 	Ok(used()? - before)
 }
 
-/// The seconds a token takes, one answer at a time and as an eighth of eight.
-fn time_answers(engine: &TorchEngine) -> Result<(f64, f64)> {
+/// Returns the seconds that a token takes in a single completion, and its share in a batch of eight.
+fn time_completions(engine: &TorchEngine) -> Result<(f64, f64)> {
 	let prompt = engine.tokenize(PROMPTS[0])?;
 	let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
 	let time = |batch| -> Result<f64> {
-		let seconds = seconds(|| answers(engine, &vec![request.clone(); batch], batch).map(drop))?;
+		let seconds = seconds(|| completions(engine, &vec![request.clone(); batch], batch).map(drop))?;
 		Ok(seconds / (batch * TIMED) as f64)
 	};
 	let (alone, shared) = (time(1)?, time(8)?);
@@ -131,9 +134,9 @@ fn time_answers(engine: &TorchEngine) -> Result<(f64, f64)> {
 	Ok((alone, shared))
 }
 
-/// Times the tape on rows like those of a language model, and fingerprints.
+/// Times sampling on rows like those of a language model, and fingerprints.
 fn time_sampling(vocabulary: usize, alone: f64, shared: f64) -> Result<()> {
-	// Sums of a generator's bytes: nearly normal, with a deviation of three nats.
+	// Sums of a generator's bytes are nearly normal, with a deviation of three nats.
 	let mut state = 1u64;
 	let mut logit = || {
 		state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -179,13 +182,13 @@ fn time_checks(engine: &TorchEngine, alone: f64, shared: f64) -> Result<()> {
 	for prompt in [short, long] {
 		let length = prompt.len();
 		let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
-		let mut answer = None;
+		let mut completion = None;
 		let generated = seconds(|| {
-			answer = answers(engine, std::slice::from_ref(&request), 1)?.pop();
+			completion = completions(engine, std::slice::from_ref(&request), 1)?.pop();
 			Ok(())
 		})?;
-		let answer = answer.ok_or("no answer")?;
-		let seconds = seconds(|| check(engine, &answer).map(drop))?;
+		let completion = completion.ok_or("no completion")?;
+		let seconds = seconds(|| check(engine, &completion).map(drop))?;
 		println!(
 			"checking {TIMED} tokens after {length}: {:.0} ms = 1/{:.1} of generating them alone, 1/{:.1} of 8 at a time",
 			seconds * 1e3,
@@ -196,7 +199,7 @@ fn time_checks(engine: &TorchEngine, alone: f64, shared: f64) -> Result<()> {
 	Ok(())
 }
 
-/// Prints what `checker` finds in answers of `host`, if the host claims that requests were `changed`.
+/// Prints what `checker` finds in completions of `host` when `change` alters the requests that the host claims.
 fn report(
 	name: &str,
 	host: &TorchEngine,
@@ -219,11 +222,11 @@ fn report(
 			})
 			.collect::<Result<_>>()?;
 		let (mut margins, mut distances) = (Vec::new(), Vec::new());
-		for mut answer in answers(host, &requests, batch)? {
-			change(&mut answer.request);
-			let check = check(checker, &answer)?;
+		for mut completion in completions(host, &requests, batch)? {
+			change(&mut completion.request);
+			let check = check(checker, &completion)?;
 			margins.extend(check.tokens.iter().map(|token| token.margin));
-			let pairs = check.tokens.iter().zip(&answer.fingerprints);
+			let pairs = check.tokens.iter().zip(&completion.fingerprints);
 			distances.extend(pairs.map(|(token, fingerprint)| distance(&token.fingerprint, fingerprint)));
 		}
 		distances.sort_unstable();

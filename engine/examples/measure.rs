@@ -1,4 +1,4 @@
-//! Load time, memory and speed of the torch engine on this machine.
+//! Measures load time, memory and speed of the torch engine on this machine.
 //!
 //! `cargo run --release -p gonka-engine --example measure -- MODEL.gguf [threads] [f32|bf16]`
 
@@ -10,7 +10,7 @@ const TOKENS: usize = 64;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
 	let mut args = std::env::args().skip(1);
-	let mut config = TorchConfig::new(args.next().ok_or("which model?")?);
+	let mut config = TorchConfig::new(args.next().ok_or("no model: give the path of a GGUF file")?);
 	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
 	config.slots = 8;
 	if args.next().as_deref() == Some("bf16") {
@@ -33,14 +33,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 	let long = vec![prompt.iter().copied().cycle().take(1024).collect()];
 	let start = Instant::now();
 	run(&engine, &long, false)?;
-	println!("1024 prompt and {TOKENS} answer tokens: {:.2} s", start.elapsed().as_secs_f64());
+	println!("1024 prompt and {TOKENS} completion tokens: {:.2} s", start.elapsed().as_secs_f64());
 	println!("{}", memory()?);
 	Ok(())
 }
 
-/// Answers all prompts at the same time; returns the number of tokens.
+/// Completes all prompts at the same time, and returns the number of tokens.
 fn run(engine: &TorchEngine, prompts: &[Vec<u32>], print: bool) -> Result<usize, Box<dyn std::error::Error>> {
-	let answers = prompts
+	let completions = prompts
 		.iter()
 		.map(|prompt| {
 			engine.generate(GenerateRequest {
@@ -53,8 +53,8 @@ fn run(engine: &TorchEngine, prompts: &[Vec<u32>], print: bool) -> Result<usize,
 		})
 		.collect::<Result<Vec<_>, _>>()?;
 	let mut tokens = 0;
-	for mut answer in answers {
-		while let Some(event) = answer.blocking_recv() {
+	for mut completion in completions {
+		while let Some(event) = completion.blocking_recv() {
 			if let TokenEvent::Token { text, .. } = event {
 				tokens += 1;
 				if print {
@@ -70,7 +70,7 @@ fn run(engine: &TorchEngine, prompts: &[Vec<u32>], print: bool) -> Result<usize,
 	Ok(tokens)
 }
 
-/// This process's memory, as Linux counts it.
+/// Returns this process's memory as Linux reports it.
 fn memory() -> std::io::Result<String> {
 	let status = std::fs::read_to_string("/proc/self/status")?;
 	let wanted = ["VmHWM", "VmRSS", "RssAnon", "RssFile"];

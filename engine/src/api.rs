@@ -1,87 +1,89 @@
-//! What every engine offers, and the types that cross that border.
+//! The interface of every engine, and the types that it takes and returns.
 
-use gonka_primitives::{Hash, fingerprint::Fingerprint, sampler::Sampling, tape::seed_key};
+use gonka_primitives::{Hash, fingerprint::Fingerprint, sampler::SamplingParams, tape::seed_key};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-/// One model, ready to answer.
+/// An engine that serves one model.
 ///
-/// All methods are cheap except [`tokenize`](Self::tokenize) and
-/// [`tokenize_chat`](Self::tokenize_chat), whose cost grows with the text, and which may wait for another machine: call
-/// them where blocking is allowed. None blocks on a running generation.
+/// All methods return quickly except [`tokenize`](Self::tokenize), [`tokenize_chat`](Self::tokenize_chat) and
+/// [`detokenize`](Self::detokenize). Their cost grows with the text, and they may wait for another machine, so call
+/// them where blocking is allowed. No method waits for a running generation.
 pub trait Engine: Send + Sync {
-	/// What this engine serves. Constant over the engine's life.
+	/// Returns what this engine serves. The value is constant for the engine's life.
 	fn info(&self) -> ModelInfo;
 
-	/// The token ids of `text`. Names of special tokens in it are plain text.
+	/// Returns the token ids of `text`. Names of special tokens in it are plain text.
 	///
 	/// # Errors
-	/// [`EngineError::Busy`], [`EngineError::Compute`] or [`EngineError::Stopped`], of an engine that must ask for them.
+	/// [`EngineError::Busy`], [`EngineError::Compute`] or [`EngineError::Stopped`] when the engine must ask a server
+	/// and it fails.
 	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError>;
 
-	/// The token ids of a conversation, in the form that the model was trained on.
+	/// Returns the token ids of a conversation, in the form that the model was trained on.
 	///
-	/// Special tokens come from the model's template only: their names inside a message are
-	/// plain text, so nobody can end a message from within.
+	/// Special tokens come from the model's template only. Their names inside a message are plain text, so a message
+	/// cannot end itself.
 	///
 	/// # Errors
-	/// [`EngineError::Template`] when the model has no template, or its template refuses the
-	/// messages; and those of [`tokenize`](Self::tokenize).
+	/// [`EngineError::Template`] when the model has no template or its template rejects the messages, and the errors of
+	/// [`tokenize`](Self::tokenize).
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError>;
 
-	/// The text of `ids`. Special tokens have none; malformed UTF-8 becomes U+FFFD.
+	/// Returns the text of `ids`. Special tokens have none; malformed UTF-8 becomes U+FFFD.
 	///
 	/// # Errors
 	/// Those of [`tokenize`](Self::tokenize).
 	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError>;
 
-	/// Starts an answer; its tokens arrive on the returned channel, in order.
+	/// Starts a completion; its tokens arrive on the returned channel, in order.
 	///
-	/// The channel carries one [`TokenEvent::Token`] per token and ends with one
-	/// [`TokenEvent::Done`] or [`TokenEvent::Error`]. Dropping the receiver cancels the
-	/// generation and frees its place. To continue an answer, ask again with a prompt of the
-	/// old prompt followed by the ids already received, and the same key.
+	/// The channel carries one [`TokenEvent::Token`] for each token and ends with one [`TokenEvent::Done`] or
+	/// [`TokenEvent::Error`]. Dropping the receiver cancels the generation and frees its slot. To continue a completion
+	/// elsewhere, send a request whose prompt is the old prompt followed by the ids already received, with the same
+	/// key.
 	///
 	/// # Errors
-	/// [`EngineError::Busy`], [`EngineError::ContextTooLong`],
-	/// [`EngineError::InvalidRequest`] or [`EngineError::Stopped`]; [`EngineError::Compute`] while the engine is unhealthy.
+	/// [`EngineError::Busy`], [`EngineError::ContextTooLong`], [`EngineError::InvalidRequest`] or
+	/// [`EngineError::Stopped`]; [`EngineError::Compute`] while the engine is unhealthy.
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError>;
 
-	/// Compares an answer with what this engine would have answered: see [`CheckResult`]. It costs one reading of
-	/// prompt and answer, beside the answers that are being generated. Dropping the receiver cancels.
+	/// Compares a completion with what this engine would have generated: see [`CheckResult`].
+	///
+	/// A check reads prompt and completion once, while other completions go on. Dropping the receiver cancels it.
 	///
 	/// # Errors
-	/// Those of [`generate`](Self::generate) and [`EngineError::Unsupported`], at once; over the channel
-	/// [`EngineError::Compute`] or [`EngineError::Stopped`]. None of them says anything about the answer.
+	/// At once, those of [`generate`](Self::generate) and [`EngineError::Unsupported`]; over the channel,
+	/// [`EngineError::Compute`] or [`EngineError::Stopped`]. None of them says anything about the completion.
 	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError>;
 
-	/// How the engine is now.
+	/// Returns the engine's present state.
 	fn health(&self) -> Health;
 }
 
-/// Where the result of a check arrives.
+/// Channel on which the result of a check arrives.
 pub type CheckReceiver = oneshot::Receiver<Result<CheckResult, EngineError>>;
 
-/// What an engine serves.
+/// Description of the model that an engine serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelInfo {
 	/// The model's name, as its file or its configuration gives it.
 	pub name: String,
-	/// The most tokens a prompt and its answer may have together.
+	/// Maximum number of tokens of a prompt and its completion together.
 	pub context_length: usize,
-	/// The number of token ids: every id is less than this.
+	/// Number of token ids: every id is less than this.
 	pub vocab_size: usize,
-	/// The ids that end an answer.
+	/// Ids that end a completion.
 	pub eos: Vec<u32>,
-	/// The most answers generated at the same time; more wait.
+	/// Maximum number of completions generated at the same time; more wait.
 	pub max_running: usize,
 }
 
-/// One message of a conversation, in the shape of the OpenAI API.
+/// A message of a conversation, in the shape of the OpenAI API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChatMessage {
-	/// `system`, `user`, `assistant` or what else the model's template knows.
+	/// `system`, `user`, `assistant`, or another role that the model's template knows.
 	pub role: String,
 	/// The text.
 	pub content: String,
@@ -91,61 +93,64 @@ pub struct ChatMessage {
 }
 
 impl ChatMessage {
-	/// A message without further fields.
+	/// Makes a message without further fields.
 	pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
 		Self { role: role.into(), content: content.into(), extra: Map::new() }
 	}
 }
 
-/// How to render a conversation.
+/// Options for rendering a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatOptions {
-	/// Whether to end with the opening of the assistant's answer.
+	/// Whether to end with the beginning of the assistant's message.
 	pub add_generation_prompt: bool,
 	/// Further variables for the template, such as `tools`.
 	pub variables: Map<String, Value>,
 }
 
 impl Default for ChatOptions {
-	/// With the opening of the answer, and no further variables.
+	/// Adds the beginning of the assistant's message, and no further variables.
 	fn default() -> Self {
 		Self { add_generation_prompt: true, variables: Map::new() }
 	}
 }
 
-/// What to answer, and how.
+/// A request for a completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
-	/// The tokens to continue; at least one.
+	/// Tokens to continue; at least one.
 	pub prompt: Vec<u32>,
-	/// How many of the prompt's last tokens are the answer's beginning, delivered by somebody else. Text that was still
-	/// held back there, half a character or a possible stop text, comes with the first token of this answer.
+	/// Number of the prompt's last tokens that are the beginning of this completion, generated by another host. Text
+	/// that was held back there (half a character or a possible stop text) comes with the first token of this
+	/// completion.
 	pub delivered: usize,
-	/// The most tokens to answer with; at least one.
+	/// Maximum number of tokens to generate; at least one.
 	pub max_tokens: usize,
-	/// 0 always takes the likeliest token; higher values flatten the distribution. Counted in thousandths, up to 100.
+	/// Temperature. 0 always takes the likeliest token; higher values flatten the distribution. Counted in thousandths,
+	/// up to 100.
 	pub temperature: f32,
-	/// Sample only from the likeliest tokens that reach this probability together; in (0, 1]. Counted in millionths.
+	/// Samples only from the likeliest tokens that reach this probability together; in (0, 1]. Counted in millionths.
 	pub top_p: f32,
-	/// Sample only from so many likeliest tokens; 0 for all.
+	/// Samples only from this number of likeliest tokens; 0 for all.
 	pub top_k: usize,
-	/// Sample only from tokens that are at least this likely, the likeliest being 1; in [0, 1]. Counted in millionths.
+	/// Samples only from tokens that are at least this likely relative to the likeliest; in [0, 1]. Counted in
+	/// millionths.
 	pub min_p: f32,
-	/// Divides the positive logits of tokens that occurred, and multiplies the negative ones; above 0, 1 for none.
+	/// Divides the positive logits of tokens that occurred, and multiplies their negative ones; above 0, 1 for none.
 	/// Counted in thousandths.
 	pub repetition_penalty: f32,
-	/// Taken from the logits of tokens that the answer has. Counted in thousandths.
+	/// Amount subtracted from the logits of tokens that the completion has. Counted in thousandths.
 	pub presence_penalty: f32,
-	/// Taken from a token's logit for each time that the answer has it. Counted in thousandths.
+	/// Amount subtracted from a token's logit for each time that the completion has it. Counted in thousandths.
 	pub frequency_penalty: f32,
-	/// The key of the answer's tape: together with a token's position in the sequence it fixes that token's noise.
+	/// Key of the completion's tape: with a token's position in the sequence it fixes that token's noise. It is
 	/// [`tape_key`](gonka_primitives::tape::tape_key) of an envelope, or [`seed_key`] without one.
 	pub key: Hash,
-	/// Texts that end the answer. They are not part of it.
+	/// Texts that end the completion. They are not part of it.
 	pub stop: Vec<String>,
-	/// Ids that end the answer, besides the model's own.
+	/// Ids that end the completion, besides the model's own.
 	pub stop_token_ids: Vec<u32>,
-	/// Whether to go on after one of the model's own end ids.
+	/// Whether to continue after one of the model's own end ids.
 	pub ignore_eos: bool,
 }
 
@@ -172,11 +177,11 @@ impl Default for GenerateRequest {
 }
 
 impl GenerateRequest {
-	/// How tokens are chosen, in the integers that generating and checking go by: each number is rounded to the
-	/// nearest one, halves away from 0, and cut to what fits.
-	pub fn sampling(&self) -> Sampling {
+	/// Returns the sampling parameters as the integers that generation and checks use: each number is rounded to the
+	/// nearest one, halves away from 0, and clamped to its type.
+	pub fn sampling(&self) -> SamplingParams {
 		let units = |number: f32, units: f64| (f64::from(number) * units).round();
-		Sampling {
+		SamplingParams {
 			temperature: units(self.temperature, 1e3) as u32,
 			top_k: u32::try_from(self.top_k).unwrap_or(u32::MAX),
 			top_p: units(self.top_p, 1e6) as u32,
@@ -187,7 +192,7 @@ impl GenerateRequest {
 		}
 	}
 
-	/// Whether `model` can serve this request at all.
+	/// Checks that `model` can serve this request.
 	///
 	/// # Errors
 	/// [`EngineError::ContextTooLong`] or [`EngineError::InvalidRequest`].
@@ -200,7 +205,7 @@ impl GenerateRequest {
 			return invalid("max_tokens is 0");
 		}
 		if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-			return invalid("temperature must be a number of at least 0");
+			return invalid("temperature must be a number from 0 up");
 		}
 		if !(self.top_p > 0.0 && self.top_p <= 1.0) {
 			return invalid("top_p must be above 0 and at most 1");
@@ -218,7 +223,7 @@ impl GenerateRequest {
 			return invalid("a stop text is empty");
 		}
 		if let Some(id) = self.prompt.iter().find(|&&id| id as usize >= model.vocab_size) {
-			return invalid(&format!("the prompt has token {id} of {}", model.vocab_size));
+			return invalid(&format!("the prompt has token id {id}, but the model has {} ids", model.vocab_size));
 		}
 		if self.prompt.len().saturating_add(self.max_tokens) > model.context_length {
 			return Err(EngineError::ContextTooLong {
@@ -231,138 +236,141 @@ impl GenerateRequest {
 	}
 }
 
-/// A piece of an answer.
+/// An event of a running completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenEvent {
 	/// The next token.
 	Token {
-		/// Its id; end-of-answer ids are reported too.
+		/// The token's id; ids that end a completion are reported too.
 		id: u32,
-		/// The text that became certain with it, often empty or more than this token's: an
-		/// incomplete character and a possible beginning of a stop text are held back. All
-		/// texts in a row are the answer.
+		/// Text that became certain with this token, often empty or more than the token's own: an incomplete character
+		/// and a possible beginning of a stop text are held back. All texts joined are the completion's text.
 		text: String,
-		/// What remains of the hidden state from which it was chosen.
+		/// Fingerprint of the hidden state from which the token was chosen.
 		fingerprint: Fingerprint,
 	},
-	/// The answer is complete.
+	/// The completion has ended.
 	Done {
 		/// Why it ended.
 		finish_reason: FinishReason,
-		/// The length of the prompt.
+		/// Number of tokens of the prompt.
 		prompt_tokens: usize,
-		/// The number of [`TokenEvent::Token`] before this event.
+		/// Number of [`TokenEvent::Token`] before this event.
 		completion_tokens: usize,
 	},
-	/// The engine failed; the answer so far stands.
+	/// The engine failed. The tokens sent so far remain valid.
 	Error {
-		/// What failed.
+		/// Description of the failure.
 		message: String,
 	},
 }
 
-/// An answer that somebody claims to have generated.
+/// A completion that a host claims to have generated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckRequest {
-	/// What was asked.
+	/// The request that it completes.
 	pub request: GenerateRequest,
-	/// The answer's tokens: at least one, at most `max_tokens`.
+	/// The completion's tokens: at least one, at most `max_tokens`.
 	pub output: Vec<u32>,
-	/// Why it is said to have ended.
+	/// The reason for which it is said to have ended.
 	pub finish_reason: FinishReason,
 }
 
 impl CheckRequest {
-	/// Whether `model` can check this at all.
+	/// Checks that `model` can check this completion.
 	///
 	/// # Errors
 	/// Those of [`GenerateRequest::check`].
 	pub fn check(&self, model: &ModelInfo) -> Result<(), EngineError> {
 		self.request.check(model)?;
 		if self.output.is_empty() || self.output.len() > self.request.max_tokens {
-			let (length, most) = (self.output.len(), self.request.max_tokens);
-			return Err(EngineError::InvalidRequest(format!("the answer has {length} tokens of 1 to {most}")));
+			let (length, max) = (self.output.len(), self.request.max_tokens);
+			return Err(EngineError::InvalidRequest(format!("the completion has {length} tokens, not 1 to {max}")));
 		}
 		if let Some(id) = self.output.iter().find(|&&id| id as usize >= model.vocab_size) {
-			return Err(EngineError::InvalidRequest(format!("the answer has token {id} of {}", model.vocab_size)));
+			return Err(EngineError::InvalidRequest(format!(
+				"the completion has token id {id}, but the model has {} ids",
+				model.vocab_size
+			)));
 		}
 		Ok(())
 	}
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
-	/// What it found at each token of the answer.
+	/// Result for each token of the completion.
 	pub tokens: Vec<TokenCheck>,
-	/// Whether the answer ends for the reason given, and did not have to end before.
+	/// Whether the completion ends where it must and for the reason given.
 	pub ends_rightly: bool,
 }
 
-/// What a check found at one token. The logits behind it are those after the answer's own tokens before it.
+/// The result of a check for one token. Its logits are those after the completion's own tokens before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenCheck {
-	/// How much differences between logits have to be off for the token to be due, in 2⁻¹⁶ nats; 0 if it is due. See
-	/// [`Sampling::margin`](gonka_primitives::sampler::Sampling::margin).
+	/// How far differences between logits must be off for the token to be due, in 2⁻¹⁶ nats; 0 if it is due. See
+	/// [`SamplingParams::margin`](gonka_primitives::sampler::SamplingParams::margin).
 	pub margin: u32,
-	/// What the token's fingerprint should be, but for rounding.
+	/// The fingerprint that the token should have, except for rounding.
 	pub fingerprint: Fingerprint,
 }
 
-/// Why an answer ended.
+/// Why a completion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
 	/// The model, a stop text or a stop id ended it.
 	Stop,
-	/// It has `max_tokens` tokens.
+	/// It reached `max_tokens` tokens.
 	Length,
 	/// The engine was shut down.
 	Cancelled,
 }
 
-/// How an engine is.
+/// The state of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
 	/// Whether it can compute: false after a failure, until a computation succeeds again.
 	pub healthy: bool,
-	/// Answers being generated.
+	/// Number of completions being generated.
 	pub running: usize,
-	/// Requests waiting for a place.
+	/// Number of requests that wait for a slot.
 	pub waiting: usize,
-	/// The most requests that may wait.
+	/// Maximum number of requests that may wait.
 	pub waiting_limit: usize,
 }
 
-/// Why an engine could not do what was asked.
+/// The reason for which an engine could not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-	/// The queue is full: ask again later, or ask another engine.
-	#[error("{waiting} requests are waiting, which is the limit")]
+	/// The queue is full: try again later, or try another engine.
+	#[error("the engine is busy: {waiting} requests wait already")]
 	Busy {
-		/// The requests waiting now.
+		/// Number of requests that wait now.
 		waiting: usize,
 	},
-	/// Prompt and answer together do not fit the model's context.
+	/// Prompt and completion together do not fit the model's context.
 	#[error("{prompt_tokens} prompt tokens and up to {max_tokens} more exceed the context of {context_length} tokens")]
 	ContextTooLong {
-		/// The length of the prompt.
+		/// Number of tokens of the prompt.
 		prompt_tokens: usize,
-		/// The most tokens the answer may have.
+		/// Maximum number of tokens of the completion.
 		max_tokens: usize,
-		/// The most tokens both may have together.
+		/// Maximum number of tokens of both together.
 		context_length: usize,
 	},
-	/// This engine cannot do that, though others may.
+	/// This engine cannot do it, but others may.
 	#[error("not supported: {0}")]
 	Unsupported(String),
 	/// The request contradicts itself or the model.
 	#[error("invalid request: {0}")]
 	InvalidRequest(String),
-	/// The chat template is missing, broken, or refused the messages.
+	/// The chat template is missing or broken, or it rejected the messages.
 	#[error("chat template: {0}")]
 	Template(String),
-	/// The model's file cannot be read, is malformed, or needs what this engine lacks; or a server does not serve it.
+	/// The model's file cannot be read, is malformed, or needs what this engine lacks; or the server does not serve the
+	/// model.
 	#[error("model: {0}")]
 	Model(String),
 	/// A computation failed.

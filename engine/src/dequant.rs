@@ -1,29 +1,29 @@
-//! How GGUF files store weights, and how to make floating-point numbers of them.
+//! Weight formats of GGUF files, and their conversion to floating-point numbers.
 
 use half::f16;
 
-/// Weights of a quantised block.
+/// Number of weights in a quantised block.
 const BLOCK: usize = 32;
 
-/// How a tensor's weights are stored.
+/// Storage format of a tensor's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
 	/// 32-bit floating point.
 	F32,
 	/// 16-bit floating point.
 	F16,
-	/// Blocks of 32 weights: scale and minimum as f16, then 4 bits a weight. The low halves of
-	/// the 16 bytes are the first 16 weights.
+	/// Blocks of 32 weights: scale and minimum as f16, then 4 bits for each weight. The low halves of the 16 bytes are
+	/// the first 16 weights.
 	Q4_1,
-	/// Blocks of 32 weights: scale as f16, then 8 bits with sign a weight.
+	/// Blocks of 32 weights: scale as f16, then 8 signed bits for each weight.
 	Q8_0,
 }
 
 impl Format {
-	/// The format with this number in GGUF files.
+	/// Returns the format that has this number in GGUF files.
 	///
 	/// # Errors
-	/// When it is not supported.
+	/// A message, if the format is not supported.
 	pub fn from_ggml(number: u32) -> Result<Self, String> {
 		Ok(match number {
 			0 => Self::F32,
@@ -34,10 +34,10 @@ impl Format {
 		})
 	}
 
-	/// The bytes of a row of so many weights.
+	/// Returns the number of bytes of a row with this number of weights.
 	///
 	/// # Errors
-	/// When they do not make whole blocks, or too many bytes.
+	/// A message, if the weights do not make whole blocks or the bytes overflow.
 	pub fn row_bytes(self, columns: usize) -> Result<usize, String> {
 		let (weights, bytes) = self.block();
 		if !columns.is_multiple_of(weights) {
@@ -69,7 +69,7 @@ impl Format {
 		}
 	}
 
-	/// The weights and the bytes of a block.
+	/// Returns the number of weights and of bytes in a block.
 	fn block(self) -> (usize, usize) {
 		match self {
 			Self::F32 => (1, 4),
@@ -95,7 +95,7 @@ mod tests {
 	}
 
 	#[test]
-	fn plain_numbers() {
+	fn f32_and_f16_are_read_as_they_are() {
 		let bytes: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|n| n.to_le_bytes()).collect();
 		assert_eq!(weights(Format::F32, &bytes), [1.5, -2.0]);
 		let bytes: Vec<u8> = [1.5, -2.0].iter().flat_map(|&n| f16::from_f32(n).to_le_bytes()).collect();

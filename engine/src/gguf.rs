@@ -1,8 +1,8 @@
 //! A reader for GGUF files, versions 2 and 3, little-endian.
 //!
-//! The file is mapped, not read: a tensor's bytes are loaded when they are used. Every length
-//! and offset in the file is checked against the file's size before it is believed.
-//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>
+//! The file is mapped, not read: the operating system loads a tensor's bytes when they are used. Every length and
+//! offset in the file is checked against the file's size before it is used. Format:
+//! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>
 
 use std::{collections::HashMap, fs::File, path::Path};
 
@@ -10,7 +10,7 @@ use memmap2::Mmap;
 
 use crate::{EngineError, dequant::Format};
 
-/// The most dimensions of a tensor, by the format.
+/// Maximum number of dimensions of a tensor, set by the format.
 const MAX_DIMENSIONS: u32 = 4;
 
 /// An open GGUF file.
@@ -20,27 +20,26 @@ pub struct Gguf {
 }
 
 impl Gguf {
-	/// Opens and checks a file.
+	/// Opens a file and checks its header.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it cannot be read or is malformed.
+	/// [`EngineError::Model`] when the file cannot be read or is malformed.
 	pub fn open(path: &Path) -> Result<Self, EngineError> {
 		let named = |error: &dyn std::fmt::Display| EngineError::Model(format!("{}: {error}", path.display()));
 		let file = File::open(path).map_err(|error| named(&error))?;
-		// SAFETY: the map is read-only, and bytes are copied out of it before they are
-		// interpreted. Whoever truncates the file meanwhile kills the process by SIGBUS, as
-		// with any mapped file; model files are replaced by renaming.
+		// SAFETY: the map is read-only, and bytes are copied out of it before they are interpreted. Truncating the file
+		// meanwhile kills the process by SIGBUS, as with any mapped file; model files are replaced by renaming.
 		let map = unsafe { Mmap::map(&file) }.map_err(|error| named(&error))?;
 		let header = Header::parse(&map).map_err(|error| named(&error))?;
 		Ok(Self { map, header })
 	}
 
-	/// What the file says of itself.
+	/// Returns the file's metadata and list of tensors.
 	pub fn header(&self) -> &Header {
 		&self.header
 	}
 
-	/// A tensor's description and its bytes.
+	/// Returns a tensor's description and its bytes.
 	///
 	/// # Errors
 	/// [`EngineError::Model`] when the file has no such tensor.
@@ -53,25 +52,25 @@ impl Gguf {
 	}
 }
 
-/// The metadata and the list of tensors.
+/// Metadata and list of tensors.
 #[derive(Debug, Default)]
 pub struct Header {
-	/// The metadata by key.
+	/// Metadata by key.
 	pub metadata: HashMap<String, Value>,
-	/// The tensors by name.
+	/// Tensors by name.
 	pub tensors: HashMap<String, TensorInfo>,
 }
 
-/// Where a tensor is and what it looks like.
+/// Position and shape of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
 	/// Rows and columns: the outermost dimension first, `[1, n]` for a vector.
 	pub shape: [usize; 2],
-	/// How its weights are stored.
+	/// Storage format of its weights.
 	pub format: Format,
-	/// The first byte in the file.
+	/// Offset of its first byte in the file.
 	start: usize,
-	/// The number of bytes, which the file has.
+	/// Number of bytes; the file has all of them.
 	size: usize,
 }
 
@@ -82,7 +81,7 @@ pub enum Value {
 	Integer(i128),
 	/// A floating-point number of any width.
 	Float(f64),
-	/// A truth value.
+	/// A Boolean.
 	Bool(bool),
 	/// A text.
 	Text(String),
@@ -90,15 +89,15 @@ pub enum Value {
 	Texts(Vec<String>),
 	/// A list of integers.
 	Integers(Vec<i128>),
-	/// A list of numbers or of truth values, which models do not need: its length.
+	/// The length of a list of floating-point numbers or Booleans, which models do not need.
 	Skipped(usize),
 }
 
 impl Header {
-	/// Reads the header of the GGUF file that `bytes` are.
+	/// Parses the header of a GGUF file.
 	///
 	/// # Errors
-	/// A sentence that says what is wrong, for any input.
+	/// A message that says what is wrong. It never panics, whatever the input.
 	pub fn parse(bytes: &[u8]) -> Result<Self, String> {
 		let mut cursor = Cursor { bytes, at: 0 };
 		if cursor.take(4)? != b"GGUF" {
@@ -132,21 +131,21 @@ impl Header {
 				.ok_or("general.alignment is not a power of two")?,
 			Some(_) => return Err("general.alignment is not a number".into()),
 		};
-		let data = cursor.at.checked_next_multiple_of(alignment).ok_or("no room for data")?;
+		let data = cursor.at.checked_next_multiple_of(alignment).ok_or("the offset of the tensors' data overflows")?;
 		for (name, mut info) in offsets {
 			info.start = info.start.checked_add(data).ok_or("a tensor's offset is too large")?;
 			if info.start.checked_add(info.size).is_none_or(|end| end > bytes.len()) {
-				return Err(format!("tensor {name} ends behind the file's end"));
+				return Err(format!("tensor {name} ends after the file's end"));
 			}
 			header.tensors.insert(name, info);
 		}
 		Ok(header)
 	}
 
-	/// A metadata integer.
+	/// Returns a metadata integer.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing, negative, or no integer.
+	/// [`EngineError::Model`] when it is missing, negative, or not an integer.
 	pub fn integer(&self, key: &str) -> Result<usize, EngineError> {
 		match self.metadata.get(key) {
 			Some(Value::Integer(n)) => usize::try_from(*n).map_err(|_| bad(key)),
@@ -154,10 +153,10 @@ impl Header {
 		}
 	}
 
-	/// A metadata number.
+	/// Returns a metadata number.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing, or no floating-point number.
+	/// [`EngineError::Model`] when it is missing or not a floating-point number.
 	pub fn float(&self, key: &str) -> Result<f64, EngineError> {
 		match self.metadata.get(key) {
 			Some(Value::Float(n)) => Ok(*n),
@@ -165,10 +164,10 @@ impl Header {
 		}
 	}
 
-	/// A metadata text.
+	/// Returns a metadata text.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing, or no text.
+	/// [`EngineError::Model`] when it is missing or not a text.
 	pub fn text(&self, key: &str) -> Result<&str, EngineError> {
 		match self.metadata.get(key) {
 			Some(Value::Text(text)) => Ok(text),
@@ -176,10 +175,10 @@ impl Header {
 		}
 	}
 
-	/// A metadata list of texts.
+	/// Returns a metadata list of texts.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing, or no list of texts.
+	/// [`EngineError::Model`] when it is missing or not a list of texts.
 	pub fn texts(&self, key: &str) -> Result<&[String], EngineError> {
 		match self.metadata.get(key) {
 			Some(Value::Texts(texts)) => Ok(texts),
@@ -192,7 +191,7 @@ fn bad(key: &str) -> EngineError {
 	EngineError::Model(format!("metadata {key} is missing or of the wrong type"))
 }
 
-/// A place in the file. Every read moves it on, and fails at the file's end.
+/// A position in the file. Every read advances it, and fails at the file's end.
 struct Cursor<'a> {
 	bytes: &'a [u8],
 	at: usize,
@@ -221,18 +220,18 @@ impl<'a> Cursor<'a> {
 		Ok(u64::from_le_bytes(self.array()?))
 	}
 
-	/// A number of things of at least `size` bytes each: no more than the file can hold.
+	/// Reads a number of items of at least `size` bytes each, and rejects more than the rest of the file can hold.
 	fn count(&mut self, size: usize) -> Result<usize, String> {
 		let count = self.u64()?;
 		usize::try_from(count)
 			.ok()
 			.filter(|&count| count <= (self.bytes.len() - self.at) / size)
-			.ok_or_else(|| format!("{count} things do not fit the file"))
+			.ok_or_else(|| format!("{count} items do not fit the file"))
 	}
 
 	fn text(&mut self) -> Result<String, String> {
 		let length = self.count(1)?;
-		String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text is not UTF-8".into())
+		String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text is not valid UTF-8".into())
 	}
 
 	fn value(&mut self, kind: u32) -> Result<Value, String> {
@@ -279,21 +278,21 @@ impl<'a> Cursor<'a> {
 		}
 	}
 
-	/// A tensor's description; its start is still relative to the data's.
+	/// Reads a tensor's description; its start is still relative to the beginning of the data.
 	fn tensor(&mut self) -> Result<TensorInfo, String> {
 		let dimensions = self.u32()?;
 		if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
-			return Err(format!("{dimensions} dimensions"));
+			return Err(format!("it has {dimensions} dimensions, not 1 to {MAX_DIMENSIONS}"));
 		}
 		// The file has the innermost dimension first.
 		let columns = self.dimension()?;
 		let mut rows = 1usize;
 		for _ in 1..dimensions {
-			rows = rows.checked_mul(self.dimension()?).ok_or("too large")?;
+			rows = rows.checked_mul(self.dimension()?).ok_or("the tensor is too large")?;
 		}
 		let format = Format::from_ggml(self.u32()?)?;
-		let start = usize::try_from(self.u64()?).map_err(|_| "offset too large")?;
-		let size = format.row_bytes(columns)?.checked_mul(rows).ok_or("too large")?;
+		let start = usize::try_from(self.u64()?).map_err(|_| "the offset is too large")?;
+		let size = format.row_bytes(columns)?.checked_mul(rows).ok_or("the tensor is too large")?;
 		Ok(TensorInfo { shape: [rows, columns], format, start, size })
 	}
 
@@ -308,7 +307,7 @@ mod tests {
 	use proptest::prelude::*;
 
 	/// A file with a text, a list of texts, a list of integers, and two tensors.
-	fn sample() -> Vec<u8> {
+	fn small_file() -> Vec<u8> {
 		fn text(out: &mut Vec<u8>, text: &str) {
 			out.extend((text.len() as u64).to_le_bytes());
 			out.extend(text.as_bytes());
@@ -343,8 +342,8 @@ mod tests {
 	}
 
 	#[test]
-	fn reads_what_was_written() {
-		let header = Header::parse(&sample()).unwrap();
+	fn a_header_is_read_back_as_it_was_written() {
+		let header = Header::parse(&small_file()).unwrap();
 		assert_eq!(header.text("general.architecture").unwrap(), "llama");
 		assert_eq!(header.texts("tokens").unwrap(), ["a", "b"]);
 		assert_eq!(header.metadata["types"], Value::Integers(vec![-3]));
@@ -355,28 +354,28 @@ mod tests {
 	}
 
 	#[test]
-	fn refuses_every_shorter_file() {
-		let sample = sample();
-		for length in 0..sample.len() {
-			assert!(Header::parse(&sample[..length]).is_err(), "cut to {length}");
+	fn every_truncated_file_is_rejected() {
+		let file = small_file();
+		for length in 0..file.len() {
+			assert!(Header::parse(&file[..length]).is_err(), "cut to {length}");
 		}
 	}
 
 	#[test]
-	fn refuses_a_count_that_the_file_cannot_hold() {
-		let mut sample = sample();
-		sample[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-		assert!(Header::parse(&sample).unwrap_err().contains("do not fit"));
+	fn a_count_that_the_file_cannot_hold_is_rejected() {
+		let mut file = small_file();
+		file[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
+		assert!(Header::parse(&file).unwrap_err().contains("do not fit"));
 	}
 
 	proptest! {
 		#![proptest_config(ProptestConfig::with_cases(2000))]
 
 		#[test]
-		fn survives_any_change(
+		fn parsing_never_panics_and_stays_in_the_file_after_any_change(
 			changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)
 		) {
-			let mut bytes = sample();
+			let mut bytes = small_file();
 			for (at, value) in changes {
 				let at = at.index(bytes.len());
 				bytes[at] = value;
@@ -389,7 +388,7 @@ mod tests {
 		}
 
 		#[test]
-		fn survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+		fn parsing_never_panics_on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
 			let _ = Header::parse(&[b"GGUF\x03\0\0\0".as_slice(), &bytes].concat());
 		}
 	}

@@ -3,7 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 mod api;
-mod ending;
+mod stop;
 mod text;
 
 #[cfg(feature = "torch")]
@@ -31,8 +31,8 @@ pub use api::{
 pub use mock::{MockConfig, MockEngine};
 #[cfg(any(feature = "torch", feature = "upstream"))]
 pub use sampler::Sampler;
-pub use text::AnswerText;
+pub use text::CompletionText;
 #[cfg(feature = "torch")]
-pub use torch::{Attack, Precision, TorchConfig, TorchEngine};
+pub use torch::{Alteration, Precision, TorchConfig, TorchEngine};
 #[cfg(feature = "upstream")]
 pub use upstream::{ApiKey, UpstreamConfig, UpstreamEngine};

@@ -1,4 +1,4 @@
-//! An engine without a model, for tests of what stands in front of engines.
+//! An engine without a model, for tests of the programs that use engines.
 
 use std::{
 	sync::{
@@ -16,10 +16,10 @@ use tokio::{
 
 use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
-	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, ending::Ending,
+	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, stop::StopChecker,
 };
 
-/// Answers consist of these, which follow the 256 bytes in the vocabulary.
+/// Words of completions. They follow the 256 bytes in the vocabulary.
 const WORDS: [&str; 16] = [
 	" amber", " birch", " cedar", " delta", " ember", " fjord", " grove", " heron", " inlet", " jetty", " knoll",
 	" larch", " maple", " north", " ochre", " piñon",
@@ -27,34 +27,39 @@ const WORDS: [&str; 16] = [
 const FIRST_WORD: u32 = 256;
 const EOS: u32 = FIRST_WORD + WORDS.len() as u32;
 
-/// How the mock behaves.
+/// Behaviour of the mock.
 #[derive(Clone, Debug)]
 pub struct MockConfig {
-	/// The model's name.
+	/// Name of the model.
 	pub name: String,
-	/// The most tokens of prompt and answer together.
+	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: usize,
-	/// The speed of each answer, in tokens a second; `None` for at once.
+	/// Speed of each completion, in tokens a second; `None` generates at once.
 	pub tokens_per_second: Option<f64>,
-	/// The words after which an answer ends by itself.
-	pub answer_words: usize,
-	/// The most answers at a time; more are refused as [`EngineError::Busy`].
+	/// Number of words after which a completion ends by itself.
+	pub completion_words: usize,
+	/// Maximum number of completions at the same time; more are rejected with [`EngineError::Busy`].
 	pub max_running: usize,
 }
 
 impl Default for MockConfig {
-	/// `mock`, 8192 tokens, at once, 64 words, 256 answers.
+	/// `mock`, 8192 tokens, at once, 64 words, 256 completions.
 	fn default() -> Self {
-		Self { name: "mock".into(), context_length: 8192, tokens_per_second: None, answer_words: 64, max_running: 256 }
+		Self {
+			name: "mock".into(),
+			context_length: 8192,
+			tokens_per_second: None,
+			completion_words: 64,
+			max_running: 256,
+		}
 	}
 }
 
-/// Answers with words that prompt, key and place fix.
+/// Generates words that follow from prompt, key and position.
 ///
-/// A text's tokens are its bytes; an answer's are words. Words at a prompt's end count as an
-/// answer already given, so that a continued answer is the same as an uninterrupted one.
-/// Sampling settings have no effect. A check finds a margin of 0 at every word that this mock would have given, and of
-/// one nat at others.
+/// A text's tokens are its bytes; a completion's are words. Words at a prompt's end count as the beginning of the
+/// completion, so that a continued completion is the same as an uninterrupted one. Sampling parameters have no effect.
+/// A check finds a margin of 0 at every word that this mock would have generated, and of one nat at others.
 #[derive(Debug)]
 pub struct MockEngine {
 	config: MockConfig,
@@ -62,28 +67,29 @@ pub struct MockEngine {
 }
 
 impl MockEngine {
-	/// A mock with this behaviour.
+	/// Makes a mock with this behaviour.
 	pub fn new(config: MockConfig) -> Self {
 		Self { config, running: Arc::default() }
 	}
 
-	/// The next token after `given` words in answer to the question that hashes to `start`, and its fingerprint.
+	/// Returns the next token after `given` words of the completion of the prompt that hashes to `start`, and its
+	/// fingerprint.
 	fn token(&self, start: u64, given: usize, ignore_eos: bool) -> (u32, Fingerprint) {
 		let bits = mix(start.wrapping_add(given as u64));
 		let [a, b] = [bits, mix(bits)].map(u64::to_le_bytes);
 		let fingerprint = std::array::from_fn(|at| if at < 8 { a[at] as i8 } else { b[at - 8] as i8 });
-		let last = given >= self.config.answer_words && !ignore_eos;
+		let last = given >= self.config.completion_words && !ignore_eos;
 		(if last { EOS } else { FIRST_WORD + (bits % WORDS.len() as u64) as u32 }, fingerprint)
 	}
 
-	/// All tokens of an answer, with the text that each makes certain, and why it ends.
-	fn answer(&self, request: &GenerateRequest) -> (Vec<TokenEvent>, FinishReason) {
-		let (start, given) = question(request);
-		let mut ending = Ending::new(request, &[EOS], bytes);
+	/// Returns all tokens of a completion, with the text that each makes certain, and the finish reason.
+	fn complete(&self, request: &GenerateRequest) -> (Vec<TokenEvent>, FinishReason) {
+		let (start, given) = split_prompt(request);
+		let mut stop = StopChecker::new(request, &[EOS], bytes);
 		let mut events = Vec::new();
 		loop {
 			let (id, fingerprint) = self.token(start, given + events.len(), request.ignore_eos);
-			let (text, reason) = ending.push(id, bytes(id));
+			let (text, reason) = stop.push(id, bytes(id));
 			events.push(TokenEvent::Token { id, text, fingerprint });
 			if let Some(reason) = reason {
 				return (events, reason);
@@ -92,14 +98,14 @@ impl MockEngine {
 	}
 }
 
-/// The hash of a request's question, and how many words of the answer it has been given.
-fn question(request: &GenerateRequest) -> (u64, usize) {
+/// Returns the hash of a request's prompt without the words at its end, and the number of these words.
+fn split_prompt(request: &GenerateRequest) -> (u64, usize) {
 	let is_word = |id: &&u32| (FIRST_WORD..EOS).contains(*id);
 	let given = request.prompt.iter().rev().take_while(is_word).count();
-	let question = &request.prompt[..request.prompt.len() - given];
+	let prompt = &request.prompt[..request.prompt.len() - given];
 	let [a, b, c, d, e, f, g, h, ..] = request.key;
 	let key = mix(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-	(question.iter().fold(key, |hash, &id| mix(hash ^ u64::from(id))), given)
+	(prompt.iter().fold(key, |hash, &id| mix(hash ^ u64::from(id))), given)
 }
 
 impl Engine for MockEngine {
@@ -133,12 +139,12 @@ impl Engine for MockEngine {
 		Ok(String::from_utf8_lossy(&bytes).into_owned())
 	}
 
-	/// Needs a tokio runtime around it if answers take time; [`EngineError::Stopped`] without.
+	/// Needs a tokio runtime around it if completions take time; without one it returns [`EngineError::Stopped`].
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		request.check(&self.info())?;
-		let place = Place::take(&self.running, self.config.max_running)?;
+		let permit = Permit::take(&self.running, self.config.max_running)?;
 		let prompt_tokens = request.prompt.len();
-		let (mut events, finish_reason) = self.answer(&request);
+		let (mut events, finish_reason) = self.complete(&request);
 		let completion_tokens = events.len();
 		events.push(TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens });
 
@@ -146,7 +152,7 @@ impl Engine for MockEngine {
 		match self.config.tokens_per_second {
 			None => {
 				for event in events {
-					// The channel has room for all, and its receiver is here.
+					// The channel has room for all events, and its receiver is still here.
 					let _ = sender.try_send(event);
 				}
 			},
@@ -154,7 +160,7 @@ impl Engine for MockEngine {
 				let pause = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
 				let runtime = Handle::try_current().map_err(|_| EngineError::Stopped)?;
 				runtime.spawn(async move {
-					let _place = place;
+					let _permit = permit;
 					for event in events {
 						if matches!(event, TokenEvent::Token { .. }) {
 							tokio::select! {
@@ -175,15 +181,15 @@ impl Engine for MockEngine {
 	fn check(&self, check: CheckRequest) -> Result<CheckReceiver, EngineError> {
 		check.check(&self.info())?;
 		let CheckRequest { request, output, finish_reason } = check;
-		let (start, given) = question(&request);
+		let (start, given) = split_prompt(&request);
 		let tokens = output.iter().enumerate().map(|(at, &id)| {
 			let (due, fingerprint) = self.token(start, given + at, request.ignore_eos);
 			TokenCheck { margin: if id == due { 0 } else { NAT.unsigned_abs() }, fingerprint }
 		});
 		let tokens = tokens.collect();
-		let ends_rightly = Ending::new(&request, &[EOS], bytes).holds(&output, finish_reason, bytes);
+		let ends_rightly = StopChecker::new(&request, &[EOS], bytes).confirms(&output, finish_reason, bytes);
 		let (sender, receiver) = oneshot::channel();
-		// Its receiver is here.
+		// The receiver is still here.
 		let _ = sender.send(Ok(CheckResult { tokens, ends_rightly }));
 		Ok(receiver)
 	}
@@ -193,10 +199,10 @@ impl Engine for MockEngine {
 	}
 }
 
-/// One of the answers that may be generated at a time.
-struct Place(Arc<AtomicUsize>);
+/// The right to run one of a bounded number of completions.
+struct Permit(Arc<AtomicUsize>);
 
-impl Place {
+impl Permit {
 	fn take(running: &Arc<AtomicUsize>, limit: usize) -> Result<Self, EngineError> {
 		running
 			.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1))
@@ -205,13 +211,13 @@ impl Place {
 	}
 }
 
-impl Drop for Place {
+impl Drop for Permit {
 	fn drop(&mut self) {
 		self.0.fetch_sub(1, Ordering::Relaxed);
 	}
 }
 
-/// What an id stands for.
+/// Returns the bytes that an id stands for.
 fn bytes(id: u32) -> &'static [u8] {
 	const BYTES: [u8; 256] = {
 		let mut bytes = [0; 256];

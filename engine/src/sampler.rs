@@ -1,30 +1,30 @@
-//! From logits and hidden states to tokens and fingerprints, and to what a check says about them.
+//! Sampling of tokens, their fingerprints, and their margins in a check.
 
 use std::collections::BTreeMap;
 
 use gonka_primitives::{
 	Hash,
 	fingerprint::{Fingerprint, SCALE, projection},
-	sampler::{LOGIT_NAT, MAX_LOGIT, Sampling},
+	sampler::{LOGIT_NAT, MAX_LOGIT, SamplingParams},
 };
 
 use crate::GenerateRequest;
 
-/// Chooses tokens as a request wants them chosen.
+/// Chooses tokens with the sampling parameters of a request.
 #[derive(Debug)]
 pub struct Sampler {
-	sampling: Sampling,
+	sampling: SamplingParams,
 	key: Hash,
-	/// How often the answer has each token that occurred; empty where nothing is penalised.
+	/// Number of occurrences in the completion of each token that occurred; empty if the request has no penalties.
 	seen: BTreeMap<u32, u32>,
-	/// The signs of the fingerprint's projection, 16 for each number of a hidden state.
+	/// Signs of the fingerprint's projection, 16 for each number of a hidden state.
 	signs: Vec<[f32; 16]>,
-	/// The present row, rounded.
+	/// Logits of the present position, rounded.
 	row: Vec<i32>,
 }
 
 impl Sampler {
-	/// For hidden states of `width` numbers.
+	/// Makes a sampler for hidden states of `width` numbers.
 	pub fn new(request: &GenerateRequest, width: usize) -> Self {
 		let sign = |word: u16| std::array::from_fn(|row| if word >> row & 1 == 1 { -1.0 } else { 1.0 });
 		let signs = projection(&request.key, width).into_iter().map(sign).collect();
@@ -38,26 +38,26 @@ impl Sampler {
 		sampler
 	}
 
-	/// The token for `position`, counted from the prompt's first, given its `logits`, one for each id.
+	/// Returns the token for `position`, counted from the prompt's first, given its `logits`, one for each id.
 	pub fn choose(&mut self, position: usize, logits: &[f32]) -> u32 {
 		self.read(logits);
 		self.sampling.choose(&self.key, position as u32, &self.row)
 	}
 
-	/// How far `token` is from being due at `position`: see [`Sampling::margin`].
+	/// Returns how far `token` is from being due at `position`: see [`SamplingParams::margin`].
 	pub fn margin(&mut self, position: usize, logits: &[f32], token: u32) -> u32 {
 		self.read(logits);
 		self.sampling.margin(&self.key, position as u32, &self.row, token)
 	}
 
-	/// Takes note of the answer's next token.
+	/// Records the completion's next token, for the penalties.
 	pub fn append(&mut self, token: u32) {
 		if self.sampling.penalises() {
 			*self.seen.entry(token).or_default() += 1;
 		}
 	}
 
-	/// The fingerprint of a hidden state.
+	/// Returns the fingerprint of a hidden state.
 	pub fn fingerprint(&self, hidden: &[f32]) -> Fingerprint {
 		let (mut projected, mut square) = ([0f32; 16], 0f32);
 		for (&number, signs) in hidden.iter().zip(&self.signs) {
@@ -65,11 +65,11 @@ impl Sampler {
 			projected.iter_mut().zip(signs).for_each(|(sum, sign)| *sum += number * sign);
 		}
 		let factor = f32::from(SCALE) / square.sqrt();
-		// Casting saturates, and makes 0 of what is not a number.
+		// The cast saturates, and turns NaN into 0.
 		projected.map(|sum| (sum * factor).round_ties_even() as i8)
 	}
 
-	/// Rounds logits and penalises them.
+	/// Rounds logits and applies penalties.
 	fn read(&mut self, logits: &[f32]) {
 		self.row.clear();
 		self.row.extend(logits.iter().map(|&logit| round(logit)));
@@ -79,10 +79,10 @@ impl Sampler {
 	}
 }
 
-/// A logit in 2⁻⁶ nats, to the nearest, ties to even, within the limits; what is not a number is the lowest.
+/// Rounds a logit to 2⁻⁶ nats, to the nearest, ties to even, within the limits. NaN becomes the lowest value.
 fn round(logit: f32) -> i32 {
-	// A sum with 1.5 * 2^23 has no fraction left and keeps the integer in its low bits: a few instructions for many
-	// logits at a time, where calling a function for each would cost more than all else here.
+	// A sum with 1.5 * 2^23 has no fraction left and keeps the integer in its low bits. This takes a few instructions
+	// for many logits at a time; a function call for each would cost more than the rest of sampling.
 	const MAGIC: f32 = 12_582_912.0;
 	let limit = MAX_LOGIT as f32;
 	let scaled = (logit * LOGIT_NAT as f32).max(-limit).min(limit);
@@ -103,7 +103,7 @@ mod tests {
 	}
 
 	#[test]
-	fn penalties_count_what_was_delivered_and_what_was_answered() {
+	fn penalties_count_delivered_and_generated_tokens() {
 		let request = GenerateRequest {
 			prompt: vec![1, 2],
 			delivered: 1,
@@ -112,7 +112,7 @@ mod tests {
 			..Default::default()
 		};
 		let mut sampler = Sampler::new(&request, 4);
-		// One nat off for token 2, none for the prompt's own.
+		// The penalty is one nat for token 2, and none for the prompt's own tokens.
 		assert_eq!(sampler.choose(2, &[0.0, 1.0, 1.9]), 1);
 		assert_eq!(sampler.choose(2, &[0.0, 1.0, 2.1]), 2);
 		sampler.append(2);
@@ -121,7 +121,7 @@ mod tests {
 	}
 
 	#[test]
-	fn a_state_without_direction_has_a_fingerprint_too() {
+	fn a_zero_or_nan_state_has_a_fingerprint_of_zeros() {
 		let sampler = Sampler::new(&GenerateRequest::default(), 3);
 		assert_eq!(sampler.fingerprint(&[0.0; 3]), [0; 16]);
 		assert_eq!(sampler.fingerprint(&[f32::NAN; 3]), [0; 16]);
@@ -129,13 +129,13 @@ mod tests {
 
 	proptest! {
 		#[test]
-		fn rounding_is_that_of_real_numbers(logit in -20_000f32..20_000.0) {
+		fn rounding_agrees_with_exact_arithmetic(logit in -20_000f32..20_000.0) {
 			let exact = (f64::from(logit) * 64.0).round_ties_even().clamp(-1_048_576.0, 1_048_576.0);
 			prop_assert_eq!(f64::from(round(logit)), exact);
 		}
 
 		#[test]
-		fn fingerprints_know_directions_only(
+		fn a_fingerprint_depends_on_the_states_direction_only(
 			hidden in prop::collection::vec(-3f32..3.0, 64),
 			factor in prop_oneof![Just(0.5f32), Just(4.0)],
 			seed: u64,

@@ -1,4 +1,4 @@
-//! Chat templates: Jinja, as Hugging Face's `transformers` renders them.
+//! Chat templates: Jinja, rendered as Hugging Face's `transformers` renders them.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json};
 
 use crate::{ChatMessage, ChatOptions, EngineError};
 
-/// The one template's name in its environment.
+/// Name of the only template in its environment.
 const NAME: &str = "chat";
-/// Characters without meaning, from which a mark is chosen that no message contains.
+/// Characters without a meaning. One that no message contains is chosen as a mark.
 const PRIVATE_USE: std::ops::RangeInclusive<char> = '\u{e000}'..='\u{f8ff}';
 
 /// A model's chat template.
@@ -20,18 +20,17 @@ pub struct ChatTemplate {
 	eos: String,
 }
 
-/// A rendered conversation, in parts.
+/// A part of a rendered conversation.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part {
 	/// Ordinary text, from the template or from messages.
 	Text(String),
-	/// A special token, by its place in the list that was given; from the template only.
+	/// A special token, as its index in the list that was given. It comes from the template only.
 	Special(usize),
 }
 
 impl ChatTemplate {
-	/// Compiles `source`; `bos` and `eos` are the texts of the special tokens that templates
-	/// know by these names.
+	/// Compiles `source`. `bos` and `eos` are the texts of the special tokens that templates know by these names.
 	///
 	/// # Errors
 	/// [`EngineError::Template`] when the source is malformed.
@@ -47,13 +46,13 @@ impl ChatTemplate {
 		Ok(Self { environment, bos, eos })
 	}
 
-	/// Renders a conversation and finds the `special` tokens in it, by their texts.
+	/// Renders a conversation and finds the `special` tokens in it by their texts.
 	///
-	/// Texts of special tokens in messages and variables stay ordinary text: before rendering
-	/// a mark is put into them, and taken out afterwards.
+	/// Texts of special tokens in messages and variables stay ordinary text: a mark is put into them before rendering,
+	/// and removed afterwards.
 	///
 	/// # Errors
-	/// [`EngineError::Template`] when the template fails or refuses the messages.
+	/// [`EngineError::Template`] when the template fails or rejects the messages.
 	pub fn render(
 		&self,
 		messages: &[ChatMessage],
@@ -67,7 +66,7 @@ impl ChatTemplate {
 		let mark = PRIVATE_USE
 			.into_iter()
 			.find(|&mark| !texts.contains(mark))
-			.ok_or_else(|| EngineError::Template("messages use all private characters".into()))?;
+			.ok_or_else(|| EngineError::Template("the messages contain every private-use character".into()))?;
 		mark_special(&mut messages, special, mark);
 		mark_special(&mut variables, special, mark);
 
@@ -92,8 +91,8 @@ impl ChatTemplate {
 	}
 }
 
-/// JSON as templates see it. Not through serde: a `serde_json` that some other crate switched to arbitrary precision
-/// would hand numbers over as objects.
+/// Converts JSON to a template's value. It does not use serde: if another crate switches `serde_json` to arbitrary
+/// precision, serde would pass numbers on as objects.
 fn to_value(json: &Json) -> Value {
 	match json {
 		Json::Null => Value::from(()),
@@ -134,7 +133,7 @@ fn mark_special(value: &mut Json, special: &[&str], mark: char) {
 	}
 }
 
-/// Cuts at special tokens, the longest where several match, and removes the marks.
+/// Cuts the text at special tokens, the longest where several match, and removes the marks.
 fn split(rendered: &str, special: &[&str], mark: char) -> Vec<Part> {
 	let mut parts = Vec::new();
 	let mut text = String::new();
@@ -162,12 +161,12 @@ fn split(rendered: &str, special: &[&str], mark: char) -> Vec<Part> {
 	parts
 }
 
-/// `raise_exception(message)`: how templates refuse messages.
+/// Implements `raise_exception(message)`, by which templates reject messages.
 fn raise_exception(message: String) -> Result<Value, Error> {
 	Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
-/// `strftime_now(format)`: the date and time now, in UTC.
+/// Implements `strftime_now(format)`: the present date and time in UTC.
 fn strftime_now(format: &str) -> Result<String, Error> {
 	let mut out = String::new();
 	write!(out, "{}", chrono::Utc::now().format(format))
@@ -175,10 +174,10 @@ fn strftime_now(format: &str) -> Result<String, Error> {
 	Ok(out)
 }
 
-/// `tojson`: as Python's `json.dumps` writes it, without the escapes that HTML needs.
+/// Implements `tojson` as Python's `json.dumps` writes it, without the escapes that HTML needs.
 fn to_json(value: Value, kwargs: Kwargs) -> Result<Value, Error> {
 	let indent: Option<usize> = kwargs.get("indent")?;
-	// Accepted for the templates that pass them; both have the values that we use.
+	// Accepted because templates pass it. Our output never escapes non-ASCII characters.
 	let _: Option<bool> = kwargs.get("ensure_ascii")?;
 	kwargs.assert_all_used()?;
 	let failed = |error| Error::new(ErrorKind::BadSerialization, format!("{error}"));
@@ -198,7 +197,7 @@ fn to_json(value: Value, kwargs: Kwargs) -> Result<Value, Error> {
 	Ok(Value::from_safe_string(String::from_utf8_lossy(&out).into_owned()))
 }
 
-/// JSON on one line, with Python's spaces behind commas and colons.
+/// Formats JSON on one line, with Python's spaces after commas and colons.
 struct PythonJson;
 
 impl serde_json::ser::Formatter for PythonJson {
@@ -216,7 +215,7 @@ impl serde_json::ser::Formatter for PythonJson {
 }
 
 fn failed(error: Error) -> EngineError {
-	// The detail is what a template says when it refuses; the rest is the template's affair.
+	// The detail is the message of a template that rejects its input.
 	EngineError::Template(error.detail().map_or_else(|| error.to_string(), str::to_owned))
 }
 
@@ -255,7 +254,7 @@ mod tests {
 	}
 
 	#[test]
-	fn characters_used_as_marks_survive_in_messages() {
+	fn private_use_characters_in_messages_are_kept() {
 		let message = ChatMessage::new("user", "\u{e000}<|im_end|>\u{e001}");
 		assert_eq!(
 			render("{{ messages[0].content }}", &[message], Json::Object(Map::new())).unwrap(),
@@ -264,14 +263,14 @@ mod tests {
 	}
 
 	#[test]
-	fn templates_can_refuse() {
+	fn a_template_can_reject_messages() {
 		let error = render("{{ raise_exception('no system') }}", &[], serde_json::json!({}));
 		assert_eq!(error, Err(EngineError::Template("no system".into())));
 		assert!(ChatTemplate::new("{% if %}".into(), String::new(), String::new()).is_err());
 	}
 
 	#[test]
-	fn python_habits_work() {
+	fn python_methods_and_filters_work() {
 		assert_eq!(text("{{ 'a b'.split(' ') | length }}{{ 'X'.lower() }}", serde_json::json!({})), "2x");
 		assert_eq!(
 			text("{{ tools | tojson }}", serde_json::json!({ "tools": [{"a": "<'é"}, 1] })),

@@ -7,21 +7,21 @@ use tokenizers::{
 
 use crate::{
 	ChatMessage, ChatOptions, EngineError,
-	ending::END_TOKENS,
 	gguf::{Header, Value},
+	stop::END_TOKENS,
 	template::{ChatTemplate, Part},
 };
 
-/// GGUF's token type for special tokens.
+/// GGUF's token type of special tokens.
 const CONTROL: i128 = 3;
 
 /// A model's tokenizer and chat template.
 pub struct Tokenizer {
 	bpe: tokenizers::Tokenizer,
-	/// What each id stands for; nothing for special tokens.
+	/// Bytes that each id stands for; none for special tokens.
 	bytes: Vec<Box<[u8]>>,
 	special: Vec<(String, u32)>,
-	/// Put before every text, if the model was trained so.
+	/// Token before every text, if the model was trained with one.
 	leading: Option<u32>,
 	eos: Vec<u32>,
 	template: Option<ChatTemplate>,
@@ -31,8 +31,8 @@ impl Tokenizer {
 	/// Builds the tokenizer that the file describes.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it lacks something or is of another kind;
-	/// [`EngineError::Template`] when its chat template is malformed.
+	/// [`EngineError::Model`] when the file lacks something or has another kind of tokenizer; [`EngineError::Template`]
+	/// when its chat template is malformed.
 	pub fn new(header: &Header) -> Result<Self, EngineError> {
 		let kind = header.text("tokenizer.ggml.model")?;
 		if kind != "gpt2" {
@@ -40,10 +40,12 @@ impl Tokenizer {
 		}
 		let tokens = header.texts("tokenizer.ggml.tokens")?;
 		let Some(Value::Integers(types)) = header.metadata.get("tokenizer.ggml.token_type") else {
-			return Err(EngineError::Model("the tokens have no types".into()));
+			return Err(EngineError::Model("tokenizer.ggml.token_type is missing or not a list of integers".into()));
 		};
 		if types.len() != tokens.len() || u32::try_from(tokens.len()).is_err() {
-			return Err(EngineError::Model("tokens and token types do not match".into()));
+			return Err(EngineError::Model(
+				"the numbers of tokens and of token types differ, or there are too many".into(),
+			));
 		}
 		let ids = || (0u32..).zip(tokens.iter().zip(types));
 		let special: Vec<(String, u32)> =
@@ -83,32 +85,33 @@ impl Tokenizer {
 		Ok(Self { bpe: bpe(header, tokens)?, bytes, special, leading, eos: ends, template })
 	}
 
-	/// The number of ids.
+	/// Returns the number of ids.
 	pub fn vocab_size(&self) -> usize {
 		self.bytes.len()
 	}
 
-	/// The ids that end an answer.
+	/// Returns the ids that end a completion.
 	pub fn eos(&self) -> &[u32] {
 		&self.eos
 	}
 
-	/// What an id stands for: nothing for special tokens and unknown ids.
+	/// Returns the bytes that an id stands for: none for special tokens and unknown ids.
 	pub fn bytes(&self, id: u32) -> &[u8] {
 		self.bytes.get(id as usize).map_or(&[], |bytes| bytes)
 	}
 
-	/// See [`Engine::tokenize`](crate::Engine::tokenize). Bytes for which the vocabulary has
-	/// no token are left out.
+	/// Implements [`Engine::tokenize`](crate::Engine::tokenize). Bytes for which the vocabulary has no token are left
+	/// out.
 	pub fn encode(&self, text: &str) -> Vec<u32> {
 		let mut ids: Vec<u32> = self.leading.into_iter().collect();
 		self.append(text, &mut ids);
 		ids
 	}
 
-	/// See [`Engine::tokenize_chat`](crate::Engine::tokenize_chat).
+	/// Implements [`Engine::tokenize_chat`](crate::Engine::tokenize_chat).
 	pub fn encode_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		let template = self.template.as_ref().ok_or_else(|| EngineError::Template("the model has none".into()))?;
+		let template =
+			self.template.as_ref().ok_or_else(|| EngineError::Template("the model has no chat template".into()))?;
 		let names: Vec<&str> = self.special.iter().map(|(text, _)| text.as_str()).collect();
 		let mut ids = Vec::new();
 		for part in template.render(messages, options, &names)? {
@@ -120,7 +123,7 @@ impl Tokenizer {
 		Ok(ids)
 	}
 
-	/// See [`Engine::detokenize`](crate::Engine::detokenize).
+	/// Implements [`Engine::detokenize`](crate::Engine::detokenize).
 	pub fn decode(&self, ids: &[u32]) -> String {
 		let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
 		String::from_utf8_lossy(&bytes).into_owned()
@@ -129,20 +132,20 @@ impl Tokenizer {
 	fn append(&self, text: &str, ids: &mut Vec<u32>) {
 		match self.bpe.encode_fast(text, false) {
 			Ok(encoding) => ids.extend(encoding.get_ids()),
-			// BPE without a token for the unknown has no way to fail.
-			Err(error) => tracing::error!(%error, "tokenizer"),
+			// BPE without a token for unknown bytes cannot fail.
+			Err(error) => tracing::error!(%error, "the tokenizer failed; a text is left out of the prompt"),
 		}
 	}
 }
 
-/// Splits texts as the model's training did, then merges bytes to tokens.
+/// Builds a tokenizer that splits texts as the model's training did, then merges bytes to tokens.
 fn bpe(header: &Header, tokens: &[String]) -> Result<tokenizers::Tokenizer, EngineError> {
 	let malformed = |error: &dyn std::fmt::Display| EngineError::Model(format!("tokenizer: {error}"));
 	let merges = header
 		.texts("tokenizer.ggml.merges")?
 		.iter()
 		.map(|merge| {
-			let (left, right) = merge.split_once(' ').ok_or_else(|| malformed(&"bad merge"))?;
+			let (left, right) = merge.split_once(' ').ok_or_else(|| malformed(&"a merge has no space"))?;
 			Ok((left.to_owned(), right.to_owned()))
 		})
 		.collect::<Result<Vec<_>, EngineError>>()?;
@@ -163,8 +166,8 @@ fn bpe(header: &Header, tokens: &[String]) -> Result<tokenizers::Tokenizer, Engi
 	Ok(tokenizer)
 }
 
-/// GPT-2's byte alphabet, by code point: printable bytes stand for themselves, the others for
-/// the code points from 256 on, in order.
+/// Returns GPT-2's byte alphabet by code point: printable bytes stand for themselves, the others for the code points
+/// from 256 on, in order.
 fn bytes_by_char() -> Vec<Option<u8>> {
 	let mut table = vec![None; 512];
 	let mut next = 256;

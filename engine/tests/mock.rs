@@ -1,6 +1,4 @@
-//! The mock engine.
-
-use std::time::{Duration, Instant};
+//! Tests of the mock engine.
 
 use gonka_engine::{
 	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, MockConfig, MockEngine,
@@ -12,7 +10,7 @@ use tokio::sync::mpsc::Receiver;
 async fn collect(mut events: Receiver<TokenEvent>) -> (Vec<u32>, String, FinishReason) {
 	let (mut ids, mut all) = (Vec::new(), String::new());
 	loop {
-		match events.recv().await.expect("an answer ends with an event") {
+		match events.recv().await.expect("a completion ends with an event") {
 			TokenEvent::Token { id, text, .. } => {
 				ids.push(id);
 				all.push_str(&text);
@@ -33,8 +31,8 @@ fn request(engine: &MockEngine, max_tokens: usize) -> GenerateRequest {
 }
 
 #[tokio::test]
-async fn answers_are_fixed_by_prompt_and_seed() {
-	let engine = MockEngine::new(MockConfig { answer_words: 20, ..Default::default() });
+async fn the_same_prompt_and_key_give_the_same_completion() {
+	let engine = MockEngine::new(MockConfig { completion_words: 20, ..Default::default() });
 	let request = request(&engine, 100);
 	let (ids, text, reason) = collect(engine.generate(request.clone()).unwrap()).await;
 	assert_eq!((ids.len(), reason), (21, FinishReason::Stop));
@@ -47,7 +45,7 @@ async fn answers_are_fixed_by_prompt_and_seed() {
 	assert_eq!(collect(engine.generate(continued).unwrap()).await.0, ids[7..]);
 }
 
-/// The ids and texts of an answer, token by token.
+/// Returns the ids and texts of a completion, token by token.
 async fn pieces(engine: &MockEngine, request: GenerateRequest) -> Vec<(u32, String)> {
 	let mut events = engine.generate(request).unwrap();
 	let mut pieces = Vec::new();
@@ -62,7 +60,7 @@ async fn held_back_text_survives_a_change_of_host() {
 	let engine = MockEngine::new(MockConfig::default());
 	let text = |pieces: &[(u32, String)]| pieces.iter().map(|(_, text)| text.as_str()).collect::<String>();
 	let plain = text(&pieces(&engine, request(&engine, 8)).await);
-	// A stop text that begins in one word and would end far behind: words are held back because of it.
+	// These stop texts begin in one word and would end in a later one, so words are held back.
 	let words: Vec<_> = plain.split_inclusive(' ').collect();
 	let stop = vec![format!("{}{}#", words[3], words[4]), format!("{}!", words[5])];
 	let whole = pieces(&engine, GenerateRequest { stop: stop.clone(), ..request(&engine, 8) }).await;
@@ -76,7 +74,7 @@ async fn held_back_text_survives_a_change_of_host() {
 }
 
 #[tokio::test]
-async fn limits_and_stop_texts_hold() {
+async fn a_completion_ends_at_its_limit_or_before_a_stop_text() {
 	let engine = MockEngine::new(MockConfig::default());
 	let (ids, text, reason) = collect(engine.generate(request(&engine, 5)).unwrap()).await;
 	assert_eq!((ids.len(), reason), (5, FinishReason::Length));
@@ -90,23 +88,26 @@ async fn limits_and_stop_texts_hold() {
 }
 
 #[tokio::test]
-async fn a_slow_mock_streams_and_can_be_cancelled() {
-	let engine = MockEngine::new(MockConfig { tokens_per_second: Some(100.0), max_running: 1, ..Default::default() });
-	let start = Instant::now();
-	collect(engine.generate(request(&engine, 5)).unwrap()).await;
-	assert!(start.elapsed() >= Duration::from_millis(50));
+async fn a_mock_with_a_speed_streams_and_can_be_cancelled() {
+	let mock = |tokens_per_second| {
+		MockEngine::new(MockConfig { tokens_per_second: Some(tokens_per_second), max_running: 1, ..Default::default() })
+	};
+	let fast = mock(1000.0);
+	assert_eq!(collect(fast.generate(request(&fast, 5)).unwrap()).await.0.len(), 5);
 
+	// Its first token would come after a day.
+	let engine = mock(1.0 / 86_400.0);
 	let events = engine.generate(request(&engine, 60)).unwrap();
 	assert!(matches!(engine.generate(request(&engine, 5)), Err(EngineError::Busy { .. })));
 	drop(events);
 	while engine.health().running > 0 {
-		tokio::time::sleep(Duration::from_millis(1)).await;
+		tokio::task::yield_now().await;
 	}
 	assert!(engine.generate(request(&engine, 5)).is_ok());
 }
 
 #[tokio::test]
-async fn a_check_finds_what_was_answered() {
+async fn a_check_passes_the_mocks_own_completions_and_finds_forged_ones() {
 	let engine = MockEngine::new(MockConfig::default());
 	let request = request(&engine, 20);
 	let mut events = engine.generate(request.clone()).unwrap();

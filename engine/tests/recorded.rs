@@ -1,5 +1,5 @@
-//! The upstream engine before answers of vLLM, written down by what its source says of them and replayed over HTTP:
-//! vLLM itself needs a GPU.
+//! Tests of the upstream engine against responses of vLLM, written down from its source and replayed over HTTP: vLLM
+//! itself needs a GPU.
 
 mod common;
 
@@ -15,7 +15,7 @@ use axum::{
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
-use common::{answer_of, greedy, wait_until};
+use common::{completion_of, greedy, wait_until};
 use gonka_engine::{
 	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, TokenEvent, UpstreamConfig,
 	UpstreamEngine,
@@ -24,14 +24,14 @@ use gonka_primitives::tape::NAT;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc};
 
-/// The lines of a stream.
+/// Sender of the lines of a stream.
 type Lines = mpsc::Sender<Result<String, std::io::Error>>;
 
-/// What is done with a stream.
+/// Behaviour of a stream.
 #[derive(Clone, Copy, PartialEq)]
 enum Stream {
 	Whole,
-	/// It is silent after its first line.
+	/// It sends nothing after its first line.
 	Stuck,
 }
 
@@ -39,9 +39,9 @@ enum Stream {
 struct Replay {
 	stream: Stream,
 	prompt_logprobs: bool,
-	/// Bodies of `/v1/completions`.
-	asked: Arc<Mutex<Vec<Value>>>,
-	/// What holds streams that are stuck: closed once nobody reads them.
+	/// Bodies of requests to `/v1/completions`.
+	requests: Arc<Mutex<Vec<Value>>>,
+	/// Senders of the streams that are stuck; they close when nobody reads them.
 	stuck: Arc<Mutex<Vec<Lines>>>,
 }
 
@@ -51,13 +51,13 @@ fn choice(choice: Value) -> Value {
 
 impl Replay {
 	fn new(stream: Stream, prompt_logprobs: bool) -> Self {
-		Self { stream, prompt_logprobs, asked: Arc::default(), stuck: Arc::default() }
+		Self { stream, prompt_logprobs, requests: Arc::default(), stuck: Arc::default() }
 	}
 
-	async fn complete(self, asked: Value) -> Response {
-		self.asked.lock().unwrap().push(asked.clone());
-		let prompt = asked["prompt"].as_array().unwrap();
-		if asked["stream"] == true {
+	async fn complete(self, request: Value) -> Response {
+		self.requests.lock().unwrap().push(request.clone());
+		let prompt = request["prompt"].as_array().unwrap();
+		if request["stream"] == true {
 			let (sender, receiver) = mpsc::channel(8);
 			let line = |piece: Value| Ok(format!("data: {}\n\n", choice(piece)));
 			let first = json!({ "index": 0, "text": " a", "prompt_token_ids": prompt, "token_ids": [11] });
@@ -77,7 +77,7 @@ impl Replay {
 				.unwrap();
 		}
 		let mut piece = json!({ "index": 0, "text": " a", "token_ids": [11], "finish_reason": "length" });
-		if !asked["prompt_logprobs"].is_null() {
+		if !request["prompt_logprobs"].is_null() {
 			if !self.prompt_logprobs {
 				let error =
 					json!({ "error": { "message": "no prompt_logprobs", "type": "BadRequestError", "code": 400 } });
@@ -93,8 +93,8 @@ impl Replay {
 	fn serve(self) -> (Runtime, UpstreamConfig) {
 		let runtime = Runtime::new().unwrap();
 		let model = json!({ "data": [{ "id": "big", "object": "model", "owned_by": "vllm", "max_model_len": 64 }] });
-		let tokenize = |Json(asked): Json<Value>| async move {
-			let tokens = match (asked["prompt"].as_str(), asked["messages"].as_array()) {
+		let tokenize = |Json(request): Json<Value>| async move {
+			let tokens = match (request["prompt"].as_str(), request["messages"].as_array()) {
 				(Some("<|im_end|>"), None) => json!([2]),
 				(None, Some(messages)) if messages.len() == 1 => json!([1, 9, 2]),
 				(Some(_), None) => json!([5, 6]),
@@ -106,7 +106,7 @@ impl Replay {
 			.route("/v1/models", get(move || async { Json(model) }))
 			.route("/tokenize", post(tokenize))
 			.route("/detokenize", post(|| async { Json(json!({ "prompt": " a b" })) }))
-			.route("/v1/completions", post(move |Json(asked): Json<Value>| self.complete(asked)));
+			.route("/v1/completions", post(move |Json(request): Json<Value>| self.complete(request)));
 		let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
 		let url = format!("http://{}/v1/", listener.local_addr().unwrap());
 		runtime.spawn(async move { axum::serve(listener, router).await });
@@ -115,9 +115,9 @@ impl Replay {
 }
 
 #[test]
-fn vllm_is_recognised_and_streams_token_ids() {
+fn vllm_is_recognised_and_its_token_ids_are_streamed() {
 	let replay = Replay::new(Stream::Whole, true);
-	let asked = replay.asked.clone();
+	let requests = replay.requests.clone();
 	let (_runtime, config) = replay.serve();
 	let error = UpstreamEngine::connect(UpstreamConfig { vocab_size: None, ..config.clone() }).err().unwrap();
 	assert!(error.to_string().contains("vocab_size"), "{error}");
@@ -130,9 +130,9 @@ fn vllm_is_recognised_and_streams_token_ids() {
 	assert!(matches!(engine.tokenize_chat(&[], &ChatOptions::default()), Err(EngineError::Template(_))));
 	assert_eq!((engine.tokenize("Hello").unwrap(), engine.detokenize(&[5]).unwrap()), (vec![5, 6], " a b".into()));
 
-	let given = answer_of(&engine, greedy(vec![5, 6], 8));
+	let given = completion_of(&engine, greedy(vec![5, 6], 8));
 	assert_eq!((given.ids, given.text.as_str(), given.reason), (vec![11, 12, 2], " a b", FinishReason::Stop));
-	let body = asked.lock().unwrap().pop().unwrap();
+	let body = requests.lock().unwrap().pop().unwrap();
 	let wanted = json!({
 		"model": "big", "prompt": [5, 6], "stream": true, "return_token_ids": true, "max_tokens": 8, "temperature": 0.0,
 		"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "ignore_eos": true, "stop_token_ids": [2],
@@ -143,7 +143,7 @@ fn vllm_is_recognised_and_streams_token_ids() {
 }
 
 #[test]
-fn an_answer_is_read_with_prompt_logprobs() {
+fn a_completion_is_read_with_prompt_logprobs() {
 	let (_runtime, config) = Replay::new(Stream::Whole, true).serve();
 	let engine = UpstreamEngine::connect(config).unwrap();
 	let check = |output: &[u32], finish_reason| {
@@ -174,7 +174,7 @@ fn an_answer_is_read_with_prompt_logprobs() {
 }
 
 #[test]
-fn without_prompt_logprobs_nothing_is_said_of_an_answer() {
+fn without_prompt_logprobs_a_check_is_unsupported() {
 	let (_runtime, config) = Replay::new(Stream::Whole, false).serve();
 	let engine = UpstreamEngine::connect(config).unwrap();
 	let check = CheckRequest { request: greedy(vec![5], 1), output: vec![11], finish_reason: FinishReason::Length };
@@ -182,7 +182,7 @@ fn without_prompt_logprobs_nothing_is_said_of_an_answer() {
 }
 
 #[test]
-fn a_stream_that_is_stuck_is_given_up_and_one_that_nobody_reads_is_closed() {
+fn a_stuck_stream_ends_with_an_error_and_an_unread_one_is_closed() {
 	let replay = Replay::new(Stream::Stuck, true);
 	let stuck = replay.stuck.clone();
 	let (_runtime, config) = replay.serve();
@@ -190,10 +190,12 @@ fn a_stream_that_is_stuck_is_given_up_and_one_that_nobody_reads_is_closed() {
 	let mut events = patient.generate(greedy(vec![5], 8)).unwrap();
 	assert!(matches!(events.blocking_recv(), Some(TokenEvent::Token { id: 11, .. })));
 	drop(events);
-	wait_until("the server goes on", || stuck.lock().unwrap().iter().all(mpsc::Sender::is_closed));
+	wait_until("the stream stayed open without a reader", || stuck.lock().unwrap().iter().all(mpsc::Sender::is_closed));
 	assert!(patient.health().healthy);
 
-	let config = UpstreamConfig { between_tokens: Duration::from_millis(50), ..config };
+	// No probe may find the server reachable again before the test has looked.
+	let (between_tokens, probe) = (Duration::from_millis(50), Duration::from_secs(86_400));
+	let config = UpstreamConfig { between_tokens, probe, ..config };
 	let engine = UpstreamEngine::connect(config).unwrap();
 	let mut events = engine.generate(greedy(vec![5], 8)).unwrap();
 	assert!(matches!(events.blocking_recv(), Some(TokenEvent::Token { id: 11, .. })));

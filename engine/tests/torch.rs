@@ -1,8 +1,8 @@
-//! The torch engine with the demo model.
+//! Tests of the torch engine with the demo model.
 
 mod common;
 
-use common::{ENGINE, STORY, answer, collect, greedy, load, wait_until};
+use common::{ENGINE, STORY, collect, completion, greedy, load, wait_until};
 use gonka_engine::{
 	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Precision, TokenEvent, TorchConfig,
 	TorchEngine,
@@ -11,25 +11,25 @@ use gonka_primitives::tape::seed_key;
 use proptest::prelude::*;
 
 #[test]
-fn greedy_answer_is_that_of_other_implementations() {
-	let answer = answer(&ENGINE, greedy(ENGINE.tokenize(STORY).unwrap(), 16));
-	assert!(answer.text.starts_with(" a small town nestled between two"), "{answer:?}");
-	assert_eq!(answer.reason, FinishReason::Length);
-	assert_eq!(ENGINE.detokenize(&answer.ids).unwrap(), answer.text);
+fn a_greedy_completion_is_that_of_other_implementations() {
+	let completion = completion(&ENGINE, greedy(ENGINE.tokenize(STORY).unwrap(), 16));
+	assert!(completion.text.starts_with(" a small town nestled between two"), "{completion:?}");
+	assert_eq!(completion.reason, FinishReason::Length);
+	assert_eq!(ENGINE.detokenize(&completion.ids).unwrap(), completion.text);
 }
 
 #[test]
-fn bfloat16_speaks_too() {
+fn bfloat16_gives_a_sensible_completion() {
 	let engine = load(|config| config.precision = Precision::Bf16);
-	let answer = answer(&engine, greedy(engine.tokenize(STORY).unwrap(), 6));
-	assert!(answer.text.starts_with(" a small town"), "{answer:?}");
+	let completion = completion(&engine, greedy(engine.tokenize(STORY).unwrap(), 6));
+	assert!(completion.text.starts_with(" a small town"), "{completion:?}");
 }
 
 #[test]
-fn a_batch_answers_as_each_alone() {
+fn a_batch_gives_the_same_completions_as_each_request_alone() {
 	let prompts = [STORY, "The capital of France is", "def fibonacci(n):\n", "1 2 3 4 5"];
 	let requests: Vec<_> = prompts.iter().map(|prompt| greedy(ENGINE.tokenize(prompt).unwrap(), 24)).collect();
-	let alone: Vec<_> = requests.iter().map(|request| answer(&ENGINE, request.clone())).collect();
+	let alone: Vec<_> = requests.iter().map(|request| completion(&ENGINE, request.clone())).collect();
 	let running: Vec<_> = requests.iter().map(|request| ENGINE.generate(request.clone()).unwrap()).collect();
 	for ((events, alone), request) in running.into_iter().zip(alone).zip(requests) {
 		assert_eq!(collect(events, request.prompt.len()), alone);
@@ -37,19 +37,19 @@ fn a_batch_answers_as_each_alone() {
 }
 
 #[test]
-fn a_prompt_read_in_parts_is_the_same_prompt() {
+fn a_prompt_read_in_parts_gives_the_same_completion() {
 	let engine = load(|config| {
 		config.prefill_chunk = 7;
 		config.slots = 2;
 	});
 	let prompt = engine.tokenize(&"The town was named after a famous mountain. ".repeat(4)).unwrap();
 	assert!(prompt.len() > 30);
-	let whole = answer(&ENGINE, greedy(prompt.clone(), 12));
-	assert_eq!(answer(&engine, greedy(prompt, 12)), whole);
+	let whole = completion(&ENGINE, greedy(prompt.clone(), 12));
+	assert_eq!(completion(&engine, greedy(prompt, 12)), whole);
 }
 
 #[test]
-fn an_answer_cut_off_can_be_continued() {
+fn a_completion_cut_off_can_be_continued() {
 	let request = GenerateRequest {
 		prompt: ENGINE.tokenize(STORY).unwrap(),
 		max_tokens: 20,
@@ -59,43 +59,43 @@ fn an_answer_cut_off_can_be_continued() {
 		key: seed_key(1234),
 		..Default::default()
 	};
-	let whole = answer(&ENGINE, request.clone());
-	assert_eq!(answer(&ENGINE, request.clone()), whole);
-	assert_ne!(answer(&ENGINE, GenerateRequest { key: seed_key(5), ..request.clone() }), whole);
+	let whole = completion(&ENGINE, request.clone());
+	assert_eq!(completion(&ENGINE, request.clone()), whole);
+	assert_ne!(completion(&ENGINE, GenerateRequest { key: seed_key(5), ..request.clone() }), whole);
 
 	let (before, after) = whole.ids.split_at(8);
 	let prompt = [&request.prompt, before].concat();
 	let rest = GenerateRequest { prompt, delivered: 8, max_tokens: after.len(), ..request };
-	let rest = answer(&ENGINE, rest);
+	let rest = completion(&ENGINE, rest);
 	assert_eq!(rest.ids, after);
 	assert!(whole.text.ends_with(&rest.text), "{:?} does not end {:?}", rest.text, whole.text);
 }
 
 #[test]
-fn stop_texts_and_stop_ids_end_an_answer() {
+fn stop_texts_and_stop_ids_end_a_completion() {
 	let prompt = ENGINE.tokenize(STORY).unwrap();
 	let stop = vec!["nestled bet".into(), "never".into()];
-	let by_text = answer(&ENGINE, GenerateRequest { stop, ..greedy(prompt.clone(), 16) });
+	let by_text = completion(&ENGINE, GenerateRequest { stop, ..greedy(prompt.clone(), 16) });
 	assert_eq!(by_text.text, " a small town ");
 	assert_eq!(by_text.reason, FinishReason::Stop);
 
 	let town = ENGINE.tokenize(" town").unwrap();
-	let by_id = answer(&ENGINE, GenerateRequest { stop_token_ids: town.clone(), ..greedy(prompt, 16) });
+	let by_id = completion(&ENGINE, GenerateRequest { stop_token_ids: town.clone(), ..greedy(prompt, 16) });
 	assert_eq!(by_id.ids.last(), town.first());
 	assert_eq!((by_id.text.as_str(), by_id.reason), (" a small town", FinishReason::Stop));
 }
 
 #[test]
-fn the_model_ends_its_own_answer() {
+fn a_completion_ends_with_one_of_the_models_end_ids() {
 	let message = ChatMessage::new("user", "Say only the word yes.");
 	let prompt = ENGINE.tokenize_chat(&[message], &ChatOptions::default()).unwrap();
-	let ended = answer(&ENGINE, greedy(prompt.clone(), 200));
+	let ended = completion(&ENGINE, greedy(prompt.clone(), 200));
 	assert_eq!(ended.reason, FinishReason::Stop, "{ended:?}");
 	assert!(ENGINE.info().eos.contains(ended.ids.last().unwrap()));
 	assert!(!ended.text.contains("<|im_end|>"));
 
 	let longer = ended.ids.len() + 2;
-	let ignored = answer(&ENGINE, GenerateRequest { ignore_eos: true, ..greedy(prompt, longer) });
+	let ignored = completion(&ENGINE, GenerateRequest { ignore_eos: true, ..greedy(prompt, longer) });
 	assert_eq!((ignored.ids.len(), ignored.reason), (longer, FinishReason::Length));
 }
 
@@ -113,7 +113,8 @@ fn dropping_the_receiver_frees_the_slot() {
 	assert_eq!((engine.health().running, engine.health().waiting), (1, 1));
 
 	drop(second);
-	let third = engine.generate(greedy(long.prompt.clone(), 2)).expect("the place in the queue");
+	let third =
+		engine.generate(greedy(long.prompt.clone(), 2)).expect("the cancelled request freed its slot in the queue");
 	drop(first);
 	assert_eq!(collect(third, long.prompt.len()).ids.len(), 2);
 	wait_until("the slot stays in use", || engine.health().running == 0);
@@ -130,10 +131,10 @@ fn dropping_the_receiver_frees_the_slot() {
 }
 
 #[test]
-fn impossible_requests_are_refused() {
-	let refused = |request| ENGINE.generate(request).unwrap_err();
+fn invalid_requests_are_rejected() {
+	let rejected = |request| ENGINE.generate(request).unwrap_err();
 	assert_eq!(
-		refused(greedy(vec![1; 2000], 49)),
+		rejected(greedy(vec![1; 2000], 49)),
 		EngineError::ContextTooLong { prompt_tokens: 2000, max_tokens: 49, context_length: 2048 }
 	);
 	for request in [
@@ -144,7 +145,7 @@ fn impossible_requests_are_refused() {
 		GenerateRequest { top_p: 0.0, ..greedy(vec![1], 1) },
 		GenerateRequest { stop: vec![String::new()], ..greedy(vec![1], 1) },
 	] {
-		assert!(matches!(refused(request), EngineError::InvalidRequest(_)));
+		assert!(matches!(rejected(request), EngineError::InvalidRequest(_)));
 	}
 }
 
@@ -153,15 +154,15 @@ fn a_context_can_be_filled_to_its_end() {
 	let engine = load(|config| config.context_length = 16);
 	let prompt = engine.tokenize(STORY).unwrap();
 	let room = 16 - prompt.len();
-	assert_eq!(answer(&engine, greedy(prompt, room)).ids.len(), room);
+	assert_eq!(completion(&engine, greedy(prompt, room)).ids.len(), room);
 }
 
 #[test]
-fn files_that_are_no_models_are_refused() {
-	// Asked for at run time: what was compiled may serve another checkout.
+fn files_that_are_not_models_are_rejected() {
+	// Read at run time: the compiled test may serve another checkout.
 	let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap();
 	let config = TorchConfig::new(format!("{folder}/Cargo.toml"));
-	let error = TorchEngine::load(&config).err().expect("it is no model").to_string();
+	let error = TorchEngine::load(&config).err().expect("the file is rejected").to_string();
 	assert!(error.contains("not a GGUF file"), "{error}");
 	let config = TorchConfig::new("/nowhere");
 	assert!(matches!(TorchEngine::load(&config).err(), Some(EngineError::Model(_))));
@@ -206,16 +207,16 @@ fn conversations_are_rendered_as_the_model_was_trained() {
 }
 
 #[test]
-fn texts_become_the_tokens_of_the_models_training() {
-	// From the model's own tokenizer: digits alone, spaces with the word behind them.
+fn texts_are_tokenized_as_by_the_models_own_tokenizer() {
+	// Expected values are those of the model's own tokenizer: each digit is a token, a space belongs to the word after
+	// it.
 	assert_eq!(ENGINE.tokenize("Hello world").unwrap(), [19556, 905]);
 	assert_eq!(ENGINE.tokenize("2024").unwrap().len(), 4);
 	assert!(ENGINE.tokenize("").unwrap().is_empty());
 	assert!(!ENGINE.tokenize("<|im_start|>").unwrap().contains(&1));
 }
 
-/// Characters all of whose bytes the vocabulary has: it lacks some control characters
-/// and unassigned planes.
+/// Characters all of whose bytes the vocabulary has. It lacks some control characters and unassigned planes.
 fn known_text() -> impl Strategy<Value = String> {
 	proptest::collection::vec(
 		prop_oneof![
@@ -232,13 +233,13 @@ fn known_text() -> impl Strategy<Value = String> {
 
 proptest! {
 	#[test]
-	fn tokens_become_their_text_again(text in known_text()) {
+	fn detokenizing_returns_the_text(text in known_text()) {
 		let ids = ENGINE.tokenize(&text).unwrap();
 		prop_assert_eq!(ENGINE.detokenize(&ids).unwrap(), text);
 	}
 
 	#[test]
-	fn no_text_makes_special_tokens(text in any::<String>()) {
+	fn no_text_is_tokenized_to_special_tokens(text in any::<String>()) {
 		prop_assert!(ENGINE.tokenize(&text).unwrap().iter().all(|&id| id > 16));
 	}
 }

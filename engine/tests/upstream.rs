@@ -1,4 +1,4 @@
-//! The upstream engine before a real server: llama.cpp's, with the demo model.
+//! Tests of the upstream engine against a real server: llama.cpp's, with the demo model.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::{
 	time::Duration,
 };
 
-use common::{ENGINE, STORY, answer_of, collect, config, greedy, home, wait_until};
+use common::{ENGINE, STORY, collect, completion_of, config, greedy, home, wait_until};
 use gonka_engine::{
 	ApiKey, ChatMessage, ChatOptions, CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest,
 	TokenEvent, UpstreamConfig, UpstreamEngine,
@@ -19,7 +19,7 @@ use gonka_primitives::tape::{NAT, seed_key};
 const KEY: &str = "sk-upstream";
 const TENTH: u32 = NAT.unsigned_abs() / 10;
 
-/// What most tests ask. It ends with this process, when its input does.
+/// The server that most tests share. It ends with this process, when its standard input closes.
 static SERVER: LazyLock<Server> = LazyLock::new(|| Server::start("0"));
 
 struct Server {
@@ -30,7 +30,7 @@ struct Server {
 impl Server {
 	fn start(port: &str) -> Self {
 		let python = home().join("python/bin/python");
-		// Asked for at run time: what was compiled may serve another checkout.
+		// Read at run time: the compiled test may serve another checkout.
 		let script = format!("{}/tests/upstream.py", std::env::var("CARGO_MANIFEST_DIR").unwrap());
 		let mut process = Command::new(&python)
 			.args([script.as_ref(), config().model.as_os_str(), port.as_ref()])
@@ -82,7 +82,7 @@ fn long() -> GenerateRequest {
 }
 
 #[test]
-fn the_server_says_what_it_serves() {
+fn the_engine_describes_the_model_as_the_server_does() {
 	let engine = SERVER.connect();
 	let info = engine.info();
 	assert_eq!((info.context_length, info.vocab_size, info.max_running), (512, 49_152, 2));
@@ -94,16 +94,16 @@ fn the_server_says_what_it_serves() {
 }
 
 #[test]
-fn a_greedy_answer_is_that_of_the_torch_engine() {
+fn a_greedy_completion_is_that_of_the_torch_engine() {
 	let engine = SERVER.connect();
-	let given = answer_of(&engine, greedy(story(), 8));
-	assert_eq!(given, answer_of(&*ENGINE, greedy(story(), 8)));
+	let given = completion_of(&engine, greedy(story(), 8));
+	assert_eq!(given, completion_of(&*ENGINE, greedy(story(), 8)));
 	assert!(given.text.starts_with(" a small town nestled between two"), "{given:?}");
 	assert_eq!(engine.detokenize(&given.ids).unwrap(), given.text);
 }
 
 #[test]
-fn texts_and_conversations_are_read_as_the_torch_engine_reads_them() {
+fn texts_and_conversations_are_tokenized_as_by_the_torch_engine() {
 	let engine = SERVER.connect();
 	for text in [STORY, "", "2024 🦀 naïve\n\n\tdef f():", "<|im_start|>user<|im_end|>"] {
 		assert_eq!(engine.tokenize(text), ENGINE.tokenize(text), "{text:?}");
@@ -122,15 +122,15 @@ fn texts_and_conversations_are_read_as_the_torch_engine_reads_them() {
 }
 
 #[test]
-fn answers_end_as_the_torch_engine_ends_them() {
+fn completions_end_as_those_of_the_torch_engine() {
 	let engine = SERVER.connect();
 	let stop = vec!["nestled bet".into(), "never".into()];
-	let by_text = answer_of(&engine, GenerateRequest { stop, ..greedy(story(), 16) });
+	let by_text = completion_of(&engine, GenerateRequest { stop, ..greedy(story(), 16) });
 	assert_eq!((by_text.text.as_str(), by_text.reason), (" a small town ", FinishReason::Stop));
 
 	let message = ChatMessage::new("user", "Say only the word yes.");
 	let prompt = ENGINE.tokenize_chat(&[message], &ChatOptions::default()).unwrap();
-	let ended = answer_of(&engine, greedy(prompt.clone(), 100));
+	let ended = completion_of(&engine, greedy(prompt.clone(), 100));
 	assert!(ended.reason == FinishReason::Stop && !ended.text.contains("<|"), "{ended:?}");
 	assert!(engine.info().eos.contains(ended.ids.last().unwrap()));
 	let result = check(&engine, &greedy(prompt.clone(), 100), &ended.ids, FinishReason::Stop);
@@ -140,24 +140,24 @@ fn answers_end_as_the_torch_engine_ends_them() {
 }
 
 #[test]
-fn an_answer_cut_off_can_be_continued() {
+fn a_completion_cut_off_can_be_continued() {
 	let engine = SERVER.connect();
 	let request = GenerateRequest { stop: vec!["named after".into()], ..greedy(story(), 30) };
-	let whole = answer_of(&engine, request.clone());
+	let whole = completion_of(&engine, request.clone());
 	assert_eq!(whole.reason, FinishReason::Stop, "{whole:?}");
-	// In the middle of the stop text.
+	// The cut is in the middle of the stop text.
 	let (before, after) = whole.ids.split_at(whole.ids.len() - 1);
 	let prompt = [&request.prompt, before].concat();
-	let rest = answer_of(&engine, GenerateRequest { prompt, delivered: before.len(), max_tokens: 30, ..request });
+	let rest = completion_of(&engine, GenerateRequest { prompt, delivered: before.len(), max_tokens: 30, ..request });
 	assert_eq!((rest.ids.as_slice(), rest.reason), (after, FinishReason::Stop));
 	assert!(whole.text.ends_with(&rest.text), "{:?} does not end {:?}", rest.text, whole.text);
 }
 
 #[test]
-fn honest_answers_check_clean_and_others_do_not() {
+fn honest_completions_pass_a_check_and_forged_ones_do_not() {
 	let engine = SERVER.connect();
 	for request in [greedy(story(), 24), sampled()] {
-		let given = answer_of(&engine, request.clone());
+		let given = completion_of(&engine, request.clone());
 		let result = check(&engine, &request, &given.ids, given.reason);
 		assert!(result.tokens.iter().all(|token| token.margin < TENTH && token.fingerprint == [0; 16]), "{result:?}");
 		assert!(result.ends_rightly);
@@ -170,26 +170,26 @@ fn honest_answers_check_clean_and_others_do_not() {
 }
 
 #[test]
-fn sampled_answers_are_on_the_tape() {
+fn completions_with_a_temperature_follow_the_tape() {
 	let engine = SERVER.connect();
-	let given = answer_of(&engine, sampled());
+	let given = completion_of(&engine, sampled());
 	let other = GenerateRequest { key: seed_key(8), ..sampled() };
 	let far = |result: CheckResult| result.tokens.iter().filter(|token| token.margin > NAT.unsigned_abs()).count();
-	// As another implementation of the model sees it, too.
+	// Another implementation of the model agrees.
 	assert!(far(check(&*ENGINE, &sampled(), &given.ids, given.reason)) <= 2);
 	assert!(far(check(&*ENGINE, &other, &given.ids, given.reason)) >= 8);
 	assert!(far(check(&engine, &other, &given.ids, given.reason)) >= 8);
 }
 
 #[test]
-fn dropping_the_receiver_frees_the_place_and_dropping_the_engine_ends_answers() {
+fn dropping_the_receiver_frees_the_slot_and_dropping_the_engine_ends_completions() {
 	let engine = SERVER.connect();
 	let mut first = engine.generate(long()).unwrap();
 	assert!(matches!(first.blocking_recv(), Some(TokenEvent::Token { .. })));
 	let second = engine.generate(long()).unwrap();
 	assert_eq!(engine.generate(long()).unwrap_err(), EngineError::Busy { waiting: 0 });
 	drop(second);
-	wait_until("the place stays taken", || engine.health().running == 1);
+	wait_until("the slot stayed in use", || engine.health().running == 1);
 	assert_eq!(collect(engine.generate(greedy(story(), 2)).unwrap(), story().len()).ids.len(), 2);
 	drop(engine);
 	let mut end = None;
@@ -201,25 +201,26 @@ fn dropping_the_receiver_frees_the_place_and_dropping_the_engine_ends_answers() 
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn invalid_requests_and_configurations_are_rejected() {
 	let engine = SERVER.connect();
 	let too_long = engine.generate(greedy(vec![1; 500], 13)).unwrap_err();
 	assert_eq!(too_long, EngineError::ContextTooLong { prompt_tokens: 500, max_tokens: 13, context_length: 512 });
 	assert!(matches!(engine.generate(greedy(vec![49_152], 1)), Err(EngineError::InvalidRequest(_))));
 
-	let refused = |config: UpstreamConfig| UpstreamEngine::connect(config).err().expect("it is refused");
-	let error = refused(UpstreamConfig { model: Some("gpt".into()), ..SERVER.config() });
+	let rejected =
+		|config: UpstreamConfig| UpstreamEngine::connect(config).err().expect("the configuration is rejected");
+	let error = rejected(UpstreamConfig { model: Some("gpt".into()), ..SERVER.config() });
 	assert!(matches!(&error, EngineError::Model(why) if why.contains("SmolLM2")), "{error}");
-	let error = refused(UpstreamConfig { key: Some(ApiKey::new("sk-wrong")), ..SERVER.config() }).to_string();
+	let error = rejected(UpstreamConfig { key: Some(ApiKey::new("sk-wrong")), ..SERVER.config() }).to_string();
 	assert!(error.contains("401") && !error.contains("sk-wrong"), "{error}");
 	assert!(!format!("{:?}", SERVER.config()).contains(KEY));
-	assert!(matches!(refused(UpstreamConfig::new("127.0.0.1:8000")), EngineError::InvalidRequest(_)));
-	let error = refused(UpstreamConfig::new("http://127.0.0.1:1"));
+	assert!(matches!(rejected(UpstreamConfig::new("127.0.0.1:8000")), EngineError::InvalidRequest(_)));
+	let error = rejected(UpstreamConfig::new("http://127.0.0.1:1"));
 	assert!(matches!(&error, EngineError::Compute(why) if why.contains("cannot be reached")), "{error}");
 }
 
 #[test]
-fn a_server_that_dies_breaks_answers_and_is_found_again() {
+fn a_server_that_dies_ends_completions_with_an_error_and_is_found_again() {
 	let server = Server::start("0");
 	let engine = server.connect();
 	let mut events = engine.generate(long()).unwrap();
@@ -237,6 +238,6 @@ fn a_server_that_dies_breaks_answers_and_is_found_again() {
 	assert!(matches!(engine.tokenize(STORY), Err(EngineError::Compute(_))));
 
 	let _server = Server::start(&port);
-	wait_until("the engine does not recover", || engine.health().healthy);
-	assert_eq!(answer_of(&engine, greedy(story(), 2)).ids.len(), 2);
+	wait_until("the engine did not recover", || engine.health().healthy);
+	assert_eq!(completion_of(&engine, greedy(story(), 2)).ids.len(), 2);
 }

@@ -1,43 +1,58 @@
-//! Bearer keys. Only their hashes are kept, so neither memory dumps nor logs tell a key.
+//! API keys. Only their hashes are kept, so no log or memory dump reveals a key.
 
 use gonka_primitives::{Hash, hashing::blake2_256};
 use std::collections::HashMap;
 
-/// The API keys that a gateway takes, by hash.
+/// The API keys that a gateway accepts, by hash.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys(HashMap<Hash, String>);
 
+/// Why an API key cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an API key is written `name:key`")]
+pub struct KeyError;
+
+/// A line of a file of API keys that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {cause}")]
+pub struct LineError {
+	/// The line's number, from 1.
+	pub line: usize,
+	/// Why it cannot be read.
+	pub cause: KeyError,
+}
+
 impl ApiKeys {
-	/// Reads lines `name:key`; empty lines and those that start with `#` do not count.
-	pub fn parse(text: &str) -> Result<Self, String> {
+	/// Reads lines `name:key`. Empty lines and lines that start with `#` are skipped.
+	pub fn parse(text: &str) -> Result<Self, LineError> {
 		let mut keys = Self::default();
 		for (index, line) in text.lines().enumerate() {
 			let line = line.trim();
 			if line.is_empty() || line.starts_with('#') {
 				continue;
 			}
-			keys.add(line).map_err(|error| format!("line {}: {error}", index.saturating_add(1)))?;
+			keys.add(line).map_err(|cause| LineError { line: index.saturating_add(1), cause })?;
 		}
 		Ok(keys)
 	}
 
-	/// Adds one `name:key`.
-	pub fn add(&mut self, entry: &str) -> Result<(), String> {
+	/// Adds a key, written `name:key`.
+	pub fn add(&mut self, entry: &str) -> Result<(), KeyError> {
 		match entry.split_once(':') {
 			Some((name, key)) if !name.trim().is_empty() && !key.trim().is_empty() => {
 				self.0.insert(hash(key.trim()), name.trim().to_owned());
 				Ok(())
 			},
-			_ => Err("an API key is written `name:key`".to_owned()),
+			_ => Err(KeyError),
 		}
 	}
 
-	/// Whether none is set, so that everybody who reaches the gateway may use it.
+	/// Whether there are no keys, so that every client may use the gateway.
 	pub fn is_empty(&self) -> bool {
 		self.0.is_empty()
 	}
 
-	/// The name of the key in an `Authorization` header; `None` if it is not one of ours.
+	/// The name of the key in an `Authorization` header; `None` if the key is not accepted.
 	pub fn name(&self, authorization: Option<&str>) -> Option<&str> {
 		if self.is_empty() {
 			return Some("anonymous");
@@ -59,7 +74,7 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn keys_are_matched_whole_and_by_scheme() {
+	fn a_key_is_accepted_only_whole_and_as_a_bearer_token() {
 		let keys = ApiKeys::parse("# ours\nalice: sk-a:b \n\nbob:sk-b\n").unwrap();
 		assert_eq!(keys.name(Some("Bearer sk-a:b")), Some("alice"));
 		assert_eq!(keys.name(Some("bearer sk-b")), Some("bob"));
@@ -71,7 +86,7 @@ mod tests {
 	}
 
 	#[test]
-	fn a_line_without_a_key_is_refused_by_number() {
-		assert!(ApiKeys::parse("a:b\nnonsense").unwrap_err().starts_with("line 2"));
+	fn an_unreadable_line_is_named_by_its_number() {
+		assert!(ApiKeys::parse("a:b\nnonsense").unwrap_err() == LineError { line: 2, cause: KeyError });
 	}
 }

@@ -1,7 +1,7 @@
-//! What the gateway needs of the chain, as a trait: tests run it against a market of their own.
+//! The gateway's view of the chain, as a trait: tests implement it with a market in memory.
 
 use futures::StreamExt;
-use gonka_client::chain::Chain;
+use gonka_client::chain::{Chain, Result};
 use gonka_primitives::{
 	AccountId, Balance, BlockNumber, ChannelId, Hash, PublicKey,
 	views::{ChannelView, HostView, MarketView, ModelView},
@@ -10,42 +10,35 @@ use std::future::Future;
 use subxt_signer::sr25519::Keypair;
 use tokio::sync::watch;
 
-/// Why the chain did not answer, for people.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ChainError(pub String);
-
-type Answer<T> = Result<T, ChainError>;
-
-/// The chain as the gateway sees it. Nothing of this is called while a request is served.
+/// The queries and transactions of a gateway. Serving a request makes none of them.
 pub trait ChainView: Clone + Send + Sync + 'static {
-	/// The genesis block's hash.
+	/// The hash of the genesis block.
 	fn genesis(&self) -> Hash;
-	/// The best block's number; changes with every new best block.
+	/// The number of the best block; it changes with every new one.
 	fn blocks(&self) -> watch::Receiver<BlockNumber>;
 	/// The rules of the market.
-	fn market(&self) -> impl Future<Output = Answer<MarketView>> + Send;
+	fn market(&self) -> impl Future<Output = Result<MarketView>> + Send;
 	/// All registered models.
-	fn models(&self) -> impl Future<Output = Answer<Vec<ModelView>>> + Send;
+	fn models(&self) -> impl Future<Output = Result<Vec<ModelView>>> + Send;
 	/// All registered hosts.
-	fn hosts(&self) -> impl Future<Output = Answer<Vec<HostView>>> + Send;
+	fn hosts(&self) -> impl Future<Output = Result<Vec<HostView>>> + Send;
 	/// The channels of a developer.
-	fn channels(&self, developer: AccountId) -> impl Future<Output = Answer<Vec<ChannelView>>> + Send;
+	fn channels(&self, developer: AccountId) -> impl Future<Output = Result<Vec<ChannelView>>> + Send;
 	/// Base units that an account can spend.
-	fn free_balance(&self, who: AccountId) -> impl Future<Output = Answer<Balance>> + Send;
-	/// Opens a channel to each host with that deposit in base units; returns once that is in a best block.
+	fn free_balance(&self, who: AccountId) -> impl Future<Output = Result<Balance>> + Send;
+	/// Opens a channel to each host with a deposit in base units. Returns the ids once a best block has them.
 	fn open_channels(
 		&self,
 		developer: &Keypair,
 		gateway: PublicKey,
 		deposits: Vec<(AccountId, Balance)>,
-	) -> impl Future<Output = Answer<Vec<ChannelId>>> + Send;
-	/// Pays that many base units into each channel; returns once that is in a best block.
+	) -> impl Future<Output = Result<Vec<ChannelId>>> + Send;
+	/// Adds base units to the deposit of each channel. Returns once a best block has it.
 	fn top_up(
 		&self,
 		developer: &Keypair,
 		amounts: Vec<(ChannelId, Balance)>,
-	) -> impl Future<Output = Answer<()>> + Send;
+	) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// A connection to a node.
@@ -56,9 +49,9 @@ pub struct NodeChain {
 }
 
 impl NodeChain {
-	/// Connects to a node's WebSocket endpoint and follows its best blocks for ever.
-	pub async fn connect(url: &str) -> Answer<Self> {
-		let chain = Chain::connect(url).await.map_err(failure)?;
+	/// Connects to a node's WebSocket endpoint and follows its best blocks.
+	pub async fn connect(url: &str) -> Result<Self> {
+		let chain = Chain::connect(url).await?;
 		let (sender, blocks) = watch::channel(0);
 		let follower = chain.clone();
 		tokio::spawn(async move {
@@ -73,10 +66,6 @@ impl NodeChain {
 	}
 }
 
-fn failure(error: impl std::fmt::Display) -> ChainError {
-	ChainError(error.to_string())
-}
-
 impl ChainView for NodeChain {
 	fn genesis(&self) -> Hash {
 		self.chain.genesis()
@@ -86,24 +75,24 @@ impl ChainView for NodeChain {
 		self.blocks.clone()
 	}
 
-	async fn market(&self) -> Answer<MarketView> {
-		self.chain.market().await.map_err(failure)
+	async fn market(&self) -> Result<MarketView> {
+		self.chain.market().await
 	}
 
-	async fn models(&self) -> Answer<Vec<ModelView>> {
-		self.chain.models().await.map_err(failure)
+	async fn models(&self) -> Result<Vec<ModelView>> {
+		self.chain.models().await
 	}
 
-	async fn hosts(&self) -> Answer<Vec<HostView>> {
-		self.chain.hosts().await.map_err(failure)
+	async fn hosts(&self) -> Result<Vec<HostView>> {
+		self.chain.hosts().await
 	}
 
-	async fn channels(&self, developer: AccountId) -> Answer<Vec<ChannelView>> {
-		self.chain.channels(&developer).await.map_err(failure)
+	async fn channels(&self, developer: AccountId) -> Result<Vec<ChannelView>> {
+		self.chain.channels(&developer).await
 	}
 
-	async fn free_balance(&self, who: AccountId) -> Answer<Balance> {
-		self.chain.free_balance(&who).await.map_err(failure)
+	async fn free_balance(&self, who: AccountId) -> Result<Balance> {
+		self.chain.free_balance(&who).await
 	}
 
 	async fn open_channels(
@@ -111,11 +100,11 @@ impl ChainView for NodeChain {
 		developer: &Keypair,
 		gateway: PublicKey,
 		deposits: Vec<(AccountId, Balance)>,
-	) -> Answer<Vec<ChannelId>> {
-		self.chain.open_channels(developer, gateway, deposits).await.map_err(failure)
+	) -> Result<Vec<ChannelId>> {
+		self.chain.open_channels(developer, gateway, deposits).await
 	}
 
-	async fn top_up(&self, developer: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> Answer<()> {
-		self.chain.top_up(developer, amounts).await.map_err(failure)
+	async fn top_up(&self, developer: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> Result<()> {
+		self.chain.top_up(developer, amounts).await
 	}
 }

@@ -1,12 +1,13 @@
-//! Opens channels to hosts and keeps them filled, within the spending limit.
+//! Opens channels to hosts and tops them up, within the spending limit.
 
 use crate::{
-	chain_view::{ChainError, ChainView},
+	chain_view::ChainView,
 	config::{Options, format_gnk},
 	gateway::Gateway,
 	ledger::Ledger,
 	snapshot::Snapshot,
 };
+use gonka_client::chain;
 use gonka_primitives::{AccountId, Balance, ChannelId, GNK};
 use std::{
 	cmp::Reverse,
@@ -17,24 +18,26 @@ use std::{
 use subxt_signer::sr25519::Keypair;
 use tokio::time::sleep;
 
-/// Kept back for transaction fees, in base units.
+/// Base units that are kept back for transaction fees.
 const FEE_RESERVE: Balance = GNK / 100;
-/// How long something sent may take to show in the snapshot before it is sent again.
-const SETTLING: Duration = Duration::from_secs(60);
+/// How long a transaction may take to show in the snapshot before it is sent again.
+const VISIBILITY_LIMIT: Duration = Duration::from_secs(60);
+/// The first pause after a failed transaction. It doubles with every further failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What the manager would do with a snapshot.
+/// The transactions that a snapshot calls for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-	/// Channels to open: host and deposit in base units.
+	/// Channels to open: hosts and deposits in base units.
 	pub open: Vec<(AccountId, Balance)>,
-	/// Channels to fill: base units to add.
+	/// Channels to top up: ids and base units to add.
 	pub top_up: Vec<(ChannelId, Balance)>,
-	/// Whether something is left undone for want of funds.
+	/// Whether funds are missing for more.
 	pub short: bool,
 }
 
-/// What was sent and may not show in the snapshot yet.
+/// Transactions that were sent and may not show in the snapshot yet.
 #[derive(Debug, Default)]
 struct Sent {
 	opened: HashMap<AccountId, Instant>,
@@ -44,29 +47,29 @@ struct Sent {
 impl Sent {
 	fn forget_old(&mut self, snapshot: &Snapshot) {
 		let shown = |host: &AccountId| snapshot.channels.iter().any(|channel| channel.host == *host);
-		self.opened.retain(|host, at| !shown(host) && at.elapsed() < SETTLING);
+		self.opened.retain(|host, at| !shown(host) && at.elapsed() < VISIBILITY_LIMIT);
 		self.topped_up.retain(|id, (deposit, at)| {
 			let now = snapshot.channels.iter().find(|channel| channel.id == *id).map(|channel| channel.deposit);
-			now == Some(*deposit) && at.elapsed() < SETTLING
+			now == Some(*deposit) && at.elapsed() < VISIBILITY_LIMIT
 		});
 	}
 }
 
-/// Keeps the channels. Never returns.
+/// Opens and tops up channels as the snapshot changes. Never returns.
 pub async fn manage<C: ChainView>(gateway: Arc<Gateway>, chain: C, developer: Keypair) {
 	let mut changes = gateway.snapshots.subscribe();
 	let mut sent = Sent::default();
-	let mut pause = Duration::from_secs(1);
+	let mut pause = FIRST_PAUSE;
 	loop {
 		if changes.changed().await.is_err() {
 			return;
 		}
 		let snapshot = gateway.snapshots.load();
 		sent.forget_old(&snapshot);
-		let plan = plan(&snapshot, &gateway.ledger, &gateway.options, &gateway.wanted(), &sent);
-		gateway.note_funds(plan.short.then(|| shortage(&snapshot, &gateway.options)));
+		let plan = plan(&snapshot, &gateway.ledger, &gateway.options, &gateway.demands(), &sent);
+		gateway.note_shortage(plan.short.then(|| shortage(&snapshot, &gateway.options)));
 		match carry_out(&gateway, &chain, &developer, &snapshot, plan, &mut sent).await {
-			Ok(()) => pause = Duration::from_secs(1),
+			Ok(()) => pause = FIRST_PAUSE,
 			Err(error) => {
 				tracing::warn!(%error, "cannot open or top up channels; trying again in {} s", pause.as_secs());
 				sleep(pause).await;
@@ -83,7 +86,7 @@ async fn carry_out<C: ChainView>(
 	snapshot: &Snapshot,
 	plan: Plan,
 	sent: &mut Sent,
-) -> Result<(), ChainError> {
+) -> chain::Result<()> {
 	let now = Instant::now();
 	if !plan.open.is_empty() {
 		let total: Balance = plan.open.iter().map(|(_, deposit)| deposit).sum();
@@ -113,7 +116,7 @@ fn plan(
 	snapshot: &Snapshot,
 	ledger: &Ledger,
 	options: &Options,
-	wanted: &HashMap<ChannelId, Balance>,
+	demands: &HashMap<ChannelId, Balance>,
 	sent: &Sent,
 ) -> Plan {
 	let Some(market) = &snapshot.market else { return Plan::default() };
@@ -123,14 +126,14 @@ fn plan(
 	let mut budget = snapshot.balance.saturating_sub(FEE_RESERVE).min(allowed);
 	let mut plan = Plan::default();
 
-	// What is in use comes first.
+	// Channels in use come first.
 	for (channel, _) in snapshot.open_channels().filter(|(_, host)| !host.models.is_empty()) {
 		let remaining = ledger.remaining(channel);
-		let wanted = wanted.get(&channel.id).copied().unwrap_or(0);
-		if remaining >= wanted.max(deposit / 2) || sent.topped_up.contains_key(&channel.id) {
+		let demand = demands.get(&channel.id).copied().unwrap_or(0);
+		if remaining >= demand.max(deposit / 2) || sent.topped_up.contains_key(&channel.id) {
 			continue;
 		}
-		let missing = wanted.max(deposit).saturating_sub(remaining);
+		let missing = demand.max(deposit).saturating_sub(remaining);
 		let amount = missing.min(budget);
 		plan.short = plan.short || amount < missing;
 		if amount > 0 && plan.top_up.len() < market.max_channels_per_call as usize {
@@ -141,15 +144,15 @@ fn plan(
 
 	let open = snapshot.open_channels().count().saturating_add(sent.opened.len());
 	let slots = options.max_channels.saturating_sub(open).min(market.max_channels_per_call as usize);
-	let mut wanted: Vec<_> = snapshot
+	let mut hosts: Vec<_> = snapshot
 		.hosts
 		.values()
 		.filter(|host| host.models.iter().any(|id| snapshot.models.values().any(|model| model.id == *id)))
 		.filter(|host| !sent.opened.contains_key(&host.account))
 		.filter(|host| !snapshot.open_channels().any(|(channel, _)| channel.host == host.account))
 		.collect();
-	wanted.sort_by_key(|host| (Reverse(host.weight), host.account));
-	for host in wanted.into_iter().take(slots) {
+	hosts.sort_by_key(|host| (Reverse(host.weight), host.account));
+	for host in hosts.into_iter().take(slots) {
 		if budget < deposit {
 			plan.short = plan.short || open == 0 && plan.open.is_empty();
 			break;
@@ -163,7 +166,7 @@ fn plan(
 fn shortage(snapshot: &Snapshot, options: &Options) -> String {
 	let limit = options.spending_limit.map_or("none".to_owned(), |limit| format!("{} GNK", format_gnk(limit)));
 	format!(
-		"The gateway's account holds {} GNK and a channel takes {} GNK; spending limit: {limit}. Fund the account or \
+		"The gateway's account holds {} GNK, a channel takes {} GNK, the spending limit is {limit}. Fund the account or \
 		 raise the limit.",
 		format_gnk(snapshot.balance),
 		format_gnk(options.deposit),
@@ -181,7 +184,7 @@ mod tests {
 	use subxt_signer::sr25519::dev;
 
 	fn ledger(dir: &tempfile::TempDir) -> Ledger {
-		let (store, saved) = Store::open(&dir.path().join("books")).unwrap();
+		let (store, saved) = Store::open(&dir.path().join("ledger")).unwrap();
 		Ledger::new([0; 32], dev::alice(), store, saved)
 	}
 
@@ -236,7 +239,7 @@ mod tests {
 	}
 
 	#[tokio::test]
-	async fn funds_and_limit_bound_what_is_opened() {
+	async fn balance_and_spending_limit_bound_the_number_of_channels() {
 		let dir = tempfile::tempdir().unwrap();
 		let ledger = ledger(&dir);
 		let sent = Sent::default();
@@ -251,20 +254,20 @@ mod tests {
 	}
 
 	#[tokio::test]
-	async fn a_request_larger_than_the_channel_is_provided_for() {
+	async fn a_channel_is_topped_up_for_a_request_that_it_cannot_pay() {
 		let dir = tempfile::tempdir().unwrap();
 		let ledger = ledger(&dir);
 		let mut snapshot = snapshot(&[1], 100 * GNK);
 		snapshot.channels = vec![channel(7, 0, 10 * GNK, GNK)];
-		let wanted = HashMap::from([(7, 25 * GNK)]);
-		let filled = plan(&snapshot, &ledger, &Options::default(), &wanted, &Sent::default());
+		let demands = HashMap::from([(7, 25 * GNK)]);
+		let filled = plan(&snapshot, &ledger, &Options::default(), &demands, &Sent::default());
 		assert_eq!((filled.top_up, filled.short), (vec![(7, 16 * GNK)], false));
 		let options = Options { spending_limit: Some(12 * GNK), ..Options::default() };
-		assert!(plan(&snapshot, &ledger, &options, &wanted, &Sent::default()).short);
+		assert!(plan(&snapshot, &ledger, &options, &demands, &Sent::default()).short);
 	}
 
 	#[tokio::test]
-	async fn a_half_used_channel_is_filled_once() {
+	async fn a_half_used_channel_is_topped_up_once() {
 		let dir = tempfile::tempdir().unwrap();
 		let ledger = ledger(&dir);
 		let mut snapshot = snapshot(&[1], 100 * GNK);

@@ -3,6 +3,7 @@
 use crate::auth::ApiKeys;
 use anyhow::{Context, bail};
 use clap::Parser;
+use gonka_client::telemetry::TelemetryArgs;
 use gonka_primitives::{Balance, GNK};
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -14,33 +15,33 @@ An OpenAI-style API in front of the Gonka network. Point any OpenAI client at it
   OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=any python app.py
 
 The key file holds the secret of a developer account: a seed phrase, 0x and 64 hex digits, or //Alice on a
-development chain. Put only as much GNK on that account as the gateway may spend. The gateway opens a payment channel
-to the heaviest hosts that serve a model, tops channels up when half is used, and pays each answer with signed
-vouchers. Its books lie under --base-path and survive a crash; run one gateway per key.";
+development chain. Put only as much GNK on that account as the gateway may spend. The gateway opens payment channels
+to the heaviest hosts that serve a model, tops a channel up when half of it is used, and pays for each completion with
+a signed voucher. Its ledger lies under --base-path and survives a crash. Run one gateway per key.";
 
-/// What the command line says.
+/// The command line's arguments.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "gonka-gateway", version, about = "OpenAI-style API in front of the Gonka network", long_about = LONG_ABOUT)]
 pub struct Args {
 	/// WebSocket endpoint of a node of the network.
 	#[arg(long, env = "GONKA_NODE", default_value = "ws://127.0.0.1:9944", value_name = "URL")]
 	pub node: String,
-	/// Where to listen for clients; port 0 takes a free one and prints it.
+	/// Address for clients. Port 0 takes a free port and prints it.
 	#[arg(long, env = "GONKA_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
 	pub listen: SocketAddr,
-	/// File with the developer account's secret.
+	/// File with the secret of the developer's account.
 	#[arg(long, env = "GONKA_KEY", value_name = "FILE")]
 	pub key: PathBuf,
-	/// File with another secret to sign requests and vouchers with; the developer's own if absent.
+	/// File with a separate secret that signs requests and vouchers. Default: the developer's own.
 	#[arg(long, env = "GONKA_GATEWAY_KEY", value_name = "FILE")]
 	pub gateway_key: Option<PathBuf>,
-	/// Directory of the gateway's books.
+	/// Directory of the gateway's ledger.
 	#[arg(long, env = "GONKA_BASE_PATH", default_value = "gonka-gateway-data", value_name = "DIR")]
 	pub base_path: PathBuf,
-	/// File of API keys that clients may use, one `name:key` a line.
+	/// File with the API keys of clients, one `name:key` a line.
 	#[arg(long, env = "GONKA_API_KEYS", value_name = "FILE")]
 	pub api_keys: Option<PathBuf>,
-	/// An API key that clients may use; can be given more than once.
+	/// API key of a client. Can be given more than once.
 	#[arg(
 		long = "api-key",
 		env = "GONKA_API_KEY",
@@ -49,78 +50,81 @@ pub struct Args {
 		value_name = "NAME:KEY"
 	)]
 	pub api_key: Vec<String>,
-	/// Listen beyond this machine without API keys: everybody who reaches the gateway spends your GNK.
+	/// Listen beyond this machine without API keys. Every client that reaches the gateway then spends your GNK.
 	#[arg(long, env = "GONKA_ALLOW_ANONYMOUS")]
 	pub allow_anonymous: bool,
-	/// Another name for a model; can be given more than once.
+	/// Alias of a model. Can be given more than once.
 	#[arg(long, env = "GONKA_ALIAS", value_delimiter = ',', value_name = "NAME=MODEL")]
 	pub alias: Vec<String>,
 	/// Deposit of a new channel, in GNK.
 	#[arg(long, env = "GONKA_DEPOSIT", default_value = "10", value_parser = parse_gnk, value_name = "GNK")]
 	pub deposit: Balance,
-	/// Most hosts to have channels with.
+	/// Maximum number of channels.
 	#[arg(long, env = "GONKA_MAX_CHANNELS", default_value_t = 8, value_name = "N")]
 	pub max_channels: usize,
-	/// Most to deposit over all channels, in GNK; without it, all that the account holds.
+	/// Maximum sum of the deposits of all channels, in GNK. Default: the account's balance.
 	#[arg(long, env = "GONKA_SPENDING_LIMIT", value_parser = parse_gnk, value_name = "GNK")]
 	pub spending_limit: Option<Balance>,
-	/// Completion tokens of a chat request that names no limit, if the context window has room.
+	/// Maximum number of completion tokens of a chat request that names none, if the context window has room.
 	#[arg(long, env = "GONKA_DEFAULT_MAX_TOKENS", default_value_t = 1024, value_name = "TOKENS")]
 	pub default_max_tokens: u32,
-	/// Ignore parameters that the network cannot honour (tools, logprobs, penalties …) instead of refusing them.
+	/// Ignore parameters that the network cannot honour (tools, logprobs, penalties …) instead of rejecting the request.
 	#[arg(long, env = "GONKA_IGNORE_UNSUPPORTED")]
 	pub ignore_unsupported: bool,
-	/// Seconds until a host must have sent the first token.
+	/// Maximum time until the first token of a host, in seconds.
 	#[arg(long, env = "GONKA_FIRST_TOKEN_TIMEOUT", default_value_t = 120, value_name = "SECONDS")]
 	pub first_token_timeout: u64,
-	/// Seconds between two tokens until a host counts as failed.
+	/// Maximum time between two tokens of a host, in seconds.
 	#[arg(long, env = "GONKA_TOKEN_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
 	pub token_timeout: u64,
-	/// Seconds until an answer must be complete, over all hosts.
+	/// Maximum time of a request, over all hosts, in seconds.
 	#[arg(long, env = "GONKA_REQUEST_TIMEOUT", default_value_t = 600, value_name = "SECONDS")]
 	pub request_timeout: u64,
-	/// Seconds that running answers get when the gateway is told to stop.
+	/// Maximum time for running requests when the gateway stops, in seconds.
 	#[arg(long, env = "GONKA_DRAIN_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
 	pub drain_timeout: u64,
+	/// Logs and traces.
+	#[command(flatten)]
+	pub telemetry: TelemetryArgs,
 }
 
-/// What serving goes by.
+/// The settings of a running gateway.
 #[derive(Clone, Debug)]
 pub struct Options {
 	/// API keys of clients.
 	pub api_keys: ApiKeys,
-	/// Other names of models.
+	/// Models by alias.
 	pub aliases: HashMap<String, String>,
 	/// Deposit of a new channel, in base units.
 	pub deposit: Balance,
-	/// Most channels.
+	/// Maximum number of channels.
 	pub max_channels: usize,
-	/// Most to deposit over all channels, in base units.
+	/// Maximum sum of the deposits of all channels, in base units.
 	pub spending_limit: Option<Balance>,
-	/// Completion tokens of a chat request that names no limit.
+	/// Maximum number of completion tokens of a chat request that names none.
 	pub default_max_tokens: u32,
-	/// Ignore what the network cannot honour.
+	/// Whether to ignore parameters that the network cannot honour.
 	pub ignore_unsupported: bool,
-	/// Bounds in time.
+	/// The time limits.
 	pub timeouts: Timeouts,
 }
 
-/// Bounds in time.
+/// Time limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-	/// Until a connection to a worker stands.
+	/// Maximum time to connect to a worker.
 	pub connect: Duration,
-	/// Until the first token.
+	/// Maximum time until the first token of a host.
 	pub first_token: Duration,
-	/// Between two tokens.
+	/// Maximum time between two tokens of a host.
 	pub token: Duration,
-	/// Until the answer is complete.
+	/// Maximum time of a request, over all hosts.
 	pub request: Duration,
-	/// Until a streaming client gets headers and keep-alive comments although no token is there.
+	/// Time after which a streaming client gets its headers without a token.
 	pub hold_headers: Duration,
-	/// Between keep-alive comments.
+	/// Interval of keep-alive comments on a stream without tokens.
 	pub keep_alive: Duration,
-	/// For a voucher or a question about a channel.
+	/// Maximum time to send a voucher or to query a channel.
 	pub control: Duration,
 }
 
@@ -154,7 +158,7 @@ impl Default for Options {
 }
 
 impl Args {
-	/// Checks what was given and reads the keys' file.
+	/// Validates the arguments and reads the file of API keys.
 	pub fn options(&self) -> anyhow::Result<Options> {
 		let mut api_keys = match &self.api_keys {
 			Some(path) => {
@@ -168,8 +172,8 @@ impl Args {
 		}
 		if api_keys.is_empty() && !self.listen.ip().is_loopback() && !self.allow_anonymous {
 			bail!(
-				"{} can be reached from other machines and no API keys are set: give --api-keys FILE or --api-key \
-				 NAME:KEY, or --allow-anonymous if everybody may spend your GNK",
+				"{} can be reached from other machines, but there are no API keys: give --api-keys FILE or --api-key \
+				 NAME:KEY, or --allow-anonymous if every client may spend your GNK",
 				self.listen
 			);
 		}
@@ -200,19 +204,30 @@ impl Args {
 	}
 }
 
+/// Why an amount cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+	/// The text is not a decimal number.
+	#[error("an amount in GNK is a number with up to 9 decimals")]
+	Malformed,
+	/// The amount exceeds 128 bits.
+	#[error("the amount is too large")]
+	TooLarge,
+}
+
 /// Reads an amount in GNK with up to 9 decimals into base units.
-pub fn parse_gnk(text: &str) -> Result<Balance, String> {
+pub fn parse_gnk(text: &str) -> Result<Balance, AmountError> {
 	let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
 	let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
 	if whole.is_empty() || decimals.len() > 9 || !digits(whole) || !digits(decimals) {
-		return Err("an amount in GNK is a number with up to 9 decimals".to_owned());
+		return Err(AmountError::Malformed);
 	}
-	let whole: Balance = whole.parse().map_err(|_| "too large".to_owned())?;
-	let decimals: Balance = format!("{decimals:0<9}").parse().map_err(|_| "too large".to_owned())?;
-	whole.checked_mul(GNK).and_then(|units| units.checked_add(decimals)).ok_or_else(|| "too large".to_owned())
+	let whole: Balance = whole.parse().map_err(|_| AmountError::TooLarge)?;
+	let decimals: Balance = format!("{decimals:0<9}").parse().map_err(|_| AmountError::TooLarge)?;
+	whole.checked_mul(GNK).and_then(|units| units.checked_add(decimals)).ok_or(AmountError::TooLarge)
 }
 
-/// Base units as GNK, without trailing zeros.
+/// Writes base units as GNK, without trailing zeros.
 pub fn format_gnk(units: Balance) -> String {
 	let text = format!("{}.{:09}", units / GNK, units % GNK);
 	text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -223,7 +238,7 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn amounts_round_trip() {
+	fn amounts_are_read_and_written_in_gnk_with_up_to_nine_decimals() {
 		assert_eq!(parse_gnk("10"), Ok(10 * GNK));
 		assert_eq!(parse_gnk("0.000000001"), Ok(1));
 		assert_eq!(format_gnk(1), "0.000000001");
@@ -238,7 +253,7 @@ mod tests {
 	}
 
 	#[test]
-	fn an_open_gateway_must_be_meant() {
+	fn a_gateway_open_to_other_machines_needs_keys_or_consent() {
 		assert!(args(&[]).options().is_ok());
 		assert!(args(&["--listen", "0.0.0.0:8080"]).options().is_err());
 		assert!(args(&["--listen", "0.0.0.0:8080", "--allow-anonymous"]).options().is_ok());

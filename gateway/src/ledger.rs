@@ -1,13 +1,13 @@
-//! The books in memory: for every channel what was asked, what was answered, and what was promised.
+//! The ledger in memory: for every channel, envelopes, receipts and vouchers.
 //!
-//! Everything that binds is on disk first ([`crate::store`]); what is here can be rebuilt from there and from what
-//! the workers know. A channel is used once its worker has told its side ([`Ledger::reconcile`]).
+//! Everything that binds the gateway is on disk first ([`crate::store`]). The memory can be rebuilt from there and from
+//! the workers' records. A channel is in use once it is reconciled with its worker ([`Ledger::reconcile`]).
 
 use crate::{
-	receipts::{self, Refusal, Seen},
+	receipts::{self, ReceiptError, Seen},
 	store::{Saved, Store, StoreError, Vouchers, Write},
 };
-use gonka_client::wire::{Acknowledgement, Scale};
+use gonka_client::worker_api::{Acknowledgement, Scale};
 use gonka_primitives::{
 	Balance, BlockNumber, ChannelId, Hash, ModelId, PublicKey,
 	hashing::{domain, signing_payload},
@@ -22,76 +22,78 @@ use std::{
 use subxt_signer::sr25519::Keypair;
 use tokio::sync::Notify;
 
-/// The books of all channels of one gateway key.
+/// The record of all channels of one gateway key.
 pub struct Ledger {
 	pub(crate) genesis: Hash,
 	pub(crate) key: Keypair,
 	pub(crate) store: Store,
-	pub(crate) books: Mutex<HashMap<ChannelId, Book>>,
+	channels: Mutex<HashMap<ChannelId, ChannelRecord>>,
 }
 
-/// The book of one channel.
+/// The record of one channel.
 #[derive(Default)]
-pub(crate) struct Book {
-	/// Numbers below were given out by a store that is lost.
+pub(crate) struct ChannelRecord {
+	/// The first sequence number that this store gave out. A lost store gave out those below.
 	pub first: u64,
-	/// The next free number.
+	/// The next free sequence number.
 	pub next: u64,
 	/// Whether `first` and `next` are known.
 	pub numbered: bool,
 	pub vouchers: Vouchers,
-	/// Good receipts that `vouchers.confirmed` does not cover.
+	/// Correct receipts that `vouchers.confirmed` does not cover.
 	pub receipts: BTreeMap<Hash, SignedReceipt>,
 	pub outstanding: HashMap<Hash, Outstanding>,
+	/// Envelopes that are never paid for, or never again.
 	pub closed: HashSet<Hash>,
-	/// Whether the worker has told its side since the start, and nothing was amiss since.
-	pub synced: bool,
+	/// Whether the channel was reconciled with its worker since the start, and no contradiction came up since.
+	pub in_step: bool,
+	/// Wakes the task that acknowledges the channel's receipts.
 	pub wake: Arc<Notify>,
 }
 
 /// An envelope without a receipt.
 pub(crate) struct Outstanding {
 	pub signed: SignedEnvelope,
-	/// `None` while the answer is being read; then when reading ended.
+	/// When reading of the response ended; `None` while it goes on.
 	pub ended: Option<Instant>,
-	/// What was read of the answer by this process.
+	/// The part of the response that this process read.
 	pub seen: Option<Seen>,
 }
 
-/// What is to be asked.
+/// The terms of an envelope, all but its channel and sequence number.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct Terms {
 	/// The model.
 	pub model: ModelId,
-	/// Hash of the body.
+	/// The hash of the request's body.
 	pub body: Hash,
 	/// The sampling seed.
 	pub seed: u64,
 	/// The price on chain.
 	pub price: Price,
-	/// Most completion tokens.
+	/// Maximum number of completion tokens.
 	pub max_tokens: u32,
-	/// Most to pay, in base units.
+	/// Maximum fee, in base units.
 	pub max_fee: Balance,
-	/// The last block at which to start.
+	/// The last block at which the host may start.
 	pub expires: BlockNumber,
 }
 
-/// Why a request cannot be asked on a channel.
+/// Why no envelope can be issued on a channel.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
-	/// The worker has not told its side of the channel yet.
+pub enum IssueError {
+	/// The channel is not reconciled with its worker yet.
 	#[error("the channel is not in step with its worker yet")]
-	NotReady,
-	/// The deposit does not cover it.
+	NotInStep,
+	/// The deposit does not cover the maximum fee.
 	#[error("the channel's deposit does not cover the request")]
 	Funds,
-	/// The books cannot be written.
+	/// The ledger cannot be written.
 	#[error(transparent)]
 	Store(#[from] StoreError),
 }
 
-impl Book {
+impl ChannelRecord {
 	fn from_saved(saved: Saved) -> Self {
 		let now = Instant::now();
 		let outstanding = saved
@@ -120,13 +122,13 @@ impl Book {
 }
 
 impl Ledger {
-	/// The books as the store holds them.
+	/// Builds the ledger from the contents of its store.
 	pub fn new(genesis: Hash, key: Keypair, store: Store, saved: HashMap<ChannelId, Saved>) -> Self {
-		let books = saved.into_iter().map(|(channel, saved)| (channel, Book::from_saved(saved))).collect();
-		Self { genesis, key, store, books: Mutex::new(books) }
+		let channels = saved.into_iter().map(|(channel, saved)| (channel, ChannelRecord::from_saved(saved))).collect();
+		Self { genesis, key, store, channels: Mutex::new(channels) }
 	}
 
-	/// The chain's genesis hash, part of every signed payload.
+	/// The chain's genesis hash, which every signed payload contains.
 	pub fn genesis(&self) -> &Hash {
 		&self.genesis
 	}
@@ -136,99 +138,99 @@ impl Ledger {
 		self.key.public_key().0
 	}
 
-	pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<ChannelId, Book>> {
-		// A panic while the lock was held cannot leave a half-made change that matters: the disk decides.
-		self.books.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+	pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<ChannelId, ChannelRecord>> {
+		// A panic under the lock can leave no half-made change that matters: the disk decides.
+		self.channels.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 	}
 
-	/// What wakes the task that settles a channel.
+	/// The notification that wakes the task of a channel ([`crate::vouchers`]).
 	pub fn wake(&self, channel: ChannelId) -> Arc<Notify> {
 		self.lock().entry(channel).or_default().wake.clone()
 	}
 
-	/// Base units of a channel's deposit that are free; `None` while it is not in step with its worker.
+	/// Base units of a channel's deposit that are free; `None` while the channel is not in step with its worker.
 	pub fn available(&self, channel: &ChannelView) -> Option<Balance> {
-		let books = self.lock();
-		let book = books.get(&channel.id).filter(|book| book.synced)?;
-		Some(channel.deposit.saturating_sub(book.owed(channel.settled.fee)))
+		let channels = self.lock();
+		let record = channels.get(&channel.id).filter(|record| record.in_step)?;
+		Some(channel.deposit.saturating_sub(record.owed(channel.settled.fee)))
 	}
 
-	/// Base units of a channel's deposit that are left when all that is owed is settled.
+	/// Base units of a channel's deposit that remain when everything owed is settled.
 	pub fn remaining(&self, channel: &ChannelView) -> Balance {
-		let owed = self.lock().get(&channel.id).map_or(channel.settled.fee, |book| book.owed(channel.settled.fee));
+		let owed = self.lock().get(&channel.id).map_or(channel.settled.fee, |record| record.owed(channel.settled.fee));
 		channel.deposit.saturating_sub(owed)
 	}
 
-	/// Totals that the worker of a channel has on its disk.
+	/// The totals of the last voucher that the channel's worker has on its disk.
 	pub fn confirmed(&self, channel: ChannelId) -> Totals {
-		self.lock().get(&channel).map(|book| book.vouchers.confirmed).unwrap_or_default()
+		self.lock().get(&channel).map(|record| record.vouchers.confirmed).unwrap_or_default()
 	}
 
-	/// Receipts due and envelopes open on a channel.
+	/// The numbers of receipts that are due and of envelopes without a receipt.
 	pub fn open_items(&self, channel: ChannelId) -> (usize, usize) {
-		self.lock().get(&channel).map_or((0, 0), |book| (book.receipts.len(), book.outstanding.len()))
+		self.lock().get(&channel).map_or((0, 0), |record| (record.receipts.len(), record.outstanding.len()))
 	}
 
-	/// Reserves the fee and a sequence number, signs the envelope, and returns it once it is on disk.
-	pub async fn ask(&self, channel: &ChannelView, ask: Ask) -> Result<(Hash, SignedEnvelope), AskError> {
+	/// Issues an envelope: reserves the maximum fee and a sequence number, signs, and returns once it is on disk.
+	pub async fn issue(&self, channel: &ChannelView, terms: Terms) -> Result<(Hash, SignedEnvelope), IssueError> {
 		let (hash, signed, writes) = {
-			let mut books = self.lock();
-			let book = books.get_mut(&channel.id).filter(|book| book.synced).ok_or(AskError::NotReady)?;
-			let owed = book.owed(channel.settled.fee).saturating_add(ask.max_fee);
+			let mut channels = self.lock();
+			let record = channels.get_mut(&channel.id).filter(|record| record.in_step).ok_or(IssueError::NotInStep)?;
+			let owed = record.owed(channel.settled.fee).saturating_add(terms.max_fee);
 			if owed > channel.deposit {
-				return Err(AskError::Funds);
+				return Err(IssueError::Funds);
 			}
-			let sequence = book.next;
-			book.next = sequence.checked_add(1).ok_or(AskError::NotReady)?;
+			let sequence = record.next;
+			record.next = sequence.checked_add(1).ok_or(IssueError::NotInStep)?;
 			let envelope = Envelope {
 				channel: channel.id,
-				model: ask.model,
+				model: terms.model,
 				sequence,
-				body: ask.body,
-				seed: ask.seed,
-				price: ask.price,
-				max_tokens: ask.max_tokens,
-				max_fee: ask.max_fee,
-				expires: ask.expires,
+				body: terms.body,
+				seed: terms.seed,
+				price: terms.price,
+				max_tokens: terms.max_tokens,
+				max_fee: terms.max_fee,
+				expires: terms.expires,
 			};
 			let hash = envelope.hash(&self.genesis);
 			let signed = SignedEnvelope { envelope, signature: self.key.sign(&hash).0 };
 			let entry = Outstanding { signed: signed.clone(), ended: None, seen: None };
-			book.outstanding.insert(hash, entry);
+			record.outstanding.insert(hash, entry);
 			let writes = vec![
-				Write::Sequences { channel: channel.id, first: book.first, next: book.next },
+				Write::Sequences { channel: channel.id, first: record.first, next: record.next },
 				Write::Envelope(hash, signed.clone()),
 			];
 			(hash, signed, writes)
 		};
 		if let Err(error) = self.store.write(writes).await {
-			self.with(channel.id, |book| book.outstanding.remove(&hash));
+			self.with(channel.id, |record| record.outstanding.remove(&hash));
 			return Err(error.into());
 		}
 		Ok((hash, signed))
 	}
 
-	/// Nothing is due for an envelope: the worker refused it or never got it.
+	/// Removes an envelope for which nothing is due, because the worker rejected it or never got it.
 	pub async fn forget(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
 		self.store.write(vec![Write::Forget(channel, hash)]).await?;
-		self.with(channel, |book| book.outstanding.remove(&hash));
+		self.with(channel, |record| record.outstanding.remove(&hash));
 		Ok(())
 	}
 
-	/// The gateway stopped reading; the worker may have signed a receipt, to be asked for.
+	/// Notes that the gateway stopped reading before the receipt. The worker may have signed one, so it is queried.
 	pub fn hang_up(&self, channel: ChannelId, hash: Hash, mut seen: Seen) {
 		seen.hung_up = true;
-		self.with(channel, |book| {
-			if let Some(entry) = book.outstanding.get_mut(&hash) {
+		self.with(channel, |record| {
+			if let Some(entry) = record.outstanding.get_mut(&hash) {
 				entry.ended = Some(Instant::now());
 				entry.seen = Some(seen);
 			}
-			book.wake.notify_one();
+			record.wake.notify_one();
 		});
 	}
 
-	/// Checks a receipt that ended a stream. A good one is on disk when this returns and will be acknowledged; a bad
-	/// one will never be.
+	/// Checks a receipt that ended a stream. A correct one is on disk when this returns and will be acknowledged. A
+	/// wrong one is never acknowledged.
 	pub async fn receive(
 		&self,
 		channel: ChannelId,
@@ -236,16 +238,16 @@ impl Ledger {
 		receipt: SignedReceipt,
 		worker: &PublicKey,
 		seen: &Seen,
-	) -> Result<Result<(), Refusal>, StoreError> {
+	) -> Result<Result<(), ReceiptError>, StoreError> {
 		let envelope =
-			self.with(channel, |book| book.outstanding.get(&hash).map(|entry| entry.signed.envelope.clone()));
-		let Some(envelope) = envelope else { return Ok(Err(Refusal::Envelope)) };
-		let verdict = receipts::check(&receipt, &envelope, worker, &self.genesis, Some(seen));
-		match verdict {
+			self.with(channel, |record| record.outstanding.get(&hash).map(|entry| entry.signed.envelope.clone()));
+		let Some(envelope) = envelope else { return Ok(Err(ReceiptError::Envelope)) };
+		let checked = receipts::check(&receipt, &envelope, worker, &self.genesis, Some(seen));
+		match checked {
 			Ok(()) => self.accept(channel, receipt, false).await?,
 			Err(_) => self.close(channel, hash).await?,
 		}
-		Ok(verdict)
+		Ok(checked)
 	}
 
 	pub(crate) async fn accept(
@@ -257,40 +259,40 @@ impl Ledger {
 		let hash = receipt.receipt.envelope;
 		let mut writes = vec![Write::Receipt(channel, receipt.clone())];
 		if foreign {
-			// Its number says nothing about whether it was paid, so that must be remembered.
+			// Its sequence number does not tell whether it was paid, so that must be recorded.
 			writes.push(Write::Close(channel, hash));
 		}
 		self.store.write(writes).await?;
-		self.with(channel, |book| {
-			book.outstanding.remove(&hash);
+		self.with(channel, |record| {
+			record.outstanding.remove(&hash);
 			if foreign {
-				book.closed.insert(hash);
+				record.closed.insert(hash);
 			}
-			book.receipts.insert(hash, receipt);
-			book.wake.notify_one();
+			record.receipts.insert(hash, receipt);
+			record.wake.notify_one();
 		});
 		Ok(())
 	}
 
 	pub(crate) async fn close(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
 		self.store.write(vec![Write::Close(channel, hash)]).await?;
-		self.with(channel, |book| {
-			book.outstanding.remove(&hash);
-			book.closed.insert(hash);
+		self.with(channel, |record| {
+			record.outstanding.remove(&hash);
+			record.closed.insert(hash);
 		});
 		Ok(())
 	}
 
-	/// The voucher to send next, on disk when this returns; `None` if nothing is due. One task per channel calls
-	/// this and [`Ledger::confirm`]. What was not confirmed is returned again, byte for byte.
+	/// Returns the voucher to send next, which is on disk then, or `None` if nothing is due. A voucher that is not
+	/// confirmed yet is returned again, byte for byte. Only one task per channel may call this and [`Ledger::confirm`].
 	pub async fn promise(&self, channel: ChannelId) -> Result<Option<Acknowledgement>, StoreError> {
-		let (vouchers, fresh) = self.with(channel, |book| {
-			if book.vouchers.pending.is_some() || book.receipts.is_empty() {
-				return (book.vouchers.clone(), false);
+		let (vouchers, fresh) = self.with(channel, |record| {
+			if record.vouchers.pending.is_some() || record.receipts.is_empty() {
+				return (record.vouchers.clone(), false);
 			}
-			let mut totals = book.vouchers.confirmed;
+			let mut totals = record.vouchers.confirmed;
 			let mut hashes = Vec::new();
-			for (hash, signed) in &book.receipts {
+			for (hash, signed) in &record.receipts {
 				let receipt = &signed.receipt;
 				let one = Totals { fee: receipt.fee, work: receipt.work(), receipts: 1 };
 				let Some(sum) = totals.checked_add(&one) else { break };
@@ -298,11 +300,11 @@ impl Ledger {
 				hashes.push(*hash);
 			}
 			let signed = self.sign(Voucher { channel, totals });
-			(Vouchers { pending: Some((signed, hashes)), ..book.vouchers.clone() }, true)
+			(Vouchers { pending: Some((signed, hashes)), ..record.vouchers.clone() }, true)
 		});
 		if fresh {
 			self.store.write(vec![Write::Vouchers(channel, vouchers.clone(), Vec::new())]).await?;
-			self.with(channel, |book| book.vouchers = vouchers.clone());
+			self.with(channel, |record| record.vouchers = vouchers.clone());
 		}
 		Ok(vouchers.pending.map(|(signed, hashes)| Acknowledgement {
 			voucher: Scale(signed),
@@ -310,31 +312,32 @@ impl Ledger {
 		}))
 	}
 
-	/// The worker has the pending voucher on its disk.
+	/// Notes that the worker has the pending voucher on its disk.
 	pub async fn confirm(&self, channel: ChannelId) -> Result<(), StoreError> {
-		let pending = self.with(channel, |book| book.vouchers.pending.clone());
+		let pending = self.with(channel, |record| record.vouchers.pending.clone());
 		let Some((signed, hashes)) = pending else { return Ok(()) };
-		self.settle(channel, signed.voucher.totals, hashes).await
+		self.cover(channel, signed.voucher.totals, hashes).await
 	}
 
-	/// Takes `totals` as what the worker has, with nothing pending and `hashes` covered.
-	pub(crate) async fn settle(&self, channel: ChannelId, totals: Totals, hashes: Vec<Hash>) -> Result<(), StoreError> {
+	/// Records that the worker has a voucher of `totals`, that none is pending, and that the receipts `hashes` are
+	/// covered.
+	pub(crate) async fn cover(&self, channel: ChannelId, totals: Totals, hashes: Vec<Hash>) -> Result<(), StoreError> {
 		let vouchers = Vouchers { confirmed: totals, pending: None };
 		self.store.write(vec![Write::Vouchers(channel, vouchers.clone(), hashes.clone())]).await?;
-		self.with(channel, |book| {
-			book.vouchers = vouchers;
+		self.with(channel, |record| {
+			record.vouchers = vouchers;
 			for hash in &hashes {
-				book.receipts.remove(hash);
+				record.receipts.remove(hash);
 			}
 		});
 		Ok(())
 	}
 
-	/// Takes the channel out of use until its worker has told its side again.
+	/// Takes the channel out of use until it is reconciled with its worker again.
 	pub fn unsync(&self, channel: ChannelId) {
-		self.with(channel, |book| {
-			book.synced = false;
-			book.wake.notify_one();
+		self.with(channel, |record| {
+			record.in_step = false;
+			record.wake.notify_one();
 		});
 	}
 
@@ -343,7 +346,7 @@ impl Ledger {
 		SignedVoucher { voucher, signature: self.key.sign(&payload).0 }
 	}
 
-	pub(crate) fn with<T>(&self, channel: ChannelId, change: impl FnOnce(&mut Book) -> T) -> T {
+	pub(crate) fn with<T>(&self, channel: ChannelId, change: impl FnOnce(&mut ChannelRecord) -> T) -> T {
 		change(self.lock().entry(channel).or_default())
 	}
 }

@@ -1,15 +1,17 @@
-//! The sidecar that a developer runs: an OpenAI-style API in front of the Gonka network. `docs/gateway.md` tells how
-//! to use it.
+//! The program of a developer: an OpenAI-style HTTP API in front of the Gonka network. Usage: `docs/gateway.md`.
 //!
-//! A request's way: [`server`] reads it, [`openai`] makes it a job, [`relay`] asks hosts that [`router`] picks, with
-//! an envelope from [`ledger`] over [`worker_client`]; tokens go back as they come. The receipt at the end goes
-//! through [`receipts`] into the [`ledger`] and its [`store`]; [`settle`] acknowledges it with a voucher. After a
-//! crash [`reconcile`] brings each channel in step with its worker. Beside all that [`snapshot`] follows the chain
-//! and [`channels`] opens and fills channels.
+//! Path of a request: [`server`] reads it, [`openai::request`] validates it, [`relay`] dispatches it to a host that
+//! [`router`] picks, with an envelope from the [`ledger`], over [`worker_client`]. Tokens go back as they arrive. The
+//! receipt at the end is checked by [`receipts`] and recorded in the [`ledger`] and its [`store`]; [`vouchers`]
+//! acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`] follows
+//! the chain, and [`channels`] opens and tops up channels.
+//!
+//! [`gateway::Gateway`] is the state that all of them share; [`app`] builds it and starts the tasks.
 
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod app;
 pub mod auth;
 pub mod chain_view;
 pub mod channels;
@@ -23,7 +25,7 @@ pub mod reconcile;
 pub mod relay;
 pub mod router;
 pub mod server;
-pub mod settle;
 pub mod snapshot;
 pub mod store;
+pub mod vouchers;
 pub mod worker_client;

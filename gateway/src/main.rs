@@ -2,31 +2,31 @@
 
 use anyhow::Context;
 use clap::Parser;
+use gonka_client::telemetry;
 use gonka_gateway::{
+	app::{self, Keys},
 	chain_view::NodeChain,
 	config::Args,
-	gateway::{Gateway, Keys},
 	server,
 };
 use std::{
 	future::IntoFuture,
 	io::Write,
+	path::Path,
 	process::ExitCode,
 	sync::{Arc, OnceLock},
 	time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch, time::sleep};
-use tracing_subscriber::EnvFilter;
 
-/// For the last vouchers after the last answer.
-const FLUSH: Duration = Duration::from_secs(5);
+/// Maximum time for the last vouchers after the last response.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// Pause between attempts to reach the node.
+const CONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-	let args = Args::parse();
-	let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-	tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-	match run(args).await {
+	match run(Args::parse()).await {
 		Ok(()) => ExitCode::SUCCESS,
 		Err(error) => {
 			eprintln!("error: {error:#}");
@@ -36,14 +36,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
+	let _telemetry = telemetry::init("gonka-gateway", "info", &args.telemetry)?;
 	let options = args.options()?;
-	let load = |path: &std::path::Path| {
+	let load = |path: &Path| {
 		gonka_client::keys::load(path).with_context(|| format!("cannot use the key file {}", path.display()))
 	};
 	let developer = load(&args.key)?;
 	let gateway = args.gateway_key.as_deref().map(load).transpose()?.unwrap_or_else(|| developer.clone());
 	let listener = TcpListener::bind(args.listen).await.with_context(|| {
-		format!("cannot listen on {} (is another program using it? choose one with --listen)", args.listen)
+		format!("cannot listen on {}; if another program uses that address, choose one with --listen", args.listen)
 	})?;
 	let address = listener.local_addr()?;
 	let mut stop = on_signal()?;
@@ -52,7 +53,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
 	let (mut draining, drain) = (stop.clone(), Duration::from_secs(args.drain_timeout));
 	let serve = axum::serve(listener, server::starting(routes.clone())).with_graceful_shutdown(async move {
 		let _ = draining.changed().await;
-		tracing::info!("stopping: no new requests; running answers get {} s", drain.as_secs());
+		tracing::info!("stopping: new requests are rejected, running ones have {} s to end", drain.as_secs());
 	});
 	let mut serve = tokio::spawn(serve.into_future());
 	println!("listening on http://{address}");
@@ -62,30 +63,30 @@ async fn run(args: Args) -> anyhow::Result<()> {
 		chain = connect(&args.node) => chain,
 		_ = stop.changed() => return Ok(()),
 	};
-	let running = Gateway::start(chain, Keys { developer, gateway }, &args.base_path, options)?;
+	let running = app::start(chain, Keys { developer, gateway }, &args.base_path, options)?;
 	let _ = routes.set(server::routes(running.gateway.clone()));
 	tokio::select! {
 		served = &mut serve => served??,
 		() = async { let _ = stop.changed().await; sleep(drain).await } => {
-			tracing::warn!("stopping although answers are still running");
+			tracing::warn!("the time for running requests is over; stopping without them");
 		},
 	}
-	running.stop(FLUSH).await;
+	running.stop(FLUSH_LIMIT).await;
 	Ok(())
 }
 
 async fn connect(url: &str) -> NodeChain {
-	tracing::info!(url, "connecting to the node; it is tried until it answers");
+	tracing::info!(url, "connecting to the node");
 	loop {
 		match NodeChain::connect(url).await {
 			Ok(chain) => return chain,
 			Err(error) => tracing::warn!(%error, url, "cannot reach the node; trying again"),
 		}
-		sleep(Duration::from_secs(2)).await;
+		sleep(CONNECT_PAUSE).await;
 	}
 }
 
-/// Changes once, when the process is told to stop.
+/// Returns a receiver that changes once, when the process gets SIGTERM or SIGINT.
 fn on_signal() -> anyhow::Result<watch::Receiver<bool>> {
 	use tokio::signal::unix::{SignalKind, signal};
 	let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -96,7 +97,7 @@ fn on_signal() -> anyhow::Result<watch::Receiver<bool>> {
 			_ = interrupt.recv() => {},
 		}
 		let _ = sender.send(true);
-		// The receivers must find the change, not a closed channel.
+		// A receiver must see the change, not a closed channel.
 		sender.closed().await;
 	});
 	Ok(receiver)

@@ -1,4 +1,4 @@
-//! What Prometheus reads at `/metrics`.
+//! Metrics for Prometheus, served at `/metrics`.
 
 use prometheus::{
 	Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -12,25 +12,25 @@ pub struct Metrics {
 	registry: Registry,
 	/// Requests by route and status.
 	pub requests: IntCounterVec,
-	/// Requests being answered.
+	/// Requests in flight.
 	pub in_flight: IntGauge,
 	/// Seconds from request to first token.
 	pub first_token: Histogram,
-	/// Seconds from request to the end of the answer.
+	/// Seconds from request to the end of the response.
 	pub duration: Histogram,
 	/// Tokens by kind: `prompt`, `completion`.
 	pub tokens: IntCounterVec,
-	/// Hosts left for another one: `before` the first token, or `during` the answer.
+	/// Hosts that were replaced: `before` the first token, or `during` the completion.
 	pub failovers: IntCounterVec,
-	/// Receipts that were refused.
-	pub refused: IntCounter,
+	/// Receipts that were wrong.
+	pub rejected: IntCounter,
 	/// Vouchers that workers confirmed.
 	pub vouchers: IntCounter,
-	/// GNK left in a channel.
+	/// GNK that remain in a channel when everything owed is settled.
 	pub remaining: GaugeVec,
 	/// GNK promised on a channel since it was opened.
 	pub promised: GaugeVec,
-	/// Whether a channel is in step with its worker.
+	/// Whether a channel is reconciled with its worker.
 	pub in_step: IntGaugeVec,
 	/// The block of the snapshot.
 	pub block: IntGauge,
@@ -66,20 +66,27 @@ impl Metrics {
 			Ok(gauge)
 		};
 		let in_step = IntGaugeVec::new(
-			Opts::new("channel_in_step", "1 if the channel's worker has told its side and it fits ours"),
+			Opts::new("channel_in_step", "1 if the channel is reconciled with its worker"),
 			&["channel", "host"],
 		)?;
 		registry.register(Box::new(in_step.clone()))?;
 		Ok(Self {
 			requests: counters("requests_total", "Requests by route and HTTP status", &["route", "status"])?,
-			in_flight: gauge("requests_in_flight", "Requests being answered")?,
+			in_flight: gauge("requests_in_flight", "Requests in flight")?,
 			first_token: histogram("first_token_seconds", "Seconds from request to first token")?,
-			duration: histogram("answer_seconds", "Seconds from request to the end of the answer")?,
+			duration: histogram("response_seconds", "Seconds from request to the end of the response")?,
 			tokens: counters("tokens_total", "Tokens by kind", &["kind"])?,
-			failovers: counters("failovers_total", "Hosts left for another, before or during the answer", &["when"])?,
-			refused: counter("refused_receipts_total", "Receipts that were refused")?,
+			failovers: counters(
+				"failovers_total",
+				"Hosts that were replaced, before the first token or during the completion",
+				&["when"],
+			)?,
+			rejected: counter("rejected_receipts_total", "Receipts that were wrong and were not acknowledged")?,
 			vouchers: counter("vouchers_total", "Vouchers that workers confirmed")?,
-			remaining: by_channel("channel_remaining_gnk", "GNK left in the channel when all that is owed is settled")?,
+			remaining: by_channel(
+				"channel_remaining_gnk",
+				"GNK that remain in the channel when everything owed is settled",
+			)?,
 			promised: by_channel("channel_promised_gnk", "GNK promised on the channel since it was opened")?,
 			in_step,
 			block: gauge("block", "The best block the gateway has seen")?,
@@ -87,7 +94,7 @@ impl Metrics {
 		})
 	}
 
-	/// The text that Prometheus reads.
+	/// Renders all metrics in Prometheus' text format.
 	pub fn render(&self) -> Result<String, prometheus::Error> {
 		let mut text = Vec::new();
 		TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

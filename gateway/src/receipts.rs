@@ -1,4 +1,4 @@
-//! When a receipt is acknowledged, and when it is refused.
+//! The check of a receipt, on which its acknowledgement depends.
 
 use gonka_primitives::{
 	Hash, PublicKey,
@@ -7,42 +7,43 @@ use gonka_primitives::{
 };
 use subxt_signer::sr25519;
 
-/// Tokens a worker may have made between the last one the gateway read and its noticing that the gateway hung up.
+/// Maximum number of tokens that a worker may generate after the last one that the gateway read, before it notices that
+/// the gateway hung up.
 const IN_FLIGHT_TOKENS: usize = 128;
 
-/// Why a receipt is not acknowledged.
+/// The part of a receipt that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-	/// Not by the host's worker key.
-	#[error("signature")]
+pub enum ReceiptError {
+	/// The host's worker key did not sign it.
+	#[error("its signature is not by the host's worker key")]
 	Signature,
-	/// For another request.
-	#[error("envelope")]
+	/// It is for another request.
+	#[error("it is for another envelope")]
 	Envelope,
-	/// Over other tokens than those sent.
-	#[error("output")]
+	/// Its output hash is not that of the tokens sent.
+	#[error("its output hash is not that of the tokens sent")]
 	Output,
-	/// More tokens read or made than can be.
-	#[error("count")]
+	/// Its number of prompt or completion tokens is impossible.
+	#[error("its number of tokens is impossible")]
 	Count,
-	/// Not what the envelope's price gives, or above its limit.
-	#[error("fee")]
+	/// Its fee is not the envelope's price times the tokens, or exceeds the maximum.
+	#[error("its fee does not follow from the envelope")]
 	Fee,
-	/// A reason that does not fit the answer.
-	#[error("finish")]
+	/// Its finish reason contradicts the completion.
+	#[error("its finish reason contradicts the completion")]
 	Finish,
 }
 
-/// What the gateway knows of an answer beyond the envelope.
+/// The gateway's knowledge of a response beyond its envelope.
 #[derive(Clone, Debug)]
 pub struct Seen {
-	/// Token ids read from the stream.
+	/// Token ids that were read from the stream.
 	pub tokens: Vec<u32>,
-	/// Most tokens the prompt can have.
+	/// Maximum number of tokens that the prompt can have.
 	pub prompt_bound: u32,
-	/// Tokens of prompt and answer together, at most.
+	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
-	/// Whether the gateway hung up before the answer was complete.
+	/// Whether the gateway hung up before the end.
 	pub hung_up: bool,
 }
 
@@ -58,48 +59,48 @@ pub fn is_ours(signed: &SignedEnvelope, gateway: &PublicKey, genesis: &Hash) -> 
 	sr25519::verify(&sr25519::Signature(signed.signature), payload, &sr25519::PublicKey(*gateway))
 }
 
-/// Checks a receipt against the request's envelope and, if the gateway is still the process that read the answer,
-/// against what it saw. Without `seen` the envelope's limits are what binds.
+/// Checks a receipt against the request's envelope and, if this process read the response, against what it saw. Without
+/// `seen`, only the envelope's limits apply.
 pub fn check(
 	signed: &SignedReceipt,
 	envelope: &Envelope,
 	worker: &PublicKey,
 	genesis: &Hash,
 	seen: Option<&Seen>,
-) -> Result<(), Refusal> {
+) -> Result<(), ReceiptError> {
 	let receipt = &signed.receipt;
 	if receipt.envelope != envelope.hash(genesis) {
-		return Err(Refusal::Envelope);
+		return Err(ReceiptError::Envelope);
 	}
 	if !is_signed(signed, worker, genesis) {
-		return Err(Refusal::Signature);
+		return Err(ReceiptError::Signature);
 	}
 	if receipt.completion_tokens > envelope.max_tokens {
-		return Err(Refusal::Count);
+		return Err(ReceiptError::Count);
 	}
 	let fee = envelope.price.fee(receipt.prompt_tokens, receipt.completion_tokens);
 	if fee != Some(receipt.fee) || receipt.fee > envelope.max_fee {
-		return Err(Refusal::Fee);
+		return Err(ReceiptError::Fee);
 	}
 	seen.map_or(Ok(()), |seen| check_seen(receipt, envelope, seen))
 }
 
-fn check_seen(receipt: &Receipt, envelope: &Envelope, seen: &Seen) -> Result<(), Refusal> {
+fn check_seen(receipt: &Receipt, envelope: &Envelope, seen: &Seen) -> Result<(), ReceiptError> {
 	let made = receipt.completion_tokens as usize;
 	let more = if seen.hung_up { IN_FLIGHT_TOKENS } else { 0 };
 	if receipt.prompt_tokens > seen.prompt_bound
 		|| made < seen.tokens.len()
 		|| made > seen.tokens.len().saturating_add(more)
 	{
-		return Err(Refusal::Count);
+		return Err(ReceiptError::Count);
 	}
 	if made == seen.tokens.len() && receipt.output != output_hash(&seen.tokens) {
-		return Err(Refusal::Output);
+		return Err(ReceiptError::Output);
 	}
 	let full = receipt.prompt_tokens.saturating_add(receipt.completion_tokens) >= seen.context_length;
 	match receipt.finish {
-		FinishReason::Length if receipt.completion_tokens < envelope.max_tokens && !full => Err(Refusal::Finish),
-		FinishReason::Cancelled if !seen.hung_up => Err(Refusal::Finish),
+		FinishReason::Length if receipt.completion_tokens < envelope.max_tokens && !full => Err(ReceiptError::Finish),
+		FinishReason::Cancelled if !seen.hung_up => Err(ReceiptError::Finish),
 		_ => Ok(()),
 	}
 }
@@ -138,7 +139,7 @@ mod tests {
 		}
 	}
 
-	fn verdict(receipt: Receipt, hung_up: bool) -> Result<(), Refusal> {
+	fn verdict(receipt: Receipt, hung_up: bool) -> Result<(), ReceiptError> {
 		let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt);
 		let signed = SignedReceipt { receipt, signature: dev::bob().sign(&payload).0 };
 		let seen = Seen { tokens: vec![10, 11], prompt_bound: 20, context_length: 100, hung_up };
@@ -146,27 +147,27 @@ mod tests {
 	}
 
 	#[test]
-	fn each_lie_has_its_refusal() {
+	fn each_wrong_field_has_its_error() {
 		assert_eq!(verdict(good(), false), Ok(()));
 		let with = |change: &dyn Fn(&mut Receipt)| {
 			let mut receipt = good();
 			change(&mut receipt);
 			verdict(receipt, false)
 		};
-		assert_eq!(with(&|r| r.envelope[0] ^= 1), Err(Refusal::Envelope));
-		assert_eq!(with(&|r| r.output[0] ^= 1), Err(Refusal::Output));
-		assert_eq!(with(&|r| r.fee = 19), Err(Refusal::Fee));
-		assert_eq!(with(&|r| (r.completion_tokens, r.fee) = (3, 23)), Err(Refusal::Count));
-		assert_eq!(with(&|r| (r.completion_tokens, r.fee) = (1, 17)), Err(Refusal::Count));
-		assert_eq!(with(&|r| (r.prompt_tokens, r.fee) = (21, 48)), Err(Refusal::Count));
-		assert_eq!(with(&|r| (r.prompt_tokens, r.fee) = (60, 126)), Err(Refusal::Fee));
-		assert_eq!(with(&|r| r.finish = FinishReason::Cancelled), Err(Refusal::Finish));
-		assert_eq!(with(&|r| r.finish = FinishReason::Length), Err(Refusal::Finish));
+		assert_eq!(with(&|r| r.envelope[0] ^= 1), Err(ReceiptError::Envelope));
+		assert_eq!(with(&|r| r.output[0] ^= 1), Err(ReceiptError::Output));
+		assert_eq!(with(&|r| r.fee = 19), Err(ReceiptError::Fee));
+		assert_eq!(with(&|r| (r.completion_tokens, r.fee) = (3, 23)), Err(ReceiptError::Count));
+		assert_eq!(with(&|r| (r.completion_tokens, r.fee) = (1, 17)), Err(ReceiptError::Count));
+		assert_eq!(with(&|r| (r.prompt_tokens, r.fee) = (21, 48)), Err(ReceiptError::Count));
+		assert_eq!(with(&|r| (r.prompt_tokens, r.fee) = (60, 126)), Err(ReceiptError::Fee));
+		assert_eq!(with(&|r| r.finish = FinishReason::Cancelled), Err(ReceiptError::Finish));
+		assert_eq!(with(&|r| r.finish = FinishReason::Length), Err(ReceiptError::Finish));
 	}
 
 	#[test]
-	fn what_is_inflated_beyond_the_envelope_is_refused_by_its_limits_alone() {
-		// As after a restart: nobody remembers the answer.
+	fn a_receipt_above_the_envelopes_limits_is_rejected_without_the_response() {
+		// As after a restart.
 		let claims = |prompt_tokens, completion_tokens| {
 			let fee = envelope().price.fee(prompt_tokens, completion_tokens).unwrap();
 			let receipt = Receipt { prompt_tokens, completion_tokens, fee, ..good() };
@@ -175,23 +176,23 @@ mod tests {
 			check(&signed, &envelope(), &dev::bob().public_key().0, &GENESIS, None)
 		};
 		assert_eq!(claims(44, 4), Ok(()), "all of max_tokens, and of max_fee");
-		assert_eq!(claims(7, 5), Err(Refusal::Count));
-		assert_eq!(claims(0, u32::MAX), Err(Refusal::Count));
-		assert_eq!(claims(45, 4), Err(Refusal::Fee));
-		assert_eq!(claims(u32::MAX, 0), Err(Refusal::Fee));
+		assert_eq!(claims(7, 5), Err(ReceiptError::Count));
+		assert_eq!(claims(0, u32::MAX), Err(ReceiptError::Count));
+		assert_eq!(claims(45, 4), Err(ReceiptError::Fee));
+		assert_eq!(claims(u32::MAX, 0), Err(ReceiptError::Fee));
 	}
 
 	#[test]
-	fn another_key_is_refused() {
+	fn a_receipt_signed_by_another_key_is_rejected() {
 		let receipt = good();
 		let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt);
 		let signed = SignedReceipt { receipt, signature: dev::eve().sign(&payload).0 };
 		let verdict = check(&signed, &envelope(), &dev::bob().public_key().0, &GENESIS, None);
-		assert_eq!(verdict, Err(Refusal::Signature));
+		assert_eq!(verdict, Err(ReceiptError::Signature));
 	}
 
 	#[test]
-	fn after_hanging_up_a_few_more_tokens_are_due() {
+	fn tokens_in_flight_are_due_after_the_gateway_hangs_up() {
 		let mut receipt = good();
 		receipt.finish = FinishReason::Cancelled;
 		assert_eq!(verdict(receipt.clone(), true), Ok(()));

@@ -1,11 +1,11 @@
-//! How a channel comes in step with its worker again, after a crash of either side: nothing lost, nothing paid twice.
+//! Reconciles a channel with its worker at the start and after a crash of either: nothing is lost or paid twice.
 
 use crate::{
 	ledger::{Ledger, Outstanding},
 	receipts,
 	store::{StoreError, Write},
 };
-use gonka_client::wire::{Acknowledgement, ChannelQuery, ChannelState, Scale, UnacknowledgedReceipt};
+use gonka_client::worker_api::{Acknowledgement, ChannelQuery, ChannelState, Scale, UnacknowledgedReceipt};
 use gonka_primitives::{
 	ChannelId, Hash, PublicKey,
 	hashing::{domain, signing_payload},
@@ -17,43 +17,43 @@ use std::{
 };
 use subxt_signer::sr25519;
 
-/// A worker that knows of no receipt this long after the gateway hung up will not have one any more.
+/// How long after the end of reading an envelope is given up, if the worker lists no receipt for it.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
-/// Why a channel cannot be brought in step.
+/// Why a channel cannot be reconciled.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-	/// The books cannot be written.
+	/// The ledger cannot be written.
 	#[error(transparent)]
 	Store(#[from] StoreError),
-	/// The worker shows a voucher that the gateway key did not sign.
-	#[error("the worker shows a voucher that this gateway did not sign")]
+	/// The worker presents a voucher that the gateway key did not sign.
+	#[error("the worker presents a voucher that this gateway did not sign")]
 	ForgedVoucher,
-	/// The worker has a smaller voucher than it confirmed, and its receipts do not make up the difference.
+	/// The worker presents a voucher below the one that it confirmed, and its receipts do not make up the difference.
 	#[error("the worker has lost a voucher that it had confirmed")]
 	LostVoucher,
 }
 
 impl Ledger {
-	/// The question for [`gonka_client::wire::CHANNEL_PATH`].
+	/// Makes the body of a request to [`gonka_client::worker_api::CHANNEL_PATH`].
 	pub fn query(&self, channel: ChannelId) -> ChannelQuery {
 		let payload = signing_payload(domain::CHANNEL_QUERY, &self.genesis, &channel);
 		ChannelQuery { channel, signature: Scale(self.key.sign(&payload).0) }
 	}
 
-	/// Envelopes whose stream has ended without a receipt.
+	/// Whether there are envelopes whose stream ended without a receipt.
 	pub fn has_loose_ends(&self, channel: ChannelId) -> bool {
-		self.with(channel, |book| book.outstanding.values().any(|entry| entry.ended.is_some()))
+		self.with(channel, |record| record.outstanding.values().any(|entry| entry.ended.is_some()))
 	}
 
-	/// Receipts held when a question is sent, to be compared with its answer.
+	/// The receipts that are due now. Take them before a query, for comparison with its response.
 	pub fn held(&self, channel: ChannelId) -> Vec<Hash> {
-		self.with(channel, |book| book.receipts.keys().copied().collect())
+		self.with(channel, |record| record.receipts.keys().copied().collect())
 	}
 
-	/// Compares the worker's side of a channel with ours. `held` is [`Ledger::held`] from before the question.
-	/// Returns the number of receipts refused, and an acknowledgement to send first if the worker fell back behind
-	/// a voucher that it had confirmed.
+	/// Compares the worker's record of a channel with ours; `held` is [`Ledger::held`] from before the query. Returns
+	/// the number of receipts rejected, and an acknowledgement to send first if the worker lost a voucher that it had
+	/// confirmed.
 	pub async fn reconcile(
 		&self,
 		channel: ChannelId,
@@ -61,28 +61,28 @@ impl Ledger {
 		worker: &PublicKey,
 		held: &[Hash],
 	) -> Result<(u64, Option<Acknowledgement>), ReconcileError> {
-		let was_synced = self.with(channel, |book| book.synced);
+		let was_in_step = self.with(channel, |record| record.in_step);
 		self.take_sequence(channel, state.sequence).await?;
 		let listed: HashSet<Hash> = state.unacknowledged.iter().map(|entry| entry.receipt.0.receipt.envelope).collect();
-		let again = if was_synced { None } else { self.compare(channel, state, held, &listed).await? };
-		let refused = self.take_receipts(channel, state, worker, again.is_some()).await?;
+		let again = if was_in_step { None } else { self.compare(channel, state, held, &listed).await? };
+		let rejected = self.take_receipts(channel, state, worker, again.is_some()).await?;
 		self.give_up(channel, &listed).await?;
-		self.with(channel, |book| book.synced = true);
-		Ok((refused, again))
+		self.with(channel, |record| record.in_step = true);
+		Ok((rejected, again))
 	}
 
 	async fn take_sequence(&self, channel: ChannelId, highest: u64) -> Result<(), StoreError> {
-		let write = self.with(channel, |book| {
+		let write = self.with(channel, |record| {
 			let next = highest.saturating_add(1);
-			if book.numbered && next <= book.next {
+			if record.numbered && next <= record.next {
 				return None;
 			}
-			if !book.numbered {
-				book.first = next;
+			if !record.numbered {
+				record.first = next;
 			}
-			book.numbered = true;
-			book.next = book.next.max(next);
-			Some(Write::Sequences { channel, first: book.first, next: book.next })
+			record.numbered = true;
+			record.next = record.next.max(next);
+			Some(Write::Sequences { channel, first: record.first, next: record.next })
 		});
 		match write {
 			Some(write) => self.store.write(vec![write]).await,
@@ -90,7 +90,7 @@ impl Ledger {
 		}
 	}
 
-	/// Makes our vouchers and receipts equal to what the worker can prove.
+	/// Makes our vouchers and receipts equal to those that the worker can prove.
 	async fn compare(
 		&self,
 		channel: ChannelId,
@@ -103,14 +103,14 @@ impl Ledger {
 			Some(Scale(signed)) => signed.voucher.totals,
 			None => Totals::default(),
 		};
-		let ours = self.with(channel, |book| book.vouchers.clone());
-		// Receipts that the worker neither lists nor was paid for are ones it has lost: it could not settle them.
+		let ours = self.with(channel, |record| record.vouchers.clone());
+		// The worker neither lists these receipts nor was paid for them, so it has lost them and could not settle them.
 		let gone: Vec<Hash> = held.iter().copied().filter(|hash| !listed.contains(hash)).collect();
 		if theirs == ours.confirmed {
 			let sendable =
 				ours.pending.as_ref().is_none_or(|(_, hashes)| hashes.iter().all(|hash| listed.contains(hash)));
 			if !gone.is_empty() || !sendable {
-				self.settle(channel, theirs, gone).await?;
+				self.cover(channel, theirs, gone).await?;
 			}
 			return Ok(None);
 		}
@@ -118,19 +118,19 @@ impl Ledger {
 			&& signed.voucher.totals == theirs
 		{
 			let covered = hashes.iter().chain(&gone).copied().collect();
-			self.settle(channel, theirs, covered).await?;
+			self.cover(channel, theirs, covered).await?;
 			return Ok(None);
 		}
 		if theirs.checked_sub(&ours.confirmed).is_some() {
-			// Signed by us in a time that our books do not remember.
-			self.settle(channel, theirs, gone).await?;
+			// We signed it, but our ledger has been lost since.
+			self.cover(channel, theirs, gone).await?;
 			return Ok(None);
 		}
 		self.repeat(channel, theirs, ours.confirmed, &state.unacknowledged).map(Some).ok_or(ReconcileError::LostVoucher)
 	}
 
-	/// Sends a confirmed voucher again to a worker that lost it, if the receipts it lists that we no longer hold
-	/// make up the difference exactly. That costs nothing: the total was promised before.
+	/// Makes a confirmed voucher again for a worker that lost it, if the listed receipts that we no longer hold make up
+	/// the difference exactly. That costs nothing, because the total was promised before.
 	fn repeat(
 		&self,
 		channel: ChannelId,
@@ -139,12 +139,12 @@ impl Ledger {
 		listed: &[UnacknowledgedReceipt],
 	) -> Option<Acknowledgement> {
 		let (mut sum, mut hashes) = (theirs, Vec::new());
-		let books = self.lock();
-		let book = books.get(&channel)?;
+		let channels = self.lock();
+		let record = channels.get(&channel)?;
 		for entry in listed {
 			let receipt = &entry.receipt.0.receipt;
 			let hash = receipt.envelope;
-			if book.receipts.contains_key(&hash) || book.outstanding.contains_key(&hash) {
+			if record.receipts.contains_key(&hash) || record.outstanding.contains_key(&hash) {
 				continue;
 			}
 			sum = sum.checked_add(&Totals { fee: receipt.fee, work: receipt.work(), receipts: 1 })?;
@@ -154,7 +154,7 @@ impl Ledger {
 		(sum == ours).then_some(Acknowledgement { voucher, receipts: hashes })
 	}
 
-	/// Takes receipts that we did not read from a stream, where our own envelope proves that we asked.
+	/// Accepts receipts that we did not read from a stream, if our own signed envelope proves the request.
 	async fn take_receipts(
 		&self,
 		channel: ChannelId,
@@ -162,20 +162,21 @@ impl Ledger {
 		worker: &PublicKey,
 		repeated: bool,
 	) -> Result<u64, StoreError> {
-		let mut refused = 0u64;
+		let mut rejected = 0u64;
 		for UnacknowledgedReceipt { envelope: Scale(signed), receipt: Scale(receipt) } in &state.unacknowledged {
 			let hash = receipt.receipt.envelope;
 			let (seen, foreign) = {
-				let books = self.lock();
-				let Some(book) = books.get(&channel) else { continue };
-				if book.closed.contains(&hash) || book.receipts.contains_key(&hash) {
+				let channels = self.lock();
+				let Some(record) = channels.get(&channel) else { continue };
+				if record.closed.contains(&hash) || record.receipts.contains_key(&hash) {
 					continue;
 				}
-				match book.outstanding.get(&hash) {
+				match record.outstanding.get(&hash) {
 					Some(Outstanding { ended: None, .. }) => continue,
 					Some(entry) => (entry.seen.clone(), false),
-					// Not open and given out by this store: it was settled. Older ones went with a lost store.
-					None if repeated || signed.envelope.sequence >= book.first => continue,
+					// This store issued the envelope and no longer has it open, so it was covered. A lost store issued
+					// those with lower numbers.
+					None if repeated || signed.envelope.sequence >= record.first => continue,
 					None => (None, true),
 				}
 			};
@@ -188,20 +189,20 @@ impl Ledger {
 			match receipts::check(receipt, &signed.envelope, worker, &self.genesis, seen.as_ref()) {
 				Ok(()) => self.accept(channel, receipt.clone(), foreign).await?,
 				Err(reason) => {
-					tracing::warn!(channel, envelope = hex::encode(hash), %reason, "refused a receipt");
-					refused = refused.saturating_add(1);
+					tracing::warn!(channel, envelope = hex::encode(hash), %reason, "rejected a receipt");
+					rejected = rejected.saturating_add(1);
 					self.close(channel, hash).await?;
 				},
 			}
 		}
-		Ok(refused)
+		Ok(rejected)
 	}
 
 	async fn give_up(&self, channel: ChannelId, listed: &HashSet<Hash>) -> Result<(), StoreError> {
 		let now = Instant::now();
-		let lapsed: Vec<Hash> = self.with(channel, |book| {
+		let lapsed: Vec<Hash> = self.with(channel, |record| {
 			let ended = |entry: &Outstanding| entry.ended.is_some_and(|ended| now.duration_since(ended) > GIVE_UP);
-			let entries = book.outstanding.iter();
+			let entries = record.outstanding.iter();
 			entries.filter(|(hash, entry)| ended(entry) && !listed.contains(*hash)).map(|(hash, _)| *hash).collect()
 		});
 		for hash in lapsed {

@@ -1,5 +1,7 @@
-//! Which host is asked: drawn by on-chain weight ÷ (requests in flight + 1), so that an idle network is loaded by
-//! weight and a busy one is kept level; among hosts that serve the model, answer, and have funds in their channel.
+//! The choice of a host for a request.
+//!
+//! Candidates serve the model, respond, and have enough funds in their channel. One is drawn with probability in
+//! proportion to effective weight ÷ (requests in flight + 1): an idle network is loaded by weight, a busy one evenly.
 
 use crate::{
 	ledger::Ledger,
@@ -12,11 +14,11 @@ use std::{
 	time::{Duration, Instant},
 };
 
-/// Pause after the first failure; doubles with each one in a row.
+/// Pause of a host after its first failure. It doubles with every further failure in a row.
 const BACKOFF: Duration = Duration::from_secs(1);
-/// Doublings at most: 64 s.
+/// Maximum number of doublings, for a pause of 64 s.
 const MAX_DOUBLINGS: u32 = 6;
-/// Pause of a host after a receipt that was refused.
+/// Pause of a host after a wrong receipt.
 const DISTRUST: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
@@ -27,13 +29,13 @@ struct State {
 	distrusted_until: Option<Instant>,
 }
 
-/// The hosts' load and health, as this gateway has seen them.
+/// Load and health of the hosts, as this gateway has seen them.
 #[derive(Default)]
 pub struct Router {
 	hosts: Mutex<HashMap<AccountId, State>>,
 }
 
-/// A host that was picked, with the channel that pays it. Counts as in flight until dropped.
+/// A picked host with the channel that pays it. It counts as a request in flight until it is dropped.
 pub struct Route {
 	/// The host.
 	pub host: Arc<Host>,
@@ -50,18 +52,18 @@ impl Drop for Route {
 	}
 }
 
-/// Why no host can be asked.
+/// Why no host can be picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoute {
-	/// Nobody serves the model, or nobody that a channel in step leads to.
+	/// No host with a channel in step serves the model.
 	NoHost,
-	/// No channel has enough left.
+	/// No such channel holds enough.
 	NoFunds,
 }
 
 impl Router {
-	/// Picks a host for a request that costs up to `max_fee(host's channel)` base units, not one of `tried`.
-	/// Hosts that failed lately are taken only when no other is left.
+	/// Picks a host for a request that costs up to `max_fee` base units, but none of `tried`. A host that failed lately
+	/// is picked only if no other is left.
 	pub fn pick(
 		self: &Arc<Self>,
 		snapshot: &Snapshot,
@@ -105,7 +107,7 @@ impl Router {
 		Ok(Route { host: Arc::clone(host), channel: Arc::clone(channel), router: self.clone() })
 	}
 
-	/// The host answered.
+	/// Notes that a host finished a request.
 	pub fn succeeded(&self, host: &AccountId) {
 		if let Some(state) = self.lock().get_mut(host) {
 			state.failures = 0;
@@ -113,7 +115,7 @@ impl Router {
 		}
 	}
 
-	/// The host did not answer, or broke off.
+	/// Notes that a host did not respond, or broke off.
 	pub fn failed(&self, host: &AccountId) {
 		let mut states = self.lock();
 		let state = states.entry(*host).or_default();
@@ -122,12 +124,12 @@ impl Router {
 		state.paused_until = Instant::now().checked_add(pause);
 	}
 
-	/// The host signed what is not true.
-	pub fn lied(&self, host: &AccountId) {
+	/// Notes that a host signed a wrong receipt.
+	pub fn distrust(&self, host: &AccountId) {
 		self.lock().entry(*host).or_default().distrusted_until = Instant::now().checked_add(DISTRUST);
 	}
 
-	/// Whether the host would be picked without need.
+	/// Whether the host is not paused.
 	pub fn is_healthy(&self, host: &AccountId) -> bool {
 		let now = Instant::now();
 		let awake = |until: Option<Instant>| until.is_none_or(|until| until <= now);
@@ -140,7 +142,7 @@ impl Router {
 	}
 }
 
-/// An index drawn in proportion to its weight.
+/// Draws an index with probability in proportion to its weight.
 fn draw(weights: Vec<f64>) -> Option<usize> {
 	let total: f64 = weights.iter().sum();
 	let mut point = fastrand::f64() * total;
@@ -170,14 +172,16 @@ mod tests {
 	}
 
 	#[test]
-	fn failures_pause_a_host_until_it_answers() {
+	fn a_host_is_paused_after_a_failure_until_it_succeeds_but_after_a_wrong_receipt_longer() {
 		let router = Router::default();
 		assert!(router.is_healthy(&[1; 32]));
-		router.failed(&[1; 32]);
-		assert!(!router.is_healthy(&[1; 32]));
+		for _ in 0..=MAX_DOUBLINGS {
+			router.failed(&[1; 32]);
+		}
+		assert!(!router.is_healthy(&[1; 32]), "it is paused for 64 s");
 		router.succeeded(&[1; 32]);
 		assert!(router.is_healthy(&[1; 32]));
-		router.lied(&[1; 32]);
+		router.distrust(&[1; 32]);
 		router.succeeded(&[1; 32]);
 		assert!(!router.is_healthy(&[1; 32]));
 	}

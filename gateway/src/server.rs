@@ -1,19 +1,18 @@
-//! The HTTP server: routes, keys, headers, limits.
+//! The HTTP server: routes, API keys, request ids, limits.
 
 use crate::{
 	config::format_gnk,
 	gateway::Gateway,
 	openai::{
-		convert,
 		errors::{ApiError, ErrorBody},
-		params,
-		respond::{self, Head, Shape},
-		types::{ChatCompletion, ChatRequest, Common, Completion, CompletionRequest, Model, ModelList, Pricing},
+		request::{MAX_BODY, ValidRequest},
+		respond::{self, Head},
+		types::{ChatCompletion, ChatRequest, Completion, CompletionRequest, Model, ModelList, Pricing},
 	},
-	relay::{self, Job},
+	relay,
 };
 use axum::{
-	Json, Router,
+	Extension, Json, Router,
 	body::Bytes,
 	extract::{DefaultBodyLimit, MatchedPath, Path, Request, State, rejection::BytesRejection},
 	http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
@@ -21,24 +20,18 @@ use axum::{
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
-use gonka_client::wire::Input;
+use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
 use gonka_primitives::views::ModelView;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::{
 	sync::{Arc, OnceLock},
-	time::{SystemTime, UNIX_EPOCH},
+	time::Instant,
 };
 use tower::ServiceExt;
 use tower_http::cors::{Any, CorsLayer};
+use tracing::{Instrument, info_span};
 use utoipa::OpenApi;
-
-/// Largest body, in bytes.
-const BODY_LIMIT: usize = 16 << 20;
-/// Fewest completion tokens that a request without a limit is given.
-const FEWEST_TOKENS: u32 = 16;
-/// Completion tokens of a request to `/v1/completions` that names no limit; OpenAI's default.
-const TEXT_TOKENS: u32 = 16;
 
 type Shared = State<Arc<Gateway>>;
 
@@ -49,7 +42,7 @@ type Shared = State<Arc<Gateway>>;
 )]
 struct Api;
 
-/// All routes.
+/// Builds all routes.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
 	let api = Router::new()
 		.route("/v1/chat/completions", post(chat_completions))
@@ -61,7 +54,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.allow_origin(Any)
 		.allow_methods([Method::GET, Method::POST])
 		.allow_headers(Any)
-		.expose_headers(["x-request-id", "x-gnk-worker", "x-gnk-cost"].map(HeaderName::from_static));
+		.expose_headers([REQUEST_ID_HEADER, "x-gnk-worker", "x-gnk-cost"].map(HeaderName::from_static));
 	Router::new()
 		.merge(api)
 		.route("/health", get(health))
@@ -70,23 +63,22 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/openapi.json", get(openapi))
 		.fallback(no_route)
 		.method_not_allowed_fallback(wrong_method)
-		.layer(DefaultBodyLimit::max(BODY_LIMIT))
+		.layer(DefaultBodyLimit::max(MAX_BODY))
 		.layer(cors)
 		.layer(middleware::from_fn_with_state(gateway.clone(), observe))
+		.layer(middleware::from_fn(identify))
 		.with_state(gateway)
 }
 
-/// Serves `routes` once they are set, and says until then that the gateway is starting.
+/// Serves `routes` once they are set. Until then, every route but `/health` responds that the gateway is starting.
 pub fn starting(routes: Arc<OnceLock<Router>>) -> Router {
+	let waiting = Router::new()
+		.route("/health", get(health))
+		.fallback(async || ApiError::unavailable("The gateway has not reached its node yet."))
+		.layer(middleware::from_fn(identify));
 	Router::new().fallback(move |request: Request| {
-		let routes = routes.clone();
-		async move {
-			match routes.get() {
-				Some(routes) => routes.clone().oneshot(request).await.into_response(),
-				None if request.uri().path() == "/health" => health().await.into_response(),
-				None => ApiError::unavailable("The gateway has not reached its node yet.").into_response(),
-			}
-		}
+		let router = routes.get().unwrap_or(&waiting).clone();
+		async move { router.oneshot(request).await.into_response() }
 	})
 }
 
@@ -94,30 +86,45 @@ async fn authorise(State(gateway): Shared, request: Request, next: Next) -> Resp
 	let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
 	match gateway.options.api_keys.name(header) {
 		Some(name) => {
-			tracing::debug!(key = name, path = request.uri().path(), "request");
+			tracing::debug!(key = name, "authorised");
 			next.run(request).await
 		},
 		None => ApiError::invalid_key().into_response(),
 	}
 }
 
-/// Numbers the request and counts it.
-async fn observe(State(gateway): Shared, request: Request, next: Next) -> Response {
-	let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-	let path = path.unwrap_or_else(|| "other".to_owned());
-	gateway.metrics.in_flight.inc();
-	let running = InFlight(gateway.clone());
-	let mut response = next.run(request).await;
-	drop(running);
-	gateway.metrics.requests.with_label_values(&[path.as_str(), response.status().as_str()]).inc();
-	let id = format!("req_{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-	if let Ok(id) = HeaderValue::from_str(&id) {
-		response.headers_mut().insert("x-request-id", id);
+/// Gives the request its id and a span with it, and the response the same id.
+async fn identify(mut request: Request, next: Next) -> Response {
+	let header = request.headers().get(REQUEST_ID_HEADER).map(HeaderValue::as_bytes);
+	let id = RequestId::from_header(header);
+	let span = info_span!("request", %id, method = %request.method(), route = route(&request));
+	request.extensions_mut().insert(id.clone());
+	let mut response = next.run(request).instrument(span).await;
+	if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+		response.headers_mut().insert(REQUEST_ID_HEADER, id);
 	}
 	response
 }
 
-/// Counts a request until it has its headers, or its client is gone.
+/// Counts the request and logs its outcome.
+async fn observe(State(gateway): Shared, request: Request, next: Next) -> Response {
+	let (route, started) = (route(&request).to_owned(), Instant::now());
+	gateway.metrics.in_flight.inc();
+	let in_flight = InFlight(gateway.clone());
+	let response = next.run(request).await;
+	drop(in_flight);
+	let status = response.status();
+	gateway.metrics.requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
+	tracing::debug!(status = status.as_u16(), milliseconds = started.elapsed().as_millis(), "responded");
+	response
+}
+
+/// The matched route: bounded in number, unlike paths.
+fn route(request: &Request) -> &str {
+	request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str)
+}
+
+/// Counts a request as in flight until its headers are sent, or its client is gone.
 struct InFlight(Arc<Gateway>);
 
 impl Drop for InFlight {
@@ -137,7 +144,7 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
 fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, ApiError> {
 	let body = body.map_err(|rejection| match rejection.status() {
 		StatusCode::PAYLOAD_TOO_LARGE => {
-			ApiError::too_large(format!("The body is larger than {} MiB.", BODY_LIMIT >> 20))
+			ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20))
 		},
 		_ => ApiError::invalid("The body could not be read."),
 	})?;
@@ -145,108 +152,45 @@ fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, 
 		.map_err(|error| ApiError::invalid(format!("We could not parse the JSON body of your request: {error}")))
 }
 
-/// An answer to a conversation.
+/// Completes a chat.
 #[utoipa::path(post, path = "/v1/chat/completions", request_body = ChatRequest, responses(
-	(status = 200, description = "The answer, or a stream of its chunks", body = ChatCompletion),
+	(status = 200, description = "The completion, or a stream of its chunks", body = ChatCompletion),
 	(status = "4XX", description = "The request is at fault", body = ErrorBody),
 	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
 ))]
-async fn chat_completions(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
-	let request: ChatRequest = parse(body)?;
-	if !gateway.options.ignore_unsupported {
-		params::check_chat(&request)?;
-	}
-	let max_tokens = match params::max_tokens(request.max_completion_tokens, "max_completion_tokens")? {
-		Some(tokens) => Some(tokens),
-		None => params::max_tokens(request.common.max_tokens, "max_tokens")?,
-	};
-	let input = convert::chat(request.messages)?;
-	let default = gateway.options.default_max_tokens;
-	answer(gateway, Shape::Chat, request.model, request.common, vec![input], max_tokens, default).await
+async fn chat_completions(
+	State(gateway): Shared,
+	Extension(id): Extension<RequestId>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+	let request = ValidRequest::chat(&gateway, parse(body)?)?;
+	complete(gateway, id, request).await
 }
 
-/// Completions of texts.
+/// Completes texts.
 #[utoipa::path(post, path = "/v1/completions", request_body = CompletionRequest, responses(
 	(status = 200, description = "The completions, or a stream of their chunks", body = Completion),
 	(status = "4XX", description = "The request is at fault", body = ErrorBody),
 	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
 ))]
-async fn completions(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
-	let request: CompletionRequest = parse(body)?;
-	if !gateway.options.ignore_unsupported {
-		params::check_completion(&request)?;
-	}
-	let max_tokens = params::max_tokens(request.common.max_tokens, "max_tokens")?;
-	let inputs = convert::prompts(request.prompt)?;
-	answer(gateway, Shape::Text, request.model, request.common, inputs, max_tokens, TEXT_TOKENS).await
-}
-
-async fn answer(
-	gateway: Arc<Gateway>,
-	shape: Shape,
-	name: String,
-	common: Common,
-	inputs: Vec<Input>,
-	max_tokens: Option<u32>,
-	default: u32,
+async fn completions(
+	State(gateway): Shared,
+	Extension(id): Extension<RequestId>,
+	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	params::check_choices(&common)?;
-	let sampling = params::sampling(&common)?;
-	let model = gateway.model(&name)?;
-	let prefix = if shape == Shape::Chat { "chatcmpl" } else { "cmpl" };
-	let head = Head {
-		shape,
-		id: format!("{prefix}-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
-		created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()),
-		model: name,
-		include_usage: common.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
-	};
-	let mut answers = Vec::new();
-	for input in inputs {
-		let prompt_bound = convert::prompt_bound(&input);
-		let max_tokens = limit(&model, &input, prompt_bound, max_tokens, default)?;
-		let (limit, flexible) = max_tokens;
-		let (model, sampling) = (model.clone(), sampling.clone());
-		let job = Job { model, input, prompt_bound, sampling, max_tokens: limit, flexible };
-		answers.push(job);
-	}
-	// Nothing is asked before everything is known to be askable.
-	let answers = answers.into_iter().map(|job| relay::start(gateway.clone(), job)).collect();
-	if common.stream.unwrap_or(false) {
-		respond::streamed(gateway, head, answers).await
-	} else {
-		respond::whole(&gateway, head, answers).await
-	}
+	let request = ValidRequest::text(&gateway, parse(body)?)?;
+	complete(gateway, id, request).await
 }
 
-/// Most completion tokens, and whether that is the gateway's choice.
-fn limit(
-	model: &ModelView,
-	input: &Input,
-	prompt_bound: u32,
-	given: Option<u32>,
-	default: u32,
-) -> Result<(u32, bool), ApiError> {
-	let context = model.context_length;
-	let least = match input {
-		Input::Tokens(tokens) => u32::try_from(tokens.len()).unwrap_or(u32::MAX),
-		Input::Chat(_) | Input::Text(_) => 0,
-	};
-	if least.saturating_add(given.unwrap_or(1)) > context {
-		return Err(ApiError::context_length(format!(
-			"This model's maximum context length is {context} tokens. However, your request needs at least {least} for \
-			 the prompt and {} for the answer.",
-			given.unwrap_or(1)
-		)));
+async fn complete(gateway: Arc<Gateway>, id: RequestId, request: ValidRequest) -> Result<Response, ApiError> {
+	let (head, stream) = (Head::new(&request), request.stream);
+	let start = |prompt| relay::start(gateway.clone(), id.clone(), prompt);
+	let completions = request.prompts.into_iter().map(start).collect();
+	if stream {
+		respond::streamed(gateway, head, completions).await
+	} else {
+		respond::whole(&gateway, head, completions).await
 	}
-	Ok(match given {
-		Some(tokens) => (tokens, false),
-		// The bound counts bytes and a token has several, so a long prompt still leaves something to try with.
-		None => {
-			let room = context.saturating_sub(prompt_bound).max(context / 8).max(FEWEST_TOKENS);
-			(default.min(room).min(context.saturating_sub(least)), true)
-		},
-	})
 }
 
 fn describe(gateway: &Gateway, name: &str, model: &ModelView) -> Model {
@@ -263,7 +207,7 @@ fn describe(gateway: &Gateway, name: &str, model: &ModelView) -> Model {
 	}
 }
 
-/// The models that hosts of the network serve, and their aliases here.
+/// Lists the models that hosts of the network serve, and their aliases at this gateway.
 #[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelList)))]
 async fn list_models(State(gateway): Shared) -> Json<ModelList> {
 	let snapshot = gateway.snapshots.load();
@@ -278,7 +222,7 @@ async fn list_models(State(gateway): Shared) -> Json<ModelList> {
 	Json(ModelList { object: "list", data })
 }
 
-/// One model.
+/// Describes a model.
 #[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path, description = "Name or alias")), responses(
 	(status = 200, body = Model),
 	(status = 404, body = ErrorBody),
@@ -288,16 +232,16 @@ async fn get_model(State(gateway): Shared, Path(id): Path<String>) -> Result<Jso
 	Ok(Json(describe(&gateway, &id, &model)))
 }
 
-/// Whether the process runs.
-#[utoipa::path(get, path = "/health", responses((status = 200, description = "It does")))]
+/// Responds while the process runs.
+#[utoipa::path(get, path = "/health", responses((status = 200, description = "The process runs")))]
 async fn health() -> Json<serde_json::Value> {
 	Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// Whether a request can be answered.
+/// Tells whether a request can be dispatched.
 #[utoipa::path(get, path = "/ready", responses(
-	(status = 200, description = "A host can be asked"),
-	(status = 503, description = "None can; the body says why"),
+	(status = 200, description = "A host is available"),
+	(status = 503, description = "No host is available; the body says why"),
 ))]
 async fn ready(State(gateway): Shared) -> Response {
 	let snapshot = gateway.snapshots.load();
@@ -311,7 +255,7 @@ async fn ready(State(gateway): Shared) -> Response {
 	let reason = match (gateway.snapshots.is_ready(), models.is_empty(), gateway.shortage()) {
 		(false, ..) => Some("the chain has not been read yet".to_owned()),
 		(true, true, Some(shortage)) => Some(shortage),
-		(true, true, None) => Some("no channel to a worker that answers".to_owned()),
+		(true, true, None) => Some("no channel to a host whose worker responds".to_owned()),
 		(true, false, _) => None,
 	};
 	let body = json!({
@@ -325,7 +269,7 @@ async fn ready(State(gateway): Shared) -> Response {
 	(status, Json(body)).into_response()
 }
 
-/// What Prometheus reads.
+/// Returns the metrics for Prometheus.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Prometheus' text format")))]
 async fn metrics(State(gateway): Shared) -> Result<Response, ApiError> {
 	gateway.observe_channels(&gateway.snapshots.load());

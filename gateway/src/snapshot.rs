@@ -1,7 +1,8 @@
-//! The chain as of a recent block, so that serving a request asks nobody.
+//! The chain as of a recent block. Requests are served from it, without queries to the node.
 
-use crate::chain_view::{ChainError, ChainView};
+use crate::chain_view::ChainView;
 use arc_swap::ArcSwap;
+use gonka_client::chain;
 use gonka_primitives::{
 	AccountId, Balance, BlockNumber, ModelId, PublicKey,
 	views::{ChannelView, MarketView, ModelView},
@@ -13,23 +14,24 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// Hosts and rules change seldom; prices and channels are read with every block.
+/// How often hosts and rules are read. Prices, channels and the balance are read with every block.
 const SLOW_REFRESH: Duration = Duration::from_secs(30);
-/// When no block comes, the chain is asked all the same.
+/// How long after the last block the chain is read again without a new one.
 const NO_BLOCK: Duration = Duration::from_secs(15);
 
-/// A host that serves.
+/// A host with a reachable worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-	/// Its account.
+	/// The host's account.
 	pub account: AccountId,
-	/// Its worker's key.
+	/// The worker key.
 	pub worker: PublicKey,
-	/// Where its worker is reached.
+	/// The URL of the worker.
 	pub url: String,
-	/// The models it serves: none if its answers were found wrong, so that it is paid what it is owed and asked nothing.
+	/// The models that the host serves. A host whose completions arbiters found wrong counts as serving none: it gets
+	/// no requests and is still paid for its receipts.
 	pub models: Vec<ModelId>,
-	/// Its effective weight; a new host without any counts as 1.
+	/// The effective weight, 1 or more.
 	pub weight: u64,
 }
 
@@ -42,11 +44,11 @@ pub struct Snapshot {
 	pub models: HashMap<String, Arc<ModelView>>,
 	/// Hosts by account.
 	pub hosts: Arc<HashMap<AccountId, Arc<Host>>>,
-	/// Channels of this gateway, those that are closing among them.
+	/// Channels of this gateway, including those that are closing.
 	pub channels: Vec<Arc<ChannelView>>,
 	/// The rules of the market.
 	pub market: Option<Arc<MarketView>>,
-	/// Base units that the developer can spend.
+	/// Base units that the developer's account can spend.
 	pub balance: Balance,
 }
 
@@ -56,18 +58,18 @@ impl Snapshot {
 		self.hosts.values().filter(move |host| host.models.contains(&model))
 	}
 
-	/// Open channels with the hosts they lead to.
+	/// Open channels with the hosts that they pay.
 	pub fn open_channels(&self) -> impl Iterator<Item = (&Arc<ChannelView>, &Arc<Host>)> {
 		let open = self.channels.iter().filter(|channel| channel.closes.is_none());
 		open.filter_map(|channel| Some((channel, self.hosts.get(&channel.host)?)))
 	}
 }
 
-/// The newest snapshot, and word of each new one.
+/// The newest snapshot, with a notification of each new one.
 pub struct Snapshots {
 	current: ArcSwap<Snapshot>,
 	version: watch::Sender<u64>,
-	/// Asks for a refresh before the next block, hosts and rules included.
+	/// Notify it to read the chain before the next block, hosts and rules included.
 	pub refresh: Notify,
 }
 
@@ -83,15 +85,15 @@ impl Snapshots {
 		self.current.load_full()
 	}
 
-	/// Changes with every new snapshot, and at once; 0 before the first.
+	/// Returns a receiver that changes at once and with every new snapshot. It holds 0 before the first.
 	pub fn subscribe(&self) -> watch::Receiver<u64> {
 		let mut receiver = self.version.subscribe();
-		// Whoever subscribes late must not wait for the next one.
+		// A late subscriber must not wait for the next snapshot.
 		receiver.mark_changed();
 		receiver
 	}
 
-	/// Whether there is one.
+	/// Whether there is a snapshot.
 	pub fn is_ready(&self) -> bool {
 		*self.version.borrow() > 0
 	}
@@ -102,7 +104,7 @@ impl Snapshots {
 	}
 }
 
-/// Keeps the snapshot new. Never returns.
+/// Keeps the snapshot up to date. Never returns.
 pub async fn follow<C: ChainView>(chain: C, snapshots: Arc<Snapshots>, developer: AccountId, gateway: PublicKey) {
 	let mut blocks = chain.blocks();
 	let mut slow: Option<(Instant, Slow)> = None;
@@ -118,7 +120,7 @@ pub async fn follow<C: ChainView>(chain: C, snapshots: Arc<Snapshots>, developer
 		match result.await {
 			Ok(snapshot) => snapshots.store(snapshot),
 			Err(error) => {
-				tracing::warn!(%error, "cannot read the chain's state");
+				tracing::warn!(%error, "cannot read the chain; trying again");
 				tokio::time::sleep(Duration::from_secs(1)).await;
 			},
 		}
@@ -137,10 +139,10 @@ struct Slow {
 	market: Arc<MarketView>,
 }
 
-async fn read_slow<C: ChainView>(chain: &C) -> Result<Slow, ChainError> {
+async fn read_slow<C: ChainView>(chain: &C) -> chain::Result<Slow> {
 	let hosts = chain.hosts().await?.into_iter().filter_map(|view| {
 		let url = String::from_utf8(view.url).ok().filter(|url| !url.is_empty())?;
-		let weight = view.weight.max(1);
+		let weight = view.effective_weight.max(1);
 		let models = if view.condemned { Vec::new() } else { view.models };
 		let host = Host { account: view.account, worker: view.worker, url, models, weight };
 		Some((host.account, Arc::new(host)))
@@ -154,7 +156,7 @@ async fn read<C: ChainView>(
 	slow: Option<&Slow>,
 	developer: AccountId,
 	gateway: PublicKey,
-) -> Result<Snapshot, ChainError> {
+) -> chain::Result<Snapshot> {
 	let (models, channels, balance) =
 		tokio::try_join!(chain.models(), chain.channels(developer), chain.free_balance(developer))?;
 	let models = models.into_iter().map(|model| (String::from_utf8_lossy(&model.name).into_owned(), Arc::new(model)));

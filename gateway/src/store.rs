@@ -1,5 +1,5 @@
-//! The gateway's books on disk. One thread owns the database and commits everything that waits in one transaction,
-//! so a thousand requests a second cost a few dozen `fsync`s, not a thousand. A write returns once it is durable.
+//! The ledger on disk. One thread owns the database and commits all waiting writes in one transaction, so a thousand
+//! requests a second cost a few dozen `fsync`s, not a thousand. A write returns once it is durable.
 
 use codec::{Decode, Encode};
 use gonka_primitives::{
@@ -19,17 +19,17 @@ const ENVELOPES: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new(
 const RECEIPTS: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("receipts");
 const CLOSED: TableDefinition<(u64, [u8; 32]), ()> = TableDefinition::new("closed");
 
-/// Most writes in one transaction.
+/// Maximum number of jobs in one transaction.
 const BATCH: usize = 1024;
 
-/// Why the books cannot be written.
+/// Why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-	/// The database refused.
-	#[error("the gateway's books: {0}")]
+	/// The database failed.
+	#[error("the gateway's ledger cannot be read or written: {0}")]
 	Database(#[from] Box<redb::Error>),
 	/// The writing thread has ended.
-	#[error("the gateway's books are closed")]
+	#[error("the gateway's ledger is closed after an error; see the log")]
 	Stopped,
 }
 
@@ -37,55 +37,55 @@ fn database(error: impl Into<redb::Error>) -> StoreError {
 	StoreError::Database(Box::new(error.into()))
 }
 
-/// What was promised on a channel.
+/// The vouchers of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct Vouchers {
-	/// Totals that the worker has on its disk.
+	/// Totals of the last voucher that the worker has on its disk.
 	pub confirmed: Totals,
-	/// A voucher that was signed and perhaps sent, with the receipts it adds to `confirmed`.
+	/// A voucher that is signed and perhaps sent, with the receipts that it adds to `confirmed`.
 	pub pending: Option<(SignedVoucher, Vec<Hash>)>,
 }
 
-/// One change. Those of one [`Store::write`] happen together or not at all.
+/// A change. The changes of one [`Store::write`] happen together or not at all.
 #[derive(Clone, Debug)]
 pub enum Write {
-	/// Sequence numbers below `next` are taken; those from `first` on were given out by this store.
+	/// Sequence numbers below `next` are used; this store gave out those from `first` on.
 	Sequences {
 		/// The channel.
 		channel: ChannelId,
-		/// The first number this store gave out.
+		/// The first number that this store gave out.
 		first: u64,
-		/// The next free number; never moves down.
+		/// The next free number; it never decreases.
 		next: u64,
 	},
-	/// An envelope is about to be sent.
+	/// Adds an envelope that is about to be sent.
 	Envelope(Hash, SignedEnvelope),
-	/// Nothing is due for an envelope.
+	/// Removes an envelope for which nothing is due.
 	Forget(ChannelId, Hash),
-	/// A receipt was found good: it takes the place of its envelope.
+	/// Replaces an envelope by its correct receipt.
 	Receipt(ChannelId, SignedReceipt),
-	/// An envelope is never paid for (again).
+	/// Marks an envelope that is never paid for, or never again.
 	Close(ChannelId, Hash),
-	/// The promises of a channel; the receipts named are settled and can go.
+	/// Sets the vouchers of a channel and removes the receipts that they cover.
 	Vouchers(ChannelId, Vouchers, Vec<Hash>),
 }
 
-/// All that is known of a channel.
+/// The contents of the store for one channel.
 #[derive(Clone, Debug, Default)]
 pub struct Saved {
-	/// First and next sequence number.
+	/// The first and the next sequence number.
 	pub sequences: Option<(u64, u64)>,
-	/// What was promised.
+	/// The vouchers.
 	pub vouchers: Vouchers,
-	/// Envelopes that were sent and have no receipt.
+	/// Envelopes without a receipt.
 	pub envelopes: HashMap<Hash, SignedEnvelope>,
-	/// Good receipts that `vouchers.confirmed` does not cover.
+	/// Correct receipts that `vouchers.confirmed` does not cover.
 	pub receipts: BTreeMap<Hash, SignedReceipt>,
-	/// Envelopes that are never paid for (again).
+	/// Envelopes that are never paid for, or never again.
 	pub closed: HashSet<Hash>,
 }
 
-/// A simulated power cut, for tests: the commit of that number, counted from 0, is the last one.
+/// A simulated power cut, for tests: the commit of that number, counted from 0, is the last.
 #[derive(Clone, Copy, Debug)]
 pub struct PowerCut {
 	/// The number of the commit.
@@ -96,17 +96,17 @@ pub struct PowerCut {
 
 type Job = (Vec<Write>, oneshot::Sender<()>);
 
-/// The books. Cheap to clone.
+/// The store. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store(mpsc::UnboundedSender<Job>);
 
 impl Store {
-	/// Opens or creates the books and reads what they hold. Fails if another process has them open.
+	/// Opens or creates the store and reads its contents. Fails if another process has it open.
 	pub fn open(path: &Path) -> Result<(Self, HashMap<ChannelId, Saved>), StoreError> {
 		Self::open_until(path, None)
 	}
 
-	/// As [`Store::open`]; dies at `cut`.
+	/// Does what [`Store::open`] does, with a disk that fails at `cut`.
 	pub fn open_until(path: &Path, cut: Option<PowerCut>) -> Result<(Self, HashMap<ChannelId, Saved>), StoreError> {
 		let db = Database::create(path).map_err(database)?;
 		let write = db.begin_write().map_err(database)?;
@@ -115,7 +115,7 @@ impl Store {
 		let saved = load(&db)?;
 		let (sender, receiver) = mpsc::unbounded_channel();
 		std::thread::Builder::new()
-			.name("books".to_owned())
+			.name("ledger".to_owned())
 			.spawn(move || run(db, receiver, cut))
 			.map_err(|error| database(redb::Error::Io(error)))?;
 		Ok((Self(sender), saved))
@@ -144,8 +144,8 @@ fn run(db: Database, mut jobs: mpsc::UnboundedReceiver<Job>, cut: Option<PowerCu
 			return;
 		}
 		if let Err(error) = commit(&db, &batch) {
-			// Nobody is answered: the callers see the books closed, and no money moves any more.
-			tracing::error!(%error, "cannot write the gateway's books; no more requests are served");
+			// The callers see that the store is closed, and no more money moves.
+			tracing::error!(%error, "cannot write the ledger; no more requests are served until a restart");
 			return;
 		}
 		if last.is_some() {
@@ -159,7 +159,7 @@ fn run(db: Database, mut jobs: mpsc::UnboundedReceiver<Job>, cut: Option<PowerCu
 }
 
 fn commit(db: &Database, batch: &[Job]) -> Result<(), StoreError> {
-	// redb's durability is `Immediate` unless told otherwise: commit returns after fsync.
+	// redb's default durability is `Immediate`: commit returns after fsync.
 	let transaction = db.begin_write().map_err(database)?;
 	for (writes, _) in batch {
 		apply(&transaction, writes)?;
@@ -177,7 +177,7 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 		match write {
 			Write::Sequences { channel, first, next } => {
 				let before = sequences.get(channel).map_err(database)?.map(|pair| pair.value().1);
-				// Requests run side by side, so their writes may come in any order.
+				// Requests run in parallel, so their writes may arrive in any order.
 				let next = before.map_or(*next, |before| before.max(*next));
 				sequences.insert(channel, (*first, next)).map_err(database)?;
 			},
@@ -197,9 +197,9 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 				envelopes.remove((*channel, *hash)).map_err(database)?;
 				closed.insert((*channel, *hash), ()).map_err(database)?;
 			},
-			Write::Vouchers(channel, state, settled) => {
+			Write::Vouchers(channel, state, covered) => {
 				vouchers.insert(channel, state.encode().as_slice()).map_err(database)?;
-				for hash in settled {
+				for hash in covered {
 					receipts.remove((*channel, *hash)).map_err(database)?;
 				}
 			},
@@ -278,22 +278,22 @@ mod tests {
 	}
 
 	fn reopen(path: &Path) -> (Store, HashMap<ChannelId, Saved>) {
-		for _ in 0..100 {
+		for _ in 0..6000 {
 			match Store::open(path) {
 				Ok(open) => return open,
 				Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
 			}
 		}
-		panic!("the books stay locked");
+		panic!("the store stays locked");
 	}
 
 	#[tokio::test]
-	async fn what_was_written_is_there_after_reopening() {
+	async fn a_reopened_store_has_all_that_was_written() {
 		let dir = tempfile::tempdir().unwrap();
-		let path = dir.path().join("books");
+		let path = dir.path().join("ledger");
 		let (store, saved) = Store::open(&path).unwrap();
 		assert!(saved.is_empty());
-		assert!(Store::open(&path).is_err(), "a second process must not open the same books");
+		assert!(Store::open(&path).is_err(), "a second process must not open the same store");
 		store
 			.write(vec![
 				Write::Sequences { channel: 7, first: 3, next: 6 },
@@ -322,10 +322,10 @@ mod tests {
 	}
 
 	#[tokio::test]
-	async fn a_power_cut_answers_nobody() {
+	async fn no_write_returns_successfully_after_a_power_cut() {
 		for durable in [false, true] {
 			let dir = tempfile::tempdir().unwrap();
-			let path = dir.path().join("books");
+			let path = dir.path().join("ledger");
 			let (store, _) = Store::open_until(&path, Some(PowerCut { commit: 1, durable })).unwrap();
 			store.write(vec![Write::Close(1, [1; 32])]).await.unwrap();
 			assert!(store.write(vec![Write::Close(1, [2; 32])]).await.is_err());

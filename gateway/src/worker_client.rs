@@ -1,58 +1,74 @@
-//! The worker's HTTP/2 interface from the gateway's side: one pooled connection per worker.
+//! The client side of the worker's HTTP/2 API: one pooled connection per worker.
 
 use crate::config::Timeouts;
 use bytes::{Buf, Bytes, BytesMut};
-use gonka_client::wire::{
-	Acknowledgement, CHANNEL_PATH, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event,
-	INFERENCE_PATH, VOUCHERS_PATH, to_hex,
+use gonka_client::{
+	request_id::{REQUEST_ID_HEADER, RequestId},
+	worker_api::{
+		Acknowledgement, CHANNEL_PATH, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event,
+		INFERENCE_PATH, VOUCHERS_PATH, to_hex,
+	},
 };
 use gonka_primitives::market::SignedEnvelope;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Response, body::Incoming};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, http};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
 	client::legacy::{Client, connect::HttpConnector},
 	rt::{TokioExecutor, TokioTimer},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, fmt::Write, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// Longest event, in bytes.
+/// Maximum length of an event or of an error's body, in bytes.
 const MAX_EVENT: usize = 1 << 20;
-/// Longest answer that is not a stream, in bytes.
-const MAX_ANSWER: usize = 64 << 20;
-/// Between pings on a connection, so that a vanished worker is noticed while an answer streams.
+/// Maximum length of a response that is not a stream, in bytes.
+const MAX_RESPONSE: usize = 64 << 20;
+/// Interval of pings on a connection. They show that a worker has vanished while a completion streams.
 const PING: Duration = Duration::from_secs(10);
-/// Bytes that a worker may send ahead on one answer.
+/// Bytes that a worker may send ahead on one stream.
 const STREAM_WINDOW: u32 = 1 << 20;
-/// Bytes that a worker may send ahead on all answers. Tokens come in small frames, of which h2 lets pile up about one
-/// per 500 bytes of this window (`too_many_data_frames`), and its default of 64 KiB is soon full of many answers.
+/// Bytes that a worker may send ahead on all streams of a connection. Tokens come in small frames. h2 lets about one
+/// frame per 500 bytes of this window wait (`too_many_data_frames`), so its default of 64 KiB is too small for many
+/// completions at once.
 const CONNECTION_WINDOW: u32 = 32 << 20;
 
-/// Why a worker gave no answer.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why a call to a worker failed. The texts continue a sentence that begins with "the worker".
+#[derive(Debug, thiserror::Error)]
 pub enum CallError {
-	/// It cannot have read the request.
-	#[error("cannot be reached: {0}")]
-	NotSent(String),
-	/// It may have read the request.
-	#[error("broke off: {0}")]
-	Broken(String),
-	/// It was silent for too long; it may have read the request.
-	#[error("silent for {} s", .0.as_secs())]
+	/// The worker cannot have read the request.
+	#[error("cannot be reached: {}", describe(.0.as_ref()))]
+	Unreachable(Box<dyn Error + Send + Sync>),
+	/// The connection or the response broke; the worker may have read the request.
+	#[error("broke off: {}", describe(.0.as_ref()))]
+	Broken(Box<dyn Error + Send + Sync>),
+	/// The response is an error that is not the API's.
+	#[error("sent HTTP status {0}")]
+	Status(StatusCode),
+	/// An event exceeds the maximum length.
+	#[error("sent an event of more than {MAX_EVENT} bytes")]
+	EventTooLong,
+	/// Nothing arrived in time; the worker may have read the request.
+	#[error("sent nothing for {} s", .0.as_secs())]
 	Silent(Duration),
-	/// It refused.
-	#[error("refused ({code:?}): {message}")]
+	/// The worker rejected the request.
+	#[error("rejected the request ({code:?}): {message}")]
 	Refused {
-		/// For programs.
+		/// The reason, for programs.
 		code: ErrorCode,
-		/// For people.
+		/// The reason, for people.
 		message: String,
 	},
 }
 
-/// Talks to workers. Cheap to clone.
+impl From<http::Error> for CallError {
+	fn from(error: http::Error) -> Self {
+		Self::Unreachable(error.into())
+	}
+}
+
+/// The client for all workers. Clones share its connections.
 #[derive(Clone)]
 pub struct WorkerClient {
 	client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -60,15 +76,14 @@ pub struct WorkerClient {
 }
 
 impl WorkerClient {
-	/// A client with an empty pool.
-	pub fn new(timeouts: &Timeouts) -> Result<Self, String> {
+	/// Makes a client without connections.
+	pub fn new(timeouts: &Timeouts) -> Result<Self, rustls::Error> {
 		let mut tcp = HttpConnector::new();
 		tcp.enforce_http(false);
 		tcp.set_nodelay(true);
 		tcp.set_connect_timeout(Some(timeouts.connect));
 		let tls = hyper_rustls::HttpsConnectorBuilder::new()
-			.with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))
-			.map_err(|error| error.to_string())?
+			.with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))?
 			.https_or_http()
 			.enable_http2()
 			.wrap_connector(tcp);
@@ -83,67 +98,65 @@ impl WorkerClient {
 		Ok(Self { client, control: timeouts.control })
 	}
 
-	/// Starts an inference. Dropping the answer tells the worker to stop.
+	/// Sends a request for a completion and returns its events. Dropping them tells the worker to stop.
 	pub async fn inference(
 		&self,
 		url: &str,
+		id: &RequestId,
 		envelope: &SignedEnvelope,
 		body: Bytes,
-		within: Duration,
+		limit: Duration,
 	) -> Result<EventStream, CallError> {
-		let envelope = to_hex(envelope);
 		let request = Request::builder()
 			.method(Method::POST)
 			.uri(join(url, INFERENCE_PATH))
 			.header("content-type", "application/json")
 			.header("accept", "text/event-stream")
-			.header(ENVELOPE_HEADER, envelope)
-			.body(Full::new(body))
-			.map_err(|error| CallError::NotSent(error.to_string()))?;
-		let response = self.send(request, within).await?;
+			.header(REQUEST_ID_HEADER, id.as_str())
+			.header(ENVELOPE_HEADER, to_hex(envelope))
+			.body(Full::new(body))?;
+		let response = self.send(request, limit).await?;
 		Ok(EventStream { body: response.into_body(), buffer: BytesMut::new(), ended: false })
 	}
 
-	/// Sends a voucher; returns once the worker has it on disk.
+	/// Sends a voucher. Returns when the worker has it on disk.
 	pub async fn acknowledge(&self, url: &str, body: &Acknowledgement) -> Result<(), CallError> {
-		self.call::<_, serde_json::Value>(url, VOUCHERS_PATH, body).await.map(|_| ())
+		self.call::<_, serde_json::Value>(url, VOUCHERS_PATH, body).await.map(drop)
 	}
 
-	/// Asks what the worker knows of a channel.
+	/// Queries the worker's record of a channel.
 	pub async fn channel(&self, url: &str, body: &ChannelQuery) -> Result<ChannelState, CallError> {
 		self.call(url, CHANNEL_PATH, body).await
 	}
 
-	async fn call<B: Serialize, A: DeserializeOwned>(&self, url: &str, path: &str, body: &B) -> Result<A, CallError> {
-		let body = serde_json::to_vec(body).map_err(|error| CallError::NotSent(error.to_string()))?;
+	async fn call<B: Serialize, R: DeserializeOwned>(&self, url: &str, path: &str, body: &B) -> Result<R, CallError> {
+		let body = serde_json::to_vec(body).map_err(|error| CallError::Unreachable(error.into()))?;
 		let request = Request::builder()
 			.method(Method::POST)
 			.uri(join(url, path))
 			.header("content-type", "application/json")
-			.body(Full::new(Bytes::from(body)))
-			.map_err(|error| CallError::NotSent(error.to_string()))?;
+			.body(Full::new(Bytes::from(body)))?;
 		let response = self.send(request, self.control).await?;
-		let answer = timeout(self.control, Limited::new(response.into_body(), MAX_ANSWER).collect());
-		let answer = answer.await.map_err(|_| CallError::Silent(self.control))?;
-		let answer = answer.map_err(|error| CallError::Broken(error.to_string()))?.to_bytes();
-		serde_json::from_slice(&answer).map_err(|error| CallError::Broken(format!("unreadable answer: {error}")))
+		let body = timeout(self.control, Limited::new(response.into_body(), MAX_RESPONSE).collect());
+		let body = body.await.map_err(|_| CallError::Silent(self.control))?;
+		let body = body.map_err(CallError::Broken)?.to_bytes();
+		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
 	}
 
-	async fn send(&self, request: Request<Full<Bytes>>, within: Duration) -> Result<Response<Incoming>, CallError> {
-		let response = timeout(within, self.client.request(request)).await.map_err(|_| CallError::Silent(within))?;
+	async fn send(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<Response<Incoming>, CallError> {
+		let response = timeout(limit, self.client.request(request)).await.map_err(|_| CallError::Silent(limit))?;
 		let response = response.map_err(|error| {
-			let text = describe(&error);
-			if error.is_connect() { CallError::NotSent(text) } else { CallError::Broken(text) }
+			if error.is_connect() { CallError::Unreachable(error.into()) } else { CallError::Broken(error.into()) }
 		})?;
-		if response.status().is_success() {
+		let status = response.status();
+		if status.is_success() {
 			return Ok(response);
 		}
-		let status = response.status();
 		let body = timeout(self.control, Limited::new(response.into_body(), MAX_EVENT).collect()).await;
 		let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
 		Err(match serde_json::from_slice::<ErrorBody>(&body) {
 			Ok(ErrorBody { error }) => CallError::Refused { code: error.code, message: error.message },
-			Err(_) => CallError::Broken(format!("HTTP status {status}")),
+			Err(_) => CallError::Status(status),
 		})
 	}
 }
@@ -152,17 +165,18 @@ fn join(url: &str, path: &str) -> String {
 	format!("{}{path}", url.trim_end_matches('/'))
 }
 
-fn describe(error: &dyn std::error::Error) -> String {
+/// An error with all its causes.
+fn describe(error: &(dyn Error + 'static)) -> String {
 	let mut text = error.to_string();
 	let mut source = error.source();
 	while let Some(cause) = source {
-		text = format!("{text}: {cause}");
+		let _ = write!(text, ": {cause}");
 		source = cause.source();
 	}
 	text
 }
 
-/// The events of one answer.
+/// The events of one response.
 pub struct EventStream {
 	body: Incoming,
 	buffer: BytesMut,
@@ -170,21 +184,20 @@ pub struct EventStream {
 }
 
 impl EventStream {
-	/// The next event; `None` at the end of the stream.
+	/// Returns the next event, or `None` at the end of the stream.
 	pub async fn next(&mut self) -> Result<Option<Event>, CallError> {
 		loop {
 			if let Some(data) = take_event(&mut self.buffer) {
 				if data.is_empty() {
 					continue;
 				}
-				let event = serde_json::from_slice(&data);
-				return event.map(Some).map_err(|error| CallError::Broken(format!("unreadable event: {error}")));
+				return serde_json::from_slice(&data).map(Some).map_err(|error| CallError::Broken(error.into()));
 			}
 			if self.ended {
 				return Ok(None);
 			}
 			if self.buffer.len() > MAX_EVENT {
-				return Err(CallError::Broken("an event is too long".to_owned()));
+				return Err(CallError::EventTooLong);
 			}
 			match self.body.frame().await {
 				Some(Ok(frame)) => {
@@ -192,14 +205,14 @@ impl EventStream {
 						self.buffer.extend_from_slice(&data);
 					}
 				},
-				Some(Err(error)) => return Err(CallError::Broken(describe(&error))),
+				Some(Err(error)) => return Err(CallError::Broken(error.into())),
 				None => self.ended = true,
 			}
 		}
 	}
 }
 
-/// Cuts one server-sent event off the front of `buffer` and returns its data; empty for a comment.
+/// Cuts one server-sent event off the front of `buffer` and returns its data; a comment has none.
 fn take_event(buffer: &mut BytesMut) -> Option<Vec<u8>> {
 	let (end, gap) = buffer
 		.windows(2)
@@ -223,7 +236,7 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn events_are_cut_wherever_the_bytes_are_split() {
+	fn events_are_cut_the_same_wherever_the_bytes_are_split() {
 		let text = b": hello\n\ndata: {\"a\":1}\n\ndata:{\"b\":2}\n\nevent: x\ndata: 3\n\n";
 		for step in 1..text.len() {
 			let (mut buffer, mut events) = (BytesMut::new(), Vec::new());

@@ -1,20 +1,25 @@
-//! What a client sees: shapes, streams, errors.
+//! Responses as a client sees them: shapes, streams, errors, request ids.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::{Net, chat_body, eventually, options, worker::PRICE, worker::PROMPT_TOKENS};
-use gonka_client::wire::{ErrorCode, Input};
-use gonka_gateway::{auth::ApiKeys, config::Options};
+use axum::{body::Body, http::Request};
+use common::{
+	Net, chat_body, eventually,
+	worker::{PRICE, PROMPT_TOKENS},
+};
+use gonka_client::worker_api::{ErrorCode, Input};
+use gonka_gateway::{auth::ApiKeys, config::Options, server};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 const FULL: &str = "w0 w1 w2 w3 w4 ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_chat_answer_has_openais_shape_and_is_paid() {
+async fn a_chat_completion_has_openais_shape_and_is_paid() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
-	let front = net.gateway(dir.path(), options()).await;
+	let front = net.gateway(dir.path(), Options::default()).await;
 	let reply = front.chat(json!({"seed": -3, "stop": "x", "temperature": 0})).await;
 	assert_eq!(reply.status, 200, "{}", reply.text);
 	let body = reply.json();
@@ -30,20 +35,19 @@ async fn a_chat_answer_has_openais_shape_and_is_paid() {
 	let total = PROMPT_TOKENS + 5;
 	let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 5, "total_tokens": total});
 	assert_eq!(body["usage"], usage);
-	assert!(reply.headers["x-request-id"].to_str().unwrap().starts_with("req_"));
 	assert_eq!(reply.headers["x-gnk-worker"], gonka_client::keys::ss58(&[0; 32]).as_str());
 	assert_eq!(reply.headers["x-gnk-cost"], "0.000000043");
 	eventually("the receipt is acknowledged", || net.receipts() == 1 && net.is_square()).await;
-	let asked = net.workers[0].state().requests[0].clone();
-	assert_eq!((asked.temperature, asked.stop), (0.0, vec!["x".to_owned()]));
+	let dispatched = net.workers[0].state().requests[0].clone();
+	assert_eq!((dispatched.temperature, dispatched.stop), (0.0, vec!["x".to_owned()]));
 	let fee = PRICE.fee(PROMPT_TOKENS, 5).unwrap();
-	eventually("the books say so", || front.running.gateway.ledger.confirmed(0).fee == fee).await;
+	eventually("the ledger records it", || front.running.gateway.ledger.confirmed(0).fee == fee).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chat_stream_has_openais_shape() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
-	let front = net.gateway(dir.path(), options()).await;
+	let front = net.gateway(dir.path(), Options::default()).await;
 	for usage in [false, true] {
 		let reply = front.chat(json!({"stream": true, "stream_options": {"include_usage": usage}})).await;
 		assert_eq!(reply.headers["content-type"], "text/event-stream; charset=utf-8");
@@ -74,9 +78,9 @@ async fn a_chat_stream_has_openais_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn completions_take_every_kind_of_prompt() {
+async fn a_text_request_takes_every_form_of_prompt() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
-	let front = net.gateway(dir.path(), options()).await;
+	let front = net.gateway(dir.path(), Options::default()).await;
 	for (prompt, choices) in [(json!("a"), 1), (json!(["a", "b"]), 2), (json!([1, 2]), 1), (json!([[1], [2, 3]]), 2)] {
 		let request = json!({"model": "test/tiny", "prompt": prompt, "max_tokens": 3, "echo": false});
 		let reply = front.post("/v1/completions", request).await;
@@ -107,9 +111,9 @@ async fn completions_take_every_kind_of_prompt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn models_readiness_metrics_and_openapi() {
+async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
-	let options = Options { aliases: [("gpt-4o-mini".into(), "test/tiny".into())].into(), ..options() };
+	let options = Options { aliases: [("gpt-4o-mini".into(), "test/tiny".into())].into(), ..Options::default() };
 	let front = net.gateway(dir.path(), options).await;
 	let list = front.get("/v1/models").await.json();
 	let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
@@ -136,9 +140,9 @@ async fn models_readiness_metrics_and_openapi() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn errors_have_four_keys_and_the_right_status() {
+async fn every_error_has_openais_four_keys_and_its_status() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
-	let front = net.gateway(dir.path(), options()).await;
+	let front = net.gateway(dir.path(), Options::default()).await;
 	let check = |reply: common::Reply, status: u16, code: Value| {
 		assert_eq!(reply.status, status, "{}", reply.text);
 		let error = &reply.json()["error"];
@@ -146,7 +150,7 @@ async fn errors_have_four_keys_and_the_right_status() {
 		keys.sort();
 		assert_eq!(keys, ["code", "message", "param", "type"]);
 		assert_eq!(error["code"], code);
-		assert!(reply.headers.contains_key("x-request-id"));
+		assert_eq!(reply.headers["x-request-id"].len(), 32);
 	};
 	check(front.chat(json!({"model": "gpt-none"})).await, 404, json!("model_not_found"));
 	check(front.chat(json!({"model": "nobody-serves-it"})).await, 503, json!("no_worker_available"));
@@ -168,16 +172,18 @@ async fn errors_have_four_keys_and_the_right_status() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_known_keys_may_ask() {
+async fn only_clients_with_an_api_key_are_served() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
-	let options = Options { api_keys: ApiKeys::parse("app:sk-right").unwrap(), ..options() };
+	let options = Options { api_keys: ApiKeys::parse("app:sk-right").unwrap(), ..Options::default() };
 	let front = net.gateway(dir.path(), options).await;
 	let body = chat_body(json!({})).to_string();
-	for key in [None, Some("sk-wrong")] {
-		let reply = front.open("POST", "/v1/chat/completions", key, body.clone()).await;
+	let wrong: [&[(&str, &str)]; 2] = [&[], &[("authorization", "Bearer sk-wrong")]];
+	for headers in wrong {
+		let reply = front.open("POST", "/v1/chat/completions", headers, body.clone()).await;
 		assert_eq!(reply.status(), 401);
 	}
-	assert_eq!(front.open("POST", "/v1/chat/completions", Some("sk-right"), body).await.status(), 200);
+	let right = [("authorization", "Bearer sk-right")];
+	assert_eq!(front.open("POST", "/v1/chat/completions", &right, body).await.status(), 200);
 	assert_eq!(front.get("/v1/models").await.json()["error"]["code"], "invalid_api_key");
 	assert_eq!(front.get("/health").await.status, 200);
 	let preflight = front.send("OPTIONS", "/v1/chat/completions", "").await;
@@ -188,7 +194,7 @@ async fn only_known_keys_may_ask() {
 async fn without_funds_the_client_is_told_not_to_retry() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	net.market.state.lock().unwrap().balance = 1;
-	let front = net.gateway_until(dir.path(), options(), None).await;
+	let front = net.gateway_until(dir.path(), Options::default(), None).await;
 	eventually("the chain is read", || front.running.gateway.shortage().is_some()).await;
 	let reply = front.chat(json!({})).await;
 	assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("insufficient_quota")));
@@ -201,8 +207,8 @@ async fn without_funds_the_client_is_told_not_to_retry() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_that_holds_too_little_is_topped_up() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
-	// An answer costs 43; what it may cost at most is far more.
-	let front = net.gateway(dir.path(), Options { deposit: 700, ..options() }).await;
+	// A completion costs 43; its maximum fee is far higher.
+	let front = net.gateway(dir.path(), Options { deposit: 700, ..Options::default() }).await;
 	for _ in 0..30 {
 		let reply = front.chat(json!({"max_tokens": 6})).await;
 		assert_eq!(reply.status, 200, "{}", reply.text);
@@ -213,4 +219,31 @@ async fn a_channel_that_holds_too_little_is_topped_up() {
 	assert_eq!(reply.status, 200, "a request larger than the channel: {}", reply.text);
 	let deposit = net.market.state.lock().unwrap().channels[0].deposit;
 	assert!((1290..=4000).contains(&deposit), "{deposit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_id_goes_from_client_to_worker_and_back() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	let chat = async |headers: &[(&str, &str)], more: Value| {
+		let body = chat_body(more).to_string();
+		let response = front.open("POST", "/v1/chat/completions", headers, body).await;
+		response.headers()["x-request-id"].to_str().unwrap().to_owned()
+	};
+	assert_eq!(chat(&[("x-request-id", "mine-7")], json!({})).await, "mine-7");
+	assert_eq!(chat(&[("x-request-id", "mine-8")], json!({"n": 2})).await, "mine-8", "errors have it as well");
+	let made = chat(&[("x-request-id", "two words")], json!({})).await;
+	assert!(made.len() == 32 && made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{made}");
+	assert_eq!(net.workers[0].state().request_ids, ["mine-7".to_owned(), made]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_not_reached_its_node_responds_with_a_request_id() {
+	let routes = server::starting(Default::default());
+	for (path, status) in [("/health", 200), ("/v1/models", 503)] {
+		let request = Request::builder().uri(path).header("x-request-id", "early").body(Body::empty()).unwrap();
+		let response = routes.clone().oneshot(request).await.unwrap();
+		assert_eq!(response.status(), status);
+		assert_eq!(response.headers()["x-request-id"], "early");
+	}
 }

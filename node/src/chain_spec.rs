@@ -1,28 +1,28 @@
 //! The chains this node knows by name.
 //!
-//! What a chain holds at its start is written in the runtime, as named presets; here each preset
-//! only gets a name, a type and its network's identifiers. Any other chain comes from a file.
+//! The runtime holds the genesis of these chains as named presets. This file adds a name, a type and the
+//! network's identifiers. Any other chain comes from a file.
 
 use gonka_runtime::{WASM_BINARY, opaque::Block};
 use polkadot_sdk::*;
 use sc_chain_spec::{ChainSpecExtension, ChainType, GenericChainSpec, Properties};
 use serde::{Deserialize, Serialize};
 
-/// What a spec may carry beside the usual fields. All of it is optional.
+/// Optional fields of a chain specification beside the usual ones.
 #[derive(Clone, Default, Deserialize, Serialize, ChainSpecExtension)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Extensions {
-	/// Blocks that must be on the chain: `[number, hash]`.
+	/// Blocks that must be on the chain, as `[number, hash]`.
 	pub fork_blocks: sc_client_api::ForkBlocks<Block>,
 	/// Blocks that must not be on the chain, by hash.
 	pub bad_blocks: sc_client_api::BadBlocks<Block>,
-	/// A finalised point from which light clients start (see `sync_state_genSyncSpec`).
+	/// A finalised state from which light clients start (see `sync_state_genSyncSpec`).
 	pub light_sync_state: sc_sync_state_rpc::LightSyncStateExtension,
 }
 
 pub type ChainSpec = GenericChainSpec<Extensions>;
 
-/// The spec for `--chain <id>`: a name from this file, or the path of a JSON file.
+/// The specification for `--chain <id>`: a name from this file, or the path of a JSON file.
 pub fn load(id: &str) -> Result<ChainSpec, String> {
 	match id {
 		"dev" => preset(Preset {
@@ -37,27 +37,27 @@ pub fn load(id: &str) -> Result<ChainSpec, String> {
 			chain_type: ChainType::Local,
 			genesis: "local_testnet",
 		}),
-		"" => Err("No chain was named. Try `--dev` (one validator, nothing kept), `--chain local` \
-			(Alice, Bob and Charlie) or `--chain <path to a chain spec>`."
+		"" => Err("The chain is missing. Use `--dev` (one validator, temporary), `--chain local` \
+			(Alice, Bob and Charlie) or `--chain <path to a chain specification>`."
 			.into()),
 		path => ChainSpec::from_json_file(path.into())
-			.map_err(|e| format!("`{path}` is neither `dev`, nor `local`, nor a chain spec: {e}")),
+			.map_err(|e| format!("`{path}` is neither `dev`, nor `local`, nor a readable chain specification: {e}")),
 	}
 }
 
 struct Preset {
 	name: &'static str,
-	/// Names the folder of the database and, with `_` turned to `-`, the network's protocols.
+	/// Name of the database's folder and, with `-` for `_`, of the network's protocols.
 	id: &'static str,
 	chain_type: ChainType,
-	/// The preset's name in the runtime.
+	/// Name of the preset in the runtime.
 	genesis: &'static str,
 }
 
 fn preset(preset: Preset) -> Result<ChainSpec, String> {
 	let wasm = WASM_BINARY.ok_or(
-		"This node was built with SKIP_WASM_BUILD and so holds no runtime to start a chain from. \
-		Build it again without that variable, or pass `--chain <path>`: a file brings its own.",
+		"This node was built with SKIP_WASM_BUILD and contains no runtime to start a chain from. \
+		Build it without that variable, or pass `--chain <path>`: a file contains its own runtime.",
 	)?;
 	let mut properties = Properties::new();
 	properties.insert("tokenSymbol".into(), "GNK".into());

@@ -1,5 +1,4 @@
-//! What may be asked on the command line. The flags themselves are `sc-cli`'s, so that whoever has
-//! run another Substrate node knows them.
+//! The command line. Its flags are those of `sc-cli`, which other Substrate nodes use, too.
 
 use clap::{Parser, Subcommand};
 use polkadot_sdk::sc_cli::{
@@ -9,17 +8,17 @@ use polkadot_sdk::sc_cli::{
 
 const EXAMPLES: &str = "\
 Examples:
-  A chain of one validator, forgotten on exit:
+  A chain with one validator, deleted on exit:
     gonka-node --dev
 
-  One of three validators on this machine (then --bob and --charlie, each with its own ports):
+  One of three validators on this machine (the others with --bob and --charlie, each with its own ports):
     gonka-node --chain local --alice --tmp --unsafe-force-node-key-generation
 
-  A full node that fetches proofs of finality and the newest state instead of every block:
+  A full node that downloads proofs of finality and the newest state instead of every block:
     gonka-node --chain gonka.json --base-path /var/lib/gonka --sync warp
 
-  A validator. Once: a network key, then session keys, which the node makes and keeps itself;
-  hand the printed keys and proof to the chain with `session.setKeys`, signed by <ACCOUNT>:
+  A validator. Create a network key once, start the node, and let it create its session keys.
+  Send the printed keys and proof to the chain with `session.setKeys`, signed by <ACCOUNT>:
     gonka-node key generate-node-key --chain gonka.json --base-path /var/lib/gonka
     gonka-node --chain gonka.json --base-path /var/lib/gonka --validator
     curl -H 'Content-Type: application/json' http://127.0.0.1:9944 -d \\
@@ -40,7 +39,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-	/// Make, look at and store keys.
+	/// Create, show and store keys.
 	#[command(subcommand)]
 	Key(KeySubcommand),
 
@@ -55,14 +54,14 @@ pub enum Command {
 
 	/// Write a chain's specification as JSON.
 	///
-	/// With `--raw` it holds the genesis state itself: the form in which a chain is released, for
-	/// it does not change when the runtime's presets do.
+	/// With `--raw` it contains the genesis state itself. Release a chain in this form, which does not
+	/// depend on the runtime's presets.
 	ExportChainSpec(ExportChainSpecCmd),
 
-	/// Write a chain's specification as JSON (older form of `export-chain-spec`, with a boot node).
+	/// Write a chain's specification as JSON (older form of `export-chain-spec`; adds this node as boot node).
 	BuildSpec(BuildSpecCmd),
 
-	/// Execute a block again and check it.
+	/// Execute a block again and verify it.
 	CheckBlock(CheckBlockCmd),
 
 	/// Write blocks to a file.
@@ -71,10 +70,10 @@ pub enum Command {
 	/// Write the state after a block as a chain specification.
 	ExportState(ExportStateCmd),
 
-	/// Read blocks from a file, checking each.
+	/// Import blocks from a file and verify each.
 	ImportBlocks(ImportBlocksCmd),
 
-	/// Take back the newest blocks that are not final.
+	/// Revert the newest blocks that are not finalised.
 	Revert(RevertCmd),
 
 	/// Delete a chain's database, but not its keys.
@@ -83,7 +82,7 @@ pub enum Command {
 	/// Print the best and the finalised block of the database.
 	ChainInfo(ChainInfoCmd),
 
-	/// Measure the weights of calls, of an empty block, or this machine.
+	/// Measure the dispatch weights of calls, an empty block, or this machine.
 	#[cfg(feature = "runtime-benchmarks")]
 	#[command(subcommand)]
 	Benchmark(polkadot_sdk::frame_benchmarking_cli::BenchmarkCmd),

@@ -1,4 +1,4 @@
-//! From a request on the command line to the code that serves it.
+//! Runs the commands of the command line.
 
 use crate::{
 	chain_spec,
@@ -15,18 +15,18 @@ impl SubstrateCli for Cli {
 		"Gonka node".into()
 	}
 
-	/// `<version>`, or `<version>-<commit>` where the build was told `GONKA_COMMIT`. Asking git here
-	/// would link the node anew after every commit.
+	/// `<version>-<commit> (runtime gonka-<spec version>)`. The commit is there if the build had `GONKA_COMMIT` in its
+	/// environment: reading it from git would link the node again after every commit.
 	fn impl_version() -> String {
-		match option_env!("GONKA_COMMIT") {
-			Some(commit) => format!("{}-{commit}", env!("CARGO_PKG_VERSION")),
-			None => env!("CARGO_PKG_VERSION").into(),
-		}
+		let commit = option_env!("GONKA_COMMIT").map(|commit| format!("-{commit}")).unwrap_or_default();
+		let runtime = gonka_runtime::VERSION;
+		let (spec_name, spec_version) = (&runtime.spec_name, runtime.spec_version);
+		format!("{}{commit} (runtime {spec_name}-{spec_version})", env!("CARGO_PKG_VERSION"))
 	}
 
 	fn description() -> String {
-		"Gonka node: a chain that pays computers for running AI models. BABE makes its blocks and \
-		GRANDPA makes them final, both weighted by proven compute."
+		"Gonka node: a chain that pays computers for running AI models. BABE authors its blocks and \
+		GRANDPA finalises them, both weighted by proven compute."
 			.into()
 	}
 
@@ -89,13 +89,13 @@ pub fn run() -> Result<()> {
 		}),
 		Command::Revert(cmd) => cli.create_runner(cmd)?.async_run(|config| {
 			let Parts { client, backend, task_manager, .. } = service::parts(&config)?;
-			// Both consensus engines keep notes beside the chain; these are taken back with it.
-			let revert_notes = |client: Arc<_>, backend, blocks| {
+			// Both consensus engines keep data of their own, which is reverted with the chain.
+			let revert_engines = |client: Arc<_>, backend, blocks| {
 				sc_consensus_babe::revert(Arc::clone(&client), backend, blocks)?;
 				sc_consensus_grandpa::revert(client, blocks)?;
 				Ok(())
 			};
-			Ok((cmd.run(client, backend, Some(Box::new(revert_notes))), task_manager))
+			Ok((cmd.run(client, backend, Some(Box::new(revert_engines))), task_manager))
 		}),
 
 		#[cfg(feature = "runtime-benchmarks")]

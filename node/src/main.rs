@@ -1,10 +1,9 @@
 //! The Gonka node.
 //!
-//! The way through: [`cli`] says what may be asked, [`command`] sends each request to its place,
-//! [`chain_spec`] names the chains, [`service`] puts a running node together, [`rpc`] says what it
-//! answers.
+//! [`cli`] defines the command line, [`command`] runs its commands, [`chain_spec`] names the chains, [`service`]
+//! builds a running node, [`rpc`] lists its RPC methods.
 
-#![allow(clippy::result_large_err, reason = "the errors of sc-cli are what they are")]
+#![allow(clippy::result_large_err, reason = "sc-cli defines these errors")]
 
 mod chain_spec;
 mod cli;

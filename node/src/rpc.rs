@@ -1,5 +1,5 @@
-//! What the node answers beside `sc-service`'s own methods (`system_`, `chain_`, `state_`,
-//! `author_`, and the newer `chainHead_v1_`, `chainSpec_v1_`, `transaction_v1_`).
+//! RPC methods beside those of `sc-service` (`system_`, `chain_`, `state_`, `author_`, `chainHead_v1_`,
+//! `chainSpec_v1_`, `transaction_v1_`).
 
 use crate::service::{FullBackend, FullClient, SelectChain, TransactionPool};
 use gonka_runtime::{AccountId, BlockNumber, Hash, Nonce, opaque::Block};
@@ -11,7 +11,7 @@ use sc_rpc::SubscriptionTaskExecutor;
 use sp_keystore::KeystorePtr;
 use std::{error::Error, sync::Arc};
 
-/// What the methods read.
+/// Parts of the node that the methods read.
 pub struct Deps {
 	pub client: Arc<FullClient>,
 	pub pool: Arc<TransactionPool>,
@@ -31,7 +31,7 @@ pub struct GrandpaDeps {
 }
 
 impl Deps {
-	/// All the methods. `executor` runs their subscriptions.
+	/// All methods. `executor` runs their subscriptions.
 	pub fn module(&self, executor: SubscriptionTaskExecutor) -> Result<RpcModule<()>, Box<dyn Error + Send + Sync>> {
 		use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 		use sc_consensus_babe_rpc::{Babe, BabeApiServer};

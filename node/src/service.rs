@@ -1,5 +1,4 @@
-//! A node, put together: the parts that every request about the chain needs ([`parts`]), and the
-//! running node made of them ([`start`]).
+//! Builds a node: the parts that commands about the chain need ([`parts`]), and the running node ([`start`]).
 
 use crate::rpc;
 use futures::StreamExt;
@@ -15,18 +14,16 @@ use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_babe::inherents::BabeCreateInherentDataProviders;
 use std::{sync::Arc, time::Duration};
 
-/// GRANDPA keeps a proof of finality for at least every so many blocks; bridges and light clients
-/// may ask for them.
+/// GRANDPA stores a proof of finality at least once in this number of blocks, for bridges and light clients.
 const JUSTIFICATION_PERIOD: u32 = 512;
 
-/// The part of a slot in which its author may fill the block. The rest is for the others, to
-/// receive and check it.
+/// Share of a slot in which its author may fill the block. In the rest the other nodes receive and verify it.
 const PROPOSING: f32 = 0.5;
 
-/// How long GRANDPA's messages are passed on in a round: about a network round trip.
+/// Duration for which GRANDPA gossips messages in a round: about a network round trip.
 const GOSSIP: Duration = Duration::from_millis(333);
 
-/// What the runtime may call in the node.
+/// Functions of the node that the runtime may call.
 #[cfg(not(feature = "runtime-benchmarks"))]
 type HostFunctions = sp_io::SubstrateHostFunctions;
 #[cfg(feature = "runtime-benchmarks")]
@@ -49,9 +46,9 @@ pub struct Parts {
 	pub keystore: KeystoreContainer,
 	pub select_chain: SelectChain,
 	pub pool: Arc<TransactionPool>,
-	/// Checks blocks that come from elsewhere, and gives them to `block_import`.
+	/// Verifies blocks from other nodes and passes them to `block_import`.
 	pub import_queue: sc_consensus::DefaultImportQueue<Block>,
-	/// The way into the database for every block, ours or not: BABE, then GRANDPA, then the client.
+	/// Imports every block, own ones included: through BABE, GRANDPA and the client.
 	pub block_import: BabeImport,
 	pub inherents: Inherents,
 	pub babe_link: BabeLink<Block>,
@@ -60,6 +57,7 @@ pub struct Parts {
 	pub telemetry: Option<Telemetry>,
 }
 
+/// Opens the database and builds the parts of a node.
 pub fn parts(config: &Configuration) -> Result<Parts, Error> {
 	let telemetry = config
 		.telemetry_endpoints
@@ -151,7 +149,7 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
 	})
 }
 
-/// Starts a node; it runs for as long as the task manager lives.
+/// Starts a node, which runs until the task manager is dropped.
 pub fn start(config: Configuration) -> Result<TaskManager, Error> {
 	match config.network.network_backend {
 		NetworkBackendType::Litep2p => start_on::<sc_network::Litep2pNetworkBackend>(config),
@@ -189,11 +187,13 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<T
 		..Default::default()
 	};
 
-	// The network: GRANDPA's votes beside the usual protocols, and its proofs for warp sync.
+	// The network: the usual protocols, GRANDPA's votes, and proofs of finality for warp sync.
 	let mut net_config =
 		sc_network::config::FullNetworkConfiguration::<Block, Hash, Net>::new(&config.network, registry.clone());
 	let metrics = Net::register_notification_metrics(registry.as_ref());
-	let genesis = client.block_hash(0)?.ok_or_else(|| Error::Other("The database holds no genesis block".into()))?;
+	let genesis = client
+		.block_hash(0)?
+		.ok_or_else(|| Error::Other("The database has no genesis block: purge it and start again".into()))?;
 	let grandpa_protocol = grandpa::protocol_standard_name(&genesis, &config.chain_spec);
 	let (protocol_config, grandpa_notifications) = grandpa::grandpa_peers_set_config::<Block, Net>(
 		grandpa_protocol.clone(),
@@ -222,7 +222,7 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<T
 			gap_sync_body_policy: None,
 		})?;
 
-	// RPC, informant, metrics, and the pool's upkeep.
+	// RPC, informant, metrics, and maintenance of the pool.
 	let voter_state = grandpa::SharedVoterState::empty();
 	let rpc = rpc::Deps {
 		client: Arc::clone(&client),
@@ -277,8 +277,8 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<T
 			justification_sync_link: Arc::clone(&sync_service),
 			create_inherent_data_providers: inherents,
 			force_authoring,
-			// Where finality lags, make fewer blocks: 50 unfinalised ones start it, and at most 100
-			// slots are left out in a row.
+			// Author fewer blocks while finality lags: from 50 unfinalised blocks on, at most 100 slots in a row are
+			// left out.
 			backoff_authoring_blocks: Some(sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging::default()),
 			babe_link,
 			block_proposal_slot_portion: SlotProportion::new(PROPOSING),
@@ -287,7 +287,7 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<T
 		})?;
 		task_manager.spawn_essential_handle().spawn_blocking("babe-proposer", Some("block-authoring"), babe);
 
-		// Tell the other validators our addresses, and learn theirs.
+		// Publish this validator's addresses and discover those of the others.
 		let events = network.event_stream("authority-discovery").filter_map(|event| async move {
 			match event {
 				sc_network::Event::Dht(event) => Some(event),
@@ -307,7 +307,7 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<T
 	}
 
 	if runs_grandpa {
-		// Validators vote; others only follow the votes, for which they need no keys.
+		// Validators vote. Other nodes follow the votes, for which they need no keys.
 		let voter = grandpa::run_grandpa_voter(grandpa::GrandpaParams {
 			config: grandpa::Config {
 				gossip_duration: GOSSIP,

@@ -1,16 +1,17 @@
-//! The messages of the sprint's checkers and of disputes (PROTOCOL §3).
+//! The messages of the sprint's checkers and of disputes (`docs/protocol.md#4-checking`,
+//! `docs/protocol.md#5-disputes`).
 //!
-//! **Checking.** From the draw on, a checker recomputes the leaf sets of its duties. It commits to
-//! [`digest_hash`] of its tags, one for each set, and later reveals the tags. The two checkers of a set must have the
-//! same. A host that serves no openings is asked on chain: [`OpeningRequest`], [`OpeningAnswer`].
+//! **Checking.** After the draw, a checker recomputes the leaf sets of its duties. It commits to the [`digest_hash`] of
+//! its tags, one for each set, and later reveals the tags. The two checkers of a set must have equal tags. If a host
+//! serves no openings, the checker requests them on chain: [`OpeningRequest`], [`OpeningAnswer`].
 //!
-//! **Disputes.** A *claimant* says what a leaf's computation is, block by block (`gonka_sprint::trace`); a *refuter*
+//! **Disputes.** A *claimant* claims to know a leaf's computation, block by block (`gonka_sprint::trace`). A *refuter*
 //! may show that it is wrong. There are two kinds of claims:
-//! - an [`Accusation`]: a host committed to a wrong leaf. The accuser is the claimant. Any host that raced may refute
-//!   it by its first [`Turn::Pick`]; if nobody does in time, the host is convicted;
-//! - a [`Challenge`]: a checker's tag is wrong. The checker is the claimant, its partner the refuter.
+//! - An [`Accusation`] says that a host committed to a wrong leaf. The accuser is the claimant. Any participant may
+//!   refute it, beginning with a [`Turn::Pick`]. If nobody does so in time, the host is convicted.
+//! - A [`Challenge`] says that a checker's tag is wrong. The checker is the claimant, its partner the refuter.
 //!
-//! Claimant and refuter take turns; who misses one has lost:
+//! Claimant and refuter take turns. A player that misses its turn loses:
 //!
 //! | turn | player | of |
 //! |---|---|---|
@@ -23,7 +24,7 @@
 //! | [`Turn::Block`]: its bytes | claimant | both |
 //! | [`Turn::Value`] that is wrong, and what it is computed from | refuter | both |
 //!
-//! The last turn has the runtime compute that one value: it knows who lied.
+//! After the last turn the runtime computes that one value and decides the dispute.
 
 use crate::{
 	AccountId, EpochIndex, Hash,
@@ -34,12 +35,12 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use gonka_sprint::{LaneProof, LeafOpening, committee::Tag, dispute::InputBlock};
 use scale_info::TypeInfo;
 
-/// Most openings that one request may ask for.
+/// Maximum number of openings in a request.
 pub const MAX_REQUESTED: u32 = 4;
-/// Most bytes of a block.
+/// Maximum size of a block, in bytes.
 pub const MAX_BLOCK: u32 = 4_096;
 
-/// What a checker commits to: `H("gonka/digest" ‖ checker ‖ epoch:u32 ‖ SCALE(tags))`.
+/// The hash that a checker commits to: `H("gonka/digest" ‖ checker ‖ epoch:u32 ‖ SCALE(tags))`.
 pub fn digest_hash(checker: &AccountId, epoch: EpochIndex, tags: &[Tag]) -> Hash {
 	tags.using_encoded(|tags| blake2_256(&[domain::DIGEST, checker, &epoch.to_le_bytes(), tags]))
 }
@@ -47,7 +48,7 @@ pub fn digest_hash(checker: &AccountId, epoch: EpochIndex, tags: &[Tag]) -> Hash
 /// A checker's commitment to its tags, signed by its worker key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct DigestCommitment {
-	/// Who checked.
+	/// The checker.
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
@@ -58,74 +59,74 @@ pub struct DigestCommitment {
 /// A checker's tags, signed by its worker key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct DigestReveal {
-	/// Who checked.
+	/// The checker.
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// A tag for each set of each duty, in the order of `CheckView`; all zero for one that could not be computed
-	/// because the host served no openings.
+	/// A tag for each set of each duty, in the order of `CheckView`. A tag of zeros stands for a set that the checker
+	/// could not compute because the host served no openings.
 	pub tags: Vec<Tag>,
 }
 
-/// A checker asks a host on chain for openings that it did not serve; signed by the checker's worker key.
+/// A checker's request on chain for openings that a host did not serve, signed by the checker's worker key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct OpeningRequest {
-	/// Who checks.
+	/// The checker.
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// Who must answer.
+	/// The host that must answer.
 	pub host: AccountId,
 	/// The segment.
 	pub segment: u8,
-	/// Positions in the segment's commitment, ascending, 1 to [`MAX_REQUESTED`]; each one of the checker's sets'.
+	/// 1 to [`MAX_REQUESTED`] positions in the segment's commitment, ascending, all in sets of the checker.
 	pub positions: Vec<u64>,
 }
 
 /// A host's answer to an [`OpeningRequest`], signed by its worker key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct OpeningAnswer {
-	/// Who answers.
+	/// The host that answers.
 	pub host: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// Who asked.
+	/// The checker that requested the openings.
 	pub checker: AccountId,
 	/// The openings, in the order of the request.
 	pub openings: Vec<LeafOpening>,
 }
 
-/// A host committed to a wrong leaf. Signed by the accuser's worker key.
+/// A claim that a host committed to a wrong leaf, signed by the accuser's worker key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Accusation {
-	/// Who accuses.
+	/// The accuser.
 	pub accuser: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// Who is accused.
+	/// The accused host.
 	pub host: AccountId,
 	/// The segment, confirmation segments included.
 	pub segment: u8,
 	/// The leaf's position in the segment's commitment.
 	pub position: u64,
-	/// What the host committed to there.
+	/// The opening of the host's commitment at this position.
 	pub opening: LeafOpening,
 	/// The right output, a byte per coordinate.
 	pub output: Vec<u8>,
 	/// The first children of the right trace's root.
 	pub frontier: Vec<Hash>,
-	/// From the output's block to its node in `frontier`.
+	/// The path from the output's block to its node in `frontier`.
 	pub path: Vec<Hash>,
 }
 
-/// A partner's tag is wrong. Signed by the challenger's worker key.
+/// A claim that a partner's tag is wrong, signed by the challenger's worker key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Challenge {
-	/// Who challenges.
+	/// The challenger.
 	pub challenger: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// Whose tag it is.
+	/// The checker whose tag is challenged.
 	pub checker: AccountId,
 	/// The host that was checked.
 	pub host: AccountId,
@@ -133,7 +134,7 @@ pub struct Challenge {
 	pub set: u8,
 }
 
-/// What a player does when it is its turn: see the module's table.
+/// A turn of a dispute: see the module's table.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Turn {
 	/// The digests of the set's leaves, in the order of their positions.
@@ -142,7 +143,7 @@ pub enum Turn {
 	/// The leaf of the set whose digest is wrong.
 	#[codec(index = 1)]
 	Leaf {
-		/// Its place in the set.
+		/// Its index in the set.
 		number: u8,
 		/// The proof of its lane in the segment's commitment.
 		lane: LaneProof,
@@ -152,44 +153,44 @@ pub enum Turn {
 	Trace {
 		/// The first children of its root.
 		frontier: Vec<Hash>,
-		/// From the layer's digest to its node in `frontier`; empty if the digest is not below it.
+		/// The path from the layer's digest to its node in `frontier`; empty if the digest is not below the frontier.
 		path: Vec<Hash>,
 	},
 	/// The first child that differs.
 	#[codec(index = 3)]
 	Pick(u8),
-	/// The children of the node picked.
+	/// The children of the picked node.
 	#[codec(index = 4)]
 	Children(Vec<Hash>),
-	/// The bytes of the block picked.
+	/// The bytes of the picked block.
 	#[codec(index = 5)]
 	Block(Vec<u8>),
 	/// A value of the block is wrong.
 	#[codec(index = 6)]
 	Value {
-		/// Its place in the block.
+		/// Its index in the block.
 		coordinate: u32,
-		/// What it is computed from: see `gonka_sprint::dispute`.
+		/// The blocks that it is computed from: see `gonka_sprint::dispute`.
 		inputs: Vec<InputBlock>,
 	},
 }
 
-/// A turn in a dispute, signed by the player's worker key.
+/// A player's turn in a dispute, signed by its worker key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Play {
-	/// Whose turn it is.
+	/// The player.
 	pub player: AccountId,
 	/// The claim.
 	pub claim: u32,
-	/// Who refutes: several hosts may refute the same claim, each in a game of its own.
+	/// The refuter. Several hosts may refute the same claim, each in its own game.
 	pub refuter: AccountId,
-	/// Turns that this game has seen before.
+	/// Number of turns taken before in this game.
 	pub number: u8,
 	/// The turn.
 	pub turn: Turn,
 }
 
-/// Which turn a game waits for.
+/// The turn that a game waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub enum Stage {
 	/// The claimant's [`Turn::Digests`].
@@ -217,10 +218,10 @@ impl Stage {
 	}
 }
 
-/// What a host is convicted of, or loses collateral for.
+/// The offence of a host that is convicted or loses collateral.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub enum Offence {
-	/// It committed to a leaf that it did not compute. Its weight of the epoch is 0.
+	/// It committed to a wrong leaf. Its weight of the epoch is 0.
 	#[codec(index = 0)]
 	Fabrication,
 	/// It accused, challenged or refuted against the truth. Its weight of the epoch is 0.
@@ -229,13 +230,13 @@ pub enum Offence {
 	/// It revealed a digest that it did not compute. It is not paid for the epoch.
 	#[codec(index = 2)]
 	FalseDigest,
-	/// It missed more than 5 % of its duties. That is no conviction: it costs collateral alone.
+	/// It missed more than 5 % of its duties. This is no conviction: it only costs collateral.
 	#[codec(index = 3)]
 	MissedDuties,
-	/// As a validator it signed two blocks of a slot, or two votes of a round. Its weight of the epoch is 0.
+	/// As a validator, it signed two blocks of a slot or two votes of a round. Its weight of the epoch is 0.
 	#[codec(index = 4)]
 	Equivocation,
-	/// It settled answers that are not its model's. Its weight of the epoch is 0.
+	/// It settled completions that are not its model's. Its weight of the epoch is 0.
 	#[codec(index = 5)]
 	WrongInference,
 }

@@ -1,37 +1,38 @@
-//! The clock of an epoch: which phase a block belongs to (PROTOCOL §2).
+//! The clock of an epoch: the phase that each block belongs to (`docs/protocol.md#1-clock`).
 
 use crate::BlockNumber;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// Most turns a dispute takes after it was opened: see [`crate::check`].
+/// Maximum number of turns of a dispute after its opening: see [`crate::check`].
 pub const MAX_TURNS: BlockNumber = 9;
 
-/// Lengths of the phases, in blocks. The work phase is what is left of `length`.
+/// Lengths of the phases, in blocks. The work phase is the rest of `length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Schedule {
-	/// Blocks for workers to expand the sprint's model.
+	/// Blocks in which workers expand the sprint's model.
 	pub init: BlockNumber,
-	/// Segments of the sprint.
+	/// Number of segments of the sprint.
 	pub segments: u8,
 	/// Blocks of one segment.
 	pub segment: BlockNumber,
-	/// Blocks after a segment's end in which its commitment is taken.
+	/// Blocks after a segment in which its commitments are accepted.
 	pub grace: BlockNumber,
 	/// Blocks of the check phase.
 	pub check: BlockNumber,
-	/// Blocks, from the draw of the committees on, in which openings may be requested on chain.
+	/// Blocks from the draw on in which openings may be requested on chain.
 	pub request: BlockNumber,
-	/// Blocks in which a host must answer such a request.
+	/// Blocks that a host has to answer such a request.
 	pub answer: BlockNumber,
-	/// Blocks, from the draw on, in which checkers commit to their digests; they reveal them in the rest of the phase.
+	/// Blocks from the draw on in which checkers commit to their digests. They reveal them in the rest of the check
+	/// phase.
 	pub digest: BlockNumber,
 	/// Blocks that a player of a dispute has for its turn.
 	pub turn: BlockNumber,
-	/// Confirmation segments called in an epoch, on average.
+	/// Average number of confirmation segments in an epoch.
 	pub confirmations: u8,
-	/// Blocks over which weights are settled, at most.
-	pub settle: BlockNumber,
+	/// Maximum number of blocks in which weights are counted.
+	pub weigh: BlockNumber,
 	/// Blocks of the epoch.
 	pub length: BlockNumber,
 }
@@ -39,15 +40,15 @@ pub struct Schedule {
 /// A phase of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub enum Phase {
-	/// The model's seed is out; workers expand it.
+	/// Workers expand the model from its seed.
 	Init,
-	/// Everybody computes this segment.
+	/// Hosts compute this segment.
 	Sprint(u8),
-	/// Committees recompute samples.
+	/// Committees recompute leaf sets.
 	Check,
-	/// Weights are settled.
-	Settle,
-	/// Inference.
+	/// The chain computes weights.
+	Weigh,
+	/// The rest of the epoch, with confirmation segments.
 	Work,
 }
 
@@ -64,7 +65,7 @@ impl Schedule {
 		digest: 31,
 		turn: 10,
 		confirmations: 3,
-		settle: 100,
+		weigh: 100,
 		length: 14_400,
 	};
 	/// 2 s blocks, one epoch in two minutes.
@@ -79,7 +80,7 @@ impl Schedule {
 		digest: 10,
 		turn: 4,
 		confirmations: 2,
-		settle: 6,
+		weigh: 6,
 		length: 60,
 	};
 
@@ -98,24 +99,24 @@ impl Schedule {
 		self.segment_start(self.segments)
 	}
 
-	/// Offset of the block in which committees are drawn: the last commitments are in.
+	/// Offset of the block in which committees are drawn: the first after the last commitments.
 	pub const fn draw(&self) -> BlockNumber {
 		self.check_start().saturating_add(self.grace)
 	}
 
-	/// Offset of the first block in which digests are revealed, and no longer committed to.
+	/// Offset of the first block in which digests are revealed. Commitments to digests end before it.
 	pub const fn reveal_start(&self) -> BlockNumber {
 		self.draw().saturating_add(self.digest)
 	}
 
-	/// Offset of the first block of the settle phase.
-	pub const fn settle_start(&self) -> BlockNumber {
+	/// Offset of the first block of the weigh phase.
+	pub const fn weigh_start(&self) -> BlockNumber {
 		self.check_start().saturating_add(self.check)
 	}
 
 	/// Offset of the first block of the work phase.
 	pub const fn work_start(&self) -> BlockNumber {
-		self.settle_start().saturating_add(self.settle)
+		self.weigh_start().saturating_add(self.weigh)
 	}
 
 	/// The segment whose seed is drawn at `offset`, if one is.
@@ -126,8 +127,8 @@ impl Schedule {
 		}
 	}
 
-	/// Offset of the first block of a segment of the sprint, or, from number [`Schedule::segments`] on, of a
-	/// confirmation segment: `confirmations` holds the offsets of those that were called.
+	/// Offset of the first block of a segment. From number [`Schedule::segments`] on, segments are confirmation
+	/// segments; `confirmations` holds the offsets of those that were called.
 	pub fn start_of(&self, segment: u8, confirmations: &[BlockNumber]) -> Option<BlockNumber> {
 		match segment.checked_sub(self.segments) {
 			None => Some(self.segment_start(segment)),
@@ -141,15 +142,15 @@ impl Schedule {
 		end.is_some_and(|end| offset >= end && offset < end.saturating_add(self.grace))
 	}
 
-	/// Whether a confirmation segment may begin at `offset`: in the work phase, when the one before has been committed
-	/// to, and so early that its commitments are in before the epoch ends.
+	/// Whether a confirmation segment may begin at `offset`: in the work phase, after the commitments to the one
+	/// before, and early enough that its commitments are accepted before the epoch ends.
 	pub fn may_confirm(&self, confirmations: &[BlockNumber], offset: BlockNumber) -> bool {
 		let length = self.segment.saturating_add(self.grace);
 		let free = confirmations.last().is_none_or(|last| offset >= last.saturating_add(length));
 		free && offset >= self.work_start() && offset < self.length.saturating_sub(length)
 	}
 
-	/// Blocks of an epoch in which [`Schedule::may_confirm`] can be true; at least 1.
+	/// Number of blocks of an epoch in which [`Schedule::may_confirm`] can be true; at least 1.
 	pub const fn confirmation_blocks(&self) -> BlockNumber {
 		let end = self.length.saturating_sub(self.segment).saturating_sub(self.grace);
 		let blocks = end.saturating_sub(self.work_start());
@@ -163,7 +164,7 @@ impl Schedule {
 
 	/// Whether a block at `offset` may carry a checker's digests.
 	pub const fn takes_reveal(&self, offset: BlockNumber) -> bool {
-		offset >= self.reveal_start() && offset < self.settle_start()
+		offset >= self.reveal_start() && offset < self.weigh_start()
 	}
 
 	/// Whether a block at `offset` may carry a request for openings.
@@ -171,7 +172,7 @@ impl Schedule {
 		offset >= self.draw() && offset < self.draw().saturating_add(self.request)
 	}
 
-	/// The phase of the block at `offset` from the epoch's first.
+	/// The phase of the block at `offset`.
 	pub const fn phase(&self, offset: BlockNumber) -> Phase {
 		if offset < self.init {
 			Phase::Init
@@ -180,18 +181,18 @@ impl Schedule {
 				Some(segment) => Phase::Sprint(segment as u8),
 				None => Phase::Check,
 			}
-		} else if offset < self.settle_start() {
+		} else if offset < self.weigh_start() {
 			Phase::Check
 		} else if offset < self.work_start() {
-			Phase::Settle
+			Phase::Weigh
 		} else {
 			Phase::Work
 		}
 	}
 
-	/// Whether all phases fit into the epoch and none is empty; the last commitments, reveals and answers come before
-	/// settling; and a dispute opened in an epoch's last block is over before the next epoch settles, when the first
-	/// one is paid.
+	/// Whether all phases fit into the epoch and none is empty; whether the last commitments, reveals and opening
+	/// answers come before the weigh phase; and whether a dispute opened in an epoch's last block is over before the
+	/// next epoch's weigh phase, when the first epoch is paid.
 	pub const fn is_valid(&self) -> bool {
 		let checking = self.check.saturating_sub(self.grace);
 		self.init > 0
@@ -204,8 +205,8 @@ impl Schedule {
 			&& self.digest > 0
 			&& self.digest < checking
 			&& self.turn > 0
-			&& self.turn.saturating_mul(MAX_TURNS) <= self.settle_start()
-			&& self.settle > 0
+			&& self.turn.saturating_mul(MAX_TURNS) <= self.weigh_start()
+			&& self.weigh > 0
 			&& self.work_start().saturating_add(self.segment).saturating_add(self.grace) < self.length
 	}
 }

@@ -1,11 +1,12 @@
-//! Fingerprints: 16 bytes for each token of an answer, from the hidden state behind its logits. Other weights, or the
-//! same ones held less precisely, have other hidden states.
+//! Fingerprints: 16 bytes for each token of a completion, computed from the hidden state behind its logits. Other
+//! weights, or the same weights in fewer bits, give other hidden states.
 //!
-//! `fingerprint = round(32 · R h / |h|)`, each number rounded to the nearest, ties to even, and cut to a signed byte,
-//! where `h` is the state after the last norm, `d` numbers, and `R` is 16 rows of `d` signs. Each number of `R h / |h|`
-//! has a standard deviation of 1, so bytes reach four of them, in steps of 1/32.
+//! `fingerprint = round(32 · R h / |h|)`, each number rounded to the nearest, ties to even, and clamped to a signed
+//! byte. `h` is the state after the last norm (`d` numbers), and `R` is 16 rows of `d` signs. Each number of
+//! `R h / |h|` has a standard deviation of 1, so a byte covers ±4 standard deviations in steps of 1/32.
 //!
-//! The signs depend on the answer's tape: with constant ones a host could train a small model for just these 16 numbers.
+//! The signs depend on the completion's tape. With constant signs, a host could train a small model for just these 16
+//! numbers.
 //!
 //! A receipt carries `root = H("gonka/fingerprint" ‖ number of tokens as u32 ‖ top)`, where `top` is that of the binary
 //! tree with `leaf = H(0x00 ‖ fingerprint)`, `node = H(0x01 ‖ left ‖ right)`; the last node of an odd level moves up as
@@ -18,10 +19,10 @@ use crate::{
 };
 use alloc::vec::Vec;
 
-/// What remains of one hidden state.
+/// The fingerprint of one hidden state.
 pub type Fingerprint = [i8; 16];
 
-/// What a standard deviation of the projection becomes.
+/// The bytes' steps in one standard deviation of the projection.
 pub const SCALE: i8 = 32;
 
 /// The signs of the projection of `width` numbers on the tape with `key`: one word for each number, bit `j` of which is
@@ -39,12 +40,12 @@ pub fn projection(key: &Hash, width: usize) -> Vec<u16> {
 	signs
 }
 
-/// The square of the Euclidean distance: 0 to 1,040,400.
+/// The squared Euclidean distance: 0 to 1,040,400.
 pub fn distance(a: &Fingerprint, b: &Fingerprint) -> u32 {
 	a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum()
 }
 
-/// The root over the fingerprints of an answer.
+/// The root over the fingerprints of a completion.
 pub fn root(fingerprints: &[Fingerprint]) -> Hash {
 	let mut level = leaves(fingerprints);
 	while level.len() > 1 {
@@ -53,7 +54,7 @@ pub fn root(fingerprints: &[Fingerprint]) -> Hash {
 	seal(fingerprints.len(), &level.first().copied().unwrap_or_default())
 }
 
-/// The siblings on the way from leaf `index` to the root; `None` if there is no such leaf.
+/// The siblings on the path from leaf `index` to the root; `None` if there is no such leaf.
 pub fn prove(fingerprints: &[Fingerprint], index: usize) -> Option<Vec<Hash>> {
 	fingerprints.get(index)?;
 	let (mut level, mut index, mut path) = (leaves(fingerprints), index, Vec::new());

@@ -3,7 +3,7 @@
 use crate::Hash;
 use codec::Encode;
 
-/// Domain tags: every hash input and every signed payload starts with one.
+/// Domain tags. Every hash input and every signed payload starts with one.
 pub mod domain {
 	/// A host's registration, signed by the host key.
 	pub const REGISTRATION: &[u8] = b"gonka/registration";
@@ -19,7 +19,7 @@ pub mod domain {
 	pub const OPENING_REQUEST: &[u8] = b"gonka/opening-request";
 	/// A host's openings on chain, signed by the worker key.
 	pub const OPENING_ANSWER: &[u8] = b"gonka/opening-answer";
-	/// A checker's question to a host's worker, signed by the worker key.
+	/// A checker's request for openings to a host's worker, signed by the worker key.
 	pub const OPENING_QUERY: &[u8] = b"gonka/opening-query";
 	/// An accusation, signed by the worker key.
 	pub const ACCUSATION: &[u8] = b"gonka/accusation";
@@ -29,41 +29,41 @@ pub mod domain {
 	pub const PLAY: &[u8] = b"gonka/play";
 	/// An inference request, signed by the gateway key.
 	pub const ENVELOPE: &[u8] = b"gonka/envelope";
-	/// An inference answer, signed by the worker key.
+	/// A receipt for a completion, signed by the worker key.
 	pub const RECEIPT: &[u8] = b"gonka/receipt";
 	/// A cumulative promise to pay, signed by the gateway key.
 	pub const VOUCHER: &[u8] = b"gonka/voucher";
-	/// A gateway's question about its own channel, signed by the gateway key.
+	/// A gateway's query about its own channel, signed by the gateway key.
 	pub const CHANNEL_QUERY: &[u8] = b"gonka/channel-query";
 	/// A window's settlement, signed by the worker key.
 	pub const SETTLEMENT: &[u8] = b"gonka/settlement";
-	/// A checker's findings about samples, signed by the worker key.
-	pub const VERDICTS: &[u8] = b"gonka/verdicts";
+	/// A checker's report of its findings, signed by the worker key.
+	pub const AUDIT_REPORT: &[u8] = b"gonka/audit-report";
 	/// An arbiter's ruling in a case, signed by the worker key.
 	pub const RULING: &[u8] = b"gonka/ruling";
-	/// A checker's question to a host's worker about a sample, signed by the worker key.
-	pub const SAMPLE_QUERY: &[u8] = b"gonka/sample-query";
-	/// What a host shows of a sample, signed by the worker key.
+	/// A checker's query to a host's worker about an audit, signed by the worker key.
+	pub const AUDIT_QUERY: &[u8] = b"gonka/audit-query";
+	/// The evidence that a host shows for an audit, signed by the worker key.
 	pub const EVIDENCE: &[u8] = b"gonka/evidence";
-	/// The seed of what is drawn of a settlement.
-	pub const SAMPLING_BATCH: &[u8] = b"gonka/sampling/batch";
-	/// How many samples are drawn.
-	pub const SAMPLING_COUNT: &[u8] = b"gonka/sampling/count";
-	/// Where a sample falls.
-	pub const SAMPLING_POSITION: &[u8] = b"gonka/sampling/position";
-	/// Who checks a sample.
-	pub const SAMPLING_CHECKER: &[u8] = b"gonka/sampling/checker";
-	/// The seed of what is drawn for a case.
-	pub const SAMPLING_CASE: &[u8] = b"gonka/sampling/case";
-	/// Who arbitrates.
-	pub const SAMPLING_ARBITER: &[u8] = b"gonka/sampling/arbiter";
-	/// What an arbiter draws.
-	pub const SAMPLING_FRESH: &[u8] = b"gonka/sampling/fresh";
+	/// The seed of the audits of a settlement.
+	pub const AUDIT_BATCH: &[u8] = b"gonka/audit/batch";
+	/// The number of audits of a settlement.
+	pub const AUDIT_COUNT: &[u8] = b"gonka/audit/count";
+	/// The position of an audited receipt.
+	pub const AUDIT_POSITION: &[u8] = b"gonka/audit/position";
+	/// The checker of an audit.
+	pub const AUDIT_CHECKER: &[u8] = b"gonka/audit/checker";
+	/// The seed of the draws of a case.
+	pub const AUDIT_CASE: &[u8] = b"gonka/audit/case";
+	/// The arbiters of a case.
+	pub const AUDIT_ARBITER: &[u8] = b"gonka/audit/arbiter";
+	/// The fresh receipts of an arbiter.
+	pub const AUDIT_FRESH: &[u8] = b"gonka/audit/fresh";
 	/// The hash of output token ids.
 	pub const OUTPUT: &[u8] = b"gonka/output";
-	/// The hash of a canonical request body.
+	/// The hash of a request's body.
 	pub const BODY: &[u8] = b"gonka/body";
-	/// The key of a sampling tape, and the noise of a position on it.
+	/// The key of a tape, and the noise at a position on it.
 	pub const TAPE: &[u8] = b"gonka/tape";
 	/// The projection of fingerprints, and the root over them.
 	pub const FINGERPRINT: &[u8] = b"gonka/fingerprint";

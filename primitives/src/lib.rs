@@ -1,25 +1,27 @@
-//! What chain, worker and gateway must agree on, byte for byte.
+//! Types and functions on which the chain, workers and gateways must agree byte for byte.
 //!
+//! - [`audit`]: draws, findings and rulings of sampled validation (`docs/protocol.md#15-sampled-validation`);
 //! - [`check`]: the messages of the sprint's checkers and of disputes;
-//! - [`epoch`]: the clock: phases of an epoch;
+//! - [`epoch`]: the clock: the phases of an epoch;
 //! - [`fingerprint`]: 16 bytes of a token's hidden state, their distance and their root;
 //! - [`hashing`]: blake2b-256 and the payload of a signature (domain tag, genesis hash, body);
-//! - [`host`]: the messages a host's worker sends to the chain;
-//! - [`market`]: envelope, receipt, voucher, settlement: PROTOCOL §6;
+//! - [`host`]: the messages that a host and its worker send to the chain;
+//! - [`market`]: envelope, receipt, voucher and settlement (`docs/protocol.md#11-market`);
 //! - [`merkle_sum`]: the tree whose root carries the sums of its leaves;
-//! - [`sampler`]: from logits to a token, and back: how far a token is from the one that was due;
-//! - [`sampling`]: sampled validation: draws, findings, rulings: PROTOCOL §7;
+//! - [`sampler`]: the choice of a token from logits, and the margin of a token that another host chose;
 //! - [`tape`]: the noise of sampling, public and keyed by the envelope;
-//! - [`traits`]: the small interfaces through which the pallets know each other.
-//! - [`views`]: the answers of the runtime API.
+//! - [`traits`]: the interfaces between the pallets;
+//! - [`validity`]: the codes with which the transaction pool rejects free transactions;
+//! - [`views`]: the results of the runtime API.
 //!
-//! The encodings are frozen by golden-byte tests. Integers are little-endian.
+//! Golden-byte tests freeze the encodings. Integers are little-endian.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
 
 extern crate alloc;
 
+pub mod audit;
 pub mod check;
 pub mod epoch;
 pub mod fingerprint;
@@ -28,9 +30,9 @@ pub mod host;
 pub mod market;
 pub mod merkle_sum;
 pub mod sampler;
-pub mod sampling;
 pub mod tape;
 pub mod traits;
+pub mod validity;
 pub mod views;
 
 /// A blake2b-256 hash.
@@ -45,7 +47,7 @@ pub type Signature = [u8; 64];
 pub type Balance = u128;
 /// A block's number.
 pub type BlockNumber = u32;
-/// A PoC epoch's index, from 0 at genesis.
+/// An epoch's index, from 0 at genesis.
 pub type EpochIndex = u32;
 /// A model's index in the on-chain registry.
 pub type ModelId = u32;
@@ -54,9 +56,9 @@ pub type ChannelId = u64;
 
 /// Base units in one GNK.
 pub const GNK: Balance = 1_000_000_000;
-/// Base units that exist in the end: 680 M GNK mined, 120 M community fund, 200 M founders.
+/// Maximum supply in base units: 680 M GNK mined, 120 M for the community fund, 200 M for the founders.
 pub const TOTAL_SUPPLY: Balance = 1_000_000_000 * GNK;
-/// Longest URL a host may register, in bytes.
+/// Maximum length of a host's URL, in bytes.
 pub const MAX_URL: u32 = 128;
-/// Most models a host may declare.
+/// Maximum number of models that a host declares.
 pub const MAX_MODELS_PER_HOST: u32 = 16;

@@ -1,4 +1,5 @@
-//! Requests are off chain; what settles them is here: envelope, receipt, voucher, settlement (PROTOCOL §6).
+//! The messages that settle requests: envelope, receipt, voucher, settlement (`docs/protocol.md#11-market`). Requests
+//! themselves are off chain.
 
 use crate::{
 	AccountId, Balance, BlockNumber, ChannelId, Hash, ModelId, Signature,
@@ -9,7 +10,7 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// What one token costs, in base units.
+/// The price of a token, in base units.
 #[derive(
 	Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
 )]
@@ -21,75 +22,75 @@ pub struct Price {
 }
 
 impl Price {
-	/// Fee in base units of a request of that many tokens; `None` if it does not fit.
+	/// The fee of a request in base units; `None` on overflow.
 	pub fn fee(&self, prompt_tokens: u32, completion_tokens: u32) -> Option<Balance> {
 		let input = self.input.checked_mul(prompt_tokens.into())?;
 		input.checked_add(self.output.checked_mul(completion_tokens.into())?)
 	}
 }
 
-/// A request, signed by the gateway key of its channel.
+/// A request's terms, signed by the gateway key of its channel.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Envelope {
 	/// The channel that pays.
 	pub channel: ChannelId,
-	/// The model that answers.
+	/// The requested model.
 	pub model: ModelId,
-	/// Unique within the channel and rising: a host serves each number once.
+	/// The request's number, unique within the channel and rising. A host serves each number once.
 	pub sequence: u64,
 	/// [`body_hash`] of the request body as sent.
 	pub body: Hash,
 	/// The sampling seed.
 	pub seed: u64,
-	/// The price both sides go by, as it was when the gateway signed.
+	/// The price that both sides use: that of the time of signing.
 	pub price: Price,
-	/// Most completion tokens the gateway will pay for.
+	/// Maximum number of completion tokens that the gateway pays for.
 	pub max_tokens: u32,
-	/// Most the gateway will pay, in base units.
+	/// Maximum fee that the gateway pays, in base units.
 	pub max_fee: Balance,
-	/// The last block at which the request may be started.
+	/// The last block at which the host may begin the completion.
 	pub expires: BlockNumber,
 }
 
 impl Envelope {
-	/// What the gateway key signs; also the request's name everywhere else.
+	/// The payload that the gateway key signs. It also identifies the request everywhere else.
 	pub fn hash(&self, genesis: &Hash) -> Hash {
 		signing_payload(domain::ENVELOPE, genesis, self)
 	}
 }
 
-/// Why an answer ended.
+/// The reason for which a completion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub enum FinishReason {
-	/// The model ended its answer, or a stop string was met.
+	/// The model ended the completion, or a stop string was reached.
 	Stop,
 	/// `max_tokens` or the context window was reached.
 	Length,
-	/// The gateway hung up; the tokens made until then are due.
+	/// The gateway closed the connection. The tokens generated until then are charged.
 	Cancelled,
 }
 
-/// An answer, signed by the worker key.
+/// A host's statement of what it generated for an envelope, signed by the worker key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Receipt {
 	/// [`Envelope::hash`] of the request.
 	pub envelope: Hash,
 	/// [`output_hash`] of the token ids.
 	pub output: Hash,
-	/// Root over the fingerprints of the tokens.
+	/// The root over the fingerprints of the tokens.
 	pub fingerprint: Hash,
-	/// Tokens read.
+	/// Tokens of the prompt.
 	pub prompt_tokens: u32,
-	/// Tokens made.
+	/// Tokens of the completion.
 	pub completion_tokens: u32,
-	/// Why it ended.
+	/// The reason for which the completion ended.
 	pub finish: FinishReason,
 	/// The fee by the envelope's price, in base units.
 	pub fee: Balance,
 }
 
 impl Receipt {
-	/// Work units: tokens read and made.
+	/// Work units: tokens of the prompt and of the completion.
 	pub fn work(&self) -> u64 {
 		u64::from(self.prompt_tokens).saturating_add(self.completion_tokens.into())
 	}
@@ -115,7 +116,7 @@ pub struct Totals {
 }
 
 impl Totals {
-	/// Component-wise sum; `None` if one does not fit.
+	/// The sum of each component; `None` on overflow.
 	pub fn checked_add(&self, other: &Self) -> Option<Self> {
 		Some(Self {
 			fee: self.fee.checked_add(other.fee)?,
@@ -124,7 +125,7 @@ impl Totals {
 		})
 	}
 
-	/// Component-wise difference; `None` if one would be negative.
+	/// The difference of each component; `None` if one would be negative.
 	pub fn checked_sub(&self, other: &Self) -> Option<Self> {
 		Some(Self {
 			fee: self.fee.checked_sub(other.fee)?,
@@ -140,28 +141,28 @@ impl merkle_sum::Sum for Totals {
 	}
 }
 
-/// A cumulative promise to pay everything a channel owes since it was opened, signed by the gateway key.
+/// A cumulative promise to pay what a channel owes since it was opened, signed by the gateway key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Voucher {
 	/// The channel that pays.
 	pub channel: ChannelId,
-	/// Sums over all receipts acknowledged so far.
+	/// Sums over all acknowledged receipts of the channel.
 	pub totals: Totals,
 }
 
 /// A signed envelope, as it travels in a request's header.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct SignedEnvelope {
-	/// What is signed.
+	/// The signed value.
 	pub envelope: Envelope,
 	/// The gateway key's signature over [`Envelope::hash`].
 	pub signature: Signature,
 }
 
-/// A signed receipt, as it travels in the last event of an answer.
+/// A signed receipt, as it travels in the last event of a completion.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct SignedReceipt {
-	/// What is signed.
+	/// The signed value.
 	pub receipt: Receipt,
 	/// The worker key's signature over `signing_payload(RECEIPT, genesis, receipt)`.
 	pub signature: Signature,
@@ -170,30 +171,30 @@ pub struct SignedReceipt {
 /// A signed voucher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct SignedVoucher {
-	/// What is signed.
+	/// The signed value.
 	pub voucher: Voucher,
 	/// The gateway key's signature over `signing_payload(VOUCHER, genesis, voucher)`.
 	pub signature: Signature,
 }
 
-/// What a host claims for one window, signed by the worker key. The vouchers' growth since the last settlement must
-/// sum to `root.sum` exactly.
+/// A host's statement of the receipts of one window, signed by the worker key. The growth of the vouchers since the
+/// host's last settlement must sum to exactly `root.sum`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct Settlement {
-	/// The host that is paid.
+	/// The host.
 	pub host: AccountId,
-	/// The window, counted from genesis: block number / window length. It must have ended.
+	/// The window's number: block number / window length. The window must have ended.
 	pub window: u32,
 	/// Root of the Merkle-sum tree over the window's receipts.
 	pub root: SumNode<Totals>,
-	/// The root's work units by the model that did them: ascending, none 0, at most `MAX_MODELS_PER_HOST`.
+	/// The root's work units by model: ascending, none 0, at most `MAX_MODELS_PER_HOST` models.
 	pub work: Vec<(ModelId, u64)>,
 	/// One voucher per channel, ascending by channel.
 	pub vouchers: Vec<SignedVoucher>,
 }
 
-/// Blocks into a window at which a host settles the one before: within the first quarter, and different for different
-/// hosts, so that not all settlements want into the same block. From a hash, since not every bit of a key is random.
+/// The offset within a window at which a host settles the window before: in the first quarter, and spread over the
+/// hosts so that no block is filled with settlements. It comes from a hash, since not every bit of a key is random.
 pub fn settling_offset(host: &AccountId, window_length: BlockNumber) -> BlockNumber {
 	let draw = blake2_256(&[host]).first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
 	draw.checked_rem(window_length / 4).unwrap_or(0)
@@ -214,7 +215,7 @@ mod tests {
 	use super::settling_offset;
 
 	#[test]
-	fn hosts_settle_at_all_blocks_of_a_quarter_alike() {
+	fn hosts_settle_evenly_over_a_quarter_of_a_window() {
 		let mut blocks = [0; 150];
 		for host in 0..15_000u32 {
 			// Keys of sr25519 are even numbers.
@@ -223,6 +224,6 @@ mod tests {
 			blocks[settling_offset(&account, 600) as usize] += 1;
 		}
 		assert!(blocks.iter().all(|hosts| (50..=160).contains(hosts)), "100 each, on average: {blocks:?}");
-		assert_eq!(settling_offset(&[7; 32], 3), 0, "a window too short to be spread over");
+		assert_eq!(settling_offset(&[7; 32], 3), 0, "a window of fewer than four blocks has no offset");
 	}
 }

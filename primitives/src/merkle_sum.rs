@@ -1,5 +1,5 @@
-//! A Merkle tree whose nodes carry the sum of their leaves, so that a root proves a total, and a position below
-//! the total names one leaf.
+//! A Merkle tree whose nodes carry the sum of their leaves: a root proves a total, and a position below the total
+//! identifies one leaf.
 //!
 //! `leaf = H(0x00 ‖ bytes ‖ sum)`, `node = H(0x01 ‖ left ‖ left sum ‖ right ‖ right sum)`. The last node of an odd
 //! level moves up as it is.
@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// What is summed.
+/// A value that the tree sums.
 pub trait Sum: Copy + Default + Encode + PartialEq {
-	/// The sum of both; `None` if it does not fit.
+	/// The sum of both; `None` on overflow.
 	fn checked_add(&self, other: &Self) -> Option<Self>;
 }
 
@@ -32,7 +32,7 @@ pub struct SumNode<S> {
 	pub sum: S,
 }
 
-/// One step of a proof, from the leaf up: the sibling and on which side it stands.
+/// One step of a proof, from the leaf up: the sibling and its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub enum Sibling<S> {
 	/// The sibling is to the left.
@@ -41,13 +41,13 @@ pub enum Sibling<S> {
 	Right(SumNode<S>),
 }
 
-/// The leaf over `bytes` that counts for `sum`.
+/// The leaf over `bytes` with this sum.
 pub fn leaf<S: Sum>(bytes: &[u8], sum: S) -> SumNode<S> {
 	let hash = sum.using_encoded(|encoded| blake2_256(&[&[0], bytes, encoded]));
 	SumNode { hash, sum }
 }
 
-/// The root over `leaves`; all zero for none, `None` if the sum does not fit.
+/// The root over `leaves`: all zero for no leaves, `None` on overflow.
 pub fn root<S: Sum>(leaves: &[SumNode<S>]) -> Option<SumNode<S>> {
 	let mut level = leaves.to_vec();
 	while level.len() > 1 {
@@ -56,7 +56,7 @@ pub fn root<S: Sum>(leaves: &[SumNode<S>]) -> Option<SumNode<S>> {
 	Some(level.first().copied().unwrap_or_default())
 }
 
-/// The path from leaf `index` to the root; `None` if there is no such leaf or the sum does not fit.
+/// The path from leaf `index` to the root; `None` if there is no such leaf, or on overflow.
 pub fn prove<S: Sum>(leaves: &[SumNode<S>], index: usize) -> Option<Vec<Sibling<S>>> {
 	leaves.get(index)?;
 	let (mut level, mut index, mut path) = (leaves.to_vec(), index, Vec::new());

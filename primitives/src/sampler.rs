@@ -1,22 +1,22 @@
-//! From a row of logits to a token, and back: how far a token is from the one that was due.
+//! The choice of a token from a row of logits, and the margin of a token that another host chose.
 //!
-//! A row has one logit for each token, in 2⁻⁶ nats, rounded to the nearest, ties to even, and cut to ±2¹⁴ nats. The
-//! rule, in this order:
+//! A row has one logit for each token, in 2⁻⁶ nats, rounded to the nearest, ties to even, and clamped to ±2¹⁴ nats. The
+//! steps, in this order:
 //!
-//! 1. **Penalties** ([`Sampling::penalise`]).
-//! 2. **Temperature.** Where `δ` is a token's distance from the largest logit, its deficit is `δ / τ` in 2⁻¹⁶ nats
-//!    (`δ · ⌊1000 · 2²⁴ / τ⌋ / 2¹⁴`, rounded down), its weight [`weight`] of that. Who weighs nothing is out. With `τ = 0`
-//!    or `top_k = 1` the rule ends here: the token with the largest logit, the lowest of several.
-//! 3. **min-p**: who weighs less than this share of the best token is out.
-//! 4. **top-k**: of the others the first so many stay, ordered by logit, equal ones by id, the lower first.
-//! 5. **top-p**: of these the fewest first ones that reach this share of their sum stay.
-//! 6. **The tape**: the token with the largest score, `noise − deficit`, the lowest of several.
+//! 1. **Penalties** ([`SamplingParams::penalise`]).
+//! 2. **Temperature.** Let `δ` be a token's distance from the largest logit. Its deficit is `δ / τ` in 2⁻¹⁶ nats
+//!    (`δ · ⌊1000 · 2²⁴ / τ⌋ / 2¹⁴`, rounded down), and its weight is [`weight`] of the deficit. Tokens of weight 0 are
+//!    excluded. With `τ = 0` or `top_k = 1`, the largest logit decides, the lowest token id first, and no step follows.
+//! 3. **min-p** excludes tokens that weigh less than this share of the best token.
+//! 4. **top-k** keeps this number of the remaining tokens, ordered by logit and then by id, ascending.
+//! 5. **top-p** keeps the smallest number of the first of these that reach this share of their sum.
+//! 6. **The tape** decides: the token with the largest score, `noise − deficit`, the lowest id first.
 //!
-//! Who computes the same rounded logits gets the same token. Rounding moves a probability by 2⁻⁷ / τ of itself at most.
+//! Equal rounded logits give the same token. Rounding changes a probability by at most 2⁻⁷ / τ of itself.
 //!
-//! Who computes nearly the same logits may get another token, be it that two scores change places or that a filter ends
-//! elsewhere. So a token's **margin** ([`Sampling::margin`]) is in logits, before the temperature: how much differences
-//! between logits have to be off for the token to be due.
+//! Nearly equal logits may give another token: two scores change their order, or a filter ends elsewhere. A token's
+//! **margin** ([`SamplingParams::margin`]) measures this in logits, before the temperature: how far differences between
+//! logits have to be off for the token to be the one that was due.
 
 use crate::{
 	Hash,
@@ -27,52 +27,54 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::ops::Range;
 use scale_info::TypeInfo;
 
-/// The unit of logits: this many make a nat.
+/// Units of logits in a nat.
 pub const LOGIT_NAT: i32 = 64;
-/// The largest logit, and the smallest negated: 2¹⁴ nats.
+/// Maximum magnitude of a logit: 2¹⁴ nats.
 pub const MAX_LOGIT: i32 = 1 << 20;
-/// The highest temperature, in thousandths: higher ones count as this.
+/// Maximum temperature, in thousandths. Higher ones count as this one.
 pub const MAX_TEMPERATURE: u32 = 100_000;
-/// The largest margin, and that of a token which the vocabulary lacks.
+/// Maximum margin. A token outside the vocabulary has this margin.
 pub const MAX_MARGIN: u32 = u32::MAX;
 
-/// A whole, of which `top_p` and `min_p` are shares.
+/// The whole of which `top_p` and `min_p` are shares.
 const MILLION: u32 = 1_000_000;
 
-/// How a request wants tokens chosen.
+/// The sampling parameters of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
-pub struct Sampling {
-	/// In thousandths; 0 always takes the likeliest token.
+pub struct SamplingParams {
+	/// Temperature in thousandths; 0 always chooses the likeliest token.
 	pub temperature: u32,
-	/// Most tokens to choose from; 0 for all.
+	/// Maximum number of tokens to choose from; 0 for all.
 	pub top_k: u32,
-	/// In millionths of the sum; 10⁶ or more for all.
+	/// top-p in millionths of the sum; 10⁶ or more for all tokens.
 	pub top_p: u32,
-	/// In millionths of the likeliest token; 0 for all.
+	/// min-p in millionths of the likeliest token; 0 for all tokens.
 	pub min_p: u32,
-	/// In thousandths: divides positive logits of tokens that occurred, multiplies negative ones. 1000 for none.
+	/// Repetition penalty in thousandths. It divides positive logits of tokens that occurred, and multiplies negative
+	/// ones; 1000 for none.
 	pub repetition: u32,
-	/// In 10⁻³ nats: taken from the logit of a token that the answer has.
+	/// Presence penalty in 10⁻³ nats, subtracted from the logit of a token that is in the completion.
 	pub presence: i32,
-	/// In 10⁻³ nats: taken from a token's logit for each time that the answer has it.
+	/// Frequency penalty in 10⁻³ nats, subtracted from a token's logit for each occurrence in the completion.
 	pub frequency: i32,
 }
 
-impl Default for Sampling {
-	/// From the unchanged distribution.
+impl Default for SamplingParams {
+	/// Samples from the unchanged distribution.
 	fn default() -> Self {
 		Self { temperature: 1000, top_k: 0, top_p: MILLION, min_p: 0, repetition: 1000, presence: 0, frequency: 0 }
 	}
 }
 
-impl Sampling {
+impl SamplingParams {
 	/// Whether there are penalties.
 	pub fn penalises(&self) -> bool {
 		self.repetition != 1000 || self.presence != 0 || self.frequency != 0
 	}
 
-	/// Changes the logits of tokens that occurred. `seen` names each token of prompt and answer once, with its number
-	/// in the answer. First repetition, then the others; all divisions round towards zero.
+	/// Applies the penalties to the logits of tokens that occurred. `seen` has each token of prompt and completion
+	/// once, with its count in the completion. Repetition comes first, then the others; all divisions round towards
+	/// 0.
 	pub fn penalise(&self, logits: &mut [i32], seen: impl IntoIterator<Item = (u32, u32)>) {
 		let repetition = i64::from(self.repetition.max(1));
 		for (token, count) in seen {
@@ -94,21 +96,21 @@ impl Sampling {
 		Row::new(self, key, position, logits).map_or(0, |row| row.best().0)
 	}
 
-	/// How much differences between logits have to be off for `token` to be due, in 2⁻¹⁶ nats: 0 for the token that
-	/// [`choose`](Self::choose) takes, and for its equals; [`MAX_MARGIN`] for one that there is not.
+	/// How far differences between logits have to be off for `token` to be due, in 2⁻¹⁶ nats: 0 for the token that
+	/// [`choose`](Self::choose) returns and for its equals, [`MAX_MARGIN`] for a token outside the vocabulary.
 	///
-	/// Each token with a better score has to lose its lead, or to be left out by a filter; the token itself must not be left
-	/// out. The margin is what the hardest of these takes, each filter taken by itself ([`Ends`]).
+	/// Each token with a better score has to lose its lead or be excluded by a filter, and the token itself must not be
+	/// excluded. The margin is that of the hardest of these conditions, each filter taken by itself ([`Ends`]).
 	pub fn margin(&self, key: &Hash, position: u32, logits: &[i32], token: u32) -> u32 {
 		Row::new(self, key, position, logits).and_then(|row| row.margin(self, token)).unwrap_or(MAX_MARGIN)
 	}
 
-	/// The temperature that scores have, in thousandths. Greedy choice counts distances as temperature 1 does.
+	/// The temperature of the scores, in thousandths. Greedy choice uses temperature 1.
 	fn divisor(&self) -> u32 {
 		if self.temperature == 0 { 1000 } else { self.temperature.min(MAX_TEMPERATURE) }
 	}
 
-	/// A difference of scores in logits, both in 2⁻¹⁶ nats: rounded up, so that none becomes nothing.
+	/// A difference of scores in logits, both in 2⁻¹⁶ nats, rounded up so that no difference becomes 0.
 	fn in_logits(&self, scores: i64) -> u32 {
 		let logits = (scores.max(0) as u64).saturating_mul(self.divisor().into()).div_ceil(1000);
 		u32::try_from(logits).unwrap_or(MAX_MARGIN)
@@ -120,7 +122,7 @@ impl Sampling {
 	}
 }
 
-/// A row of logits, and what may be taken from it.
+/// A row of logits, and the tokens that may be chosen.
 struct Row<'a> {
 	logits: &'a [i32],
 	/// The lowest token with the largest logit.
@@ -129,7 +131,7 @@ struct Row<'a> {
 	/// 2²⁴ over the temperature.
 	scale: u64,
 	cut: Cut,
-	/// `None` where all may be taken.
+	/// `None` if all tokens may be chosen.
 	filter: Option<Filter>,
 	/// `None` for greedy choice.
 	tape: Option<TapeRow>,
@@ -138,26 +140,26 @@ struct Row<'a> {
 /// Where the filters end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cut {
-	/// The largest distance from the largest logit that stays.
+	/// The largest distance from the largest logit that is kept.
 	distance: u32,
-	/// The last token that stays at that distance.
+	/// The last token that is kept at that distance.
 	last: u32,
 }
 
-/// Tokens by their distance from the largest logit, as far as min-p lets them be.
+/// Tokens by their distance from the largest logit, as far as min-p keeps them.
 struct Filter {
-	/// What each weighs.
+	/// The weight of each token.
 	weights: Vec<u64>,
-	/// How many there are.
+	/// The number of tokens.
 	counts: Vec<u32>,
-	/// How many of these top-k lets stay.
+	/// The number of these that top-k keeps.
 	stay: Vec<u32>,
-	/// What these weigh together.
+	/// The sum of the weights of the kept tokens.
 	sum: u64,
 }
 
 impl<'a> Row<'a> {
-	fn new(sampling: &Sampling, key: &Hash, position: u32, logits: &'a [i32]) -> Option<Self> {
+	fn new(sampling: &SamplingParams, key: &Hash, position: u32, logits: &'a [i32]) -> Option<Self> {
 		let largest = *logits.iter().max()?;
 		let first = logits.iter().position(|&logit| logit == largest)? as u32;
 		let greedy = sampling.temperature == 0 || sampling.top_k == 1;
@@ -188,7 +190,7 @@ impl<'a> Row<'a> {
 	}
 
 	/// Applies min-p and top-k. Counting the tokens at every distance replaces sorting them.
-	fn filter(&self, sampling: &Sampling) -> Filter {
+	fn filter(&self, sampling: &SamplingParams) -> Filter {
 		let least = u64::from(sampling.min_p.min(MILLION)) * ONE;
 		let weights: Vec<u64> = (0..=self.cut.distance.min(self.largest.abs_diff(-MAX_LOGIT)))
 			.map(|distance| weight(self.deficit(distance)))
@@ -212,7 +214,7 @@ impl<'a> Row<'a> {
 	}
 
 	/// Applies top-p.
-	fn cut(&self, sampling: &Sampling, filter: &Filter) -> Cut {
+	fn cut(&self, sampling: &SamplingParams, filter: &Filter) -> Cut {
 		let share = u128::from(filter.sum) * u128::from(sampling.top_p.min(MILLION));
 		let mut needed = share.div_ceil(MILLION.into()).max(1) as u64;
 		let mut end = (0, 1);
@@ -229,24 +231,24 @@ impl<'a> Row<'a> {
 		Cut { distance, last: if all { u32::MAX } else { self.nth(distance, taken) } }
 	}
 
-	/// The `count`th token, from 1, at a distance; the last possible one if there are not more.
+	/// The `count`th token, from 1, at a distance; `u32::MAX` if there are fewer.
 	fn nth(&self, distance: u32, count: u64) -> u32 {
 		let there = self.logits.iter().enumerate().filter(|&(_, &logit)| self.distance(logit) == distance);
 		there.map(|(token, _)| token as u32).nth((count as usize).saturating_sub(1)).unwrap_or(u32::MAX)
 	}
 
-	/// Whether a token at this distance may be taken.
+	/// Whether a token at this distance may be chosen.
 	fn stays(&self, token: u32, distance: u32) -> bool {
 		self.tape.is_none() || distance < self.cut.distance || distance == self.cut.distance && token <= self.cut.last
 	}
 
-	/// The score of a token, in 2⁻¹⁶ nats; `None` if it is out.
+	/// The score of a token, in 2⁻¹⁶ nats; `None` if it is excluded.
 	fn score(&self, token: u32) -> Option<i32> {
 		let distance = self.distance(*self.logits.get(token as usize)?);
 		self.stays(token, distance).then(|| self.score_at(token, distance))
 	}
 
-	/// The score of a token at this distance, be it out or not.
+	/// The score of a token at this distance, whether it is excluded or not.
 	fn score_at(&self, token: u32, distance: u32) -> i32 {
 		let noise = self.tape.map_or(0, |tape| tape.noise(token));
 		noise.saturating_sub_unsigned(self.deficit(distance))
@@ -274,7 +276,7 @@ impl<'a> Row<'a> {
 		best
 	}
 
-	/// Tokens that are no farther than the last that stays, and their distances.
+	/// Tokens at most as far as the last that is kept, and their distances.
 	fn candidates(&self) -> impl Iterator<Item = (u32, u32)> {
 		let distances = self.logits.iter().map(|&logit| self.distance(logit));
 		(0u32..).zip(distances).filter(|(_, distance)| *distance <= self.cut.distance)
@@ -289,9 +291,9 @@ impl<'a> Row<'a> {
 	}
 }
 
-/// What it takes to be due: see [`Sampling::margin`].
+/// The margin of a token: see [`SamplingParams::margin`].
 impl Row<'_> {
-	fn margin(&self, sampling: &Sampling, token: u32) -> Option<u32> {
+	fn margin(&self, sampling: &SamplingParams, token: u32) -> Option<u32> {
 		let distance = self.distance(*self.logits.get(token as usize)?);
 		let (stays, score) = (self.stays(token, distance), self.score_at(token, distance));
 		let lead = |other: i32| sampling.in_logits(i64::from(other) - i64::from(score));
@@ -312,24 +314,25 @@ impl Row<'_> {
 	}
 }
 
-/// What it takes to enter or to leave what the filters let be taken, at least 1, in 2⁻¹⁶ nats of logits.
+/// The margins at which a token enters or leaves the set of tokens that the filters keep, at least 1, in 2⁻¹⁶ nats of
+/// logits.
 ///
-/// When no difference between two logits is off by more than `m`, the i-th largest logit is off by `m / 2` at most. So a
-/// token only changes places with those within `m`, and the odds of the first so many tokens against the others change by
-/// `exp(m / τ)` at most.
+/// If no difference between two logits is off by more than `m`, the i-th largest logit is off by at most `m / 2`. So a
+/// token only changes its order with tokens within `m`, and the odds of the first i tokens against the others change by
+/// at most the factor `exp(m / τ)`.
 struct Ends<'a> {
-	sampling: &'a Sampling,
+	sampling: &'a SamplingParams,
 	filter: &'a Filter,
-	/// What all tokens weigh together that are nearer than each distance, and at last than all.
+	/// The sums of the weights of all tokens nearer than each distance, and last the sum of all.
 	nearer: Vec<u64>,
-	/// The same with all that are as near, but for the last of them.
+	/// The same sums, including the tokens at the distance except the last of them.
 	but_one: Vec<u64>,
-	/// The nearest of which top-k leaves out some.
+	/// The nearest distance of which top-k excludes some tokens.
 	top_k: Option<u32>,
 }
 
 impl<'a> Ends<'a> {
-	fn new(sampling: &'a Sampling, filter: &'a Filter) -> Self {
+	fn new(sampling: &'a SamplingParams, filter: &'a Filter) -> Self {
 		let (mut nearer, mut but_one) = (Vec::new(), Vec::new());
 		let (mut sum, mut last) = (0u64, 0);
 		for (stay, weight) in filter.stay.iter().zip(&filter.weights) {
@@ -345,26 +348,26 @@ impl<'a> Ends<'a> {
 		Self { sampling, filter, nearer, but_one, top_k: top_k.map(|distance| distance as u32) }
 	}
 
-	/// For a token at this distance, which is out.
+	/// The margin at which an excluded token at this distance is kept.
 	fn enter(&self, distance: u32) -> u32 {
 		let min_p = way(self.filter.weights.len().saturating_sub(1) as u32, distance);
 		let is_full = self.sampling.top_k > 0 && self.filter.stay.iter().sum::<u32>() == self.sampling.top_k;
 		let last = self.filter.stay.iter().rposition(|stay| *stay > 0).filter(|_| is_full);
 		let top_k = last.map_or(0, |last| way(last as u32, distance));
-		// It comes before all but those that are nearer by more than `m`. The farther these reach, the smaller is `m`, and
-		// the more it has to be to make up for their sum.
+		// The token comes before all but those that are nearer by more than `m`. The farther these reach, the smaller
+		// is `m`, but the larger it has to be to make up for their sum.
 		let beyond = |near: u32| self.off(self.sum(&self.nearer, near), share_odds(self.sampling.top_p));
 		let near = first(0..distance, |near| beyond(near) >= way(near, distance));
 		let before = near.checked_sub(1).map_or(MAX_MARGIN, |near| way(near, distance));
 		min_p.max(top_k).max(beyond(near).max(way(near, distance)).min(before)).max(1)
 	}
 
-	/// For a token at this distance, which may be taken.
+	/// The margin at which a kept token at this distance is excluded.
 	fn leave(&self, distance: u32) -> u32 {
 		let end = self.filter.weights.len() as u32;
 		let min_p = way(distance, end);
 		let top_k = self.top_k.map_or(MAX_MARGIN, |first| way(distance, first));
-		// It comes after all that are farther by `m` at most: the same the other way round.
+		// The token comes after all that are farther by at most `m`: the mirror image of `enter`.
 		let within = |far: u32| self.off(share_odds(self.sampling.top_p), self.sum(&self.but_one, far));
 		let far = first(distance..end, |far| way(distance, far) >= within(far));
 		let top_p = if far < end { way(distance, far) } else { MAX_MARGIN };
@@ -372,7 +375,7 @@ impl<'a> Ends<'a> {
 		min_p.min(top_k).min(top_p).min(before).max(1)
 	}
 
-	/// How much logits have to be off for the first odds, or more, to be the second.
+	/// How far logits have to be off for the odds `high` to become `low`.
 	fn off(&self, high: i64, low: i64) -> u32 {
 		self.sampling.in_logits(high.saturating_sub(low))
 	}
@@ -384,7 +387,7 @@ impl<'a> Ends<'a> {
 	}
 }
 
-/// The first number of a range for which this holds, as for all after it; the range's end if there is none.
+/// The first number of a range for which `holds`, which then holds for all after it; the range's end if there is none.
 fn first(range: Range<u32>, holds: impl Fn(u32) -> bool) -> u32 {
 	let Range { mut start, mut end } = range;
 	while start < end {
@@ -398,7 +401,7 @@ fn first(range: Range<u32>, holds: impl Fn(u32) -> bool) -> u32 {
 	start
 }
 
-/// Logarithm of odds, in 2⁻¹⁶ nats; without end where one of them is nothing.
+/// The logarithm of odds, in 2⁻¹⁶ nats; the extreme value if one side is 0.
 fn odds(part: u64, rest: u64) -> i64 {
 	match (part, rest) {
 		(0, _) => i64::MIN,
@@ -407,19 +410,19 @@ fn odds(part: u64, rest: u64) -> i64 {
 	}
 }
 
-/// Odds of a share in millionths. The first token stays, whatever the share.
+/// The odds of a share in millionths. The first token is kept, whatever the share.
 fn share_odds(share: u32) -> i64 {
 	let share = share.clamp(1, MILLION);
 	odds(share.into(), (MILLION - share).into())
 }
 
-/// How much farther the second distance is, in 2⁻¹⁶ nats.
+/// How much farther the distance `far` is, in 2⁻¹⁶ nats.
 fn way(near: u32, far: u32) -> u32 {
 	far.saturating_sub(near).saturating_mul((NAT / LOGIT_NAT) as u32)
 }
 
-/// The largest uniform whose noise can reach `score` without a deficit: as `g ≤ −ln p`, `2³² exp(−score)` and a little
-/// more for what tables are off.
+/// The largest uniform whose noise can reach `score` without a deficit. As `g ≤ −ln p`, it is `2³² exp(−score)` plus
+/// the error of the tables.
 fn limit(score: i32) -> u32 {
 	let Ok(score) = u32::try_from(score) else { return u32::MAX };
 	let bound = weight(score);
@@ -431,9 +434,10 @@ mod tests {
 	use super::*;
 	use proptest::prelude::*;
 
-	/// The filters as their definition has them, by sorting.
-	fn kept(sampling: &Sampling, logits: &[i32]) -> Vec<u32> {
-		let row = Row::new(&Sampling { top_k: 0, top_p: MILLION, min_p: 0, ..*sampling }, &[0; 32], 0, logits).unwrap();
+	/// The filters by their definition, with sorting.
+	fn kept(sampling: &SamplingParams, logits: &[i32]) -> Vec<u32> {
+		let row =
+			Row::new(&SamplingParams { top_k: 0, top_p: MILLION, min_p: 0, ..*sampling }, &[0; 32], 0, logits).unwrap();
 		let weight = |token: u32| weight(row.deficit(row.distance(logits[token as usize])));
 		let mut order: Vec<u32> = (0..logits.len() as u32).filter(|&token| weight(token) > 0).collect();
 		order.sort_by_key(|&token| (core::cmp::Reverse(logits[token as usize]), token));
@@ -452,12 +456,12 @@ mod tests {
 		order
 	}
 
-	fn any_sampling() -> impl Strategy<Value = Sampling> {
+	fn any_sampling() -> impl Strategy<Value = SamplingParams> {
 		let temperature = prop_oneof![Just(1000u32), 1u32..3000, Just(MAX_TEMPERATURE)];
 		let top_k = prop_oneof![Just(0u32), 2u32..60];
 		let top_p = prop_oneof![Just(MILLION), 0..MILLION];
 		let min_p = prop_oneof![Just(0), 0..=MILLION];
-		(temperature, top_k, top_p, min_p).prop_map(|(temperature, top_k, top_p, min_p)| Sampling {
+		(temperature, top_k, top_p, min_p).prop_map(|(temperature, top_k, top_p, min_p)| SamplingParams {
 			temperature,
 			top_k,
 			top_p,
@@ -468,7 +472,7 @@ mod tests {
 
 	proptest! {
 		#[test]
-		fn counting_keeps_what_sorting_keeps(
+		fn the_filters_keep_the_same_tokens_as_sorting(
 			sampling in any_sampling(),
 			logits in prop::collection::vec(prop_oneof![-40i32..40, -2000i32..2000, Just(-MAX_LOGIT)], 1..400),
 		) {
@@ -478,7 +482,7 @@ mod tests {
 		}
 
 		#[test]
-		fn the_best_is_the_best_of_all(
+		fn the_chosen_token_has_the_best_score_of_all(
 			sampling in any_sampling(),
 			key in any::<[u8; 32]>(),
 			position in any::<u32>(),
@@ -499,15 +503,15 @@ mod tests {
 			}
 		}
 
-		/// What honest hosts rest on: who is off by `off` at most has tokens with margins of twice that at most.
+		/// The guarantee for honest hosts: logits that are off by at most `off` give margins of at most twice that.
 		#[test]
-		fn margins_are_no_larger_than_logits_are_off(
+		fn margins_are_at_most_twice_the_error_of_logits(
 			sampling in any_sampling(),
 			key in any::<[u8; 32]>(),
 			rows in prop::collection::vec((-500i32..500, -8i32..=8), 1..300),
 		) {
-			// A share of a share near min-p's limit is the one case that is not covered; one in a million is not weighed.
-			let sampling = Sampling {
+			// The one case without this guarantee is a share of a share near min-p's limit.
+			let sampling = SamplingParams {
 				top_p: if sampling.min_p > 0 { MILLION } else { sampling.top_p.min(MILLION - 1_000) },
 				..sampling
 			};
@@ -520,12 +524,12 @@ mod tests {
 		}
 
 		#[test]
-		fn no_request_and_no_row_overflows(
+		fn no_parameters_and_no_logits_overflow(
 			temperature: u32, top_k: u32, top_p: u32, min_p: u32, repetition: u32, presence: i32, frequency: i32,
 			mut logits in prop::collection::vec(-MAX_LOGIT..=MAX_LOGIT, 0..50),
 			seen in prop::collection::vec((0u32..60, any::<u32>()), 0..9),
 		) {
-			let sampling = Sampling { temperature, top_k, top_p, min_p, repetition, presence, frequency };
+			let sampling = SamplingParams { temperature, top_k, top_p, min_p, repetition, presence, frequency };
 			sampling.penalise(&mut logits, seen);
 			prop_assert!(logits.iter().all(|logit| logit.abs() <= MAX_LOGIT));
 			let token = sampling.choose(&[1; 32], u32::MAX, &logits);

@@ -1,18 +1,18 @@
-//! The tape: the noise that sampling adds to logits, public and fixed before an answer begins.
+//! The tape: the noise that sampling adds to logits, public and fixed before a completion begins.
 //!
 //! `x = argmax(score + g)` with independent Gumbel noise `g` draws from the softmax of the scores. Here `g` is a
-//! function of key, position and token, so whoever knows the envelope can draw again, and the host that answers
-//! cannot choose: its key comes from the envelope, which the developer signs, and from its own account.
+//! function of key, position and token. The key comes from the envelope, which the gateway signs, and from the host's
+//! account. So the host cannot choose the noise, and a checker that knows the envelope can repeat the draw.
 //!
-//! Everything is integers, so that processors of all kinds agree to the last bit:
+//! Everything is integers, so that all processors agree to the last bit:
 //!
 //! - `state = H("gonka/tape" ‖ key ‖ position as u32)[..8]`, once a row of logits;
 //! - `mix(state + (j + 1) φ)`, the output of SplitMix64, holds the uniforms of tokens `2j` (low half) and `2j + 1`;
 //! - `g = −ln(−ln(1 − p))` for the uniform `r`, where `p = (r + ½) / 2³²`; in 2⁻¹⁶ nats, between −3.13 and 22.87.
 //!
-//! Noise is off by less than 2⁻¹⁶ nats, which changes a token only where the two best are as close: the distribution
-//! is the softmax of the scores up to a total variation of 5·10⁻⁵, and of `13 n / 2³²` more for the grain of `p` among
-//! `n` tokens that are all equally likely (1.5·10⁻⁴ for 49,152; less where few are likely).
+//! The noise is off by less than 2⁻¹⁶ nats. That changes a token only if the two best scores are as close. The
+//! distribution equals the softmax of the scores up to a total variation of 5·10⁻⁵, plus `13 n / 2³²` for the grain of
+//! `p` among `n` equally likely tokens (1.5·10⁻⁴ for 49,152; less if few tokens are likely).
 
 use crate::{
 	AccountId, Hash,
@@ -21,7 +21,7 @@ use crate::{
 
 /// One nat in the unit of noise and scores.
 pub const NAT: i32 = 1 << 16;
-/// Scores this much below the best weigh nothing: 32 ln 2 nats, in 2⁻¹⁶ nats.
+/// A token whose score is this far below the best has weight 0: 32 ln 2 nats, in 2⁻¹⁶ nats.
 pub const REACH: u32 = 1_453_634;
 
 /// The weight of the best token.
@@ -33,12 +33,12 @@ const LN_2: u128 = 0xb172_17f7_d1cf_79ac;
 /// log₂ e in 2⁻³².
 const LOG2_E: u64 = 0x1_7154_7653;
 
-/// The key of the answer that `host` gives to the request whose envelope hashes to `envelope`.
+/// The key of the completion by `host` of the request whose envelope hashes to `envelope`.
 pub fn tape_key(envelope: &Hash, host: &AccountId) -> Hash {
 	blake2_256(&[domain::TAPE, envelope, host])
 }
 
-/// The key of an answer without an envelope: `H("gonka/tape" ‖ seed as u64)`.
+/// The key of a completion without an envelope: `H("gonka/tape" ‖ seed as u64)`.
 pub fn seed_key(seed: u64) -> Hash {
 	blake2_256(&[domain::TAPE, &seed.to_le_bytes()])
 }
@@ -89,7 +89,7 @@ pub(crate) fn mix(n: u64) -> u64 {
 pub fn gumbel(uniform: u32) -> i32 {
 	let odd = 2 * u64::from(uniform) + 1;
 	let exact = if uniform < 1 << 31 {
-		// For small p, −ln(1 − p) is p but for a factor that hardly moves.
+		// For small p, −ln(1 − p) is p times a factor that changes slowly.
 		nats((33 << 32) - log2(odd)) + correction(uniform)
 	} else {
 		let exponential = nats((33 << 32) - log2((1 << 33) - odd));
@@ -98,7 +98,8 @@ pub fn gumbel(uniform: u32) -> i32 {
 	((exact + (1 << 15)) >> 16) as i32
 }
 
-/// `exp(−deficit)` in 2⁻³², for a `deficit` in 2⁻¹⁶ nats: what a token weighs against the best one. 0 beyond [`REACH`].
+/// The weight of a token relative to the best: `exp(−deficit)` in 2⁻³², for a `deficit` in 2⁻¹⁶ nats. 0 beyond
+/// [`REACH`].
 pub fn weight(deficit: u32) -> u64 {
 	if deficit > REACH {
 		return 0;

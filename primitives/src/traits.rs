@@ -1,9 +1,9 @@
-//! Through these the pallets know each other; the runtime binds them.
+//! The interfaces between the pallets. The runtime binds them.
 
 use crate::{Balance, EpochIndex, Hash, ModelId, PublicKey, check::Offence, market::Totals, merkle_sum::SumNode};
 use alloc::vec::Vec;
 
-/// A public random value that nobody could know before the block it is read in.
+/// A public random value that nobody knows before the block that brings it.
 pub trait Beacon {
 	/// The value as of the parent block.
 	fn randomness() -> Hash;
@@ -15,37 +15,37 @@ pub trait HostRegistry<AccountId> {
 	fn worker(host: &AccountId) -> Option<PublicKey>;
 }
 
-/// The weights that an epoch pays.
-pub trait HostPower<AccountId> {
-	/// Up to `limit` hosts of `epoch` with the weights they are paid for, in storage order, after `after`.
+/// The paid weights of epochs.
+pub trait PaidWeights<AccountId> {
+	/// Up to `limit` hosts of `epoch` with their paid weights, in storage order, after `after`.
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
-	/// Told once of each host of a page when it had its turn: the epoch is over for it.
+	/// Called once for each host of a page after it was paid: `epoch` is over for it.
 	fn on_turn(_epoch: EpochIndex, _host: &AccountId) {}
 }
 
-/// The effective weights of settled epochs: who votes, who checks inference, and who arbitrates.
-pub trait HostWeights<AccountId> {
-	/// The epoch settled last, and the sum of its weights; `None` before the first.
-	fn last_settled() -> Option<(EpochIndex, u64)>;
-	/// A host's weight in a settled epoch that is not long past; 0 if it has none.
+/// The effective weights of weighed epochs. They carry votes, and the draws of checkers and arbiters.
+pub trait EffectiveWeights<AccountId> {
+	/// The epoch weighed last and the sum of its effective weights; `None` before the first.
+	fn last_weighed() -> Option<(EpochIndex, u64)>;
+	/// A host's effective weight in a recent weighed epoch; 0 if it has none.
 	fn weight(epoch: EpochIndex, host: &AccountId) -> u64;
-	/// Up to `limit` hosts of such an epoch with their weights, in storage order, after `after`.
+	/// Up to `limit` hosts of such an epoch with their effective weights, in storage order, after `after`.
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
 }
 
-/// Told of each settlement, to draw samples from it.
-pub trait OnSettled<AccountId> {
-	/// `host` settled `window`: `root` is over its receipts, ascending by model; `work` says how much each model did.
-	fn on_settled(host: &AccountId, window: u32, root: &SumNode<Totals>, work: &[(ModelId, u64)]);
+/// Called for each settlement, to draw audits from it.
+pub trait OnSettlement<AccountId> {
+	/// `host` settled `window`. `root` is over the receipts, ascending by model; `work` is the work of each model.
+	fn on_settlement(host: &AccountId, window: u32, root: &SumNode<Totals>, work: &[(ModelId, u64)]);
 }
 
-impl<AccountId> OnSettled<AccountId> for () {
-	fn on_settled(_: &AccountId, _: u32, _: &SumNode<Totals>, _: &[(ModelId, u64)]) {}
+impl<AccountId> OnSettlement<AccountId> for () {
+	fn on_settlement(_: &AccountId, _: u32, _: &SumNode<Totals>, _: &[(ModelId, u64)]) {}
 }
 
-/// Told once when an epoch can be paid: its confirmations and disputes are over.
+/// Called once when an epoch can be paid: its confirmation segments and disputes are over.
 pub trait OnEpochClosed {
-	/// `total` is the sum of the effective weights of all hosts; what they are paid for may be less.
+	/// `total` is the sum of the effective weights of all hosts. The sum of their paid weights may be less.
 	fn on_epoch_closed(epoch: EpochIndex, total: u64);
 }
 
@@ -53,9 +53,9 @@ impl OnEpochClosed for () {
 	fn on_epoch_closed(_: EpochIndex, _: u64) {}
 }
 
-/// Told in an epoch's first block, before anything of the epoch is read.
+/// Called in an epoch's first block, before any parameter of the epoch is read.
 pub trait OnEpochStart {
-	/// `epoch` starts.
+	/// Handles the start of `epoch`.
 	fn on_epoch_start(epoch: EpochIndex);
 }
 
@@ -63,9 +63,9 @@ impl OnEpochStart for () {
 	fn on_epoch_start(_: EpochIndex) {}
 }
 
-/// Told of each offence, to take collateral.
+/// Called for each offence, to slash collateral.
 pub trait OnOffence<AccountId> {
-	/// `host` committed `offence` in the sprint of `epoch`.
+	/// Handles an offence of `host` in `epoch`.
 	fn on_offence(host: &AccountId, epoch: EpochIndex, offence: Offence);
 }
 
@@ -73,9 +73,9 @@ impl<AccountId> OnOffence<AccountId> for () {
 	fn on_offence(_: &AccountId, _: EpochIndex, _: Offence) {}
 }
 
-/// Told what hosts serve.
+/// Called for the work that hosts settle.
 pub trait OnServed<AccountId> {
-	/// `host` settled so many work units more.
+	/// `host` settled `work` more work units.
 	fn on_served(host: &AccountId, work: u64);
 }
 
@@ -83,7 +83,7 @@ impl<AccountId> OnServed<AccountId> for () {
 	fn on_served(_: &AccountId, _: u64) {}
 }
 
-/// Told one after the other.
+/// Calls both, one after the other.
 impl<AccountId, A: OnOffence<AccountId>, B: OnOffence<AccountId>> OnOffence<AccountId> for (A, B) {
 	fn on_offence(host: &AccountId, epoch: EpochIndex, offence: Offence) {
 		A::on_offence(host, epoch, offence);
@@ -93,47 +93,48 @@ impl<AccountId, A: OnOffence<AccountId>, B: OnOffence<AccountId>> OnOffence<Acco
 
 /// The models that governance registered.
 pub trait ModelRegistry {
-	/// Whether hosts may declare to serve `model`.
+	/// Whether hosts may declare `model`.
 	fn is_registered(model: ModelId) -> bool;
 }
 
-/// The supply of GNK that is still to be mined.
+/// The supply of GNK that is not mined yet.
 pub trait Unmined {
 	/// Base units not yet minted.
 	fn unmined() -> Balance;
 }
 
-/// What of a host's weight counts.
+/// The part of a host's compute weight that counts.
 pub trait Backing<AccountId> {
-	/// The effective weight, at most `potential`, of a host in the sprint of `epoch`.
-	fn effective(host: &AccountId, epoch: EpochIndex, potential: u64) -> u64;
+	/// The backed weight of a host in `epoch`, at most `compute_weight`. Both are in leaves.
+	fn backed(host: &AccountId, epoch: EpochIndex, compute_weight: u64) -> u64;
 }
 
-/// All of it.
+/// All compute weight counts.
 impl<AccountId> Backing<AccountId> for () {
-	fn effective(_: &AccountId, _: EpochIndex, potential: u64) -> u64 {
-		potential
+	fn backed(_: &AccountId, _: EpochIndex, compute_weight: u64) -> u64 {
+		compute_weight
 	}
 }
 
-/// What becomes of the fees of a host's window.
+/// The decision about the held fees of a host's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-	/// The host is paid.
+pub enum FeeDecision {
+	/// The host gets the fees.
 	Release,
-	/// The developers get them back.
+	/// The developers get the fees back.
 	Refund,
 }
 
-/// Whether the answers that were sampled of a host's window were right.
-pub trait SampleVerdicts<AccountId> {
-	/// Asked when the fees were held for a whole window, and then once a window. `None` while samples are checked.
-	fn verdict(host: &AccountId, window: u32) -> Option<Verdict>;
+/// The decisions about held fees, by the audits of a host's window.
+pub trait FeeDecisions<AccountId> {
+	/// The decision about a window's fees; `None` while audits or a case are open. Called when the fees have been
+	/// held for a whole window, and then once in each window.
+	fn decision(host: &AccountId, window: u32) -> Option<FeeDecision>;
 }
 
-/// Nothing is sampled: hosts are paid at the first look.
-impl<AccountId> SampleVerdicts<AccountId> for () {
-	fn verdict(_: &AccountId, _: u32) -> Option<Verdict> {
-		Some(Verdict::Release)
+/// Without audits, hosts get their fees at the first decision.
+impl<AccountId> FeeDecisions<AccountId> for () {
+	fn decision(_: &AccountId, _: u32) -> Option<FeeDecision> {
+		Some(FeeDecision::Release)
 	}
 }

@@ -1,4 +1,4 @@
-//! What the runtime API answers to clients.
+//! The results of the runtime API.
 
 mod governance;
 
@@ -6,15 +6,15 @@ pub use governance::*;
 
 use crate::{
 	AccountId, Balance, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, PublicKey,
+	audit::{CalibrationProfile, Outcome, Pick, Scope},
 	check::{Offence, Stage},
 	epoch::{Phase, Schedule},
 	market::{Price, Totals},
 	merkle_sum::SumNode,
-	sampling::{Outcome, Pick, Profile as Calibration, Scope},
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
-use gonka_sprint::{Commitment, LeafId, LeafOpening, Profile, committee::Tag};
+use gonka_sprint::{Commitment, LeafId, LeafOpening, SprintFormat, committee::Tag};
 use scale_info::TypeInfo;
 
 /// The running epoch as of a block.
@@ -24,23 +24,23 @@ pub struct EpochView {
 	pub index: EpochIndex,
 	/// Its first block.
 	pub start: BlockNumber,
-	/// The block this is the state of.
+	/// The block whose state this is.
 	pub block: BlockNumber,
 	/// The phase of that block.
 	pub phase: Phase,
 	/// The lengths of the phases.
 	pub schedule: Schedule,
-	/// The sprint's model format.
-	pub profile: Profile,
+	/// The sprint format.
+	pub format: SprintFormat,
 	/// `seed1`: the sprint's model.
 	pub model_seed: Hash,
-	/// `seed2` of the segments that have begun, confirmation segments last.
+	/// `seed2` of each segment that has begun, confirmation segments last.
 	pub segment_seeds: Vec<Hash>,
-	/// Offsets of the confirmation segments that were called. Their numbers go on where the sprint's end.
+	/// Offsets of the confirmation segments that were called. Their numbers continue those of the sprint's segments.
 	pub confirmations: Vec<BlockNumber>,
-	/// The beacon that committees and samples are drawn from, once it is out.
+	/// The beacon from which committees and leaf sets are drawn; `None` before the draw.
 	pub beacon: Option<Hash>,
-	/// Leading zero bits that a registration's proof of work needs.
+	/// Number of leading zero bits that a registration's proof of work needs.
 	pub registration_bits: u32,
 }
 
@@ -64,15 +64,15 @@ pub struct HostView {
 	pub account: AccountId,
 	/// Its worker's key.
 	pub worker: PublicKey,
-	/// Where its worker is reached.
+	/// Its worker's URL.
 	pub url: Vec<u8>,
 	/// The models it serves, ascending.
 	pub models: Vec<ModelId>,
 	/// The epoch of its last registration.
 	pub registered: EpochIndex,
-	/// Its effective weight of the last settled epoch; 0 if it had none.
-	pub weight: u64,
-	/// Whether arbiters found its answers wrong in this epoch or in the few before it: gateways do not ask it.
+	/// Its effective weight in the epoch weighed last; 0 if it had none.
+	pub effective_weight: u64,
+	/// Whether arbiters found it guilty in this epoch or shortly before. Gateways dispatch nothing to it.
 	pub condemned: bool,
 }
 
@@ -81,13 +81,13 @@ pub struct HostView {
 pub struct ModelView {
 	/// Its id.
 	pub id: ModelId,
-	/// Its name, as developers ask for it.
+	/// Its name in requests.
 	pub name: Vec<u8>,
 	/// SHA-256 of the weights' file.
 	pub weights_hash: Hash,
-	/// Tokens of prompt and answer together.
+	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
-	/// Today's price.
+	/// Its current price.
 	pub price: Price,
 }
 
@@ -96,112 +96,112 @@ pub struct ModelView {
 pub struct ChannelView {
 	/// Its id.
 	pub id: ChannelId,
-	/// Who pays.
+	/// The developer, who pays.
 	pub developer: AccountId,
-	/// Who is paid.
+	/// The host, which is paid.
 	pub host: AccountId,
-	/// Whose signature binds the developer.
+	/// The gateway key, whose signatures bind the developer.
 	pub gateway: PublicKey,
-	/// Base units paid in since it was opened.
+	/// Base units deposited since it was opened.
 	pub deposit: Balance,
 	/// Sums settled since it was opened.
 	pub settled: Totals,
-	/// The block from which the rest can be withdrawn, once closing.
+	/// The block from which the rest can be withdrawn; `None` unless the channel is closing.
 	pub closes: Option<BlockNumber>,
 }
 
-/// The rules of the market.
+/// The parameters of the market.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct MarketView {
 	/// Blocks of a settlement window.
 	pub window: BlockNumber,
-	/// Most vouchers in one settlement.
+	/// Maximum number of vouchers in a settlement.
 	pub max_vouchers: u32,
-	/// Most channels in one opening or top-up.
+	/// Maximum number of channels in one opening or top-up.
 	pub max_channels_per_call: u32,
-	/// Least deposit of a channel, in base units.
+	/// Minimum deposit of a channel, in base units.
 	pub min_deposit: Balance,
-	/// Blocks between closing and withdrawal.
+	/// Blocks between the closing of a channel and the withdrawal.
 	pub challenge_period: BlockNumber,
 }
 
-/// Where all GNK are.
+/// The supply of GNK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct SupplyView {
 	/// Base units in existence.
 	pub issued: Balance,
-	/// Base units still to be mined.
+	/// Base units not mined yet.
 	pub unmined: Balance,
-	/// Base units the epoch closed last may mint.
+	/// Base units that the epoch closed last may mint.
 	pub last_emission: Balance,
-	/// Issued base units that are hosts' rewards and have not been paid out yet.
+	/// Issued base units of hosts' rewards that are not paid out yet.
 	pub vesting: Balance,
 	/// Issued base units in the community fund.
 	pub treasury: Balance,
 }
 
-/// What a host earned by emission and was not paid yet, in base units.
+/// A host's rewards that are not paid out yet, in base units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct VestingView {
 	/// Not vested yet.
 	pub locked: Balance,
 	/// Vested and not paid out.
 	pub vested: Balance,
-	/// What vests an epoch at the present rate.
+	/// The amount that vests in an epoch at the current rate.
 	pub per_epoch: Balance,
-	/// The epoch up to which all this is counted.
+	/// The epoch up to which the amounts are counted.
 	pub updated: EpochIndex,
-	/// What was earned and is still vesting, ascending by the epoch in which it was granted: the one after it was earned.
+	/// The rewards that are still vesting, ascending by the epoch in which they were granted: the one after they were
+	/// earned.
 	pub grants: Vec<(EpochIndex, Balance)>,
 }
 
 /// A host's collateral, in base units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct CollateralView {
-	/// What backs its weight.
+	/// The amount that backs its weight.
 	pub active: Balance,
-	/// What was withdrawn, by the epoch from which it can be released.
+	/// Withdrawn amounts, by the epoch from which each can be released.
 	pub unbonding: Vec<(EpochIndex, Balance)>,
-	/// What backs one leaf of weight.
+	/// The amount that backs one leaf of weight.
 	pub per_weight: Balance,
 	/// The first epoch in which weight needs backing.
 	pub needed_from: EpochIndex,
 }
 
-/// Why a host has the weight it has in an epoch.
+/// A host's weight in an epoch, and what it follows from.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct StandingView {
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// What the host committed to, ascending by segment, confirmation segments included.
+	/// The host's commitments, ascending by segment, confirmation segments included.
 	pub commitments: Vec<(u8, Commitment)>,
-	/// Segments lost because requested openings were not posted.
+	/// Segments lost because the host did not post requested openings.
 	pub lost: Vec<u8>,
-	/// Whether a committee could be drawn for the host; `None` before the draw. Without one its weight is 0, unless
-	/// genesis allows unchecked hosts.
+	/// Whether the host has a committee; `None` before the draw. Without one, its weight is 0, unless genesis allows
+	/// unchecked hosts.
 	pub checked: Option<bool>,
-	/// The potential weight, `segments × median` of what counts, once settled.
-	pub raw: Option<u64>,
-	/// What of it counts by itself or is backed by collateral, once settled.
-	pub backed: Option<u64>,
-	/// What is left of that under the cap: votes, power, routing.
-	pub effective: Option<u64>,
-	/// Sets that the host had to check, and those whose digests it revealed.
+	/// The compute weight, `segments × median` of the counts; `None` until the epoch is weighed.
+	pub compute_weight: Option<u64>,
+	/// The part of it that counts by itself or is backed by collateral; `None` until the epoch is weighed.
+	pub backed_weight: Option<u64>,
+	/// The backed weight under the cap, which carries votes, power and routing; `None` until the epoch is weighed.
+	pub effective_weight: Option<u64>,
+	/// Number of leaf sets that the host had to check, and of those whose tags it revealed.
 	pub duties: (u32, u32),
-	/// Confirmation segments called so far.
+	/// Number of confirmation segments called so far.
 	pub confirmations: u32,
-	/// The share of its sprint that its confirmation segments showed, in millionths.
+	/// The confirmed factor in millionths: the share of its sprint that its confirmation segments showed.
 	pub confirmed: u32,
-	/// The share of its duties that it met, in millionths; 0 if it lost a dispute.
+	/// The performance factor in millionths: the share of its duties that it met; 0 if it lost a dispute.
 	pub performance: u32,
 	/// Work units that it settled while these weights were in force.
 	pub work: u64,
-	/// The served factor, in millionths: below a million if it served less than a fifth of what others did for their
-	/// weight.
+	/// The served factor in millionths: below a million if its work for its weight is less than a fifth of the median.
 	pub served: u32,
-	/// What it is paid for, once settled: `effective × confirmed × performance × served`.
-	pub paid: Option<u64>,
-	/// What it was convicted of.
+	/// The paid weight, `effective weight × confirmed × performance × served`; `None` until the epoch is weighed.
+	pub paid_weight: Option<u64>,
+	/// The offence it was convicted of.
 	pub offence: Option<Offence>,
 }
 
@@ -210,15 +210,15 @@ pub struct StandingView {
 pub struct CheckView {
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// What samples are drawn from.
+	/// The beacon from which leaf sets are drawn.
 	pub beacon: Hash,
 	/// The layer after which the residual's digest is taken.
 	pub layer: u16,
-	/// The hosts to check. Tags go by the sets of the first, then of the second, and so on.
+	/// The hosts to check. The order of tags is that of the first host's sets, then the second's, and so on.
 	pub duties: Vec<DutyView>,
-	/// What the checker committed to.
+	/// The checker's commitment to its tags.
 	pub committed: Option<Hash>,
-	/// Whether it revealed.
+	/// Whether it revealed its tags.
 	pub revealed: bool,
 }
 
@@ -227,9 +227,9 @@ pub struct CheckView {
 pub struct DutyView {
 	/// The host.
 	pub host: AccountId,
-	/// Where its worker is reached.
+	/// Its worker's URL.
 	pub url: Vec<u8>,
-	/// Its commitments of the sprint, ascending by segment: positions count through them.
+	/// Its commitments of the sprint, ascending by segment. Positions count through all of them.
 	pub commitments: Vec<(u8, Commitment)>,
 	/// The leaf sets to check, ascending.
 	pub sets: Vec<SetView>,
@@ -249,11 +249,11 @@ pub struct SetView {
 /// A request for openings.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct RequestView {
-	/// Who asked.
+	/// The checker that requested the openings.
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// Who must answer.
+	/// The host that must answer.
 	pub host: AccountId,
 	/// The segment.
 	pub segment: u8,
@@ -261,7 +261,7 @@ pub struct RequestView {
 	pub positions: Vec<u64>,
 	/// The last block that may carry the answer.
 	pub deadline: BlockNumber,
-	/// The answer.
+	/// The openings; `None` until the host posts them.
 	pub openings: Option<Vec<LeafOpening>>,
 }
 
@@ -272,35 +272,35 @@ pub struct ClaimView {
 	pub id: u32,
 	/// The epoch it is about.
 	pub epoch: EpochIndex,
-	/// The sprint's model format in that epoch.
-	pub profile: Profile,
+	/// The sprint format of that epoch.
+	pub format: SprintFormat,
 	/// `seed1` of that epoch.
 	pub model_seed: Hash,
-	/// Who makes the claim.
+	/// The claimant.
 	pub claimant: AccountId,
-	/// The host whose leaf, or leaf set, it is about.
+	/// The host whose leaf or leaf set the claim is about.
 	pub host: AccountId,
-	/// What is claimed.
+	/// The subject of the claim.
 	pub subject: SubjectView,
-	/// The leaf with `seed2` of its segment; for a challenge once it was named.
+	/// The leaf with `seed2` of its segment; of a challenge, once the refuter named it.
 	pub leaf: Option<(LeafId, Hash)>,
 	/// The first children of the claimed trace's root; empty until the claimant shows them.
 	pub frontier: Vec<Hash>,
 	/// The last block that may carry a new refutation of an accusation.
 	pub until: BlockNumber,
-	/// Refutations under way.
+	/// Refutations in progress.
 	pub games: Vec<GameView>,
 }
 
-/// What is claimed.
+/// The subject of the claim.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub enum SubjectView {
-	/// The leaf's right output is this, and not what the host committed to.
+	/// The leaf's right output differs from what the host committed to.
 	Accusation {
-		/// A byte per coordinate.
+		/// The right output, a byte per coordinate.
 		output: Vec<u8>,
 	},
-	/// The set's tag is this.
+	/// The claimant's tag of a leaf set is right.
 	Challenge {
 		/// The set.
 		set: u8,
@@ -312,115 +312,115 @@ pub enum SubjectView {
 		commitments: Vec<(u8, Commitment)>,
 		/// The claimant's digests, once shown.
 		digests: Vec<Hash>,
-		/// The leaf in question, once named: its place in the set.
+		/// The index in the set of the leaf in question, once named.
 		number: Option<u8>,
 	},
 }
 
-/// A refutation under way.
+/// A refutation in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct GameView {
-	/// Who refutes.
+	/// The refuter.
 	pub refuter: AccountId,
-	/// The turn it waits for.
+	/// The turn that the game waits for.
 	pub stage: Stage,
-	/// Turns taken.
+	/// Number of turns taken.
 	pub number: u8,
 	/// The last block that may carry that turn.
 	pub deadline: BlockNumber,
 	/// The child of the root that the refuter picked.
 	pub picked: Option<u8>,
-	/// The children of the node picked, once shown.
+	/// The children of the picked node, once shown.
 	pub children: Vec<Hash>,
 	/// The child of that node that the refuter picked.
 	pub block: Option<u8>,
-	/// The bytes of the block picked, once shown.
+	/// The bytes of the picked block, once shown.
 	pub bytes: Vec<u8>,
 }
 
-/// Samples that a checker can still answer for.
+/// Audits that a checker can still report on.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
-pub struct SamplesView {
+pub struct AssignedAuditsView {
 	/// The window in which they were drawn.
 	pub window: u32,
-	/// The last block that may carry findings about them.
+	/// The last block that may carry a report on them.
 	pub deadline: BlockNumber,
-	/// The samples.
-	pub samples: Vec<SampleView>,
+	/// The audits.
+	pub audits: Vec<AuditView>,
 }
 
-/// A sample to check: see [`crate::sampling`].
+/// An assigned audit: see [`crate::audit`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
-pub struct SampleView {
-	/// Its place in the checker's list of that window.
+pub struct AuditView {
+	/// Its index in the checker's list of that window.
 	pub index: u16,
-	/// Who answered.
+	/// The host whose receipt is audited.
 	pub host: AccountId,
-	/// Where its worker is reached.
+	/// Its worker's URL.
 	pub url: Vec<u8>,
 	/// The settled window.
 	pub window: u32,
-	/// The root over its receipts.
+	/// The root over the window's receipts.
 	pub root: SumNode<Totals>,
 	/// The model.
 	pub model: ModelId,
 	/// The receipt.
 	pub pick: Pick,
-	/// Whether the checker answered for it.
+	/// Whether the checker reported on it.
 	pub done: bool,
 }
 
-/// An open case: see [`crate::sampling`].
+/// An open case: see [`crate::audit`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
-pub struct SamplingCaseView {
+pub struct CaseView {
 	/// Its number.
 	pub id: u32,
-	/// Whom it is about.
+	/// The host that the case is about.
 	pub host: AccountId,
-	/// Where its worker is reached.
+	/// Its worker's URL.
 	pub url: Vec<u8>,
 	/// The model.
 	pub model: ModelId,
 	/// The model's profile when the case was opened.
-	pub profile: Calibration,
+	pub profile: CalibrationProfile,
 	/// The block in which it was opened.
 	pub opened: BlockNumber,
 	/// The last block that may carry a ruling.
 	pub deadline: BlockNumber,
-	/// What fresh receipts are drawn from, once arbiters are drawn.
+	/// The seed from which fresh receipts are drawn; `None` until the arbiters are drawn.
 	pub seed: Option<Hash>,
-	/// The samples to look at again.
-	pub audit: Vec<AuditView>,
-	/// What is drawn from: an arbiter's number is its place among `arbiters`.
+	/// The audits to review.
+	pub reviewed: Vec<ReviewedView>,
+	/// The parts of settlements from which fresh receipts are drawn, by the arbiter's index in `arbiters`.
 	pub scope: Vec<Scope>,
-	/// The arbiters, with what they found once they ruled.
+	/// The arbiters, each with its outcome once it ruled.
 	pub arbiters: Vec<(AccountId, Option<Outcome>)>,
 }
 
-/// A sample that a case looks at again.
+/// An audit that a case reviews.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
-pub struct AuditView {
-	/// Who checked it.
+pub struct ReviewedView {
+	/// The checker that reported on it.
 	pub checker: AccountId,
 	/// The settled window.
 	pub window: u32,
-	/// The root over its receipts.
+	/// The root over the window's receipts.
 	pub root: SumNode<Totals>,
 	/// The receipt.
 	pub pick: Pick,
 }
 
-/// How far a host is trusted.
+/// A host's reputation, and what it follows from.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
-pub struct SamplingView {
-	/// Millionths.
+pub struct ReputationView {
+	/// The reputation in millionths.
 	pub reputation: u32,
-	/// Receipts settled, counted up to the number of those that are all checked.
+	/// Number of settled receipts, up to the number of first receipts that are all audited.
 	pub receipts: u32,
-	/// The last epoch in which nobody listens to it.
+	/// The last epoch in which the host is muted.
 	pub muted: Option<EpochIndex>,
-	/// The sums that speak against it, by model: in 2⁻¹⁶ nats.
+	/// The sums of log-likelihood ratios against it by model, in 2⁻¹⁶ nats.
 	pub suspicions: Vec<(ModelId, u64)>,
-	/// The case against it.
+	/// The open case against it.
 	pub case: Option<u32>,
 }

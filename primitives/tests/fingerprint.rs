@@ -7,9 +7,9 @@ fn any_fingerprints() -> impl Strategy<Value = Vec<Fingerprint>> {
 	prop::collection::vec(prop::array::uniform16(any::<i8>()), 1..70)
 }
 
-/// Frozen: whoever projects or hashes otherwise disagrees with everybody.
+/// Frozen values: a host with another projection or hash disagrees with all others.
 #[test]
-fn fingerprints_are_those_of_the_specification() {
+fn fingerprints_have_the_specified_values() {
 	assert_eq!(projection(&[1; 32], 5), [55526, 37638, 39633, 61206, 48592]);
 	assert_eq!(hex::encode(root(&[])), "35565c104cb2398e43d4929bccfec3feaf5aef7e3deb81c3c64c0a8f04bde25b");
 	assert_eq!(
@@ -34,14 +34,14 @@ fn signs_are_balanced_and_independent() {
 }
 
 #[test]
-fn the_largest_distance_fits() {
+fn the_largest_distance_does_not_overflow() {
 	assert_eq!(distance(&[i8::MIN; 16], &[i8::MAX; 16]), 1_040_400);
 	assert_eq!(distance(&[3; 16], &[3; 16]), 0);
 }
 
 proptest! {
 	#[test]
-	fn every_fingerprint_is_proven_at_its_place_only(
+	fn every_fingerprint_is_proven_at_its_own_index_only(
 		fingerprints in any_fingerprints(),
 		pick: prop::sample::Index,
 		other: prop::sample::Index,

@@ -89,14 +89,14 @@ fn encodings() {
 }
 
 #[test]
-fn payloads_depend_on_domain_chain_and_body() {
+fn signing_payloads_depend_on_domain_chain_and_body() {
 	let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt());
 	assert_eq!(payload, blake2_256(&[b"gonka/receipt", &GENESIS, &receipt().encode()]));
 	assert_ne!(payload, signing_payload(domain::VOUCHER, &GENESIS, &receipt()));
 	assert_ne!(payload, signing_payload(domain::RECEIPT, &[8; 32], &receipt()));
-	let mut dearer = receipt();
-	dearer.fee += 1;
-	assert_ne!(payload, signing_payload(domain::RECEIPT, &GENESIS, &dearer));
+	let mut other_fee = receipt();
+	other_fee.fee += 1;
+	assert_ne!(payload, signing_payload(domain::RECEIPT, &GENESIS, &other_fee));
 	assert_ne!(body_hash(b"x"), output_hash(&[]));
 	assert_eq!(envelope().hash(&GENESIS), signing_payload(domain::ENVELOPE, &GENESIS, &envelope()));
 }
@@ -115,7 +115,7 @@ fn hashes_are_blake2b_256() {
 }
 
 #[test]
-fn registrations_are_checked() {
+fn malformed_registrations_are_recognised() {
 	let good = Registration {
 		host: [1; 32],
 		worker: [2; 32],

@@ -12,7 +12,7 @@ fn leaves(sums: &[u64]) -> Vec<SumNode<u64>> {
 
 proptest! {
 	#[test]
-	fn every_leaf_is_proven_and_nothing_else(
+	fn every_leaf_is_proven_and_no_other_value(
 		sums in prop::collection::vec(0u64..1 << 40, 1..70),
 		pick: prop::sample::Index,
 		other: prop::sample::Index,
@@ -35,7 +35,7 @@ proptest! {
 	}
 
 	#[test]
-	fn sums_moved_between_siblings_are_noticed(a in 1u64..1 << 40, b in 0u64..1 << 40) {
+	fn sums_moved_between_siblings_change_the_root(a in 1u64..1 << 40, b in 0u64..1 << 40) {
 		let honest = leaves(&[a, b]);
 		let mut moved = honest.clone();
 		moved[0].sum -= 1;
@@ -45,7 +45,7 @@ proptest! {
 }
 
 #[test]
-fn no_leaves_and_too_much() {
+fn an_empty_tree_has_a_zero_root_and_overflow_has_none() {
 	assert_eq!(root::<u64>(&[]), Some(SumNode::default()));
 	assert_eq!(prove::<u64>(&[], 0), None);
 	assert_eq!(root(&leaves(&[u64::MAX, 1])), None);

@@ -1,7 +1,7 @@
-//! The tape against its definition in real numbers, and sampling against the softmax.
+//! Compares the tape with its definition in real numbers, and sampling with the softmax.
 
 use gonka_primitives::{
-	sampler::{LOGIT_NAT, Sampling},
+	sampler::{LOGIT_NAT, SamplingParams},
 	tape::{NAT, REACH, TapeRow, gumbel, seed_key, tape_key, weight},
 };
 use proptest::prelude::*;
@@ -19,9 +19,9 @@ fn softmax(logits: &[i32], temperature: f64) -> Vec<f64> {
 	logits.iter().map(|logit| weight(logit) / sum).collect()
 }
 
-/// Frozen: whoever draws otherwise disagrees with everybody.
+/// Frozen values: a host with another tape disagrees with all others.
 #[test]
-fn the_tape_is_that_of_the_specification() {
+fn the_tape_has_the_specified_values() {
 	let key = tape_key(&[1; 32], &[2; 32]);
 	assert_eq!(hex::encode(key), "a34f042a8963efdd7866370e6e5a46c7b5e5ab50e66c337b939443686bd85200");
 	assert_eq!(hex::encode(seed_key(7)), "734637de5a3febb5ae4fde06f1ef7079a8579e43aedcdc2ba28f946ca7f73420");
@@ -32,7 +32,7 @@ fn the_tape_is_that_of_the_specification() {
 }
 
 #[test]
-fn noise_is_off_by_less_than_its_unit() {
+fn the_error_of_noise_is_below_its_unit() {
 	let grid = (0..=u32::MAX).step_by(65_537);
 	let edges = (0..32).flat_map(|bit| [(1u32 << bit) - 1, 1 << bit, !(1 << bit), !((1u32 << bit) - 1)]);
 	let mut uniforms: Vec<u32> = grid.chain(edges).collect();
@@ -49,7 +49,7 @@ fn noise_is_off_by_less_than_its_unit() {
 }
 
 #[test]
-fn weights_are_exponentials() {
+fn weights_are_exponentials_of_deficits() {
 	for deficit in (0..REACH).step_by(97) {
 		let exact = (-f64::from(deficit) / f64::from(NAT)).exp() * 4_294_967_296.0;
 		let error = weight(deficit) as f64 - exact;
@@ -59,7 +59,7 @@ fn weights_are_exponentials() {
 }
 
 /// Chi-square of the counts of 10⁵ draws against `expected`; the number of tokens that are expected.
-fn chi_square(sampling: &Sampling, logits: &[i32], expected: &[f64]) -> (f64, usize) {
+fn chi_square(sampling: &SamplingParams, logits: &[i32], expected: &[f64]) -> (f64, usize) {
 	const DRAWS: u32 = 100_000;
 	let mut counts = vec![0u32; logits.len()];
 	let key = seed_key(20);
@@ -76,7 +76,7 @@ fn chi_square(sampling: &Sampling, logits: &[i32], expected: &[f64]) -> (f64, us
 	(sum, expected.iter().filter(|&&probability| probability > 0.0).count())
 }
 
-/// A sum of `n` squares is this small but once in a million.
+/// The bound that a sum of `n` squares exceeds once in a million times.
 fn bound(tokens: usize) -> f64 {
 	let n = tokens as f64 - 1.0;
 	// Wilson and Hilferty's approximation at 4.75 standard deviations.
@@ -87,20 +87,20 @@ fn bound(tokens: usize) -> f64 {
 fn frequencies_follow_the_softmax() {
 	let logits: Vec<i32> = (0..40).map(|token| 20 * (token % 13) - 3 * token).collect();
 	for temperature in [500, 1000, 1700] {
-		let sampling = Sampling { temperature, ..Default::default() };
+		let sampling = SamplingParams { temperature, ..Default::default() };
 		let expected = softmax(&logits, f64::from(temperature) / 1000.0);
 		let (sum, tokens) = chi_square(&sampling, &logits, &expected);
 		assert!(sum < bound(tokens), "temperature {temperature}: {sum}");
 	}
-	// Many equal tokens: every one's turn comes as often.
-	let (sum, tokens) = chi_square(&Sampling::default(), &[0; 2000], &[1.0 / 2000.0; 2000]);
+	// Many equal tokens are chosen equally often.
+	let (sum, tokens) = chi_square(&SamplingParams::default(), &[0; 2000], &[1.0 / 2000.0; 2000]);
 	assert!(sum < bound(tokens), "{sum}");
 }
 
 #[test]
-fn frequencies_of_what_filters_leave_follow_the_softmax() {
+fn frequencies_of_the_kept_tokens_follow_the_softmax() {
 	let logits: Vec<i32> = (0..40).map(|token| 20 * (token % 13) - 3 * token).collect();
-	let sampling = Sampling { top_k: 9, ..Default::default() };
+	let sampling = SamplingParams { top_k: 9, ..Default::default() };
 	let mut order: Vec<usize> = (0..40).collect();
 	order.sort_by_key(|&token| std::cmp::Reverse(logits[token]));
 	let mut expected = softmax(&logits, 1.0);
@@ -113,7 +113,7 @@ fn frequencies_of_what_filters_leave_follow_the_softmax() {
 }
 
 #[test]
-fn noise_of_neighbours_is_independent() {
+fn noise_of_neighbouring_tokens_and_positions_is_independent() {
 	// Correlations of uniform order over 10⁵ pairs have a standard deviation of 0.0032.
 	let key = seed_key(3);
 	let noise = |position, token| TapeRow::new(&key, position).noise(token);
@@ -131,8 +131,8 @@ fn noise_of_neighbours_is_independent() {
 }
 
 #[test]
-fn penalties_are_taken_in_order() {
-	let sampling = Sampling { repetition: 1250, presence: 500, frequency: 100, ..Default::default() };
+fn penalties_apply_in_their_order() {
+	let sampling = SamplingParams { repetition: 1250, presence: 500, frequency: 100, ..Default::default() };
 	let mut logits = [100, -100, 100, 100];
 	sampling.penalise(&mut logits, [(0, 0), (1, 2), (2, 1), (9, 1)]);
 	// Repetition alone; −125 and 0.7 nats of 64; 80 and 0.6 nats; untouched.
@@ -141,7 +141,7 @@ fn penalties_are_taken_in_order() {
 
 proptest! {
 	#[test]
-	fn another_key_or_position_draws_anew(key: [u8; 32], other: [u8; 32], position: u32, token: u32) {
+	fn another_key_or_position_gives_other_noise(key: [u8; 32], other: [u8; 32], position: u32, token: u32) {
 		let noise = |key: &[u8; 32], position| {
 			(0..4).map(|i| TapeRow::new(key, position).noise(token.wrapping_add(i))).collect::<Vec<_>>()
 		};

@@ -1,6 +1,6 @@
-//! The race's hot code: `cargo bench -p gonka-sprint`.
+//! Benchmarks of the sprint: `cargo bench -p gonka-sprint`.
 
-#![allow(clippy::expect_used, missing_docs, reason = "a bench may stop")]
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark may panic")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -8,46 +8,47 @@ mod common;
 use common::{inputs, leaf_id, seeds};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gonka_sprint::{
-	Draw, LaneCommitment, Lanes, Layout, LeafOpening, Matrix, MerkleTree, Model, Place, Profile, Tensor, Trace,
-	Verdict,
+	DisputeVerdict, Draw, LaneCommitment, Lanes, Layout, LeafOpening, Matrix, MerkleTree, Model, Place, SprintFormat,
+	Tensor, Trace,
 	dispute::{evidence, judge},
 	expand_matrix, expand_row, layer_digest, sample,
 };
 use std::{hint::black_box, time::Duration};
 
 fn expansion(c: &mut Criterion) {
-	let (seed, _) = seeds(Profile::P400);
+	let (seed, _) = seeds(SprintFormat::P400);
 	let mut group = c.benchmark_group("expansion");
 	group.throughput(Throughput::Bytes(4096 * 1024));
 	group.bench_function("P400 gate, one thread", |b| {
-		b.iter(|| expand_matrix(black_box(&seed), Profile::P400, 3, Matrix::Gate));
+		b.iter(|| expand_matrix(black_box(&seed), SprintFormat::P400, 3, Matrix::Gate));
 	});
 	group.throughput(Throughput::Bytes(4096));
 	group.bench_function("P400 row of down", |b| {
-		b.iter(|| expand_row(black_box(&seed), Profile::P400, 3, Matrix::Down, 7));
+		b.iter(|| expand_row(black_box(&seed), SprintFormat::P400, 3, Matrix::Down, 7));
 	});
 }
 
 fn leaves(c: &mut Criterion) {
-	let (seed, segment) = seeds(Profile::Nano);
-	let nano = Model::new(&seed, Profile::Nano);
+	let (seed, segment) = seeds(SprintFormat::Nano);
+	let nano = Model::new(&seed, SprintFormat::Nano);
 	let mut group = c.benchmark_group("leaf");
 	group.throughput(Throughput::Elements(1));
 	group.bench_function("Nano, one thread", |b| b.iter(|| nano.leaf(black_box(&segment), &leaf_id(0))));
-	let batch = inputs(Profile::Nano, 0, 1024);
+	let batch = inputs(SprintFormat::Nano, 0, 1024);
 	group.throughput(Throughput::Elements(1024));
 	group.bench_function("Nano, batch of 1024, two threads", |b| b.iter(|| nano.forward_batch(black_box(&batch), 2)));
 
-	let (seed, segment) = seeds(Profile::P400);
-	let p400 = Model::new_parallel(&seed, Profile::P400, 2);
+	let (seed, segment) = seeds(SprintFormat::P400);
+	let p400 = Model::new_parallel(&seed, SprintFormat::P400, 2);
 	group.sample_size(10).measurement_time(Duration::from_secs(15)).throughput(Throughput::Elements(1));
 	group.bench_function("P400, one thread", |b| b.iter(|| p400.leaf(black_box(&segment), &leaf_id(0))));
-	let batch = inputs(Profile::P400, 0, 2);
+	let batch = inputs(SprintFormat::P400, 0, 2);
 	group.throughput(Throughput::Elements(2));
 	group.bench_function("P400, batch of 2, two threads", |b| b.iter(|| p400.forward_batch(black_box(&batch), 2)));
 	group.throughput(Throughput::Elements(1));
 	let residual = p400.embed(&batch[0]).expect("the input fits");
-	group.bench_function("P400 layer digest", |b| b.iter(|| layer_digest(Profile::P400, 12, black_box(&residual))));
+	group
+		.bench_function("P400 layer digest", |b| b.iter(|| layer_digest(SprintFormat::P400, 12, black_box(&residual))));
 }
 
 fn commitments(c: &mut Criterion) {
@@ -78,7 +79,7 @@ fn commitments(c: &mut Criterion) {
 fn committees(c: &mut Criterion) {
 	let weights: Vec<u64> = (0..1024).map(|checker| 100 + checker % 7).collect();
 	let draw = Draw::new([1; 32], &weights, 10_000);
-	let mut group = c.benchmark_group("committee, 1024 checkers, 10000 racers");
+	let mut group = c.benchmark_group("committee, 1024 checkers, 10000 participants");
 	group.bench_function("draw", |b| b.iter(|| Draw::new(black_box([1; 32]), &weights, 10_000)));
 	group.bench_function("committee", |b| b.iter(|| draw.committee(black_box(777), None)));
 	group.bench_function("duties", |b| b.iter(|| draw.duties(black_box(333))));
@@ -86,15 +87,15 @@ fn committees(c: &mut Criterion) {
 
 fn disputes(c: &mut Criterion) {
 	let mut group = c.benchmark_group("dispute");
-	let nano = Model::new(&seeds(Profile::Nano).0, Profile::Nano);
-	let tokens = &inputs(Profile::Nano, 0, 1)[0];
+	let nano = Model::new(&seeds(SprintFormat::Nano).0, SprintFormat::Nano);
+	let tokens = &inputs(SprintFormat::Nano, 0, 1)[0];
 	group.bench_function("Nano trace", |b| b.iter(|| Trace::new(&nano, black_box(tokens))));
 
-	// What is dear does not depend on the values, and from zeros follow zeros.
-	let (seed, layout) = (seeds(Profile::P400).0, Layout::new(Profile::P400));
+	// The cost does not depend on the values, and a computation on zeros gives zeros.
+	let (seed, layout) = (seeds(SprintFormat::P400).0, Layout::new(SprintFormat::P400));
 	let len = |index| layout.place(index).map_or(0, |place| layout.block_len(place));
 	let blocks = (0..layout.blocks()).map(|index| vec![0; len(index)]).collect();
-	let trace = Trace::from_blocks(Profile::P400, blocks).expect("as many as the profile has");
+	let trace = Trace::from_blocks(SprintFormat::P400, blocks).expect("as many as the format has");
 	for (name, tensor) in [
 		("a value of down", Tensor::Output),
 		("a value of q", Tensor::Q),
@@ -109,9 +110,9 @@ fn disputes(c: &mut Criterion) {
 		let (index, picked, block, children, given) = judged().expect("the block exists");
 		let judged = || {
 			let (tokens, frontier) = (&[], trace.frontier());
-			judge(&seed, Profile::P400, tokens, frontier, picked, children, index, block, 1023, black_box(&given))
+			judge(&seed, SprintFormat::P400, tokens, frontier, picked, children, index, block, 1023, black_box(&given))
 		};
-		assert!(tensor == Tensor::Q || judged() == Some(Verdict::RefuterLied));
+		assert!(tensor == Tensor::Q || judged() == Some(DisputeVerdict::RefuterLied));
 		group.bench_function(format!("P400 judge, {name}"), |b| b.iter(judged));
 	}
 	group.bench_function("P400 children", |b| {

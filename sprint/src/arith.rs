@@ -1,18 +1,18 @@
-//! The integer operations a block is made of. All are exact; divisions floor toward −∞.
+//! The integer operations of a decoder block. All are exact; divisions floor toward −∞.
 
-/// Largest activation and weight; the smallest is its negative.
+/// Maximum absolute value of activations and weights.
 pub const MAX: i32 = 31;
-/// Bound of the residual.
+/// Maximum absolute value of the residual.
 pub const RESIDUAL_MAX: i32 = 1 << 15;
 
-/// `clamp((z + 2^(s−1)) >> s, −31, 31)`; for `shift` 0 only the clamp. `shift` must be below 31.
+/// `clamp((z + 2^(s−1)) >> s, −31, 31)`; only the clamp if `shift` is 0. `shift` must be below 31.
 #[inline]
 pub const fn requant(z: i32, shift: u32) -> i8 {
 	let half = 1i32.wrapping_shl(shift) >> 1;
 	clamp(z.saturating_add(half) >> (shift & 31))
 }
 
-/// `x + (z >> shift)`, clamped to ±2¹⁵: an update entering the residual.
+/// `x + (z >> shift)`, clamped to ±2¹⁵: an update of the residual.
 #[inline]
 pub const fn update(x: i32, z: i32, shift: u32) -> i32 {
 	let sum = x.saturating_add(z >> (shift & 31));
@@ -25,7 +25,7 @@ pub const fn update(x: i32, z: i32, shift: u32) -> i32 {
 	}
 }
 
-/// To [-31, 31].
+/// Clamps to [-31, 31].
 #[inline]
 pub const fn clamp(z: i32) -> i8 {
 	if z > MAX {
@@ -43,14 +43,14 @@ pub const fn div_floor(a: i32, b: i32) -> i32 {
 	if b <= 0 { 0 } else { a.div_euclid(b) }
 }
 
-/// `⌊√(mean of squares)⌋`, at least 1; the mean is floored too. `x`: any length, |x| ≤ 2¹⁵.
+/// `⌊√(mean of squares)⌋`, at least 1. The mean is floored, too. `x` may have any length; |x| ≤ 2¹⁵.
 pub fn root_mean_square(x: &[i32]) -> i32 {
 	let sum = x.iter().fold(0i64, |sum, x| sum.saturating_add(i64::from(*x).saturating_mul(i64::from(*x))));
 	let mean = sum.checked_div(x.len() as i64).unwrap_or(0);
 	(mean.isqrt() as i32).max(1)
 }
 
-/// `out = clamp((16·x) div_floor max(1, isqrt(mean(x²))), −31, 31)`: `x` and `out` have one length.
+/// `out = clamp((16·x) div_floor max(1, isqrt(mean(x²))), −31, 31)`. `x` and `out` have the same length.
 pub fn normalise(x: &[i32], out: &mut [i8]) {
 	let root = root_mean_square(x);
 	for (out, x) in out.iter_mut().zip(x) {
@@ -58,9 +58,9 @@ pub fn normalise(x: &[i32], out: &mut [i8]) {
 	}
 }
 
-/// `Σ a[i]·b[i]` over the common length: what the runtime computes to decide one disputed value.
+/// `Σ a[i]·b[i]` over the common length. The runtime computes it to decide one disputed value.
 ///
-/// Exact for all lengths up to 4096 of values in [-31, 31], in any order.
+/// Exact in any order for up to 4096 values in [-31, 31].
 #[inline]
 #[allow(clippy::arithmetic_side_effects, reason = "an i8 product has 15 bits and the sum wraps on purpose")]
 pub fn dot(a: &[i8], b: &[i8]) -> i32 {
@@ -73,7 +73,7 @@ mod tests {
 	use proptest::prelude::*;
 
 	#[test]
-	fn rounding_is_as_named() {
+	fn rounding_follows_the_documentation() {
 		assert_eq!([requant(15, 5), requant(16, 5), requant(-16, 5), requant(-17, 5)], [0, 1, 0, -1]);
 		assert_eq!([requant(100_000, 5), requant(-100_000, 5), requant(7, 0)], [31, -31, 7]);
 		assert_eq!([div_floor(7, 2), div_floor(-7, 2), div_floor(-1, 100), div_floor(1, 0)], [3, -4, -1, 0]);
@@ -90,7 +90,7 @@ mod tests {
 		}
 
 		#[test]
-		fn order_of_summation_is_free(
+		fn the_order_of_a_sum_does_not_matter(
 			mut pairs in prop::collection::vec((-31i8..=31, -31i8..=31), 1..4096),
 			rotate in any::<prop::sample::Index>(),
 		) {

@@ -1,45 +1,45 @@
-//! Who checks whom: committees drawn from the beacon, the leaf sets within one, and what checkers compare.
+//! Committees drawn from the beacon, the leaf sets within a committee, and the tags that checkers compare.
 //!
-//! Each of the [`Draw::checkable`] racers has [`SEATS`] slots; the first [`COMMITTEE`] different checkers are its
-//! committee. A keyed permutation takes slots to seats, and the
-//! seats are dealt to the checkers in contiguous ranges, by weight. So a racer finds its checkers and a checker its
-//! racers at the cost of a few permutations, whatever the numbers of both, and each checker has its exact share.
+//! Each of the first [`Draw::checkable`] participants has [`SEATS`] slots. The first [`COMMITTEE`] different checkers of its
+//! slots are its committee. A keyed permutation maps slots to seats, and the seats are dealt to the checkers in contiguous
+//! ranges, by weight. So the checkers of a participant and the participants of a checker are both found with a few
+//! permutations, however many there are, and each checker has its exact share of seats.
 //!
 //! ```text
-//! seats     = 12·checkable; slot = 12·racer + k
+//! seats     = 12·checkable; slot = 12·participant + k
 //! seat      = Feistel(slot), 8 rounds over the next even power of two, walked until it is below `seats`
 //! checker i = seats ⌊seats·cum(i)/total⌋ .. ⌊seats·cum(i+1)/total⌋, cum(i) the weights before i
 //! ```
 
 use crate::{
-	Profile,
+	SprintFormat,
 	hash::{Hash, Stream, blake2_256},
 	sample::below_or_equal,
 };
 use alloc::{vec, vec::Vec};
 
-/// Most members of a committee.
+/// Maximum number of members of a committee.
 pub const COMMITTEE: u32 = 9;
-/// Seats for each racer: a checker may have several of them, so there are more than members.
+/// Number of seats for each participant. A checker may hold several of them, so there are more seats than members.
 pub const SEATS: u32 = 12;
-/// Leaves of a leaf set: [`crate::sample()`]'s `n`.
+/// Number of leaves of a leaf set: the `n` of [`crate::sample()`].
 pub const LEAVES_PER_SET: u32 = 32;
-/// Racers that one checker of the largest weight makes checkable: those beyond have no committee.
-pub const RACERS_PER_CHECKER: u32 = 64;
-/// With this many checkers or fewer, all check all others.
+/// Number of participants that one checker of the largest weight makes checkable. Participants beyond have no committee.
+pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
+/// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
 
 /// What a checker publishes of its digests of one leaf set.
 pub type Tag = [u8; 4];
 
-/// Rounds of the permutation.
+/// Number of rounds of the permutation.
 const ROUNDS: usize = 8;
 
-/// Makes hosts' weights, descending, those of checkers.
+/// Turns hosts' effective weights, descending, into weights of checkers.
 ///
-/// Each is cut to twice the median by weight: half of the total is in hosts of that weight or more. So the heaviest do
-/// not check everything, and hosts of no weight, however many, move nothing. Then those below a third of the mean are
-/// left out, but never of the [`SMALL`] heaviest: with a seat or two they would have too few partners.
+/// Each weight is cut to twice the median by weight: half of the total is in hosts of that weight or more. So the heaviest
+/// hosts do not check everything, and hosts without weight, however many, change nothing. Then hosts below a third of the
+/// mean are left out, except for the [`SMALL`] heaviest: with a seat or two a checker would have too few partners.
 pub fn qualify(weights: &mut Vec<u64>) {
 	let sum = |weights: &[u64]| weights.iter().fold(0u128, |sum, weight| sum.saturating_add(u128::from(*weight)));
 	let total = sum(weights);
@@ -60,25 +60,26 @@ pub fn qualify(weights: &mut Vec<u64>) {
 /// The committees of one segment.
 #[derive(Clone, Debug)]
 pub struct Draw {
-	/// Racers with a committee.
+	/// Number of participants with a committee.
 	checkable: u32,
-	/// The first seat of each checker, and the number of seats: one entry more than there are checkers.
+	/// The first seat of each checker, then the number of seats: one entry more than there are checkers.
 	bounds: Vec<u64>,
-	/// With [`SMALL`] checkers or fewer: those with a weight, who check all.
+	/// With [`SMALL`] checkers or fewer, those with a weight; they check all others.
 	all: Option<Vec<u32>>,
 	permutation: Permutation,
 }
 
 impl Draw {
-	/// `weights[i]`: the [qualified](qualify) weight of checker i; `racers`: how many hosts raced. Nobody has more than
-	/// `SEATS · RACERS_PER_CHECKER` seats. Costs O(checkers).
-	pub fn new(beacon: Hash, weights: &[u64], racers: u32) -> Self {
+	/// Draws the committees. `weights[i]` is the [qualified](qualify) weight of checker i. No checker has more than
+	/// `SEATS · PARTICIPANTS_PER_CHECKER` seats. Costs O(checkers).
+	pub fn new(beacon: Hash, weights: &[u64], participants: u32) -> Self {
 		let total: u128 = weights.iter().fold(0, |sum, weight| sum.saturating_add(u128::from(*weight)));
 		let heaviest = weights.iter().copied().max().unwrap_or(0);
-		// Checkers, counted as so many of the heaviest.
+		// The number of checkers of the largest weight with the same total.
 		let worth =
 			if weights.len() > SMALL { total.checked_div(heaviest.into()).unwrap_or(0) } else { weights.len() as u128 };
-		let checkable = racers.min(u32::try_from(worth).unwrap_or(u32::MAX).saturating_mul(RACERS_PER_CHECKER));
+		let checkable =
+			participants.min(u32::try_from(worth).unwrap_or(u32::MAX).saturating_mul(PARTICIPANTS_PER_CHECKER));
 		let seats = u64::from(checkable).saturating_mul(SEATS.into());
 		let share = |before: u128| u128::from(seats).saturating_mul(before).checked_div(total).unwrap_or(0) as u64;
 		let mut before = 0u128;
@@ -92,22 +93,23 @@ impl Draw {
 		Self { checkable, bounds, all, permutation: Permutation::new(&beacon, seats) }
 	}
 
-	/// Number of racers with a committee: the first ones.
+	/// Number of participants with a committee: the first ones.
 	pub fn checkable(&self) -> u32 {
 		self.checkable
 	}
 
-	/// The checkers of `racer`, as positions in the weights: distinct, in the order of its seats (ascending if all
-	/// check all), without `own`, the racer's own position if it is a checker. Empty from [`Draw::checkable`] on.
-	pub fn committee(&self, racer: u32, own: Option<u32>) -> Vec<u32> {
-		if racer >= self.checkable {
+	/// The checkers of `participant`, as positions in the weights. They are distinct and in the order of its seats (ascending
+	/// if all check all), without `own`, the participant's own position if it is a checker. Empty from [`Draw::checkable`]
+	/// on.
+	pub fn committee(&self, participant: u32, own: Option<u32>) -> Vec<u32> {
+		if participant >= self.checkable {
 			return Vec::new();
 		}
 		if let Some(all) = &self.all {
 			return all.iter().copied().filter(|checker| Some(*checker) != own).collect();
 		}
 		let mut checkers = Vec::with_capacity(COMMITTEE as usize);
-		let first = u64::from(racer).saturating_mul(SEATS.into());
+		let first = u64::from(participant).saturating_mul(SEATS.into());
 		for slot in first..first.saturating_add(SEATS.into()) {
 			let checker = self.holder(self.permutation.seat(slot));
 			checkers.extend(checker.filter(|checker| Some(*checker) != own && !checkers.contains(checker)));
@@ -116,17 +118,17 @@ impl Draw {
 		checkers
 	}
 
-	/// The racers, ascending, of whom `checker` has a seat: itself too, if it races and drew itself, and some whose
-	/// committee was full before. Those of whose committees it is a member are among them.
+	/// The participants, ascending, in whose slots `checker` has a seat. They include all whose committee it belongs to, itself
+	/// if it is a participant and drew itself, and some whose committee was full before its seat.
 	pub fn duties(&self, checker: u32) -> Vec<u32> {
 		if let Some(all) = &self.all {
 			return if all.contains(&checker) { (0..self.checkable).collect() } else { Vec::new() };
 		}
-		let racer = |seat| self.permutation.slot(seat).div_euclid(SEATS.into()) as u32;
-		let mut racers: Vec<u32> = self.seats(checker).map(racer).collect();
-		racers.sort_unstable();
-		racers.dedup();
-		racers
+		let participant = |seat| self.permutation.slot(seat).div_euclid(SEATS.into()) as u32;
+		let mut participants: Vec<u32> = self.seats(checker).map(participant).collect();
+		participants.sort_unstable();
+		participants.dedup();
+		participants
 	}
 
 	fn seats(&self, checker: u32) -> core::ops::Range<u64> {
@@ -137,7 +139,7 @@ impl Draw {
 		}
 	}
 
-	/// The checker with this seat: the last whose range starts at or before it; empty ranges end where they start.
+	/// The checker with this seat: the last whose range starts at or before it. Empty ranges end where they start.
 	fn holder(&self, seat: u64) -> Option<u32> {
 		let after = self.bounds.partition_point(|bound| *bound <= seat);
 		(after < self.bounds.len()).then(|| after.saturating_sub(1) as u32)
@@ -179,8 +181,8 @@ impl Permutation {
 		})
 	}
 
-	/// Steps along the cycle of `from` until it is below `size` again: at most 4 steps on average, as the power of
-	/// two is at most 4 times the size, and always some, as a cycle comes back to where it started.
+	/// Steps along the cycle of `from` until it is below `size` again. That takes at most 4 steps on average, because the
+	/// power of two is at most 4 times the size, and it ends, because a cycle returns to its start.
 	fn walk(&self, from: u64, step: impl Fn(u64) -> u64) -> u64 {
 		if from >= self.size {
 			return from;
@@ -213,8 +215,8 @@ impl Permutation {
 	}
 }
 
-/// The leaf sets of `member` of a committee of `size`, ascending: set p is checked by members p and p + 1, around the
-/// ring. Empty for no member.
+/// The leaf sets of `member` of a committee of `size`, ascending. Set p is checked by members p and p + 1, around the ring.
+/// Empty if there is no such member.
 pub fn sets_of(member: u32, size: u32) -> Vec<u32> {
 	if member >= size {
 		return Vec::new();
@@ -225,7 +227,7 @@ pub fn sets_of(member: u32, size: u32) -> Vec<u32> {
 	sets
 }
 
-/// The other member with `set`; `None` if `member` has not that set, or is alone.
+/// The other member with `set`; `None` if `member` does not check that set, or is alone.
 pub fn partner(member: u32, set: u32, size: u32) -> Option<u32> {
 	if size < 2 || member >= size || set >= size {
 		return None;
@@ -236,8 +238,8 @@ pub fn partner(member: u32, set: u32, size: u32) -> Option<u32> {
 
 /// The layer after which the residual's digest is taken: uniform in `layers/4 .. 3·layers/4`, read from
 /// `ChaCha8(H("gonka/sprint/layer" ‖ beacon))`.
-pub fn middle_layer(beacon: &Hash, profile: Profile) -> u16 {
-	let layers = profile.params().layers;
+pub fn middle_layer(beacon: &Hash, format: SprintFormat) -> u16 {
+	let layers = format.params().layers;
 	let (first, end) = (layers / 4, layers.saturating_mul(3) / 4);
 	let mut stream = Stream::new(&blake2_256(&[b"gonka/sprint/layer", beacon]));
 	first.saturating_add(below_or_equal(&mut stream, u64::from(end.saturating_sub(first).saturating_sub(1))) as u16)
@@ -285,13 +287,13 @@ mod tests {
 
 		#[test]
 		fn committees_and_duties_are_inverse(
-			beacon: Hash, weights in prop::collection::vec(0u64..1000, 0..60), racers in 0u32..400, own in 0u32..60,
+			beacon: Hash, weights in prop::collection::vec(0u64..1000, 0..60), participants in 0u32..400, own in 0u32..60,
 		) {
-			let draw = Draw::new(beacon, &weights, racers);
+			let draw = Draw::new(beacon, &weights, participants);
 			let checkers = weights.len() as u32;
 			let heaviest = weights.iter().copied().max().unwrap_or(0);
 			let worth = if weights.len() > SMALL { weights.iter().sum::<u64>().checked_div(heaviest).unwrap_or(0) } else { weights.len() as u64 };
-			prop_assert_eq!(u64::from(draw.checkable()), u64::from(racers).min(64 * worth));
+			prop_assert_eq!(u64::from(draw.checkable()), u64::from(participants).min(64 * worth));
 			prop_assert!(weights.len() <= SMALL || (0..checkers).all(|checker| draw.seats(checker).count() <= 12 * 64));
 			let duties: Vec<BTreeSet<u32>> = (0..checkers)
 				.map(|checker| {
@@ -301,26 +303,26 @@ mod tests {
 				})
 				.collect();
 			prop_assert!(draw.duties(checkers).is_empty() && draw.duties(u32::MAX).is_empty());
-			for racer in 0..racers + 2 {
-				let committee = draw.committee(racer, None);
+			for participant in 0..participants + 2 {
+				let committee = draw.committee(participant, None);
 				let members: BTreeSet<u32> = committee.iter().copied().collect();
 				prop_assert_eq!(members.len(), committee.len());
 				prop_assert!(weights.len() <= SMALL || committee.len() <= 9);
 				let seated: BTreeSet<u32> =
-					(0..checkers).filter(|checker| duties[*checker as usize].contains(&racer)).collect();
+					(0..checkers).filter(|checker| duties[*checker as usize].contains(&participant)).collect();
 				prop_assert!(members.is_subset(&seated) && (members == seated || members.len() == 9));
-				let without = draw.committee(racer, Some(own));
+				let without = draw.committee(participant, Some(own));
 				prop_assert!(!without.contains(&own));
 				prop_assert!(without.len() >= committee.len() - usize::from(committee.contains(&own)));
 			}
 		}
 
 		#[test]
-		fn seats_are_shares(
+		fn seats_are_dealt_in_proportion_to_weight(
 			beacon: Hash, weights in prop::collection::vec(prop_oneof![Just(0), 1u64..1000, any::<u64>()], 1..60),
-			racers: u32,
+			participants: u32,
 		) {
-			let draw = Draw::new(beacon, &weights, racers);
+			let draw = Draw::new(beacon, &weights, participants);
 			let seats = 12 * u128::from(draw.checkable());
 			let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
 			prop_assume!(total > 0);
@@ -341,14 +343,14 @@ mod tests {
 		}
 
 		#[test]
-		fn few_check_all_others(
-			beacon: Hash, weights in prop::collection::vec(0u64..3, 1..=SMALL), racers in 1u32..400,
+		fn in_a_small_network_all_check_all_others(
+			beacon: Hash, weights in prop::collection::vec(0u64..3, 1..=SMALL), participants in 1u32..400,
 		) {
-			let draw = Draw::new(beacon, &weights, racers);
-			for racer in 0..draw.checkable() {
-				let others = (0u32..).zip(&weights).filter(|(checker, weight)| **weight > 0 && *checker != racer);
+			let draw = Draw::new(beacon, &weights, participants);
+			for participant in 0..draw.checkable() {
+				let others = (0u32..).zip(&weights).filter(|(checker, weight)| **weight > 0 && *checker != participant);
 				let others: Vec<u32> = others.map(|(checker, _)| checker).collect();
-				prop_assert_eq!(draw.committee(racer, Some(racer)), others);
+				prop_assert_eq!(draw.committee(participant, Some(participant)), others);
 			}
 			prop_assert!(draw.committee(draw.checkable(), None).is_empty());
 		}
@@ -374,7 +376,7 @@ mod tests {
 		}
 
 		#[test]
-		fn qualifying_keeps_the_small_ones_of_a_small_network(weights in prop::collection::vec(0u64..1 << 40, 0..=SMALL)) {
+		fn qualifying_keeps_every_checker_of_a_small_network(weights in prop::collection::vec(0u64..1 << 40, 0..=SMALL)) {
 			let mut weights = weights;
 			weights.sort_unstable_by(|a, b| b.cmp(a));
 			let mut after = weights.clone();
@@ -408,16 +410,16 @@ mod tests {
 
 	#[test]
 	fn every_middle_layer_is_drawn() {
-		let drawn = |profile| (0..=255).map(|byte| middle_layer(&[byte; 32], profile)).collect::<BTreeSet<_>>();
-		assert_eq!(drawn(Profile::Nano), BTreeSet::from([0]));
-		assert_eq!(drawn(Profile::P400), (6..18).collect());
+		let drawn = |format| (0..=255).map(|byte| middle_layer(&[byte; 32], format)).collect::<BTreeSet<_>>();
+		assert_eq!(drawn(SprintFormat::Nano), BTreeSet::from([0]));
+		assert_eq!(drawn(SprintFormat::P400), (6..18).collect());
 	}
 
 	/// Committees of nine of a thousand are nine different checkers.
 	#[test]
 	fn committees_are_full() {
 		let draw = Draw::new([5; 32], &[7; 1024], 10_000);
-		let members: usize = (0..10_000).map(|racer| draw.committee(racer, None).len()).sum();
+		let members: usize = (0..10_000).map(|participant| draw.committee(participant, None).len()).sum();
 		assert_eq!(members, 90_000);
 	}
 }

@@ -1,32 +1,33 @@
-//! Who lied about one value of a [trace](crate::trace): the last move of a dispute, and what its players need.
+//! The last turn of a dispute, which decides who lied about one value of a [trace](crate::trace), and what its players
+//! need.
 //!
-//! # The moves
+//! # The turns
 //!
-//! 1. The claimant's root is on chain. It shows the *frontier*; the refuter picks the first node that differs from
-//!    its own trace's. It shows that node's *children*, which are block hashes; the refuter picks the first that
-//!    differs, which is the block `index`. Each answer must pass [`Layout::verify_children`], each pick
+//! 1. The claimant's root is on chain. The claimant shows the *frontier*; the refuter picks the first node that differs from
+//!    its own. The claimant shows that node's *children*, which are block hashes; the refuter picks the first that differs,
+//!    which is the block `index`. What the claimant shows must pass [`Layout::verify_children`], each pick
 //!    [`Layout::child_index`].
 //! 2. The claimant shows the block's bytes, which must hash to the child picked.
 //! 3. The refuter names a coordinate and gives the [`inputs`] of that value with proofs: [`judge`] computes it.
 //!
-//! # What the inputs are proven against
+//! # Proofs of the inputs
 //!
-//! The refuter does not have the claimant's tree, but all inputs stand before `index`, and before `index` all shown
-//! nodes are equal in both trees, if the refuter picked the first that differs. So an input is proven
+//! The refuter does not have the claimant's tree. But all inputs come before `index`, and if the refuter picked the first
+//! node that differs, all shown nodes before `index` are equal in both trees. So an input is proven
 //!
 //! * under another frontier node than `index`: against that frontier node, by the path from the block up to it (8
 //!   hashes for P400, 1 for Nano), which lies within a subtree that is equal in both trees;
 //! * under the same frontier node: against the child list that the claimant showed, with an empty path, because the
 //!   children are block hashes.
 //!
-//! An honest refuter takes both from its own trace ([`evidence`]). A lying one cannot: whatever it picks, the proofs
-//! bind it to the claimant's own blocks, and of an honest claimant's blocks each follows from those before it.
+//! An honest refuter takes both from its own trace ([`evidence`]). A lying one cannot win: the proofs bind it to the
+//! claimant's own blocks, and each block of an honest claimant follows from the blocks before it.
 //!
-//! Inputs out of their type's range are refused. Only a liar's trace holds such values, and a refuter meets them only
-//! behind the first difference, where it has no business. A *shown* value out of range is just wrong.
+//! Inputs out of their type's range are rejected. Only a liar's trace has such values, and they come after the first
+//! difference, where an honest refuter has no turn. A *shown* value out of range is wrong.
 
 use crate::{
-	Matrix, ModelSeed, Params, Profile,
+	Matrix, ModelSeed, Params, SprintFormat,
 	arith::{MAX, RESIDUAL_MAX, clamp, div_floor, dot, requant, root_mean_square, update},
 	hash::Hash,
 	lut::{EXP_LUT, SILU_LUT},
@@ -40,26 +41,26 @@ use scale_info::TypeInfo;
 /// A block that the disputed value depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct InputBlock {
-	/// The block: 4096 bytes at most.
+	/// The bytes of the block, at most 4096.
 	pub bytes: Vec<u8>,
-	/// Siblings up to the frontier, or none: 8 at most.
+	/// Siblings from the block up to the frontier, at most 8, or none.
 	pub path: Vec<Hash>,
 }
 
-/// Who lied.
+/// The outcome of a dispute: the player that lied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
-pub enum Verdict {
+pub enum DisputeVerdict {
 	/// The block shown is wrong at the coordinate named.
 	ClaimantLied,
 	/// It is right there.
 	RefuterLied,
 }
 
-/// The blocks that one value depends on, in the order [`value`] takes them: 2 at most, all before `index`. `None` if
-/// there is no such block or coordinate.
-pub fn inputs(profile: Profile, index: u32, coordinate: u32) -> Option<Vec<u32>> {
-	let layout = Layout::new(profile);
-	let Params { tokens, layers, .. } = profile.params();
+/// The blocks that one value depends on, in the order in which [`value`] takes them: at most 2, all before `index`. `None`
+/// if there is no such block or coordinate.
+pub fn inputs(format: SprintFormat, index: u32, coordinate: u32) -> Option<Vec<u32>> {
+	let layout = Layout::new(format);
+	let Params { tokens, layers, .. } = format.params();
 	let tokens = tokens as u32;
 	let (layer, tensor, row) = match layout.place(index).filter(|place| coordinate < layout.values(*place))? {
 		Place::Embedded { .. } => return Some(Vec::new()),
@@ -92,32 +93,32 @@ pub fn inputs(profile: Profile, index: u32, coordinate: u32) -> Option<Vec<u32>>
 	places.into_iter().map(|place| layout.index(place)).collect()
 }
 
-/// The right value at `coordinate` of block `index`, of the bytes of its [`inputs`]: what the model computes, bit for
-/// bit. `None` if there is no such value, or the inputs are not of the right number, lengths and ranges.
+/// The right value at `coordinate` of block `index`, computed from the bytes of its [`inputs`] as the model computes it.
+/// `None` if there is no such value, or the inputs have a wrong number, length or range.
 ///
-/// At most two weight rows and one dot product, over 4096 weights at most.
+/// Costs at most two weight rows and one dot product over 4096 weights.
 pub fn value(
 	seed: &ModelSeed,
-	profile: Profile,
+	format: SprintFormat,
 	tokens: &[u16],
 	index: u32,
 	coordinate: u32,
 	inputs: &[&[u8]],
 ) -> Option<i32> {
-	let (params, layout) = (profile.params(), Layout::new(profile));
+	let (params, layout) = (format.params(), Layout::new(format));
 	let place = layout.place(index).filter(|place| coordinate < layout.values(*place))?;
 	let at = coordinate as usize;
 	let (layer, tensor, row) = match place {
 		Place::Embedded { token } => {
 			let [] = inputs else { return None };
 			let token = tokens.get(token as usize).filter(|_| tokens.len() == params.tokens)?;
-			let weights = expand_row(seed, profile, 0, Matrix::Embed, u32::from(*token))?;
+			let weights = expand_row(seed, format, 0, Matrix::Embed, u32::from(*token))?;
 			return i32::from(*weights.get(at)?).checked_mul(16);
 		},
 		Place::Output => return normalised(&residuals(one(inputs)?, params.width)?, at),
 		Place::Row { layer, tensor, row } => (layer, tensor, row),
 	};
-	let weights = |matrix, row| expand_row(seed, profile, layer, matrix, row);
+	let weights = |matrix, row| expand_row(seed, format, layer, matrix, row);
 	let product = |matrix, x: &[i8]| Some(dot(&weights(matrix, coordinate)?, x));
 	let Params { width, ffn, shifts, .. } = params;
 	let value = match tensor {
@@ -158,10 +159,10 @@ pub fn value(
 	Some(i32::from(value))
 }
 
-/// The value that `bytes`, shown as block `index`, have at `coordinate`; `None` if there is no such value, or the
-/// bytes have not the block's length.
-pub fn shown(profile: Profile, index: u32, bytes: &[u8], coordinate: u32) -> Option<i32> {
-	let layout = Layout::new(profile);
+/// The value that `bytes`, shown as block `index`, have at `coordinate`; `None` if there is no such value, or `bytes` does
+/// not have the block's length.
+pub fn shown(format: SprintFormat, index: u32, bytes: &[u8], coordinate: u32) -> Option<i32> {
+	let layout = Layout::new(format);
 	let place = layout.place(index)?;
 	let len = layout.value_len(place);
 	if bytes.len() != layout.block_len(place) {
@@ -175,19 +176,20 @@ pub fn shown(profile: Profile, index: u32, bytes: &[u8], coordinate: u32) -> Opt
 	}
 }
 
-/// Who lied about `coordinate` of block `index`. `None` if the refuter's move is malformed, and so refused: no such
-/// coordinate, or inputs that are not proven or not legal. A `block` of a wrong length is a lie at any coordinate.
+/// Decides who lied about `coordinate` of block `index`. `None` if the refuter's turn is malformed and must be rejected: there
+/// is no such coordinate, or an input is not proven or out of range. A `block` of a wrong length is a lie at any coordinate.
 ///
 /// * `tokens`: the leaf's input. Only the embedded rows need it; for other blocks it may be empty.
-/// * `frontier` and `children`: what the claimant showed in steps 0 and 1, `picked` the frontier node between them.
-/// * `block`: what the claimant showed as block `index`. It must hash to its child, else `None`: so check that when
-///   it is shown ([`is_child`]), lest the refuter has no answer.
+/// * `frontier` and `children`: the nodes that the claimant showed in steps 0 and 1; `picked` is the frontier node between
+///   them.
+/// * `block`: the bytes that the claimant showed as block `index`. They must hash to its child, otherwise the result is
+///   `None`. Check this when the claimant shows them ([`is_child`]): the refuter could not reply later.
 ///
-/// All may be hostile. At most 3 hashes of a block and 16 of nodes, and one [`value`].
+/// All arguments may be hostile. Costs at most 3 hashes of a block, 16 of nodes, and one [`value`].
 #[allow(clippy::too_many_arguments, reason = "what the chain holds, and then what the move brings")]
 pub fn judge(
 	seed: &ModelSeed,
-	profile: Profile,
+	format: SprintFormat,
 	tokens: &[u16],
 	frontier: &[Hash],
 	picked: u32,
@@ -196,21 +198,21 @@ pub fn judge(
 	block: &[u8],
 	coordinate: u32,
 	given: &[InputBlock],
-) -> Option<Verdict> {
-	let layout = Layout::new(profile);
-	let wanted = inputs(profile, index, coordinate)?;
+) -> Option<DisputeVerdict> {
+	let layout = Layout::new(format);
+	let wanted = inputs(format, index, coordinate)?;
 	let is_here = layout.picks(index)?.0 == picked && frontier.len() == layout.children_len(0);
 	if !is_here || !is_child(&layout, children, index, block) {
 		return None;
 	}
-	let Some(shown) = shown(profile, index, block, coordinate) else { return Some(Verdict::ClaimantLied) };
+	let Some(shown) = shown(format, index, block, coordinate) else { return Some(DisputeVerdict::ClaimantLied) };
 	let proven = |(input, given): (&u32, &InputBlock)| is_proven(&layout, frontier, picked, children, *input, given);
 	if wanted.len() != given.len() || !wanted.iter().zip(given).all(proven) {
 		return None;
 	}
 	let given: Vec<&[u8]> = given.iter().map(|input| input.bytes.as_slice()).collect();
-	let right = value(seed, profile, tokens, index, coordinate, &given)?;
-	Some(if shown == right { Verdict::RefuterLied } else { Verdict::ClaimantLied })
+	let right = value(seed, format, tokens, index, coordinate, &given)?;
+	Some(if shown == right { DisputeVerdict::RefuterLied } else { DisputeVerdict::ClaimantLied })
 }
 
 /// Whether `bytes` are block `index`, by the children shown in step 1.
@@ -236,14 +238,14 @@ fn is_proven(
 		&& frontier.get(node as usize) == Some(&verify_path(&block_hash(index, &given.bytes), index, &given.path))
 }
 
-/// The first of the children that the claimant showed for `node` in `step` which is not in `mine`: the refuter's pick,
-/// to be given to [`Layout::child_index`]. `None` if all are.
+/// The first of the children that the claimant showed for `node` in `step` that differs from `mine`: the refuter's pick, an
+/// argument of [`Layout::child_index`]. `None` if all are equal.
 pub fn first_difference(mine: &Trace, theirs: &[Hash], step: u32, node: u32) -> Option<u32> {
 	let mine = mine.children(step, node)?;
 	(0..).zip(mine).zip(theirs).find(|((_, mine), theirs)| mine != theirs).map(|((child, _), _)| child)
 }
 
-/// The first coordinate at which the block shown is not that of `mine`, 0 if its length is wrong; `None` if they are
+/// The first coordinate at which the shown block differs from that of `mine`; 0 if its length is wrong; `None` if they are
 /// equal.
 pub fn find_coordinate(mine: &Trace, index: u32, theirs: &[u8]) -> Option<u32> {
 	let (layout, mine) = (mine.layout(), mine.block(index)?);
@@ -255,8 +257,8 @@ pub fn find_coordinate(mine: &Trace, index: u32, theirs: &[u8]) -> Option<u32> {
 	pairs.into_iter().find(|(_, (mine, theirs))| mine != theirs).map(|(coordinate, _)| coordinate)
 }
 
-/// The inputs of one value, proven as [`judge`] wants them, out of a trace that is equal to the claimant's before
-/// `index`. `None` if there is no such value.
+/// The inputs of one value with the proofs that [`judge`] needs, from a trace that is equal to the claimant's before `index`.
+/// `None` if there is no such value.
 pub fn evidence(mine: &Trace, index: u32, coordinate: u32) -> Option<Vec<InputBlock>> {
 	let layout = mine.layout();
 	let (picked, _) = layout.picks(index)?;
@@ -265,7 +267,7 @@ pub fn evidence(mine: &Trace, index: u32, coordinate: u32) -> Option<Vec<InputBl
 		let path = if same { Vec::new() } else { mine.path(input, 0, layout.height(1))? };
 		Some(InputBlock { bytes: mine.block(input)?.to_vec(), path })
 	};
-	inputs(layout.profile(), index, coordinate)?.into_iter().map(proven).collect()
+	inputs(layout.format(), index, coordinate)?.into_iter().map(proven).collect()
 }
 
 /// `norm` of one coordinate of a residual row.
@@ -287,7 +289,7 @@ fn score(params: &Params, t: usize, at: usize, inputs: &[&[u8]]) -> Option<i32> 
 	Some(dot(q, k) >> 7)
 }
 
-/// Attention's result at column `at` of token t: the sum over the tokens that t sees.
+/// Attention's result at column `at` of token t: the weighted sum over tokens 0 to t.
 fn attended(params: &Params, t: usize, at: usize, scores: &[u8], v: &[u8]) -> Option<i32> {
 	let head = at.checked_div(params.head_width())?;
 	let scores = shorts(scores, params)?;
@@ -327,12 +329,12 @@ fn residuals(bytes: &[u8], len: usize) -> Option<Vec<i32>> {
 	legal.then_some(values)
 }
 
-/// A row of scores: each as a head's product of numbers in [-31, 31] can give it.
+/// A row of scores, each in the range of a head's product of numbers in [-31, 31].
 fn shorts(bytes: &[u8], params: &Params) -> Option<Vec<i16>> {
 	let (words, []) = bytes.as_chunks() else { return None };
 	let values: Vec<i16> = words.iter().map(|word| i16::from_le_bytes(*word)).collect();
-	let most = MAX.checked_mul(MAX)?.checked_mul(params.head_width() as i32)?;
-	let range = most.checked_neg()? >> 7..=most >> 7;
+	let max = MAX.checked_mul(MAX)?.checked_mul(params.head_width() as i32)?;
+	let range = max.checked_neg()? >> 7..=max >> 7;
 	let legal = values.len() == params.heads.checked_mul(params.tokens)?
 		&& values.iter().all(|x| range.contains(&i32::from(*x)));
 	legal.then_some(values)

@@ -1,4 +1,4 @@
-//! blake2b-256 and the ChaCha8 stream that every pseudo-random choice of the sprint is read from.
+//! blake2b-256, and the ChaCha8 stream that every pseudo-random choice of the sprint reads.
 
 use chacha20::{
 	ChaCha8,
@@ -27,7 +27,7 @@ impl Stream {
 		Self(ChaCha8::new(key.into(), &[0; 12].into()))
 	}
 
-	/// Fills `out` with the next bytes. One key gives 256 GiB; nothing here reads more than a few KiB of it.
+	/// Fills `out` with the next bytes. A key gives 256 GiB; no user reads more than a few KiB.
 	pub(crate) fn fill(&mut self, out: &mut [u8]) {
 		out.fill(0);
 		self.0.apply_keystream(out);

@@ -1,11 +1,11 @@
-//! A host's commitment: a Merkle-sum over its lanes.
+//! A host's commitment: a Merkle-sum tree over its lanes.
 //!
-//! Lane n is the n-th leaf, lanes that were not used count 0, and the root binds the number of lanes. So no lane can
-//! stand twice, and a position below the total names exactly one leaf of one lane.
+//! Lane n is the n-th leaf of the tree, unused lanes count 0, and the root binds the number of lanes. So no lane can occur
+//! twice, and a position below the total names exactly one leaf of one lane.
 //!
 //! ```text
 //! leaf = H("gonka/sprint/lane" ‖ lane:u16 ‖ count:u64 ‖ root)
-//! node = H("gonka/sprint/lanes" ‖ left count:u64 ‖ left ‖ right count:u64 ‖ right)      odd ones move up
+//! node = H("gonka/sprint/lanes" ‖ left count:u64 ‖ left ‖ right count:u64 ‖ right)      an odd last node moves up
 //! root = H("gonka/sprint/commitment" ‖ lanes:u32 ‖ total:u64 ‖ top)
 //! ```
 
@@ -17,10 +17,10 @@ use alloc::{collections::BTreeMap, vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// What one lane computed in a segment.
+/// The leaves that one lane computed in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct LaneCommitment {
-	/// The lane. Lanes should be numbered from 0 without large gaps: the tree has a leaf for each number.
+	/// Number of the lane. Lanes should be numbered from 0 without large gaps: the tree has a leaf for each number.
 	pub lane: u16,
 	/// Number of leaves.
 	pub count: u64,
@@ -28,51 +28,51 @@ pub struct LaneCommitment {
 	pub root: Hash,
 }
 
-/// What a host computed in a segment: 40 bytes.
+/// The leaves that a host computed in a segment: 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct Commitment {
 	/// Number of leaves over all lanes.
 	pub count: u64,
-	/// Root of the Merkle-sum over the lanes.
+	/// Root of the Merkle-sum tree over the lanes.
 	pub root: Hash,
 }
 
-/// Proof that one lane stands in a [`Commitment`].
+/// Proof that a [`Commitment`] contains a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct LaneProof {
 	/// Number of lanes in the tree.
 	pub lanes: u32,
 	/// The lane.
 	pub lane: LaneCommitment,
-	/// Counts and hashes of the siblings, from the lane up: 16 at most.
+	/// Counts and hashes of the siblings, from the lane up: at most 16.
 	pub path: Vec<(u64, Hash)>,
 }
 
-/// Proof that one leaf stands in a [`Commitment`].
+/// Proof that a [`Commitment`] contains a leaf.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct LeafOpening {
 	/// The leaf's lane.
 	pub lane: LaneProof,
 	/// The leaf, as the host claims it.
 	pub leaf: Hash,
-	/// The siblings within the lane, from the leaf up: 64 at most.
+	/// The siblings within the lane, from the leaf up: at most 64.
 	pub path: Vec<Hash>,
 }
 
-/// Why lanes cannot be committed to.
+/// Error of a commitment to lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneError {
-	/// A lane stands twice.
+	/// A lane occurs twice.
 	DuplicateLane(u16),
-	/// The sum of the counts does not fit 64 bits.
+	/// The sum of the counts exceeds 64 bits.
 	TooManyLeaves,
 }
 
 impl core::fmt::Display for LaneError {
 	fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
 		match self {
-			Self::DuplicateLane(lane) => write!(f, "lane {lane} stands twice"),
-			Self::TooManyLeaves => write!(f, "the lanes' counts do not fit 64 bits"),
+			Self::DuplicateLane(lane) => write!(f, "lane {lane} occurs twice"),
+			Self::TooManyLeaves => write!(f, "the sum of the lanes' counts exceeds 64 bits"),
 		}
 	}
 }
@@ -80,8 +80,8 @@ impl core::fmt::Display for LaneError {
 impl core::error::Error for LaneError {}
 
 impl Commitment {
-	/// The `(lane, index)` of the leaf at `position`; `None` if `proof` does not show it. Both may be hostile; the
-	/// work is bounded by 18 hashes.
+	/// The `(lane, index)` of the leaf at `position`; `None` if `proof` does not prove it. Both arguments may be hostile.
+	/// Costs at most 18 hashes.
 	pub fn locate(&self, position: u64, proof: &LaneProof) -> Option<(u16, u64)> {
 		let (lane, lanes) = (proof.lane.lane, proof.lanes);
 		if u32::from(lane) >= lanes || lanes > MAX_LANES {
@@ -107,8 +107,8 @@ impl Commitment {
 		proven.then_some((lane, index))
 	}
 
-	/// The `(lane, index)` of the leaf at `position`, if `opening.leaf` is what the host committed to there; `None`
-	/// otherwise. Both may be hostile; the work is bounded by 83 hashes.
+	/// The `(lane, index)` of the leaf at `position` if the host committed to `opening.leaf` there; `None` otherwise. Both
+	/// arguments may be hostile. Costs at most 83 hashes.
 	pub fn verify(&self, position: u64, opening: &LeafOpening) -> Option<(u16, u64)> {
 		let LeafOpening { lane: proof, leaf, path } = opening;
 		let (lane, index) = self.locate(position, proof)?;
@@ -122,11 +122,11 @@ pub struct Lanes {
 	levels: Vec<Vec<Node>>,
 }
 
-/// A lane is a u16.
+/// Maximum number of lanes: their numbers are `u16`.
 const MAX_LANES: u32 = 1 << 16;
 
 impl Lanes {
-	/// Over lanes in any order; numbers left out are filled with empty lanes.
+	/// A tree over lanes in any order. Numbers left out are filled with empty lanes.
 	pub fn new(given: &[LaneCommitment]) -> Result<Self, LaneError> {
 		let mut by_number = BTreeMap::new();
 		for lane in given {
@@ -153,13 +153,13 @@ impl Lanes {
 		Ok(Self { lanes, levels })
 	}
 
-	/// What goes on chain.
+	/// The commitment that goes on chain.
 	pub fn commitment(&self) -> Commitment {
 		let top = self.levels.last().and_then(|level| level.first()).copied();
 		top.unwrap_or(Node { count: 0, hash: Hash::default() }).commit(self.lanes.len() as u32)
 	}
 
-	/// The `(lane, index)` of the leaf at `position`; `None` from the total on. Lanes follow each other by number.
+	/// The `(lane, index)` of the leaf at `position`; `None` from the total on. Positions count through the lanes by number.
 	pub fn locate(&self, position: u64) -> Option<(u16, u64)> {
 		let mut left = position;
 		for lane in &self.lanes {
@@ -171,7 +171,7 @@ impl Lanes {
 		None
 	}
 
-	/// The proof of one lane; `None` if it is above the last.
+	/// The proof of a lane; `None` if its number is above the last.
 	pub fn proof(&self, lane: u16) -> Option<LaneProof> {
 		let mut index = usize::from(lane);
 		let (mut path, lane) = (Vec::new(), *self.lanes.get(index)?);
@@ -196,7 +196,7 @@ impl Node {
 		Self { count: lane.count, hash }
 	}
 
-	/// `None` if the sum does not fit.
+	/// `None` if the sum overflows.
 	fn parent(left: &Self, right: &Self) -> Option<Self> {
 		let hash = blake2_256(&[
 			b"gonka/sprint/lanes",
@@ -236,7 +236,7 @@ mod tests {
 	}
 
 	#[test]
-	fn lanes_are_refused_or_filled() {
+	fn duplicate_lanes_are_rejected_and_missing_ones_filled() {
 		let lane = |lane, count| LaneCommitment { lane, count, root: [1; 32] };
 		assert_eq!(Lanes::new(&[lane(3, 1), lane(3, 2)]).err(), Some(LaneError::DuplicateLane(3)));
 		assert_eq!(Lanes::new(&[lane(0, u64::MAX), lane(1, 1)]).err(), Some(LaneError::TooManyLeaves));
@@ -251,9 +251,9 @@ mod tests {
 		assert_eq!(all.commitment().locate(6, &proof), Some((u16::MAX, 6)));
 	}
 
-	/// The attack that dense lanes prevent: the same leaves counted under two numbers.
+	/// Dense lanes prevent that the same leaves count under two numbers.
 	#[test]
-	fn a_lane_cannot_stand_in_anothers_place() {
+	fn a_lane_cannot_take_the_number_of_another() {
 		let (_, lanes) = lanes(&[4, 4, 4]);
 		let mut proof = lanes.proof(1).unwrap();
 		assert_eq!(lanes.commitment().locate(5, &proof), Some((1, 1)));
@@ -290,7 +290,7 @@ mod tests {
 		}
 
 		#[test]
-		fn any_changed_byte_is_refused(
+		fn an_opening_with_any_changed_byte_is_rejected(
 			counts in prop::collection::vec(0u64..9, 1..9),
 			place in any::<prop::sample::Index>(), byte in any::<prop::sample::Index>(), flip in 1u8..,
 		) {

@@ -1,7 +1,7 @@
-//! A leaf: one input, named by its place, and the output the model gives for it.
+//! A leaf: one input, derived from its place, and the output of the model for it.
 
 use crate::{
-	Profile,
+	SprintFormat,
 	hash::{Hash, Stream, blake2_256},
 	seed::SegmentSeed,
 };
@@ -12,7 +12,7 @@ use scale_info::TypeInfo;
 /// The normalised activation of an input's last token, `i8[width]` in [-31, 31].
 pub type Output = Vec<i8>;
 
-/// Where a leaf stands. The index is the nonce: leaves of a lane are 0, 1, 2 … without gaps.
+/// Place of a leaf. The index is the nonce: leaves of a lane are 0, 1, 2 … without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct LeafId {
 	/// The host's account.
@@ -21,9 +21,9 @@ pub struct LeafId {
 	pub epoch: u32,
 	/// The segment of the epoch, from 0.
 	pub segment: u8,
-	/// The lane: one of the host's workers.
+	/// The lane: one of the host's devices.
 	pub lane: u16,
-	/// The leaf of the lane, from 0.
+	/// The index of the leaf within the lane, from 0.
 	pub index: u64,
 }
 
@@ -31,9 +31,9 @@ impl LeafId {
 	/// The input: `tokens` token ids below `vocab`, from `ChaCha8(H("gonka/sprint/input" ‖ seed2 ‖ host ‖ lane:u16 ‖
 	/// index:u64))`, four little-endian bytes a token, modulo `vocab` (a power of two, so without bias).
 	///
-	/// `seed` must be that of the leaf's epoch and segment.
-	pub fn tokens(&self, seed: &SegmentSeed, profile: Profile) -> Vec<u16> {
-		let params = profile.params();
+	/// `seed` must be the seed of the leaf's epoch and segment.
+	pub fn tokens(&self, seed: &SegmentSeed, format: SprintFormat) -> Vec<u16> {
+		let params = format.params();
 		let key = blake2_256(&[
 			b"gonka/sprint/input",
 			&seed.0,
@@ -47,7 +47,7 @@ impl LeafId {
 		bytes.as_chunks().0.iter().map(|word| (u32::from_le_bytes(*word) & mask) as u16).collect()
 	}
 
-	/// The leaf: `H(0x00 ‖ host ‖ epoch:u32 ‖ segment:u8 ‖ lane:u16 ‖ index:u64 ‖ output)`, a byte per coordinate.
+	/// The leaf's hash: `H(0x00 ‖ host ‖ epoch:u32 ‖ segment:u8 ‖ lane:u16 ‖ index:u64 ‖ output)`, a byte per coordinate.
 	pub fn hash(&self, output: &[i8]) -> Hash {
 		let output: Vec<u8> = output.iter().map(|value| *value as u8).collect();
 		self.using_encoded(|id| blake2_256(&[&[0], id, &output]))

@@ -1,6 +1,6 @@
-//! The two tables in place of exponentials. They are frozen: they define the race.
+//! Two tables that replace exponentials. They are frozen, because they define the sprint.
 
-/// Attention weight of a score `i` below the best one: `round(127·exp(−i/5))`.
+/// Attention weight of a score that is `i` below the largest: `round(127·exp(−i/5))`.
 #[rustfmt::skip]
 pub const EXP_LUT: [u8; 256] = [
 	127, 104, 85, 70, 57, 47, 38, 31, 26, 21, 17, 14, 12, 9, 8, 6, 5, 4, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0, 0, 0,

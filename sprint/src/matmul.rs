@@ -1,4 +1,4 @@
-//! The matrix product, where nearly all time goes.
+//! The matrix product, which takes nearly all of the time.
 //!
 //! Integers below 2²³ add exactly in any order, so each path here gives the same bits.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "numeric kernel over checked shapes")]
@@ -9,7 +9,7 @@ use crate::arith::dot;
 /// `[tokens × rows]`, all row-major.
 pub(crate) fn matmul(weights: &[i8], x: &[i8], columns: usize, out: &mut [i32]) {
 	let (rows, tokens) = (weights.len() / columns, x.len() / columns);
-	assert!(out.len() == rows * tokens, "shapes are made from one profile");
+	assert!(out.len() == rows * tokens, "shapes are made from one format");
 	#[cfg(all(feature = "std", target_arch = "x86_64"))]
 	if avx2::matmul(weights, x, columns, out) {
 		return;
@@ -17,7 +17,7 @@ pub(crate) fn matmul(weights: &[i8], x: &[i8], columns: usize, out: &mut [i32]) 
 	portable(weights, x, columns, out);
 }
 
-/// One dot product for each element, which compilers vectorise.
+/// One dot product for each element; compilers vectorise it.
 fn portable(weights: &[i8], x: &[i8], columns: usize, out: &mut [i32]) {
 	let rows = weights.len() / columns;
 	for (r, weights) in weights.chunks_exact(columns).enumerate() {
@@ -32,13 +32,13 @@ fn portable(weights: &[i8], x: &[i8], columns: usize, out: &mut [i32]) {
 mod avx2 {
 	use core::arch::x86_64::*;
 
-	/// Rows of weights and of activations that one pass of the kernel multiplies: 8 sums in registers.
+	/// Number of rows of weights and of activations in one pass of the kernel: 8 sums in registers.
 	const ROWS: usize = 4;
 	const TOKENS: usize = 2;
-	/// Weights multiplied by one instruction.
+	/// Number of weights multiplied by one instruction.
 	const STEP: usize = 16;
 
-	/// False if this processor or these shapes do not fit, and nothing is done.
+	/// Returns false, without a product, if the processor has no AVX2 or the shapes do not fit the kernel.
 	pub(super) fn matmul(weights: &[i8], x: &[i8], columns: usize, out: &mut [i32]) -> bool {
 		let (rows, tokens) = (weights.len() / columns, x.len() / columns);
 		let fits = rows.is_multiple_of(ROWS) && tokens.is_multiple_of(TOKENS) && columns.is_multiple_of(STEP);

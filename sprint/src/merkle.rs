@@ -1,4 +1,4 @@
-//! The tree over a lane's leaves.
+//! The Merkle tree over a lane's leaves.
 //!
 //! `node = H(0x01 ‖ left ‖ right)`; the last node of an odd level moves up as it is; the root binds the number of
 //! leaves: `root = H("gonka/sprint/root" ‖ count:u64 ‖ top)`, with an all-zero top for no leaves. Without the count
@@ -9,12 +9,12 @@ use alloc::{vec, vec::Vec};
 
 /// A tree in memory: 64 bytes a leaf.
 pub struct MerkleTree {
-	/// From the leaves up to the top; never empty, and only the first level may be.
+	/// Levels from the leaves up to the top. There is at least one; only the first may be empty.
 	levels: Vec<Vec<Hash>>,
 }
 
 impl MerkleTree {
-	/// Over `leaves`, which are hashes of a domain of their own.
+	/// A tree over `leaves`, which are hashes of a domain of their own.
 	pub fn new(leaves: Vec<Hash>) -> Self {
 		let mut levels = vec![leaves];
 		while let Some(level) = levels.last().filter(|level| level.len() > 1) {
@@ -51,13 +51,13 @@ impl MerkleTree {
 	}
 }
 
-/// Root of a tree with no leaves.
+/// Root of a tree without leaves.
 pub fn empty_root() -> Hash {
 	root_of(0, &Hash::default())
 }
 
-/// Whether `leaf` is leaf `index` of the tree with `count` leaves and this `root`. All arguments may be hostile: the
-/// path must have exactly the length that `index` and `count` ask for, so the work is bounded by 64 hashes.
+/// Whether `leaf` is leaf `index` of the tree with `count` leaves and this `root`. All arguments may be hostile: the path must
+/// have exactly the length that `index` and `count` need, so the cost is at most 64 hashes.
 pub fn verify(root: &Hash, count: u64, index: u64, leaf: &Hash, path: &[Hash]) -> bool {
 	if index >= count {
 		return false;
@@ -79,7 +79,7 @@ pub fn verify(root: &Hash, count: u64, index: u64, leaf: &Hash, path: &[Hash]) -
 	path.next().is_none() && root_of(count, &top) == *root
 }
 
-/// Where a node stands beside its sibling.
+/// Side of a node beside its sibling.
 pub(crate) enum Side {
 	Left,
 	Right,
@@ -122,7 +122,7 @@ mod tests {
 	}
 
 	#[test]
-	fn small_trees_by_hand() {
+	fn small_trees_have_the_roots_computed_by_hand() {
 		let l = leaves(3);
 		let expected = root_of(3, &node(&node(&l[0], &l[1]), &l[2]));
 		let tree = MerkleTree::new(l.clone());
@@ -155,7 +155,7 @@ mod tests {
 
 	proptest! {
 		#[test]
-		fn any_change_is_refused(count in 1u64..300, at in any::<prop::sample::Index>(), byte in any::<prop::sample::Index>(), flip in 1u8..) {
+		fn a_proof_with_any_change_is_rejected(count in 1u64..300, at in any::<prop::sample::Index>(), byte in any::<prop::sample::Index>(), flip in 1u8..) {
 			let tree = MerkleTree::new(leaves(count));
 			let index = at.index(count as usize) as u64;
 			let (leaf, path) = (leaves(count)[index as usize], tree.proof(index).unwrap());

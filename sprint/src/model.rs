@@ -1,12 +1,12 @@
-//! The forward pass: an integer decoder over a profile's weights.
+//! The forward pass: an integer decoder over a format's weights.
 #![allow(
 	clippy::arithmetic_side_effects,
 	clippy::indexing_slicing,
-	reason = "numeric kernel: shapes come from one profile or are checked on entry, ranges are tested in profile.rs"
+	reason = "numeric kernel: shapes come from one format or are checked on entry, ranges are tested in format.rs"
 )]
 
 use crate::{
-	LeafId, Output, Params, Profile,
+	LeafId, Output, Params, SprintFormat,
 	arith::{clamp, div_floor, dot, normalise, requant, update},
 	hash::Hash,
 	lut::{EXP_LUT, SILU_LUT},
@@ -17,28 +17,28 @@ use crate::{
 };
 use alloc::{vec, vec::Vec};
 
-/// An epoch's weights, one byte each: 440 MB for [`Profile::P400`].
+/// An epoch's weights, one byte each: 440 MB for [`SprintFormat::P400`].
 pub struct Model {
-	profile: Profile,
+	format: SprintFormat,
 	/// `[vocab × width]`.
 	embed: Vec<i8>,
 	layers: Vec<Layer>,
 }
 
-/// Why an input was refused.
+/// Error of an invalid input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-	/// Not the profile's number of tokens.
+	/// The input does not have the format's number of tokens.
 	TokenCount,
 	/// A token is not in the vocabulary.
 	TokenRange,
-	/// The profile has no such layer.
+	/// The format has no such layer.
 	NoSuchLayer,
 	/// The residual is not `[tokens × width]`, or a value is beyond ±2¹⁵.
 	Residual,
 }
 
-/// What one block computes on its way, row-major by token. Reused from block to block.
+/// Intermediate values of one decoder block, row-major by token. The buffers are reused from block to block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activations {
 	/// Normalised input of attention, `[tokens × width]`.
@@ -49,8 +49,8 @@ pub struct Activations {
 	pub k: Vec<i8>,
 	/// Values, `[tokens × width]`.
 	pub v: Vec<i8>,
-	/// `u = (q·k) >> 7` of each head, `[tokens × heads × tokens]`: row t, then head, then the token it looks at; 0 for
-	/// the tokens after t.
+	/// `u = (q·k) >> 7` of each head, `[tokens × heads × tokens]`: token t, then head, then the token attended to; 0 for the
+	/// tokens after t.
 	pub scores: Vec<i16>,
 	/// Attention's result before its output projection, `[tokens × width]`.
 	pub attended: Vec<i8>,
@@ -70,54 +70,54 @@ pub struct Activations {
 
 impl Model {
 	/// Expands all weights of an epoch.
-	pub fn new(seed: &ModelSeed, profile: Profile) -> Self {
-		let layers = (0..profile.params().layers).map(|layer| Layer::new(seed, profile, layer)).collect();
-		Self { profile, embed: expand_matrix(seed, profile, 0, Matrix::Embed), layers }
+	pub fn new(seed: &ModelSeed, format: SprintFormat) -> Self {
+		let layers = (0..format.params().layers).map(|layer| Layer::new(seed, format, layer)).collect();
+		Self { format, embed: expand_matrix(seed, format, 0, Matrix::Embed), layers }
 	}
 
-	/// As [`Model::new`], on several threads.
+	/// Expands the weights as [`Model::new`] does, on several threads.
 	#[cfg(feature = "std")]
-	pub fn new_parallel(seed: &ModelSeed, profile: Profile, threads: usize) -> Self {
-		let layers: Vec<u16> = (0..profile.params().layers).collect();
-		let layers = in_parallel(&layers, threads, |layer| Layer::new(seed, profile, *layer));
-		Self { profile, embed: expand_matrix(seed, profile, 0, Matrix::Embed), layers }
+	pub fn new_parallel(seed: &ModelSeed, format: SprintFormat, threads: usize) -> Self {
+		let layers: Vec<u16> = (0..format.params().layers).collect();
+		let layers = in_parallel(&layers, threads, |layer| Layer::new(seed, format, *layer));
+		Self { format, embed: expand_matrix(seed, format, 0, Matrix::Embed), layers }
 	}
 
-	/// The profile of the weights.
-	pub fn profile(&self) -> Profile {
-		self.profile
+	/// The format of the weights.
+	pub fn format(&self) -> SprintFormat {
+		self.format
 	}
 
-	/// A leaf's output and hash. `seed` must be that of the leaf's epoch and segment.
+	/// A leaf's output and hash. `seed` must be the seed of the leaf's epoch and segment.
 	pub fn leaf(&self, seed: &SegmentSeed, id: &LeafId) -> (Output, Hash) {
-		let output = self.forward(&id.tokens(seed, self.profile)).unwrap_or_default();
+		let output = self.forward(&id.tokens(seed, self.format)).unwrap_or_default();
 		let hash = id.hash(&output);
 		(output, hash)
 	}
 
-	/// The output for `tokens` (the profile's number of them, each below its vocabulary).
+	/// The output for `tokens`: the format's number of tokens, each below its vocabulary.
 	pub fn forward(&self, tokens: &[u16]) -> Result<Output, Error> {
 		self.forward_with(tokens, |_, _, _| ())
 	}
 
-	/// As [`Model::forward`], showing `(layer, the residual after it, what it computed)` after each layer.
+	/// Computes [`Model::forward`] and calls `after(layer, residual, activations)` after each layer.
 	pub fn forward_with(
 		&self,
 		tokens: &[u16],
 		mut after: impl FnMut(u16, &[i32], &Activations),
 	) -> Result<Output, Error> {
 		let mut residual = self.embed(tokens)?;
-		let mut activations = Activations::new(&self.profile.params());
-		for layer in 0..self.profile.params().layers {
+		let mut activations = Activations::new(&self.format.params());
+		for layer in 0..self.format.params().layers {
 			self.run_layer(layer, &mut residual, &mut activations)?;
 			after(layer, &residual, &activations);
 		}
 		self.output(&residual)
 	}
 
-	/// The digest of the residual after `layer`, running no layer beyond it: [`crate::layer_digest`].
+	/// The digest of the residual after `layer` ([`crate::layer_digest`]). Runs no layer beyond it.
 	pub fn digest_at(&self, tokens: &[u16], layer: u16) -> Result<Hash, Error> {
-		let params = self.profile.params();
+		let params = self.format.params();
 		if layer >= params.layers {
 			return Err(Error::NoSuchLayer);
 		}
@@ -125,10 +125,10 @@ impl Model {
 		for layer in 0..=layer {
 			self.run_layer(layer, &mut residual, &mut activations)?;
 		}
-		layer_digest(self.profile, layer, &residual).ok_or(Error::Residual)
+		layer_digest(self.format, layer, &residual).ok_or(Error::Residual)
 	}
 
-	/// The outputs of a batch, on several threads. The same as one [`Model::forward`] after the other.
+	/// The outputs of a batch, on several threads. They equal those of [`Model::forward`].
 	#[cfg(feature = "std")]
 	pub fn forward_batch(&self, batch: &[Vec<u16>], threads: usize) -> Result<Vec<Output>, Error> {
 		in_parallel(batch, threads, |tokens| self.forward(tokens)).into_iter().collect()
@@ -136,7 +136,7 @@ impl Model {
 
 	/// The residual before layer 0, `[tokens × width]`: 16 times the tokens' embeddings.
 	pub fn embed(&self, tokens: &[u16]) -> Result<Vec<i32>, Error> {
-		let params = self.profile.params();
+		let params = self.format.params();
 		if tokens.len() != params.tokens {
 			return Err(Error::TokenCount);
 		}
@@ -149,9 +149,9 @@ impl Model {
 		Ok(residual)
 	}
 
-	/// Runs one block alone: `residual` (`[tokens × width]`, values within ±2¹⁵) becomes that after `layer`.
+	/// Runs one layer alone: `residual` (`[tokens × width]`, values within ±2¹⁵) becomes the residual after `layer`.
 	pub fn run_layer(&self, layer: u16, residual: &mut [i32], activations: &mut Activations) -> Result<(), Error> {
-		let params = self.profile.params();
+		let params = self.format.params();
 		let weights = self.layers.get(usize::from(layer)).ok_or(Error::NoSuchLayer)?;
 		self.check(residual)?;
 		activations.resize(&params);
@@ -163,14 +163,14 @@ impl Model {
 	/// The output for the residual after the last layer: its last token's row, normalised.
 	pub fn output(&self, residual: &[i32]) -> Result<Output, Error> {
 		self.check(residual)?;
-		let width = self.profile.params().width;
+		let width = self.format.params().width;
 		let mut output = vec![0; width];
 		normalise(&residual[residual.len() - width..], &mut output);
 		Ok(output)
 	}
 
 	fn check(&self, residual: &[i32]) -> Result<(), Error> {
-		let params = self.profile.params();
+		let params = self.format.params();
 		let bound = crate::arith::RESIDUAL_MAX as u32;
 		let valid =
 			residual.len() == params.tokens * params.width && residual.iter().all(|x| x.unsigned_abs() <= bound);
@@ -179,7 +179,7 @@ impl Model {
 }
 
 impl Activations {
-	/// Empty buffers for a profile.
+	/// Empty buffers for a format.
 	pub fn new(params: &Params) -> Self {
 		let empty = Vec::new;
 		let mut new = Self {
@@ -218,9 +218,9 @@ impl Activations {
 impl core::fmt::Display for Error {
 	fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
 		f.write_str(match self {
-			Self::TokenCount => "not the profile's number of tokens",
+			Self::TokenCount => "the input does not have the format's number of tokens",
 			Self::TokenRange => "a token is not in the vocabulary",
-			Self::NoSuchLayer => "the profile has no such layer",
+			Self::NoSuchLayer => "the format has no such layer",
 			Self::Residual => "the residual has a wrong shape or a value beyond ±2¹⁵",
 		})
 	}
@@ -242,8 +242,8 @@ struct Layer {
 }
 
 impl Layer {
-	fn new(seed: &ModelSeed, profile: Profile, layer: u16) -> Self {
-		let expand = |matrix| expand_matrix(seed, profile, layer, matrix);
+	fn new(seed: &ModelSeed, format: SprintFormat, layer: u16) -> Self {
+		let expand = |matrix| expand_matrix(seed, format, layer, matrix);
 		Self {
 			pos_q: expand(Matrix::PosQ),
 			pos_k: expand(Matrix::PosK),
@@ -301,7 +301,7 @@ impl Layer {
 }
 
 /// Causal attention, head by head: `[tokens × width]` each, `scores` `[tokens × heads × tokens]`.
-/// Token t sees tokens 0..=t: `u = (q·k) >> 7`, `e = EXP_LUT[clamp(max(u) − u, 0, 255)]`,
+/// Token t attends to tokens 0..=t: `u = (q·k) >> 7`, `e = EXP_LUT[clamp(max(u) − u, 0, 255)]`,
 /// `o = clamp((2·Σ e·v) div_floor Σ e)`.
 fn attend(params: &Params, (q, k, v): (&[i8], &[i8], &[i8]), scores: &mut [i16], out: &mut [i8]) {
 	let (width, head_width) = (params.width, params.head_width());
@@ -309,7 +309,7 @@ fn attend(params: &Params, (q, k, v): (&[i8], &[i8], &[i8]), scores: &mut [i16],
 	let mut scores = scores.chunks_exact_mut(params.tokens);
 	for t in 0..params.tokens {
 		for (head, scores) in (0..width).step_by(head_width).zip(&mut scores) {
-			// A buffer of another profile may hold other numbers here.
+			// The buffer may hold numbers of another format here.
 			scores[t + 1..].fill(0);
 			let row = |token: usize| token * width + head..token * width + head + head_width;
 			let query = &q[row(t)];
@@ -354,7 +354,7 @@ fn update_all(residual: &mut [i32], products: &[i32], shift: u32) {
 	}
 }
 
-/// `f` of each item, in order, the items dealt to `threads` threads in equal runs.
+/// Applies `f` to each item on `threads` threads and returns the results in order.
 #[cfg(feature = "std")]
 fn in_parallel<T: Sync, R: Send>(items: &[T], threads: usize, f: impl Fn(&T) -> R + Sync) -> Vec<R> {
 	let run = items.len().div_ceil(threads.max(1)).max(1);

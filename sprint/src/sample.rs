@@ -1,18 +1,18 @@
-//! Which leaves a checker is given: drawn from the beacon, after the commitment is on chain.
+//! The draw of leaves for checkers, from the beacon and after the commitment is on chain.
 
 use crate::hash::{Hash, Stream, blake2_256};
 use alloc::{collections::BTreeSet, vec::Vec};
 
 /// `min(n, count)` distinct positions below `count`, ascending; every set of that size is equally likely.
 ///
-/// Drawn from `ChaCha8(H("gonka/sprint/sample" ‖ beacon ‖ host ‖ pair:u32 ‖ count:u64))`. `pair` numbers the
-/// checkers' leaf sets within the host's committee: the two checkers of a pair share a number and so the leaves.
-/// `count` is the host's committed total. Costs O(n log n), whatever `count` is.
+/// The draw reads `ChaCha8(H("gonka/sprint/sample" ‖ beacon ‖ host ‖ pair:u32 ‖ count:u64))`. `pair` is the number of the
+/// leaf set within the host's committee: the two checkers of a set use the same number and so draw the same leaves. `count`
+/// is the host's committed total. Costs O(n log n) for any `count`.
 pub fn sample(beacon: &Hash, host: &[u8; 32], pair: u32, count: u64, n: u32) -> Vec<u64> {
 	let key = blake2_256(&[b"gonka/sprint/sample", beacon, host, &pair.to_le_bytes(), &count.to_le_bytes()]);
 	let mut stream = Stream::new(&key);
 	let mut chosen = BTreeSet::new();
-	// Floyd's subset sampling: one draw for each element, no retries for duplicates.
+	// Floyd's algorithm: one draw for each element, without retries for duplicates.
 	for last in count.saturating_sub(u64::from(n))..count {
 		if !chosen.insert(below_or_equal(&mut stream, last)) {
 			chosen.insert(last);
@@ -21,7 +21,7 @@ pub fn sample(beacon: &Hash, host: &[u8; 32], pair: u32, count: u64, n: u32) -> 
 	chosen.into_iter().collect()
 }
 
-/// Uniform in 0..=`last`: masks to the needed bits and draws again what is above, so without modulo bias.
+/// A uniform number in 0..=`last`. Draws again what exceeds `last`, so there is no modulo bias.
 pub(crate) fn below_or_equal(stream: &mut Stream, last: u64) -> u64 {
 	let mask = u64::MAX.checked_shr(last.leading_zeros()).unwrap_or(0);
 	loop {
@@ -39,7 +39,7 @@ mod tests {
 
 	proptest! {
 		#[test]
-		fn distinct_in_range_and_ascending(beacon in any::<[u8; 32]>(), count in any::<u64>(), small in 0u64..200, n in 0u32..100) {
+		fn positions_are_distinct_in_range_and_ascending(beacon in any::<[u8; 32]>(), count in any::<u64>(), small in 0u64..200, n in 0u32..100) {
 			for count in [count, small] {
 				let positions = sample(&beacon, &[1; 32], 0, count, n);
 				prop_assert_eq!(positions.len() as u64, count.min(u64::from(n)));
@@ -60,7 +60,7 @@ mod tests {
 		}
 		let mean = f64::from(rounds) * 7.0 / 23.0;
 		let chi_squared: f64 = hits.iter().map(|hits| (hits - mean).powi(2) / mean).sum();
-		// 22 degrees of freedom: above 48 is one in a thousand.
+		// With 22 degrees of freedom, one in a thousand exceeds 48.
 		assert!(chi_squared < 48.0, "{chi_squared}");
 	}
 

@@ -1,6 +1,6 @@
-//! A trace: every row that the computation of one leaf writes, as the blocks of one tree.
+//! A trace: a tree whose blocks are the rows that the computation of one leaf writes.
 //!
-//! Blocks stand in the order of computation, so all that a block depends on stands before it. For T tokens, width d:
+//! Blocks are in the order of computation, so a block depends on blocks before it only. For T tokens and width d:
 //!
 //! ```text
 //! T rows of the residual before layer 0
@@ -9,33 +9,33 @@
 //! the leaf's output
 //!
 //! block = H("gonka/sprint/block" ‖ index:u32 ‖ bytes)
-//! node  = H(0x01 ‖ left ‖ right), over 2^depth leaves: those after the last block are all-zero
+//! node  = H(0x01 ‖ left ‖ right), over 2^depth leaves; the leaves after the last block are all-zero
 //! ```
 //!
 //! T and d/T are powers of two, so the rows of each layer's Output are a whole subtree; its node is the
 //! [layer's digest](layer_digest), which needs no trace.
 //!
-//! A descent from the root goes in steps of [`STEP`] levels: step 0 shows the *frontier*, the nodes 8 levels below the
-//! root, step 1 the children of one of them, which are blocks in all profiles ([`Layout::steps`] is 2).
+//! A descent from the root goes in steps of [`STEP`] levels. Step 0 shows the *frontier*, the nodes 8 levels below the root.
+//! Step 1 shows the children of one of them, which are blocks in all formats ([`Layout::steps`] is 2).
 #![allow(
 	clippy::arithmetic_side_effects,
-	reason = "sizes of a profile, and numbers checked against them on entry: all below 2^depth"
+	reason = "sizes of a format, and numbers checked against them on entry: all below 2^depth"
 )]
 
 use crate::{
-	Model, Params, Profile,
+	Model, Params, SprintFormat,
 	hash::{Hash, blake2_256},
 	merkle::node,
 	model,
 };
 use alloc::{vec, vec::Vec};
 
-/// Levels of the tree in one step of a descent.
+/// Number of levels in one step of a descent.
 pub const STEP: u32 = 8;
-/// Bytes of the longest block.
+/// Maximum length of a block, in bytes.
 pub const MAX_BLOCK: usize = 4096;
 
-/// What one layer computes, in the order of the blocks. Shapes are `[rows × values]`; numbers are little-endian.
+/// A tensor that a layer computes, in the order of the blocks. Shapes are `[rows × values]`; numbers are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Tensor {
@@ -83,7 +83,7 @@ impl Tensor {
 	];
 }
 
-/// What a block is.
+/// Place of a block in the computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
 	/// A row of the residual before layer 0, i32 `[width]`.
@@ -104,22 +104,22 @@ pub enum Place {
 	Output,
 }
 
-/// Where the blocks of a profile's traces stand.
+/// The order and sizes of the blocks of a format's traces.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-	profile: Profile,
+	format: SprintFormat,
 	params: Params,
 }
 
 impl Layout {
-	/// The layout of a profile.
-	pub const fn new(profile: Profile) -> Self {
-		Self { profile, params: profile.params() }
+	/// The layout of a format.
+	pub const fn new(format: SprintFormat) -> Self {
+		Self { format, params: format.params() }
 	}
 
-	/// The profile.
-	pub const fn profile(&self) -> Profile {
-		self.profile
+	/// The format.
+	pub const fn format(&self) -> SprintFormat {
+		self.format
 	}
 
 	/// Number of blocks.
@@ -127,12 +127,12 @@ impl Layout {
 		self.tokens() + u32::from(self.params.layers) * self.layer_blocks() + 1
 	}
 
-	/// Levels below the root.
+	/// Number of levels below the root.
 	pub fn depth(&self) -> u32 {
 		self.blocks().next_power_of_two().ilog2()
 	}
 
-	/// What block `index` is; `None` from [`Layout::blocks`] on.
+	/// Place of block `index`; `None` from [`Layout::blocks`] on.
 	pub fn place(&self, index: u32) -> Option<Place> {
 		let (tokens, width) = (self.tokens(), self.width());
 		let last = self.blocks() - 1;
@@ -152,7 +152,7 @@ impl Layout {
 		Some(Place::Row { layer, tensor: *Tensor::ALL.get(number as usize)?, row })
 	}
 
-	/// The block of `place`; `None` if the profile has no such layer or row.
+	/// Index of the block at `place`; `None` if the format has no such layer or row.
 	pub fn index(&self, place: Place) -> Option<u32> {
 		let (tokens, width) = (self.tokens(), self.width());
 		match place {
@@ -171,12 +171,12 @@ impl Layout {
 		}
 	}
 
-	/// Bytes of a block: [`MAX_BLOCK`] at most.
+	/// Length of a block in bytes: at most [`MAX_BLOCK`].
 	pub fn block_len(&self, place: Place) -> usize {
 		self.values(place) as usize * self.value_len(place)
 	}
 
-	/// Numbers in a block.
+	/// Number of values in a block.
 	pub fn values(&self, place: Place) -> u32 {
 		match place {
 			Place::Embedded { .. } | Place::Output => self.width(),
@@ -189,7 +189,7 @@ impl Layout {
 		}
 	}
 
-	/// Bytes of one number: 1, 2 or 4.
+	/// Length of one value in bytes: 1, 2 or 4.
 	pub fn value_len(&self, place: Place) -> usize {
 		match place {
 			Place::Embedded { .. } => 4,
@@ -199,19 +199,19 @@ impl Layout {
 		}
 	}
 
-	/// Steps of a descent from the root to a block.
+	/// Number of steps of a descent from the root to a block.
 	pub fn steps(&self) -> u32 {
 		self.depth().div_ceil(STEP)
 	}
 
-	/// Children that each node shows in `step`; 0 if there is no such step.
+	/// Number of children that each node shows in `step`; 0 if there is no such step.
 	pub fn children_len(&self, step: u32) -> usize {
 		if step < self.steps() { 1 << (self.height(step) - self.height(step + 1)) } else { 0 }
 	}
 
-	/// The number, among the nodes that `step` leads to, of `child` of `parent`: after the last step a block's index.
-	/// `parent` is 0 in step 0, then the number of the node picked before. `None` if there is no such node, or only
-	/// padding below it: such a pick is to be refused.
+	/// The number of `child` of `parent` among the nodes to which `step` leads; after the last step a block's index. `parent`
+	/// is 0 in step 0, then the number of the node picked before. `None` if there is no such node, or only padding below it:
+	/// the chain must reject such a pick.
 	pub fn child_index(&self, step: u32, parent: u32, child: u32) -> Option<u32> {
 		let len = self.children_len(step) as u32;
 		if child >= len || parent >= self.nodes(step) {
@@ -228,9 +228,9 @@ impl Layout {
 		(index < self.blocks()).then(|| (index >> height, index & ((1 << height) - 1)))
 	}
 
-	/// Whether `children` are those of node `parent` of `step`, whose hash is `hash` (in step 0: the root): as many as
-	/// must be, folding to `hash`, with nothing but the padding after the last block. What a claimant shows is
-	/// accepted only so; 256 hashes at most.
+	/// Whether `children` are the children of node `parent` of `step`, whose hash is `hash` (the root in step 0): they have
+	/// the right number, fold to `hash`, and are padding after the last block. The chain accepts only such children from a
+	/// claimant. Costs at most 256 hashes.
 	pub fn verify_children(&self, step: u32, parent: u32, hash: &Hash, children: &[Hash]) -> bool {
 		let len = self.children_len(step);
 		if len == 0 || children.len() != len || parent >= self.nodes(step) {
@@ -243,7 +243,7 @@ impl Layout {
 		(first..).zip(children).all(padded) && fold(children).as_ref() == Some(hash)
 	}
 
-	/// Levels from the blocks up to the nodes where `step` starts.
+	/// Number of levels from the blocks up to the nodes where `step` starts.
 	pub(crate) fn height(&self, step: u32) -> u32 {
 		self.depth().saturating_sub(STEP.saturating_mul(step))
 	}
@@ -254,7 +254,7 @@ impl Layout {
 		Some((first, self.tokens().ilog2()))
 	}
 
-	/// Nodes where `step` starts, padding included.
+	/// Number of nodes where `step` starts, padding included.
 	fn nodes(&self, step: u32) -> u32 {
 		1 << (self.depth() - self.height(step))
 	}
@@ -277,7 +277,7 @@ pub fn block_hash(index: u32, bytes: &[u8]) -> Hash {
 	blake2_256(&[b"gonka/sprint/block", &index.to_le_bytes(), bytes])
 }
 
-/// The node over a power of two of nodes; `None` for another number.
+/// The node over `nodes`; `None` if their number is not a power of two.
 pub fn fold(nodes: &[Hash]) -> Option<Hash> {
 	if !nodes.len().is_power_of_two() {
 		return None;
@@ -289,7 +289,7 @@ pub fn fold(nodes: &[Hash]) -> Option<Hash> {
 	level.first().copied()
 }
 
-/// The ancestor of `hash`, node `index` of its level, as many levels up as `path` has siblings.
+/// The ancestor of `hash`, which is node `index` of its level, by the siblings in `path`.
 pub fn verify_path(hash: &Hash, index: u32, path: &[Hash]) -> Hash {
 	let mut index = index;
 	path.iter().fold(*hash, |hash, sibling| {
@@ -299,7 +299,7 @@ pub fn verify_path(hash: &Hash, index: u32, path: &[Hash]) -> Hash {
 	})
 }
 
-/// Whether `bytes` are block `index` of the tree with this root; bounded by the tree's depth.
+/// Whether `bytes` are block `index` of the tree with this root. The cost is bounded by the tree's depth.
 pub fn verify_block(layout: &Layout, root: &Hash, index: u32, bytes: &[u8], path: &[Hash]) -> bool {
 	index < layout.blocks()
 		&& path.len() == layout.depth() as usize
@@ -307,9 +307,9 @@ pub fn verify_block(layout: &Layout, root: &Hash, index: u32, bytes: &[u8], path
 }
 
 /// The digest of the residual (`[tokens × width]`) after `layer`: the node over that layer's Output rows in the trace.
-/// `None` if the profile has no such layer or the residual another shape.
-pub fn layer_digest(profile: Profile, layer: u16, residual: &[i32]) -> Option<Hash> {
-	let (params, layout) = (profile.params(), Layout::new(profile));
+/// `None` if the format has no such layer or the residual another shape.
+pub fn layer_digest(format: SprintFormat, layer: u16, residual: &[i32]) -> Option<Hash> {
+	let (params, layout) = (format.params(), Layout::new(format));
 	let (first, _) = layout.digest_node(layer)?;
 	if residual.len() != params.tokens * params.width {
 		return None;
@@ -329,7 +329,7 @@ pub fn bind_digest(layout: &Layout, frontier: &[Hash], layer: u16, digest: &Hash
 	}
 	let at = (first >> edge) as usize;
 	let nodes = frontier.get(at..at + (1 << height.saturating_sub(edge)));
-	// Of one node, when the digest lies at the frontier or below, the fold is the node.
+	// If the digest lies at the frontier or below, there is one node, and its fold is the node itself.
 	nodes.and_then(fold) == Some(verify_path(digest, first >> height, path))
 }
 
@@ -343,7 +343,7 @@ pub fn bind_output(layout: &Layout, frontier: &[Hash], output: &[u8], path: &[Ha
 		&& frontier.get((index >> edge) as usize) == Some(&verify_path(&block_hash(index, output), index, path))
 }
 
-/// A trace in memory, with its tree: 100 MB for [`Profile::P400`], 200 kB for [`Profile::Nano`].
+/// A trace in memory, with its tree: 100 MB for [`SprintFormat::P400`], 200 kB for [`SprintFormat::Nano`].
 pub struct Trace {
 	layout: Layout,
 	blocks: Vec<Vec<u8>>,
@@ -355,7 +355,7 @@ pub struct Trace {
 impl Trace {
 	/// Runs the model on `tokens` and keeps everything.
 	pub fn new(model: &Model, tokens: &[u16]) -> Result<Self, model::Error> {
-		let layout = Layout::new(model.profile());
+		let layout = Layout::new(model.format());
 		let Params { width, ffn, heads, tokens: count, .. } = layout.params;
 		let embedded = model.embed(tokens)?;
 		let mut blocks: Vec<Vec<u8>> = embedded.chunks_exact(width).map(wide).collect();
@@ -377,9 +377,9 @@ impl Trace {
 		Ok(Self::build(layout, blocks))
 	}
 
-	/// Of any blocks, right or wrong and of any length; `None` if they are not as many as the profile has.
-	pub fn from_blocks(profile: Profile, blocks: Vec<Vec<u8>>) -> Option<Self> {
-		let layout = Layout::new(profile);
+	/// A trace of any blocks, right or wrong and of any length; `None` if their number is not the format's.
+	pub fn from_blocks(format: SprintFormat, blocks: Vec<Vec<u8>>) -> Option<Self> {
+		let layout = Layout::new(format);
 		(blocks.len() == layout.blocks() as usize).then(|| Self::build(layout, blocks))
 	}
 
@@ -394,7 +394,7 @@ impl Trace {
 		Self { layout, blocks, output, levels }
 	}
 
-	/// Where the blocks stand.
+	/// The layout of the blocks.
 	pub fn layout(&self) -> Layout {
 		self.layout
 	}
@@ -429,14 +429,14 @@ impl Trace {
 		self.children(0, 0).unwrap_or_default()
 	}
 
-	/// What node `parent` shows in `step`: [`Layout::children_len`] nodes. `None` if there is no such step or node.
+	/// The children of node `parent` in `step`: [`Layout::children_len`] nodes. `None` if there is no such step or node.
 	pub fn children(&self, step: u32, parent: u32) -> Option<&[Hash]> {
 		let (len, parent) = (self.layout.children_len(step), parent as usize);
 		let level = self.levels.get(self.layout.height(step.checked_add(1)?) as usize)?;
 		level.get(len.checked_mul(parent)?..).and_then(|level| level.get(..len)).filter(|nodes| !nodes.is_empty())
 	}
 
-	/// The digest of the residual after `layer`: what [`layer_digest`] gives.
+	/// The digest of the residual after `layer`, as [`layer_digest`] computes it.
 	pub fn digest(&self, layer: u16) -> Option<Hash> {
 		let (first, height) = self.layout.digest_node(layer)?;
 		self.node(height, first >> height)
@@ -463,7 +463,7 @@ impl Trace {
 	}
 }
 
-/// The node of this height over nothing but padding.
+/// The node of this height over padding only.
 fn padding(height: u32) -> Hash {
 	(0..height).fold(Hash::default(), |hash, _| node(&hash, &hash))
 }

@@ -1,25 +1,25 @@
-//! Weights out of a seed: every row of every matrix is addressable alone.
+//! The expansion of weights from a seed. Each row of each matrix can be expanded alone.
 
 use crate::{
-	Params, Profile,
+	Params, SprintFormat,
 	hash::{Stream, blake2_256},
 	seed::ModelSeed,
 };
 use alloc::{vec, vec::Vec};
 
-/// A seeded matrix; its number is part of the seed of each row.
+/// A seeded matrix. Its number is part of the seed of each row.
 ///
 /// Shapes are `[rows × columns]`. A product `y = x·W` of a matrix with `columns` inputs and `rows` outputs is stored
 /// output by output: `y[r] = Σ_c W[r][c]·x[c]`, so one row and one activation vector are one dot product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Matrix {
-	/// Token embedding, `[vocab × width]`; of layer 0 only.
+	/// Token embedding, `[vocab × width]`; in layer 0 only.
 	Embed = 0,
 	/// Added to the queries by position, `[tokens × width]`.
 	PosQ = 1,
-	/// Added to the keys by position, `[tokens × width]`. Not the queries' table: with one table for both, a
-	/// position would score itself far above all others and attention would see one token.
+	/// Added to the keys by position, `[tokens × width]`. It differs from the queries' table: with one table for both, a
+	/// position would score itself far above all others, and attention would cover one token only.
 	PosK = 2,
 	/// Queries, `[width × width]`.
 	Q = 3,
@@ -42,7 +42,7 @@ impl Matrix {
 	pub const ALL: [Self; 10] =
 		[Self::Embed, Self::PosQ, Self::PosK, Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
 
-	/// `(rows, columns)` in a profile.
+	/// `(rows, columns)` in a format.
 	pub const fn shape(self, params: &Params) -> (usize, usize) {
 		match self {
 			Self::Embed => (params.vocab, params.width),
@@ -53,7 +53,7 @@ impl Matrix {
 		}
 	}
 
-	/// Whether `layer` of a profile with `params` has this matrix.
+	/// Whether `layer` of a format with `params` has this matrix.
 	pub const fn exists(self, params: &Params, layer: u16) -> bool {
 		match self {
 			Self::Embed => layer == 0,
@@ -62,11 +62,11 @@ impl Matrix {
 	}
 }
 
-/// One row: `columns` weights in [-31, 31]; `None` if the profile has no such layer, matrix or row.
+/// One row: `columns` weights in [-31, 31]; `None` if the format has no such layer, matrix or row.
 ///
 /// `ChaCha8(H(seed1 ‖ layer:u16 ‖ matrix:u8 ‖ row:u32))`, each byte b mapped to `((63·b) >> 8) − 31`.
-pub fn expand_row(seed: &ModelSeed, profile: Profile, layer: u16, matrix: Matrix, row: u32) -> Option<Vec<i8>> {
-	let params = profile.params();
+pub fn expand_row(seed: &ModelSeed, format: SprintFormat, layer: u16, matrix: Matrix, row: u32) -> Option<Vec<i8>> {
+	let params = format.params();
 	let (rows, columns) = matrix.shape(&params);
 	if !matrix.exists(&params, layer) || row as usize >= rows {
 		return None;
@@ -76,9 +76,9 @@ pub fn expand_row(seed: &ModelSeed, profile: Profile, layer: u16, matrix: Matrix
 	Some(out)
 }
 
-/// A whole matrix, row-major `[rows × columns]`; empty if the profile has no such layer or matrix.
-pub fn expand_matrix(seed: &ModelSeed, profile: Profile, layer: u16, matrix: Matrix) -> Vec<i8> {
-	let params = profile.params();
+/// A whole matrix, row-major `[rows × columns]`; empty if the format has no such layer or matrix.
+pub fn expand_matrix(seed: &ModelSeed, format: SprintFormat, layer: u16, matrix: Matrix) -> Vec<i8> {
+	let params = format.params();
 	if !matrix.exists(&params, layer) {
 		return Vec::new();
 	}
@@ -90,7 +90,7 @@ pub fn expand_matrix(seed: &ModelSeed, profile: Profile, layer: u16, matrix: Mat
 	out
 }
 
-/// Bytes turned into weights at a time: a few ChaCha blocks in parallel, and small on the stack.
+/// Number of bytes expanded at a time: a few ChaCha blocks in parallel, and small on the stack.
 const CHUNK: usize = 1024;
 
 #[allow(clippy::arithmetic_side_effects, reason = "63·255 fits u16 and the result lies in [-31, 31]")]
@@ -112,32 +112,32 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn numbers_are_their_places() {
+	fn matrices_are_listed_by_number() {
 		for (number, matrix) in Matrix::ALL.into_iter().enumerate() {
 			assert_eq!(matrix as usize, number);
 		}
 	}
 
 	#[test]
-	fn rows_stand_alone() {
+	fn each_row_can_be_expanded_alone() {
 		let seed = ModelSeed([7; 32]);
-		let params = Profile::Nano.params();
+		let params = SprintFormat::Nano.params();
 		for matrix in Matrix::ALL {
 			let (rows, columns) = matrix.shape(&params);
-			let whole = expand_matrix(&seed, Profile::Nano, 0, matrix);
+			let whole = expand_matrix(&seed, SprintFormat::Nano, 0, matrix);
 			assert_eq!(whole.len(), rows * columns);
 			for (row, weights) in whole.chunks(columns).enumerate() {
-				assert_eq!(expand_row(&seed, Profile::Nano, 0, matrix, row as u32).as_deref(), Some(weights));
+				assert_eq!(expand_row(&seed, SprintFormat::Nano, 0, matrix, row as u32).as_deref(), Some(weights));
 			}
-			assert_eq!(expand_row(&seed, Profile::Nano, 0, matrix, rows as u32), None);
-			assert_eq!(expand_row(&seed, Profile::Nano, params.layers, matrix, 0), None);
+			assert_eq!(expand_row(&seed, SprintFormat::Nano, 0, matrix, rows as u32), None);
+			assert_eq!(expand_row(&seed, SprintFormat::Nano, params.layers, matrix, 0), None);
 		}
-		assert!(expand_matrix(&seed, Profile::Nano, 1, Matrix::Embed).is_empty());
+		assert!(expand_matrix(&seed, SprintFormat::Nano, 1, Matrix::Embed).is_empty());
 	}
 
 	#[test]
 	fn weights_cover_their_range() {
-		let weights = expand_matrix(&ModelSeed([1; 32]), Profile::Nano, 0, Matrix::Embed);
+		let weights = expand_matrix(&ModelSeed([1; 32]), SprintFormat::Nano, 0, Matrix::Embed);
 		for value in -31..=31 {
 			assert!(weights.contains(&value));
 		}

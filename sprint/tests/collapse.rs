@@ -1,17 +1,17 @@
-//! Outputs do not collapse, in short; `examples/collapse.rs` is the long form.
+//! Outputs do not collapse. `examples/collapse.rs` prints more statistics.
 
-#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
 use common::{Collapse, Spread, inputs, measure, seeds};
-use gonka_sprint::{Model, Profile};
+use gonka_sprint::{Model, SprintFormat};
 
 #[test]
 fn nano_outputs_do_not_collapse() {
-	let model = Model::new(&seeds(Profile::Nano).0, Profile::Nano);
+	let model = Model::new(&seeds(SprintFormat::Nano).0, SprintFormat::Nano);
 	let mut collapse = Collapse::default();
-	measure(&mut collapse, &model, &inputs(Profile::Nano, 0, 20_000));
+	measure(&mut collapse, &model, &inputs(SprintFormat::Nano, 0, 20_000));
 	assert_eq!(collapse.equal, 0);
 	assert!(collapse.pair_entropy().0 >= 6.0);
 	assert!(collapse.mean_cosine().abs() < 0.06, "{}", collapse.mean_cosine());
@@ -19,17 +19,17 @@ fn nano_outputs_do_not_collapse() {
 	let (absolute, largest) = collapse.absolute_and_largest_cosine();
 	assert!(absolute < 0.15 && largest < 0.9, "{absolute}, {largest}");
 	assert!(collapse.mean_cosine_of_one_last_token() < 0.5);
-	// Of a normal deviation of 16, 5 % are beyond 31.
+	// In a normal distribution with deviation 16, 5 % are beyond 31.
 	assert!(collapse.saturation() < 0.07, "{}", collapse.saturation());
 }
 
 #[test]
 fn nano_activations_use_their_range() {
-	let (seed, segment) = seeds(Profile::Nano);
-	let model = Model::new(&seed, Profile::Nano);
+	let (seed, segment) = seeds(SprintFormat::Nano);
+	let model = Model::new(&seed, SprintFormat::Nano);
 	let mut spread = Spread::default();
 	for index in 0..100 {
-		let tokens = common::leaf_id(index).tokens(&segment, Profile::Nano);
+		let tokens = common::leaf_id(index).tokens(&segment, SprintFormat::Nano);
 		model.forward_with(&tokens, |_, _, activations| spread.add(activations)).unwrap();
 	}
 	assert!(spread.saturation() < 0.03, "{}", spread.saturation());
@@ -38,13 +38,13 @@ fn nano_activations_use_their_range() {
 	}
 }
 
-/// Every epoch has other weights: none may collapse.
+/// Each epoch has other weights, and none may collapse.
 #[test]
 fn no_seed_collapses() {
 	for byte in 0..20 {
-		let model = Model::new(&gonka_sprint::ModelSeed([byte; 32]), Profile::Nano);
+		let model = Model::new(&gonka_sprint::ModelSeed([byte; 32]), SprintFormat::Nano);
 		let mut collapse = Collapse::default();
-		measure(&mut collapse, &model, &inputs(Profile::Nano, 0, 500));
+		measure(&mut collapse, &model, &inputs(SprintFormat::Nano, 0, 500));
 		assert_eq!(collapse.equal, 0);
 		assert!(collapse.mean_cosine() < 0.1, "{byte}: {}", collapse.mean_cosine());
 	}

@@ -1,25 +1,25 @@
-//! Disputes from the claim to the verdict: for every layer, tensor and value, the liar loses, whoever it is.
+//! Disputes from the claim to the outcome: for every layer, tensor and value, the liar loses, whether claimant or refuter.
 
-#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
 use common::{inputs as leaf_inputs, seeds};
 use gonka_sprint::{
-	Hash, InputBlock, Layout, Model, ModelSeed, Place, Profile, Tensor, Trace, Verdict,
+	DisputeVerdict, Hash, InputBlock, Layout, Model, ModelSeed, Place, SprintFormat, Tensor, Trace,
 	dispute::{evidence, find_coordinate, first_difference, inputs, is_child, judge, shown, value},
 };
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-const NANO: Profile = Profile::Nano;
+const NANO: SprintFormat = SprintFormat::Nano;
 static SEED: LazyLock<ModelSeed> = LazyLock::new(|| seeds(NANO).0);
 static TOKENS: LazyLock<Vec<u16>> = LazyLock::new(|| leaf_inputs(NANO, 0, 1).remove(0));
 static HONEST: LazyLock<Trace> = LazyLock::new(|| Trace::new(&Model::new(&SEED, NANO), &TOKENS).unwrap());
 static LAYOUT: LazyLock<Layout> = LazyLock::new(|| Layout::new(NANO));
 
-/// The chain's part, from the root on: it accepts only what it should. `None` if the refuter finds no difference.
-fn play(claimant: &Trace, refuter: &Trace) -> Option<Verdict> {
+/// Plays a dispute with the checks of the chain. `None` if the refuter finds no difference.
+fn play(claimant: &Trace, refuter: &Trace) -> Option<DisputeVerdict> {
 	let frontier = claimant.frontier();
 	assert!(LAYOUT.verify_children(0, 0, &claimant.root(), frontier));
 	let picked = LAYOUT.child_index(0, 0, first_difference(refuter, frontier, 0, 0)?).unwrap();
@@ -32,8 +32,8 @@ fn play(claimant: &Trace, refuter: &Trace) -> Option<Verdict> {
 	rule(claimant, index, coordinate, &evidence(refuter, index, coordinate).unwrap())
 }
 
-/// The verdict on any move about what the claimant shows at `index`.
-fn rule(claimant: &Trace, index: u32, coordinate: u32, given: &[InputBlock]) -> Option<Verdict> {
+/// The outcome of any last turn about the block that the claimant shows at `index`.
+fn rule(claimant: &Trace, index: u32, coordinate: u32, given: &[InputBlock]) -> Option<DisputeVerdict> {
 	let (picked, _) = LAYOUT.picks(index)?;
 	let (frontier, children, block) = (claimant.frontier(), claimant.children(1, picked)?, claimant.block(index)?);
 	judge(&SEED, NANO, &TOKENS, frontier, picked, children, index, block, coordinate, given)
@@ -44,14 +44,14 @@ fn number(index: u32, coordinate: u32) -> (u32, u32) {
 	(coordinate % LAYOUT.values(place), LAYOUT.value_len(place) as u32)
 }
 
-/// With one byte of one value flipped.
+/// The honest blocks with one byte of one value changed.
 fn flipped(index: u32, coordinate: u32, byte: u32, flip: u8) -> Vec<Vec<u8>> {
 	let (mut blocks, (coordinate, len)) = (HONEST.blocks().to_vec(), number(index, coordinate));
 	blocks[index as usize][(coordinate * len + byte % len) as usize] ^= flip;
 	blocks
 }
 
-/// Computes all blocks from `from` on, out of those before. Where a lie makes no sense any more, the values are 0.
+/// Computes all blocks from `from` on from those before. A value that cannot be computed after a lie is 0.
 fn follow(blocks: &mut [Vec<u8>], from: u32) {
 	for index in from..LAYOUT.blocks() {
 		let place = LAYOUT.place(index).unwrap();
@@ -83,9 +83,8 @@ fn some_blocks() -> Vec<u32> {
 	blocks
 }
 
-/// Every value of a whole trace, each computed alone, is the model's.
 #[test]
-fn values_are_the_models() {
+fn each_value_computed_alone_equals_the_models() {
 	let mut blocks = vec![vec![]; LAYOUT.blocks() as usize];
 	follow(&mut blocks, 0);
 	assert_eq!(blocks, HONEST.blocks());
@@ -98,11 +97,11 @@ fn every_kind_of_lie_loses() {
 		let last = LAYOUT.values(LAYOUT.place(index).unwrap()) - 1;
 		for coordinate in [0, last / 2, last] {
 			let liar = trace(flipped(index, coordinate, 0, 1));
-			assert_eq!(play(&liar, &HONEST), Some(Verdict::ClaimantLied), "{:?}", LAYOUT.place(index));
-			assert_eq!(play(&HONEST, &liar), Some(Verdict::RefuterLied), "{:?}", LAYOUT.place(index));
+			assert_eq!(play(&liar, &HONEST), Some(DisputeVerdict::ClaimantLied), "{:?}", LAYOUT.place(index));
+			assert_eq!(play(&HONEST, &liar), Some(DisputeVerdict::RefuterLied), "{:?}", LAYOUT.place(index));
 			let honest = evidence(&HONEST, index, coordinate).unwrap();
 			assert!(honest.len() <= 2 && honest.iter().all(|input| input.path.len() <= 8));
-			assert_eq!(rule(&HONEST, index, coordinate, &honest), Some(Verdict::RefuterLied));
+			assert_eq!(rule(&HONEST, index, coordinate, &honest), Some(DisputeVerdict::RefuterLied));
 			let block = HONEST.block(index).unwrap();
 			assert_eq!(shown(NANO, index, &block[1..], coordinate), None);
 			assert_eq!(shown(NANO, index, block, last + 1), None);
@@ -117,14 +116,14 @@ fn blocks_of_a_wrong_length_lose() {
 		for len in [0, 1, 63, 1000] {
 			let mut blocks = HONEST.blocks().to_vec();
 			blocks[index as usize].resize(len, 0);
-			assert_eq!(play(&trace(blocks), &HONEST), Some(Verdict::ClaimantLied));
+			assert_eq!(play(&trace(blocks), &HONEST), Some(DisputeVerdict::ClaimantLied));
 		}
 	}
 }
 
 /// Unequal frontiers, lists of other nodes and blocks that were not shown.
 #[test]
-fn malformed_positions_are_refused() {
+fn malformed_positions_are_rejected() {
 	let (index, frontier) = (200, HONEST.frontier());
 	let (given, block) = (evidence(&HONEST, index, 3).unwrap(), HONEST.block(index).unwrap());
 	let (picked, _) = LAYOUT.picks(index).unwrap();
@@ -132,7 +131,7 @@ fn malformed_positions_are_refused() {
 	let judge = |frontier: &[Hash], picked, children: &[Hash], index, block: &[u8], given: &[InputBlock]| {
 		judge(&SEED, NANO, &TOKENS, frontier, picked, children, index, block, 3, given)
 	};
-	assert_eq!(judge(frontier, picked, children, index, block, &given), Some(Verdict::RefuterLied));
+	assert_eq!(judge(frontier, picked, children, index, block, &given), Some(DisputeVerdict::RefuterLied));
 	assert_eq!(judge(&frontier[1..], picked, children, index, block, &given), None);
 	assert_eq!(judge(frontier, picked + 1, children, index, block, &given), None);
 	assert_eq!(judge(frontier, picked, &children[1..], index, block, &given), None);
@@ -148,21 +147,21 @@ fn malformed_positions_are_refused() {
 /// A claimant whose first lie is a value out of range, and who then uses it, cannot make its use unjudgeable: the
 /// refuter stops at the first.
 #[test]
-fn values_out_of_range_do_not_help() {
+fn a_claimant_with_values_out_of_range_loses() {
 	for index in some_blocks() {
 		let mut blocks = flipped(index, 5, 0, 0);
 		let (coordinate, len) = number(index, 5);
 		let at = (coordinate * len) as usize;
 		blocks[index as usize][at..at + len as usize].copy_from_slice(&[0x7f; 4][..len as usize]);
 		follow(&mut blocks, index + 1);
-		assert_eq!(play(&trace(blocks), &HONEST), Some(Verdict::ClaimantLied));
+		assert_eq!(play(&trace(blocks), &HONEST), Some(DisputeVerdict::ClaimantLied));
 	}
 }
 
 proptest! {
 	#![proptest_config(ProptestConfig::with_cases(128))]
 
-	/// A claimant changes one value, and computes the rest from it, or does not.
+	/// A claimant changes one value and may compute the rest from it.
 	#[test]
 	fn a_lying_claimant_loses(index in 0u32..497, coordinate: u32, byte: u32, flip in 1u8.., follows: bool) {
 		let mut blocks = flipped(index, coordinate, byte, flip);
@@ -170,9 +169,9 @@ proptest! {
 			follow(&mut blocks, index + 1);
 		}
 		let liar = trace(blocks);
-		prop_assert_eq!(play(&liar, &HONEST), Some(Verdict::ClaimantLied));
-		// And as a refuter of the truth it loses too, or has no move.
-		prop_assert_ne!(play(&HONEST, &liar), Some(Verdict::ClaimantLied));
+		prop_assert_eq!(play(&liar, &HONEST), Some(DisputeVerdict::ClaimantLied));
+		// As a refuter of the truth it loses, too, or has no turn.
+		prop_assert_ne!(play(&HONEST, &liar), Some(DisputeVerdict::ClaimantLied));
 	}
 }
 
@@ -188,10 +187,10 @@ proptest! {
 			let at = byte.index(block.len());
 			block[at] = HONEST.block(*index).unwrap()[at] ^ flip;
 		}
-		prop_assert_eq!(play(&trace(blocks), &HONEST), Some(Verdict::ClaimantLied));
+		prop_assert_eq!(play(&trace(blocks), &HONEST), Some(DisputeVerdict::ClaimantLied));
 	}
 
-	/// An honest claimant, and a refuter that picks any block and coordinate, with any inputs: those of another
+	/// An honest claimant, and a refuter that picks any block and coordinate with any inputs: those of another
 	/// place, of a tree of its own, or changed in a byte.
 	#[test]
 	fn a_lying_refuter_loses(
@@ -211,13 +210,13 @@ proptest! {
 			input.bytes[place] ^= flip;
 			prop_assert_eq!(rule(&HONEST, index, coordinate, &given), None);
 		} else if kind == 4 {
-			prop_assert_eq!(rule(&HONEST, index, coordinate, &given), Some(Verdict::RefuterLied));
+			prop_assert_eq!(rule(&HONEST, index, coordinate, &given), Some(DisputeVerdict::RefuterLied));
 			if given.len() == 2 {
 				given.reverse();
 				prop_assert_eq!(rule(&HONEST, index, coordinate, &given), None);
 			}
 		}
-		prop_assert_ne!(rule(&HONEST, index, coordinate, &given), Some(Verdict::ClaimantLied));
+		prop_assert_ne!(rule(&HONEST, index, coordinate, &given), Some(DisputeVerdict::ClaimantLied));
 	}
 
 	#[test]
@@ -226,11 +225,11 @@ proptest! {
 		bytes in prop::collection::vec(any::<u8>(), 0..5000), small in 0u8..=31, lens: [prop::sample::Index; 2],
 		tokens in prop::collection::vec(any::<u16>(), 0..130), hash: Hash,
 	) {
-		for profile in Profile::ALL {
-			let layout = Layout::new(profile);
-			if let Some(wanted) = inputs(profile, index, coordinate) {
+		for format in SprintFormat::ALL {
+			let layout = Layout::new(format);
+			if let Some(wanted) = inputs(format, index, coordinate) {
 				prop_assert!(wanted.len() <= 2 && wanted.iter().all(|input| *input < index));
-				// Of the right lengths, with legal and with any values.
+				// Inputs of the right lengths, with legal and with any values.
 				for legal in [true, false] {
 					let fill = |input: &u32| -> Vec<u8> {
 						let place = layout.place(*input).unwrap();
@@ -240,20 +239,20 @@ proptest! {
 					};
 					let blocks: Vec<Vec<u8>> = wanted.iter().map(fill).collect();
 					let blocks: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
-					let right = value(&SEED, profile, &tokens, index, coordinate, &blocks);
-					// The embedded rows come first, and want legal tokens.
-					let embedded = index < profile.params().tokens as u32;
+					let right = value(&SEED, format, &tokens, index, coordinate, &blocks);
+					// The embedded rows come first and need legal tokens.
+					let embedded = index < format.params().tokens as u32;
 					prop_assert!(right.is_some() || !legal || embedded);
 				}
 			}
 			let parts = lens.map(|len| &bytes[..len.index(bytes.len() + 1)]);
-			value(&SEED, profile, &tokens, index, coordinate, &parts);
-			shown(profile, index, &bytes, coordinate);
+			value(&SEED, format, &tokens, index, coordinate, &parts);
+			shown(format, index, &bytes, coordinate);
 			let given = InputBlock { bytes: bytes.clone(), path: vec![hash; 9] };
 			let nodes = vec![hash; 256];
 			let picked = index >> 8;
 			let verdict =
-				judge(&SEED, profile, &tokens, &nodes, picked, &nodes, index, &bytes, coordinate, &[given]);
+				judge(&SEED, format, &tokens, &nodes, picked, &nodes, index, &bytes, coordinate, &[given]);
 			prop_assert_eq!(verdict, None);
 		}
 	}

@@ -1,17 +1,17 @@
-//! What a leaf depends on, and on what it does not.
+//! The dependencies of a leaf.
 
-#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
 use common::{inputs, leaf_id, seeds};
-use gonka_sprint::{Activations, Error, Hash, LeafId, Model, ModelSeed, Profile};
+use gonka_sprint::{Activations, Error, Hash, LeafId, Model, ModelSeed, SprintFormat};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-static MODEL: LazyLock<Model> = LazyLock::new(|| Model::new(&seeds(Profile::Nano).0, Profile::Nano));
+static MODEL: LazyLock<Model> = LazyLock::new(|| Model::new(&seeds(SprintFormat::Nano).0, SprintFormat::Nano));
 
-/// Everything that names a leaf.
+/// Everything that determines a leaf.
 #[derive(Clone, Debug)]
 struct Place {
 	genesis: Hash,
@@ -22,9 +22,9 @@ struct Place {
 
 impl Place {
 	fn leaf(&self) -> Hash {
-		let seed = ModelSeed::derive(&self.genesis, self.id.epoch, Profile::Nano, &self.epoch_randomness);
+		let seed = ModelSeed::derive(&self.genesis, self.id.epoch, SprintFormat::Nano, &self.epoch_randomness);
 		let segment = seed.segment(self.id.segment, &self.segment_randomness);
-		Model::new(&seed, Profile::Nano).leaf(&segment, &self.id).1
+		Model::new(&seed, SprintFormat::Nano).leaf(&segment, &self.id).1
 	}
 }
 
@@ -64,8 +64,8 @@ proptest! {
 	}
 
 	#[test]
-	fn batches_and_threads_change_nothing(from in 0u64..1 << 40, count in 0u64..40, threads in 0usize..9, batch in 1usize..20) {
-		let inputs = inputs(Profile::Nano, from, count);
+	fn batches_and_threads_do_not_change_outputs(from in 0u64..1 << 40, count in 0u64..40, threads in 0usize..9, batch in 1usize..20) {
+		let inputs = inputs(SprintFormat::Nano, from, count);
 		let alone: Vec<_> = inputs.iter().map(|tokens| MODEL.forward(tokens).unwrap()).collect();
 		prop_assert_eq!(&MODEL.forward_batch(&inputs, threads).unwrap(), &alone);
 		let batches: Vec<_> = inputs.chunks(batch).flat_map(|b| MODEL.forward_batch(b, threads).unwrap()).collect();
@@ -73,24 +73,24 @@ proptest! {
 	}
 
 	#[test]
-	fn layers_run_alone(index: u64) {
-		let tokens = leaf_id(index).tokens(&seeds(Profile::Nano).1, Profile::Nano);
+	fn layers_can_run_alone(index: u64) {
+		let tokens = leaf_id(index).tokens(&seeds(SprintFormat::Nano).1, SprintFormat::Nano);
 		let mut shown = vec![];
 		let output = MODEL.forward_with(&tokens, |_, x, a| shown.push((x.to_vec(), a.clone()))).unwrap();
 		let mut x = MODEL.embed(&tokens).unwrap();
 		for (layer, (after, computed)) in (0..).zip(&shown) {
-			// A buffer that was used for another layer, or for none, makes no difference.
-			let mut activations = Activations::new(&Profile::Nano.params());
+			// A new buffer gives the same values as a used one.
+			let mut activations = Activations::new(&SprintFormat::Nano.params());
 			MODEL.run_layer(layer, &mut x, &mut activations).unwrap();
 			prop_assert_eq!((&x, &activations), (after, computed));
 		}
 		prop_assert_eq!(MODEL.output(&x), Ok(output));
 	}
 
-	/// Attention is causal: a token changes nothing before it, and the last token sees them all.
+	/// A token changes no position before it, and changes the last token's output.
 	#[test]
 	fn attention_is_causal(index: u64, at in 0usize..16, new in 0u16..256) {
-		let mut tokens = leaf_id(index).tokens(&seeds(Profile::Nano).1, Profile::Nano);
+		let mut tokens = leaf_id(index).tokens(&seeds(SprintFormat::Nano).1, SprintFormat::Nano);
 		prop_assume!(tokens[at] != new);
 		let run = |tokens: &[u16]| {
 			let mut last = vec![];
@@ -106,7 +106,7 @@ proptest! {
 
 	#[test]
 	fn the_residual_is_bounded_and_any_legal_one_is_accepted(values in prop::collection::vec(-32_768i32..=32_768, 16 * 64)) {
-		let (mut x, mut activations) = (values, Activations::new(&Profile::Nano.params()));
+		let (mut x, mut activations) = (values, Activations::new(&SprintFormat::Nano.params()));
 		prop_assert_eq!(MODEL.run_layer(1, &mut x, &mut activations), Ok(()));
 		prop_assert!(x.iter().all(|x| x.abs() <= 32_768));
 		prop_assert!(MODEL.output(&x).unwrap().iter().all(|x| x.abs() <= 31));
@@ -114,8 +114,8 @@ proptest! {
 }
 
 #[test]
-fn wrong_shapes_are_refused() {
-	let mut activations = Activations::new(&Profile::Nano.params());
+fn wrong_shapes_are_rejected() {
+	let mut activations = Activations::new(&SprintFormat::Nano.params());
 	assert_eq!(MODEL.forward(&[0; 15]), Err(Error::TokenCount));
 	assert_eq!(MODEL.forward(&[256; 16]), Err(Error::TokenRange));
 	assert_eq!(MODEL.run_layer(2, &mut vec![0; 16 * 64], &mut activations), Err(Error::NoSuchLayer));
@@ -129,15 +129,15 @@ fn wrong_shapes_are_refused() {
 
 #[test]
 fn threads_expand_the_same_weights() {
-	let (seed, segment) = seeds(Profile::Nano);
+	let (seed, segment) = seeds(SprintFormat::Nano);
 	for threads in 0..4 {
-		let model = Model::new_parallel(&seed, Profile::Nano, threads);
+		let model = Model::new_parallel(&seed, SprintFormat::Nano, threads);
 		assert_eq!(model.leaf(&segment, &leaf_id(1)), MODEL.leaf(&segment, &leaf_id(1)));
 	}
 }
 
 #[test]
-fn the_profile_changes_the_seed() {
-	let seed = |profile| ModelSeed::derive(&[0; 32], 0, profile, &[0; 32]);
-	assert_ne!(seed(Profile::Nano), seed(Profile::P400));
+fn the_format_changes_the_seed() {
+	let seed = |format| ModelSeed::derive(&[0; 32], 0, format, &[0; 32]);
+	assert_ne!(seed(SprintFormat::Nano), seed(SprintFormat::P400));
 }

@@ -1,24 +1,24 @@
-//! The mainnet profile: a known answer, and that its outputs differ. One test, so that the weights are held once.
+//! The format `P400`: a known answer, disputes and statistics. One test, so that the weights are in memory once.
 
-#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
 use common::{Collapse, Spread, inputs, leaf_id, seeds};
 use gonka_sprint::{
-	Activations, Model, ModelSeed, Place, Profile, Tensor, Trace, Verdict,
+	Activations, DisputeVerdict, Model, ModelSeed, Place, SprintFormat, Tensor, Trace,
 	dispute::{evidence, find_coordinate, first_difference, judge},
 	trace::{bind_digest, bind_output},
 };
 
 #[test]
-fn p400() {
-	let (seed, segment) = seeds(Profile::P400);
-	let model = Model::new_parallel(&seed, Profile::P400, 2);
-	let params = Profile::P400.params();
+fn p400_has_the_known_answer_and_its_outputs_do_not_collapse() {
+	let (seed, segment) = seeds(SprintFormat::P400);
+	let model = Model::new_parallel(&seed, SprintFormat::P400, 2);
+	let params = SprintFormat::P400.params();
 
-	let inputs = inputs(Profile::P400, 0, 4);
-	assert_eq!(inputs[0], leaf_id(0).tokens(&segment, Profile::P400));
+	let inputs = inputs(SprintFormat::P400, 0, 4);
+	assert_eq!(inputs[0], leaf_id(0).tokens(&segment, SprintFormat::P400));
 	let outputs = model.forward_batch(&inputs, 2).unwrap();
 	assert_eq!(
 		hex::encode(leaf_id(0).hash(&outputs[0])),
@@ -50,7 +50,7 @@ fn p400() {
 	assert!(absolute < 0.08 && largest < 0.15, "{absolute}, {largest}");
 }
 
-/// Claims are bound to the trace, and lies about it lose: in each tensor of two layers, as the runtime decides them.
+/// Digests and outputs are bound to the trace, and lies lose in each tensor of two layers, as the runtime decides.
 fn disputes(seed: &ModelSeed, tokens: &[u16], trace: &Trace) {
 	let (layout, frontier) = (trace.layout(), trace.frontier());
 	for layer in 0..24 {
@@ -76,9 +76,9 @@ fn disputes(seed: &ModelSeed, tokens: &[u16], trace: &Trace) {
 			let bytes: usize = given.iter().map(|input| input.bytes.len() + 32 * input.path.len()).sum();
 			assert!(bytes <= 9000 && given.iter().all(|input| input.path.len() <= 8));
 			let judge = |children: &[_], block: &[u8]| {
-				judge(seed, Profile::P400, tokens, frontier, picked, children, index, block, coordinate, &given)
+				judge(seed, SprintFormat::P400, tokens, frontier, picked, children, index, block, coordinate, &given)
 			};
-			assert_eq!(judge(children, block), Some(Verdict::RefuterLied), "{place:?} {coordinate}");
+			assert_eq!(judge(children, block), Some(DisputeVerdict::RefuterLied), "{place:?} {coordinate}");
 
 			let mut lie = block.to_vec();
 			lie[coordinate as usize * layout.value_len(place)] ^= 1;
@@ -88,7 +88,7 @@ fn disputes(seed: &ModelSeed, tokens: &[u16], trace: &Trace) {
 			shown[child as usize] = gonka_sprint::trace::block_hash(index, &lie);
 			assert_eq!(first_difference(trace, &shown, 1, picked), Some(child));
 			assert_eq!(find_coordinate(trace, index, &lie), Some(coordinate));
-			assert_eq!(judge(&shown, &lie), Some(Verdict::ClaimantLied), "{place:?} {coordinate}");
+			assert_eq!(judge(&shown, &lie), Some(DisputeVerdict::ClaimantLied), "{place:?} {coordinate}");
 		}
 	}
 }

@@ -127,13 +127,13 @@ def mix(x):
     return x ^ (x >> 31)
 
 
-def committee(beacon, weights, racers, racer):
-    size, total = 12 * min(racers, 64 * (sum(weights) // max(weights))), sum(weights)
+def committee(beacon, weights, participants, participant):
+    size, total = 12 * min(participants, 64 * (sum(weights) // max(weights))), sum(weights)
     keys = unpack("<8Q", chacha8(h(b"gonka/sprint/committee" + beacon), 64))
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
     members = []
-    for seat in range(12 * racer, 12 * racer + 12):
+    for seat in range(12 * participant, 12 * participant + 12):
         while True:
             left, right = seat >> half, seat & mask
             for key in keys:
@@ -202,8 +202,8 @@ def main():
     print("tag    ", h(b"gonka/sprint/digests" + bytes([1] * 32) + bytes([2] * 32))[:4].hex())
     draws = unpack("<64Q", chacha8(h(b"gonka/sprint/layer" + bytes([6] * 32)), 512))
     print("layer  ", 6 + next(draw & 15 for draw in draws if draw & 15 < 12))
-    for racer in (0, 399):
-        print("members", committee(bytes([6] * 32), [i % 5 for i in range(20)], 400, racer))
+    for participant in (0, 399):
+        print("members", committee(bytes([6] * 32), [i % 5 for i in range(20)], 400, participant))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,27 @@
-//! Traces, and what of them is bound to a claim.
+//! Traces: their layout, their values, and proofs against their roots.
 
-#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
 use common::{inputs, seeds};
 use gonka_sprint::{
-	Activations, Error, Hash, Layout, Model, Place, Profile, Tensor, Trace, layer_digest,
+	Activations, Error, Hash, Layout, Model, Place, SprintFormat, Tensor, Trace, layer_digest,
 	trace::{MAX_BLOCK, bind_digest, bind_output, block_hash, fold, verify_block, verify_path},
 };
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-static MODEL: LazyLock<Model> = LazyLock::new(|| Model::new(&seeds(Profile::Nano).0, Profile::Nano));
-static TOKENS: LazyLock<Vec<u16>> = LazyLock::new(|| inputs(Profile::Nano, 0, 1).remove(0));
+static MODEL: LazyLock<Model> = LazyLock::new(|| Model::new(&seeds(SprintFormat::Nano).0, SprintFormat::Nano));
+static TOKENS: LazyLock<Vec<u16>> = LazyLock::new(|| inputs(SprintFormat::Nano, 0, 1).remove(0));
 static TRACE: LazyLock<Trace> = LazyLock::new(|| Trace::new(&MODEL, &TOKENS).unwrap());
 
 #[test]
-fn layouts() {
-	for (profile, blocks, depth, lens) in
-		[(Profile::Nano, 497, 9, [256, 2, 0]), (Profile::P400, 58_497, 16, [256, 256, 0])]
+fn layouts_map_places_and_indices_to_each_other() {
+	for (format, blocks, depth, lens) in
+		[(SprintFormat::Nano, 497, 9, [256, 2, 0]), (SprintFormat::P400, 58_497, 16, [256, 256, 0])]
 	{
-		let (layout, params) = (Layout::new(profile), profile.params());
+		let (layout, params) = (Layout::new(format), format.params());
 		assert_eq!((layout.blocks(), layout.depth(), layout.steps()), (blocks, depth, 2));
 		assert_eq!([0, 1, 2].map(|step| layout.children_len(step)), lens);
 		for index in 0..blocks {
@@ -54,7 +54,7 @@ fn layouts() {
 fn a_trace_holds_the_forward_pass() {
 	let output = MODEL.forward(&TOKENS).unwrap();
 	assert_eq!(TRACE.output(), &output[..]);
-	let (layout, params) = (TRACE.layout(), Profile::Nano.params());
+	let (layout, params) = (TRACE.layout(), SprintFormat::Nano.params());
 	let row = |layer, tensor, row| TRACE.block(layout.index(Place::Row { layer, tensor, row }).unwrap()).unwrap();
 	let shown = MODEL.forward_with(&TOKENS, |layer, residual, a| {
 		let narrow = |x: &[i8]| x.iter().map(|x| *x as u8).collect::<Vec<_>>();
@@ -79,34 +79,33 @@ fn a_trace_holds_the_forward_pass() {
 				assert_eq!(row(layer, Tensor::V, c as u32)[t] as i8, a.v[t * params.width + c]);
 			}
 		}
-		assert_eq!(TRACE.digest(layer), layer_digest(Profile::Nano, layer, residual));
+		assert_eq!(TRACE.digest(layer), layer_digest(SprintFormat::Nano, layer, residual));
 		assert_eq!(MODEL.digest_at(&TOKENS, layer).ok(), TRACE.digest(layer));
 	});
 	assert_eq!(shown, Ok(output));
 	assert_eq!(MODEL.digest_at(&TOKENS, 2), Err(Error::NoSuchLayer));
 	assert_eq!(MODEL.digest_at(&[0; 3], 0), Err(Error::TokenCount));
 	assert_eq!(Trace::new(&MODEL, &[256; 16]).err(), Some(Error::TokenRange));
-	assert_eq!(layer_digest(Profile::Nano, 2, &[0; 16 * 64]), None);
-	assert_eq!(layer_digest(Profile::Nano, 0, &[0; 16 * 64 + 1]), None);
-	assert!(Trace::from_blocks(Profile::Nano, vec![vec![]; 496]).is_none());
-	let again = Trace::from_blocks(Profile::Nano, TRACE.blocks().to_vec()).unwrap();
+	assert_eq!(layer_digest(SprintFormat::Nano, 2, &[0; 16 * 64]), None);
+	assert_eq!(layer_digest(SprintFormat::Nano, 0, &[0; 16 * 64 + 1]), None);
+	assert!(Trace::from_blocks(SprintFormat::Nano, vec![vec![]; 496]).is_none());
+	let again = Trace::from_blocks(SprintFormat::Nano, TRACE.blocks().to_vec()).unwrap();
 	assert_eq!((again.root(), again.output()), (TRACE.root(), TRACE.output()));
 }
 
-/// A buffer that held a larger profile's numbers gives the same scores.
 #[test]
-fn buffers_may_be_used() {
+fn used_buffers_give_the_same_scores() {
 	let run = |mut a: Activations| {
 		MODEL.run_layer(0, &mut MODEL.embed(&TOKENS).unwrap(), &mut a).unwrap();
 		a
 	};
-	let mut used = Activations::new(&Profile::P400.params());
+	let mut used = Activations::new(&SprintFormat::P400.params());
 	used.scores.fill(77);
-	assert_eq!(run(used).scores, run(Activations::new(&Profile::Nano.params())).scores);
+	assert_eq!(run(used).scores, run(Activations::new(&SprintFormat::Nano.params())).scores);
 }
 
 #[test]
-fn a_descent_shows_only_what_folds_and_is_padded() {
+fn only_children_that_fold_and_are_padded_are_accepted() {
 	let (layout, root, frontier) = (TRACE.layout(), TRACE.root(), TRACE.frontier());
 	assert!(layout.verify_children(0, 0, &root, frontier));
 	assert!(!layout.verify_children(0, 0, &root, &frontier[1..]));
@@ -133,7 +132,7 @@ fn a_descent_shows_only_what_folds_and_is_padded() {
 }
 
 #[test]
-fn claims_are_bound() {
+fn digests_and_outputs_are_bound_to_the_frontier() {
 	let (layout, frontier) = (TRACE.layout(), TRACE.frontier());
 	let digests = [0, 1].map(|layer| TRACE.digest(layer).unwrap());
 	for (layer, digest) in (0..).zip(&digests) {
@@ -176,7 +175,7 @@ proptest! {
 		number: u32, parent: u32, step: u32, layer: u16, hash: Hash,
 		path in prop::collection::vec(any::<Hash>(), 0..70),
 	) {
-		for layout in Profile::ALL.map(Layout::new) {
+		for layout in SprintFormat::ALL.map(Layout::new) {
 			for step in [step, step % 3] {
 				layout.child_index(step, parent, number);
 				prop_assert!(!layout.verify_children(step, parent, &hash, &path));

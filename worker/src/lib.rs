@@ -1,34 +1,47 @@
-//! What a host runs beside its node: it runs sprints, serves inference and settles what it earned.
+//! The worker of a host, which runs beside its node: it computes sprints, serves inference, checks other hosts and
+//! settles.
 //!
-//! - [`chain`]: the chain, followed block by block;
-//! - [`store`]: what must survive a crash;
-//! - [`registration`]: what the chain says of this host;
-//! - [`sprint`]: *seed → leaves → commitment*;
-//! - [`server`]: *envelope → tokens → receipt → voucher*;
-//! - [`question`]: *envelope and body → what the engine is asked*;
-//! - [`openings`]: *position → opening*;
-//! - [`check`]: *duties → tags*, accusations and disputes;
-//! - [`sampling`]: *samples → findings*, and rulings in cases;
-//! - [`settle`]: *vouchers and receipts → settlement*;
-//! - [`version`]: whether governance asks for a newer worker;
-//! - [`cli`], [`app`], [`program`]: the program around them.
+//! The parts of a worker:
+//! - [`registration`]: keeps the host's registration on chain up to date;
+//! - [`sprint`]: turns seeds into leaves and commitments, and [`openings`] shows single leaves;
+//! - [`server`]: serves gateways and checkers over HTTP;
+//! - [`settlement`]: turns vouchers and receipts into settlements;
+//! - [`check`]: checks leaves of other hosts, and takes its turns in disputes;
+//! - [`audit`]: audits settled receipts of other hosts, and rules in cases;
+//! - [`version_watch`]: warns when governance requires a newer worker.
+//!
+//! Shared parts:
+//! - [`chain`]: a snapshot of the chain that follows the best block;
+//! - [`store`]: the file with all that must survive a crash;
+//! - [`peer`]: the client of other hosts' workers;
+//! - [`prompt`]: the engine's request for an envelope and its body;
+//! - [`tasks`]: work that is done block by block;
+//! - [`conduct`]: the points at which tests make a worker cheat.
+//!
+//! [`worker`] puts the parts together. [`program`], [`cli`], [`app`] and [`engines`] make the program `gonka-worker` of
+//! it.
 
 #![deny(missing_docs)]
 
 pub mod app;
+pub mod audit;
 pub mod chain;
 pub mod check;
 pub mod cli;
-#[cfg(feature = "hostile")]
-pub mod hostile;
+pub mod conduct;
+pub mod engines;
 pub mod openings;
+pub mod peer;
 pub mod program;
-pub mod question;
+pub mod prometheus;
+pub mod prompt;
+mod pruning;
 pub mod registration;
-pub mod sampling;
 pub mod server;
-pub mod settle;
+pub mod settlement;
 pub mod sprint;
 pub mod store;
-pub mod telemetry;
+pub mod tasks;
 pub mod version;
+pub mod version_watch;
+pub mod worker;

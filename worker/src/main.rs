@@ -1,5 +1,8 @@
-//! `gonka-worker`: hosts run it beside their node.
+//! `gonka-worker`: the program that a host runs beside its node.
 
-fn main() -> std::process::ExitCode {
-	gonka_worker::program::run(std::env::args_os())
+use gonka_worker::{conduct::Honest, program};
+use std::{process::ExitCode, sync::Arc};
+
+fn main() -> ExitCode {
+	program::run(std::env::args_os(), Arc::new(Honest))
 }

@@ -1,4 +1,4 @@
-//! Keeping what the chain says of this host up to date.
+//! The task that keeps the host's registration on chain up to date.
 
 use crate::chain::{Follower, Snapshot};
 use gonka_client::keys::{self, Keypair};
@@ -8,27 +8,26 @@ use gonka_primitives::{
 	host::Registration,
 };
 
-/// What the chain should say of this host.
+/// What the host's registration should say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-	/// The worker's public key.
+pub struct Declaration {
+	/// Public key of the worker.
 	pub worker: PublicKey,
-	/// Where gateways reach the worker.
+	/// URL at which gateways reach the worker.
 	pub url: String,
-	/// The name of the model that it serves, if it serves one.
+	/// Name of the model that it serves, if it serves one.
 	pub model: Option<String>,
 }
 
-impl Wanted {
-	/// The ids of the models to declare; `None` while the model is not registered.
+impl Declaration {
+	/// Returns the ids of the models to declare; `None` while the model is not registered.
 	fn models(&self, snapshot: &Snapshot) -> Option<Vec<ModelId>> {
 		let Some(name) = &self.model else { return Some(Vec::new()) };
-		let model = snapshot.models.iter().find(|model| model.name == name.as_bytes())?;
-		Some(vec![model.id])
+		Some(vec![snapshot.model(name)?.id])
 	}
 
-	/// Whether the chain says so already.
-	fn is_met(&self, snapshot: &Snapshot) -> bool {
+	/// Returns whether the registration on chain says the same.
+	fn is_registered(&self, snapshot: &Snapshot) -> bool {
 		snapshot.host.as_ref().is_some_and(|host| {
 			host.worker == self.worker
 				&& host.url == self.url.as_bytes()
@@ -37,25 +36,25 @@ impl Wanted {
 	}
 }
 
-/// Registers the host, if it has the host key; otherwise says what to do.
+/// Registers the host if the worker has the host key; otherwise it logs the command that does.
 pub struct Registrar {
 	follower: Follower,
-	wanted: Wanted,
-	/// The host key, if it is here.
+	declaration: Declaration,
+	/// The host key, if the worker has it.
 	key: Option<Keypair>,
-	/// What was signed for an epoch: there is one registration an epoch at most.
+	/// The registration that was signed last. An epoch takes at most one.
 	signed: Option<(Registration, Signature)>,
-	/// Whether it was said that the chain says what is wanted, or not.
-	told: Option<bool>,
+	/// State of the registration that was logged last.
+	logged: Option<bool>,
 }
 
 impl Registrar {
-	/// For the follower's host, whose key is `key`.
-	pub fn new(follower: Follower, wanted: Wanted, key: Option<Keypair>) -> Self {
-		Self { follower, wanted, key, signed: None, told: None }
+	/// Makes the task for the follower's host, whose key is `key`.
+	pub fn new(follower: Follower, declaration: Declaration, key: Option<Keypair>) -> Self {
+		Self { follower, declaration, key, signed: None, logged: None }
 	}
 
-	/// Keeps the registration up to date for ever.
+	/// Runs until the chain is no longer followed.
 	pub async fn run(mut self) {
 		let mut snapshots = self.follower.subscribe();
 		while snapshots.changed().await.is_ok() {
@@ -64,28 +63,28 @@ impl Registrar {
 		}
 	}
 
-	/// Does what there is to do at a block.
-	pub async fn step(&mut self, snapshot: &Snapshot) {
+	/// Does what is due at a block.
+	async fn step(&mut self, snapshot: &Snapshot) {
 		if snapshot.is_outdated() {
-			// What it declared expires by itself.
+			// The registration expires by itself.
 			return;
 		}
-		let met = self.wanted.is_met(snapshot);
-		self.tell(met);
-		let (false, Some(key)) = (met, self.key.clone()) else { return };
+		let is_registered = self.declaration.is_registered(snapshot);
+		self.log(is_registered);
+		let (false, Some(key)) = (is_registered, self.key.clone()) else { return };
 		let epoch = snapshot.epoch.index;
 		if snapshot.host.as_ref().is_some_and(|host| host.registered >= epoch) {
-			// One registration an epoch; the next epoch takes the change.
+			// An epoch takes one registration of a host. The change waits for the next epoch.
 			return;
 		}
 		let Some((registration, signature)) = self.sign(&key, snapshot, epoch).await else { return };
 		match self.follower.chain().submit_registration(registration, signature).await {
-			Ok(()) => tracing::info!(epoch, url = self.wanted.url, "registered"),
-			Err(error) => tracing::warn!(epoch, %error, "the registration was not taken; trying with the next block"),
+			Ok(()) => tracing::info!(epoch, url = self.declaration.url, "registered"),
+			Err(error) => tracing::warn!(epoch, %error, "cannot register; trying again with the next block"),
 		}
 	}
 
-	/// The epoch's registration, solved and signed once.
+	/// Returns the epoch's registration. Its proof of work is solved once.
 	async fn sign(
 		&mut self,
 		key: &Keypair,
@@ -95,15 +94,13 @@ impl Registrar {
 		if let Some(signed) = self.signed.as_ref().filter(|(registration, _)| registration.epoch == epoch) {
 			return Some(signed.clone());
 		}
-		let models = self.wanted.models(snapshot)?;
-		let url = self.wanted.url.clone().into_bytes();
-		let (host, worker) = (*self.follower.host(), self.wanted.worker);
+		let models = self.declaration.models(snapshot)?;
+		let url = self.declaration.url.clone().into_bytes();
+		let (host, worker) = (*self.follower.host(), self.declaration.worker);
 		let registration = Registration { host, worker, url, models, epoch, work: 0 };
 		if !registration.is_well_formed() {
-			tracing::error!(
-				url = self.wanted.url,
-				"this URL cannot be registered: give a shorter http:// or https:// one"
-			);
+			let url = &self.declaration.url;
+			tracing::error!(url, "this URL cannot be registered: give --public-url a shorter http:// or https:// URL");
 			return None;
 		}
 		let (genesis, bits) = (self.follower.chain().genesis(), snapshot.epoch.registration_bits);
@@ -114,20 +111,19 @@ impl Registrar {
 		self.signed.clone()
 	}
 
-	/// Says once how the registration stands.
-	fn tell(&mut self, met: bool) {
-		if self.told.replace(met) == Some(met) {
+	/// Logs the state of the registration when it changes.
+	fn log(&mut self, is_registered: bool) {
+		if self.logged.replace(is_registered) == Some(is_registered) {
 			return;
 		}
-		let host = keys::ss58(self.follower.host());
-		if met {
-			tracing::info!(host, url = self.wanted.url, "the chain knows this worker");
+		let (host, url) = (keys::ss58(self.follower.host()), &self.declaration.url);
+		if is_registered {
+			tracing::info!(host, url, "this worker is registered");
 		} else if self.key.is_none() {
-			let worker = keys::ss58(&self.wanted.worker);
-			let model = self.wanted.model.as_ref().map(|name| format!(" --model {name}")).unwrap_or_default();
-			let url = &self.wanted.url;
+			let worker = keys::ss58(&self.declaration.worker);
+			let model = self.declaration.model.as_ref().map(|name| format!(" --model {name}")).unwrap_or_default();
 			tracing::warn!(
-				"host {host} is not registered with this worker; where the host key is, run: gonka host register \
+				"host {host} is not registered with this worker; run this where the host key is: gonka host register \
 				 --host-key <FILE> --worker {worker} --url {url}{model}"
 			);
 		}

@@ -1,60 +1,65 @@
-//! The worker's HTTP interface (`gonka_client::wire`): HTTP/1.1 and HTTP/2 without TLS on one port.
+//! The worker's HTTP API (`gonka_client::worker_api`, docs/worker-api.md): HTTP/1.1 and HTTP/2 without TLS on one port.
 //!
-//! - [`inference`]: checks a request and streams its answer;
-//! - [`evidence`]: what shows that answers are the model's, for who samples them;
-//! - [`openings`]: what this host committed to, for checkers;
-//! - [`vouchers`]: vouchers, and what is known of a channel;
-//! - [`ledger`]: who has how much running;
+//! - [`inference`]: verifies a request and streams its completion;
+//! - [`reservations`]: deposits and credit that running requests use;
+//! - [`vouchers`]: vouchers, and the state of a channel;
+//! - [`openings`]: openings of this host's leaves, for checkers;
+//! - [`evidence`]: evidence of receipts, for auditors;
+//! - [`authentication`]: who may have either;
 //! - [`listen`]: connections and their bounds.
 
+pub mod authentication;
 pub mod evidence;
 pub mod inference;
-pub mod ledger;
 pub mod listen;
 pub mod openings;
+pub mod reservations;
 pub mod vouchers;
 
-use crate::{chain::Follower, openings::Openings, store::Store, telemetry};
+use crate::{chain::Follower, conduct::Conduct, openings::Openings, prometheus, store::Store};
+use authentication::WorkerKeys;
 use axum::{
 	Json, Router,
 	extract::{DefaultBodyLimit, Request, State},
 	http::{HeaderValue, StatusCode, header},
-	middleware::Next,
+	middleware::{Next, from_fn},
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
 use evidence::Assignments;
 use gonka_client::{
 	keys::{self, Keypair},
-	wire::{
+	request_id::{REQUEST_ID_HEADER, RequestId},
+	worker_api::{
 		CHANNEL_PATH, EVIDENCE_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, INFERENCE_PATH, OPENINGS_PATH,
 		VOUCHERS_PATH,
 	},
 };
 use gonka_engine::Engine;
-use gonka_primitives::{Hash, views::ModelView};
-use ledger::Ledger;
-use openings::Doorman;
+use gonka_primitives::Hash;
+use openings::ShownPositions;
+use reservations::Reservations;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
+use tracing::{Instrument, field::Empty};
 
-/// From a request's headers to the beginning of its answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum time from a request's headers to the beginning of its response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bounds on what a gateway may ask for.
+/// Bounds on requests.
 #[derive(Clone, Debug)]
 pub struct Limits {
-	/// Receipts without a voucher and running requests, together, that one channel may have.
+	/// Maximum number of running requests and receipts without a voucher together, per channel.
 	pub credit: u64,
-	/// Requests running and queued, over all channels.
+	/// Maximum number of running and waiting requests over all channels.
 	pub capacity: u32,
-	/// Bytes of a request's body.
+	/// Maximum size of a request's body, in bytes.
 	pub body: usize,
-	/// Blocks that an envelope's expiry may lie ahead.
+	/// Maximum number of blocks that an envelope's expiry may lie ahead.
 	pub expiry: u32,
-	/// Bytes on disk that may be kept for whoever samples this host; beyond it requests are refused.
+	/// Maximum size of the stored evidence, in bytes. Beyond it, requests are rejected.
 	pub evidence: u64,
-	/// How long an answer waits for a client that does not read.
+	/// Maximum time that a completion waits for a client that does not read.
 	pub stalled: Duration,
 }
 
@@ -65,90 +70,81 @@ impl Default for Limits {
 	}
 }
 
-/// What all handlers share.
-pub struct Service {
+/// The parts from which a [`Service`] is made.
+pub struct ServiceParts {
 	/// The chain.
 	pub follower: Follower,
-	/// The disk.
+	/// The store.
 	pub store: Store,
-	/// What is reserved.
-	pub ledger: Ledger,
-	/// What this host committed to.
-	pub openings: Arc<Openings>,
-	/// Who is shown it.
-	pub doorman: Doorman,
-	/// Who is shown evidence.
-	pub assignments: Assignments,
-	/// The model.
+	/// The engine.
 	pub engine: Arc<dyn Engine>,
-	/// The model's name in the registry on chain.
+	/// Name of the engine's model in the registry on chain.
 	pub model: String,
 	/// The worker key.
 	pub key: Keypair,
-	/// The chain's genesis hash.
-	pub genesis: Hash,
-	/// Bounds.
+	/// Bounds on requests.
 	pub limits: Limits,
-	/// A permit for each request that may run or wait.
-	pub places: Arc<Semaphore>,
+	/// Deviations from the protocol, in tests.
+	pub conduct: Arc<dyn Conduct>,
+}
+
+/// State that all handlers share.
+pub struct Service {
+	parts: ServiceParts,
+	/// The chain's genesis hash.
+	genesis: Hash,
+	reservations: Reservations,
+	openings: Arc<Openings>,
+	shown: ShownPositions,
+	worker_keys: WorkerKeys,
+	assignments: Assignments,
+	/// One permit for each request that may run or wait.
+	permits: Arc<Semaphore>,
 }
 
 impl Service {
-	/// A service over its parts, with nothing running.
-	pub fn new(
-		follower: Follower,
-		store: Store,
-		engine: Arc<dyn Engine>,
-		model: String,
-		key: Keypair,
-		limits: Limits,
-	) -> Arc<Self> {
-		let genesis = follower.chain().genesis();
-		let places = Arc::new(Semaphore::new(limits.capacity as usize));
+	/// Makes a service without running requests.
+	pub fn new(parts: ServiceParts) -> Arc<Self> {
 		Arc::new(Self {
-			ledger: Ledger::new(store.clone()),
-			openings: Openings::new(store.clone()),
-			doorman: Doorman::default(),
+			genesis: parts.follower.chain().genesis(),
+			reservations: Reservations::new(parts.store.clone()),
+			openings: Openings::new(parts.store.clone()),
+			shown: ShownPositions::default(),
+			worker_keys: WorkerKeys::default(),
 			assignments: Assignments::default(),
-			follower,
-			store,
-			engine,
-			model,
-			key,
-			genesis,
-			limits,
-			places,
+			permits: Arc::new(Semaphore::new(parts.limits.capacity as usize)),
+			parts,
 		})
 	}
 
-	/// Requests running and queued.
+	/// Returns the openings of this host's leaves.
+	pub fn openings(&self) -> Arc<Openings> {
+		self.openings.clone()
+	}
+
+	/// Returns the number of running and waiting requests.
 	pub fn load(&self) -> u32 {
-		self.limits.capacity.saturating_sub(self.places.available_permits() as u32)
+		self.parts.limits.capacity.saturating_sub(self.permits.available_permits() as u32)
 	}
 
-	/// The model's entry in the registry.
-	fn registered<'a>(&self, models: &'a [ModelView]) -> Option<&'a ModelView> {
-		models.iter().find(|model| model.name == self.model.as_bytes())
-	}
-
-	/// Refuses when governance asks for a newer worker.
-	fn is_new_enough(&self) -> Result<(), Refusal> {
-		let outdated = self.follower.snapshot().filter(|snapshot| snapshot.is_outdated());
-		match outdated.and_then(|snapshot| snapshot.required.complaint(snapshot.block)) {
-			Some(complaint) => Err(Refusal::new(ErrorCode::Outdated, complaint)),
+	/// Rejects when governance requires a newer worker.
+	fn check_version(&self) -> Result<(), Rejection> {
+		let outdated = self.parts.follower.snapshot().filter(|snapshot| snapshot.is_outdated());
+		match outdated.and_then(|snapshot| snapshot.required.warning(snapshot.block)) {
+			Some(warning) => Err(Rejection::new(ErrorCode::Outdated, warning)),
 			None => Ok(()),
 		}
 	}
 
-	/// Takes no new requests and waits until those that run have ended, but no longer than `bound`. True if all have.
-	pub async fn drain(&self, bound: Duration) -> bool {
-		let ended = tokio::time::timeout(bound, self.places.acquire_many(self.limits.capacity)).await;
-		self.places.close();
+	/// Takes no new requests, and waits at most `limit` for the running ones. Returns whether all of them ended.
+	pub async fn drain(&self, limit: Duration) -> bool {
+		let ended = tokio::time::timeout(limit, self.permits.acquire_many(self.parts.limits.capacity)).await;
+		self.permits.close();
 		matches!(ended, Ok(Ok(_)))
 	}
 }
 
-/// All routes over `service`.
+/// Returns all routes of a service.
 pub fn router(service: Arc<Service>) -> Router {
 	Router::new()
 		.route(INFERENCE_PATH, post(inference::inference))
@@ -159,67 +155,86 @@ pub fn router(service: Arc<Service>) -> Router {
 		.route(HEALTH_PATH, get(health))
 		.route("/metrics", get(metrics))
 		.layer(DefaultBodyLimit::max(1 << 20))
-		.layer(axum::middleware::from_fn(within_time))
+		.layer(from_fn(within_time))
+		.layer(from_fn(in_span))
 		.with_state(service)
 }
 
-/// Bounds the time until an answer begins: reading the body, above all.
+/// Runs a request in a span with its id, which the gateway made. The response has the same id.
+async fn in_span(request: Request, next: Next) -> Response {
+	let id = RequestId::from_header(request.headers().get(REQUEST_ID_HEADER).map(HeaderValue::as_bytes));
+	let path = request.uri().path();
+	let span = tracing::info_span!("request", request_id = %id, path, envelope = Empty, model = Empty);
+	let mut response = next.run(request).instrument(span).await;
+	if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+		response.headers_mut().insert(REQUEST_ID_HEADER, id);
+	}
+	response
+}
+
+/// Bounds the time until a response begins, and so the time to read the body.
 async fn within_time(request: Request, next: Next) -> Response {
-	let answer = tokio::time::timeout(PATIENCE, next.run(request)).await;
-	answer.unwrap_or_else(|_| {
-		let message = format!("the request was not complete within {} s", PATIENCE.as_secs());
-		Refusal::new(ErrorCode::BadRequest, message).into_response()
+	let response = tokio::time::timeout(RESPONSE_TIMEOUT, next.run(request)).await;
+	response.unwrap_or_else(|_| {
+		let message = format!("the request was not complete within {} s", RESPONSE_TIMEOUT.as_secs());
+		Rejection::new(ErrorCode::BadRequest, message).into_response()
 	})
 }
 
 async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
-	let snapshot = service.follower.snapshot();
-	let registered = snapshot.as_ref().is_some_and(|snapshot| service.registered(&snapshot.models).is_some());
-	let outdated = service.is_new_enough().err().map(|refusal| refusal.0.message);
-	let serves = registered && outdated.is_none() && service.engine.health().healthy;
+	let ServiceParts { follower, engine, model, limits, .. } = &service.parts;
+	let snapshot = follower.snapshot();
+	let is_registered = snapshot.as_ref().is_some_and(|snapshot| snapshot.model(model).is_some());
+	let outdated = service.check_version().err().map(|rejection| rejection.0.message);
+	let is_serving = is_registered && outdated.is_none() && engine.health().healthy;
 	Json(Health {
 		version: env!("CARGO_PKG_VERSION").into(),
-		host: keys::ss58(service.follower.host()),
-		models: if serves { vec![service.model.clone()] } else { Vec::new() },
+		host: keys::ss58(follower.host()),
+		models: if is_serving { vec![model.clone()] } else { Vec::new() },
 		block: snapshot.map_or(0, |snapshot| snapshot.block),
 		load: service.load(),
-		capacity: service.limits.capacity,
+		capacity: limits.capacity,
 		outdated,
 	})
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
 	::metrics::gauge!("gonka_worker_load").set(f64::from(service.load()));
-	([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::render())
+	([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus::render())
 }
 
-/// An answer that is not 200.
-pub struct Refusal(pub Error);
+/// A response that is not 200.
+pub struct Rejection(pub Error);
 
-impl Refusal {
-	/// Says why.
+impl Rejection {
+	/// Makes a rejection with a message for people.
 	pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
 		Self(Error { code, message: message.into() })
 	}
 
-	/// A fault of this worker or its node; the log has it, too.
+	/// Makes the rejection for a fault of this worker or its node, and logs the fault.
 	pub fn internal(fault: impl std::fmt::Display) -> Self {
 		tracing::error!(%fault, "a request failed");
 		Self::new(ErrorCode::Internal, fault.to_string())
 	}
+
+	/// Makes the rejection for a worker without a snapshot of the chain.
+	fn no_snapshot() -> Self {
+		Self::new(ErrorCode::Busy, "the worker has not seen the chain yet: try again in a moment")
+	}
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for Rejection {
 	fn from(error: Error) -> Self {
 		Self(error)
 	}
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for Rejection {
 	fn into_response(self) -> Response {
 		let code = self.0.code;
 		let label = serde_json::to_value(code).ok().and_then(|name| name.as_str().map(str::to_owned));
-		::metrics::counter!("gonka_worker_refusals_total", "code" => label.unwrap_or_default()).increment(1);
+		::metrics::counter!("gonka_worker_rejections_total", "code" => label.unwrap_or_default()).increment(1);
 		let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
 		let mut response = (status, Json(ErrorBody { error: self.0 })).into_response();
 		if code == ErrorCode::Busy {

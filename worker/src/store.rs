@@ -1,23 +1,26 @@
-//! What must survive a crash, in one file: `worker.redb` under the base path.
+//! The store: one file, `worker.redb` in the base path, with all that must survive a crash.
 //!
-//! All writes go through one thread. It takes whatever waits, runs it in one transaction and makes that durable with
-//! one `fsync`, so that many requests share the disk's latency. A write is answered after its commit: what
+//! All writes go through one thread. It takes all waiting writes, runs them in one transaction, and makes that durable
+//! with one `fsync`, so that many requests share the disk's latency. A write returns after its commit: what
 //! [`Store::write`] has returned survives `kill -9` and power loss.
 //!
-//! - [`check`]: what checking others found, and messages of checks and disputes;
-//! - [`evidence`]: what shows that answers are the model's;
-//! - [`findings`]: what was found about others' answers;
+//! - [`check`]: results of checks, and messages of checks and disputes;
+//! - [`evidence`]: what shows auditors that completions are the model's;
+//! - [`findings`]: findings of audits;
 //! - [`market`]: sequence numbers, receipts, vouchers;
-//! - [`race`]: leaves and commitments of the sprint;
-//! - [`settlements`]: what was claimed on chain.
+//! - [`settlements`]: signed settlements;
+//! - [`sprint`]: leaves and commitments.
 
 pub mod check;
+mod error;
 pub mod evidence;
 pub mod findings;
 pub mod market;
-pub mod race;
 pub mod settlements;
+pub mod sprint;
 mod writer;
+
+pub use error::StoreError;
 
 use codec::{Decode, Encode};
 use gonka_primitives::Hash;
@@ -25,52 +28,20 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefi
 use std::{path::Path, sync::Arc};
 use tokio::sync::oneshot;
 
-/// A key of one of the fixed facts about the store → its SCALE encoding.
+/// Name of a fixed fact about the store → its SCALE encoding.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-/// Raised when the tables change.
+/// Version of the tables. Increase it when they change.
 const SCHEMA: u32 = 1;
 
-/// Why the store did not do what it was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-	/// Another process has the file open.
-	#[error("{0} is in use by another worker: stop that one, or give this one another --base-path")]
-	InUse(String),
-	/// The file belongs to another chain, host or version.
-	#[error("{0}")]
-	Foreign(String),
-	/// The disk or the file is at fault.
-	#[error("the store failed: {0}")]
-	Failed(String),
-}
-
-macro_rules! failed_from {
-	($($error:ty),*) => {
-		$(impl From<$error> for StoreError {
-			fn from(error: $error) -> Self {
-				Self::Failed(error.to_string())
-			}
-		})*
-	};
-}
-failed_from!(
-	redb::TransactionError,
-	redb::TableError,
-	redb::StorageError,
-	redb::CommitError,
-	redb::SetDurabilityError,
-	codec::Error
-);
-
-/// A result of the store.
+/// Result of the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// How soon a write must be on disk.
+/// When a write must be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-	/// Before it is answered.
+	/// Before it returns.
 	Now,
-	/// With the next write that must be on disk before it is answered.
+	/// With the next write that must be durable before it returns.
 	Later,
 }
 
@@ -82,14 +53,17 @@ pub struct Store {
 }
 
 impl Store {
-	/// Opens or makes the file. It belongs to one chain (`genesis`) and one host for good.
+	/// Opens the file, or creates it. It belongs to one chain (`genesis`) and one host for ever.
+	///
+	/// # Errors
+	/// [`StoreError::InUse`], and [`StoreError::Foreign`] if it belongs to another chain, host or program version.
 	pub fn open(path: &Path, genesis: &Hash, host: &Hash) -> Result<Self> {
 		let db = Database::create(path).map_err(|error| match error {
-			redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.display().to_string()),
-			other => StoreError::Failed(format!("{}: {other}", path.display())),
+			redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.into()),
+			other => other.into(),
 		})?;
 		let tx = db.begin_write()?;
-		for (key, value, what) in [
+		for (key, value, reason) in [
 			("schema", SCHEMA.encode(), "was written by another version of this program"),
 			("genesis", genesis.encode(), "belongs to another chain"),
 			("host", host.encode(), "belongs to another host"),
@@ -97,10 +71,7 @@ impl Store {
 			let mut meta = tx.open_table(META)?;
 			let known = meta.get(key)?.map(|known| known.value().to_vec());
 			match known {
-				Some(known) if known != value => {
-					let hint = "give another --base-path, or move the file away";
-					return Err(StoreError::Foreign(format!("{} {what}: {hint}", path.display())));
-				},
+				Some(known) if known != value => return Err(StoreError::Foreign { path: path.into(), reason }),
 				Some(_) => {},
 				None => {
 					meta.insert(key, value.as_slice())?;
@@ -108,7 +79,7 @@ impl Store {
 			}
 		}
 		market::create_tables(&tx)?;
-		race::create_tables(&tx)?;
+		sprint::create_tables(&tx)?;
 		check::create_tables(&tx)?;
 		evidence::create_tables(&tx)?;
 		findings::create_tables(&tx)?;
@@ -117,24 +88,24 @@ impl Store {
 		Ok(Self { writer: Arc::new(writer::Writer::start(db.clone())), db })
 	}
 
-	/// Runs `job` in a write transaction that it may share with others, and returns what it returned once that is
-	/// committed. A job that fails spoils the whole transaction, so it fails for faults of the disk alone; a refusal is
-	/// part of `T`, and a job that refuses must not have written.
+	/// Runs `job` in a write transaction that it may share with other jobs, and returns its result once that is
+	/// committed. An error of a job undoes the whole transaction, so only faults of the store are errors. A job that
+	/// rejects its input says so in `T`, and must not have written.
 	pub async fn write<T, F>(&self, durability: Durability, job: F) -> Result<T>
 	where
 		T: Send + 'static,
 		F: FnOnce(&WriteTransaction) -> Result<T> + Send + 'static,
 	{
-		self.enqueue(durability, job).await.unwrap_or_else(|_| Err(stopped()))
+		self.enqueue(durability, job).await.unwrap_or(Err(StoreError::Stopped))
 	}
 
-	/// [`Store::write`] for threads outside the async runtime.
+	/// Like [`Store::write`], for threads outside the async runtime.
 	pub fn write_blocking<T, F>(&self, durability: Durability, job: F) -> Result<T>
 	where
 		T: Send + 'static,
 		F: FnOnce(&WriteTransaction) -> Result<T> + Send + 'static,
 	{
-		self.enqueue(durability, job).blocking_recv().unwrap_or_else(|_| Err(stopped()))
+		self.enqueue(durability, job).blocking_recv().unwrap_or(Err(StoreError::Stopped))
 	}
 
 	fn enqueue<T, F>(&self, durability: Durability, job: F) -> oneshot::Receiver<Result<T>>
@@ -142,19 +113,15 @@ impl Store {
 		T: Send + 'static,
 		F: FnOnce(&WriteTransaction) -> Result<T> + Send + 'static,
 	{
-		let (answer, receiver) = oneshot::channel();
-		self.writer.enqueue(durability, Box::new(writer::Typed { job: Some(job), result: None, answer }));
+		let (reply, receiver) = oneshot::channel();
+		self.writer.enqueue(durability, Box::new(writer::Typed { job: Some(job), result: None, reply }));
 		receiver
 	}
 
-	/// Runs `job` over what is committed.
+	/// Runs `job` on the committed state.
 	pub fn read<T>(&self, job: impl FnOnce(&ReadTransaction) -> Result<T>) -> Result<T> {
 		job(&self.db.begin_read()?)
 	}
-}
-
-fn stopped() -> StoreError {
-	StoreError::Failed("the writer has stopped".into())
 }
 
 /// Decodes a stored value.

@@ -1,4 +1,4 @@
-//! Disputes, turn by turn: a worker against a liar, with a referee that knows as much as the chain.
+//! Disputes, turn by turn: a worker against a dishonest party, with a referee that judges as the chain does.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
@@ -10,7 +10,7 @@ use gonka_primitives::{
 	views::{ClaimView, GameView, SubjectView},
 };
 use gonka_sprint::{
-	LeafId, ModelSeed, Place, Profile, Tensor, Trace, Verdict,
+	DisputeVerdict, LeafId, ModelSeed, Place, SprintFormat, Tensor, Trace,
 	dispute::{evidence, is_child, judge},
 	trace::{Layout, bind_digest, bind_output},
 };
@@ -22,7 +22,7 @@ use gonka_worker::{
 		check::{self, StoredLeaf, StoredSet},
 	},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 const LIAR: AccountId = [66; 32];
 const LAYER: u16 = 1;
@@ -32,10 +32,10 @@ fn id() -> LeafId {
 }
 
 fn right() -> Trace {
-	Trace::new(&model(), &id().tokens(&seed_of(2), Profile::Nano)).unwrap()
+	Trace::new(&model(), &id().tokens(&seed_of(2), SprintFormat::Nano)).unwrap()
 }
 
-/// A trace with other bytes in some places, and nothing that would follow from them.
+/// Returns a trace with other bytes in some places, and nothing that would follow from them.
 fn lie(places: &[Place]) -> Trace {
 	let right = right();
 	let mut blocks = right.blocks().to_vec();
@@ -44,14 +44,14 @@ fn lie(places: &[Place]) -> Trace {
 		let last = block.len() - right.layout().value_len(*place);
 		block[last] ^= 1;
 	}
-	Trace::from_blocks(Profile::Nano, blocks).unwrap()
+	Trace::from_blocks(SprintFormat::Nano, blocks).unwrap()
 }
 
 fn accusation(claimant: AccountId, trace: &Trace) -> ClaimView {
 	ClaimView {
 		id: 9,
 		epoch: 5,
-		profile: Profile::Nano,
+		format: SprintFormat::Nano,
 		model_seed: [1; 32],
 		claimant,
 		host: id().host,
@@ -68,9 +68,9 @@ fn new_game(refuter: AccountId, stage: Stage) -> GameView {
 	GameView { refuter, stage, number: 0, deadline: 140, picked: None, children, block: None, bytes }
 }
 
-/// Takes a turn as the chain would; the verdict at the end.
-fn referee(claim: &mut ClaimView, play: &Play) -> Option<Verdict> {
-	let layout = Layout::new(claim.profile);
+/// Takes a turn as the chain would. Returns the verdict at the end.
+fn referee(claim: &mut ClaimView, play: &Play) -> Option<DisputeVerdict> {
+	let layout = Layout::new(claim.format);
 	let game = match claim.games.iter_mut().find(|game| game.refuter == play.refuter) {
 		Some(game) => game,
 		None => {
@@ -125,11 +125,11 @@ fn referee(claim: &mut ClaimView, play: &Play) -> Option<Verdict> {
 			Stage::Value
 		},
 		(Stage::Value, Turn::Value { coordinate, inputs }, _) => {
-			let (picked, tokens) = (game.picked.unwrap().into(), id().tokens(&seed_of(2), claim.profile));
+			let (picked, tokens) = (game.picked.unwrap().into(), id().tokens(&seed_of(2), claim.format));
 			let (seed, index) = (ModelSeed(claim.model_seed), index(&layout, game));
 			let verdict = judge(
 				&seed,
-				claim.profile,
+				claim.format,
 				&tokens,
 				&claim.frontier,
 				picked,
@@ -151,7 +151,7 @@ fn index(layout: &Layout, game: &GameView) -> u32 {
 	layout.child_index(1, game.picked.unwrap().into(), game.block.unwrap().into()).unwrap()
 }
 
-/// A worker that raced, and a chain with its claim.
+/// A worker that took part in the sprint, and a chain with a claim.
 struct Court {
 	chain: Arc<FakeChain>,
 	rig: Rig,
@@ -165,7 +165,7 @@ impl Court {
 	async fn open(claim: ClaimView, prepare: impl AsyncFnOnce(&gonka_worker::store::Store)) -> Self {
 		let (chain, _directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 		let own = store(_directory.path());
-		let made = raced(&own, host(), 2..3, |_, _, leaf| leaf).await;
+		let made = compute_segments(&own, host(), 2..3, |_, _, leaf| leaf).await;
 		prepare(&own).await;
 		drop(own);
 		chain.with(|state| (state.commitments, state.claims) = (made, vec![claim.clone()]));
@@ -174,8 +174,8 @@ impl Court {
 		Self { chain, rig, claim, block: 121, seen: 0, _directory }
 	}
 
-	/// The worker's next turn, given to the referee.
-	async fn workers(&mut self) -> (Turn, Option<Verdict>) {
+	/// Waits for the worker's next turn, and gives it to the referee.
+	async fn workers(&mut self) -> (Turn, Option<DisputeVerdict>) {
 		let all = || self.chain.with(|state| state.messages.clone());
 		eventually(async || all().len() > self.seen).await;
 		let CheckMessage::Play(play) = all()[self.seen].clone() else { panic!("a turn is wanted") };
@@ -184,15 +184,21 @@ impl Court {
 		(play.turn, verdict)
 	}
 
-	/// The liar's next turn.
-	fn liars(&mut self, turn: Option<Turn>) -> Option<Verdict> {
+	/// Gives the dishonest party's next turn to the referee.
+	fn liars(&mut self, turn: Option<Turn>) -> Option<DisputeVerdict> {
 		let (game, turn) = (self.claim.games[0].clone(), turn.unwrap());
 		let (number, refuter) = (game.number, game.refuter);
 		let play = Play { player: LIAR, claim: self.claim.id, refuter, number, turn };
 		referee(&mut self.claim, &play)
 	}
 
-	/// Everybody sees how it stands.
+	/// Waits until the worker closed a claim or a game. Returns which one, and at which block.
+	async fn closed(&self) -> (u32, Option<AccountId>, u32) {
+		eventually(async || self.chain.with(|state| !state.closed.is_empty())).await;
+		self.chain.with(|state| state.closed[0])
+	}
+
+	/// Makes a block with the present state of the claim.
 	async fn next(&mut self) {
 		self.block += 1;
 		self.chain.with(|state| state.claims = vec![self.claim.clone()]);
@@ -201,7 +207,7 @@ impl Court {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_false_accusation_is_refuted_wherever_it_lies() {
+async fn a_false_accusation_is_refuted_wherever_its_trace_is_false() {
 	let row = |tensor, row| Place::Row { layer: 1, tensor, row };
 	for places in [
 		vec![Place::Output],
@@ -221,63 +227,63 @@ async fn a_false_accusation_is_refuted_wherever_it_lies() {
 		assert!(court.liars(turn).is_none());
 		court.next().await;
 		let (turn, verdict) = court.workers().await;
-		assert_eq!(verdict, Some(Verdict::ClaimantLied), "{places:?}: {turn:?}");
-		assert_eq!(court.chain.with(|state| state.closed.clone()), []);
+		assert_eq!(verdict, Some(DisputeVerdict::ClaimantLied), "{places:?}: {turn:?}");
+		assert!(court.chain.with(|state| state.closed.is_empty()));
 		court.rig.stop().await;
 	}
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_true_accusation_is_not_refuted_and_closed_by_whoever_is_there() {
+async fn a_true_accusation_is_not_refuted_and_any_host_closes_it() {
 	let claim = accusation([5; 32], &right());
 	let output: Vec<u8> = right().output().iter().map(|value| *value as u8).collect();
-	assert!(bind_output(&Layout::new(Profile::Nano), &claim.frontier, &output, &right().output_path()));
+	assert!(bind_output(&Layout::new(SprintFormat::Nano), &claim.frontier, &output, &right().output_path()));
 	let mut court = Court::open(claim, async |_| {}).await;
 	while court.block < 133 {
 		court.next().await;
 	}
-	tokio::time::sleep(Duration::from_millis(200)).await;
-	assert_eq!(court.chain.with(|state| (state.messages.len(), state.closed.len())), (0, 0));
+	court.chain.step_finished(|reads| reads.claims).await;
 	court.next().await;
-	eventually(async || court.chain.with(|state| state.closed.clone()) == [(9, None)]).await;
+	assert_eq!(court.closed().await, (9, None, 134));
+	assert_eq!(court.chain.with(|state| state.messages.len()), 0);
 	court.rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missed_turns_end_games() {
-	// The worker refutes, and the accuser is silent.
+async fn missed_turns_end_games_and_claims() {
+	// The worker refutes, and the accuser misses its turn.
 	let mut court = Court::open(accusation(LIAR, &lie(&[Place::Output])), async |_| {}).await;
 	court.workers().await;
 	while court.block < 140 {
 		court.next().await;
 	}
-	assert_eq!(court.chain.with(|state| state.closed.clone()), []);
+	court.chain.step_finished(|reads| reads.claims).await;
 	court.next().await;
-	eventually(async || court.chain.with(|state| state.closed.clone()) == [(9, Some(host()))]).await;
+	assert_eq!(court.closed().await, (9, Some(host()), 141));
 	court.rig.stop().await;
 
-	// The worker accuses, and nobody refutes.
+	// The worker accuses, and no host refutes.
 	let mut court = Court::open(accusation(host(), &right()), async |_| {}).await;
 	while court.block < 131 {
 		court.next().await;
 	}
-	eventually(async || court.chain.with(|state| state.closed.clone()) == [(9, None)]).await;
+	assert_eq!(court.closed().await, (9, None, 131));
 	assert_eq!(court.chain.with(|state| state.messages.len()), 0);
 	court.rig.stop().await;
 }
 
-/// The worker's set 3 of 4 leaves of segment 2, the seventh leaf among them.
+/// Returns the worker's set 3: four leaves of segment 2 with their positions. The disputed leaf is the third one.
 fn set() -> (Vec<u64>, StoredSet) {
 	let (model, positions) = (model(), vec![1, 3, 7, 30]);
 	let leaves = positions.iter().map(|index| {
 		let id = LeafId { index: *index, ..id() };
-		let digest = model.digest_at(&id.tokens(&seed_of(2), Profile::Nano), LAYER).unwrap();
+		let digest = model.digest_at(&id.tokens(&seed_of(2), SprintFormat::Nano), LAYER).unwrap();
 		StoredLeaf { lane: lane().1, digest }
 	});
 	(positions.clone(), StoredSet { beacon: BEACON, leaves: leaves.collect() })
 }
 
-/// The checked host's one lane.
+/// Returns the one lane of the checked host.
 fn lane() -> (gonka_sprint::Commitment, gonka_sprint::LaneProof) {
 	let lane = gonka_sprint::LaneCommitment { lane: 0, count: 40, root: [8; 32] };
 	let lanes = gonka_sprint::Lanes::new(&[lane]).unwrap();
@@ -322,7 +328,7 @@ async fn a_wrong_tag_is_refuted() {
 			assert!(court.liars(turn).is_none());
 		}
 	}
-	assert_eq!((verdict, court.seen), (Some(Verdict::ClaimantLied), 4));
+	assert_eq!((verdict, court.seen), (Some(DisputeVerdict::ClaimantLied), 4));
 	court.rig.stop().await;
 }
 
@@ -334,26 +340,24 @@ async fn a_right_tag_is_defended_against_any_refuter() {
 	assert!(court.liars(Some(Turn::Leaf { number: 2, lane: lane().1 })).is_none());
 	court.next().await;
 	assert!(matches!(court.workers().await, (Turn::Trace { .. }, None)));
-	// A refuter without a difference has to pick something.
-	assert_eq!(refuters_turn(&right(), &court.claim, &court.claim.games[0]), None);
+	// An honest refuter has no difference to pick.
+	assert_eq!(refuters_turn(&right(), &court.claim, &court.claim.games[0], false), None);
 	assert!(court.liars(Some(Turn::Pick(1))).is_none());
 	court.next().await;
 	assert!(matches!(court.workers().await, (Turn::Children(_), None)));
 	assert!(court.liars(Some(Turn::Pick(0))).is_none());
 	court.next().await;
 	assert!(matches!(court.workers().await, (Turn::Block(_), None)));
-	let index = index(&Layout::new(Profile::Nano), &court.claim.games[0]);
+	let index = index(&Layout::new(SprintFormat::Nano), &court.claim.games[0]);
 	let inputs = evidence(&right(), index, 0).unwrap();
 	let verdict = court.liars(Some(Turn::Value { coordinate: 0, inputs }));
-	assert_eq!(verdict, Some(Verdict::RefuterLied));
+	assert_eq!(verdict, Some(DisputeVerdict::RefuterLied));
 	court.rig.stop().await;
 }
 
-/// What `--hostile accuse` does.
-#[cfg(feature = "hostile")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_accuser_loses() {
-	let liar = gonka_worker::hostile::bend(&right()).unwrap();
+	let liar = gonka_hostile::bend(&right()).unwrap();
 	let mut court = Court::open(accusation(LIAR, &liar), async |_| {}).await;
 	let mut verdict = None;
 	while verdict.is_none() {
@@ -364,6 +368,6 @@ async fn a_hostile_accuser_loses() {
 			court.next().await;
 		}
 	}
-	assert_eq!(verdict, Some(Verdict::ClaimantLied));
+	assert_eq!(verdict, Some(DisputeVerdict::ClaimantLied));
 	court.rig.stop().await;
 }

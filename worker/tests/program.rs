@@ -1,4 +1,4 @@
-//! The program's words and exit codes.
+//! Messages and exit codes of the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::{
@@ -13,7 +13,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn faults_are_said_clearly() {
+fn errors_say_what_to_do() {
 	let directory = tempfile::tempdir().unwrap();
 	let base = directory.path().to_str().unwrap();
 	let host = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
@@ -23,7 +23,6 @@ fn faults_are_said_clearly() {
 	for (arguments, code, words) in [
 		(vec!["--help"], 0, "Exit codes"),
 		(vec!["--no-such-option"], 2, "no-such-option"),
-		#[cfg(not(feature = "hostile"))]
 		(vec!["--hostile", "copy"], 2, "unexpected argument"),
 		(vec!["--model", "m"], 2, "--host"),
 		(vec!["--host", host, "--listen", &address], 1, "another program listens"),
@@ -32,9 +31,9 @@ fn faults_are_said_clearly() {
 		(vec!["--host", host, "--device", "tpu", "--listen", "127.0.0.1:0"], 1, "cuda:0"),
 	] {
 		let all: Vec<&str> = if code == 1 { arguments.iter().chain(&common).copied().collect() } else { arguments };
-		let (status, said) = run(&all);
-		assert_eq!(status, Some(code), "{all:?}: {said}");
-		assert!(said.contains(words), "{all:?}: {said}");
-		assert!(code != 0 || !said.contains("hostile"), "{said}");
+		let (status, output) = run(&all);
+		assert_eq!(status, Some(code), "{all:?}: {output}");
+		assert!(output.contains(words), "{all:?}: {output}");
+		assert!(code != 0 || !output.contains("hostile"), "{output}");
 	}
 }

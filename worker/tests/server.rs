@@ -1,4 +1,4 @@
-//! The HTTP interface, over real connections.
+//! The HTTP API, over real connections.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
@@ -6,9 +6,9 @@ mod common;
 use common::*;
 use gonka_client::{
 	keys,
-	wire::{ErrorCode, Event, Scale},
+	worker_api::{ErrorCode, Event, Scale},
 };
-use gonka_engine::{GenerateRequest, MockConfig, TokenEvent};
+use gonka_engine::{GenerateRequest, TokenEvent};
 use gonka_primitives::{
 	Hash, fingerprint,
 	hashing::{domain, signing_payload},
@@ -16,15 +16,14 @@ use gonka_primitives::{
 	tape::tape_key,
 };
 use gonka_worker::server::Limits;
-use std::time::Duration;
 
 fn sums(receipts: &[&SignedReceipt]) -> Totals {
 	receipts.iter().fold(Totals::default(), |sum, signed| sum.checked_add(&signed.receipt.leaf().sum).unwrap())
 }
 
-/// What the engine answers on the tape of an envelope and this host, and the root over its fingerprints.
-fn answer(prompt: &str, delivered: &[u32], envelope: &Hash) -> (Vec<u32>, Hash) {
-	let engine = mock(MockConfig { answer_words: 20, ..Default::default() });
+/// Generates the completion on the tape of an envelope and this host. Returns its ids, and the root over its fingerprints.
+fn completion(prompt: &str, delivered: &[u32], envelope: &Hash) -> (Vec<u32>, Hash) {
+	let engine = engine();
 	let (prompt, key) = ([&engine.tokenize(prompt).unwrap(), delivered].concat(), tape_key(envelope, &host()));
 	let request = GenerateRequest { prompt, delivered: delivered.len(), max_tokens: 100, key, ..Default::default() };
 	let (mut events, mut ids, mut fingerprints) = (engine.generate(request).unwrap(), Vec::new(), Vec::new());
@@ -36,29 +35,29 @@ fn answer(prompt: &str, delivered: &[u32], envelope: &Hash) -> (Vec<u32>, Hash) 
 }
 
 #[tokio::test]
-async fn a_worker_without_room_for_evidence_is_busy() {
+async fn a_worker_without_space_for_evidence_is_busy() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
-	let limits = Limits { evidence: 1, ..Default::default() };
+	let limits = Limits { evidence: 1, ..Options::default().limits };
 	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	gateway.ask(1, BODY).await.unwrap().finish().await;
-	let refused = gateway.ask(2, BODY).await.err().unwrap();
-	assert_eq!((refused.0, refused.1), (429, ErrorCode::Busy));
+	gateway.request(1, BODY).await.unwrap().finish().await;
+	let rejected = gateway.request(2, BODY).await.err().unwrap();
+	assert_eq!((rejected.0, rejected.1), (429, ErrorCode::Busy));
 	rig.stop().await;
 }
 
 #[tokio::test]
-async fn from_request_to_voucher_over_both_protocols() {
+async fn a_request_is_served_and_paid_over_both_protocols() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	for (channel, http2) in [(1, false), (2, true)] {
 		let gateway = Gateway::over(&rig.url, channel, http2);
 		let signed = gateway.sign(gateway.envelope(1, BODY));
-		let (ids, text, receipt) = gateway.ask_signed(&signed, BODY).await.unwrap().finish().await;
+		let (ids, text, receipt) = gateway.request_signed(&signed, BODY).await.unwrap().finish().await;
 		let expected = Receipt {
 			envelope: signed.envelope.hash(&GENESIS),
 			output: output_hash(&ids),
-			fingerprint: answer("Once upon a time", &[], &signed.envelope.hash(&GENESIS)).1,
+			fingerprint: completion("Once upon a time", &[], &signed.envelope.hash(&GENESIS)).1,
 			prompt_tokens: "Once upon a time".len() as u32,
 			completion_tokens: ids.len() as u32,
 			finish: FinishReason::Stop,
@@ -89,21 +88,21 @@ async fn from_request_to_voucher_over_both_protocols() {
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_code() {
+async fn every_rejection_has_its_code() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	chain.with(|state| {
 		state.channels.push(gonka_primitives::views::ChannelView { closes: Some(500), ..channel(3) });
 		state.channels.push(gonka_primitives::views::ChannelView { host: [1; 32], ..channel(4) });
 	});
-	let limits = Limits { body: 10_000, ..Default::default() };
+	let limits = Limits { body: 10_000, ..Options::default().limits };
 	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	let code = |refused: Result<Answer, Refused>| refused.err().map(|(_, code, _)| code);
+	let code = |response: Result<Completion, Rejected>| response.err().map(|(_, code, _)| code);
 
 	assert_eq!(gateway.raw(None, BODY).await.1, ErrorCode::BadRequest);
 	assert_eq!(gateway.raw(Some("zz".into()), BODY).await.1, ErrorCode::BadRequest);
 	let mut sequence = 0;
-	for (what, expected, body, spoil) in [
+	for (what, expected, body, change) in [
 		(
 			"other body",
 			ErrorCode::BadRequest,
@@ -129,20 +128,20 @@ async fn every_refusal_has_its_code() {
 	] {
 		sequence += 1;
 		let mut envelope = gateway.envelope(sequence, body);
-		spoil(&mut envelope);
-		assert_eq!(code(gateway.ask_signed(&gateway.sign(envelope), body).await), Some(expected), "{what}");
+		change(&mut envelope);
+		assert_eq!(code(gateway.request_signed(&gateway.sign(envelope), body).await), Some(expected), "{what}");
 	}
 	let long = format!(r#"{{"input":{{"text":"{}"}}}}"#, "a".repeat(10_000));
-	assert_eq!(code(gateway.ask(50, &long).await), Some(ErrorCode::BadRequest));
+	assert_eq!(code(gateway.request(50, &long).await), Some(ErrorCode::BadRequest));
 	let mut signed = gateway.sign(gateway.envelope(51, BODY));
 	signed.envelope.max_fee += 1;
-	assert_eq!(code(gateway.ask_signed(&signed, BODY).await), Some(ErrorCode::BadSignature));
-	assert_eq!(gateway.state().await.unwrap().sequence, 0, "refusals use no numbers up");
-	let mut stranger = Gateway::new(&rig.url, 1);
-	stranger.key = key("//Stranger");
-	assert_eq!(stranger.state().await.unwrap_err().1, ErrorCode::BadSignature);
+	assert_eq!(code(gateway.request_signed(&signed, BODY).await), Some(ErrorCode::BadSignature));
+	assert_eq!(gateway.state().await.unwrap().sequence, 0, "rejections use no sequence numbers");
+	let mut keyless = Gateway::new(&rig.url, 1);
+	keyless.key = key("//Unregistered");
+	assert_eq!(keyless.state().await.unwrap_err().1, ErrorCode::BadSignature);
 	assert_eq!(
-		stranger.post("/v1/vouchers", &stranger.voucher(Totals::default(), &[])).await.unwrap_err().1,
+		keyless.post("/v1/vouchers", &keyless.voucher(Totals::default(), &[])).await.unwrap_err().1,
 		ErrorCode::BadSignature
 	);
 	assert_eq!(gateway.post("/v1/vouchers", &"?").await.unwrap_err().1, ErrorCode::BadRequest);
@@ -150,22 +149,22 @@ async fn every_refusal_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_number_is_served_once_in_any_order() {
+async fn a_sequence_number_is_served_once_in_any_order() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);
 	for sequence in [1, 5, 3] {
-		gateway.ask(sequence, BODY).await.unwrap().finish().await;
+		gateway.request(sequence, BODY).await.unwrap().finish().await;
 	}
 	for sequence in [1, 3, 5] {
-		assert_eq!(gateway.ask(sequence, BODY).await.err().unwrap().1, ErrorCode::Replayed);
+		assert_eq!(gateway.request(sequence, BODY).await.err().unwrap().1, ErrorCode::Replayed);
 	}
-	gateway.ask(400, BODY).await.unwrap().finish().await;
-	assert_eq!(gateway.ask(4, BODY).await.err().unwrap().1, ErrorCode::Replayed, "too far below the highest");
+	gateway.request(400, BODY).await.unwrap().finish().await;
+	assert_eq!(gateway.request(4, BODY).await.err().unwrap().1, ErrorCode::Replayed, "too far below the highest");
 	rig.stop().await;
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	assert_eq!(gateway.ask(400, BODY).await.err().unwrap().1, ErrorCode::Replayed);
+	assert_eq!(gateway.request(400, BODY).await.err().unwrap().1, ErrorCode::Replayed);
 	assert_eq!(gateway.state().await.unwrap().sequence, 400);
 	rig.stop().await;
 }
@@ -175,9 +174,9 @@ async fn wrong_totals_change_nothing() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let (gateway, other) = (Gateway::new(&rig.url, 1), Gateway::new(&rig.url, 2));
-	let a = gateway.ask(1, BODY).await.unwrap().finish().await.2;
-	let b = gateway.ask(2, BODY).await.unwrap().finish().await.2;
-	let foreign = other.ask(1, BODY).await.unwrap().finish().await.2;
+	let a = gateway.request(1, BODY).await.unwrap().finish().await.2;
+	let b = gateway.request(2, BODY).await.unwrap().finish().await.2;
+	let foreign = other.request(1, BODY).await.unwrap().finish().await.2;
 	let (hash_a, hash_b) = (a.receipt.envelope, b.receipt.envelope);
 	let more = Totals { fee: 1, ..Default::default() };
 	for (totals, hashes) in [
@@ -190,8 +189,8 @@ async fn wrong_totals_change_nothing() {
 		(sums(&[&a, &foreign]), vec![hash_a, foreign.receipt.envelope]),
 		(sums(&[&a]), vec![hash_a, [0; 32]]),
 	] {
-		let refused = gateway.post("/v1/vouchers", &gateway.voucher(totals, &hashes)).await.unwrap_err();
-		assert_eq!((refused.0, refused.1), (409, ErrorCode::WrongTotals), "{}", refused.2);
+		let rejected = gateway.post("/v1/vouchers", &gateway.voucher(totals, &hashes)).await.unwrap_err();
+		assert_eq!((rejected.0, rejected.1), (409, ErrorCode::WrongTotals), "{}", rejected.2);
 		assert_eq!(gateway.state().await.unwrap().unacknowledged.len(), 2);
 	}
 	let first = gateway.voucher(sums(&[&a]), &[hash_a]);
@@ -205,15 +204,15 @@ async fn wrong_totals_change_nothing() {
 }
 
 #[tokio::test]
-async fn credit_and_deposit_bound_what_is_unpaid() {
+async fn credit_and_deposit_bound_the_unpaid_requests() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
-	let limits = Limits { credit: 2, ..Default::default() };
+	let limits = Limits { credit: 2, ..Options::default().limits };
 	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	let a = gateway.ask(1, BODY).await.unwrap().finish().await.2;
-	let b = gateway.ask(2, BODY).await.unwrap().finish().await.2;
-	let refused = gateway.ask(3, BODY).await.err().unwrap();
-	assert_eq!((refused.0, refused.1), (402, ErrorCode::Unacknowledged));
+	let a = gateway.request(1, BODY).await.unwrap().finish().await.2;
+	let b = gateway.request(2, BODY).await.unwrap().finish().await.2;
+	let rejected = gateway.request(3, BODY).await.err().unwrap();
+	assert_eq!((rejected.0, rejected.1), (402, ErrorCode::Unacknowledged));
 	let hashes = [a.receipt.envelope, b.receipt.envelope];
 	gateway.post("/v1/vouchers", &gateway.voucher(sums(&[&a, &b]), &hashes)).await.unwrap();
 	// All that is left, and one unit more.
@@ -221,31 +220,31 @@ async fn credit_and_deposit_bound_what_is_unpaid() {
 	let mut envelope = gateway.envelope(3, BODY);
 	envelope.max_fee = left + 1;
 	let greedy = gateway.sign(envelope);
-	assert_eq!(gateway.ask_signed(&greedy, BODY).await.err().unwrap().1, ErrorCode::InsufficientFunds);
-	// Topped up, in the block that the worker has already seen.
+	assert_eq!(gateway.request_signed(&greedy, BODY).await.err().unwrap().1, ErrorCode::InsufficientFunds);
+	// The channel is topped up in the block that the worker has already seen.
 	chain.with(|state| state.channels[0].deposit += 1);
-	gateway.ask_signed(&greedy, BODY).await.unwrap().finish().await;
+	gateway.request_signed(&greedy, BODY).await.unwrap().finish().await;
 	rig.stop().await;
 }
 
 #[tokio::test]
-async fn a_channel_of_this_block_is_looked_up_once() {
+async fn a_channel_of_the_latest_block_is_looked_up_once() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	chain.with(|state| state.channels.push(channel(8)));
 	let gateway = Gateway::new(&rig.url, 8);
-	gateway.ask(1, BODY).await.unwrap().finish().await;
-	gateway.ask(2, BODY).await.unwrap().finish().await;
+	gateway.request(1, BODY).await.unwrap().finish().await;
+	gateway.request(2, BODY).await.unwrap().finish().await;
 	let unknown = Gateway::new(&rig.url, 9);
 	for _ in 0..3 {
-		assert_eq!(unknown.ask(1, BODY).await.err().unwrap().1, ErrorCode::UnknownChannel);
+		assert_eq!(unknown.request(1, BODY).await.err().unwrap().1, ErrorCode::UnknownChannel);
 	}
 	assert_eq!(chain.with(|state| state.look_ups), 2);
 	rig.stop().await;
 }
 
 #[tokio::test]
-async fn prices_of_the_last_blocks_hold() {
+async fn prices_of_the_last_two_blocks_are_still_accepted() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);
@@ -253,37 +252,29 @@ async fn prices_of_the_last_blocks_hold() {
 	for block in 1..=3 {
 		chain.with(|state| state.models[0].price.input += 1);
 		rig.block(100 + block).await;
-		accepted.push(gateway.ask(u64::from(block), BODY).await.is_ok());
+		accepted.push(gateway.request(u64::from(block), BODY).await.is_ok());
 	}
 	assert_eq!(accepted, [true, true, false]);
 	rig.stop().await;
 }
 
-fn slow() -> Options {
-	let engine = MockConfig { answer_words: 90, tokens_per_second: Some(50.0), ..Default::default() };
-	Options { engine: mock(engine), ..Default::default() }
-}
-
 #[tokio::test]
-async fn hanging_up_leaves_a_receipt_for_what_was_made() {
+async fn hanging_up_leaves_a_receipt_for_the_tokens_so_far() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
-	let rig = Rig::start(&chain, directory.path(), slow()).await;
+	let engine = GatedEngine::new(91, 0);
+	let rig = Rig::start(&chain, directory.path(), Options { engine: engine.clone(), ..Default::default() }).await;
 	for http2 in [false, true] {
 		let gateway = Gateway::over(&rig.url, if http2 { 2 } else { 1 }, http2);
-		let mut answer = gateway.ask(1, BODY).await.unwrap();
-		let mut ids = Vec::new();
-		while ids.len() < 3 {
-			match answer.next().await.unwrap() {
-				Event::Token { id, .. } => ids.push(id),
-				other => panic!("{other:?}"),
-			}
+		let mut completion = gateway.request(1, BODY).await.unwrap();
+		engine.allow(3);
+		for _ in 0..3 {
+			assert!(matches!(completion.next().await, Some(Event::Token { .. })));
 		}
-		drop(answer);
+		drop(completion);
 		eventually(async || !gateway.state().await.unwrap().unacknowledged.is_empty()).await;
 		let receipt = gateway.state().await.unwrap().unacknowledged.remove(0).receipt.0.receipt;
-		assert_eq!(receipt.finish, FinishReason::Cancelled);
-		assert!((3..20).contains(&receipt.completion_tokens), "{receipt:?}");
-		assert_eq!(receipt.fee, 32 + 3 * u128::from(receipt.completion_tokens));
+		assert_eq!((receipt.finish, receipt.completion_tokens), (FinishReason::Cancelled, 3));
+		assert_eq!(receipt.fee, 32 + 3 * 3);
 	}
 	let gateway = Gateway::new(&rig.url, 0);
 	eventually(async || gateway.get("/health").await.1["load"] == 0).await;
@@ -291,34 +282,50 @@ async fn hanging_up_leaves_a_receipt_for_what_was_made() {
 }
 
 #[tokio::test]
-async fn a_full_worker_is_busy_and_stops_after_its_answers() {
+async fn a_full_worker_is_busy_and_stops_after_its_completions() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
-	let limits = Limits { capacity: 1, ..Default::default() };
-	let rig = Rig::start(&chain, directory.path(), Options { limits, ..slow() }).await;
+	let limits = Limits { capacity: 1, ..Options::default().limits };
+	let engine = GatedEngine::new(91, 0);
+	let options = Options { limits, engine: engine.clone(), ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), options).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	let answer = gateway.ask(1, BODY).await.unwrap();
-	let refused = gateway.ask(2, BODY).await.err().unwrap();
-	assert_eq!((refused.0, refused.1), (429, ErrorCode::Busy));
-	let (stopped, (ids, ..)) = tokio::join!(rig.stop(), answer.finish());
-	assert_eq!(((), ids.len()), (stopped, 91));
+	let completion = gateway.request(1, BODY).await.unwrap();
+	let rejected = gateway.request(2, BODY).await.err().unwrap();
+	assert_eq!((rejected.0, rejected.1), (429, ErrorCode::Busy));
+	let finish = async {
+		engine.allow(91);
+		completion.finish().await
+	};
+	let ((), (ids, ..)) = tokio::join!(rig.stop(), finish);
+	assert_eq!(ids.len(), 91);
 }
 
 #[tokio::test]
-async fn a_continued_answer_is_drawn_from_a_tape_of_its_own() {
+async fn a_response_has_the_id_of_its_request() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	let (whole, ..) = gateway.ask(1, BODY).await.unwrap().finish().await;
+	assert_eq!(gateway.response_id(Some("trace-7")).await, "trace-7");
+	assert_eq!(gateway.response_id(None).await.len(), 32, "the worker makes one");
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_continued_completion_has_a_tape_of_its_own() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let (whole, ..) = gateway.request(1, BODY).await.unwrap().finish().await;
 	let body = format!(r#"{{"input":{{"text":"Once upon a time"}},"temperature":0,"delivered":{:?}}}"#, &whole[..7]);
 	let signed = gateway.sign(gateway.envelope(2, &body));
-	let (rest, _, receipt) = gateway.ask_signed(&signed, &body).await.unwrap().finish().await;
-	let (expected, root) = answer("Once upon a time", &whole[..7], &signed.envelope.hash(&GENESIS));
+	let (rest, _, receipt) = gateway.request_signed(&signed, &body).await.unwrap().finish().await;
+	let (expected, root) = completion("Once upon a time", &whole[..7], &signed.envelope.hash(&GENESIS));
 	assert_eq!((&rest, receipt.receipt.fingerprint), (&expected, root));
-	assert_ne!(rest, whole[7..], "another envelope");
+	assert_ne!(rest, whole[7..], "another envelope has another tape");
 	assert_eq!(receipt.receipt.output, output_hash(&rest));
 	assert_eq!((receipt.receipt.prompt_tokens, receipt.receipt.completion_tokens), (16 + 7, 14));
 	let chat = r#"{"input":{"chat":[{"role":"user","content":"Hello"}]},"stop":["no such text"]}"#;
-	gateway.ask(3, chat).await.unwrap().finish().await;
+	gateway.request(3, chat).await.unwrap().finish().await;
 	rig.stop().await;
 }
 
@@ -326,7 +333,7 @@ async fn a_continued_answer_is_drawn_from_a_tape_of_its_own() {
 async fn a_restart_between_receipt_and_voucher_loses_nothing() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
-	let receipt = Gateway::new(&rig.url, 1).ask(1, BODY).await.unwrap().finish().await.2;
+	let receipt = Gateway::new(&rig.url, 1).request(1, BODY).await.unwrap().finish().await.2;
 	rig.stop().await;
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);
@@ -351,19 +358,19 @@ async fn the_worker_registers_its_host_once_an_epoch() {
 	});
 	rig.block(101).await;
 	rig.stop().await;
-	// Another port: registered in the next epoch only.
+	// The port is another one now. It is registered in the next epoch.
 	let rig = Rig::start(&chain, directory.path(), options()).await;
 	rig.block(102).await;
-	tokio::time::sleep(Duration::from_millis(50)).await;
-	assert_eq!(chain.with(|state| state.registrations.len()), 1);
 	chain.with(|state| (state.epoch.index, state.epoch.start) = (6, 160));
 	rig.block(160).await;
 	eventually(async || chain.with(|state| state.registrations.len()) == 2).await;
+	let epochs: Vec<_> = chain.with(|state| state.registrations.iter().map(|made| made.epoch).collect());
+	assert_eq!(epochs, [5, 6], "an epoch takes one registration");
 	rig.stop().await;
 }
 
 #[tokio::test]
-async fn a_taken_port_is_said_clearly() {
+async fn the_error_of_a_taken_port_says_what_to_do() {
 	let taken = gonka_worker::server::listen::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
 	let address = taken.local_addr().unwrap();
 	let error = gonka_worker::server::listen::bind(address).await.unwrap_err().to_string();

@@ -1,30 +1,29 @@
-//! What the store has answered for survives a crash: after every step the file is copied as a crash would leave it,
-//! and the copy is opened.
+//! Crashes of the store: after every step the file is copied as a crash would leave it, and the copy is opened.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 
 use common::*;
-use gonka_client::wire::ErrorCode;
+use gonka_client::worker_api::ErrorCode;
 use gonka_primitives::{
 	Hash,
 	host::{Commitment, SegmentCommitment},
 	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, SignedVoucher, Totals, Voucher},
 	merkle_sum,
 };
-use gonka_sprint::Profile;
+use gonka_sprint::SprintFormat;
 use gonka_worker::chain::CheckMessage;
 use gonka_worker::store::{
 	Durability, Store, StoreError,
 	check::{self, StoredMessage, StoredTags, Suspect},
 	evidence::{self, StoredEvidence, StoredTree},
 	market::{self, Sequences, StoredReceipt, Terms},
-	race::{self, SegmentRecord, StoredCommitment},
 	settlements,
+	sprint::{self, SegmentRecord, StoredCommitment},
 };
 use tempfile::TempDir;
 
-/// The store as it would be found after a crash now.
+/// Opens the store as a crash would leave it now.
 fn after_crash(directory: &TempDir) -> (TempDir, Store) {
 	let copy = tempfile::tempdir().unwrap();
 	std::fs::copy(directory.path().join("worker.redb"), copy.path().join("worker.redb")).unwrap();
@@ -78,30 +77,34 @@ async fn receipts_and_vouchers_survive_every_crash() {
 	for sequence in 1..=4u64 {
 		let admitted = store.write(Durability::Later, move |tx| market::admit(tx, &terms(sequence))).await.unwrap();
 		assert_eq!(admitted, Ok(()));
-		let (hash, answer) = stored(sequence, u128::from(sequence));
-		let kept = answer.clone();
+		let (hash, receipt) = stored(sequence, u128::from(sequence));
+		let kept = receipt.clone();
 		store.write(Durability::Now, move |tx| market::finish(tx, &channel(1), &hash, &kept)).await.unwrap();
 		{
 			let (_copy, store) = after_crash(&directory);
-			assert_eq!(store.read(|tx| market::unacknowledged(tx, 1)).unwrap(), std::slice::from_ref(&answer));
+			assert_eq!(store.read(|tx| market::unacknowledged(tx, 1)).unwrap(), std::slice::from_ref(&receipt));
 			assert_eq!(record(&store).sequences.highest, sequence);
 			let again = store.write(Durability::Now, move |tx| market::admit(tx, &terms(sequence))).await.unwrap();
 			assert_eq!(again.unwrap_err().code, ErrorCode::Replayed);
 		}
-		totals = totals.checked_add(&answer.receipt.receipt.leaf().sum).unwrap();
+		totals = totals.checked_add(&receipt.receipt.receipt.leaf().sum).unwrap();
 		let signed = voucher(totals);
 		let acknowledge = move |tx: &redb::WriteTransaction| market::acknowledge(tx, &channel(1), &signed, &[hash]);
 		assert_eq!(store.write(Durability::Now, acknowledge).await.unwrap(), Ok(1));
 		let (_copy, store) = after_crash(&directory);
 		assert_eq!(store.read(|tx| market::unacknowledged(tx, 1)).unwrap(), []);
 		assert_eq!(record(&store).voucher, Some(signed));
-		assert_eq!(store.write(Durability::Now, acknowledge).await.unwrap(), Ok(0), "heard no answer, sent again");
+		assert_eq!(
+			store.write(Durability::Now, acknowledge).await.unwrap(),
+			Ok(0),
+			"the gateway got no response and sends it again"
+		);
 		let due = store.read(|tx| market::due(tx, &channel(1))).unwrap().unwrap().unwrap();
 		assert_eq!((due.receipts.len() as u64, due.growth, due.voucher), (sequence, totals, signed));
 		let leaves: Vec<_> = due.receipts.iter().map(|due| due.leaf).collect();
 		assert_eq!(merkle_sum::root(&leaves).unwrap().sum, totals);
 	}
-	// Two of four settled: the other two are due, and the first two are forgotten two epochs later.
+	// Two of four are settled: the other two are due, and the settled ones are deleted later.
 	let two = [1u64, 2].map(|sequence| stored(sequence, u128::from(sequence)).1.receipt.receipt.leaf().sum);
 	let mut view = channel(1);
 	view.settled = two[0].checked_add(&two[1]).unwrap();
@@ -115,9 +118,10 @@ async fn receipts_and_vouchers_survive_every_crash() {
 		let due = store.read(|tx| market::due(tx, &view)).unwrap().unwrap().unwrap();
 		assert_eq!(due.receipts.len(), 2);
 	}
-	// Totals that this host never signed for.
+	// This host never signed these totals.
 	view.settled.fee += 1;
-	assert!(store.read(|tx| market::due(tx, &view)).unwrap().unwrap_err().contains("channel 1"));
+	let error = store.read(|tx| market::due(tx, &view)).unwrap().unwrap_err();
+	assert_eq!(error, market::UnknownTotals { channel: 1, settled: view.settled });
 	let forgotten = store.write(Durability::Now, |tx| market::forget(tx, 1)).await.unwrap();
 	assert!(!forgotten.is_empty());
 	assert!(store.read(market::channels).unwrap().is_empty());
@@ -125,7 +129,7 @@ async fn receipts_and_vouchers_survive_every_crash() {
 }
 
 #[tokio::test]
-async fn evidence_stays_until_its_settlement_is_old_and_is_counted() {
+async fn evidence_is_counted_and_stays_until_its_settlement_is_old() {
 	let directory = tempfile::tempdir().unwrap();
 	let store = store(directory.path());
 	let mut hashes = Vec::new();
@@ -152,7 +156,7 @@ async fn evidence_stays_until_its_settlement_is_old_and_is_counted() {
 	assert_eq!(kept(&crashed), [true; 3]);
 	let one = bytes(&crashed) / 3;
 	assert!(bytes(&crashed) == 3 * one && one > 1000 + 5 * 20);
-	// The first and the second are settled in two windows; the channel goes.
+	// The first and the second are settled in two windows; then the channel is closed.
 	let trees = [(10, 5, hashes[0]), (11, 6, hashes[1])];
 	let put = store.write(Durability::Now, move |tx| {
 		for (window, epoch, envelope) in trees {
@@ -173,39 +177,39 @@ async fn evidence_stays_until_its_settlement_is_old_and_is_counted() {
 }
 
 #[tokio::test]
-async fn a_lost_store_starts_from_what_is_settled() {
+async fn a_new_store_continues_from_the_settled_totals() {
 	let directory = tempfile::tempdir().unwrap();
 	let store = store(directory.path());
 	let settled = Totals { fee: 50, work: 90, receipts: 3 };
 	let view = gonka_primitives::views::ChannelView { settled, ..channel(1) };
-	let (hash, answer) = stored(9, 5);
-	let (kept, seen) = (answer.clone(), view.clone());
+	let (hash, receipt) = stored(9, 5);
+	let (kept, seen) = (receipt.clone(), view.clone());
 	store.write(Durability::Now, move |tx| market::finish(tx, &seen, &hash, &kept)).await.unwrap();
-	let totals = settled.checked_add(&answer.receipt.receipt.leaf().sum).unwrap();
+	let totals = settled.checked_add(&receipt.receipt.receipt.leaf().sum).unwrap();
 	let seen = view.clone();
 	let taken = store.write(Durability::Now, move |tx| market::acknowledge(tx, &seen, &voucher(totals), &[hash])).await;
 	assert_eq!(taken.unwrap(), Ok(1));
 	let due = store.read(|tx| market::due(tx, &view)).unwrap().unwrap().unwrap();
-	assert_eq!((due.receipts.len(), due.growth), (1, answer.receipt.receipt.leaf().sum));
+	assert_eq!((due.receipts.len(), due.growth), (1, receipt.receipt.receipt.leaf().sum));
 }
 
 #[test]
 fn leaves_and_commitments_survive_every_crash() {
 	let directory = tempfile::tempdir().unwrap();
 	let store = store(directory.path());
-	let begun = SegmentRecord { profile: Profile::Nano, model_seed: [1; 32], segment_seed: [2; 32], started: 1000 };
+	let begun = SegmentRecord { format: SprintFormat::Nano, model_seed: [1; 32], segment_seed: [2; 32], started: 1000 };
 	let begin = |store: &Store, record: SegmentRecord| {
-		store.write_blocking(Durability::Now, move |tx| race::begin_segment(tx, 5, 0, &record)).unwrap()
+		store.write_blocking(Durability::Now, move |tx| sprint::begin_segment(tx, 5, 0, &record)).unwrap()
 	};
 	assert_eq!(begin(&store, begun), begun);
 	let mut expected: Vec<Hash> = Vec::new();
 	for batch in 1..=5u8 {
 		let (first, new) = (expected.len() as u64, vec![[batch; 32]; batch.into()]);
 		expected.extend(&new);
-		store.write_blocking(Durability::Now, move |tx| race::add_leaves(tx, (5, 0, 0), first, &new)).unwrap();
+		store.write_blocking(Durability::Now, move |tx| sprint::add_leaves(tx, (5, 0, 0), first, &new)).unwrap();
 		let (_copy, store) = after_crash(&directory);
 		assert_eq!(begin(&store, SegmentRecord { started: 9999, ..begun }), begun, "resumed with its first start");
-		assert_eq!(store.read(|tx| race::leaves(tx, 5, 0, 0)).unwrap(), expected);
+		assert_eq!(store.read(|tx| sprint::leaves(tx, 5, 0, 0)).unwrap(), expected);
 	}
 	let commitment = |count| SegmentCommitment {
 		host: host(),
@@ -216,23 +220,23 @@ fn leaves_and_commitments_survive_every_crash() {
 	let stored = |count| StoredCommitment { commitment: commitment(count), signature: [7; 64], included: false };
 	let commit = |store: &Store, count| {
 		let signed = stored(count);
-		store.write_blocking(Durability::Now, move |tx| race::commit(tx, &signed)).unwrap()
+		store.write_blocking(Durability::Now, move |tx| sprint::commit(tx, &signed)).unwrap()
 	};
 	assert_eq!(commit(&store, 15), stored(15));
 	let (_copy, crashed) = after_crash(&directory);
-	assert_eq!(commit(&crashed, 16), stored(15), "the first one stands");
-	// Another seed: the leaves are those of a fork that was left.
+	assert_eq!(commit(&crashed, 16), stored(15), "the first one stays");
+	// With another seed, the leaves belong to an abandoned fork.
 	begin(&crashed, SegmentRecord { segment_seed: [3; 32], ..begun });
-	assert_eq!(crashed.read(|tx| race::leaves(tx, 5, 0, 0)).unwrap(), Vec::<Hash>::new());
+	assert_eq!(crashed.read(|tx| sprint::leaves(tx, 5, 0, 0)).unwrap(), Vec::<Hash>::new());
 	for (epoch, kept) in [(5, true), (6, false)] {
-		store.write_blocking(Durability::Now, move |tx| race::prune(tx, epoch)).unwrap();
-		assert_eq!(store.read(|tx| race::commitment(tx, 5, 0)).unwrap().is_some(), kept);
-		assert_eq!(store.read(|tx| race::leaves(tx, 5, 0, 0)).unwrap().len(), if kept { 15 } else { 0 });
+		store.write_blocking(Durability::Now, move |tx| sprint::prune(tx, epoch)).unwrap();
+		assert_eq!(store.read(|tx| sprint::commitment(tx, 5, 0)).unwrap().is_some(), kept);
+		assert_eq!(store.read(|tx| sprint::leaves(tx, 5, 0, 0)).unwrap().len(), if kept { 15 } else { 0 });
 	}
 }
 
 #[test]
-fn one_process_one_chain_one_host() {
+fn a_store_belongs_to_one_process_one_chain_and_one_host() {
 	let directory = tempfile::tempdir().unwrap();
 	let path = directory.path().join("worker.redb");
 	let first = store(directory.path());
@@ -241,13 +245,13 @@ fn one_process_one_chain_one_host() {
 	assert!(error.to_string().contains("another worker"), "{error}");
 	drop(first);
 	for (genesis, host) in [([8; 32], host()), (GENESIS, [8; 32])] {
-		assert!(matches!(Store::open(&path, &genesis, &host), Err(StoreError::Foreign(_))));
+		assert!(matches!(Store::open(&path, &genesis, &host), Err(StoreError::Foreign { .. })));
 	}
 	assert!(Store::open(&path, &GENESIS, &host()).is_ok());
 }
 
 #[test]
-fn sequence_numbers_in_a_window() {
+fn sequence_numbers_below_the_window_count_as_used() {
 	let mut used = Sequences::default();
 	let taken: Vec<u64> = [5, 5, 3, 0, 0, 5, 260, 4, 6, 5, 600, 345, 344, 600, u64::MAX, 600]
 		.into_iter()
@@ -258,7 +262,7 @@ fn sequence_numbers_in_a_window() {
 }
 
 #[tokio::test]
-async fn what_was_signed_once_stays_until_it_is_old() {
+async fn signed_messages_and_results_of_checks_stay_until_they_are_old() {
 	let directory = tempfile::tempdir().unwrap();
 	let first = store(directory.path());
 	let message = |set| {
@@ -271,7 +275,7 @@ async fn what_was_signed_once_stays_until_it_is_old() {
 	for set in [1, 2] {
 		let new = message(set);
 		let put = move |tx: &_| check::put_message(tx, 5, &slot, new.message, new.signature);
-		assert_eq!(first.write(Durability::Now, put).await.unwrap(), message(1), "the first stands");
+		assert_eq!(first.write(Durability::Now, put).await.unwrap(), message(1), "the first one stays");
 	}
 	for taken in [false, true, false] {
 		first.write(Durability::Now, move |tx| check::note_sent(tx, 5, &slot, taken, 1)).await.unwrap();
@@ -284,7 +288,7 @@ async fn what_was_signed_once_stays_until_it_is_old() {
 	let put = second.write(Durability::Now, again).await.unwrap();
 	assert_eq!(put, StoredMessage { signature: [9; 64], ..known }, "signed again");
 
-	// Another beacon, of a fork that was left, gives way.
+	// Tags of another beacon belong to an abandoned fork and are replaced.
 	for (beacon, tag, stands) in [([1; 32], 1, 1), ([1; 32], 2, 1), ([2; 32], 3, 3)] {
 		let new = StoredTags { beacon, tags: vec![[tag; 4]] };
 		let put = second.write(Durability::Now, move |tx| check::put_tags(tx, 5, &new)).await.unwrap();

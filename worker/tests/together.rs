@@ -1,17 +1,17 @@
-//! Engine and sprint share one libtorch in one process: answers are right while leaves are computed, and leaves are.
-//! Needs the demo model, which `scripts/get-model` brings.
+//! Engine and sprint share one libtorch in one process, and both compute right at the same time. This needs the demo
+//! model, which `scripts/get-model` downloads.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 
 use common::*;
 use gonka_engine::{Engine, TorchConfig, TorchEngine};
-use gonka_sprint::{LeafId, Model, ModelSeed, Profile, SegmentSeed};
+use gonka_sprint::{LeafId, Model, ModelSeed, SegmentSeed, SprintFormat};
 use gonka_worker::sprint::{pace::Pace, runner::commitment, torch::Torch};
 use std::{path::PathBuf, sync::Arc};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_while_leaves_are_computed() {
+async fn completions_and_leaves_are_right_when_computed_at_the_same_time() {
 	let home = std::env::var_os("GONKA_HOME").map(PathBuf::from);
 	let home = home.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/gonka"));
 	let path = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
@@ -27,13 +27,13 @@ async fn an_answer_while_leaves_are_computed() {
 	let body = r#"{"input":{"text":"Once upon a time there was"},"temperature":0}"#;
 	let mut envelope = gateway.envelope(1, body);
 	envelope.max_tokens = 8;
-	let (ids, text, receipt) = gateway.ask_signed(&gateway.sign(envelope), body).await.unwrap().finish().await;
+	let (ids, text, receipt) = gateway.request_signed(&gateway.sign(envelope), body).await.unwrap().finish().await;
 	assert_eq!((ids.len(), receipt.receipt.prompt_tokens), (8, 6));
 	assert!(text.starts_with(" a small town nestled between"), "{text}");
 	rig.block(106).await;
 	eventually(async || chain.with(|state| state.commitments.len()) == 1).await;
 	let made = chain.with(|state| state.commitments[0]);
-	let model = Model::new(&ModelSeed([1; 32]), Profile::Nano);
+	let model = Model::new(&ModelSeed([1; 32]), SprintFormat::Nano);
 	let id = |index| LeafId { host: host(), epoch: 5, segment: 0, lane: 0, index };
 	let leaves = (0..made.commitment.count).map(|index| model.leaf(&SegmentSeed([10; 32]), &id(index)).1);
 	assert_eq!(made, commitment(host(), 5, 0, leaves.collect()).unwrap());

@@ -19,61 +19,77 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-	/// List the channels that a developer pays, or that pay a host.
+	/// List the channels of a developer or of a host.
+	#[command(after_help = "\
+Examples:
+  gonka channel list --key developer.key
+  gonka channel list --host 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json")]
 	List {
-		/// The developer's address.
+		/// Address of the developer who pays.
 		#[arg(long, value_parser = account, value_name = "ADDRESS", required_unless_present_any = ["host", "key"])]
 		developer: Option<AccountId>,
-		/// The host's address.
+		/// Address of the host that is paid.
 		#[arg(long, value_parser = account, value_name = "ADDRESS", conflicts_with_all = ["developer", "key"])]
 		host: Option<AccountId>,
 		/// File with the developer's secret, instead of the address.
 		#[arg(long, value_name = "FILE", conflicts_with = "developer")]
 		key: Option<PathBuf>,
-		/// Print JSON; amounts are in base units.
+		/// Print JSON, with amounts in base units.
 		#[arg(long)]
 		json: bool,
 	},
-	/// Open channels to hosts. The gateway does this by itself.
+	/// Open channels to hosts. A gateway does this by itself.
+	#[command(after_help = "\
+Example:
+  gonka channel open --key developer.key --deposit 10 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Open {
 		/// File with the developer's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
-		/// Address of the gateway's key; the developer's own if absent.
+		/// Address of the gateway's key. Default: the developer's own.
 		#[arg(long, value_parser = account, value_name = "ADDRESS")]
 		gateway: Option<PublicKey>,
 		/// Deposit of each channel, in GNK.
 		#[arg(long, value_parser = parse_gnk, value_name = "GNK")]
 		deposit: Balance,
-		/// The hosts' addresses.
+		/// Addresses of the hosts.
 		#[arg(value_parser = account, required = true)]
 		hosts: Vec<AccountId>,
 	},
 	/// Add to a channel's deposit.
+	#[command(after_help = "\
+Example:
+  gonka channel top-up --key developer.key 0 5")]
 	TopUp {
 		/// File with the developer's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
-		/// The channel.
+		/// Number of the channel.
 		channel: ChannelId,
-		/// How much, in GNK.
+		/// Amount to add, in GNK.
 		#[arg(value_parser = parse_gnk)]
 		amount: Balance,
 	},
-	/// Begin to close a channel; after the challenge period, withdraw.
+	/// Start to close a channel. After the challenge period the developer can withdraw.
+	#[command(after_help = "\
+Example:
+  gonka channel close --key developer.key 0")]
 	Close {
 		/// File with the developer's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
-		/// The channel.
+		/// Number of the channel.
 		channel: ChannelId,
 	},
-	/// Take the rest out of a closed channel.
+	/// Withdraw what a closed channel has left.
+	#[command(after_help = "\
+Example:
+  gonka channel withdraw --key developer.key 0")]
 	Withdraw {
 		/// File with the developer's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
-		/// The channel.
+		/// Number of the channel.
 		channel: ChannelId,
 	},
 }
@@ -104,7 +120,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		Command::Close { key, channel } => {
 			chain.close_channel(&keys::load(&key)?, channel).await?;
 			match chain.channel(channel).await?.and_then(|view| view.closes) {
-				Some(block) => println!("channel {channel} can be withdrawn from block {block} on"),
+				Some(block) => {
+					println!("channel {channel} is closing: `gonka channel withdraw` works from block {block} on")
+				},
 				None => println!("channel {channel} is closing"),
 			}
 			Ok(())
@@ -116,18 +134,18 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 async fn withdraw(chain: &Chain, key: &Path, channel: ChannelId) -> Result<()> {
 	let pair = keys::load(key)?;
 	let Some(view) = chain.channel(channel).await? else {
-		bail!("there is no channel {channel}: it may have been withdrawn already");
+		bail!("there is no channel {channel}; it may have been withdrawn. `gonka channel list` shows the others");
 	};
 	let best = chain.best().await?.number;
 	match view.closes {
-		None => bail!("channel {channel} is open: close it first with `gonka channel close`"),
+		None => bail!("channel {channel} is open: run `gonka channel close` first"),
 		Some(block) if block > best => {
-			bail!("channel {channel} can be withdrawn from block {block} on; the best block is {best}")
+			bail!("channel {channel} can be withdrawn from block {block} on: wait, the best block is {best}")
 		},
 		Some(_) => {},
 	}
 	chain.withdraw(&pair, channel).await?;
-	println!("withdrew {} GNK from channel {channel}", gnk(rest(&view)));
+	println!("withdrew {} GNK from channel {channel}", gnk(remaining(&view)));
 	Ok(())
 }
 
@@ -141,7 +159,7 @@ async fn find(
 		(_, Some(host), _) => chain.channels_of_host(&host).await?,
 		(Some(developer), ..) => chain.channels(&developer).await?,
 		(_, _, Some(key)) => chain.channels(&keys::public(&keys::load(key)?)).await?,
-		_ => bail!("name a --developer, a --host or a --key"),
+		_ => bail!("pass --developer, --host or --key"),
 	};
 	channels.sort_by_key(|channel| channel.id);
 	Ok(channels)
@@ -152,7 +170,7 @@ fn as_json(channels: &[ChannelView]) -> serde_json::Value {
 		serde_json::json!({
 			"channel": channel.id, "developer": keys::ss58(&channel.developer), "host": keys::ss58(&channel.host),
 			"gateway": keys::ss58(&channel.gateway), "deposit": channel.deposit, "settled": channel.settled.fee,
-			"rest": rest(channel), "work": channel.settled.work, "requests": channel.settled.receipts,
+			"remaining": remaining(channel), "work": channel.settled.work, "requests": channel.settled.receipts,
 			"withdrawable_from_block": channel.closes,
 		})
 	};
@@ -160,7 +178,7 @@ fn as_json(channels: &[ChannelView]) -> serde_json::Value {
 }
 
 fn list(channels: &[ChannelView]) -> Result<()> {
-	let mut table = table(&["channel", "developer", "host", "deposit", "settled", "rest", "requests", "state"]);
+	let mut table = table(&["channel", "developer", "host", "deposit", "settled", "remaining", "requests", "state"]);
 	for channel in channels {
 		table.add_row([
 			channel.id.to_string(),
@@ -168,15 +186,15 @@ fn list(channels: &[ChannelView]) -> Result<()> {
 			keys::ss58(&channel.host),
 			gnk(channel.deposit),
 			gnk(channel.settled.fee),
-			gnk(rest(channel)),
+			gnk(remaining(channel)),
 			channel.settled.receipts.to_string(),
-			channel.closes.map_or_else(|| "open".into(), |block| format!("closing until block {block}")),
+			channel.closes.map_or_else(|| "open".into(), |block| format!("closes at block {block}")),
 		]);
 	}
 	emit(&format!("{table}\n"))
 }
 
-/// Base units that are deposited and not settled.
-fn rest(channel: &ChannelView) -> Balance {
+/// Deposited base units that are not settled.
+fn remaining(channel: &ChannelView) -> Balance {
 	channel.deposit.saturating_sub(channel.settled.fee)
 }

@@ -1,7 +1,7 @@
 //! `gonka devnet`.
 
 use super::table;
-use crate::devnet::{self, Config, Devnet, Engine, Ports, Progress, Urls};
+use crate::devnet::{self, Config, Devnet, Engine, Ports, Progress, SPRINT_RATE, Urls};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use gonka_client::chain::Chain;
@@ -14,14 +14,21 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Between two turns of a spinner.
+/// Time between two frames of a spinner.
 const TICK: Duration = Duration::from_millis(120);
-/// Longest detail beside a spinner, in characters.
-const DETAIL: usize = 100;
+/// Maximum length of the text beside a spinner, in characters.
+const MAX_DETAIL: usize = 100;
 
 /// Arguments of `gonka devnet`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+	args_conflicts_with_subcommands = true,
+	after_help = "\
+Examples:
+  gonka devnet                        # start, or continue, until Ctrl-C
+  gonka devnet --fresh --detach       # start a new chain in the background
+  gonka devnet --engine mock          # without a model"
+)]
 pub struct Arguments {
 	#[command(subcommand)]
 	command: Option<Command>,
@@ -31,9 +38,12 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-	/// End the network that runs in a folder.
+	/// Stop a network.
+	#[command(after_help = "\
+Example:
+  gonka devnet stop")]
 	Stop {
-		/// Folder of the network; `$GONKA_HOME/devnet` or `~/.gonka/devnet` if absent.
+		/// Folder of the network. Default: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`.
 		#[arg(long, value_name = "DIR")]
 		base_path: Option<PathBuf>,
 	},
@@ -41,34 +51,34 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Start {
-	/// Begin a new chain: remove what an earlier run left. Without this the chain goes on.
+	/// Start a new chain: delete the data of the earlier run. Without this option the chain continues.
 	#[arg(long)]
 	fresh: bool,
-	/// Return when it is up and leave it running; `gonka devnet stop` ends it.
+	/// Return once the network serves, and leave it running. `gonka devnet stop` stops it.
 	#[arg(long)]
 	detach: bool,
-	/// Folder of the network; `$GONKA_HOME/devnet` or `~/.gonka/devnet` if absent.
+	/// Folder of the network's data. Default: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`.
 	#[arg(long, value_name = "DIR")]
 	base_path: Option<PathBuf>,
-	/// How the workers infer.
+	/// Inference engine of the workers.
 	#[arg(long, value_enum, default_value = "torch")]
 	engine: Engine,
-	/// Model file for `--engine torch`; the demo model if absent.
+	/// GGUF file of the model for `--engine torch`. Default: the demo model that `scripts/get-model` fetches.
 	#[arg(long, value_name = "GGUF")]
 	model: Option<PathBuf>,
-	/// Sprint leaves a second of the slowest host; the others make 2 and 4 times as many.
-	#[arg(long, default_value_t = 40, value_name = "LEAVES", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+	/// Maximum number of sprint leaves a second of the slowest host. The others get 2 and 4 times as many.
+	#[arg(long, default_value_t = SPRINT_RATE, value_name = "LEAVES", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
 	sprint_rate: u32,
-	/// RPC port of the first node; the others follow. Must be free.
+	/// RPC port of the first node; the others get the next ports. Default: 9944, or free ports.
 	#[arg(long, value_name = "PORT")]
 	node_port: Option<u16>,
-	/// Port of the first worker; the others follow. Must be free.
+	/// Port of the first worker; the others get the next ports. Default: 9000, or free ports.
 	#[arg(long, value_name = "PORT")]
 	worker_port: Option<u16>,
-	/// Port of the gateway. Must be free.
+	/// Port of the gateway. Default: 8080, or a free port.
 	#[arg(long, value_name = "PORT")]
 	gateway_port: Option<u16>,
-	/// Seconds that each step of coming up may take.
+	/// Maximum time for each step of the start, in seconds.
 	#[arg(long, default_value_t = 240, value_name = "SECONDS")]
 	patience: u64,
 }
@@ -78,7 +88,10 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	match arguments.command {
 		Some(Command::Stop { base_path }) => {
 			let ended = devnet::stop(&base_path.unwrap_or_else(devnet::default_base_path)).await?;
-			println!("ended {}", if ended.is_empty() { "nothing: all had ended".into() } else { ended.join(", ") });
+			println!(
+				"stopped {}",
+				if ended.is_empty() { "nothing: no program was running".into() } else { ended.join(", ") }
+			);
 			Ok(())
 		},
 		None => start(arguments.start).await,
@@ -97,11 +110,11 @@ async fn start(start: Start) -> Result<()> {
 		patience: Duration::from_secs(start.patience),
 		..Config::new(base_path, binaries)
 	};
-	let mut asked = Box::pin(asked_to_end()?);
+	let mut signal = Box::pin(end_signal()?);
 	let bars = Bars::default();
 	let mut devnet = tokio::select! {
 		devnet = Devnet::start_with(config, &bars) => devnet?,
-		signal = &mut asked => bail!("{signal} while starting; everything is ended"),
+		signal = &mut signal => bail!("{signal} during the start: all programs are stopped"),
 	};
 	warn_if_slow(devnet.urls()).await;
 	print(&devnet, start.detach).await;
@@ -111,18 +124,18 @@ async fn start(start: Start) -> Result<()> {
 	tokio::select! {
 		failure = devnet.failure() => {
 			devnet.stop().await;
-			bail!("{failure}\nThe other programs are ended.");
+			bail!("{failure}\nThe other programs are stopped.");
 		}
-		signal = &mut asked => {
-			println!("{signal}: ending everything");
+		signal = &mut signal => {
+			println!("{signal}: stopping all programs");
 			devnet.stop().await;
 			Ok(())
 		}
 	}
 }
 
-/// Waits for Ctrl-C, a closed terminal or a request to end.
-fn asked_to_end() -> Result<impl Future<Output = &'static str>> {
+/// Waits for Ctrl-C, SIGTERM or the end of the terminal, and names it.
+fn end_signal() -> Result<impl Future<Output = &'static str>> {
 	let listen = |kind| signal(kind).context("cannot listen for signals");
 	let mut interrupt = listen(SignalKind::interrupt())?;
 	let mut terminate = listen(SignalKind::terminate())?;
@@ -130,13 +143,13 @@ fn asked_to_end() -> Result<impl Future<Output = &'static str>> {
 	Ok(async move {
 		tokio::select! {
 			_ = interrupt.recv() => "interrupted",
-			_ = terminate.recv() => "asked to end",
+			_ = terminate.recv() => "terminated",
 			_ = hangup.recv() => "terminal closed",
 		}
 	})
 }
 
-/// A node without `fast-runtime` makes a day's epochs.
+/// Warns about a node that was built without `fast-runtime`: its epochs take a day.
 async fn warn_if_slow(urls: &Urls) {
 	let Some(url) = urls.nodes.first() else { return };
 	let Ok(chain) = Chain::connect(url).await else { return };
@@ -144,7 +157,8 @@ async fn warn_if_slow(urls: &Urls) {
 		&& epoch.schedule.length > 1_000
 	{
 		println!(
-			"Note: this gonka-node was built without `--features fast-runtime`: an epoch takes {} blocks.",
+			"Note: gonka-node was built without `--features fast-runtime`, so an epoch takes {} blocks. Build it with the \
+			 feature for epochs of two minutes.",
 			epoch.schedule.length
 		);
 	}
@@ -152,7 +166,7 @@ async fn warn_if_slow(urls: &Urls) {
 
 async fn print(devnet: &Devnet, detached: bool) {
 	let urls = devnet.urls();
-	let mut table = table(&["program", "where", "log"]);
+	let mut table = table(&["program", "address", "log"]);
 	let addresses = urls.nodes.iter().chain(&urls.workers).chain([&urls.gateway]);
 	for (name, address) in devnet.names().into_iter().zip(addresses) {
 		table.add_row([name.to_owned(), address.clone(), devnet.log(name).display().to_string()]);
@@ -161,7 +175,7 @@ async fn print(devnet: &Devnet, detached: bool) {
 	println!("API key     {}", urls.api_key);
 	println!("key files   {}", devnet.base_path().join("keys").display());
 	println!(
-		"look        gonka status{}",
+		"status      gonka status{}",
 		urls.nodes
 			.first()
 			.filter(|url| !url.ends_with(":9944"))
@@ -175,23 +189,26 @@ async fn print(devnet: &Devnet, detached: bool) {
 		"    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
 	);
 	if detached {
-		println!("It runs on. `gonka devnet stop --base-path {}` ends it.", devnet.base_path().display());
+		println!(
+			"The network runs in the background. `gonka devnet stop --base-path {}` stops it.",
+			devnet.base_path().display()
+		);
 	} else {
-		println!("Ctrl-C ends it.");
+		println!("Ctrl-C stops the network.");
 	}
 }
 
-/// The model to try.
+/// Name of the model for the example request.
 async fn model_name(urls: &Urls) -> String {
-	let ask = async {
+	let query = async {
 		let chain = Chain::connect(urls.nodes.first()?).await.ok()?;
 		let models = chain.models().await.ok()?;
 		models.first().map(|model| String::from_utf8_lossy(&model.name).into_owned())
 	};
-	ask.await.unwrap_or_else(|| "SmolLM2-135M-Instruct".into())
+	query.await.unwrap_or_else(|| "SmolLM2-135M-Instruct".into())
 }
 
-/// One spinner per program.
+/// Shows a spinner for each program.
 #[derive(Default)]
 struct Bars {
 	all: MultiProgress,
@@ -216,7 +233,7 @@ impl Bars {
 
 impl Progress for Bars {
 	fn waiting(&self, name: &str, detail: &str) {
-		let line: String = detail.lines().next().unwrap_or_default().chars().take(DETAIL).collect();
+		let line: String = detail.lines().next().unwrap_or_default().chars().take(MAX_DETAIL).collect();
 		self.bar(name).set_message(line);
 	}
 

@@ -1,4 +1,4 @@
-//! Open claims and their games in words.
+//! Open disputes: claims and the games in which refuters attack them.
 
 use super::{short, table};
 use gonka_client::keys;
@@ -12,37 +12,37 @@ use serde::Serialize;
 /// An open claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Dispute {
-	/// The claim's id.
+	/// Number of the claim.
 	pub id: u32,
-	/// The epoch it is about.
+	/// Epoch of the leaf or digest that it is about.
 	pub epoch: u32,
 	/// `accusation`: a host committed to a wrong leaf; `challenge`: a checker's digest is wrong.
 	pub kind: &'static str,
-	/// Who makes the claim.
+	/// Address of the claimant.
 	pub claimant: String,
-	/// The host whose leaf, or leaf set, it is about.
+	/// Address of the host whose leaf, or leaf set, it is about.
 	pub host: String,
-	/// The last block in which somebody may begin to refute it; none for a challenge.
+	/// Last block in which a refuter may open a game; none for a challenge.
 	pub open_until: Option<u32>,
-	/// Refutations under way.
+	/// Games that are being played.
 	pub games: Vec<Game>,
 }
 
-/// A refutation under way.
+/// A game in which a refuter attacks a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Game {
-	/// Who refutes.
+	/// Address of the refuter.
 	pub refuter: String,
-	/// `claimant` or `refuter`: whose turn it is.
+	/// Player whose turn it is: `claimant` or `refuter`.
 	pub turn: &'static str,
-	/// What is awaited: `digests`, `leaf`, `trace`, `node`, `children`, `block`, `bytes` or `value`.
+	/// Move that is due: `digests`, `leaf`, `trace`, `node`, `children`, `block`, `bytes` or `value`.
 	pub stage: &'static str,
-	/// The last block that may carry the turn; who misses it has lost.
+	/// Last block that may carry the move. A player that misses it loses.
 	pub deadline: u32,
 }
 
 impl Dispute {
-	/// A claim as of now.
+	/// Reads the chain's view.
 	pub fn of(claim: &ClaimView) -> Self {
 		let (kind, open_until) = match claim.subject {
 			SubjectView::Accusation { .. } => ("accusation", Some(claim.until)),
@@ -59,18 +59,18 @@ impl Dispute {
 		}
 	}
 
-	/// Whether it is for `host` to win or lose: it claims, is accused or refutes.
+	/// Whether `host` can win or lose by it: as claimant, accused or refuter.
 	pub fn concerns(claim: &ClaimView, host: &AccountId) -> bool {
 		let accused = matches!(claim.subject, SubjectView::Accusation { .. }) && claim.host == *host;
 		accused || claim.claimant == *host || claim.games.iter().any(|game| game.refuter == *host)
 	}
 
-	/// What is awaited, and the last block for it: a line for each game.
+	/// Moves that are due, each with its last block: one for each game.
 	fn awaited(&self) -> Vec<(String, String)> {
 		let game = |game: &Game| (game.awaited(), game.deadline.to_string());
 		let mut all: Vec<_> = self.games.iter().map(game).collect();
 		if let Some(until) = self.open_until.filter(|_| all.is_empty()) {
-			all.push(("somebody to refute it".into(), until.to_string()));
+			all.push(("a refuter".into(), until.to_string()));
 		}
 		all
 	}
@@ -104,20 +104,20 @@ impl Game {
 	}
 }
 
-/// A table of claims, within 120 columns.
+/// Formats claims as a table of at most 120 columns.
 pub fn disputes(all: &[Dispute]) -> String {
-	let mut table = table(&["claim", "kind", "epoch", "by", "about", "waits for", "until block"]);
+	let mut table = table(&["claim", "kind", "epoch", "claimant", "host", "waits for", "until block"]);
 	for dispute in all {
 		for (awaited, deadline) in dispute.awaited() {
 			let (id, epoch) = (dispute.id.to_string(), dispute.epoch.to_string());
-			let (by, about) = (short(&dispute.claimant), short(&dispute.host));
-			table.add_row([id, dispute.kind.to_owned(), epoch, by, about, awaited, deadline]);
+			let (claimant, host) = (short(&dispute.claimant), short(&dispute.host));
+			table.add_row([id, dispute.kind.to_owned(), epoch, claimant, host, awaited, deadline]);
 		}
 	}
 	table.to_string()
 }
 
-/// An offence by name.
+/// Name of an offence.
 pub fn offence(offence: Offence) -> &'static str {
 	match offence {
 		Offence::Fabrication => "fabrication",
@@ -129,22 +129,24 @@ pub fn offence(offence: Offence) -> &'static str {
 	}
 }
 
-/// An offence with what it means for the host.
-pub fn verdict(name: &str) -> &'static str {
+/// Meaning of an offence for the host, by the offence's name.
+pub fn offence_text(name: &str) -> &'static str {
 	match name {
 		"fabrication" => {
-			"convicted of fabrication: it committed to a leaf it did not compute; weight and pay of this epoch are lost"
+			"convicted of fabrication: committed to a leaf that it did not compute; weight and pay of this epoch are lost"
 		},
 		"false accusation" => {
-			"convicted of false accusation: it accused, challenged or refuted against the truth; weight and pay of this \
-			 epoch are lost"
+			"convicted of false accusation: lost a dispute that it opened or joined; weight and pay of this epoch are lost"
 		},
 		"equivocation" => {
-			"convicted of equivocation: as a validator it signed two blocks of a slot or two votes of a round; weight and \
+			"convicted of equivocation: signed two blocks of a slot or two votes of a round as a validator; weight and \
 			 pay of this epoch are lost"
 		},
+		"wrong inference" => {
+			"convicted of wrong inference: settled completions that are not its model's; weight and pay of this epoch are lost"
+		},
 		_ => {
-			"convicted of a false digest: it revealed one it did not compute; the pay of this epoch is lost, not the weight"
+			"convicted of a false digest: revealed one that it did not compute; the pay of this epoch is lost, not the weight"
 		},
 	}
 }
@@ -152,14 +154,14 @@ pub fn verdict(name: &str) -> &'static str {
 #[cfg(test)]
 pub(super) mod tests {
 	use super::*;
-	use gonka_sprint::Profile;
+	use gonka_sprint::SprintFormat;
 
-	/// An accusation by 1 of 2, with or without a game by 3.
+	/// An accusation of host 2 by host 1, with the games given.
 	pub fn claim(games: Vec<GameView>) -> ClaimView {
 		ClaimView {
 			id: 7,
 			epoch: 4,
-			profile: Profile::Nano,
+			format: SprintFormat::Nano,
 			model_seed: [0; 32],
 			claimant: [1; 32],
 			host: [2; 32],
@@ -171,16 +173,16 @@ pub(super) mod tests {
 		}
 	}
 
-	/// A game that 3 plays.
+	/// A game of refuter 3.
 	pub fn game(stage: Stage) -> GameView {
 		let (picked, children, block, bytes) = (None, Vec::new(), None, Vec::new());
 		GameView { refuter: [3; 32], stage, number: 0, deadline: 94, picked, children, block, bytes }
 	}
 
 	#[test]
-	fn a_claim_waits_for_its_games_or_for_somebody() {
+	fn a_claim_waits_for_its_games_or_else_for_a_refuter() {
 		let waits = |games| Dispute::of(&claim(games)).awaited();
-		assert_eq!(waits(Vec::new()), [("somebody to refute it".to_owned(), "90".to_owned())]);
+		assert_eq!(waits(Vec::new()), [("a refuter".to_owned(), "90".to_owned())]);
 		let [(children, block)] = &waits(vec![game(Stage::Children)])[..] else { panic!("one game") };
 		assert!(children.starts_with("the claimant's children"), "{children}");
 		assert_eq!(block, "94");
@@ -188,7 +190,7 @@ pub(super) mod tests {
 	}
 
 	#[test]
-	fn a_claim_concerns_its_players() {
+	fn a_claim_concerns_claimant_accused_and_refuters() {
 		let claim = claim(vec![game(Stage::Value)]);
 		for (host, concerned) in [(1, true), (2, true), (3, true), (4, false)] {
 			assert_eq!(Dispute::concerns(&claim, &[host; 32]), concerned, "{host}");
@@ -196,7 +198,7 @@ pub(super) mod tests {
 	}
 
 	#[test]
-	fn a_table_of_claims_fits_a_screen() {
+	fn the_table_of_claims_fits_into_120_columns() {
 		let games = vec![game(Stage::Children), game(Stage::Digests)];
 		let table = disputes(&[Dispute::of(&claim(Vec::new())), Dispute::of(&claim(games))]);
 		assert!(table.lines().all(|line| line.chars().count() <= 120), "{table}");

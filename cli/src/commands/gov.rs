@@ -24,13 +24,13 @@ use view::{Referendum, duration, tenths, track_name};
 /// Arguments of `gonka gov`.
 #[derive(Debug, clap::Args)]
 #[command(
-	after_help = "A vote is a unit of compute: what a host weighed in the epoch that had been settled last when the \
-	referendum was opened. It costs a fee and locks nothing. docs/governance.md has the tracks and the bounds of parameters."
+	after_help = "One unit of compute is one vote: an account votes with its effective weight in the epoch that was weighed last \
+	before the referendum was opened. A vote costs a fee and locks no funds. docs/governance.md explains the tracks."
 )]
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON: shares are in parts per billion, amounts in base units.
+	/// Print JSON, with shares in parts per billion and amounts in base units.
 	#[arg(long, global = true)]
 	json: bool,
 	#[command(subcommand)]
@@ -40,75 +40,112 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
 	/// List referenda, the newest first.
+	#[command(after_help = "\
+Examples:
+  gonka gov list
+  gonka gov list --all --limit 50")]
 	List {
-		/// At most so many.
+		/// Maximum number of referenda.
 		#[arg(long, default_value_t = 20, value_name = "COUNT")]
 		limit: usize,
-		/// Only those before this one.
+		/// List only referenda with a lower index.
 		#[arg(long, value_name = "INDEX")]
 		before: Option<u32>,
-		/// Those that have ended, too.
+		/// Include referenda that have ended.
 		#[arg(long)]
 		all: bool,
 	},
-	/// Show a referendum: votes, what is needed now, deposits, and what it proposes in words.
+	/// Show a referendum: its votes, thresholds, deposits, and what it would do.
+	#[command(after_help = "\
+Example:
+  gonka gov show 3")]
 	Show {
-		/// Its index.
+		/// Index of the referendum.
 		index: u32,
 	},
-	/// List the tracks: who decides what, how long it takes, what it costs.
+	/// List the tracks with their thresholds, times and deposits.
+	#[command(after_help = "\
+Example:
+  gonka gov tracks")]
 	Tracks,
-	/// List the parameters with their values and what waits for the next epoch.
+	/// List the parameters with their values and the changes that wait for the next epoch.
+	#[command(after_help = "\
+Example:
+  gonka gov parameters")]
 	Parameters,
 	/// Show an account's votes and delegations.
+	#[command(after_help = "\
+Example:
+  gonka gov voter 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Voter {
-		/// Its address.
+		/// Address of the account.
 		#[arg(value_parser = account)]
 		account: AccountId,
 	},
-	/// Propose something. What it would do is shown first, and asked about.
+	/// Submit a referendum, after a preview and a question.
 	Propose(propose::Propose),
-	/// Pay for a referendum's decision. Anybody may; it comes back at the end.
+	/// Place the decision deposit of a referendum. Any account may; it is refunded at the end.
+	#[command(after_help = "\
+Example:
+  gonka gov deposit 3 --key alice.key")]
 	Deposit(Signed),
 	/// Vote, or change a vote.
+	#[command(after_help = "\
+Example:
+  gonka gov vote 3 aye --key alice.key")]
 	Vote {
-		/// The referendum's index.
+		/// Index of the referendum.
 		index: u32,
-		/// What to vote.
+		/// Vote.
 		#[arg(value_enum)]
 		vote: Choice,
 		/// File with the voter's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
 	},
-	/// Take a vote back.
+	/// Remove a vote.
+	#[command(after_help = "\
+Example:
+  gonka gov unvote 3 --key alice.key")]
 	Unvote(Signed),
-	/// Let the account's power follow another one's votes in a track, open referenda included.
+	/// Delegate an account's votes in a track to another account, open referenda included.
+	#[command(after_help = "\
+Example:
+  gonka gov delegate models 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --key bob.key")]
 	Delegate {
-		/// The track, by name or number.
+		/// Name or number of the track.
 		track: String,
-		/// Whose votes to follow.
+		/// Address of the account that votes.
 		#[arg(value_parser = account)]
 		to: AccountId,
-		/// File with the voter's secret.
+		/// File with the delegator's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
 	},
 	/// End a delegation.
+	#[command(after_help = "\
+Example:
+  gonka gov undelegate models --key bob.key")]
 	Undelegate {
-		/// The track, by name or number.
+		/// Name or number of the track.
 		track: String,
-		/// File with the voter's secret.
+		/// File with the delegator's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
 	},
-	/// Have the deposits of a referendum that has ended paid back to who made them.
+	/// Refund the deposits of a referendum that has ended to the accounts that placed them.
+	#[command(after_help = "\
+Example:
+  gonka gov refund 3 --key alice.key")]
 	Refund(Signed),
-	/// Put runtime code in force that a referendum has authorised. Anybody may.
+	/// Apply runtime code that a referendum has authorised. Any account may.
+	#[command(after_help = "\
+Example:
+  gonka gov apply gonka_runtime.compact.compressed.wasm --key alice.key")]
 	Apply {
-		/// The code: the file that the referendum was proposed with.
+		/// Runtime code: the file that the referendum was proposed with.
 		wasm: PathBuf,
-		/// File with the secret of who pays the fee.
+		/// File with the secret of the account that pays the fee.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
 	},
@@ -116,7 +153,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Signed {
-	/// The referendum's index.
+	/// Index of the referendum.
 	index: u32,
 	/// File with the account's secret.
 	#[arg(long, value_name = "FILE")]
@@ -129,15 +166,15 @@ enum Choice {
 	Aye,
 	/// Against.
 	Nay,
-	/// Neither: it counts for support only.
+	/// Neither. It counts towards support, not approval.
 	Abstain,
 }
 
-/// A runtime's code as it goes on chain: compressed, since what is built for tests is larger than a block's transactions.
+/// Reads a runtime's code and compresses it as needed: uncompressed code is too large for the transactions of a block.
 fn runtime_code(wasm: &Path) -> Result<Vec<u8>> {
 	use sp_maybe_compressed_blob::{CODE_BLOB_BOMB_LIMIT as LIMIT, compress_weakly, decompress};
 	let code = std::fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
-	let plain = decompress(&code, LIMIT).with_context(|| format!("{} is no runtime", wasm.display()))?;
+	let plain = decompress(&code, LIMIT).with_context(|| format!("{} is not a runtime", wasm.display()))?;
 	if plain.len() != code.len() {
 		return Ok(code);
 	}
@@ -160,7 +197,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		Command::Propose(proposal) => propose::run(&chain, proposal, json).await,
 		Command::Deposit(Signed { index, key }) => {
 			chain.place_decision_deposit(&keys::load(&key)?, index).await?;
-			done(json, json!({ "referendum": index }), format!("placed the deposit for referendum {index}'s decision"))
+			done(json, json!({ "referendum": index }), format!("placed the decision deposit of referendum {index}"))
 		},
 		Command::Vote { index, vote, key } => self::vote(&chain, index, vote, &keys::load(&key)?, json).await,
 		Command::Unvote(Signed { index, key }) => unvote(&chain, index, &keys::load(&key)?, json).await,
@@ -179,18 +216,18 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		Command::Apply { wasm, key } => {
 			let code = runtime_code(&wasm)?;
 			chain.apply_upgrade(&keys::load(&key)?, &code).await?;
-			done(json, json!({ "applied": true }), "the code is in force from the next block on".into())
+			done(json, json!({ "applied": true }), "the runtime is upgraded from the next block on".into())
 		},
 	}
 }
 
 async fn list(chain: &Chain, limit: usize, before: Option<u32>, all: bool, json: bool) -> Result<()> {
-	// Those that have ended are left out only after they came: how many there are is not known before.
+	// Referenda that have ended are filtered here, so their number is unknown to the query.
 	let (views, tracks, best) =
 		tokio::try_join!(chain.referenda(before, if all { limit } else { usize::MAX }), chain.tracks(), chain.best())?;
-	let of = |view| Referendum::new(view, &tracks, best.number);
-	let moves = |one: &Referendum| all || one.tally.is_some() || one.left.is_some();
-	let shown: Vec<_> = views.iter().map(of).filter(moves).take(limit).collect();
+	let read = |view| Referendum::new(view, &tracks, best.number);
+	let is_shown = |one: &Referendum| all || one.tally.is_some() || one.left.is_some();
+	let shown: Vec<_> = views.iter().map(read).filter(is_shown).take(limit).collect();
 	if json {
 		return print(&shown);
 	}
@@ -199,15 +236,15 @@ async fn list(chain: &Chain, limit: usize, before: Option<u32>, all: bool, json:
 	for one in &shown {
 		table.add_row(one.row(block_time));
 	}
-	let none = if shown.is_empty() { "no referendum is open; --all lists those that have ended\n" } else { "" };
+	let none = if shown.is_empty() { "No referendum is open. --all lists those that have ended.\n" } else { "" };
 	emit(&format!("{table}\n{none}"))
 }
 
-/// A referendum with everything that is known of it, and the time of a block.
+/// Queries a referendum with its call, and the time between blocks in milliseconds.
 async fn show(chain: &Chain, index: u32) -> Result<(Referendum, u64)> {
 	let (view, tracks, best, types) =
 		tokio::try_join!(chain.referendum(index), chain.tracks(), chain.best(), chain.types())?;
-	let view = view.with_context(|| format!("there is no referendum {index}; `gonka gov list --all` lists all"))?;
+	let view = view.with_context(|| format!("there is no referendum {index}: `gonka gov list --all` lists them"))?;
 	let mut shown = Referendum::new(&view, &tracks, best.number);
 	if let Some(call) = view.proposal.as_ref().and_then(|proposal| proposal.call.as_deref()) {
 		let track = view.ongoing.as_ref().map(|open| open.track);
@@ -217,7 +254,7 @@ async fn show(chain: &Chain, index: u32) -> Result<(Referendum, u64)> {
 	Ok((shown, types.block_time()))
 }
 
-/// What a call is, means, and would do now.
+/// A call: decoded, explained, and rehearsed.
 pub(super) struct Described {
 	call: gonka_client::chain::Shown,
 	meaning: Option<String>,
@@ -225,11 +262,11 @@ pub(super) struct Described {
 }
 
 async fn describe(chain: &Chain, types: &Types, track: Option<u16>, bytes: &[u8]) -> Result<Described> {
-	let call = types.call(bytes).map_err(|why| anyhow!("these bytes are no call of this runtime: {why}"))?;
+	let call = types.call(bytes).map_err(|why| anyhow!("these bytes are not a call of this runtime: {why}"))?;
 	let (parameters, models) = tokio::try_join!(chain.parameters(), chain.models())?;
 	let meaning = view::meaning(&call, bytes, types, &parameters, &models);
 	let rehearsed = match track {
-		Some(track) => chain.rehearse(track, bytes).await?,
+		Some(track) => chain.dry_run(track, bytes).await?,
 		None => Ok(()),
 	};
 	Ok(Described { call, meaning, fails: rehearsed.err().map(|error| types.error(&error)) })
@@ -272,20 +309,20 @@ fn tracks_text(tracks: &[TrackView], block_time: u64) -> String {
 	format!("{table}\n")
 }
 
-/// A parameter.
+/// A parameter that governance controls.
 #[derive(Clone, Debug, Serialize)]
 struct Parameter {
 	name: String,
 	value: String,
 	default: String,
-	/// From the next epoch on.
+	/// Value from the next epoch on.
 	pending: Option<String>,
 }
 
 async fn parameters(chain: &Chain, json: bool) -> Result<()> {
 	let (views, types) = tokio::try_join!(chain.parameters(), chain.types())?;
 	let read = |bytes: &[u8]| -> Result<(String, Option<String>)> {
-		let (name, value) = types.parameter(bytes).map_err(|why| anyhow!("a parameter cannot be read: {why}"))?;
+		let (name, value) = types.parameter(bytes).map_err(|why| anyhow!("cannot decode a parameter: {why}"))?;
 		Ok((name, value.as_ref().map(view::value)))
 	};
 	let one = |view: &ParameterView| {
@@ -333,7 +370,7 @@ async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
 			&json!({ "account": keys::ss58(account), "power": voter.power, "tracks": stances.collect::<Vec<_>>() }),
 		);
 	}
-	let mut out = format!("{} votes in referenda that are opened now\n", voter.power);
+	let mut out = format!("{} votes in a referendum opened now\n", voter.power);
 	for stance in &voter.tracks {
 		out.push_str(&format!("track {}\n", track_name(&tracks, stance.track)));
 		if let Some(to) = &stance.delegate {
@@ -343,7 +380,7 @@ async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
 			out.push_str(&format!("  referendum {poll}: {}\n", ballot(vote)));
 		}
 		for from in &stance.delegators {
-			out.push_str(&format!("  votes for {}\n", keys::ss58(from)));
+			out.push_str(&format!("  also casts the votes of {}\n", keys::ss58(from)));
 		}
 	}
 	emit(&out)
@@ -352,7 +389,7 @@ async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
 async fn vote(chain: &Chain, index: u32, choice: Choice, key: &keys::Keypair, json: bool) -> Result<()> {
 	let account = keys::public(key);
 	if chain.votes(index, &account).await?.is_none() {
-		bail!("referendum {index} is not open; `gonka gov list` lists those that are");
+		bail!("referendum {index} is not open: `gonka gov list` lists those that are");
 	}
 	let vote = match choice {
 		Choice::Aye => Vote::Aye,
@@ -361,11 +398,11 @@ async fn vote(chain: &Chain, index: u32, choice: Choice, key: &keys::Keypair, js
 	};
 	chain.vote(key, index, vote).await?;
 	let votes = chain.votes(index, &account).await?.unwrap_or_default();
-	let said = format!("{choice:?}").to_lowercase();
+	let choice = format!("{choice:?}").to_lowercase();
 	done(
 		json,
-		json!({ "referendum": index, "vote": said, "votes": votes }),
-		format!("voted {said} in referendum {index} with {votes} votes, and those of delegators"),
+		json!({ "referendum": index, "vote": choice, "votes": votes }),
+		format!("voted {choice} in referendum {index} with {votes} votes, and with those of delegators"),
 	)
 }
 
@@ -374,11 +411,14 @@ async fn unvote(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> R
 	let voted = |stance: &&gonka_primitives::views::StanceView| stance.ballots.iter().any(|(poll, _)| *poll == index);
 	let track = voter.tracks.iter().find(voted).map(|stance| stance.track);
 	chain.remove_vote(key, track, index).await?;
-	done(json, json!({ "referendum": index }), format!("took the vote in referendum {index} back"))
+	done(json, json!({ "referendum": index }), format!("removed the vote in referendum {index}"))
 }
 
 async fn refund(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> Result<()> {
-	let view = chain.referendum(index).await?.with_context(|| format!("there is no referendum {index}"))?;
+	let view = chain
+		.referendum(index)
+		.await?
+		.with_context(|| format!("there is no referendum {index}: `gonka gov list --all` lists them"))?;
 	let mut paid = Vec::new();
 	if let Some(deposit) = view.decision_deposit.filter(|deposit| deposit.refundable) {
 		chain.refund_decision_deposit(key, index).await?;
@@ -390,31 +430,31 @@ async fn refund(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> R
 	}
 	if paid.is_empty() {
 		bail!(
-			"referendum {index} has no deposit to pay back: it is still open, they were paid back, or it was killed; \
-			 who submits a referendum that is rejected or times out loses the submission's deposit"
+			"referendum {index} has no deposit to refund: it is still open, its deposits were refunded, or it was killed. \
+			 The submission deposit of a referendum that is rejected or times out is lost"
 		);
 	}
 	let one = |deposit: &gonka_primitives::views::DepositView| json!({ "to": keys::ss58(&deposit.who), "amount": deposit.amount });
-	let said =
-		paid.iter().map(|deposit| format!("paid {} GNK back to {}", gnk(deposit.amount), keys::ss58(&deposit.who)));
-	let said = said.collect::<Vec<_>>().join("\n");
-	done(json, json!({ "referendum": index, "paid": paid.iter().map(one).collect::<Vec<_>>() }), said)
+	let lines =
+		paid.iter().map(|deposit| format!("refunded {} GNK to {}", gnk(deposit.amount), keys::ss58(&deposit.who)));
+	let lines = lines.collect::<Vec<_>>().join("\n");
+	done(json, json!({ "referendum": index, "paid": paid.iter().map(one).collect::<Vec<_>>() }), lines)
 }
 
-/// A track by its name or number.
+/// Finds a track by its name or number.
 fn find<'a>(tracks: &'a [TrackView], text: &str) -> Result<&'a TrackView> {
 	let found = tracks.iter().find(|track| track.name == text.as_bytes() || track.id.to_string() == text);
 	let names = || tracks.iter().map(|track| track_name(tracks, track.id)).collect::<Vec<_>>().join(", ");
-	found.with_context(|| format!("there is no track `{text}`, only: {}", names()))
+	found.with_context(|| format!("there is no track `{text}`. Tracks: {}", names()))
 }
 
 fn print(value: &impl Serialize) -> Result<()> {
 	emit(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// Says what was done, in JSON or in words.
-fn done(json: bool, value: serde_json::Value, words: String) -> Result<()> {
-	if json { print(&value) } else { emit(&format!("{words}\n")) }
+/// Prints the outcome of a command, as JSON or as text.
+fn done(json: bool, value: serde_json::Value, text: String) -> Result<()> {
+	if json { print(&value) } else { emit(&format!("{text}\n")) }
 }
 
 #[cfg(test)]
@@ -429,7 +469,7 @@ mod tests {
 	}
 
 	#[test]
-	fn the_commands_are_understood() {
+	fn command_lines_are_parsed() {
 		Program::command().debug_assert();
 		let to = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
 		for line in [
@@ -440,7 +480,7 @@ mod tests {
 			format!("gov propose --key file spend 100 {to}"),
 			"gov propose call 0x0000 --track emergency --key file --after 20".into(),
 			"gov propose retire-model M --key file".into(),
-			"gov propose profile M profile.json --key file".into(),
+			"gov propose calibration-profile M profile.json --key file".into(),
 			format!(
 				"gov propose model M --weights-hash {} --quantisation F16 --context 8192 --price 10,20 --memory 300",
 				"00".repeat(32)
@@ -455,17 +495,17 @@ mod tests {
 	}
 
 	#[test]
-	fn tracks_are_found_by_name_and_number() {
+	fn a_track_is_found_by_name_and_by_number() {
 		let track = propose::tests::track();
 		let tracks = [track.clone()];
 		assert_eq!(find(&tracks, "parameters").unwrap(), &track);
 		assert_eq!(find(&tracks, "1").unwrap(), &track);
 		let error = find(&tracks, "root").unwrap_err().to_string();
-		assert_eq!(error, "there is no track `root`, only: parameters");
+		assert_eq!(error, "there is no track `root`. Tracks: parameters");
 	}
 
 	#[test]
-	fn tables_of_tracks_and_parameters_are_readable() {
+	fn the_tables_show_thresholds_times_and_pending_values() {
 		let text = tracks_text(&[propose::tests::track()], 6_000);
 		for part in ["parameters", "80 %–60 %", "40 %–15 %", "1,000 GNK", "24 h", "7 days"] {
 			assert!(text.contains(part), "{part} in {text}");

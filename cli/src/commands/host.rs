@@ -28,48 +28,67 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-	/// Show one host and why it has the weight it has.
+	/// Show a host: how its weight and pay come about, and what it must do now.
 	///
-	/// For the running epoch and the one before: the leaves of each segment, how weight and pay follow from them, what
-	/// it was convicted of. Then what it must do now: openings to post, turns of disputes, each with its deadline.
+	/// Shows the running epoch and the one before: the leaves of each segment, the weights that follow from them, the pay,
+	/// convictions. Then the host's open tasks with their deadlines: openings to post, turns of disputes.
+	#[command(after_help = "\
+Example:
+  gonka host show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Show {
-		/// The host's address.
+		/// Address of the host.
 		#[arg(value_parser = account)]
 		host: AccountId,
-		/// Print JSON.
+		/// Print JSON, with amounts in base units.
 		#[arg(long)]
 		json: bool,
 	},
-	/// List all hosts.
+	/// List all hosts, the heaviest first.
+	#[command(after_help = "\
+Example:
+  gonka host list")]
 	List,
-	/// Show what a host earned: free, vesting, vested, and the table of what is vesting by epoch.
+	/// Show what a host earned, and how much of it has vested.
+	#[command(after_help = "\
+Examples:
+  gonka host earnings 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY
+  gonka host earnings 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --format csv")]
 	Earnings {
-		/// The host's address.
+		/// Address of the host.
 		#[arg(value_parser = account)]
 		host: AccountId,
-		/// How it is printed.
+		/// Output format.
 		#[arg(long, value_enum, default_value_t)]
 		format: Format,
-		/// The same as `--format json`.
+		/// Same as `--format json`.
 		#[arg(long, conflicts_with = "format")]
 		json: bool,
 	},
-	/// Pay out what has vested for a host: free of charge, once an epoch. Blocks with room do it by themselves.
+	/// Pay out a host's vested rewards, once an epoch and without a fee. Blocks with room do so by themselves.
+	#[command(after_help = "\
+Example:
+  gonka host claim 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Claim {
-		/// The host's address.
+		/// Address of the host.
 		#[arg(value_parser = account)]
 		host: AccountId,
 	},
-	/// Show a host's collateral and what it backs.
+	/// Show a host's collateral and how much weight it backs.
+	#[command(after_help = "\
+Example:
+  gonka host collateral 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Collateral {
-		/// The host's address.
+		/// Address of the host.
 		#[arg(value_parser = account)]
 		host: AccountId,
-		/// Print JSON.
+		/// Print JSON, with amounts in base units.
 		#[arg(long)]
 		json: bool,
 	},
-	/// Pledge GNK as collateral.
+	/// Deposit GNK as collateral.
+	#[command(after_help = "\
+Example:
+  gonka host deposit 100 --host-key host.key")]
 	Deposit {
 		/// Amount in GNK.
 		#[arg(value_parser = parse_gnk)]
@@ -78,7 +97,10 @@ enum Command {
 		#[arg(long, value_name = "FILE")]
 		host_key: PathBuf,
 	},
-	/// Take collateral back. It stops counting at once, and can be released when a whole epoch has passed.
+	/// Withdraw collateral. It stops backing weight at once, and can be released after a whole epoch.
+	#[command(after_help = "\
+Example:
+  gonka host withdraw 40 --host-key host.key")]
 	Withdraw {
 		/// Amount in GNK.
 		#[arg(value_parser = parse_gnk)]
@@ -87,14 +109,21 @@ enum Command {
 		#[arg(long, value_name = "FILE")]
 		host_key: PathBuf,
 	},
-	/// Free collateral that was withdrawn and has waited.
+	/// Release collateral that was withdrawn, once its time has come.
+	#[command(after_help = "\
+Example:
+  gonka host release --host-key host.key")]
 	Release {
 		/// File with the host's secret.
 		#[arg(long, value_name = "FILE")]
 		host_key: PathBuf,
 	},
-	/// Register a host, or replace what it registered: free, and possible once in an epoch. A worker with the host's
-	/// key does this by itself.
+	/// Register a host, or replace its registration: once an epoch, without a fee. A worker that has the host's key registers
+	/// its host itself.
+	#[command(after_help = "\
+Example:
+  gonka host register --host-key host.key --worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY \\
+    --url http://203.0.113.7:9000 --model SmolLM2-135M-Instruct")]
 	Register(Register),
 }
 
@@ -103,13 +132,13 @@ struct Register {
 	/// File with the host's secret.
 	#[arg(long, value_name = "FILE")]
 	host_key: PathBuf,
-	/// Address of the worker's key; the host's own if absent.
+	/// Address of the worker's key. Default: the host's own.
 	#[arg(long, value_parser = account, value_name = "ADDRESS")]
 	worker: Option<PublicKey>,
-	/// Where gateways reach the worker.
+	/// Address at which gateways reach the worker: http:// or https://.
 	#[arg(long)]
 	url: String,
-	/// Name of a model it serves; can be given more than once.
+	/// Name of a model that the worker serves. Repeat it for more models.
 	#[arg(long = "model", value_name = "NAME")]
 	models: Vec<String>,
 }
@@ -135,12 +164,12 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 async fn list(chain: &Chain) -> Result<()> {
 	let mut hosts = chain.hosts().await?;
 	let models = chain.models().await?;
-	hosts.sort_by_key(|host| std::cmp::Reverse(host.weight));
-	let mut table = table(&["host", "weight", "registered", "url", "models"]);
+	hosts.sort_by_key(|host| std::cmp::Reverse(host.effective_weight));
+	let mut table = table(&["host", "effective weight", "registered", "url", "models"]);
 	for host in &hosts {
 		table.add_row([
 			keys::ss58(&host.account),
-			host.weight.to_string(),
+			host.effective_weight.to_string(),
 			format!("epoch {}", host.registered),
 			String::from_utf8_lossy(&host.url).into_owned(),
 			model_names(host, &models),
@@ -156,7 +185,7 @@ async fn register(chain: &Chain, register: Register) -> Result<()> {
 	for name in &register.models {
 		let Some(model) = known.iter().find(|model| model.name == name.as_bytes()) else {
 			let names: Vec<_> = known.iter().map(|model| String::from_utf8_lossy(&model.name)).collect();
-			bail!("no model `{name}` is registered, only: {}", names.join(", "));
+			bail!("the model `{name}` is not registered. Registered models: {}", names.join(", "));
 		};
 		models.push(model.id);
 	}
@@ -174,19 +203,20 @@ async fn register(chain: &Chain, register: Register) -> Result<()> {
 	};
 	if !registration.is_well_formed() {
 		bail!(
-			"the URL must start with http:// or https://, have no blanks and at most 128 bytes, and at most 16 models"
+			"the registration is malformed: --url has to start with http:// or https://, without spaces and with at most \
+			 128 bytes; --model can be given at most 16 times"
 		);
 	}
 	let genesis = chain.genesis();
-	let solving = tokio::task::spawn_blocking(move || registration.solve(&genesis, epoch.registration_bits));
-	let registration = solving.await?;
+	let proof_of_work = tokio::task::spawn_blocking(move || registration.solve(&genesis, epoch.registration_bits));
+	let registration = proof_of_work.await?;
 	let signature = keys::sign(&pair, &signing_payload(domain::REGISTRATION, &genesis, &registration));
 	chain.submit_registration(registration, signature).await?;
 	println!("registered {} in epoch {}", keys::ss58(&host), epoch.index);
 	Ok(())
 }
 
-/// The names of a host's models.
+/// Names of a host's models, separated by commas.
 pub(super) fn model_names(host: &HostView, models: &[ModelView]) -> String {
 	let name = |id: &ModelId| match models.iter().find(|model| model.id == *id) {
 		Some(model) => String::from_utf8_lossy(&model.name).into_owned(),

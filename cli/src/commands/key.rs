@@ -14,14 +14,20 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-	/// Make a new random key in a new file that only you can read.
+	/// Create a random key in a new file that only you can read.
+	#[command(after_help = "\
+Example:
+  gonka key generate developer.key")]
 	Generate {
-		/// The file to write; it must not exist.
+		/// File to create. It must not exist.
 		path: PathBuf,
 	},
 	/// Show the address and the public key of a key file.
+	#[command(after_help = "\
+Example:
+  gonka key show developer.key")]
 	Show {
-		/// The key file.
+		/// Key file.
 		path: PathBuf,
 	},
 }
@@ -31,7 +37,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
 	match arguments.command {
 		Command::Generate { path } => {
 			let pair = keys::generate_to(&path)?;
-			println!("wrote {}: keep it secret, and keep a copy where it cannot be lost", path.display());
+			println!("created {}: keep it secret, and keep a backup", path.display());
 			show(&pair);
 		},
 		Command::Show { path } => show(&keys::load(&path)?),

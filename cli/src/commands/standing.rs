@@ -1,69 +1,70 @@
-//! Why a host has the weight it has, in words.
+//! The standing of a host in an epoch: how its weight and pay come about.
 
-use super::dispute::{offence, verdict};
+use super::dispute::{offence, offence_text};
 use gonka_primitives::views::StandingView;
 use serde::Serialize;
 use std::fmt::{self, Write};
 
-/// How a host stands in an epoch. Weights are in leaves, ratios from 0 to 1.
+/// Standing of a host in an epoch. Weights are in leaves, ratios from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Standing {
-	/// The epoch.
+	/// Index of the epoch.
 	pub epoch: u32,
-	/// Whether its weights are counted. Confirmations and disputes can still change what is paid.
-	pub settled: bool,
-	/// Whether a committee checks the host; none before the draw. Nobody's leaves count unchecked, unless the chain's
-	/// genesis allows it.
+	/// Whether the epoch is weighed. Confirmations and disputes can still change the pay.
+	pub weighed: bool,
+	/// Whether a committee checks the host; none before the draw. Unchecked leaves count only on a chain whose genesis
+	/// allows it.
 	pub checked: Option<bool>,
-	/// The segments of the sprint.
+	/// Segments of the sprint.
 	pub segments: Vec<Segment>,
-	/// The median of their leaves: those missing or lost count 0.
+	/// Median of their leaves. A missing or lost segment counts 0.
 	pub median: u64,
-	/// Segments × median, once settled.
-	pub raw_weight: Option<u64>,
-	/// What of it counts by itself or is backed by collateral.
+	/// Number of segments × median, once weighed.
+	pub compute_weight: Option<u64>,
+	/// Part of the compute weight that counts by itself or is backed by collateral.
 	pub backed_weight: Option<u64>,
-	/// Whether the cap on one host's share cut it.
+	/// Whether the cap on a host's share cut the backed weight.
 	pub capped: bool,
-	/// What is left of it: the host's weight.
+	/// Backed weight under the cap.
 	pub effective_weight: Option<u64>,
-	/// The confirmation segments called so far.
+	/// Confirmation segments called so far.
 	pub confirmations: Vec<Segment>,
-	/// The share of its sprint's rate that they showed, once settled.
+	/// Share of the sprint's rate that the confirmation segments showed, once weighed.
 	pub confirmed: Option<f64>,
-	/// Leaf sets that it had to check; 0 until known.
+	/// Number of leaf sets to check; 0 until known.
 	pub sets_to_check: u32,
-	/// Those of them whose digests it revealed, and showed when challenged.
+	/// Number of leaf sets whose digests it revealed, and showed when challenged.
 	pub sets_met: u32,
-	/// The share of its duties met: checking, confirmations, answers.
+	/// Share of its duties that it met: leaf sets, audits, confirmation segments.
 	pub performance: f64,
-	/// Whether it lost its pay by missing a turn of a dispute.
+	/// Whether it lost its pay because it missed a turn of a dispute.
 	pub forfeited: bool,
-	/// `fabrication`, `false accusation`, `equivocation` or `false digest`, if it was convicted.
+	/// Conviction: `fabrication`, `false accusation`, `false digest`, `equivocation` or `wrong inference`.
 	pub offence: Option<&'static str>,
-	/// Work units that it settled while these weights were in force.
+	/// Work units settled while these weights were in force.
 	pub work: u64,
-	/// The share of its pay that is left for what it served: below 1 if it served less than a fifth of the median.
+	/// Factor for what it served: below 1 if that is less than a fifth of the median.
 	pub served: f64,
-	/// The weight it is paid for, once settled: effective weight × confirmed × performance × served.
+	/// Effective weight × confirmed × performance × served, once weighed.
 	pub paid_weight: Option<u64>,
 }
 
-/// A segment.
+/// A segment of a sprint, or a confirmation segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Segment {
-	/// Its number.
+	/// Number of the segment.
 	pub segment: u8,
-	/// Leaves committed to, if any were.
+	/// Number of leaves committed to.
 	pub leaves: Option<u64>,
-	/// The root of the commitment.
+	/// Root of the commitment.
 	pub root: Option<String>,
-	/// Whether it is lost unless openings are posted in time; once settled, whether it is lost.
+	/// Before the epoch is weighed: whether the segment is lost unless the host posts openings in time. After: whether it is
+	/// lost.
 	pub lost: bool,
 }
 
 impl Standing {
-	/// From the chain's view, with the number of segments of a sprint.
+	/// Reads the chain's view; `segments` is the number of segments of a sprint.
 	pub fn of(view: &StandingView, segments: u8) -> Self {
 		let segment = |segment: u8| {
 			let commitment =
@@ -83,67 +84,70 @@ impl Standing {
 		let convicted = view.offence.is_some();
 		Self {
 			epoch: view.epoch,
-			settled: view.raw.is_some(),
+			weighed: view.compute_weight.is_some(),
 			checked: view.checked,
 			median: counts.get(middle).copied().unwrap_or(0),
 			segments: sprint,
-			raw_weight: view.raw,
-			backed_weight: view.backed,
-			capped: view.effective.is_some_and(|effective| effective > 0 && Some(effective) < view.backed),
-			effective_weight: view.effective,
+			compute_weight: view.compute_weight,
+			backed_weight: view.backed_weight,
+			capped: view
+				.effective_weight
+				.is_some_and(|effective| effective > 0 && Some(effective) < view.backed_weight),
+			effective_weight: view.effective_weight,
 			confirmations: (segments..segments.saturating_add(called)).map(segment).collect(),
-			confirmed: view.raw.map(|_| ratio(view.confirmed)),
+			confirmed: view.compute_weight.map(|_| ratio(view.confirmed)),
 			sets_to_check: view.duties.0,
 			sets_met: view.duties.1,
 			performance: ratio(view.performance),
-			// Who revealed something met a part of its duties, unless all of it was taken away.
+			// A host that revealed digests met some duties: a performance of 0 was then taken away.
 			forfeited: view.performance == 0 && view.duties.1 > 0 && !convicted,
 			offence: view.offence.map(offence),
 			work: view.work,
 			served: ratio(view.served),
-			paid_weight: view.paid,
+			paid_weight: view.paid_weight,
 		}
 	}
 
-	/// Its lines on the screen.
+	/// Writes the standing as text.
 	pub fn write(&self, out: &mut String) -> fmt::Result {
-		let state = if self.settled { "settled" } else { "not settled yet" };
+		let state = if self.weighed { "weighed" } else { "not weighed yet" };
 		writeln!(out, "epoch {}, {state}", self.epoch)?;
-		let mut line = |name: &str, text: String| writeln!(out, "  {name:<14} {text}");
+		let mut line = |name: &str, text: String| writeln!(out, "  {name:<16} {text}");
 		let checked = match self.checked {
 			None => "committees are not drawn yet",
 			Some(true) => "by a committee",
-			Some(false) => "by nobody: too few hosts; leaves count only where genesis allows it",
+			Some(false) => "by nobody, since there are too few hosts: leaves count only where genesis allows it",
 		};
 		line("checked", checked.into())?;
-		line("leaves", leaves(&self.segments, if self.settled { "lost" } else { "openings asked for" }))?;
-		line("median", format!("{}; a segment missing or lost counts 0", self.median))?;
-		if let Some((raw, effective)) = self.raw_weight.zip(self.effective_weight) {
-			line("raw weight", format!("{raw} = {} segments × median", self.segments.len()))?;
-			if let Some(backed) = self.backed_weight.filter(|backed| *backed < raw) {
-				line("backed", format!("{backed}: more collateral would count more of it"))?;
+		line("leaves", leaves(&self.segments, if self.weighed { "lost" } else { "openings requested" }))?;
+		line("median", format!("{}; a missing or lost segment counts 0", self.median))?;
+		if let Some((compute, effective)) = self.compute_weight.zip(self.effective_weight) {
+			line("compute weight", format!("{compute} = {} segments × median", self.segments.len()))?;
+			if let Some(backed) = self.backed_weight.filter(|backed| *backed < compute) {
+				line("backed weight", format!("{backed}: deposit collateral to back more"))?;
 			}
 			let cut = if self.capped { ", cut: no host counts for more than 30 %" } else { "" };
-			line("weight", format!("{effective}{cut}"))?;
+			line("effective weight", format!("{effective}{cut}"))?;
 		}
 		let called = self.confirmations.len();
 		let shown = self.confirmed.filter(|_| called > 0);
-		let shown = shown.map_or_else(String::new, |share| format!("; {} of its sprint shown", percent(share)));
+		let shown =
+			shown.map_or_else(String::new, |share| format!("; they showed {} of the sprint's rate", percent(share)));
 		let list = if called > 0 { format!(": {}", leaves(&self.confirmations, "")) } else { String::new() };
 		line("confirmations", format!("{called} called{list}{shown}"))?;
-		if self.settled || self.sets_to_check > 0 {
+		if self.weighed || self.sets_to_check > 0 {
 			line("duties", format!("{} of {} leaf sets met", self.sets_met, self.sets_to_check))?;
 		}
-		if self.settled || self.forfeited {
-			let forfeited = if self.forfeited { ": it missed a turn of a dispute and is not paid" } else { "" };
+		if self.weighed || self.forfeited {
+			let forfeited = if self.forfeited { ": the host missed a turn of a dispute and is not paid" } else { "" };
 			line("performance", format!("{}{forfeited}", percent(self.performance)))?;
 		}
 		if let Some(paid) = self.paid_weight {
-			let short = if self.served < 1.0 { ", too little for its weight" } else { "" };
-			line("served", format!("{}: {} work units settled{short}", percent(self.served), self.work))?;
-			line("paid for", format!("{paid} = weight × confirmations shown × performance × served"))?;
+			let too_little = if self.served < 1.0 { ", too little for the weight" } else { "" };
+			line("served", format!("{}: {} work units settled{too_little}", percent(self.served), self.work))?;
+			line("paid weight", format!("{paid} = effective weight × confirmations × performance × served"))?;
 		}
-		line("offence", self.offence.map_or("none", verdict).into())
+		line("offence", self.offence.map_or("none", offence_text).into())
 	}
 }
 
@@ -153,7 +157,7 @@ impl Segment {
 	}
 }
 
-/// Leaves of segments in a row.
+/// Formats the leaf counts of segments in a row; `lost` marks those that are lost.
 fn leaves(segments: &[Segment], lost: &str) -> String {
 	let one = |segment: &Segment| match segment.leaves {
 		None => "none".into(),
@@ -167,7 +171,7 @@ fn ratio(millionths: u32) -> f64 {
 	f64::from(millionths) / 1e6
 }
 
-/// A share, 0 to 1.
+/// Formats a share from 0 to 1 as a percentage.
 pub fn percent(share: f64) -> String {
 	format!("{:.1} %", share * 100.0)
 }
@@ -177,7 +181,7 @@ pub(super) mod tests {
 	use super::*;
 	use gonka_primitives::{check::Offence, host::Commitment};
 
-	/// 50, 40, nothing, 30 and 20 leaves, a confirmation of 36; segment 3 lost.
+	/// A view with 50, 40, no, 30 and 20 leaves, and a confirmation segment of 36. Segment 3 is lost.
 	pub fn view() -> StandingView {
 		let counts = [(0, 50), (1, 40), (3, 30), (4, 20), (5, 36)];
 		let commitment = |(segment, count)| (segment, Commitment { count, root: [segment; 32] });
@@ -186,37 +190,37 @@ pub(super) mod tests {
 			commitments: counts.map(commitment).to_vec(),
 			lost: vec![3],
 			checked: Some(true),
-			raw: Some(100),
-			backed: Some(100),
-			effective: Some(80),
+			compute_weight: Some(100),
+			backed_weight: Some(100),
+			effective_weight: Some(80),
 			duties: (16, 15),
 			confirmations: 2,
 			confirmed: 900_000,
 			performance: 500_000,
 			work: 1_234,
 			served: 1_000_000,
-			paid: Some(36),
+			paid_weight: Some(36),
 			offence: None,
 		}
 	}
 
 	#[test]
-	fn every_reason_is_told() {
+	fn a_weighed_epoch_shows_every_step_from_leaves_to_pay() {
 		let standing = Standing::of(&view(), 5);
 		assert_eq!((standing.median, standing.capped, standing.forfeited), (20, true, false));
 		let mut text = String::new();
 		standing.write(&mut text).unwrap();
 		for line in [
-			"epoch 4, settled",
+			"epoch 4, weighed",
 			"50 · 40 · none · 30 (lost) · 20",
 			"100 = 5 segments × median",
 			"80, cut:",
-			"2 called: 36 · none; 90.0 % of its sprint shown",
+			"2 called: 36 · none; they showed 90.0 % of the sprint's rate",
 			"15 of 16 leaf sets met",
 			"50.0 %\n",
 			"100.0 %: 1234 work units settled\n",
-			"36 = weight",
-			"offence        none",
+			"36 = effective weight",
+			"offence          none",
 		] {
 			assert!(text.contains(line), "no `{line}` in\n{text}");
 		}
@@ -224,37 +228,45 @@ pub(super) mod tests {
 	}
 
 	#[test]
-	fn an_offence_says_what_is_lost() {
-		for offence in [Offence::Fabrication, Offence::FalseAccusation, Offence::FalseDigest, Offence::Equivocation] {
-			let standing = Standing::of(&StandingView { offence: Some(offence), effective: Some(0), ..view() }, 5);
+	fn every_offence_says_what_the_host_loses() {
+		for offence in [
+			Offence::Fabrication,
+			Offence::FalseAccusation,
+			Offence::FalseDigest,
+			Offence::Equivocation,
+			Offence::WrongInference,
+		] {
+			let standing =
+				Standing::of(&StandingView { offence: Some(offence), effective_weight: Some(0), ..view() }, 5);
 			let mut text = String::new();
 			standing.write(&mut text).unwrap();
-			assert!(text.contains("convicted of") && text.contains("lost"), "{text}");
+			let name = self::offence(offence);
+			assert!(text.contains("convicted of") && text.contains(name) && text.contains("lost"), "{name}: {text}");
 			assert!(!standing.capped);
 		}
 	}
 
 	#[test]
-	fn who_serves_too_little_is_told() {
+	fn a_host_that_serves_too_little_sees_it() {
 		let mut text = String::new();
 		Standing::of(&StandingView { served: 250_000, ..view() }, 5).write(&mut text).unwrap();
-		assert!(text.contains("25.0 %: 1234 work units settled, too little for its weight"), "{text}");
+		assert!(text.contains("25.0 %: 1234 work units settled, too little for the weight"), "{text}");
 	}
 
 	#[test]
-	fn a_missed_turn_is_told_from_idleness() {
+	fn a_missed_turn_is_distinguished_from_idleness() {
 		let with = |duties| Standing::of(&StandingView { performance: 0, duties, ..view() }, 5).forfeited;
 		assert!(with((16, 16)));
 		assert!(!with((16, 0)));
 	}
 
 	#[test]
-	fn an_epoch_under_way_promises_nothing() {
+	fn an_epoch_that_is_not_weighed_shows_no_results() {
 		let running = StandingView {
-			raw: None,
-			backed: None,
-			effective: None,
-			paid: None,
+			compute_weight: None,
+			backed_weight: None,
+			effective_weight: None,
+			paid_weight: None,
 			checked: None,
 			confirmations: 0,
 			duties: (0, 0),
@@ -262,10 +274,7 @@ pub(super) mod tests {
 		};
 		let mut text = String::new();
 		Standing::of(&running, 5).write(&mut text).unwrap();
-		assert!(text.contains("not drawn yet") && text.contains("30 (openings asked for)"), "{text}");
-		assert!(
-			["weight ", "paid for", "served", "duties", "performance"].iter().all(|word| !text.contains(word)),
-			"{text}"
-		);
+		assert!(text.contains("not drawn yet") && text.contains("30 (openings requested)"), "{text}");
+		assert!(["weight ", "served", "duties", "performance"].iter().all(|word| !text.contains(word)), "{text}");
 	}
 }

@@ -1,4 +1,4 @@
-//! `gonka status`: the network on one screen.
+//! `gonka status`: the whole network on one screen.
 
 use super::{
 	NodeArgument,
@@ -19,17 +19,21 @@ use gonka_primitives::{
 use serde::Serialize;
 use std::fmt::Write;
 
-/// Most hosts and validators that one screen shows.
+/// Maximum number of hosts, of validators and of claims on the screen.
 const ROWS: usize = 12;
-/// Questions asked at the same time.
-const QUESTIONS: usize = 16;
+/// Maximum number of queries at the same time.
+const MAX_QUERIES: usize = 16;
 
 /// Arguments of `gonka status`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gonka status
+  gonka status --json --node ws://127.0.0.1:9945")]
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON, with all hosts and validators.
+	/// Print JSON with all hosts and validators, and with amounts in base units.
 	#[arg(long)]
 	json: bool,
 }
@@ -37,96 +41,96 @@ pub struct Arguments {
 /// The network as of its best block. Amounts are in base units, 10⁻⁹ GNK.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-	/// The genesis hash.
+	/// Genesis hash.
 	pub genesis: String,
-	/// The best block's number.
+	/// Number of the best block.
 	pub best: u32,
-	/// The last finalised block's number.
+	/// Number of the last finalised block.
 	pub finalized: u32,
-	/// Blocks between the two.
+	/// Number of blocks between the two.
 	pub finality_lag: u32,
-	/// The running epoch.
+	/// Running epoch.
 	pub epoch: Epoch,
 	/// Open claims.
 	pub disputes: Vec<Dispute>,
-	/// All hosts, heaviest first.
+	/// Hosts, the heaviest first.
 	pub hosts: Vec<Host>,
-	/// All validators, most powerful first.
+	/// Validators, the most powerful first.
 	pub validators: Vec<Validator>,
-	/// All models with today's prices.
+	/// Models with their present prices.
 	pub models: Vec<Model>,
-	/// Where all GNK are.
+	/// Supply of GNK.
 	pub supply: Supply,
 }
 
 /// The running epoch.
 #[derive(Clone, Debug, Serialize)]
 pub struct Epoch {
-	/// Its index.
+	/// Index of the epoch.
 	pub index: u32,
-	/// `init`, `sprint`, `check`, `settle` or `work`.
+	/// Phase: `init`, `sprint`, `check`, `weigh` or `work`.
 	pub phase: &'static str,
-	/// The segment, during the sprint.
+	/// Segment, during the sprint.
 	pub segment: Option<u8>,
-	/// Blocks since its first one.
+	/// Number of blocks since its first one.
 	pub block: u32,
-	/// Its length in blocks.
+	/// Length in blocks.
 	pub length: u32,
-	/// The sprint's model format.
-	pub profile: String,
-	/// What checkers do now; none outside of the check phase.
+	/// Sprint format.
+	pub format: String,
+	/// Task of the checkers; none outside of the check phase.
 	pub checking: Option<Checking>,
 	/// Confirmation segments called so far.
 	pub confirmations: usize,
 }
 
-/// What checkers do now.
+/// Task of the checkers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Checking {
 	/// `wait` for the draw of the committees, `commit` to digests, or `reveal` them.
 	pub stage: &'static str,
-	/// The last block of it.
+	/// Last block of this task.
 	pub until: u32,
 }
 
 /// A host.
 #[derive(Clone, Debug, Serialize)]
 pub struct Host {
-	/// Its address.
+	/// Address of the host.
 	pub account: String,
-	/// Where its worker is reached.
+	/// Address at which gateways reach its worker.
 	pub url: String,
-	/// Its effective weight in the last settled epoch.
-	pub weight: u64,
-	/// Its share of all weight, 0 to 1.
+	/// Effective weight in the epoch weighed last.
+	pub effective_weight: u64,
+	/// Share of all effective weight, 0 to 1.
 	pub share: f64,
-	/// The share of its duties that it met in the last settled epoch, 0 to 1; none if it did not race there.
+	/// Share of its duties that it met in the epoch weighed last, 0 to 1; none if it did not take part.
 	pub performance: Option<f64>,
-	/// `fabrication`, `false accusation` or `false digest`, if it was convicted for that epoch.
+	/// Conviction in that epoch: `fabrication`, `false accusation`, `false digest`, `equivocation` or `wrong inference`.
 	pub offence: Option<&'static str>,
-	/// Names of its models.
+	/// Names of the models it serves.
 	pub models: String,
 }
 
 /// A validator.
 #[derive(Clone, Debug, Serialize)]
 pub struct Validator {
-	/// Its address.
+	/// Address of the validator.
 	pub account: String,
-	/// Its consensus power.
+	/// Power in consensus.
 	pub power: u64,
-	/// Its share of all power, 0 to 1.
+	/// Share of all power, 0 to 1.
 	pub share: f64,
 }
 
 /// A model.
 #[derive(Clone, Debug, Serialize)]
 pub struct Model {
-	/// Its id.
+	/// Id of the model.
 	pub id: u32,
-	/// Its name.
+	/// Name of the model.
 	pub name: String,
-	/// Tokens of prompt and answer together.
+	/// Maximum number of prompt and completion tokens together.
 	pub context_length: u32,
 	/// Base units per prompt token.
 	pub input_price: u128,
@@ -134,14 +138,14 @@ pub struct Model {
 	pub output_price: u128,
 }
 
-/// Where all GNK are, in base units.
+/// Supply of GNK, in base units.
 #[derive(Clone, Debug, Serialize)]
 pub struct Supply {
-	/// In existence.
+	/// Existing now.
 	pub issued: u128,
-	/// Still to be mined.
+	/// Not minted yet.
 	pub unmined: u128,
-	/// What the last settled epoch may mint.
+	/// Maximum amount that the epoch closed last may mint.
 	pub last_emission: u128,
 }
 
@@ -156,30 +160,30 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	}
 }
 
-/// Asks the chain for everything; how hosts stood only for the `rows` heaviest.
+/// Queries the chain for everything. Queries the standing of the `rows` heaviest hosts only.
 pub async fn gather(chain: &Chain, rows: usize) -> Result<Status> {
 	let (epoch, mut hosts, validators) = tokio::try_join!(chain.epoch(), chain.hosts(), chain.validators())?;
 	let (models, supply, finalized) = tokio::try_join!(chain.models(), chain.supply(), chain.finalized())?;
 	let claims = chain.claims().await?;
 	let best = chain.best().await?.number;
-	let total_weight: u64 = hosts.iter().map(|host| host.weight).fold(0, u64::saturating_add);
+	let total_weight: u64 = hosts.iter().map(|host| host.effective_weight).fold(0, u64::saturating_add);
 	let total_power: u64 = validators.iter().map(|(_, power)| *power).fold(0, u64::saturating_add);
 	let (phase, segment) = match epoch.phase {
 		Phase::Init => ("init", None),
 		Phase::Sprint(segment) => ("sprint", Some(segment)),
 		Phase::Check => ("check", None),
-		Phase::Settle => ("settle", None),
+		Phase::Weigh => ("weigh", None),
 		Phase::Work => ("work", None),
 	};
-	hosts.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.account.cmp(&b.account)));
+	hosts.sort_by(|a, b| b.effective_weight.cmp(&a.effective_weight).then_with(|| a.account.cmp(&b.account)));
 	let mut standings = standings(chain, &epoch, hosts.get(..rows).unwrap_or(&hosts)).await?.into_iter();
 	let host = |host: &HostView| {
 		let standing = standings.next().flatten();
 		Host {
 			account: keys::ss58(&host.account),
 			url: String::from_utf8_lossy(&host.url).into_owned(),
-			weight: host.weight,
-			share: share(host.weight, total_weight),
+			effective_weight: host.effective_weight,
+			share: share(host.effective_weight, total_weight),
 			performance: standing.as_ref().map(|standing| standing.performance),
 			offence: standing.and_then(|standing| standing.offence),
 			models: model_names(host, &models),
@@ -213,7 +217,7 @@ pub async fn gather(chain: &Chain, rows: usize) -> Result<Status> {
 			segment,
 			block: epoch.block.saturating_sub(epoch.start),
 			length: epoch.schedule.length,
-			profile: format!("{:?}", epoch.profile),
+			format: format!("{:?}", epoch.format),
 			checking: checking(&epoch),
 			confirmations: epoch.confirmations.len(),
 		},
@@ -229,32 +233,32 @@ fn share(part: u64, whole: u64) -> f64 {
 	if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// How `hosts` stood in the last settled epoch, in their order.
+/// Standings of `hosts` in the epoch weighed last, in their order.
 async fn standings(chain: &Chain, epoch: &EpochView, hosts: &[HostView]) -> Result<Vec<Option<Standing>>> {
-	let settled = if epoch.phase == Phase::Work { Some(epoch.index) } else { epoch.index.checked_sub(1) };
-	let Some(settled) = settled else { return Ok(vec![None; hosts.len()]) };
+	let weighed = if epoch.phase == Phase::Work { Some(epoch.index) } else { epoch.index.checked_sub(1) };
+	let Some(weighed) = weighed else { return Ok(vec![None; hosts.len()]) };
 	let segments = epoch.schedule.segments;
-	let ask = |host: &HostView| {
+	let query = |host: &HostView| {
 		let host = host.account;
-		async move { chain.standing(settled, &host).await.map(|view| view.map(|view| Standing::of(&view, segments))) }
+		async move { chain.standing(weighed, &host).await.map(|view| view.map(|view| Standing::of(&view, segments))) }
 	};
-	let questions: Vec<_> = hosts.iter().map(ask).collect();
-	Ok(stream::iter(questions).buffered(QUESTIONS).try_collect().await?)
+	let queries: Vec<_> = hosts.iter().map(query).collect();
+	Ok(stream::iter(queries).buffered(MAX_QUERIES).try_collect().await?)
 }
 
-/// What checkers do in the epoch's running phase.
+/// Task of the checkers in the running phase.
 fn checking(epoch: &EpochView) -> Option<Checking> {
 	let (schedule, offset) = (epoch.schedule, epoch.block.saturating_sub(epoch.start));
 	let (stage, end) = match epoch.phase {
 		Phase::Check if offset < schedule.draw() => ("wait", schedule.draw()),
 		Phase::Check if schedule.takes_digest(offset) => ("commit", schedule.reveal_start()),
-		Phase::Check => ("reveal", schedule.settle_start()),
+		Phase::Check => ("reveal", schedule.weigh_start()),
 		_ => return None,
 	};
 	Some(Checking { stage, until: epoch.start.saturating_add(end).saturating_sub(1) })
 }
 
-/// A host's performance on the screen: an offence tells more than a number.
+/// Formats a host's performance, or the offence that it was convicted of.
 fn performance(host: &Host) -> String {
 	let share = host.performance.map_or_else(|| "–".into(), percent);
 	host.offence.map_or(share, str::to_owned)
@@ -262,11 +266,13 @@ fn performance(host: &Host) -> String {
 
 fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	let mut out = String::new();
-	let Epoch { index, phase, segment, block, length, profile, checking, confirmations } = &status.epoch;
+	let Epoch { index, phase, segment, block, length, format, checking, confirmations } = &status.epoch;
 	let segment = segment.map(|segment| format!(" (segment {segment})")).unwrap_or_default();
-	writeln!(out, "epoch {index}, {phase}{segment}, block {block} of {length}, sprint profile {profile}")?;
+	writeln!(out, "epoch {index}, {phase}{segment}, block {block} of {length}, sprint format {format}")?;
 	match checking {
-		Some(Checking { stage: "wait", until }) => writeln!(out, "checkers: committees are drawn after block {until}")?,
+		Some(Checking { stage: "wait", until }) => {
+			writeln!(out, "checkers wait: committees are drawn after block {until}")?
+		},
 		Some(Checking { stage: "commit", until }) => writeln!(out, "checkers commit to digests until block {until}")?,
 		Some(Checking { until, .. }) => writeln!(out, "checkers reveal digests until block {until}")?,
 		None if *confirmations > 0 => writeln!(out, "confirmation segments called so far: {confirmations}")?,
@@ -276,7 +282,7 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	let Supply { issued, unmined, last_emission } = &status.supply;
 	writeln!(
 		out,
-		"supply {} GNK, {} GNK still to be mined, {} GNK for the last epoch",
+		"supply {} GNK, {} GNK not minted yet, {} GNK for the last epoch",
 		gnk(*issued),
 		gnk(*unmined),
 		gnk(*last_emission)
@@ -288,8 +294,14 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	}
 	let mut hosts = table(&["host", "weight", "share", "performance", "models"]);
 	for host in status.hosts.iter().take(ROWS) {
-		let Host { account, weight, share, models, .. } = host;
-		hosts.add_row([account.clone(), weight.to_string(), percent(*share), performance(host), models.clone()]);
+		let Host { account, effective_weight, share, models, .. } = host;
+		hosts.add_row([
+			account.clone(),
+			effective_weight.to_string(),
+			percent(*share),
+			performance(host),
+			models.clone(),
+		]);
 	}
 	writeln!(out, "{hosts}")?;
 	more(&mut out, status.hosts.len(), "hosts: `gonka host list` shows all")?;
@@ -299,7 +311,7 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	}
 	writeln!(out, "{validators}")?;
 	more(&mut out, status.validators.len(), "validators: `gonka status --json` shows all")?;
-	let mut models = table(&["model", "context", "GNK per 1M tokens in", "out"]);
+	let mut models = table(&["model", "context", "GNK per 1M prompt tokens", "per 1M completion tokens"]);
 	for model in &status.models {
 		let price = |units: u128| gnk(units.saturating_mul(1_000_000));
 		let context = model.context_length.to_string();
@@ -320,13 +332,13 @@ fn more(out: &mut String, count: usize, what: &str) -> std::fmt::Result {
 mod tests {
 	use super::{super::dispute::tests::claim, *};
 	use gonka_primitives::{check::Stage, epoch::Schedule};
-	use gonka_sprint::Profile;
+	use gonka_sprint::SprintFormat;
 
 	fn status() -> Status {
 		let host = |number: u8, performance, offence| Host {
 			account: keys::ss58(&[number; 32]),
 			url: "http://127.0.0.1:9000".into(),
-			weight: 123_456,
+			effective_weight: 123_456,
 			share: 0.25,
 			performance,
 			offence,
@@ -343,7 +355,7 @@ mod tests {
 				segment: None,
 				block: 21,
 				length: 60,
-				profile: "Nano".into(),
+				format: "Nano".into(),
 				checking: Some(Checking { stage: "commit", until: 90 }),
 				confirmations: 0,
 			},
@@ -356,7 +368,7 @@ mod tests {
 	}
 
 	#[test]
-	fn one_screen_shows_checks_and_disputes() {
+	fn the_screen_shows_checks_and_disputes_within_120_columns() {
 		let text = screen(&status()).unwrap();
 		assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
 		for part in ["commit to digests until block 90", "accusation", "100.0 %", "false accusation", " – "] {
@@ -366,7 +378,7 @@ mod tests {
 	}
 
 	#[test]
-	fn checkers_wait_commit_and_reveal() {
+	fn checkers_wait_then_commit_then_reveal() {
 		let schedule = Schedule::FAST;
 		let at = |offset: u32| {
 			checking(&EpochView {
@@ -375,7 +387,7 @@ mod tests {
 				block: 61 + offset,
 				phase: schedule.phase(offset),
 				schedule,
-				profile: Profile::Nano,
+				format: SprintFormat::Nano,
 				model_seed: [0; 32],
 				segment_seeds: Vec::new(),
 				confirmations: Vec::new(),
@@ -392,7 +404,7 @@ mod tests {
 	}
 
 	#[test]
-	fn shares_of_nothing_are_zero() {
+	fn a_share_of_nothing_is_zero() {
 		assert_eq!(percent(share(0, 0)), "0.0 %");
 		assert_eq!(percent(share(1, 3)), "33.3 %");
 	}

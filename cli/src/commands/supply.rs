@@ -1,4 +1,4 @@
-//! `gonka supply`: where all GNK are.
+//! `gonka supply`: how much GNK exists, and where it is.
 
 use super::{NodeArgument, emit};
 use crate::amount::gnk;
@@ -9,30 +9,33 @@ use std::fmt::Write;
 
 /// Arguments of `gonka supply`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  gonka supply --json")]
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON.
+	/// Print JSON, with amounts in base units.
 	#[arg(long)]
 	json: bool,
 }
 
-/// Where all GNK are, in base units, 10⁻⁹ GNK.
+/// The supply of GNK, in base units, 10⁻⁹ GNK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Supply {
-	/// What exists in the end: all of the rest together.
+	/// Maximum supply: `issued + unmined + burnt`.
 	pub total: Balance,
-	/// In existence.
+	/// Existing now.
 	pub issued: Balance,
-	/// Of that, rewards of hosts that have not been paid out.
+	/// Part of `issued`: rewards of hosts that have not been paid out.
 	pub vesting: Balance,
-	/// Of that, in the community fund.
+	/// Part of `issued`: the community fund.
 	pub treasury: Balance,
-	/// Still to be mined.
+	/// Not minted yet.
 	pub unmined: Balance,
-	/// Gone: fees of transactions and slashed collateral.
+	/// Destroyed: transaction fees and slashed collateral.
 	pub burnt: Balance,
-	/// What the epoch closed last may mint.
+	/// Maximum amount that the epoch closed last may mint.
 	pub last_emission: Balance,
 }
 
@@ -76,7 +79,7 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn what_is_neither_issued_nor_unmined_was_burnt() {
+	fn the_supply_that_is_neither_issued_nor_unmined_was_burnt() {
 		let view = SupplyView { issued: 300, unmined: TOTAL_SUPPLY - 310, last_emission: 1, vesting: 2, treasury: 3 };
 		assert_eq!(Supply::from(view).burnt, 10);
 	}

@@ -1,4 +1,4 @@
-//! Finding the programs, or building them.
+//! Finds the programs of a network, or builds them.
 
 use super::config::{Binaries, Engine};
 use anyhow::{Context, Result, bail};
@@ -12,15 +12,15 @@ const NODE: &str = "gonka-node";
 const WORKER: &str = "gonka-worker";
 const GATEWAY: &str = "gonka-gateway";
 
-/// Finds the programs beside this one or on `PATH`, and builds with cargo those that are missing; cargo shows its
-/// progress on the terminal. A worker that is there must have been built for the engine.
+/// Finds the programs beside this one or on `PATH`, and builds the missing ones with cargo, which shows its progress on
+/// the terminal. A worker that is found has to be built for the engine.
 pub fn find_or_build(engine: Engine) -> Result<Binaries> {
 	let missing: Vec<&str> = [NODE, WORKER, GATEWAY].into_iter().filter(|name| find(name).is_none()).collect();
 	if !missing.is_empty() {
 		let Some(workspace) = workspace() else {
 			bail!(
-				"{} neither beside this program nor on PATH, and this is not run within the source's folder: install \
-				 them, or run it from there to have them built",
+				"{} neither beside this program nor on PATH: install what is missing, or run this in a checkout of the \
+				 source to build it",
 				match missing.as_slice() {
 					[one] => format!("{one} is"),
 					many => format!("{} are", many.join(", ")),
@@ -29,12 +29,15 @@ pub fn find_or_build(engine: Engine) -> Result<Binaries> {
 		};
 		build(&workspace, &missing, engine)?;
 	}
-	let found =
-		|name: &str| find(name).with_context(|| format!("cargo has built {name}, but it is not where it should be"));
+	let found = |name: &str| {
+		find(name).with_context(|| {
+			format!("cargo built {name}, but not into the folder of this program: add that folder to PATH")
+		})
+	};
 	Ok(Binaries { node: found(NODE)?, worker: found(WORKER)?, gateway: found(GATEWAY)? })
 }
 
-/// The source's folder, if this is run within it.
+/// Finds the checkout of the source that contains the current directory.
 pub fn workspace() -> Option<PathBuf> {
 	let here = env::current_dir().ok()?;
 	let is_root = |folder: &&Path| {
@@ -43,11 +46,11 @@ pub fn workspace() -> Option<PathBuf> {
 	here.ancestors().find(is_root).map(Path::to_owned)
 }
 
-/// The folders where programs are looked for: this program's own, then `PATH`'s.
+/// Finds a program: first in the folder of this one, then on `PATH`.
 fn find(name: &str) -> Option<PathBuf> {
 	let own = env::current_exe().ok();
 	let own = own.iter().filter_map(|path| path.parent());
-	// Tests run in `deps`, one below the programs.
+	// Tests run in `deps`, one level below the programs.
 	let own = own.flat_map(|folder| [Some(folder), folder.parent().filter(|_| folder.ends_with("deps"))]).flatten();
 	let path = env::var_os("PATH").unwrap_or_default();
 	let folders = own.map(Path::to_owned).chain(env::split_paths(&path));
@@ -55,7 +58,7 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 fn build(workspace: &Path, missing: &[&str], engine: Engine) -> Result<()> {
-	let own = env::current_exe().context("cannot find this program's own folder")?;
+	let own = env::current_exe().context("cannot find the folder of this program")?;
 	let profile = own.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
 	let mut runs: Vec<Vec<&str>> = Vec::new();
 	if missing.contains(&NODE) {
@@ -81,9 +84,9 @@ fn build(workspace: &Path, missing: &[&str], engine: Engine) -> Result<()> {
 			}
 		}
 		eprintln!("building: cargo build {} (the first time takes a while)", arguments.join(" "));
-		let status = cargo.status().context("cannot run cargo: install Rust, or install the programs")?;
+		let status = cargo.status().context("cannot run cargo: install Rust, or the missing programs")?;
 		if !status.success() {
-			bail!("cargo could not build {}: see above", arguments.join(" "));
+			bail!("`cargo build {}` failed: see its errors above", arguments.join(" "));
 		}
 	}
 	Ok(())

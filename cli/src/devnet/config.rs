@@ -1,4 +1,4 @@
-//! What a local network is made of.
+//! Configuration of a local network.
 
 use std::{
 	env,
@@ -6,12 +6,15 @@ use std::{
 	time::Duration,
 };
 
-/// How the workers infer.
+/// Sprint leaves a second of the slowest host, by default: few, so that a busy machine reaches all rates.
+pub const SPRINT_RATE: u32 = 10;
+
+/// Inference engine of the workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
-	/// A real model, by libtorch.
+	/// libtorch with a real model.
 	Torch,
-	/// Made-up tokens: no model, no libtorch.
+	/// Made-up tokens, without a model.
 	Mock,
 }
 
@@ -24,7 +27,7 @@ impl Engine {
 	}
 }
 
-/// The three programs.
+/// Paths of the three programs.
 #[derive(Clone, Debug)]
 pub struct Binaries {
 	/// `gonka-node`, built with the feature `fast-runtime`.
@@ -35,49 +38,49 @@ pub struct Binaries {
 	pub gateway: PathBuf,
 }
 
-/// Where the programs listen, all on 127.0.0.1. Given ports must be free.
+/// Ports of the programs, all on 127.0.0.1. A port that is given has to be free.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ports {
-	/// Take any free ports instead of the well-known ones, so that several networks can run beside each other.
+	/// Use any free ports instead of the default ones, so that several networks can run beside each other.
 	pub any: bool,
-	/// The first node's RPC port; the others follow. 9944 or, if that is taken, a free one.
+	/// RPC port of the first node; the others get the next ports. Default: 9944 or, if it is in use, a free port.
 	pub node: Option<u16>,
-	/// The first worker's port; the others follow. 9000 or, if that is taken, a free one.
+	/// Port of the first worker; the others get the next ports. Default: 9000 or, if it is in use, a free port.
 	pub worker: Option<u16>,
-	/// The gateway's port. 8080 or, if that is taken, a free one.
+	/// Port of the gateway. Default: 8080 or, if it is in use, a free port.
 	pub gateway: Option<u16>,
 }
 
-/// A local network.
+/// Configuration of a local network.
 #[derive(Clone, Debug)]
 pub struct Config {
-	/// The folder of everything it writes.
+	/// Folder of the network's data.
 	pub base_path: PathBuf,
-	/// Remove what an earlier run left there.
+	/// Delete the data of the earlier run.
 	pub fresh: bool,
-	/// How the workers infer.
+	/// Inference engine of the workers.
 	pub engine: Engine,
-	/// The model file for [`Engine::Torch`]; where `scripts/get-model` puts it if absent.
+	/// GGUF file for [`Engine::Torch`]. Default: the demo model.
 	pub model: Option<PathBuf>,
-	/// Leaves a second of the slowest host's sprint; the other two make 2 and 4 times as many.
+	/// Maximum number of sprint leaves a second of the slowest host. The others get 2 and 4 times as many.
 	pub sprint_rate: u32,
-	/// The programs.
+	/// Paths of the programs.
 	pub binaries: Binaries,
-	/// Where they listen.
+	/// Ports of the programs.
 	pub ports: Ports,
-	/// How long each step of coming up may take.
+	/// Maximum time for each step of the start. The default is meant for users: tests set a much longer one.
 	pub patience: Duration,
 }
 
 impl Config {
-	/// A network in `base_path` with the usual settings.
+	/// The default configuration, in `base_path`.
 	pub fn new(base_path: impl Into<PathBuf>, binaries: Binaries) -> Self {
 		Self {
 			base_path: base_path.into(),
 			fresh: false,
 			engine: Engine::Torch,
 			model: None,
-			sprint_rate: 40,
+			sprint_rate: SPRINT_RATE,
 			binaries,
 			ports: Ports::default(),
 			patience: Duration::from_secs(240),
@@ -85,16 +88,16 @@ impl Config {
 	}
 }
 
-/// `$GONKA_HOME/devnet`, or `~/.gonka/devnet`.
+/// Default folder of a network: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`.
 pub fn default_base_path() -> PathBuf {
 	let home = env::var_os("GONKA_HOME").map(PathBuf::from);
 	home.unwrap_or_else(|| home_directory().join(".gonka")).join("devnet")
 }
 
-/// Name of the demo model's file, which `scripts/get-model` fetches.
+/// File name of the demo model.
 pub(super) const DEMO_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
-/// The demo model's file, if `scripts/get-model` has fetched it.
+/// Path of the demo model, if `scripts/get-model` has fetched it.
 pub fn demo_model() -> Option<PathBuf> {
 	let given = env::var_os("GONKA_HOME").map(PathBuf::from);
 	let home = home_directory();

@@ -1,4 +1,4 @@
-//! Which programs with which arguments make up the network.
+//! The programs of a network and their arguments.
 
 use super::{
 	config::{Config, DEMO_MODEL, Engine, demo_model},
@@ -13,55 +13,58 @@ use std::{
 	path::{Path, PathBuf},
 };
 
-/// A host: its name, the libp2p identity of its node's fixed key (1, 2, 3), and its compute against the slowest's.
+/// A host of the network.
 pub(super) struct Host {
+	/// Name of its development account, in lower case.
 	pub name: &'static str,
+	/// libp2p identity of its node, whose key is 1, 2 or 3.
 	peer_id: &'static str,
+	/// Compute, as a multiple of the slowest host's.
 	speed: u32,
 }
 
-/// The hosts of a local network: genesis validators of the chain's `local_testnet` preset.
+/// Hosts of a local network: the validators of the genesis preset `local_testnet`.
 pub(super) const HOSTS: [Host; 3] = [
 	Host { name: "alice", peer_id: "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp", speed: 4 },
 	Host { name: "bob", peer_id: "12D3KooWHdiAxVd8uMQR1hGWXccidmfCwLqcMpGwR6QcTP6QRMuD", speed: 2 },
 	Host { name: "charlie", peer_id: "12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x", speed: 1 },
 ];
 
-/// The developer whose account pays for the gateway's requests.
+/// Developer account that pays for the gateway's requests.
 const DEVELOPER: &str = "//Dave";
-/// Seconds for running answers when the network ends; less than programs get to end.
-const DRAIN: &str = "3";
+/// Seconds that running requests get when the network stops. Less than the time after which programs are killed.
+const DRAIN_SECONDS: &str = "3";
 /// Name of the only API key.
 const API_KEY_NAME: &str = "devnet";
-/// The only API key: no secret, for everything listens on this machine alone.
+/// The only API key. It is not secret: all programs listen on this machine alone.
 pub(super) const API_KEY: &str = "sk-gonka-devnet";
-/// Folders that `--fresh` removes; nothing else in the base path is touched.
+/// Folders that `--fresh` deletes. It deletes nothing else in the base path.
 const FOLDERS: [&str; 4] = ["nodes", "workers", "gateway", "logs"];
-/// Folder of the key files, kept by `--fresh`.
+/// Folder of the key files, which `--fresh` keeps.
 const KEYS: &str = "keys";
 
-/// The programs of a network, in the order in which they start.
+/// Programs of a network, in the order in which they start.
 pub(super) struct Plan {
 	pub nodes: Vec<Spec>,
 	pub workers: Vec<Spec>,
 	pub gateway: Spec,
 }
 
-/// Removes what an earlier run left.
-pub(super) fn remove_old(base: &Path) -> Result<()> {
+/// Deletes the data of the earlier run.
+pub(super) fn delete_data(base: &Path) -> Result<()> {
 	for folder in FOLDERS.map(|folder| base.join(folder)) {
 		if folder.exists() {
-			fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+			fs::remove_dir_all(&folder).with_context(|| format!("cannot delete {}", folder.display()))?;
 		}
 	}
 	Ok(())
 }
 
-/// Makes folders and key files, and says what to run.
+/// Creates folders and key files, and returns the programs to run.
 pub(super) fn make(config: &Config, ports: &Chosen) -> Result<Plan> {
 	let base = &config.base_path;
 	for folder in FOLDERS.into_iter().chain([KEYS]).map(|folder| base.join(folder)) {
-		fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+		fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
 	}
 	let model = match config.engine {
 		Engine::Torch => Some(model(config)?),
@@ -78,7 +81,7 @@ pub(super) fn make(config: &Config, ports: &Chosen) -> Result<Plan> {
 	Ok(Plan { nodes, workers, gateway })
 }
 
-/// The log of a program of the network.
+/// Path of a program's log.
 pub(super) fn log(base: &Path, name: &str) -> PathBuf {
 	base.join("logs").join(format!("{name}.log"))
 }
@@ -103,10 +106,10 @@ fn node(config: &Config, index: usize, host: &Host, rpc: u16, peer: u16, peers: 
 		.flag("--no-telemetry")
 		.flag("--no-prometheus")
 		.flag("--no-mdns")
-		// Three nodes share this machine.
+		// Three nodes share the memory of this machine.
 		.pair("--trie-cache-size", "67108864")
 		.pair("--max-runtime-instances", "4")
-		// The old and the new one, when the runtime is upgraded.
+		// The old and the new runtime during an upgrade.
 		.pair("--runtime-cache-size", "2");
 	let others = HOSTS.iter().zip(peers).filter(|(other, _)| other.name != host.name);
 	for (other, port) in others {
@@ -129,7 +132,7 @@ fn worker(config: &Config, host: &Host, rpc: u16, port: u16, model: Option<&Path
 		.pair("--public-url", format!("http://127.0.0.1:{port}"))
 		.pair("--engine", config.engine.name())
 		.pair("--threads", "1")
-		.pair("--grace", DRAIN)
+		.pair("--grace", DRAIN_SECONDS)
 		.pair("--sprint-rate", config.sprint_rate.saturating_mul(host.speed).to_string());
 	if let Some(model) = model {
 		arguments.pair("--model", model);
@@ -150,11 +153,11 @@ fn gateway(config: &Config, ports: &Chosen) -> Result<Spec> {
 		.pair("--key", key_file(base, "developer", DEVELOPER)?)
 		.pair("--base-path", base.join("gateway"))
 		.pair("--api-keys", api_keys)
-		.pair("--drain-timeout", DRAIN);
+		.pair("--drain-timeout", DRAIN_SECONDS);
 	Ok(spec(config, "gateway".into(), &config.binaries.gateway, arguments.0))
 }
 
-/// The file of a development key, written the first time.
+/// Returns the file of a development key; creates it the first time.
 fn key_file(base: &Path, name: &str, secret: &str) -> Result<PathBuf> {
 	let path = base.join(KEYS).join(name);
 	match keys::write_secret(&path, secret) {
@@ -168,16 +171,16 @@ fn model(config: &Config) -> Result<PathBuf> {
 		if given.is_file() {
 			return Ok(given.clone());
 		}
-		bail!("there is no model file {}", given.display());
+		bail!("the model file {} does not exist: check --model", given.display());
 	}
 	demo_model().with_context(|| {
 		format!(
-			"the demo model {DEMO_MODEL} is not there: run scripts/get-model, name one with --model, or use --engine mock"
+			"the demo model {DEMO_MODEL} is missing: run scripts/get-model, pass --model <GGUF>, or use --engine mock"
 		)
 	})
 }
 
-/// A command line in the making.
+/// Builder of a command line.
 #[derive(Default)]
 struct Arguments(Vec<OsString>);
 
@@ -212,26 +215,26 @@ mod tests {
 	}
 
 	#[test]
-	fn compute_is_one_half_and_a_quarter() {
+	fn the_hosts_compute_stands_as_4_to_2_to_1() {
 		let directory = tempfile::tempdir().unwrap();
 		let ports = super::super::ports::choose(&Ports { any: true, ..Ports::default() }, 3).unwrap();
 		let plan = make(&config(directory.path()), &ports).unwrap();
 		let rates: Vec<_> = plan.workers.iter().flat_map(|worker| after(worker, "--sprint-rate")).collect();
-		assert_eq!(rates, ["160", "80", "40"]);
+		assert_eq!(rates, ["40", "20", "10"]);
 		let nodes: Vec<_> = plan.nodes.iter().map(|node| after(node, "--bootnodes").len()).collect();
 		assert_eq!(nodes, [2, 2, 2]);
 		let alice = keys::load(after(&plan.workers[0], "--host-key")[0]).unwrap();
 		assert_eq!(keys::public(&alice), keys::public(&keys::from_uri("//Alice").unwrap()));
-		// A second start finds its keys.
+		// A second start reuses the keys.
 		make(&config(directory.path()), &ports).unwrap();
 	}
 
 	#[test]
-	fn fresh_touches_only_its_own_folders() {
+	fn fresh_deletes_only_the_folders_of_the_network() {
 		let directory = tempfile::tempdir().unwrap();
 		fs::create_dir_all(directory.path().join("nodes/alice")).unwrap();
 		fs::write(directory.path().join("letter"), "mine").unwrap();
-		remove_old(directory.path()).unwrap();
+		delete_data(directory.path()).unwrap();
 		assert!(!directory.path().join("nodes").exists());
 		assert!(directory.path().join("letter").exists());
 	}

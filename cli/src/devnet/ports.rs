@@ -1,23 +1,23 @@
-//! Picking ports on 127.0.0.1.
+//! Chooses ports on 127.0.0.1.
 
 use super::config::Ports;
 use anyhow::{Context, Result, bail};
 use std::{collections::BTreeSet, net::TcpListener};
 
-/// The ports of a network.
+/// Ports of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chosen {
-	/// The nodes' RPC ports.
+	/// RPC ports of the nodes.
 	pub rpc: Vec<u16>,
-	/// The nodes' ports for each other.
+	/// Peer-to-peer ports of the nodes.
 	pub peer: Vec<u16>,
-	/// The workers' ports.
+	/// Ports of the workers.
 	pub worker: Vec<u16>,
-	/// The gateway's port.
+	/// Port of the gateway.
 	pub gateway: u16,
 }
 
-/// Picks ports for `hosts` hosts.
+/// Chooses ports for a network of `hosts` hosts.
 pub(super) fn choose(wanted: &Ports, hosts: u16) -> Result<Chosen> {
 	let mut picker = Picker { any: wanted.any, taken: BTreeSet::new() };
 	Ok(Chosen {
@@ -28,7 +28,7 @@ pub(super) fn choose(wanted: &Ports, hosts: u16) -> Result<Chosen> {
 	})
 }
 
-/// So many different ports that nobody listens on.
+/// Finds `count` different ports on which no program listens.
 pub fn free_ports(count: usize) -> Result<Vec<u16>> {
 	let mut picker = Picker { any: true, taken: BTreeSet::new() };
 	(0..count).map(|_| picker.one("", None, 0)).collect()
@@ -43,8 +43,9 @@ impl Picker {
 	fn row(&mut self, option: &str, wanted: Option<u16>, usual: u16, count: u16) -> Result<Vec<u16>> {
 		(0..count)
 			.map(|index| {
-				let wanted =
-					wanted.map(|port| port.checked_add(index).context("port numbers end at 65535")).transpose()?;
+				let wanted = wanted
+					.map(|port| port.checked_add(index).context("a port exceeds 65535: choose a lower first port"))
+					.transpose()?;
 				self.one(option, wanted, usual.saturating_add(index))
 			})
 			.collect()
@@ -54,8 +55,8 @@ impl Picker {
 		let port = match wanted {
 			Some(port) if self.is_free(port) => port,
 			Some(port) => bail!(
-				"port {port} is in use ({option}): end what listens there (`ss -ltnp` shows it), or leave the option out \
-				 to have a free port picked"
+				"port {port} is in use ({option}): stop the program that listens there (`ss -ltnp` shows it), or omit the \
+				 option to use a free port"
 			),
 			None if !self.any && self.is_free(usual) => usual,
 			None => self.free()?,
@@ -84,7 +85,7 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn a_given_port_in_use_is_an_error_that_names_the_option() {
+	fn the_error_about_a_port_in_use_names_port_and_option() {
 		let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
 		let port = occupied.local_addr().unwrap().port();
 		let wanted = Ports { any: true, gateway: Some(port), ..Ports::default() };
@@ -93,7 +94,7 @@ mod tests {
 	}
 
 	#[test]
-	fn any_ports_are_all_different() {
+	fn all_chosen_ports_differ() {
 		let chosen = choose(&Ports { any: true, ..Ports::default() }, 3).unwrap();
 		let mut all: Vec<u16> = [chosen.rpc, chosen.peer, chosen.worker, vec![chosen.gateway]].concat();
 		assert_eq!(all.len(), 10);

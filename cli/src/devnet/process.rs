@@ -1,4 +1,4 @@
-//! A program that runs for the network: its own process group, its log, its end.
+//! A program of the network: a process group of its own, its log, its end.
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -13,38 +13,40 @@ use std::{
 };
 use tokio::process::{Child, Command};
 
-/// How long a program may take to end when asked.
+/// Time that a program gets to end after SIGTERM before it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-/// Between two looks at a program that is ending.
-const LOOK: Duration = Duration::from_millis(50);
-/// Most of a log that is read for its last lines, in bytes.
-const TAIL_BYTES: u64 = 16 * 1024;
+/// Time between two checks of a program that is ending.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Maximum number of bytes of a log that are read for its last lines.
+const MAX_TAIL_BYTES: u64 = 16 * 1024;
 
-/// What to run.
+/// A program to run.
 #[derive(Clone, Debug)]
 pub struct Spec {
-	/// Its name within the network, such as `node-alice`.
+	/// Name within the network, such as `node-alice`.
 	pub name: String,
-	/// The program.
+	/// Path of the program.
 	pub program: PathBuf,
-	/// What it is told.
+	/// Arguments.
 	pub arguments: Vec<OsString>,
-	/// Where its output goes, after what is there.
+	/// File that its output is appended to.
 	pub log: PathBuf,
 }
 
-/// A program that runs, or ran. Dropping it ends it.
+/// A program that was started. Dropping it stops it.
 #[derive(Debug)]
 pub struct Process {
-	/// What it is.
+	/// The program.
 	pub spec: Spec,
+	/// Time that it gets to end after SIGTERM.
+	grace: Duration,
 	child: Option<Child>,
 }
 
 impl Process {
 	/// Starts the program.
 	pub fn start(spec: Spec) -> Result<Self> {
-		let mut process = Self { spec, child: None };
+		let mut process = Self { spec, grace: GRACE, child: None };
 		process.start_again()?;
 		Ok(process)
 	}
@@ -56,11 +58,11 @@ impl Process {
 			.create(true)
 			.append(true)
 			.open(log)
-			.with_context(|| format!("cannot write the log {}", log.display()))?;
+			.with_context(|| format!("cannot write to the log {}", log.display()))?;
 		let line: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
 		writeln!(out, "$ {} {}", program.display(), line.join(" "))?;
 		let mut command = Command::new(program);
-		// What the user set for other programs is not meant for these.
+		// The user's variables are meant for other programs.
 		for (variable, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GONKA_")) {
 			command.env_remove(variable);
 		}
@@ -77,37 +79,37 @@ impl Process {
 		Ok(())
 	}
 
-	/// Its process id, while it runs.
+	/// Process id, while it runs.
 	pub fn id(&self) -> Option<u32> {
 		self.child.as_ref().and_then(Child::id)
 	}
 
-	/// How it ended, if it did by itself.
+	/// Exit status, if it ended by itself.
 	pub fn ended(&mut self) -> Option<ExitStatus> {
 		self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
 	}
 
-	/// Sends a signal to its whole group.
+	/// Sends a signal to its process group.
 	pub(super) fn signal(&self, signal: Signal) {
 		if let Some(id) = self.id() {
 			signal_group(id, signal);
 		}
 	}
 
-	/// Waits for its end after a signal; kills it when the grace is over.
+	/// Waits for its end after a signal. Kills it when the grace is over.
 	pub(super) async fn wait(&mut self) {
 		let Some(child) = self.child.as_mut() else { return };
-		if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+		if tokio::time::timeout(self.grace, child.wait()).await.is_err() {
 			if let Some(id) = child.id() {
 				signal_group(id, Signal::KILL);
 			}
-			// After SIGKILL the end is certain; an error here means that it has come already.
+			// SIGKILL always ends it. An error means that it has ended already.
 			let _ = child.wait().await;
 		}
 		self.child = None;
 	}
 
-	/// Ends it: asks, waits, kills.
+	/// Stops it: sends SIGTERM, waits, and kills it when the grace is over.
 	pub async fn stop(&mut self) {
 		self.signal(Signal::TERM);
 		self.wait().await;
@@ -119,12 +121,12 @@ impl Process {
 		self.wait().await;
 	}
 
-	/// Lets it run on after this program.
+	/// Leaves it running when this process ends.
 	pub(super) fn release(&mut self) {
 		self.child = None;
 	}
 
-	/// The last lines of its log.
+	/// Last lines of its log.
 	pub fn tail(&self, lines: usize) -> String {
 		tail(&self.spec.log, lines)
 	}
@@ -136,36 +138,36 @@ impl Drop for Process {
 	}
 }
 
-/// Ends processes where nothing can be awaited.
+/// Stops processes without async, as a destructor has to.
 pub fn end_blocking(processes: &mut [Process]) {
 	for process in processes.iter() {
 		process.signal(Signal::TERM);
 	}
-	let deadline = Instant::now() + GRACE;
+	let begun = Instant::now();
 	for process in processes.iter_mut() {
 		while process.id().is_some() && process.ended().is_none() {
-			if Instant::now() >= deadline {
+			if begun.elapsed() >= process.grace {
 				process.signal(Signal::KILL);
 			}
-			std::thread::sleep(LOOK);
+			std::thread::sleep(POLL_INTERVAL);
 		}
 		process.child = None;
 	}
 }
 
-/// Sends a signal to a process group. A group that has ended needs none.
+/// Sends a signal to a process group, if the group still exists.
 pub(super) fn signal_group(id: u32, signal: Signal) {
 	if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
 		let _ = kill_process_group(pid, signal);
 	}
 }
 
-/// The last lines of a file; empty if it cannot be read.
+/// Returns the last lines of a file, or nothing if it cannot be read.
 pub(super) fn tail(path: &Path, lines: usize) -> String {
 	let read = || -> std::io::Result<String> {
 		let mut file = File::open(path)?;
 		let length = fs::metadata(path)?.len();
-		file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+		file.seek(SeekFrom::Start(length.saturating_sub(MAX_TAIL_BYTES)))?;
 		let mut bytes = Vec::new();
 		file.read_to_end(&mut bytes)?;
 		Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -179,59 +181,61 @@ pub(super) fn tail(path: &Path, lines: usize) -> String {
 mod tests {
 	use super::*;
 
-	fn shell(directory: &Path, script: &str) -> Process {
-		Process::start(Spec {
+	/// More time than any machine needs.
+	const AMPLE: Duration = Duration::from_secs(3_600);
+
+	fn shell(directory: &Path, script: &str, grace: Duration) -> Process {
+		let spec = Spec {
 			name: "shell".into(),
 			program: "/bin/sh".into(),
 			arguments: vec!["-c".into(), script.into()],
 			log: directory.join("log"),
-		})
-		.unwrap()
+		};
+		let mut process = Process::start(spec).unwrap();
+		process.grace = grace;
+		process
 	}
 
-	async fn lines_in_log(process: &Process, wanted: &str) {
-		for _ in 0..100 {
-			if process.tail(10).lines().any(|line| line == wanted) {
-				return;
-			}
-			tokio::time::sleep(LOOK).await;
+	async fn until(mut condition: impl FnMut() -> bool) {
+		while !condition() {
+			tokio::time::sleep(POLL_INTERVAL).await;
 		}
-		panic!("{wanted} never came: {}", process.tail(10));
+	}
+
+	async fn until_logged(process: &Process, wanted: &str) {
+		until(|| process.tail(10).lines().any(|line| line == wanted)).await;
 	}
 
 	#[tokio::test]
-	async fn a_stop_asks_first_and_reaches_the_whole_group() {
+	async fn stop_sends_sigterm_to_the_whole_group_and_waits() {
 		let directory = tempfile::tempdir().unwrap();
-		let mut process = shell(directory.path(), "trap 'echo asked; exit 0' TERM; echo up; sleep 100 & wait");
-		lines_in_log(&process, "up").await;
-		let begun = Instant::now();
+		let script = "trap 'echo terminated; exit 0' TERM; echo up; sleep 100000 & wait";
+		let mut process = shell(directory.path(), script, AMPLE);
+		until_logged(&process, "up").await;
 		process.stop().await;
-		assert!(begun.elapsed() < GRACE);
-		assert_eq!(process.tail(1), "asked");
+		assert_eq!(process.tail(1), "terminated");
 		assert_eq!(process.id(), None);
 	}
 
 	#[tokio::test]
-	async fn what_does_not_listen_is_killed() {
+	async fn a_program_that_ignores_sigterm_is_killed() {
 		let directory = tempfile::tempdir().unwrap();
-		let mut process = shell(directory.path(), "trap '' TERM; echo up; while :; do sleep 1; done");
-		lines_in_log(&process, "up").await;
+		let mut process = shell(directory.path(), "trap '' TERM; echo up; while :; do sleep 1; done", Duration::ZERO);
+		until_logged(&process, "up").await;
 		process.stop().await;
 		assert_eq!(process.id(), None);
 	}
 
 	#[tokio::test]
-	async fn an_end_of_its_own_is_noticed_and_it_can_start_again() {
+	async fn a_program_that_ended_by_itself_can_be_started_again() {
 		let directory = tempfile::tempdir().unwrap();
-		let mut process = shell(directory.path(), "echo gone; exit 3");
+		let mut process = shell(directory.path(), "echo gone; exit 3", AMPLE);
 		let mut status = None;
-		for _ in 0..100 {
+		until(|| {
 			status = process.ended();
-			if status.is_some() {
-				break;
-			}
-			tokio::time::sleep(LOOK).await;
-		}
+			status.is_some()
+		})
+		.await;
 		assert_eq!(status.unwrap().code(), Some(3));
 		process.start_again().unwrap();
 		process.wait().await;
@@ -239,16 +243,17 @@ mod tests {
 	}
 
 	#[tokio::test]
-	async fn a_drop_ends_it() {
+	async fn dropping_a_process_stops_it() {
 		let directory = tempfile::tempdir().unwrap();
-		let process = shell(directory.path(), "trap 'echo asked; exit 0' TERM; echo up; sleep 100 & wait");
-		lines_in_log(&process, "up").await;
+		let script = "trap 'echo terminated; exit 0' TERM; echo up; sleep 100000 & wait";
+		let process = shell(directory.path(), script, AMPLE);
+		until_logged(&process, "up").await;
 		drop(process);
-		assert_eq!(tail(&directory.path().join("log"), 1), "asked");
+		assert_eq!(tail(&directory.path().join("log"), 1), "terminated");
 	}
 
 	#[test]
-	fn the_tail_of_nothing_is_empty() {
+	fn the_tail_of_a_missing_file_is_empty() {
 		assert_eq!(tail(Path::new("/no/such/file"), 5), "");
 	}
 }

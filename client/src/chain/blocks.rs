@@ -12,14 +12,14 @@ use std::{
 use subxt::{config::substrate::SubstrateHeader, utils::H256};
 use tokio::sync::mpsc;
 
-/// After so long without a block the subscription is made anew: it may have died without a word.
+/// Time without a block after which the subscription is made anew: it may have died silently.
 const SILENCE: Duration = Duration::from_secs(20);
 /// Pause before the next attempt to subscribe.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Blocks that wait for a slow reader; then the reader's pace is the stream's.
+/// Maximum number of blocks that wait for a slow reader. Beyond it, the stream waits for the reader.
 const WAITING: usize = 64;
 
-/// The stream that [`Chain::best_blocks`] gives.
+/// The stream of [`Chain::best_blocks`].
 #[derive(Debug)]
 pub struct BestBlocks {
 	receiver: mpsc::Receiver<BlockRef>,
@@ -50,7 +50,7 @@ impl Stream for BestBlocks {
 	}
 }
 
-/// One subscription, until it breaks, falls silent or nobody listens. A node tells its present best block first.
+/// Runs one subscription until it breaks, falls silent or loses its reader. A node sends its present best block first.
 async fn follow(chain: &Chain, sender: &mpsc::Sender<BlockRef>, last: &mut Option<BlockRef>) {
 	let subscribing = tokio::time::timeout(SILENCE, chain.inner.methods.chain_subscribe_new_heads());
 	let subscribed = tokio::select! {

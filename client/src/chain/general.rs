@@ -1,5 +1,5 @@
-//! General transactions: extrinsics of version 5 without a signature or an account. What authorises them is in the
-//! call; `frame_system::AuthorizeCall` has the pallet look at it.
+//! General transactions: extrinsics of version 5 without a signature or an account. The call itself holds what
+//! authorises it, and `frame_system::AuthorizeCall` has the pallet check it. Layout:
 //!
 //! `compact(length) ‖ 0b01_000101 ‖ extension version ‖ extensions ‖ pallet index ‖ call index ‖ arguments`
 
@@ -9,27 +9,38 @@ use subxt::Metadata;
 
 /// Type "general" in the two highest bits, version 5 below.
 const GENERAL_V5: u8 = 0b0100_0101;
-/// The version of the extension set that is used.
+/// The version of the extension set.
 const EXTENSION_VERSION: u8 = 0;
 
+/// Why a call cannot be encoded as a general transaction of this runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+	#[error("the runtime has no transaction extensions of version {EXTENSION_VERSION}")]
+	NoExtensions,
+	#[error("the runtime has the transaction extension {0}, which this program does not know")]
+	UnknownExtension(String),
+	#[error("the runtime has no call {0}.{1}")]
+	NoSuchCall(String, String),
+	#[error("it is longer than 4 GiB")]
+	TooLong,
+}
+
 /// Encodes the call `pallet.call(arguments)` as a general transaction; `arguments` are SCALE bytes.
-pub fn encode(metadata: &Metadata, pallet: &str, call: &str, arguments: &[u8]) -> Result<Vec<u8>, String> {
-	let extensions = metadata
-		.extrinsic()
-		.transaction_extensions_by_version(EXTENSION_VERSION)
-		.ok_or("the runtime has no transaction extensions of version 0")?;
+pub fn encode(metadata: &Metadata, pallet: &str, call: &str, arguments: &[u8]) -> Result<Vec<u8>, EncodeError> {
+	let extensions =
+		metadata.extrinsic().transaction_extensions_by_version(EXTENSION_VERSION).ok_or(EncodeError::NoExtensions)?;
 	let extensions: Vec<(&str, u32)> = extensions.map(|one| (one.identifier(), one.extra_ty())).collect();
 	let indices = call_indices(metadata, pallet, call)?;
 	assemble(&extensions, metadata.types(), indices, arguments)
 }
 
-/// The two bytes that name a call.
-fn call_indices(metadata: &Metadata, pallet: &str, call: &str) -> Result<[u8; 2], String> {
-	let pallet_data = metadata.pallet_by_name(pallet).ok_or_else(|| format!("the runtime has no pallet {pallet}"))?;
-	let variant = pallet_data
-		.call_variant_by_name(call)
-		.ok_or_else(|| format!("the runtime's pallet {pallet} has no call {call}"))?;
-	Ok([pallet_data.call_index(), variant.index])
+/// The two bytes that identify a call.
+fn call_indices(metadata: &Metadata, pallet: &str, call: &str) -> Result<[u8; 2], EncodeError> {
+	let indices = metadata.pallet_by_name(pallet).and_then(|pallet| {
+		let variant = pallet.call_variant_by_name(call)?;
+		Some([pallet.call_index(), variant.index])
+	});
+	indices.ok_or_else(|| EncodeError::NoSuchCall(pallet.into(), call.into()))
 }
 
 fn assemble(
@@ -37,7 +48,7 @@ fn assemble(
 	types: &PortableRegistry,
 	indices: [u8; 2],
 	arguments: &[u8],
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, EncodeError> {
 	let mut body = vec![GENERAL_V5, EXTENSION_VERSION];
 	for (name, ty) in extensions {
 		if !is_empty(*ty, types) {
@@ -46,18 +57,18 @@ fn assemble(
 	}
 	body.extend_from_slice(&indices);
 	body.extend_from_slice(arguments);
-	let length = u32::try_from(body.len()).map_err(|_| "it is longer than 4 GiB")?;
+	let length = u32::try_from(body.len()).map_err(|_| EncodeError::TooLong)?;
 	let mut out = Compact(length).encode();
 	out.append(&mut body);
 	Ok(out)
 }
 
-/// What an extension carries in a transaction that has no account: immortal, nonce 0, no tip, no metadata hash.
-fn neutral(name: &str) -> Result<&'static [u8], String> {
+/// The bytes of an extension in a transaction without an account: immortal, nonce 0, no tip, no metadata hash.
+fn neutral(name: &str) -> Result<&'static [u8], EncodeError> {
 	match name {
 		"CheckMortality" | "CheckEra" | "CheckNonce" | "ChargeTransactionPayment" | "CheckMetadataHash" => Ok(&[0]),
 		"ChargeAssetTxPayment" => Ok(&[0, 0]),
-		_ => Err(format!("the runtime has the transaction extension {name}, which this program does not know")),
+		_ => Err(EncodeError::UnknownExtension(name.into())),
 	}
 }
 
@@ -121,7 +132,7 @@ mod tests {
 	}
 
 	#[test]
-	fn long_calls_have_long_prefixes() {
+	fn a_long_call_has_a_long_length_prefix() {
 		let (types, _) = registry();
 		let bytes = assemble(&[], &types, [1, 2], &[7; 100]).unwrap();
 		assert_eq!(bytes[..6], [0xa1, 0x01, 0x45, 0, 1, 2]);
@@ -129,9 +140,10 @@ mod tests {
 	}
 
 	#[test]
-	fn unknown_extensions_are_refused_only_if_they_carry_bytes() {
+	fn an_unknown_extension_is_an_error_only_if_it_carries_bytes() {
 		let (types, [empty, _, nonce, _]) = registry();
 		assert!(assemble(&[("New", empty)], &types, [0, 0], &[]).is_ok());
-		assert!(assemble(&[("New", nonce)], &types, [0, 0], &[]).unwrap_err().contains("New"));
+		let unknown = assemble(&[("New", nonce)], &types, [0, 0], &[]);
+		assert!(matches!(unknown, Err(EncodeError::UnknownExtension(name)) if name == "New"));
 	}
 }

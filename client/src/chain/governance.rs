@@ -1,12 +1,15 @@
-//! Referenda: what is open, votes, proposals.
+//! Referenda: queries, votes, proposals.
 
-use super::{Chain, Error, PAGE, Result, types::Types};
+use super::{
+	Chain, Error, PAGE, Result,
+	types::{DecodeError, Types},
+};
 use crate::keys::{self, Keypair};
 use gonka_primitives::{
 	AccountId, Balance, BlockNumber, Hash, ModelId,
+	audit::CalibrationProfile,
 	hashing::blake2_256,
 	market::Price,
-	sampling::Profile,
 	views::{EnactmentView, ParameterView, ReferendumView, TrackView, VoterView},
 };
 use subxt::{
@@ -14,8 +17,8 @@ use subxt::{
 	utils::H256,
 };
 
-/// Longest call, in bytes, that a referendum carries itself; for a longer one a preimage is noted.
-pub const LONGEST_INLINE: usize = 128;
+/// Maximum length of a call that a referendum carries itself, in bytes. A longer one needs a preimage.
+pub const MAX_INLINE: usize = 128;
 /// The pallet of referenda.
 const REFERENDA: &str = "Referenda";
 /// The pallet of votes.
@@ -28,30 +31,30 @@ pub enum Vote {
 	Aye,
 	/// Against.
 	Nay,
-	/// Neither: it counts for support only.
+	/// Neither; it counts for support only.
 	Abstain,
 }
 
-/// A model to be registered.
+/// A model to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewModel {
-	/// Its name, printable.
+	/// The name, printable.
 	pub name: String,
 	/// SHA-256 of the weights' file.
 	pub weights_hash: Hash,
-	/// How the weights are stored, such as `Q4_K_M`.
+	/// The format of the weights, such as `Q4_K_M`.
 	pub quantisation: String,
-	/// Tokens of prompt and answer together.
+	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
-	/// Base units per token.
+	/// The price, in base units per token.
 	pub price: Price,
-	/// The bounds between which its price moves.
+	/// The bounds of the price.
 	pub bounds: (Price, Price),
-	/// Work units that the network can do in a window.
+	/// Number of work units that the network can do in a window.
 	pub capacity: u64,
-	/// Memory that serving it needs, in MB (10⁶ bytes).
+	/// Memory needed to serve the model, in MB (10⁶ bytes).
 	pub memory_mb: u32,
-	/// The oldest worker that serves it right: major · 10⁶ + minor · 10³ + patch.
+	/// Minimum version of a worker that serves the model: major · 10⁶ + minor · 10³ + patch.
 	pub min_worker_version: u32,
 }
 
@@ -61,7 +64,7 @@ impl Chain {
 		self.view("tracks", &(), None).await
 	}
 
-	/// Referenda, the newest first; those before an index, or all: at most so many. Long calls are left out.
+	/// Up to `limit` referenda, the newest first: those before an index, or all. Long calls are left out.
 	pub async fn referenda(&self, before: Option<u32>, limit: usize) -> Result<Vec<ReferendumView>> {
 		let at = Some(H256(self.best().await?.hash));
 		let mut all: Vec<ReferendumView> = Vec::new();
@@ -77,7 +80,7 @@ impl Chain {
 		}
 	}
 
-	/// A referendum, with its call if anybody has noted it.
+	/// A referendum, with its call if the preimage is noted.
 	pub async fn referendum(&self, index: u32) -> Result<Option<ReferendumView>> {
 		self.view("referendum", &index, None).await
 	}
@@ -97,17 +100,17 @@ impl Chain {
 		self.view("parameters", &(), None).await
 	}
 
-	/// The oldest worker version that is new enough (major · 10⁶ + minor · 10³ + patch), and the block from which on.
+	/// The minimum worker version (major · 10⁶ + minor · 10³ + patch), and the block from which it applies.
 	pub async fn min_worker_version(&self) -> Result<(u32, BlockNumber)> {
 		self.view("min_worker_version", &(), None).await
 	}
 
 	/// What a call would do now if a track had decided it: nothing, or an error that [`Types::error`] reads.
-	pub async fn rehearse(&self, track: u16, call: &[u8]) -> Result<Result<(), Vec<u8>>> {
-		self.view("rehearse", &(track, call), None).await
+	pub async fn dry_run(&self, track: u16, call: &[u8]) -> Result<Result<(), Vec<u8>>> {
+		self.view("dry_run", &(track, call), None).await
 	}
 
-	/// Submits a referendum on a call, and notes the call's preimage if it is long; the referendum's index. The index is
+	/// Submits a referendum on a call, and notes the preimage of a long one. Returns the referendum's index, which is
 	/// that of a best block: a reorganisation can still change it.
 	pub async fn propose(
 		&self,
@@ -118,9 +121,9 @@ impl Chain {
 	) -> Result<u32> {
 		let what = || format!("{REFERENDA}.submit");
 		let hash = blake2_256(&[call]);
-		let origin =
-			self.types().await?.origin(&track.origin).map_err(|cause| Error::Encode { what: what(), cause })?;
-		if call.len() > LONGEST_INLINE {
+		let unknown = |error: DecodeError| Error::Encode { what: what(), cause: error.to_string() };
+		let origin = self.types().await?.origin(&track.origin).map_err(unknown)?;
+		if call.len() > MAX_INLINE {
 			self.note_preimage(from, call).await?;
 		}
 		let arguments = Composite::unnamed([origin, bounded(call), moment(enactment)]);
@@ -137,7 +140,7 @@ impl Chain {
 		})
 	}
 
-	/// Notes a preimage, unless somebody has.
+	/// Notes a preimage unless it is noted already.
 	async fn note_preimage(&self, from: &Keypair, call: &[u8]) -> Result<()> {
 		match self.in_turn(from, "Preimage", "note_preimage", &Composite::unnamed([Value::from_bytes(call)])).await {
 			Err(Error::Dispatch(cause)) if cause.contains("AlreadyNoted") => Ok(()),
@@ -145,17 +148,17 @@ impl Chain {
 		}
 	}
 
-	/// Pays for a referendum's decision.
+	/// Places the decision deposit of a referendum.
 	pub async fn place_decision_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
 		self.in_turn(from, REFERENDA, "place_decision_deposit", &(referendum,)).await
 	}
 
-	/// Has the decision's deposit paid back to who made it.
+	/// Refunds the decision deposit to the account that placed it.
 	pub async fn refund_decision_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
 		self.in_turn(from, REFERENDA, "refund_decision_deposit", &(referendum,)).await
 	}
 
-	/// Has the submission's deposit paid back to who made it.
+	/// Refunds the submission deposit to the account that placed it.
 	pub async fn refund_submission_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
 		self.in_turn(from, REFERENDA, "refund_submission_deposit", &(referendum,)).await
 	}
@@ -166,12 +169,12 @@ impl Chain {
 		self.in_turn(from, VOTING, "vote", &arguments).await
 	}
 
-	/// Takes a vote back. The track must be named once the referendum has ended.
+	/// Removes a vote. Once the referendum has ended, `track` must be given.
 	pub async fn remove_vote(&self, from: &Keypair, track: Option<u16>, referendum: u32) -> Result<()> {
 		self.in_turn(from, VOTING, "remove_vote", &(track, referendum)).await
 	}
 
-	/// Lets the account's power follow another one's votes in a track.
+	/// Delegates the account's power in a track to another account.
 	pub async fn delegate(&self, from: &Keypair, track: u16, to: &AccountId) -> Result<()> {
 		self.in_turn(from, VOTING, "delegate", &delegation(track, to)).await
 	}
@@ -181,15 +184,15 @@ impl Chain {
 		self.in_turn(from, VOTING, "undelegate", &(track,)).await
 	}
 
-	/// Puts runtime code in force that a referendum has authorised.
+	/// Applies runtime code that a referendum has authorised.
 	pub async fn apply_upgrade(&self, from: &Keypair, code: &[u8]) -> Result<()> {
 		self.in_turn(from, "System", "apply_authorized_upgrade", &(code.to_vec(),)).await
 	}
 }
 
-/// A proposal as `submit` takes it.
+/// A proposal as an argument of `submit`.
 fn bounded(call: &[u8]) -> Value {
-	if call.len() <= LONGEST_INLINE {
+	if call.len() <= MAX_INLINE {
 		return Value::unnamed_variant("Inline", [Value::from_bytes(call)]);
 	}
 	let (hash, length) = (Value::from_bytes(blake2_256(&[call])), Value::u128(call.len() as u128));
@@ -208,7 +211,7 @@ fn ballot(vote: Vote) -> Value {
 		let vote = Value::unnamed_composite([Value::u128(byte.into())]);
 		Value::named_variant("Standard", [("vote", vote), ("balance", Value::u128(0))])
 	};
-	// The highest bit says aye; the others are a conviction, which means nothing here.
+	// The highest bit means aye. The others are a conviction, which has no effect on this chain.
 	match vote {
 		Vote::Aye => standard(0x80),
 		Vote::Nay => standard(0),
@@ -219,7 +222,7 @@ fn ballot(vote: Vote) -> Value {
 	}
 }
 
-/// The arguments of `delegate`, without a conviction and a balance: they mean nothing here.
+/// The arguments of `delegate`. Conviction and balance are zero, because they have no effect on this chain.
 fn delegation(track: u16, to: &AccountId) -> Composite<()> {
 	let to = Value::unnamed_variant("Id", [Value::from_bytes(to)]);
 	Composite::unnamed([Value::u128(track.into()), to, Value::unnamed_variant("None", []), Value::u128(0)])
@@ -230,12 +233,12 @@ fn numbers<const N: usize>(list: [impl Into<i128>; N]) -> Value {
 }
 
 impl Types {
-	/// The call that authorises runtime code by its hash.
+	/// Encodes the call that authorises runtime code by its hash.
 	pub fn authorize_upgrade(&self, code: &[u8]) -> Result<Vec<u8>> {
 		self.encode("System", "authorize_upgrade", Composite::unnamed([Value::from_bytes(blake2_256(&[code]))]))
 	}
 
-	/// The call that spends base units of the community fund.
+	/// Encodes the call that spends base units of the community fund.
 	pub fn spend(&self, amount: Balance, beneficiary: &AccountId) -> Result<Vec<u8>> {
 		let arguments = [
 			Value::unnamed_composite([]),
@@ -246,7 +249,7 @@ impl Types {
 		self.encode("Treasury", "spend", Composite::unnamed(arguments))
 	}
 
-	/// The call that registers a model.
+	/// Encodes the call that registers a model.
 	pub fn register_model(&self, model: &NewModel) -> Result<Vec<u8>> {
 		let price = |price: &Price| {
 			Value::named_composite([("input", Value::u128(price.input)), ("output", Value::u128(price.output))])
@@ -269,8 +272,8 @@ impl Types {
 		self.encode("InferenceMarket", "register_model", Composite::named(arguments))
 	}
 
-	/// The call that registers a model's calibration profile.
-	pub fn set_profile(&self, model: ModelId, profile: &Profile) -> Result<Vec<u8>> {
+	/// Encodes the call that registers a model's calibration profile.
+	pub fn set_profile(&self, model: ModelId, profile: &CalibrationProfile) -> Result<Vec<u8>> {
 		let profile = Value::named_composite([
 			("margins", numbers(profile.margins)),
 			("tape", numbers(profile.tape)),
@@ -284,7 +287,7 @@ impl Types {
 		self.encode("SamplingValidation", "set_profile", Composite::unnamed(arguments))
 	}
 
-	/// The call that retires a model.
+	/// Encodes the call that retires a model.
 	pub fn retire_model(&self, model: ModelId) -> Result<Vec<u8>> {
 		self.encode("InferenceMarket", "retire_model", Composite::unnamed([Value::u128(model.into())]))
 	}

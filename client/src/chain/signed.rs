@@ -1,4 +1,4 @@
-//! The transactions of an account: signed, in the order of its nonces, with a fee.
+//! The transactions of an account: signed, with a fee, in the order of its nonces.
 
 use super::{BlockRef, Chain, Error, Result};
 use crate::keys;
@@ -17,20 +17,21 @@ use subxt::{
 };
 use subxt_signer::sr25519::Keypair;
 
-/// Blocks after the last finalised one in which a signed transaction may be included.
+/// Number of blocks after the last finalised one in which a signed transaction may be included.
 const MORTALITY: u64 = 128;
-/// How often a transaction is made anew because another program used its nonce.
+/// Maximum number of attempts when other programs use the same nonce.
 const ATTEMPTS: usize = 4;
-/// Pause before it is.
+/// Pause between them.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often the node is asked for a nonce above the last one, and the pause between.
+/// Maximum number of queries for a nonce above the last one.
 const NONCE_ATTEMPTS: usize = 20;
+/// Pause between them.
 const NONCE_PAUSE: Duration = Duration::from_millis(250);
 
-/// The last nonce of an account that a block took, to whoever's turn it is.
+/// The last nonce of an account that a block included. Holding the lock is the right to use the next one.
 type Turn = Arc<tokio::sync::Mutex<Option<u64>>>;
 
-/// One lock per account: two transactions at once would take the same nonce.
+/// One lock per account: two concurrent transactions would take the same nonce.
 #[derive(Default)]
 pub(super) struct Locks(Mutex<HashMap<AccountId, Turn>>);
 
@@ -54,8 +55,8 @@ impl Signer<SubstrateConfig> for KeySigner<'_> {
 }
 
 impl Chain {
-	/// Opens one channel per `(host, deposit in base units)`, all bound by `gateway`'s signatures; their ids, in the
-	/// order of `deposits`. The ids are those of a best block: a reorganisation can still change them.
+	/// Opens one channel per `(host, deposit in base units)`, for which `gateway` signs. Returns the ids in the order
+	/// of `deposits`. They are those of a best block; a reorganisation can still change them.
 	pub async fn open_channels(
 		&self,
 		developer: &Keypair,
@@ -69,7 +70,10 @@ impl Chain {
 		let header = self
 			.rpc("chain_getHeader", || self.inner.methods.chain_get_header(Some(H256(block.hash))))
 			.await?
-			.ok_or_else(|| Error::Rpc { method: "chain_getHeader".into(), cause: "it lost the block".into() })?;
+			.ok_or_else(|| Error::Rpc {
+				method: "chain_getHeader".into(),
+				cause: "it no longer knows the block".into(),
+			})?;
 		let before = self.channels_at(&account, Some(header.parent_hash)).await?;
 		let before: BTreeSet<ChannelId> = before.iter().map(|channel| channel.id).collect();
 		let mut new = self.channels_at(&account, Some(H256(block.hash))).await?;
@@ -86,32 +90,32 @@ impl Chain {
 		Ok(ids)
 	}
 
-	/// Adds base units to channels.
+	/// Adds base units to the deposits of channels.
 	pub async fn top_up(&self, developer: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> Result<()> {
 		self.in_turn(developer, "InferenceMarket", "top_up", &(amounts,)).await
 	}
 
-	/// Begins to close a channel: after the challenge period the rest can be withdrawn.
+	/// Begins to close a channel. After the challenge period, its remainder can be withdrawn.
 	pub async fn close_channel(&self, developer: &Keypair, channel: ChannelId) -> Result<()> {
 		self.in_turn(developer, "InferenceMarket", "close_channel", &(channel,)).await
 	}
 
-	/// Takes the rest out of a closed channel.
+	/// Withdraws the remainder of a closed channel.
 	pub async fn withdraw(&self, developer: &Keypair, channel: ChannelId) -> Result<()> {
 		self.in_turn(developer, "InferenceMarket", "withdraw", &(channel,)).await
 	}
 
-	/// Pledges base units as collateral.
+	/// Deposits base units as collateral.
 	pub async fn deposit_collateral(&self, host: &Keypair, amount: Balance) -> Result<()> {
 		self.in_turn(host, "Collateral", "deposit", &(amount,)).await
 	}
 
-	/// Takes collateral back: it stops counting at once and can be released when a whole epoch has passed.
+	/// Withdraws collateral. It stops counting at once and can be released after a whole epoch.
 	pub async fn withdraw_collateral(&self, host: &Keypair, amount: Balance) -> Result<()> {
 		self.in_turn(host, "Collateral", "withdraw", &(amount,)).await
 	}
 
-	/// Frees collateral that was withdrawn and has waited long enough.
+	/// Releases collateral that was withdrawn and has waited long enough.
 	pub async fn release_collateral(&self, host: &Keypair) -> Result<()> {
 		self.in_turn(host, "Collateral", "release", &()).await
 	}
@@ -132,7 +136,7 @@ impl Chain {
 		self.in_turn_at(from, pallet, call, arguments).await.map(drop)
 	}
 
-	/// As [`Self::in_turn`]; the block that took it.
+	/// Does what [`Self::in_turn`] does, and returns the block that includes the transaction.
 	pub(super) async fn in_turn_at(
 		&self,
 		from: &Keypair,
@@ -144,7 +148,7 @@ impl Chain {
 		self.signed(from, &mut turn, pallet, call, arguments).await
 	}
 
-	/// Signs, sends and awaits a call. `last` is from the account's lock, which the caller holds.
+	/// Signs and sends a call and waits for its block. `last` comes from the account's lock, which the caller holds.
 	async fn signed(
 		&self,
 		from: &Keypair,
@@ -173,18 +177,18 @@ impl Chain {
 		}
 	}
 
-	/// The account's next nonce, counting what waits in the pool. For a moment after a block the node may still tell
-	/// the one that the block took; if it goes on telling it, the block is gone and the nonce is free again.
+	/// The account's next nonce, after all transactions in the pool. For a moment after a block, the node may still
+	/// return the nonce that the block used. If it keeps returning it, the block is gone and the nonce is free again.
 	async fn next_nonce(&self, from: &Keypair, last: Option<u64>) -> Result<u64> {
 		let account = AccountId32(keys::public(from));
-		let ask = || self.inner.methods.system_account_next_index(&account);
-		let mut nonce = self.rpc("system_accountNextIndex", ask).await?;
+		let query = || self.inner.methods.system_account_next_index(&account);
+		let mut nonce = self.rpc("system_accountNextIndex", query).await?;
 		for _ in 0..NONCE_ATTEMPTS {
 			if last.is_none_or(|last| nonce > last) {
 				break;
 			}
 			tokio::time::sleep(NONCE_PAUSE).await;
-			nonce = self.rpc("system_accountNextIndex", ask).await?;
+			nonce = self.rpc("system_accountNextIndex", query).await?;
 		}
 		Ok(nonce)
 	}

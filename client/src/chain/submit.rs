@@ -1,4 +1,4 @@
-//! Getting a transaction into a block, and the transactions that need no account.
+//! The inclusion of transactions in blocks, and the transactions that need no account.
 
 use super::{
 	BlockRef, Chain, Error, Result,
@@ -8,11 +8,11 @@ use super::{
 use codec::Encode;
 use gonka_primitives::{
 	AccountId, Hash, Signature,
+	audit::{AuditReport, Ruling},
 	check::{Accusation, Challenge, DigestCommitment, DigestReveal, OpeningAnswer, OpeningRequest, Play},
 	hashing::blake2_256,
 	host::{Registration, SegmentCommitment},
 	market::Settlement,
-	sampling::{Ruling, Verdicts},
 };
 use std::time::Duration;
 use subxt::{
@@ -29,110 +29,110 @@ use tokio::time::Instant;
 /// The pallet of checkers and disputes.
 const CHECK: &str = "SprintCheck";
 /// The pallet of sampled validation.
-const SAMPLING: &str = "SamplingValidation";
-/// How long a transaction may take into a block.
-const INCLUSION_PATIENCE: Duration = Duration::from_secs(120);
-/// How far back a transaction is looked for that the pool says it knows.
+const VALIDATION: &str = "SamplingValidation";
+/// Maximum time until a block includes a transaction.
+const INCLUSION_LIMIT: Duration = Duration::from_secs(120);
+/// Number of recent blocks that are searched for a transaction that the pool already knows.
 const LOOK_BACK: u32 = 16;
-/// Pause before looking or sending again.
+/// Pause before the next search or attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Chain {
-	/// Registers a host, or replaces what it registered. Returns when a best block has taken it.
+	/// Registers a host, or replaces its registration. Returns when a best block includes it.
 	pub async fn submit_registration(&self, registration: Registration, signature: Signature) -> Result<()> {
 		self.submit_general("Poc", "register", &(registration, signature)).await
 	}
 
-	/// Commits a segment's leaves. Returns when a best block has taken it.
+	/// Commits a segment's leaves. Returns when a best block includes it.
 	pub async fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> Result<()> {
 		self.submit_general("Poc", "commit", &(commitment, signature)).await
 	}
 
-	/// Pays out what has vested for a host: anybody may ask for it. Returns when a best block has taken it.
+	/// Pays out the vested emission of a host. Anyone may submit it. Returns when a best block includes it.
 	pub async fn submit_claim(&self, host: &AccountId) -> Result<()> {
 		self.submit_general("Emission", "claim", host).await
 	}
 
-	/// Settles a window. Returns when a best block has taken it.
+	/// Settles a window. Returns when a best block includes it.
 	pub async fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> Result<()> {
 		self.submit_general("InferenceMarket", "settle", &(settlement, signature)).await
 	}
 
-	/// Commits a checker to its tags. Returns when a best block has taken it.
+	/// Commits a checker to its tags. Returns when a best block includes it.
 	pub async fn submit_digest(&self, commitment: DigestCommitment, signature: Signature) -> Result<()> {
 		self.submit_general(CHECK, "commit_digest", &(commitment, signature)).await
 	}
 
-	/// Reveals a checker's tags. Returns when a best block has taken it.
+	/// Reveals a checker's tags. Returns when a best block includes it.
 	pub async fn submit_reveal(&self, reveal: DigestReveal, signature: Signature) -> Result<()> {
 		self.submit_general(CHECK, "reveal", &(reveal, signature)).await
 	}
 
-	/// Asks a host for openings on chain. Returns when a best block has taken it.
+	/// Requests openings of a host on chain. Returns when a best block includes it.
 	pub async fn submit_request(&self, request: OpeningRequest, signature: Signature) -> Result<()> {
 		self.submit_general(CHECK, "request_openings", &(request, signature)).await
 	}
 
-	/// Answers such a request. Returns when a best block has taken it.
+	/// Responds to a request for openings. Returns when a best block includes it.
 	pub async fn submit_answer(&self, answer: OpeningAnswer, signature: Signature) -> Result<()> {
 		self.submit_general(CHECK, "answer_openings", &(answer, signature)).await
 	}
 
-	/// Accuses a host of a wrong leaf. Returns when a best block has taken it.
+	/// Accuses a host of a wrong leaf. Returns when a best block includes it.
 	pub async fn submit_accusation(&self, accusation: Accusation, signature: Signature) -> Result<()> {
 		self.submit_general(CHECK, "accuse", &(accusation, signature)).await
 	}
 
-	/// Challenges a checker's tag. Returns when a best block has taken it.
+	/// Challenges a checker's tag. Returns when a best block includes it.
 	pub async fn submit_challenge(&self, challenge: Challenge, signature: Signature) -> Result<()> {
 		self.submit_general(CHECK, "challenge", &(challenge, signature)).await
 	}
 
-	/// Takes a turn in a dispute. Returns when a best block has taken it.
+	/// Takes a turn in a dispute. Returns when a best block includes it.
 	pub async fn submit_play(&self, play: Play, signature: Signature) -> Result<()> {
 		self.submit_general(CHECK, "play", &(play, signature)).await
 	}
 
-	/// Closes a claim that nobody refuted in time, or the game of a `refuter` in which a turn was missed. Anybody may.
-	/// Returns when a best block has taken it.
+	/// Closes a claim that nobody refuted in time, or the game of a `refuter` in which a turn was missed. Anyone may
+	/// submit it. Returns when a best block includes it.
 	pub async fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> Result<()> {
 		self.submit_general(CHECK, "close", &(claim, refuter)).await
 	}
 
-	/// Answers for samples. Returns when a best block has taken it.
-	pub async fn submit_verdicts(&self, verdicts: Verdicts, signature: Signature) -> Result<()> {
-		self.submit_general(SAMPLING, "submit_verdicts", &(verdicts, signature)).await
+	/// Reports the findings of audits. Returns when a best block includes it.
+	pub async fn submit_report(&self, report: AuditReport, signature: Signature) -> Result<()> {
+		self.submit_general(VALIDATION, "submit_report", &(report, signature)).await
 	}
 
-	/// Rules in a case. Returns when a best block has taken it.
+	/// Submits an arbiter's ruling in a case. Returns when a best block includes it.
 	pub async fn submit_ruling(&self, ruling: Ruling, signature: Signature) -> Result<()> {
-		self.submit_general(SAMPLING, "rule", &(ruling, signature)).await
+		self.submit_general(VALIDATION, "rule", &(ruling, signature)).await
 	}
 
-	/// The same arguments give the same transaction, so sending twice does no harm: the second returns when the
-	/// first is in a block.
+	/// Equal arguments make equal transactions, so a second submission does no harm: it returns when the first is in a
+	/// block.
 	async fn submit_general(&self, pallet: &str, call: &str, arguments: &impl Encode) -> Result<()> {
 		let what = format!("{pallet}.{call}");
 		let best = self.best().await?;
 		let at = self.patient(self.at(&best)).await?;
 		let bytes = general::encode(at.metadata_ref(), pallet, call, &arguments.encode())
-			.map_err(|cause| Error::Encode { what: what.clone(), cause })?;
+			.map_err(|error| Error::Encode { what: what.clone(), cause: error.to_string() })?;
 		self.include(&what, &bytes).await?;
 		Ok(())
 	}
 
-	/// Sends a transaction until a best block has taken it; the block in which it succeeded.
+	/// Sends a transaction until a best block includes it. Returns that block if the transaction succeeded there.
 	pub(super) async fn include(&self, what: &str, extrinsic: &[u8]) -> Result<BlockRef> {
 		let hash = blake2_256(&[extrinsic]);
 		let mut searched = self.best().await?.number.saturating_sub(LOOK_BACK);
-		let deadline = Instant::now() + INCLUSION_PATIENCE;
-		let late = || Error::Timeout { what: what.into(), seconds: INCLUSION_PATIENCE.as_secs() };
+		let deadline = Instant::now() + INCLUSION_LIMIT;
+		let late = || Error::Timeout { what: what.into(), seconds: INCLUSION_LIMIT.as_secs() };
 		loop {
 			let outcome = tokio::time::timeout_at(deadline, self.send_and_watch(what, extrinsic)).await;
 			if let Ok(Ok(Some(block))) = outcome {
 				return self.succeeded(what, &block, &hash).await;
 			}
-			// Refused, dropped, lost sight of: a block may have it all the same.
+			// It was rejected, dropped or lost sight of. A block may include it nevertheless.
 			if let Some(block) = self.find(&hash, &mut searched).await? {
 				return self.succeeded(what, &block, &hash).await;
 			}
@@ -148,7 +148,7 @@ impl Chain {
 		}
 	}
 
-	/// Sends once and watches. `None`: sight of it was lost, or it is in the pool already.
+	/// Sends once and watches. Returns `None` if sight of it was lost, or if it is in the pool already.
 	async fn send_and_watch(&self, what: &str, extrinsic: &[u8]) -> Result<Option<BlockRef>> {
 		let mut statuses = match self.inner.methods.author_submit_and_watch_extrinsic(extrinsic).await {
 			Ok(statuses) => statuses,
@@ -166,10 +166,10 @@ impl Chain {
 					return self.block(Some(hash)).await.map(Some);
 				},
 				Ok(TransactionStatus::Usurped(_)) => {
-					return dropped("another one that stands for the same took its place");
+					return dropped("another transaction replaced it");
 				},
-				Ok(TransactionStatus::Dropped) => return dropped("its pool is full"),
-				Ok(TransactionStatus::Invalid) => return dropped("it is not valid any more"),
+				Ok(TransactionStatus::Dropped) => return dropped("the pool is full"),
+				Ok(TransactionStatus::Invalid) => return dropped("it is no longer valid"),
 				Ok(_) => {},
 				Err(error) => {
 					tracing::debug!(%error, what, "lost sight of a transaction");
@@ -180,7 +180,8 @@ impl Chain {
 		Ok(None)
 	}
 
-	/// Looks for a transaction in the best chain's blocks from `from` on, and moves `from` to where to look next.
+	/// Searches the best chain's blocks from `from` on for a transaction, and moves `from` to the start of the next
+	/// search.
 	async fn find(&self, extrinsic: &Hash, from: &mut u32) -> Result<Option<BlockRef>> {
 		let best = self.best().await?.number;
 		for number in *from..=best {
@@ -191,7 +192,7 @@ impl Chain {
 				return Ok(Some(BlockRef { number, hash: hash.0 }));
 			}
 		}
-		// The newest blocks may yet be exchanged for others.
+		// A reorganisation may still replace the newest blocks.
 		*from = (*from).max(best.saturating_sub(LOOK_BACK));
 		Ok(None)
 	}
@@ -205,11 +206,11 @@ impl Chain {
 		Ok(position.and_then(|position| u32::try_from(position).ok()))
 	}
 
-	/// Whether the transaction did what it should in the block that took it.
+	/// Checks that a transaction succeeded in the block that includes it.
 	async fn succeeded(&self, what: &str, block: &BlockRef, extrinsic: &Hash) -> Result<BlockRef> {
 		let unreadable = |cause: String| Error::Decode { what: format!("the events of {what}"), cause };
 		let Some(position) = self.position(H256(block.hash), extrinsic).await? else {
-			return Err(unreadable("the transaction is not in the block that took it".into()));
+			return Err(unreadable("the transaction is missing from its block".into()));
 		};
 		self.patient(async {
 			let at = self.at(block).await?;
@@ -229,7 +230,7 @@ impl Chain {
 	}
 }
 
-/// A failed call's error, with the sentence that the pallet has for it.
+/// A failed call's error, with the pallet's sentence about it.
 pub(super) fn in_words(error: &DispatchError) -> String {
 	let DispatchError::Module(module) = error else { return error.to_string() };
 	let docs = module.details().map(|details| details.variant.docs.join(" ")).unwrap_or_default();

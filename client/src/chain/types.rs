@@ -1,4 +1,4 @@
-//! The runtime's types: what calls and parameters are in words, and their bytes.
+//! The runtime's types: calls and parameters, from bytes to text and back.
 
 use super::{Chain, Error, Result, submit::in_words};
 use codec::Decode;
@@ -15,29 +15,29 @@ use subxt::{
 	},
 };
 
-/// A value of a call, for people and for programs.
+/// A decoded value of a call: [`Shown::text`] for people, JSON for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
 	/// A name, an address, bytes in hex.
 	Text(String),
-	/// Text that somebody chose.
+	/// Text from a transaction.
 	Quoted(String),
 	/// A number of at most 64 bits.
 	Number(u128),
 	/// A share, in parts per billion.
 	Share(u32),
-	/// 128 bits: base units, most likely.
+	/// A 128-bit number, most likely base units.
 	Amount(Balance),
-	/// Any number of values.
+	/// A list of values.
 	List(Vec<Shown>),
-	/// Values with names or numbers, of a variant if it is named.
+	/// Fields, named or in order, of a variant if the name is not empty.
 	Fields(String, Vec<(String, Shown)>),
 	/// A call, `Pallet.call`, with its arguments.
 	Call(String, Vec<(String, Shown)>),
 }
 
 impl Shown {
-	/// Lines of text; calls within calls are indented.
+	/// Writes lines of text; calls within calls are indented.
 	pub fn text(&self) -> String {
 		let mut out = String::new();
 		self.write(&mut out, 0);
@@ -121,7 +121,7 @@ impl Serialize for Shown {
 	}
 }
 
-/// Parts per billion in per cent, without zeros at the end.
+/// Writes parts per billion in per cent, without trailing zeros.
 pub fn percent(parts: u32) -> String {
 	let decimals = format!("{:07}", parts % 10_000_000);
 	let decimals = decimals.trim_end_matches('0');
@@ -129,12 +129,29 @@ pub fn percent(parts: u32) -> String {
 	format!("{}{point}{decimals} %", parts / 10_000_000)
 }
 
-/// What kind of value a parameter has.
+/// Why bytes cannot be decoded with the runtime's types.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+	/// The bytes do not fit the type.
+	#[error(transparent)]
+	Scale(#[from] scale::DecodeError),
+	/// Bytes follow the value.
+	#[error("there are bytes after its end")]
+	TrailingBytes,
+	/// The runtime lacks the call whose argument gives the type.
+	#[error("the runtime has no `{0}`")]
+	NoSuchCall(&'static str),
+	/// The value is not a parameter.
+	#[error("it is not a parameter")]
+	NotAParameter,
+}
+
+/// The kind of a parameter's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
 	/// A share, in parts per billion.
 	Share,
-	/// Base units.
+	/// An amount, in base units.
 	Amount,
 	/// Anything else.
 	Other,
@@ -153,30 +170,30 @@ impl Chain {
 }
 
 impl Types {
-	/// A call in words.
-	pub fn call(&self, bytes: &[u8]) -> Result<Shown, String> {
+	/// Decodes a call.
+	pub fn call(&self, bytes: &[u8]) -> Result<Shown, DecodeError> {
 		decode(bytes, self.call_type(), self.call_type(), self.0.types())
 	}
 
-	/// The bytes of a call.
+	/// Encodes a call.
 	pub fn encode(&self, pallet: &str, call: &str, arguments: Composite<()>) -> Result<Vec<u8>> {
 		encode_call_data(pallet, call, &arguments, &*self.0, self.0.types())
 			.map_err(|error| Error::Encode { what: format!("{pallet}.{call}"), cause: error.to_string() })
 	}
 
-	/// A parameter's name, and its value unless it is the default, from the argument of `amendments.amend`.
-	pub fn parameter(&self, bytes: &[u8]) -> Result<(String, Option<Shown>), String> {
-		let ty = self.amended().ok_or("the runtime has no `Amendments.amend`")?;
-		parameter(&decode(bytes, ty, self.call_type(), self.0.types())?).ok_or_else(|| "it is no parameter".into())
+	/// Decodes the argument of `amendments.amend`: a parameter's name, and its value unless that is the default.
+	pub fn parameter(&self, bytes: &[u8]) -> Result<(String, Option<Shown>), DecodeError> {
+		let ty = self.amended().ok_or(DecodeError::NoSuchCall("Amendments.amend"))?;
+		parameter(&decode(bytes, ty, self.call_type(), self.0.types())?).ok_or(DecodeError::NotAParameter)
 	}
 
-	/// What kind of value `Group.Name` takes; `None` if there is no such parameter.
+	/// The kind of value of `Group.Name`; `None` if there is no such parameter.
 	pub fn kind(&self, name: &str) -> Option<Kind> {
 		let (group, name) = name.split_once('.')?;
 		kind(self.amended()?, group, name, self.0.types())
 	}
 
-	/// The call that sets the parameter `Group.Name`, or sets it back to the default.
+	/// Encodes the call that sets the parameter `Group.Name`, or resets it to the default.
 	pub fn amend(&self, name: &str, value: Option<Value>) -> Result<Vec<u8>> {
 		let (group, name) = name.split_once('.').unwrap_or((name, ""));
 		let value = match value {
@@ -187,22 +204,22 @@ impl Types {
 		self.encode("Amendments", "amend", Composite::unnamed([Value::unnamed_variant(group, [one])]))
 	}
 
-	/// A SCALE-encoded `DispatchError` in words.
+	/// Decodes a `DispatchError` to text.
 	pub fn error(&self, bytes: &[u8]) -> String {
 		DispatchError::decode_from(bytes, self.0.clone())
 			.map_or_else(|error| error.to_string(), |error| in_words(&error))
 	}
 
-	/// How long a block takes, in milliseconds.
+	/// The expected block time, in milliseconds.
 	pub fn block_time(&self) -> u64 {
 		let time = self.0.pallet_by_name("Babe").and_then(|babe| babe.constant_by_name("ExpectedBlockTime"));
 		time.and_then(|time| u64::decode(&mut time.value()).ok()).unwrap_or_default()
 	}
 
-	/// A track's origin as an argument.
-	pub(super) fn origin(&self, bytes: &[u8]) -> Result<Value, String> {
-		let ty = self.argument("Referenda", "submit", 0).ok_or("the runtime has no `Referenda.submit`")?;
-		let value = scale::decode_as_type(&mut &*bytes, ty, self.0.types()).map_err(|error| error.to_string())?;
+	/// Decodes a track's origin for use as an argument.
+	pub(super) fn origin(&self, bytes: &[u8]) -> Result<Value, DecodeError> {
+		let ty = self.argument("Referenda", "submit", 0).ok_or(DecodeError::NoSuchCall("Referenda.submit"))?;
+		let value = scale::decode_as_type(&mut &*bytes, ty, self.0.types())?;
 		Ok(value.remove_context())
 	}
 
@@ -220,11 +237,11 @@ impl Types {
 	}
 }
 
-/// A value in words. `calls` is the type of calls.
-fn decode(bytes: &[u8], ty: u32, calls: u32, types: &PortableRegistry) -> Result<Shown, String> {
+/// Decodes a value; `calls` is the type of calls.
+fn decode(bytes: &[u8], ty: u32, calls: u32, types: &PortableRegistry) -> Result<Shown, DecodeError> {
 	let mut rest = bytes;
-	let value = scale::decode_as_type(&mut rest, ty, types).map_err(|error| error.to_string())?;
-	if rest.is_empty() { Ok(show(value, calls, types)) } else { Err("there are bytes after its end".into()) }
+	let value = scale::decode_as_type(&mut rest, ty, types)?;
+	if rest.is_empty() { Ok(show(value, calls, types)) } else { Err(DecodeError::TrailingBytes) }
 }
 
 fn show(value: Value<u32>, calls: u32, types: &PortableRegistry) -> Shown {
@@ -241,7 +258,7 @@ fn show(value: Value<u32>, calls: u32, types: &PortableRegistry) -> Shown {
 		},
 		ValueDef::Variant(variant) => {
 			let mut inner = fields(variant.values, calls, types);
-			// What says no more than its type does.
+			// Unnamed units say no more than their type does.
 			inner.retain(|(name, value)| !(name.is_empty() && is_unit(value)));
 			match (variant.name.as_str(), inner.len()) {
 				("Some" | "Id" | "Inline", 1) => inner.remove(0).1,
@@ -292,7 +309,7 @@ fn fields(composite: Composite<u32>, calls: u32, types: &PortableRegistry) -> Ve
 	}
 }
 
-/// The bytes of a list of bytes, or of what is around one and nothing else.
+/// The bytes of a list of bytes, also through composites with one field.
 fn bytes_of(composite: &Composite<u32>, types: &PortableRegistry) -> Option<Vec<u8>> {
 	let Composite::Unnamed(values) = composite else { return None };
 	if let [one] = values.as_slice()
@@ -304,7 +321,7 @@ fn bytes_of(composite: &Composite<u32>, types: &PortableRegistry) -> Option<Vec<
 		ValueDef::Primitive(Primitive::U128(number)) if is_byte(value.context, types) => u8::try_from(number).ok(),
 		_ => None,
 	};
-	// An empty list may be of anything.
+	// The element type of an empty list is unknown.
 	if values.is_empty() { None } else { values.iter().map(byte).collect() }
 }
 
@@ -312,7 +329,7 @@ fn is_byte(ty: u32, types: &PortableRegistry) -> bool {
 	types.resolve(ty).is_some_and(|ty| ty.type_def == TypeDef::Primitive(TypeDefPrimitive::U8))
 }
 
-/// Whether a type, compact or not, is a number of 128 bits.
+/// Whether a type, compact or not, is a 128-bit number.
 fn is_wide(ty: u32, types: &PortableRegistry) -> bool {
 	match types.resolve(ty).map(|ty| &ty.type_def) {
 		Some(TypeDef::Primitive(primitive)) => *primitive == TypeDefPrimitive::U128,
@@ -344,7 +361,7 @@ fn hex_of(bytes: &[u8]) -> String {
 	format!("0x{}", hex::encode(bytes))
 }
 
-/// `Group(Name(value))`, with no value for the default.
+/// Reads `Group(Name(value))`; the default has no value.
 fn parameter(shown: &Shown) -> Option<(String, Option<Shown>)> {
 	let Shown::Fields(group, inner) = shown else { return None };
 	let [(_, Shown::Fields(name, values))] = inner.as_slice() else { return None };
@@ -376,7 +393,7 @@ mod tests {
 	use codec::Encode;
 	use scale_info::{MetaType, Registry, TypeInfo};
 
-	// As a runtime has them.
+	// Types as in a runtime.
 	#[derive(Encode, TypeInfo)]
 	struct AccountId32([u8; 32]);
 	#[derive(Encode, TypeInfo)]
@@ -423,7 +440,7 @@ mod tests {
 		Balances(Balances),
 	}
 
-	fn read<T: Encode + TypeInfo + 'static>(value: &T) -> Result<Shown, String> {
+	fn read<T: Encode + TypeInfo + 'static>(value: &T) -> Result<Shown, DecodeError> {
 		let mut registry = Registry::new();
 		let ty = registry.register_type(&MetaType::new::<T>()).id;
 		let calls = registry.register_type(&MetaType::new::<Call>()).id;
@@ -435,7 +452,7 @@ mod tests {
 	}
 
 	#[test]
-	fn calls_are_read_with_addresses_and_amounts() {
+	fn a_call_is_shown_with_addresses_and_amounts() {
 		let shown = read(&transfer(5)).unwrap();
 		let text = "Balances.transfer(dest: 5C62Ck4UrFPiBtoCmeSrgF7x9yv9mn38446dhCpsi2mLHiFT, value: 5)";
 		assert_eq!(shown.text(), text);
@@ -469,7 +486,7 @@ mod tests {
 	}
 
 	#[test]
-	fn parameters_are_named_with_their_value() {
+	fn a_parameter_is_shown_with_its_name_and_value() {
 		let share = |share| Parameters::Collateral(Collateral::BaseShare(BaseShare, share));
 		let named = |value: &Parameters| parameter(&read(value).unwrap()).unwrap();
 		let name = "Collateral.BaseShare".to_owned();
@@ -488,7 +505,7 @@ mod tests {
 	}
 
 	#[test]
-	fn what_is_cut_or_too_long_is_refused() {
+	fn bytes_that_are_cut_or_too_long_are_rejected() {
 		let mut registry = Registry::new();
 		let calls = registry.register_type(&MetaType::new::<Call>()).id;
 		let types: PortableRegistry = registry.into();
@@ -500,7 +517,7 @@ mod tests {
 	}
 
 	#[test]
-	fn shares_have_no_needless_zeros() {
+	fn a_share_has_no_trailing_zeros() {
 		assert_eq!(percent(0), "0 %");
 		assert_eq!(percent(125_000_000), "12.5 %");
 		assert_eq!(percent(1_000_000_000), "100 %");

@@ -1,34 +1,35 @@
 //! The llama architecture: weights, the cache of keys and values, and the forward pass.
 //!
-//! In shapes, `n` is the number of tokens in a step, `d` the model's width, `h` its heads, `k`
-//! its heads of keys and values, `g = h / k` the heads that share one, `e` a head's width, `f`
-//! the feed-forward width, `t` the context length.
+//! In shapes, `n` is the number of tokens in a step, `d` the model's width, `h` its heads, `k` its heads of keys and
+//! values, `g = h / k` the heads that share one, `e` a head's width, `f` the feed-forward width, `t` the context
+//! length.
+
+use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::attacks::Attack;
-use super::{Precision, TorchConfig};
+use super::{Alteration, Precision, TorchConfig};
 use crate::{EngineError, gguf::Gguf};
 
-/// How many weights are made floating-point numbers at a time.
+/// Number of weights that are converted to floating-point numbers at a time.
 const PART: i64 = 1 << 18;
-/// How many rows of logits are made at a time: more would not be faster, and take more memory.
+/// Number of rows of logits computed at a time: more would not be faster, and would take more memory.
 const LOGIT_ROWS: usize = 64;
 
-/// One sequence's part in a step.
+/// The part of one sequence in a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-	/// Where the sequence's keys and values are kept.
+	/// Slot that keeps the sequence's keys and values.
 	pub slot: usize,
-	/// How many of its tokens are kept there already.
+	/// Number of its tokens that the slot keeps already.
 	pub start: usize,
-	/// How many more this step adds.
+	/// Number of tokens that this step adds.
 	pub length: usize,
-	/// How many of these, the last ones, want their logits.
+	/// Number of these tokens, the last ones, whose logits are wanted.
 	pub wanted: usize,
 }
 
-/// A model and the cache of what it has read.
+/// A model and its cache of keys and values.
 pub struct Model {
 	shape: Shape,
 	/// Token embedding and output matrix, `[vocabulary, d]`.
@@ -38,7 +39,7 @@ pub struct Model {
 	layers: Vec<Layer>,
 	/// `cos + i sin` of each position's rotation, `[t, 1, e / 2]`, complex.
 	rotations: Tensor,
-	attack: Option<Attack>,
+	alteration: Option<Arc<dyn Alteration>>,
 }
 
 #[derive(Clone, Copy)]
@@ -63,28 +64,34 @@ struct Layer {
 	/// Rows for gate, up: `[2f, d]`.
 	gate_up: Tensor,
 	down: Tensor,
-	/// What was read: `[slots, k, t, e]` each.
+	/// Keys and values of the tokens that were read, `[slots, k, t, e]` each.
 	keys: Tensor,
 	values: Tensor,
 }
 
 impl Model {
-	/// Reads the weights, and reserves memory for the sequences that `config` wants; pages of it
-	/// count as used once a sequence has reached them.
+	/// Reads the weights, and reserves memory for the slots that `config` asks for. The reserved pages count as used
+	/// once a sequence has reached them.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] for an unknown architecture or inconsistent shapes,
-	/// [`EngineError::Compute`] when memory is short.
-	pub fn load(file: &Gguf, config: &TorchConfig) -> Result<Self, EngineError> {
+	/// [`EngineError::Model`] for an unknown architecture or inconsistent shapes, [`EngineError::Compute`] when memory
+	/// is short.
+	pub fn load(
+		file: &Gguf,
+		config: &TorchConfig,
+		alteration: Option<Arc<dyn Alteration>>,
+	) -> Result<Self, EngineError> {
 		let _no_grad = tch::no_grad_guard();
 		let slots = config.slots;
 		let (shape, layer_count, theta) = Shape::read(file, config.precision, config.context_length)?;
 		let Shape { vocabulary, width, heads, kv_heads, head, feed_forward, .. } = shape;
-		let weights = Weights { file, kind: shape.kind, attack: config.attack };
+		let weights = Weights { file, kind: shape.kind, alteration: alteration.as_deref() };
 		let read = |names: &[(&str, i64)], columns| weights.read(names, columns);
 
 		let mut layers = Vec::new();
-		for layer in (0..layer_count).filter(|layer| !config.attack.is_some_and(|attack| attack.skips(*layer))) {
+		for layer in
+			(0..layer_count).filter(|layer| !alteration.as_ref().is_some_and(|alteration| alteration.skips(*layer)))
+		{
 			let name = |part: &str| format!("blk.{layer}.{part}.weight");
 			let cache = || {
 				Tensor::f_empty([size(slots)?, kv_heads, shape.context, head], (shape.kind, Device::Cpu))
@@ -121,33 +128,32 @@ impl Model {
 			output_norm: read(&[("output_norm.weight", 1)], width)?.squeeze(),
 			layers,
 			rotations: rotations(shape.context, head, theta).map_err(compute)?,
-			attack: config.attack,
+			alteration,
 		})
 	}
 
-	/// The number of token ids.
+	/// Returns the number of token ids.
 	pub fn vocab_size(&self) -> usize {
 		self.shape.vocabulary as usize
 	}
 
-	/// The most tokens of a sequence.
+	/// Returns the maximum number of tokens of a sequence.
 	pub fn context_length(&self) -> usize {
 		self.shape.context as usize
 	}
 
-	/// The width of a hidden state.
+	/// Returns the width of a hidden state.
 	pub fn width(&self) -> usize {
 		self.shape.width as usize
 	}
 
-	/// Reads `tokens`, which are those of all `spans` in a row. Calls `each` for every token that
-	/// wants it, in order, with the hidden state after the last norm and with its logits, one for
-	/// each id of the vocabulary.
+	/// Reads `tokens`, the tokens of all `spans` one after the other. Calls `each`, in order, for every token whose
+	/// logits are wanted, with its hidden state after the last norm and its logits, one for each id of the vocabulary.
 	///
-	/// Spans are of different slots, fit the context, and have at least one token.
+	/// Spans must have different slots, fit the context, and have at least one token.
 	///
 	/// # Errors
-	/// [`EngineError::Compute`]; the spans' slots then hold nothing of use.
+	/// [`EngineError::Compute`]; the contents of the spans' slots are then undefined.
 	pub fn step(
 		&mut self,
 		tokens: &[u32],
@@ -161,7 +167,7 @@ impl Model {
 		.map_err(compute)
 	}
 
-	/// The hidden states of the tokens that want logits, if any: `[.., d]`.
+	/// Returns the hidden states of the tokens whose logits are wanted, `[.., d]`; `None` if there are none.
 	fn forward(&mut self, tokens: &[u32], spans: &[Span]) -> Result<Option<Tensor>, TchError> {
 		let Shape { heads, kv_heads, head, epsilon, kind, width, .. } = self.shape;
 		let tokens: Vec<i64> = tokens.iter().map(|&id| id.into()).collect();
@@ -180,10 +186,11 @@ impl Model {
 				rotate(&projected.f_narrow(1, 0, rotated_heads * head)?, &rotations, [count, rotated_heads, head])?;
 			let values =
 				projected.f_narrow(1, rotated_heads * head, kv_heads * head)?.f_view([count, kv_heads, head])?;
-			let (rotated, values) = match self.attack {
-				Some(attack) => {
+			let (rotated, values) = match &self.alteration {
+				Some(alteration) => {
 					let (queries, keys) = (rotated.f_narrow(1, 0, heads)?, rotated.f_narrow(1, heads, kv_heads)?);
-					(Tensor::f_cat(&[queries, attack.round_cache(&keys)?], 1)?, attack.round_cache(&values)?)
+					let keys = altered(&**alteration, &keys, head)?;
+					(Tensor::f_cat(&[queries, keys], 1)?, altered(&**alteration, &values, head)?)
 				},
 				None => (rotated, values),
 			};
@@ -223,16 +230,10 @@ impl Model {
 		wanted.f_rms_norm([width], Some(&self.output_norm), epsilon).map(Some)
 	}
 
-	/// Calls `each` with every one of `states` and its logits.
+	/// Calls `each` for every state in `states`, with its logits.
 	fn logits(&self, states: &Tensor, mut each: impl FnMut(&[f32], &[f32])) -> Result<(), TchError> {
-		let numbers = |tensor: &Tensor| {
-			let mut out = vec![0.0; tensor.numel()];
-			let length = out.len();
-			tensor.f_to_kind(Kind::Float)?.f_copy_data(&mut out, length)?;
-			Ok::<_, TchError>(out)
-		};
 		for part in states.f_split(LOGIT_ROWS as i64, 0)? {
-			let (hidden, logits) = (numbers(&part)?, numbers(&linear(&part, &self.output)?)?);
+			let (hidden, logits) = (floats(&part)?, floats(&linear(&part, &self.output)?)?);
 			hidden
 				.chunks_exact(self.width())
 				.zip(logits.chunks_exact(self.vocab_size()))
@@ -243,9 +244,8 @@ impl Model {
 }
 
 impl Layer {
-	/// Keeps a span's keys and values, and lets its queries look at all that its slot keeps.
-	/// `rotated` is `[n, h + k, e]`, queries then keys; `values` is `[n, k, e]`; the result is
-	/// `[n, h e]`.
+	/// Stores a span's keys and values, and lets its queries attend to all that its slot keeps. `rotated` is `[n, h +
+	/// k, e]`, queries then keys; `values` is `[n, k, e]`; the result is `[n, h e]`.
 	fn attend(
 		&mut self,
 		shape: &Shape,
@@ -262,7 +262,7 @@ impl Layer {
 		all_keys.f_narrow(1, start, length)?.f_copy_(&rotated.f_narrow(1, heads, kv_heads)?.f_transpose(0, 1)?)?;
 		all_values.f_narrow(1, start, length)?.f_copy_(&values.f_transpose(0, 1)?)?;
 
-		// The k heads are the batch; their g sharers see the same memory, by a stride of 0.
+		// The k heads are the batch. The g query heads of each share its keys and values by a stride of 0.
 		let shared = |kept: &Tensor| {
 			let read = start + length;
 			kept.f_narrow(1, 0, read)?.f_unsqueeze(1)?.f_expand([kv_heads, groups, read, head], false)
@@ -290,7 +290,7 @@ impl Shape {
 		let header = file.header();
 		let architecture = header.text("general.architecture")?;
 		if architecture != "llama" {
-			return Err(model(format!("architecture {architecture} is not supported")));
+			return Err(model(format!("architecture {architecture} is not supported, only llama")));
 		}
 		let scaled = header.text("llama.rope.scaling.type").is_ok_and(|kind| kind != "none");
 		if scaled || header.tensors.contains_key("rope_freqs.weight") {
@@ -301,7 +301,9 @@ impl Shape {
 		let heads = integer("attention.head_count")?;
 		let kv_heads = integer("attention.head_count_kv")?;
 		if width == 0 || heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0 || width % (2 * heads) != 0 {
-			return Err(model(format!("{heads} and {kv_heads} heads in a width of {width}")));
+			return Err(model(format!(
+				"{heads} heads and {kv_heads} heads of keys and values do not fit a width of {width}"
+			)));
 		}
 		let head = width / heads;
 		if integer("rope.dimension_count")? != head {
@@ -323,7 +325,7 @@ impl Shape {
 			},
 		};
 		if shape.vocabulary == 0 || feed_forward == 0 || shape.context == 0 {
-			return Err(model("the model is empty".into()));
+			return Err(model("the vocabulary, the feed-forward width or the context is empty".into()));
 		}
 		let layers = header.integer("llama.block_count")?;
 		Ok((shape, layers, header.float("llama.rope.freq_base").unwrap_or(10_000.0)))
@@ -334,15 +336,15 @@ impl Shape {
 struct Weights<'a> {
 	file: &'a Gguf,
 	kind: Kind,
-	attack: Option<Attack>,
+	alteration: Option<&'a dyn Alteration>,
 }
 
 impl Weights<'_> {
-	/// The named matrices, of so many rows each, one above the other.
+	/// Reads the named matrices, of the given numbers of rows, one below the other.
 	fn read(&self, names: &[(&str, i64)], columns: i64) -> Result<Tensor, EngineError> {
 		let all_rows: i64 = names.iter().map(|(_, rows)| rows).sum();
 		let options = (self.kind, Device::Cpu);
-		// Which order in memory is multiplied faster by few rows was measured.
+		// Chosen by measurement: these memory orders are the fastest to multiply by few rows.
 		let tensor = match self.kind {
 			Kind::Float => Tensor::f_empty([columns, all_rows], options).and_then(|t| t.f_tr()),
 			_ => Tensor::f_empty([all_rows, columns], options),
@@ -354,15 +356,15 @@ impl Weights<'_> {
 			if info.shape.map(|n| n as i64) != [rows, columns] {
 				return Err(model(format!("{name} is {:?}, not {rows} x {columns}", info.shape)));
 			}
-			// A part at a time: the file's weights are never in memory twice.
+			// The weights are converted a part at a time, so that they are never in memory twice.
 			let part_rows = (PART / columns).clamp(1, rows);
 			let mut weights = Vec::new();
 			for part in bytes.chunks(bytes.len() / rows as usize * part_rows as usize) {
 				weights.clear();
 				info.format.dequantize(part, &mut weights);
 				// Not the norms, which are single rows.
-				if let Some(attack) = self.attack.filter(|_| all_rows > 1) {
-					attack.round_weights(&mut weights, columns as usize);
+				if let Some(alteration) = self.alteration.filter(|_| all_rows > 1) {
+					alteration.weights(&mut weights, columns as usize);
 				}
 				let rows = weights.len() as i64 / columns;
 				Tensor::f_from_slice(&weights)
@@ -375,14 +377,28 @@ impl Weights<'_> {
 	}
 }
 
-/// `x` times the transpose of `weight`.
+/// Returns `x` times the transpose of `weight`.
 fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
 	x.f_linear(weight, None::<&Tensor>)
 }
 
-/// Rotates each pair of neighbours in `x`, `[n, .. e]`, by its position's angles; the result
-/// has `shape`. GGUF files of this architecture have the rows of queries and keys in the order
-/// that makes neighbours of what is rotated together.
+/// Returns the keys or values `[.., head]` as the alteration changes them.
+fn altered(alteration: &dyn Alteration, vectors: &Tensor, head: i64) -> Result<Tensor, TchError> {
+	let mut numbers = floats(vectors)?;
+	alteration.cached(&mut numbers, head as usize);
+	Tensor::f_from_slice(&numbers)?.f_view_as(vectors)?.f_to_kind(vectors.f_kind()?)
+}
+
+/// Returns the numbers of a tensor, row by row.
+fn floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+	let mut numbers = vec![0.0; tensor.numel()];
+	let length = numbers.len();
+	tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_copy_data(&mut numbers, length)?;
+	Ok(numbers)
+}
+
+/// Rotates each pair of neighbours in `x`, `[n, .. e]`, by its position's angles; the result has `shape`. GGUF files of
+/// this architecture order the rows of queries and keys so that the two numbers of a pair are neighbours.
 fn rotate(x: &Tensor, rotations: &Tensor, shape: [i64; 3]) -> Result<Tensor, TchError> {
 	let [count, heads, head] = shape;
 	x.f_to_kind(Kind::Float)?
@@ -394,7 +410,7 @@ fn rotate(x: &Tensor, rotations: &Tensor, shape: [i64; 3]) -> Result<Tensor, Tch
 		.f_to_kind(x.f_kind()?)
 }
 
-/// `exp(i position theta^(-2 j / e))` for every position and pair `j`.
+/// Returns `exp(i position theta^(-2 j / e))` for every position and pair `j`.
 fn rotations(context: i64, head: i64, theta: f64) -> Result<Tensor, TchError> {
 	let options = (Kind::Double, Device::Cpu);
 	let frequencies = Tensor::f_arange(head / 2, options)?.f_mul_scalar(-2.0 * theta.ln() / head as f64)?.f_exp()?;
@@ -402,8 +418,8 @@ fn rotations(context: i64, head: i64, theta: f64) -> Result<Tensor, TchError> {
 	Tensor::f_polar(&angles.f_ones_like()?, &angles)?.f_to_kind(Kind::ComplexFloat)?.f_unsqueeze(1)
 }
 
-/// What hides a span's later tokens from its earlier ones, `[n, all tokens]`: 0 where one may
-/// look, minus infinity where not. One token may look at all.
+/// Returns the mask that hides a span's later tokens from its earlier ones, `[n, all tokens]`: 0 where a token may
+/// attend, minus infinity where not. A single token needs no mask.
 fn mask(span: &Span, kind: Kind) -> Result<Option<Tensor>, TchError> {
 	if span.length == 1 {
 		return Ok(None);

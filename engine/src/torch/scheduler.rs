@@ -1,4 +1,4 @@
-//! Who is computed when: requests join and leave the batch at every step.
+//! Scheduling of requests: they join and leave the batch at every step.
 
 use std::{
 	collections::VecDeque,
@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::model::{Model, Span};
 use crate::{
 	CheckReceiver, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, Health, TokenCheck,
-	TokenEvent, ending::Ending, sampler::Sampler, tokenizer::Tokenizer,
+	TokenEvent, sampler::Sampler, stop::StopChecker, tokenizer::Tokenizer,
 };
 
-/// What the engine's callers and its thread both see.
+/// State that the engine's callers and its thread share.
 pub struct Shared {
 	state: Mutex<State>,
 	changed: Condvar,
@@ -27,23 +27,23 @@ struct State {
 	stopped: bool,
 }
 
-/// A request and what is to be done for it.
+/// A request and the task to be done for it.
 struct Job {
 	request: GenerateRequest,
 	task: Task,
 }
 
-/// What a request is for, with the way back to its caller.
+/// Purpose of a request, with the channel to its caller.
 enum Task {
-	Answer(mpsc::Sender<TokenEvent>),
+	Generate(mpsc::Sender<TokenEvent>),
 	Check(Check),
 }
 
-/// An answer that is checked.
+/// A check of a completion.
 struct Check {
 	output: Vec<u32>,
 	claimed: FinishReason,
-	/// What was found at its tokens so far.
+	/// Results for its tokens so far.
 	found: Vec<TokenCheck>,
 	result: oneshot::Sender<Result<CheckResult, EngineError>>,
 }
@@ -55,16 +55,16 @@ impl Task {
 
 	fn is_cancelled(&self) -> bool {
 		match self {
-			Self::Answer(events) => events.is_closed(),
+			Self::Generate(events) => events.is_closed(),
 			Self::Check(check) => check.result.is_closed(),
 		}
 	}
 
-	/// Tells the caller what went wrong.
+	/// Sends an error to the caller.
 	fn fail(self, error: EngineError) {
-		// Who dropped the receiver does not want to know.
+		// The send fails if the caller dropped the receiver: then nobody needs the result.
 		match self {
-			Self::Answer(events) => drop(events.try_send(TokenEvent::Error { message: error.to_string() })),
+			Self::Generate(events) => drop(events.try_send(TokenEvent::Error { message: error.to_string() })),
 			Self::Check(check) => drop(check.result.send(Err(error))),
 		}
 	}
@@ -76,15 +76,15 @@ impl Shared {
 		Self { state: Mutex::new(state), changed: Condvar::new(), waiting_limit }
 	}
 
-	/// Queues a request that was checked.
+	/// Queues a request that was validated.
 	pub fn submit(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
-		// Room for all tokens and the end: the engine's thread never waits for a reader.
+		// The channel has room for all tokens and the end, so the engine's thread never waits for a reader.
 		let (events, receiver) = mpsc::channel(request.max_tokens + 1);
-		self.queue(Job { request, task: Task::Answer(events) })?;
+		self.queue(Job { request, task: Task::Generate(events) })?;
 		Ok(receiver)
 	}
 
-	/// Queues a check that was checked itself.
+	/// Queues a check that was validated.
 	pub fn submit_check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
 		let CheckRequest { request, output, finish_reason: claimed } = request;
 		let (result, receiver) = oneshot::channel();
@@ -119,14 +119,14 @@ impl Shared {
 		}
 	}
 
-	/// Lets the thread end after the present step.
+	/// Tells the thread to end after the present step.
 	pub fn stop(&self) {
 		self.lock().stopped = true;
 		self.changed.notify_one();
 	}
 
 	fn lock(&self) -> MutexGuard<'_, State> {
-		// No code panics while it holds the lock halfway through a change.
+		// A poisoned lock is safe to use: no code panics halfway through a change.
 		self.state.lock().unwrap_or_else(PoisonError::into_inner)
 	}
 }
@@ -142,20 +142,20 @@ pub struct Scheduler {
 
 /// A sequence in a slot.
 struct Sequence {
-	/// Prompt and answer: as far as it goes, or all but the last token of one that is checked.
+	/// Prompt and completion: all tokens so far, or, for a check, all but the last one.
 	ids: Vec<u32>,
-	/// How many of them the model has read.
+	/// Number of them that the model has read.
 	read: usize,
-	/// Its turn among those whose prompts are being read: the lowest is first.
+	/// Order among the sequences whose prompts are being read: the lowest is first.
 	turn: u64,
-	/// The length of the prompt.
+	/// Length of the prompt.
 	prompt: usize,
 	sampler: Sampler,
-	ending: Ending,
+	stop: StopChecker,
 	task: Task,
 }
 
-/// Marks the engine as stopped however its thread ends.
+/// Marks the engine as stopped when its thread ends, also by a panic.
 struct StopOnExit(Arc<Shared>);
 
 impl Drop for StopOnExit {
@@ -165,9 +165,9 @@ impl Drop for StopOnExit {
 		state.running = 0;
 		for job in state.waiting.drain(..) {
 			match job.task {
-				Task::Answer(events) => {
+				Task::Generate(events) => {
 					let end = done(FinishReason::Cancelled, job.request.prompt.len(), 0);
-					// Who dropped the receiver does not want to know.
+					// The send fails if the caller dropped the receiver: then nobody needs the event.
 					let _ = events.try_send(end);
 				},
 				check => check.fail(EngineError::Stopped),
@@ -188,7 +188,7 @@ impl Scheduler {
 		Self { model, tokenizer, shared, slots, prefill_chunk }
 	}
 
-	/// Works until the engine is stopped.
+	/// Computes steps until the engine is stopped.
 	pub fn run(mut self) {
 		let _stop_on_exit = StopOnExit(self.shared.clone());
 		let mut turn = 0;
@@ -206,8 +206,8 @@ impl Scheduler {
 		}
 	}
 
-	/// Frees the slots of cancelled requests and fills free slots from the queue, at most one
-	/// with a check; waits while there is nothing to do. Returns false when the engine is stopped.
+	/// Frees the slots of cancelled requests, and fills free slots from the queue with at most one check. Waits while
+	/// there is nothing to do. Returns false when the engine is stopped.
 	fn admit(&mut self, turn: &mut u64) -> bool {
 		for slot in &mut self.slots {
 			slot.take_if(|sequence| sequence.task.is_cancelled());
@@ -219,7 +219,7 @@ impl Scheduler {
 			}
 			let mut checking = self.slots.iter().flatten().any(|sequence| sequence.task.is_check());
 			for slot in self.slots.iter_mut().filter(|slot| slot.is_none()) {
-				let Some(job) = next_wanted(&mut state.waiting, checking) else { break };
+				let Some(job) = next_job(&mut state.waiting, checking) else { break };
 				checking |= job.task.is_check();
 				*turn += 1;
 				*slot = Some(Sequence::new(job, *turn, &self.tokenizer, self.model.width()));
@@ -232,8 +232,8 @@ impl Scheduler {
 		}
 	}
 
-	/// The next step: one token for every answer, and a part of what is still to be read: the
-	/// oldest prompt first, a check last.
+	/// Plans the next step: one token for every completion, and a part of the tokens that are still to be read. The
+	/// oldest prompt comes first, a check last.
 	fn plan(&self) -> (Vec<u32>, Vec<Span>) {
 		let mut order: Vec<(usize, &Sequence)> =
 			self.slots.iter().enumerate().filter_map(|(slot, sequence)| Some((slot, sequence.as_ref()?))).collect();
@@ -255,7 +255,7 @@ impl Scheduler {
 		(tokens, spans)
 	}
 
-	/// Computes a step, and takes its results to their sequences.
+	/// Computes a step and hands its results to their sequences.
 	fn step(&mut self, tokens: &[u32], spans: &[Span]) -> Result<(), EngineError> {
 		for span in spans {
 			if let Some(sequence) = &mut self.slots[span.slot] {
@@ -278,9 +278,9 @@ impl Scheduler {
 		})
 	}
 
-	/// Ends the answers that a failed step was for.
+	/// Ends the requests of a failed step with an error.
 	fn fail(&mut self, spans: &[Span], error: &EngineError) {
-		tracing::error!(%error, "a step failed");
+		tracing::error!(%error, "the model failed to compute; its requests end with an error");
 		for span in spans {
 			if let Some(sequence) = self.slots[span.slot].take() {
 				sequence.task.fail(error.clone());
@@ -293,24 +293,24 @@ impl Sequence {
 	fn new(job: Job, turn: u64, tokenizer: &Tokenizer, width: usize) -> Self {
 		let Job { request, task } = job;
 		let sampler = Sampler::new(&request, width);
-		let ending = Ending::new(&request, tokenizer.eos(), |id| tokenizer.bytes(id));
+		let stop = StopChecker::new(&request, tokenizer.eos(), |id| tokenizer.bytes(id));
 		let prompt = request.prompt.len();
 		let mut ids = request.prompt;
 		if let Task::Check(check) = &task {
-			// Nothing comes after the last token.
+			// The last token is not read: nothing comes after it.
 			ids.extend(&check.output[..check.output.len().saturating_sub(1)]);
 		}
-		Self { ids, read: 0, turn, prompt, sampler, ending, task }
+		Self { ids, read: 0, turn, prompt, sampler, stop, task }
 	}
 
-	/// How many of the next `length` tokens want logits: those before a token of the answer.
+	/// Returns how many of the next `length` tokens need logits: those before a token of the completion.
 	fn wanted(&self, length: usize) -> usize {
 		let end = self.read + length;
 		(end + 1).saturating_sub(self.prompt.max(self.read + 1))
 	}
 
-	/// Chooses the token for `position` and sends it, or checks it. Returns why the answer is
-	/// over, if it is.
+	/// Chooses the token for `position` and sends it, or checks it. Returns the finish reason if the completion is
+	/// over.
 	fn advance(
 		&mut self,
 		position: usize,
@@ -320,12 +320,12 @@ impl Sequence {
 	) -> Option<FinishReason> {
 		let fingerprint = self.sampler.fingerprint(hidden);
 		match &mut self.task {
-			Task::Answer(events) => {
+			Task::Generate(events) => {
 				let id = self.sampler.choose(position, logits);
 				self.sampler.append(id);
 				self.ids.push(id);
-				let (text, reason) = self.ending.push(id, tokenizer.bytes(id));
-				// Fails only when the receiver was dropped; the next step will notice.
+				let (text, reason) = self.stop.push(id, tokenizer.bytes(id));
+				// This fails only when the receiver was dropped; the next step notices that.
 				let _ = events.try_send(TokenEvent::Token { id, text, fingerprint });
 				reason
 			},
@@ -338,13 +338,13 @@ impl Sequence {
 		}
 	}
 
-	/// Sends the end, or what the check found.
+	/// Sends the end of a completion, or the result of a check.
 	fn end(self, reason: FinishReason, tokenizer: &Tokenizer) {
-		// Who dropped the receiver does not want to know.
+		// The send fails if the caller dropped the receiver: then nobody needs the result.
 		match self.task {
-			Task::Answer(events) => drop(events.try_send(done(reason, self.prompt, self.ids.len() - self.prompt))),
+			Task::Generate(events) => drop(events.try_send(done(reason, self.prompt, self.ids.len() - self.prompt))),
 			Task::Check(Check { output, claimed, found, result }) if found.len() == output.len() => {
-				let ends_rightly = self.ending.holds(&output, claimed, |id| tokenizer.bytes(id));
+				let ends_rightly = self.stop.confirms(&output, claimed, |id| tokenizer.bytes(id));
 				drop(result.send(Ok(CheckResult { tokens: found, ends_rightly })));
 			},
 			check => check.fail(EngineError::Stopped),
@@ -352,8 +352,9 @@ impl Sequence {
 	}
 }
 
-/// The first job that was not cancelled, and is no check while one is computed; cancelled ones before it are dropped.
-fn next_wanted(waiting: &mut VecDeque<Job>, checking: bool) -> Option<Job> {
+/// Takes the first job that was not cancelled; while a check is computed, the first that is not a check. Cancelled jobs
+/// are dropped.
+fn next_job(waiting: &mut VecDeque<Job>, checking: bool) -> Option<Job> {
 	waiting.retain(|job| !job.task.is_cancelled());
 	let next = waiting.iter().position(|job| !(checking && job.task.is_check()))?;
 	waiting.remove(next)

@@ -1,5 +1,5 @@
-//! Servers like vLLM and SGLang, which sample by themselves: `/v1/completions` with `return_token_ids` streams an answer,
-//! `prompt_logprobs` (vLLM) reads one.
+//! Protocol of servers like vLLM and SGLang, which sample themselves: `/v1/completions` with `return_token_ids` streams
+//! a completion, and `prompt_logprobs` (vLLM) checks one.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use gonka_primitives::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{FINGERPRINT, Out, Upstream, http::broken};
+use super::{FINGERPRINT, TokenSink, Upstream, http::broken};
 use crate::{CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, TokenCheck};
 
 const PATH: &str = "/v1/completions";
-/// Likeliest tokens that are asked for at each place of an answer: what vLLM gives unless told otherwise.
+/// Number of likeliest tokens requested for each position of a completion: the maximum of vLLM's default configuration.
 const LISTED: usize = 20;
 
-/// An answer, or the next piece of one.
+/// Response of `/v1/completions`, or one event of a streamed response.
 #[derive(Debug, Deserialize)]
-struct Completion {
+struct CompletionsResponse {
 	#[serde(default)]
 	choices: Vec<Choice>,
 	error: Option<Value>,
@@ -39,38 +39,38 @@ struct Listed {
 	logprob: f64,
 }
 
-/// What the server gives: `None` if no token ids, else whether `prompt_logprobs`.
+/// Returns `None` if the server returns no token ids, otherwise whether it returns `prompt_logprobs`.
 pub async fn probe(upstream: &Upstream) -> Result<Option<bool>, EngineError> {
-	let mut ask = json!({
+	let mut body = json!({
 		"model": upstream.model, "prompt": [1, 2], "max_tokens": 1, "temperature": 0, "return_token_ids": true,
 		"prompt_logprobs": 1,
 	});
-	let answer = match upstream.ask(PATH, &ask).await {
-		// A server may be told to give none.
+	let response = match upstream.post(PATH, &body).await {
+		// A server may be configured to return no `prompt_logprobs`.
 		Err(EngineError::InvalidRequest(_)) => {
-			ask["prompt_logprobs"] = Value::Null;
-			upstream.ask(PATH, &ask).await?
+			body["prompt_logprobs"] = Value::Null;
+			upstream.post(PATH, &body).await?
 		},
 		Err(EngineError::Model(_)) => return Ok(None),
 		other => other?,
 	};
-	let choice = first_choice(answer)?;
+	let choice = first_choice(response)?;
 	Ok(choice.token_ids.is_some_and(|ids| !ids.is_empty()).then_some(choice.prompt_logprobs.is_some()))
 }
 
-/// Streams an answer.
+/// Streams a completion.
 pub async fn generate(
 	upstream: &Upstream,
 	request: &GenerateRequest,
-	out: &mut Out,
+	out: &mut TokenSink,
 ) -> Result<FinishReason, EngineError> {
 	let mut stop_token_ids = request.stop_token_ids.clone();
 	if !request.ignore_eos {
 		stop_token_ids.extend(&upstream.info.eos);
 	}
 	let [a, b, c, d, ..] = request.key;
-	// All of them: what is left out, a server takes from the model's own configuration. That of what ends an answer is
-	// replaced by the one that checkers go by.
+	// Every parameter is sent: for those left out, a server takes the values of the model's own configuration.
+	// `ignore_eos` and the stop ids replace the server's end ids by the ones that checkers use.
 	let body = json!({
 		"model": upstream.model, "prompt": request.prompt, "stream": true, "return_token_ids": true,
 		"max_tokens": request.max_tokens, "temperature": request.temperature, "top_p": request.top_p,
@@ -81,24 +81,25 @@ pub async fn generate(
 		"ignore_eos": true,
 	});
 	let mut lines = upstream.http.stream(PATH, &body, upstream.config.first_token).await?;
-	let mut reading = Reading { ends: stop_token_ids, has_stop_texts: !request.stop.is_empty(), ..Default::default() };
+	let mut reader =
+		StreamReader { ends: stop_token_ids, has_stop_texts: !request.stop.is_empty(), ..Default::default() };
 	loop {
-		let patience = if out.made == 0 { upstream.config.first_token } else { upstream.config.between_tokens };
-		let line = lines.next(patience).await?.ok_or_else(|| broken("it ends in the middle"))?;
-		let piece = reading.line(&line)?;
-		for (id, text) in piece.tokens {
+		let limit = if out.sent == 0 { upstream.config.first_token } else { upstream.config.between_tokens };
+		let line = lines.next(limit).await?.ok_or_else(|| broken("the stream ended before the completion"))?;
+		let delta = reader.line(&line)?;
+		for (id, text) in delta.tokens {
 			out.token(id, text).await?;
 		}
-		if let Some(reason) = piece.end {
+		if let Some(reason) = delta.end {
 			return Ok(reason);
 		}
 	}
 }
 
-/// A stream that is being read.
+/// Reads the events of a stream.
 #[derive(Default)]
-struct Reading {
-	/// Ids that end the answer.
+struct StreamReader {
+	/// Ids that end the completion.
 	ends: Vec<u32>,
 	has_stop_texts: bool,
 	last: Option<u32>,
@@ -106,30 +107,30 @@ struct Reading {
 	text: String,
 }
 
-/// What a line adds.
+/// Tokens and end that a line of the stream adds.
 #[derive(Debug, Default)]
-struct Piece {
-	/// Each with the text that became certain with it.
+struct Delta {
+	/// Tokens, each with the text that became certain with it.
 	tokens: Vec<(u32, String)>,
-	/// Why the answer is over, if it is.
+	/// The finish reason, if the completion is over.
 	end: Option<FinishReason>,
 }
 
-impl Reading {
-	fn line(&mut self, line: &[u8]) -> Result<Piece, EngineError> {
-		let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return Ok(Piece::default()) };
+impl StreamReader {
+	fn line(&mut self, line: &[u8]) -> Result<Delta, EngineError> {
+		let Some(data) = line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) else { return Ok(Delta::default()) };
 		if data == b"[DONE]" {
-			return Err(broken("it ends without a reason"));
+			return Err(broken("the stream ended without a reason"));
 		}
-		let choice = match serde_json::from_slice::<Completion>(data) {
-			Ok(Completion { error: Some(error), .. }) => {
+		let choice = match serde_json::from_slice::<CompletionsResponse>(data) {
+			Ok(CompletionsResponse { error: Some(error), .. }) => {
 				let message = error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned);
 				return Err(EngineError::Compute(format!("the upstream: {message}")));
 			},
-			Ok(mut piece) => piece.choices.pop(),
+			Ok(mut delta) => delta.choices.pop(),
 			Err(error) => return Err(broken(&error.to_string())),
 		};
-		let Some(Choice { text, token_ids, finish_reason, .. }) = choice else { return Ok(Piece::default()) };
+		let Some(Choice { text, token_ids, finish_reason, .. }) = choice else { return Ok(Delta::default()) };
 		self.text.push_str(&text);
 		let mut tokens: Vec<_> = token_ids.unwrap_or_default().into_iter().map(|id| (id, String::new())).collect();
 		if let Some((id, text)) = tokens.last_mut() {
@@ -138,40 +139,39 @@ impl Reading {
 		}
 		let ended = self.last.is_some_and(|last| self.ends.contains(&last));
 		let end = match finish_reason.as_deref() {
-			None => return Ok(Piece { tokens, end: None }),
+			None => return Ok(Delta { tokens, end: None }),
 			Some(_) if self.last.is_none() || !self.text.is_empty() => {
-				return Err(broken("it has text without token ids"));
+				return Err(broken("it returned text without token ids"));
 			},
-			// Whatever a server looks at first, where a last token both ends the answer and fills it.
+			// A last token may be an end id and reach the maximum length at once. Servers differ in the reason they
+			// give then; engines do not.
 			Some("stop" | "length") if ended => FinishReason::Stop,
 			Some("length") => FinishReason::Length,
 			Some("stop") if self.has_stop_texts => FinishReason::Stop,
 			Some("stop") => {
 				let last = self.last.unwrap_or_default();
-				return Err(broken(&format!(
-					"it ends with token {last}, which is not among the end ids of this engine"
-				)));
+				return Err(broken(&format!("it ends with token {last}, which is not among this engine's end ids")));
 			},
-			Some(other) => return Err(EngineError::Compute(format!("the upstream ended the answer: {other}"))),
+			Some(other) => return Err(EngineError::Compute(format!("the upstream ended the completion: {other}"))),
 		};
-		Ok(Piece { tokens, end: Some(end) })
+		Ok(Delta { tokens, end: Some(end) })
 	}
 }
 
-/// Reads prompt and answer in one go.
+/// Checks a completion: the server reads prompt and completion once.
 pub async fn check(upstream: &Upstream, check: &CheckRequest) -> Result<CheckResult, EngineError> {
 	let CheckRequest { request, output, finish_reason } = check;
 	let prompt = [request.prompt.as_slice(), output].concat();
-	// The server counts the token that it must add; that of a full context is not looked at.
+	// The server counts the token that it must add, so the last token of a full context cannot be checked.
 	let context = upstream.info.context_length;
 	let (read, left) = prompt.split_at(prompt.len().min(context.saturating_sub(1)));
 	let body = json!({
 		"model": upstream.model, "prompt": read, "max_tokens": 1, "temperature": 0, "prompt_logprobs": LISTED,
 	});
-	let answer = first_choice(upstream.ask(PATH, &body).await?)?;
-	let rows = answer.prompt_logprobs.ok_or_else(|| broken("it has no prompt_logprobs"))?;
+	let choice = first_choice(upstream.post(PATH, &body).await?)?;
+	let rows = choice.prompt_logprobs.ok_or_else(|| broken("it returned no prompt_logprobs"))?;
 	if rows.len() != read.len() {
-		return Err(broken(&format!("{} prompt_logprobs for {} tokens", rows.len(), read.len())));
+		return Err(broken(&format!("it returned {} prompt_logprobs for {} tokens", rows.len(), read.len())));
 	}
 	let rows = rows.into_iter().zip(read).skip(request.prompt.len());
 	let margins = rows.map(|(row, id)| margin(request, row.unwrap_or_default(), *id, upstream.info.vocab_size));
@@ -181,12 +181,13 @@ pub async fn check(upstream: &Upstream, check: &CheckRequest) -> Result<CheckRes
 	Ok(CheckResult { tokens, ends_rightly: ends_rightly(upstream, request, output, *finish_reason).await? })
 }
 
-fn first_choice(answer: Value) -> Result<Choice, EngineError> {
-	let completion = serde_json::from_value::<Completion>(answer).map_err(|error| broken(&error.to_string()))?;
-	completion.choices.into_iter().next().ok_or_else(|| broken("it has no choices"))
+fn first_choice(response: Value) -> Result<Choice, EngineError> {
+	let completion =
+		serde_json::from_value::<CompletionsResponse>(response).map_err(|error| broken(&error.to_string()))?;
+	completion.choices.into_iter().next().ok_or_else(|| broken("it returned no choices"))
 }
 
-/// The margin of token `id`, given what the server lists in its place: see [`shortfall`].
+/// Returns the margin of token `id`, given the tokens that the server lists for its position: see [`shortfall`].
 fn margin(
 	request: &GenerateRequest,
 	row: HashMap<String, Listed>,
@@ -194,33 +195,34 @@ fn margin(
 	vocabulary: usize,
 ) -> Result<u32, EngineError> {
 	let chosen = row.get(&id.to_string()).map(|token| token.logprob);
-	let chosen = chosen.ok_or_else(|| broken(&format!("token {id} of the answer is not in its place")))?;
+	let chosen = chosen.ok_or_else(|| broken(&format!("it does not list token {id} of the completion")))?;
 	let mut listed: Vec<f64> = row.values().map(|token| token.logprob).collect();
 	listed.sort_by(|a, b| b.total_cmp(a));
-	// The answer's own token is there even if it is not one of the likeliest.
+	// The list has the completion's own token even if it is not one of the likeliest.
 	listed.truncate(LISTED);
 	Ok(shortfall(request, &listed, chosen, vocabulary))
 }
 
-/// How far a token with the log probability `chosen` is, for certain, below the least likely one that may be taken, in
-/// 2⁻¹⁶ nats. `listed` are the highest log probabilities, descending.
+/// Returns how far a token with the log probability `chosen` is, for certain, below the least likely token that may be
+/// sampled, in 2⁻¹⁶ nats. `listed` are the highest log probabilities, descending.
 ///
-/// At temperature 0 that is the likeliest token. Above, it is what temperature, min-p, top-k and top-p leave, as far as
-/// it can be told from the tokens listed: which of these had to be taken, only the server's own sampler knows.
+/// At temperature 0, only the likeliest token may be sampled. Above it, the tokens that pass temperature, min-p, top-k
+/// and top-p, as far as the listed tokens tell: which of these had to be sampled, only the server's own sampler knows.
 fn shortfall(request: &GenerateRequest, listed: &[f64], chosen: f64, vocabulary: usize) -> u32 {
 	let Some((&best, &least)) = listed.first().zip(listed.last()) else { return 0 };
 	let (temperature, top_p) = (f64::from(request.temperature), f64::from(request.top_p));
 	let edge = if temperature == 0.0 || request.top_k == 1 {
 		best
 	} else {
-		// vLLM samples with no less.
+		// vLLM's lowest temperature above 0.
 		let temperature = temperature.max(0.01);
 		let weight = |logprob: f64| ((logprob - best) / temperature).exp();
 		let reach = f64::from(REACH) / f64::from(NAT);
 		let by_min_p = best + temperature * f64::from(request.min_p).ln().max(-reach);
 		let by_top_k = request.top_k.checked_sub(1).and_then(|last| listed.get(last).copied());
 		let kept = if by_top_k.is_some() { listed.get(..request.top_k).unwrap_or(listed) } else { listed };
-		// What those not listed can weigh at most: they have this probability together, and each at most the last one's.
+		// Upper bound for the weight of the tokens that are not listed: they share this probability, and each has at
+		// most the last listed one's.
 		let unlisted = (1.0 - listed.iter().map(|logprob| logprob.exp()).sum::<f64>()).max(0.0);
 		let power = 1.0 / temperature;
 		let rest = if by_top_k.is_some() {
@@ -238,12 +240,12 @@ fn shortfall(request: &GenerateRequest, listed: &[f64], chosen: f64, vocabulary:
 		});
 		by_min_p.max(by_top_k.unwrap_or(f64::MIN)).max(by_top_p.unwrap_or(f64::MIN))
 	};
-	// Casting saturates, and makes 0 of what is not a number.
+	// The cast saturates, and turns NaN into 0.
 	((edge - chosen) * f64::from(NAT)).round().clamp(0.0, f64::from(MAX_MARGIN)) as u32
 }
 
-/// Whether the answer ends for the reason given, and no end id comes before. Where texts may end it, it is only looked
-/// for one of them: which token made it certain depends on the server.
+/// Returns whether the completion ends for the reason given, and no end id comes before. If stop texts may end it, the
+/// text must only contain one of them: which token made it certain depends on the server.
 async fn ends_rightly(
 	upstream: &Upstream,
 	request: &GenerateRequest,
@@ -263,8 +265,8 @@ async fn ends_rightly(
 		FinishReason::Stop if request.stop.is_empty() => false,
 		FinishReason::Stop => {
 			let delivered = request.prompt.len().saturating_sub(request.delivered);
-			let answer: Vec<u32> = request.prompt.iter().skip(delivered).chain(output).copied().collect();
-			let text = upstream.detokenize(&answer).await?;
+			let completion: Vec<u32> = request.prompt.iter().skip(delivered).chain(output).copied().collect();
+			let text = upstream.detokenize(&completion).await?;
 			request.stop.iter().any(|stop| text.contains(stop.as_str()))
 		},
 	})
@@ -283,19 +285,19 @@ mod tests {
 		r#"data: {"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"stop","stop_reason":2,"token_ids":[2]}]}"#,
 	];
 
-	fn read(reading: &mut Reading, lines: &[&str]) -> Result<Piece, EngineError> {
-		let mut all = Piece::default();
+	fn read(reader: &mut StreamReader, lines: &[&str]) -> Result<Delta, EngineError> {
+		let mut all = Delta::default();
 		for line in lines {
-			let piece = reading.line(line.as_bytes())?;
-			all.tokens.extend(piece.tokens);
-			all.end = all.end.or(piece.end);
+			let delta = reader.line(line.as_bytes())?;
+			all.tokens.extend(delta.tokens);
+			all.end = all.end.or(delta.end);
 		}
 		Ok(all)
 	}
 
 	#[test]
-	fn a_stream_becomes_tokens_with_their_texts() {
-		let Piece { tokens, end } = read(&mut Reading { ends: vec![2], ..Default::default() }, &STREAM).unwrap();
+	fn a_stream_is_read_as_tokens_with_their_texts() {
+		let Delta { tokens, end } = read(&mut StreamReader { ends: vec![2], ..Default::default() }, &STREAM).unwrap();
 		let ids: Vec<_> = tokens.iter().map(|(id, _)| *id).collect();
 		let texts: String = tokens.iter().map(|(_, text)| text.as_str()).collect();
 		assert_eq!((ids.as_slice(), texts.as_str()), ([253, 10813, 116, 218, 2].as_slice(), " a 🦀"));
@@ -317,7 +319,8 @@ mod tests {
 			(vec!["data: {".into()], "cannot be read"),
 		] {
 			let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-			let error = read(&mut Reading { ends: vec![2], ..Default::default() }, &lines).unwrap_err().to_string();
+			let error =
+				read(&mut StreamReader { ends: vec![2], ..Default::default() }, &lines).unwrap_err().to_string();
 			assert!(error.contains(what), "{error}");
 		}
 	}
@@ -325,15 +328,15 @@ mod tests {
 	#[test]
 	fn the_end_id_wins_over_the_length_as_in_every_engine() {
 		let last = r#"data: {"choices":[{"index":0,"text":"","token_ids":[2],"finish_reason":"length"}]}"#;
-		let end = read(&mut Reading { ends: vec![2], ..Default::default() }, &[last]).unwrap().end;
+		let end = read(&mut StreamReader { ends: vec![2], ..Default::default() }, &[last]).unwrap().end;
 		assert_eq!(end, Some(FinishReason::Stop));
-		let end = read(&mut Reading::default(), &[last]).unwrap().end;
+		let end = read(&mut StreamReader::default(), &[last]).unwrap().end;
 		assert_eq!(end, Some(FinishReason::Length));
 	}
 
 	#[test]
-	fn prompt_logprobs_become_margins() {
-		let answer = json!({"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [{
+	fn margins_follow_from_prompt_logprobs() {
+		let response = json!({"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "choices": [{
 			"index": 0, "text": " x", "logprobs": null, "finish_reason": "length", "stop_reason": null,
 			"prompt_logprobs": [
 				null,
@@ -341,7 +344,7 @@ mod tests {
 				{"9": {"logprob": -0.5, "rank": 1, "decoded_token": " b"}, "715": {"logprob": -3.5, "rank": 84, "decoded_token": " such"}},
 			],
 		}], "usage": {"prompt_tokens": 3, "total_tokens": 4, "completion_tokens": 1}});
-		let rows = first_choice(answer).unwrap().prompt_logprobs.unwrap();
+		let rows = first_choice(response).unwrap().prompt_logprobs.unwrap();
 		assert!(rows[0].is_none());
 		let greedy = GenerateRequest { temperature: 0.0, ..Default::default() };
 		let nat = NAT.unsigned_abs();
@@ -356,34 +359,38 @@ mod tests {
 	}
 
 	#[test]
-	fn filters_leave_out_what_they_must_and_never_what_they_may_not() {
-		// Probabilities of a half, a quarter … of the likeliest tokens.
+	fn a_margin_is_positive_only_for_tokens_that_the_filters_certainly_exclude() {
+		// The likeliest tokens have probabilities of a half, a quarter, and so on.
 		let listed: Vec<f64> = (1..=LISTED as i32).map(|i| 0.5f64.powi(i).ln()).collect();
 		let sampled = GenerateRequest { temperature: 0.7, ..Default::default() };
 		let at = |request: &GenerateRequest, chosen: f64| shortfall(request, &listed, chosen, 49_152);
 		assert_eq!(at(&sampled, listed[19]), 0);
 		assert_eq!(at(&GenerateRequest { temperature: 1e-4, ..sampled.clone() }, listed[0] - 0.2), 0);
-		assert!(at(&sampled, -40.0) > 0, "less than the least that weighs anything");
+		assert!(at(&sampled, -40.0) > 0, "too unlikely to be sampled at all");
 
 		let top_k = GenerateRequest { top_k: 3, ..sampled.clone() };
 		assert_eq!([at(&top_k, listed[0]), at(&top_k, listed[2])], [0, 0]);
 		let nats = f64::from(at(&top_k, listed[4])) / f64::from(NAT);
 		assert!((nats - 4f64.ln()).abs() < 1e-3, "{nats}");
-		assert_eq!(at(&GenerateRequest { top_k: 40, ..sampled.clone() }, listed[19] - 1.0), 0, "nobody knows the 40th");
+		assert_eq!(
+			at(&GenerateRequest { top_k: 40, ..sampled.clone() }, listed[19] - 1.0),
+			0,
+			"the 40th token is not listed"
+		);
 
 		let min_p = GenerateRequest { min_p: 0.2, temperature: 1.0, ..Default::default() };
 		assert_eq!(at(&min_p, listed[2]), 0);
 		assert!(at(&min_p, listed[3]) > 0);
 
-		// At temperature 1 the first three have 7/8 together.
+		// At temperature 1 the first three tokens have 7/8 together.
 		let top_p = |top_p: f32, temperature: f32| GenerateRequest { top_p, temperature, ..Default::default() };
 		assert_eq!([at(&top_p(0.85, 1.0), listed[2]), at(&top_p(0.9, 1.0), listed[3])], [0, 0]);
 		assert!(at(&top_p(0.85, 1.0), listed[3]) > 0);
-		// Lower temperatures leave fewer, higher ones more.
+		// A lower temperature leaves fewer tokens, a higher one more.
 		assert!(at(&top_p(0.85, 0.5), listed[2]) > 0);
 		assert_eq!(at(&top_p(0.85, 2.0), listed[3]), 0);
 
 		let both = GenerateRequest { top_k: 2, top_p: 0.6, temperature: 1.0, ..Default::default() };
-		assert!(at(&both, listed[1]) > 0, "two thirds of what top-k leaves is the first one's");
+		assert!(at(&both, listed[1]) > 0, "the first token has two thirds of what top-k leaves");
 	}
 }

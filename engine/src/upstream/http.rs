@@ -1,4 +1,4 @@
-//! One server over HTTP: JSON in, JSON or a stream of lines out.
+//! HTTP client for one server: JSON in, JSON or a stream of lines out.
 
 use std::{
 	error::Error,
@@ -27,24 +27,25 @@ use tokio::time::timeout;
 use super::UpstreamConfig;
 use crate::EngineError;
 
-/// Servers close idle connections after 5 s or more: these are given up before, so that no request meets a closing one.
+/// Time after which an idle connection is closed. Servers close theirs after 5 s or more; closing first keeps requests
+/// off a closing connection.
 const IDLE: Duration = Duration::from_secs(2);
-/// Bytes of an answer: log probabilities of 100,000 tokens, 20 each.
-const MAX_ANSWER: usize = 256 << 20;
-/// Bytes of a line.
+/// Maximum number of bytes of a response: log probabilities of 100,000 tokens, 20 each.
+const MAX_RESPONSE: usize = 256 << 20;
+/// Maximum number of bytes of a line.
 const MAX_LINE: usize = 1 << 20;
 
-/// Speaks to the server, and knows whether it answered last time.
+/// Sends requests to the server, and records whether it responded last time.
 pub struct Http {
 	client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 	base: String,
 	authorization: Option<hyper::header::HeaderValue>,
-	/// Whether it was there when last spoken to.
-	pub is_there: AtomicBool,
+	/// Whether the server responded to the last request.
+	pub is_reachable: AtomicBool,
 }
 
 impl Http {
-	/// Connects with the first request.
+	/// Makes a client. It connects with the first request.
 	pub fn new(config: &UpstreamConfig) -> Result<Self, EngineError> {
 		let base = config.url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
 		let uri = base.parse::<hyper::Uri>().ok();
@@ -54,7 +55,7 @@ impl Http {
 		}
 		let authorization = config.key.as_ref().map(|key| {
 			let mut value = hyper::header::HeaderValue::from_str(&format!("Bearer {}", key.0)).map_err(|_| {
-				EngineError::InvalidRequest("the upstream's key has characters that no header has".into())
+				EngineError::InvalidRequest("the upstream's key has characters that an HTTP header cannot carry".into())
 			})?;
 			value.set_sensitive(true);
 			Ok(value)
@@ -71,20 +72,21 @@ impl Http {
 			.wrap_connector(tcp);
 		let client =
 			Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(tls);
-		Ok(Self { client, base, authorization: authorization.transpose()?, is_there: AtomicBool::new(true) })
+		Ok(Self { client, base, authorization: authorization.transpose()?, is_reachable: AtomicBool::new(true) })
 	}
 
-	/// What the server answers to `body`, or at `path` without one.
-	pub async fn ask(&self, path: &str, body: Option<&Value>, within: Duration) -> Result<Value, EngineError> {
-		let asked = timeout(within, async {
+	/// Sends `body` to `path` by POST, or a GET without a body, and returns the JSON of the response.
+	pub async fn request(&self, path: &str, body: Option<&Value>, within: Duration) -> Result<Value, EngineError> {
+		let response = timeout(within, async {
 			let body = self.send(path, body).await?;
-			let bytes = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| self.lost(&*error))?.to_bytes();
+			let bytes =
+				Limited::new(body, MAX_RESPONSE).collect().await.map_err(|error| self.unreachable(&*error))?.to_bytes();
 			serde_json::from_slice(&bytes).map_err(|error| broken(&format!("{path}: {error}")))
 		});
-		asked.await.map_err(|_| self.silent(within))?
+		response.await.map_err(|_| self.silent(within))?
 	}
 
-	/// The lines that the server answers with to `body`, each within the given time; the first within `first`.
+	/// Sends `body` to `path` and returns the lines of the response. `first` is the timeout until the response begins.
 	pub async fn stream(&self, path: &str, body: &Value, first: Duration) -> Result<Lines<'_>, EngineError> {
 		let body = timeout(first, self.send(path, Some(body))).await.map_err(|_| self.silent(first))??;
 		Ok(Lines { http: self, body, buffer: Vec::new() })
@@ -99,49 +101,49 @@ impl Http {
 		let body = body.map_or(Bytes::new(), |body| Bytes::from(body.to_string()));
 		let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(body));
 		let request = request.map_err(|error| EngineError::InvalidRequest(error.to_string()))?;
-		let response = self.client.request(request).await.map_err(|error| self.lost(&error))?;
-		self.is_there.store(true, Ordering::Relaxed);
+		let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
+		self.is_reachable.store(true, Ordering::Relaxed);
 		let (status, body) = (response.status(), response.into_body());
 		if status.is_success() {
 			return Ok(body);
 		}
 		let body = Limited::new(body, MAX_LINE).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-		Err(refusal(path, status, &body))
+		Err(error_of(path, status, &body))
 	}
 
-	fn lost(&self, error: &(dyn Error + 'static)) -> EngineError {
-		self.is_there.store(false, Ordering::Relaxed);
+	fn unreachable(&self, error: &(dyn Error + 'static)) -> EngineError {
+		self.is_reachable.store(false, Ordering::Relaxed);
 		let causes: Vec<_> =
 			std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
 		EngineError::Compute(format!("the upstream {} cannot be reached: {}", self.base, causes.join(": ")))
 	}
 
 	fn silent(&self, within: Duration) -> EngineError {
-		self.is_there.store(false, Ordering::Relaxed);
-		EngineError::Compute(format!("the upstream {} is silent for {} s", self.base, within.as_secs_f64()))
+		self.is_reachable.store(false, Ordering::Relaxed);
+		EngineError::Compute(format!("the upstream {} has been silent for {} s", self.base, within.as_secs_f64()))
 	}
 }
 
-/// What the server's refusal means.
-fn refusal(path: &str, status: StatusCode, body: &[u8]) -> EngineError {
+/// Translates an error response.
+fn error_of(path: &str, status: StatusCode, body: &[u8]) -> EngineError {
 	let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
-	let said = [&json["error"]["message"], &json["message"], &json["error"]];
-	let said = said.into_iter().find_map(Value::as_str).unwrap_or("without a reason");
-	let message = format!("the upstream's {path} refuses ({status}): {said}");
+	let reason = [&json["error"]["message"], &json["message"], &json["error"]];
+	let reason = reason.into_iter().find_map(Value::as_str).unwrap_or("no reason given");
+	let message = format!("the upstream rejected a request to {path} ({status}): {reason}");
 	match status {
 		StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => EngineError::Busy { waiting: 0 },
 		StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
 			EngineError::InvalidRequest(message)
 		},
-		// It will not do at the second try either.
+		// Trying again would not help.
 		StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => EngineError::Model(message),
 		_ => EngineError::Compute(message),
 	}
 }
 
-/// The server says what it should not.
+/// Makes the error for a response that does not have the expected form.
 pub fn broken(what: &str) -> EngineError {
-	EngineError::Compute(format!("the upstream's answer cannot be read: {what}"))
+	EngineError::Compute(format!("the upstream's response cannot be read: {what}"))
 }
 
 /// A stream of lines. Dropping it closes the connection, which tells the server to stop.
@@ -152,7 +154,7 @@ pub struct Lines<'a> {
 }
 
 impl Lines<'_> {
-	/// The next line, without its end; `None` after the last.
+	/// Returns the next line without its end; `None` after the last. `within` is the timeout.
 	pub async fn next(&mut self, within: Duration) -> Result<Option<Vec<u8>>, EngineError> {
 		loop {
 			if let Some(line) = take_line(&mut self.buffer) {
@@ -163,14 +165,14 @@ impl Lines<'_> {
 			}
 			match timeout(within, self.body.frame()).await.map_err(|_| self.http.silent(within))? {
 				Some(Ok(frame)) => self.buffer.extend(frame.into_data().unwrap_or_default()),
-				Some(Err(error)) => return Err(self.http.lost(&error)),
+				Some(Err(error)) => return Err(self.http.unreachable(&error)),
 				None => return Ok(None),
 			}
 		}
 	}
 }
 
-/// Cuts a line off the front.
+/// Removes the first line from the buffer.
 fn take_line(buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
 	let end = buffer.iter().position(|&byte| byte == b'\n')?;
 	let mut line: Vec<u8> = buffer.drain(..=end).collect();
@@ -197,16 +199,16 @@ mod tests {
 	}
 
 	#[test]
-	fn refusals_say_who_is_at_fault() {
+	fn error_responses_become_errors_by_their_status() {
 		let body = br#"{"error":{"message":"too long","type":"BadRequestError","param":null,"code":400}}"#;
-		let EngineError::InvalidRequest(message) = refusal("/v1/completions", StatusCode::BAD_REQUEST, body) else {
+		let EngineError::InvalidRequest(message) = error_of("/v1/completions", StatusCode::BAD_REQUEST, body) else {
 			panic!("a bad request");
 		};
 		assert!(message.contains("too long"), "{message}");
 		for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
-			assert_eq!(refusal("/", status, b""), EngineError::Busy { waiting: 0 });
+			assert_eq!(error_of("/", status, b""), EngineError::Busy { waiting: 0 });
 		}
-		assert!(matches!(refusal("/", StatusCode::UNAUTHORIZED, b"{}"), EngineError::Model(_)));
-		assert!(matches!(refusal("/", StatusCode::BAD_GATEWAY, b"<html>"), EngineError::Compute(_)));
+		assert!(matches!(error_of("/", StatusCode::UNAUTHORIZED, b"{}"), EngineError::Model(_)));
+		assert!(matches!(error_of("/", StatusCode::BAD_GATEWAY, b"<html>"), EngineError::Compute(_)));
 	}
 }

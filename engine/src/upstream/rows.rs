@@ -1,74 +1,79 @@
-//! Servers like llama.cpp's, which show the likeliest tokens after a prompt: `/completion` with `n_probs`, one token at a
-//! time on a slot that keeps what it has read. Tokens are chosen here, on the tape, from those shown.
+//! Protocol of servers like llama.cpp's, which return the likeliest tokens after a prompt: `/completion` with
+//! `n_probs`, one token at a time, on a slot that keeps what it has read. This engine samples from the returned
+//! candidates, on the tape.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{FINGERPRINT, Out, Upstream, http::broken};
+use super::{FINGERPRINT, TokenSink, Upstream, http::broken};
 use crate::{
 	ChatMessage, ChatOptions, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, TokenCheck,
-	ending::Ending, sampler::Sampler,
+	sampler::Sampler, stop::StopChecker,
 };
 
-/// Tokens that are shown after a prompt, and so may be chosen.
-const SHOWN: usize = 64;
-/// Tokens of an answer's delivered part that are read again, for what they stand for.
-const LOOK_BACK: usize = 16;
+/// Number of likeliest tokens that the server returns after a prompt; only these can be chosen.
+const CANDIDATES: usize = 64;
+/// Maximum number of delivered tokens whose bytes are looked up again, because a stop text or a character may begin
+/// there.
+const LOOKBACK: usize = 16;
 
+/// Response of `/completion`.
 #[derive(Debug, Deserialize)]
-struct Completion {
+struct NextTokenResponse {
 	#[serde(default)]
-	completion_probabilities: Vec<Place>,
+	completion_probabilities: Vec<Position>,
 }
 
+/// Tokens that may come at one position.
 #[derive(Debug, Deserialize)]
-struct Place {
-	top_logprobs: Vec<Shown>,
+struct Position {
+	top_logprobs: Vec<Candidate>,
 }
 
+/// A token with its log probability and the bytes that it stands for.
 #[derive(Debug, Deserialize)]
-struct Shown {
+struct Candidate {
 	id: u32,
 	logprob: f32,
 	bytes: Vec<u8>,
 }
 
-/// Whether the server can do it.
+/// Returns whether the server speaks this protocol.
 pub async fn probe(upstream: &Upstream) -> Result<bool, EngineError> {
-	Ok(row(upstream, &[1, 2], 0).await.is_ok_and(|row| row.len() == SHOWN))
+	Ok(row(upstream, &[1, 2], 0).await.is_ok_and(|row| row.len() == CANDIDATES))
 }
 
-/// The tokens after `prompt` that the server shows.
-async fn row(upstream: &Upstream, prompt: &[u32], slot: usize) -> Result<Vec<Shown>, EngineError> {
+/// Returns the candidates for the token after `prompt`.
+async fn row(upstream: &Upstream, prompt: &[u32], slot: usize) -> Result<Vec<Candidate>, EngineError> {
 	let body = json!({
-		"prompt": prompt, "n_predict": 1, "n_probs": SHOWN, "temperature": 0, "cache_prompt": true, "id_slot": slot,
+		"prompt": prompt, "n_predict": 1, "n_probs": CANDIDATES, "temperature": 0, "cache_prompt": true, "id_slot": slot,
 	});
-	let answer = upstream.ask("/completion", &body).await?;
-	let answer = serde_json::from_value::<Completion>(answer).map_err(|error| broken(&error.to_string()))?;
-	let place = answer.completion_probabilities.into_iter().next();
-	Ok(place.ok_or_else(|| broken("it has no completion_probabilities"))?.top_logprobs)
+	let response = upstream.post("/completion", &body).await?;
+	let response = serde_json::from_value::<NextTokenResponse>(response).map_err(|error| broken(&error.to_string()))?;
+	let position = response.completion_probabilities.into_iter().next();
+	Ok(position.ok_or_else(|| broken("it has no completion_probabilities"))?.top_logprobs)
 }
 
-/// What a sampler reads: nothing but the tokens shown can be chosen.
-fn logits(row: &[Shown], vocabulary: usize) -> Vec<f32> {
+/// Returns logits for a sampler: those of all tokens but the candidates are minus infinity.
+fn logits(row: &[Candidate], vocabulary: usize) -> Vec<f32> {
 	let mut logits = vec![f32::NEG_INFINITY; vocabulary];
-	for shown in row {
-		if let Some(logit) = logits.get_mut(shown.id as usize) {
-			*logit = shown.logprob;
+	for candidate in row {
+		if let Some(logit) = logits.get_mut(candidate.id as usize) {
+			*logit = candidate.logprob;
 		}
 	}
 	logits
 }
 
-/// What tokens stand for, as far as it was needed: end ids for nothing.
+/// Bytes that tokens stand for, as far as they were needed: none for end ids.
 #[derive(Default)]
 struct Bytes(HashMap<u32, Vec<u8>>);
 
 impl Bytes {
-	fn learn(&mut self, row: Vec<Shown>) {
-		self.0.extend(row.into_iter().map(|shown| (shown.id, shown.bytes)));
+	fn learn(&mut self, row: Vec<Candidate>) {
+		self.0.extend(row.into_iter().map(|candidate| (candidate.id, candidate.bytes)));
 	}
 
 	fn of(&self, id: u32) -> &[u8] {
@@ -76,32 +81,32 @@ impl Bytes {
 	}
 }
 
-/// What the last tokens stand for that others delivered of this answer: a stop text or a character may begin there.
+/// Looks up the bytes of the last tokens that another host delivered of this completion.
 async fn delivered(upstream: &Upstream, request: &GenerateRequest, slot: usize) -> Result<Bytes, EngineError> {
 	let mut bytes = Bytes::default();
 	let end = request.prompt.len();
-	for at in end.saturating_sub(request.delivered.min(LOOK_BACK)).max(1)..end {
+	for at in end.saturating_sub(request.delivered.min(LOOKBACK)).max(1)..end {
 		bytes.learn(row(upstream, &request.prompt[..at], slot).await?);
 	}
 	Ok(bytes)
 }
 
-/// Makes an answer, token by token.
+/// Generates a completion, token by token.
 pub async fn generate(
 	upstream: &Upstream,
 	request: &GenerateRequest,
 	slot: usize,
-	out: &mut Out,
+	out: &mut TokenSink,
 ) -> Result<FinishReason, EngineError> {
 	let mut bytes = delivered(upstream, request, slot).await?;
-	let mut ending = Ending::new(request, &upstream.info.eos, |id| bytes.of(id));
+	let mut stop = StopChecker::new(request, &upstream.info.eos, |id| bytes.of(id));
 	let mut sampler = Sampler::new(request, 0);
 	let mut tokens = request.prompt.clone();
 	loop {
 		let row = row(upstream, &tokens, slot).await?;
 		let id = sampler.choose(tokens.len(), &logits(&row, upstream.info.vocab_size));
 		bytes.learn(row);
-		let (text, reason) = ending.push(id, bytes.of(id));
+		let (text, reason) = stop.push(id, bytes.of(id));
 		sampler.append(id);
 		tokens.push(id);
 		out.token(id, text).await?;
@@ -111,7 +116,7 @@ pub async fn generate(
 	}
 }
 
-/// Reads an answer, token by token: as slow as making it.
+/// Checks a completion, token by token. This is as slow as generating it.
 pub async fn check(upstream: &Upstream, check: &CheckRequest, slot: usize) -> Result<CheckResult, EngineError> {
 	let CheckRequest { request, output, finish_reason } = check;
 	let mut bytes = delivered(upstream, request, slot).await?;
@@ -125,11 +130,12 @@ pub async fn check(upstream: &Upstream, check: &CheckRequest, slot: usize) -> Re
 		sampler.append(id);
 		tokens.push(id);
 	}
-	let ending = Ending::new(request, &upstream.info.eos, |id| bytes.of(id));
-	Ok(CheckResult { tokens: checks, ends_rightly: ending.holds(output, *finish_reason, |id| bytes.of(id)) })
+	let stop = StopChecker::new(request, &upstream.info.eos, |id| bytes.of(id));
+	Ok(CheckResult { tokens: checks, ends_rightly: stop.confirms(output, *finish_reason, |id| bytes.of(id)) })
 }
 
-/// The ids of a conversation, of whose messages none has a special token's name: the server would take it for the token.
+/// Returns the token ids of a conversation. It rejects messages that contain a special token's name, because the server
+/// would take the name for the token.
 pub async fn tokenize_chat(
 	upstream: &Upstream,
 	messages: &[ChatMessage],
@@ -140,29 +146,29 @@ pub async fn tokenize_chat(
 	let (plain, special) =
 		(tokenize(upstream, &texts, false, false).await?, tokenize(upstream, &texts, false, true).await?);
 	if plain != special {
-		let message = "a message has the name of one of the model's special tokens";
+		let message = "a message contains the name of one of the model's special tokens";
 		return Err(EngineError::Unsupported(message.into()));
 	}
-	let ask = json!({
+	let body = json!({
 		"messages": messages, "add_generation_prompt": options.add_generation_prompt,
 		"chat_template_kwargs": options.variables,
 	});
-	let rendered = upstream.ask("/apply-template", &ask).await.map_err(|error| match error {
+	let rendered = upstream.post("/apply-template", &body).await.map_err(|error| match error {
 		EngineError::InvalidRequest(why) => EngineError::Template(why),
 		other => other,
 	})?;
-	let text = rendered["prompt"].as_str().ok_or_else(|| broken("it has no prompt"))?;
+	let text = rendered["prompt"].as_str().ok_or_else(|| broken("/apply-template returned no prompt"))?;
 	tokenize(upstream, text, false, true).await
 }
 
-/// The ids of a text. `leading`: whether to put before it what the model wants before every text; `special`: whether
-/// names of special tokens are these tokens.
+/// Returns the token ids of a text. `leading`: whether to add the token that the model wants before every text;
+/// `special`: whether names of special tokens become these tokens.
 pub async fn tokenize(upstream: &Upstream, text: &str, leading: bool, special: bool) -> Result<Vec<u32>, EngineError> {
-	let ask = json!({ "content": text, "add_special": leading, "parse_special": special });
-	super::ids(&upstream.ask("/tokenize", &ask).await?)
+	let body = json!({ "content": text, "add_special": leading, "parse_special": special });
+	super::ids(&upstream.post("/tokenize", &body).await?)
 }
 
-/// All texts in a JSON value.
+/// Returns all texts in a JSON value.
 fn strings(value: &Value) -> Vec<&str> {
 	match value {
 		Value::String(text) => vec![text],

@@ -1,4 +1,4 @@
-//! What the tests with the demo model share. Each of them uses a part.
+//! Helpers for the tests with the demo model. Each test file uses some of them.
 #![allow(dead_code)]
 
 use std::{
@@ -13,10 +13,10 @@ use tokio::sync::mpsc::Receiver;
 
 pub const STORY: &str = "Once upon a time there was";
 
-/// What most tests share, so that the model is in memory once.
+/// The engine that most tests share, so that the model is in memory once.
 pub static ENGINE: LazyLock<TorchEngine> = LazyLock::new(|| load(|_| {}));
 
-/// Where what `scripts/setup` fetched is.
+/// Folder into which `scripts/setup` puts what it downloads.
 pub fn home() -> PathBuf {
 	std::env::var_os("GONKA_HOME").map_or_else(
 		|| PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/gonka"),
@@ -40,22 +40,22 @@ pub fn greedy(prompt: Vec<u32>, max_tokens: usize) -> GenerateRequest {
 	GenerateRequest { prompt, max_tokens, temperature: 0.0, ..Default::default() }
 }
 
-/// A whole answer.
+/// A whole completion.
 #[derive(Debug, PartialEq)]
-pub struct Answer {
+pub struct Completion {
 	pub ids: Vec<u32>,
 	pub text: String,
 	pub reason: FinishReason,
 }
 
-pub fn collect(events: Receiver<TokenEvent>, prompt: usize) -> Answer {
+pub fn collect(events: Receiver<TokenEvent>, prompt: usize) -> Completion {
 	collect_all(events, prompt).0
 }
 
-pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Answer, Vec<Fingerprint>) {
+pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Completion, Vec<Fingerprint>) {
 	let (mut ids, mut all, mut fingerprints) = (Vec::new(), String::new(), Vec::new());
 	loop {
-		match events.blocking_recv().expect("an answer ends with an event") {
+		match events.blocking_recv().expect("a completion ends with an event") {
 			TokenEvent::Token { id, text, fingerprint } => {
 				ids.push(id);
 				fingerprints.push(fingerprint);
@@ -64,26 +64,27 @@ pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Answer, 
 			TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens } => {
 				assert_eq!((prompt_tokens, completion_tokens), (prompt, ids.len()));
 				assert_eq!(events.blocking_recv(), None);
-				return (Answer { ids, text: all, reason: finish_reason }, fingerprints);
+				return (Completion { ids, text: all, reason: finish_reason }, fingerprints);
 			},
 			TokenEvent::Error { message } => panic!("{message}"),
 		}
 	}
 }
 
-pub fn answer(engine: &TorchEngine, request: GenerateRequest) -> Answer {
-	answer_of(engine, request)
+pub fn completion(engine: &TorchEngine, request: GenerateRequest) -> Completion {
+	completion_of(engine, request)
 }
 
-pub fn answer_of(engine: &dyn Engine, request: GenerateRequest) -> Answer {
+pub fn completion_of(engine: &dyn Engine, request: GenerateRequest) -> Completion {
 	let prompt = request.prompt.len();
 	collect(engine.generate(request).expect("the request is accepted"), prompt)
 }
 
+/// Waits for a condition, for minutes if it must: the machine may be slow or busy.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 	let start = Instant::now();
 	while !condition() {
-		assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+		assert!(start.elapsed() < Duration::from_secs(300), "{what}");
 		std::thread::sleep(Duration::from_millis(5));
 	}
 }

@@ -1,4 +1,4 @@
-//! Errors in OpenAI's form: all four keys are always there.
+//! Errors in OpenAI's form, with all four keys always present.
 
 use axum::{
 	Json,
@@ -15,20 +15,20 @@ pub struct ErrorBody {
 	pub error: ErrorDetail,
 }
 
-/// What went wrong.
+/// An error in OpenAI's form.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
-	/// For people.
+	/// A sentence for people.
 	pub message: String,
-	/// The kind: `invalid_request_error`, `insufficient_quota`, `server_error`.
+	/// The kind: `invalid_request_error`, `rate_limit_error`, `insufficient_quota`, `server_error`.
 	pub r#type: String,
-	/// The parameter that is wrong, if it is one.
+	/// The parameter that is wrong, if the error is about one.
 	pub param: Option<String>,
-	/// For programs.
+	/// A code for programs.
 	pub code: Option<String>,
 }
 
-/// An error on its way to the client.
+/// An error response.
 #[derive(Clone, Debug)]
 pub struct ApiError {
 	/// The HTTP status.
@@ -47,44 +47,44 @@ impl ApiError {
 		Self { status, kind, code: Some(code), param: None, message, should_retry: None, retry_after: None }
 	}
 
-	/// 400: the request is wrong.
+	/// 400: the request is invalid.
 	pub fn invalid(message: impl Into<String>) -> Self {
 		let error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_request", message);
 		Self { code: None, ..error }
 	}
 
-	/// 400: a value is wrong.
+	/// 400: the value of a parameter is invalid.
 	pub fn invalid_value(param: &str, message: impl Into<String>) -> Self {
 		let code = "invalid_value";
 		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about(param)
 	}
 
-	/// 400: the network cannot do that yet, and leaving it out would change the answer.
+	/// 400: the network cannot honour the parameter, and ignoring it would change the completion.
 	pub fn unsupported(param: &str) -> Self {
-		let message = format!("'{param}' is not supported with this value by the hosts of this network.");
+		let message = format!("The hosts of this network do not support this value of '{param}'.");
 		let code = "unsupported_parameter";
 		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about(param)
 	}
 
-	/// 400: prompt and answer do not fit the model's context window.
+	/// 400: prompt and completion exceed the model's context window.
 	pub fn context_length(message: impl Into<String>) -> Self {
 		let code = "context_length_exceeded";
 		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about("messages")
 	}
 
-	/// 401: no or a wrong API key.
+	/// 401: the API key is missing or wrong.
 	pub fn invalid_key() -> Self {
 		let message = "Incorrect API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY'.";
 		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)
 	}
 
-	/// 404: no such model.
+	/// 404: the model does not exist.
 	pub fn model_not_found(model: &str) -> Self {
 		let message = format!("The model '{model}' does not exist on this network.");
 		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message).about("model")
 	}
 
-	/// 404 or 405: no such route.
+	/// 404 or 405: the route does not exist.
 	pub fn no_route(status: StatusCode, method: &str, path: &str) -> Self {
 		let message = format!("Invalid URL ({method} {path})");
 		Self { code: None, ..Self::new(status, "invalid_request_error", "unknown_url", message) }
@@ -95,7 +95,7 @@ impl ApiError {
 		Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "request_too_large", message)
 	}
 
-	/// 429: the channels or the developer's account hold too little. Trying again does not help.
+	/// 429: the channels or the developer's account hold too little. A retry does not help.
 	pub fn no_funds(message: impl Into<String>) -> Self {
 		let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", message);
 		Self { should_retry: Some(false), ..error }
@@ -109,41 +109,41 @@ impl ApiError {
 		Self { retry_after: Some(1), ..error }
 	}
 
-	/// 502: the hosts that were asked failed.
+	/// 502: every host that got the request failed.
 	pub fn bad_worker(message: impl Into<String>) -> Self {
 		Self::new(StatusCode::BAD_GATEWAY, "server_error", "bad_worker", message)
 	}
 
-	/// 503: no host can be asked.
+	/// 503: no host is available.
 	pub fn no_worker(message: impl Into<String>) -> Self {
 		let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "no_worker_available", message);
 		Self { retry_after: Some(2), ..error }
 	}
 
-	/// 503: the gateway is stopping or still starting.
+	/// 503: the gateway is still starting.
 	pub fn unavailable(message: impl Into<String>) -> Self {
 		let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "unavailable", message);
 		Self { retry_after: Some(2), ..error }
 	}
 
-	/// 504: the answer took too long.
+	/// 504: the response took too long.
 	pub fn timeout(message: impl Into<String>) -> Self {
 		let error = Self::new(StatusCode::GATEWAY_TIMEOUT, "server_error", "timeout", message);
 		Self { should_retry: Some(false), ..error }
 	}
 
-	/// 500: a fault of the gateway.
+	/// 500: the gateway failed.
 	pub fn internal(message: impl Into<String>) -> Self {
 		Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
 	}
 
-	/// Names the parameter that is wrong.
+	/// Adds the parameter that is wrong.
 	pub fn about(mut self, param: &str) -> Self {
 		self.param = Some(param.to_owned());
 		self
 	}
 
-	/// For people.
+	/// The sentence for people.
 	pub fn message(&self) -> &str {
 		&self.message
 	}

@@ -1,7 +1,8 @@
-//! From pieces of answers to OpenAI's bodies and server-sent events.
+//! Responses: from the pieces that the relay sends to OpenAI's bodies and server-sent events.
 
 use super::{
 	errors::ApiError,
+	request::{Endpoint, ValidRequest},
 	types::{AssistantMessage, ChatChoice, ChatCompletion, Completion, TextChoice, Usage},
 };
 use crate::{
@@ -19,31 +20,41 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use gonka_primitives::{Balance, market::FinishReason};
 use serde::Serialize;
-use std::{convert::Infallible, pin::Pin, sync::Arc, time::Instant};
+use std::{
+	convert::Infallible,
+	pin::Pin,
+	sync::Arc,
+	time::{Instant, SystemTime, UNIX_EPOCH},
+};
 use tokio::{sync::mpsc, time::timeout};
 
-/// Which endpoint answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-	/// `/v1/chat/completions`.
-	Chat,
-	/// `/v1/completions`.
-	Text,
-}
-
-/// What all parts of an answer carry.
+/// The fields that all parts of a response share.
 #[derive(Clone, Debug)]
 pub struct Head {
-	/// Which endpoint answers.
-	pub shape: Shape,
+	endpoint: Endpoint,
 	/// `chatcmpl-…` or `cmpl-…`.
-	pub id: String,
+	id: String,
 	/// Unix time in seconds.
-	pub created: u64,
-	/// The model, as it was asked for.
-	pub model: String,
-	/// Send the usage in a last chunk.
-	pub include_usage: bool,
+	created: u64,
+	model: String,
+	include_usage: bool,
+}
+
+impl Head {
+	/// Makes the head of the response to `request`, with a new id.
+	pub fn new(request: &ValidRequest) -> Self {
+		let prefix = match request.endpoint {
+			Endpoint::Chat => "chatcmpl",
+			Endpoint::Text => "cmpl",
+		};
+		Self {
+			endpoint: request.endpoint,
+			id: format!("{prefix}-{:032x}", fastrand::u128(..)),
+			created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()),
+			model: request.model.clone(),
+			include_usage: request.include_usage,
+		}
+	}
 }
 
 type Pieces = mpsc::UnboundedReceiver<Piece>;
@@ -79,18 +90,18 @@ impl Sums {
 	}
 }
 
-/// The whole answer at once; one list of pieces per prompt.
-pub async fn whole(gateway: &Gateway, head: Head, answers: Vec<Pieces>) -> Result<Response, ApiError> {
+/// Waits for all completions, one list of pieces per prompt, and returns one JSON body.
+pub async fn whole(gateway: &Gateway, head: Head, completions: Vec<Pieces>) -> Result<Response, ApiError> {
 	let started = Instant::now();
 	let (mut sums, mut choices) = (Sums::default(), Vec::new());
-	for mut pieces in answers {
+	for mut pieces in completions {
 		let mut text = String::new();
 		let summary = loop {
 			match pieces.recv().await {
 				Some(Piece::Text(more)) => text.push_str(&more),
 				Some(Piece::Done(summary)) => break summary,
 				Some(Piece::Failed(error)) => return Err(error),
-				None => return Err(ApiError::internal("The answer broke off.")),
+				None => return Err(ApiError::internal("The completion broke off.")),
 			}
 		};
 		sums.add(gateway, &summary);
@@ -99,8 +110,8 @@ pub async fn whole(gateway: &Gateway, head: Head, answers: Vec<Pieces>) -> Resul
 	gateway.metrics.duration.observe(started.elapsed().as_secs_f64());
 	let Head { id, created, model, .. } = head;
 	let usage = sums.usage;
-	let mut response = match head.shape {
-		Shape::Chat => {
+	let mut response = match head.endpoint {
+		Endpoint::Chat => {
 			let choices = choices.into_iter().zip(0..).map(|((content, finish_reason), index)| {
 				let message = AssistantMessage { role: "assistant", content, refusal: None };
 				ChatChoice { index, message, logprobs: None, finish_reason }
@@ -109,7 +120,7 @@ pub async fn whole(gateway: &Gateway, head: Head, answers: Vec<Pieces>) -> Resul
 			Json(ChatCompletion { id, object, created, model, choices, usage, system_fingerprint: None })
 				.into_response()
 		},
-		Shape::Text => {
+		Endpoint::Text => {
 			let choices = choices.into_iter().zip(0..).map(|((text, reason), index)| TextChoice {
 				index,
 				text,
@@ -159,9 +170,9 @@ struct Delta<'a> {
 
 impl Head {
 	fn frame<C: Serialize>(&self, choices: &[C], usage: Option<Usage>) -> String {
-		let object = match self.shape {
-			Shape::Chat => "chat.completion.chunk",
-			Shape::Text => "text_completion",
+		let object = match self.endpoint {
+			Endpoint::Chat => "chat.completion.chunk",
+			Endpoint::Text => "text_completion",
 		};
 		let usage = self.include_usage.then_some(usage);
 		let (id, model) = (self.id.as_str(), self.model.as_str());
@@ -169,13 +180,13 @@ impl Head {
 	}
 
 	fn text(&self, index: u32, text: &str, finish_reason: Option<&'static str>) -> String {
-		match self.shape {
-			Shape::Chat => {
+		match self.endpoint {
+			Endpoint::Chat => {
 				let content = finish_reason.is_none().then_some(text);
 				let delta = Delta { role: None, content };
 				self.frame(&[ChunkChoice { index, delta, logprobs: None, finish_reason }], None)
 			},
-			Shape::Text => {
+			Endpoint::Text => {
 				let text = text.to_owned();
 				self.frame(&[TextChoice { index, text, logprobs: None, finish_reason }], None)
 			},
@@ -185,7 +196,7 @@ impl Head {
 	fn opening(&self) -> Option<String> {
 		let delta = Delta { role: Some("assistant"), content: Some("") };
 		let choice = ChunkChoice { index: 0, delta, logprobs: None, finish_reason: None };
-		(self.shape == Shape::Chat).then(|| self.frame(&[choice], None))
+		(self.endpoint == Endpoint::Chat).then(|| self.frame(&[choice], None))
 	}
 }
 
@@ -199,7 +210,7 @@ struct Streaming {
 	gateway: Arc<Gateway>,
 	head: Head,
 	pieces: Merged,
-	/// A piece that came before the headers were sent.
+	/// A piece that arrived before the headers were sent.
 	first: Option<(u32, Piece)>,
 	opened: bool,
 	open_choices: usize,
@@ -208,11 +219,12 @@ struct Streaming {
 	ended: bool,
 }
 
-/// The answer as it is made. Headers wait for the first piece, so that an error still has its status; after a few
-/// seconds they are sent all the same, lest a proxy gives up.
-pub async fn streamed(gateway: Arc<Gateway>, head: Head, answers: Vec<Pieces>) -> Result<Response, ApiError> {
-	let open_choices = answers.len();
-	let numbered = answers.into_iter().zip(0u32..).map(|(pieces, index)| {
+/// Streams the completions as they arrive. The headers wait for the first piece, so that an error still sets the
+/// status; after [`hold_headers`](crate::config::Timeouts::hold_headers) they are sent without it, before a proxy gives
+/// up.
+pub async fn streamed(gateway: Arc<Gateway>, head: Head, completions: Vec<Pieces>) -> Result<Response, ApiError> {
+	let open_choices = completions.len();
+	let numbered = completions.into_iter().zip(0u32..).map(|(pieces, index)| {
 		let pieces = stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) });
 		pieces.map(move |piece| (index, piece)).boxed()
 	});
@@ -266,7 +278,7 @@ impl Streaming {
 				},
 				None => {
 					self.ended = true;
-					return Some(event(&ApiError::internal("The answer broke off.").body()));
+					return Some(event(&ApiError::internal("The completion broke off.").body()));
 				},
 			}
 		}

@@ -1,4 +1,4 @@
-//! The bodies of requests and answers. Unknown fields are ignored: clients send many.
+//! Bodies of requests and responses. Unknown fields are ignored, because clients send many.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
@@ -11,17 +11,17 @@ pub struct ChatRequest {
 	pub model: String,
 	/// The conversation so far.
 	pub messages: Vec<ChatMessage>,
-	/// Most tokens of the answer; `max_tokens` is its older name.
+	/// Maximum number of completion tokens; `max_tokens` is its older name.
 	#[serde(default)]
 	pub max_completion_tokens: Option<i64>,
-	/// What both endpoints share.
+	/// Parameters that both endpoints share.
 	#[serde(flatten)]
 	pub common: Common,
-	/// Functions the model may call: not supported.
+	/// Functions that the model may call: not supported.
 	#[serde(default)]
 	#[schema(value_type = Option<Object>)]
 	pub tools: Option<Value>,
-	/// Which function must be called: only `none` and `auto`.
+	/// The function that the model must call: only `none` and `auto`.
 	#[serde(default)]
 	#[schema(value_type = Option<Object>)]
 	pub tool_choice: Option<Value>,
@@ -37,22 +37,22 @@ pub struct ChatRequest {
 	#[serde(default)]
 	#[schema(value_type = Option<Object>)]
 	pub modalities: Option<Value>,
-	/// Most likely tokens to report: only 0.
+	/// Number of likeliest tokens to report: only 0.
 	#[serde(default)]
 	#[schema(value_type = Option<i64>)]
 	pub top_logprobs: Option<Value>,
 }
 
-/// One message.
+/// A message of a chat.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct ChatMessage {
 	/// `system`, `developer`, `user`, `assistant` or `tool`.
 	pub role: String,
-	/// Text, or a list of `{"type": "text", "text": …}`.
+	/// A text, or a list of `{"type": "text", "text": …}`.
 	#[serde(default)]
 	#[schema(value_type = Option<String>)]
 	pub content: Option<Value>,
-	/// Calls the assistant made: not supported.
+	/// Calls that the assistant made: not supported.
 	#[serde(default)]
 	#[schema(value_type = Option<Object>)]
 	pub tool_calls: Option<Value>,
@@ -67,7 +67,7 @@ pub struct CompletionRequest {
 	#[serde(default)]
 	#[schema(value_type = String)]
 	pub prompt: Option<Value>,
-	/// What both endpoints share.
+	/// Parameters that both endpoints share.
 	#[serde(flatten)]
 	pub common: Common,
 	/// Repeat the prompt: only `false`.
@@ -76,43 +76,44 @@ pub struct CompletionRequest {
 	/// Only 1 or absent.
 	#[serde(default)]
 	pub best_of: Option<i64>,
-	/// Text after the completion: not supported.
+	/// A text after the completion: not supported.
 	#[serde(default)]
 	pub suffix: Option<String>,
 }
 
-/// What both endpoints share.
+/// Parameters that both endpoints share.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct Common {
-	/// Most tokens of the answer; 0 counts as absent.
+	/// Maximum number of completion tokens; 0 counts as absent.
 	#[serde(default)]
 	pub max_tokens: Option<i64>,
-	/// 0 to 2; 0 takes the likeliest token every time.
+	/// Temperature, 0 to 2; 0 always takes the likeliest token.
 	#[serde(default, deserialize_with = "number")]
 	pub temperature: Option<f32>,
-	/// Above 0 and up to 1.
+	/// Probability mass of nucleus sampling, 0 to 1.
 	#[serde(default, deserialize_with = "number")]
 	pub top_p: Option<f32>,
-	/// Most likely tokens kept; 0 or −1 for all.
+	/// Number of likeliest tokens that are kept; 0 or −1 keeps all.
 	#[serde(default)]
 	pub top_k: Option<i64>,
-	/// One or up to four strings that end the answer.
+	/// One string, or up to four, that end the completion.
 	#[serde(default)]
 	#[schema(value_type = Option<String>)]
 	pub stop: Option<Value>,
-	/// Part of what the answer is drawn by; the host and the request's number are others, so that it brings no answer back.
+	/// Seed of the sampling. The host and the request's sequence number also enter, so the same seed does not repeat a
+	/// completion.
 	#[serde(default)]
 	pub seed: Option<i64>,
 	/// Only 1.
 	#[serde(default)]
 	pub n: Option<i64>,
-	/// Answer as server-sent events.
+	/// Whether to stream the response as server-sent events.
 	#[serde(default)]
 	pub stream: Option<bool>,
-	/// More about the stream.
+	/// Options of the stream.
 	#[serde(default)]
 	pub stream_options: Option<StreamOptions>,
-	/// Go on past the end-of-text token.
+	/// Whether to continue past the model's end-of-text token.
 	#[serde(default)]
 	pub ignore_eos: Option<bool>,
 	/// Only 0.
@@ -144,33 +145,33 @@ pub struct Common {
 	pub stop_token_ids: Option<Value>,
 }
 
-/// A number with decimals. What is flattened is buffered first, and where a crate of the same build has `serde_json` keep
-/// numbers as they are written, only its own type reads them from there.
+/// Reads a number with decimals. Serde buffers flattened fields first; if a crate of the same build makes `serde_json`
+/// keep numbers as they are written (`arbitrary_precision`), only `serde_json::Number` can read them from the buffer.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
 	let number = Option::<Number>::deserialize(deserializer)?;
 	Ok(number.and_then(|number| number.as_f64()).map(|number| number as f32))
 }
 
-/// More about a stream.
+/// Options of a stream.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 pub struct StreamOptions {
-	/// Send the usage in a last chunk.
+	/// Whether to send the usage in a last chunk.
 	#[serde(default)]
 	pub include_usage: Option<bool>,
 }
 
-/// Tokens read and made.
+/// Numbers of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Usage {
-	/// Tokens read.
+	/// Tokens of the prompts.
 	pub prompt_tokens: u32,
-	/// Tokens made.
+	/// Tokens of the completions.
 	pub completion_tokens: u32,
 	/// Their sum.
 	pub total_tokens: u32,
 }
 
-/// A whole chat answer.
+/// The response to a chat request that is not streamed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ChatCompletion {
 	/// `chatcmpl-…`.
@@ -179,22 +180,22 @@ pub struct ChatCompletion {
 	pub object: &'static str,
 	/// Unix time in seconds.
 	pub created: u64,
-	/// The model, as it was asked for.
+	/// The model's name as the client wrote it.
 	pub model: String,
-	/// One.
+	/// One choice.
 	pub choices: Vec<ChatChoice>,
-	/// Tokens read and made.
+	/// Numbers of tokens.
 	pub usage: Usage,
 	/// Always absent.
 	pub system_fingerprint: Option<String>,
 }
 
-/// A choice of a chat answer.
+/// A completion of a chat.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ChatChoice {
 	/// 0.
 	pub index: u32,
-	/// The answer.
+	/// The completion.
 	pub message: AssistantMessage,
 	/// Always absent.
 	#[schema(value_type = Option<Object>)]
@@ -203,7 +204,7 @@ pub struct ChatChoice {
 	pub finish_reason: &'static str,
 }
 
-/// The answer's text.
+/// The message of a completion.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AssistantMessage {
 	/// `assistant`.
@@ -214,7 +215,7 @@ pub struct AssistantMessage {
 	pub refusal: Option<String>,
 }
 
-/// A whole text answer.
+/// The response to a text request that is not streamed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Completion {
 	/// `cmpl-…`.
@@ -223,17 +224,17 @@ pub struct Completion {
 	pub object: &'static str,
 	/// Unix time in seconds.
 	pub created: u64,
-	/// The model, as it was asked for.
+	/// The model's name as the client wrote it.
 	pub model: String,
-	/// One per prompt.
+	/// One choice per prompt.
 	pub choices: Vec<TextChoice>,
-	/// Tokens read and made, over all prompts.
+	/// Numbers of tokens, summed over all prompts.
 	pub usage: Usage,
 	/// Always absent.
 	pub system_fingerprint: Option<String>,
 }
 
-/// A choice of a text answer.
+/// A completion of a text.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TextChoice {
 	/// The prompt's index.
@@ -247,7 +248,7 @@ pub struct TextChoice {
 	pub finish_reason: Option<&'static str>,
 }
 
-/// What models there are.
+/// The response of `/v1/models`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ModelList {
 	/// `list`.
@@ -263,25 +264,25 @@ pub struct Model {
 	pub id: String,
 	/// `model`.
 	pub object: &'static str,
-	/// Always 0: the network does not say.
+	/// Always 0: the chain does not record it.
 	pub created: u64,
 	/// `gonka`.
 	pub owned_by: &'static str,
-	/// Tokens of prompt and answer together.
+	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
-	/// Price per token.
+	/// The price.
 	pub pricing: Pricing,
-	/// Hosts that serve it.
+	/// Number of hosts that serve the model.
 	pub hosts: usize,
-	/// Whether this gateway can ask one of them now.
+	/// Whether this gateway can dispatch a request to one of them now.
 	pub is_ready: bool,
 }
 
-/// Price in GNK per token.
+/// Prices in GNK per token, as decimals.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Pricing {
-	/// Of a token read.
+	/// Price of a prompt token.
 	pub prompt: String,
-	/// Of a token made.
+	/// Price of a completion token.
 	pub completion: String,
 }

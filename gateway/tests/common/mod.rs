@@ -1,14 +1,15 @@
-//! A network without a chain: workers of [`worker`], a market in memory, and a gateway in front.
+//! A network without a chain: workers of [`worker`], a market in memory, and a gateway.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod worker;
 
 use bytes::Bytes;
+use gonka_client::chain;
 use gonka_gateway::{
-	chain_view::{ChainError, ChainView},
-	config::{Options, Timeouts},
-	gateway::{Gateway, Keys, Running},
+	app::{self, Keys, Running},
+	chain_view::ChainView,
+	config::Options,
 	server,
 	store::PowerCut,
 };
@@ -24,11 +25,15 @@ use serde_json::Value;
 use std::{
 	path::Path,
 	sync::{Arc, Mutex},
-	time::Duration,
+	time::{Duration, Instant},
 };
 use subxt_signer::sr25519::{Keypair, dev};
 use tokio::sync::watch;
 use worker::{GENESIS, PRICE, Worker};
+
+/// How long a condition may take. Nothing but a failed test waits that long.
+const PATIENCE: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(10);
 
 /// A market in memory.
 #[derive(Clone)]
@@ -59,11 +64,11 @@ impl ChainView for Market {
 		self.block.subscribe()
 	}
 
-	async fn market(&self) -> Result<MarketView, ChainError> {
+	async fn market(&self) -> chain::Result<MarketView> {
 		Ok(MarketView { window: 10, max_vouchers: 64, max_channels_per_call: 16, min_deposit: 1, challenge_period: 10 })
 	}
 
-	async fn models(&self) -> Result<Vec<ModelView>, ChainError> {
+	async fn models(&self) -> chain::Result<Vec<ModelView>> {
 		let context_length = self.state.lock().unwrap().context_length;
 		let model = |id, name: &[u8]| ModelView {
 			id,
@@ -75,16 +80,16 @@ impl ChainView for Market {
 		Ok(vec![model(4, b"test/tiny"), model(5, b"nobody-serves-it")])
 	}
 
-	async fn hosts(&self) -> Result<Vec<HostView>, ChainError> {
+	async fn hosts(&self) -> chain::Result<Vec<HostView>> {
 		Ok(self.state.lock().unwrap().hosts.clone())
 	}
 
-	async fn channels(&self, developer: AccountId) -> Result<Vec<ChannelView>, ChainError> {
+	async fn channels(&self, developer: AccountId) -> chain::Result<Vec<ChannelView>> {
 		let state = self.state.lock().unwrap();
 		Ok(state.channels.iter().filter(|channel| channel.developer == developer).cloned().collect())
 	}
 
-	async fn free_balance(&self, _: AccountId) -> Result<Balance, ChainError> {
+	async fn free_balance(&self, _: AccountId) -> chain::Result<Balance> {
 		Ok(self.state.lock().unwrap().balance)
 	}
 
@@ -93,13 +98,13 @@ impl ChainView for Market {
 		developer: &Keypair,
 		gateway: PublicKey,
 		deposits: Vec<(AccountId, Balance)>,
-	) -> Result<Vec<ChannelId>, ChainError> {
+	) -> chain::Result<Vec<ChannelId>> {
 		let mut state = self.state.lock().unwrap();
 		let mut ids = Vec::new();
 		for (host, deposit) in deposits {
 			let id = state.channels.len() as ChannelId;
-			let Some(rest) = state.balance.checked_sub(deposit) else { return Err(ChainError("too poor".into())) };
-			state.balance = rest;
+			let rest = state.balance.checked_sub(deposit);
+			state.balance = rest.ok_or_else(|| chain::Error::Dispatch("the balance is too low".into()))?;
 			state.channels.push(ChannelView {
 				id,
 				developer: developer.public_key().0,
@@ -116,7 +121,7 @@ impl ChainView for Market {
 		Ok(ids)
 	}
 
-	async fn top_up(&self, _: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> Result<(), ChainError> {
+	async fn top_up(&self, _: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> chain::Result<()> {
 		let mut state = self.state.lock().unwrap();
 		for (id, amount) in amounts {
 			state.balance -= amount;
@@ -148,7 +153,7 @@ impl Net {
 				url: worker.url.clone().into_bytes(),
 				models: vec![4],
 				registered: 0,
-				weight: 0,
+				effective_weight: 0,
 				condemned: false,
 			});
 			workers.push(worker);
@@ -173,15 +178,14 @@ impl Net {
 
 	pub async fn gateway_until(&self, base: &Path, options: Options, cut: Option<PowerCut>) -> Front {
 		let keys = Keys { developer: dev::alice(), gateway: dev::alice() };
-		let mut tries = 0;
+		let started = Instant::now();
 		let running = loop {
-			// The books of a gateway that was dropped a moment ago may still be closing.
-			match Gateway::start_until(self.market.clone(), keys.clone(), base, options.clone(), cut) {
+			// The ledger of a gateway that was dropped a moment ago may still be closing.
+			match app::start_until(self.market.clone(), keys.clone(), base, options.clone(), cut) {
 				Ok(running) => break running,
-				Err(error) if tries > 200 => panic!("{error:#}"),
-				Err(_) => tries += 1,
+				Err(error) if started.elapsed() > PATIENCE => panic!("{error:#}"),
+				Err(_) => tokio::time::sleep(POLL).await,
 			}
-			tokio::time::sleep(Duration::from_millis(20)).await;
 		};
 		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 		let url = format!("http://{}", listener.local_addr().unwrap());
@@ -191,7 +195,7 @@ impl Net {
 		Front { url, running, client, server }
 	}
 
-	/// Every receipt of every worker is acknowledged, once.
+	/// Whether every receipt of every worker is acknowledged, once.
 	pub fn is_square(&self) -> bool {
 		self.workers.iter().all(|worker| {
 			worker
@@ -206,20 +210,6 @@ impl Net {
 		let count =
 			|worker: &Worker| worker.state().accounts.values().map(|account| account.receipts.len()).sum::<usize>();
 		self.workers.iter().map(count).sum()
-	}
-}
-
-/// Short limits, so that tests are.
-pub fn options() -> Options {
-	Options {
-		timeouts: Timeouts {
-			first_token: Duration::from_secs(2),
-			token: Duration::from_millis(500),
-			request: Duration::from_secs(20),
-			control: Duration::from_secs(2),
-			..Timeouts::default()
-		},
-		..Options::default()
 	}
 }
 
@@ -252,7 +242,7 @@ impl Reply {
 		self.text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
 	}
 
-	/// The deltas' or texts' sum.
+	/// The deltas or texts, joined.
 	pub fn streamed_text(&self) -> String {
 		let chunks = self.events().into_iter().filter(|data| *data != "[DONE]");
 		let piece = |chunk: Value| {
@@ -269,18 +259,18 @@ impl Front {
 		&self,
 		method: &str,
 		path: &str,
-		key: Option<&str>,
+		headers: &[(&str, &str)],
 		body: impl Into<Bytes>,
 	) -> Response<Incoming> {
 		let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-		if let Some(key) = key {
-			request = request.header("authorization", format!("Bearer {key}"));
+		for (name, value) in headers {
+			request = request.header(*name, *value);
 		}
 		self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
 	}
 
 	pub async fn send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> Reply {
-		let (parts, body) = self.open(method, path, None, body).await.into_parts();
+		let (parts, body) = self.open(method, path, &[], body).await.into_parts();
 		let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
 		Reply { status: parts.status.as_u16(), headers: parts.headers, text }
 	}
@@ -301,18 +291,16 @@ impl Front {
 pub fn chat_body(more: Value) -> Value {
 	let mut body = serde_json::json!({
 		"model": "test/tiny",
-		"messages": [{"role": "user", "content": "What is the answer to everything?"}],
+		"messages": [{"role": "user", "content": "Tell me the answer to everything."}],
 	});
 	body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
 	body
 }
 
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-	for _ in 0..1000 {
-		if holds() {
-			return;
-		}
-		tokio::time::sleep(Duration::from_millis(10)).await;
+	let started = Instant::now();
+	while !holds() {
+		assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+		tokio::time::sleep(POLL).await;
 	}
-	panic!("not within 10 s: {what}");
 }

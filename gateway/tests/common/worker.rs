@@ -1,5 +1,5 @@
-//! A worker that speaks the real interface over HTTP/2 and keeps its own books, with tokens that need no model:
-//! the i-th token of every answer has the id 100 + i and the text `"w{i} "`, on every host.
+//! A worker that serves the real API over HTTP/2 and keeps its own ledger. Its tokens need no model: the i-th token of
+//! every completion has the id 100 + i and the text `"w{i} "`, on every host.
 
 use axum::{
 	Json, Router,
@@ -10,7 +10,7 @@ use axum::{
 	routing::post,
 };
 use futures::stream;
-use gonka_client::wire::*;
+use gonka_client::{request_id::REQUEST_ID_HEADER, worker_api::*};
 use gonka_primitives::{
 	ChannelId, Hash,
 	hashing::{domain, signing_payload},
@@ -23,13 +23,13 @@ use std::{
 	time::Duration,
 };
 use subxt_signer::sr25519::{self, Keypair};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 pub const GENESIS: Hash = [77; 32];
 pub const PRICE: Price = Price { input: 2, output: 5 };
 pub const PROMPT_TOKENS: u32 = 9;
 
-/// What a worker does wrong.
+/// A fault of a worker's receipts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Lie {
 	Output,
@@ -39,22 +39,33 @@ pub enum Lie {
 	Finish,
 }
 
+/// How a worker fails in the middle of a stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Failure {
+	/// It ends the stream without a receipt.
+	Ends,
+	/// It resets the stream when [`Worker::reset`] is notified, or at once if it has sent no token. A reset overtakes
+	/// tokens that are still in a buffer, so the test has to see them first.
+	Resets,
+	/// It sends nothing more.
+	Silent,
+}
+
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-	/// Tokens of a complete answer.
+	/// Number of tokens of a complete completion.
 	pub length: u32,
-	/// Breaks the connection after that many tokens of its own.
-	pub breaks_after: Option<u32>,
-	/// Goes silent after that many tokens of its own.
-	pub silent_after: Option<u32>,
-	/// Refuses that many requests.
+	/// Fails after that many tokens of its own.
+	pub fails_after: Option<(u32, Failure)>,
+	/// Number of requests to reject as busy.
 	pub busy: u32,
 	pub refuses: Option<ErrorCode>,
 	pub lie: Option<Lie>,
-	/// Takes vouchers but breaks off instead of answering.
+	/// Takes vouchers but breaks off instead of responding.
 	pub mute_vouchers: bool,
-	/// Signs the receipt and breaks off instead of sending it.
+	/// Signs the receipt and ends the stream instead of sending it.
 	pub keeps_receipts: bool,
+	/// Pause before each token.
 	pub pause: Duration,
 }
 
@@ -62,8 +73,7 @@ impl Default for Behaviour {
 	fn default() -> Self {
 		Self {
 			length: 5,
-			breaks_after: None,
-			silent_after: None,
+			fails_after: None,
 			busy: 0,
 			refuses: None,
 			lie: None,
@@ -82,12 +92,12 @@ pub struct Account {
 	pub totals: Totals,
 	pub receipts: BTreeMap<Hash, (SignedEnvelope, SignedReceipt)>,
 	pub acknowledged: HashSet<Hash>,
-	/// Vouchers that were taken.
+	/// Number of vouchers taken.
 	pub vouchers: u64,
 }
 
 impl Account {
-	/// Sums over every receipt ever signed.
+	/// Sums over every receipt that was ever signed.
 	pub fn due(&self) -> Totals {
 		self.receipts.values().fold(Totals::default(), |sum, (_, signed)| sum.checked_add(&one(signed)).unwrap())
 	}
@@ -97,10 +107,12 @@ fn one(signed: &SignedReceipt) -> Totals {
 	Totals { fee: signed.receipt.fee, work: signed.receipt.work(), receipts: 1 }
 }
 
-pub struct State_ {
+#[derive(Default)]
+pub struct WorkerState {
 	pub behaviour: Behaviour,
 	pub accounts: HashMap<ChannelId, Account>,
 	pub requests: Vec<InferenceRequest>,
+	pub request_ids: Vec<String>,
 	pub cancelled: u32,
 }
 
@@ -108,17 +120,16 @@ pub struct State_ {
 pub struct Worker {
 	pub key: Keypair,
 	pub url: String,
+	pub reset: Arc<Notify>,
 	gateway: [u8; 32],
-	state: Arc<Mutex<State_>>,
+	state: Arc<Mutex<WorkerState>>,
 }
 
 impl Worker {
 	pub async fn start(key: Keypair, gateway: [u8; 32]) -> Self {
 		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 		let url = format!("http://{}", listener.local_addr().unwrap());
-		let state =
-			State_ { behaviour: Behaviour::default(), accounts: HashMap::new(), requests: Vec::new(), cancelled: 0 };
-		let worker = Self { key, url, gateway, state: Arc::new(Mutex::new(state)) };
+		let worker = Self { key, url, reset: Arc::default(), gateway, state: Arc::default() };
 		let routes = Router::new()
 			.route(INFERENCE_PATH, post(inference))
 			.route(VOUCHERS_PATH, post(vouchers))
@@ -128,7 +139,7 @@ impl Worker {
 		worker
 	}
 
-	pub fn state(&self) -> MutexGuard<'_, State_> {
+	pub fn state(&self) -> MutexGuard<'_, WorkerState> {
 		self.state.lock().unwrap()
 	}
 
@@ -175,6 +186,7 @@ async fn inference(State(worker): State<Worker>, headers: HeaderMap, body: Bytes
 	let behaviour = {
 		let mut state = worker.state();
 		state.requests.push(request.clone());
+		state.request_ids.push(headers[REQUEST_ID_HEADER].to_str().unwrap().to_owned());
 		if state.behaviour.busy > 0 {
 			state.behaviour.busy -= 1;
 			return refuse(ErrorCode::Busy);
@@ -190,7 +202,7 @@ async fn inference(State(worker): State<Worker>, headers: HeaderMap, body: Bytes
 		state.behaviour.clone()
 	};
 	let (events, mut receiver) = mpsc::channel::<Result<Event, io::Error>>(8);
-	tokio::spawn(answer(worker, signed, hash, request, behaviour, events));
+	tokio::spawn(complete(worker, signed, hash, request, behaviour, events));
 	let stream = stream::poll_fn(move |context| receiver.poll_recv(context));
 	let frames = futures::StreamExt::map(stream, |event| {
 		event.map(|event| format!("data: {}\n\n", serde_json::to_string(&event).unwrap()))
@@ -198,7 +210,7 @@ async fn inference(State(worker): State<Worker>, headers: HeaderMap, body: Bytes
 	Body::from_stream(frames).into_response()
 }
 
-async fn answer(
+async fn complete(
 	worker: Worker,
 	signed: SignedEnvelope,
 	hash: Hash,
@@ -206,7 +218,6 @@ async fn answer(
 	behaviour: Behaviour,
 	events: mpsc::Sender<Result<Event, io::Error>>,
 ) {
-	let broken = || Err(io::Error::other("power cut"));
 	let before = request.delivered.len() as u32;
 	let (mut tokens, mut finish) = (Vec::new(), FinishReason::Stop);
 	for index in before..behaviour.length {
@@ -215,14 +226,17 @@ async fn answer(
 			finish = FinishReason::Length;
 			break;
 		}
-		if behaviour.breaks_after == Some(made) {
-			// A reset overtakes what is still in the buffers.
-			tokio::time::sleep(Duration::from_millis(50)).await;
-			let _ = events.send(broken()).await;
-			return;
-		}
-		if behaviour.silent_after == Some(made) {
-			events.closed().await;
+		match behaviour.fails_after {
+			Some((after, Failure::Ends)) if after == made => return,
+			Some((after, Failure::Resets)) if after == made => {
+				if made > 0 {
+					worker.reset.notified().await;
+				}
+				let _ = events.send(Err(io::Error::other("power cut"))).await;
+				return;
+			},
+			Some((after, Failure::Silent)) if after == made => events.closed().await,
+			_ => {},
 		}
 		tokio::time::sleep(behaviour.pause).await;
 		let event = Event::Token { id: 100 + index, text: format!("w{index} ") };
@@ -253,11 +267,9 @@ async fn answer(
 	let receipt = worker.sign(receipt, behaviour.lie);
 	let entry = (signed.clone(), receipt.clone());
 	worker.state().accounts.entry(signed.envelope.channel).or_default().receipts.insert(hash, entry);
-	if behaviour.keeps_receipts {
-		tokio::time::sleep(Duration::from_millis(50)).await;
+	if !behaviour.keeps_receipts {
+		let _ = events.send(Ok(Event::Receipt { receipt: Scale(receipt) })).await;
 	}
-	let last = if behaviour.keeps_receipts { broken() } else { Ok(Event::Receipt { receipt: Scale(receipt) }) };
-	let _ = events.send(last).await;
 }
 
 async fn vouchers(State(worker): State<Worker>, Json(body): Json<Acknowledgement>) -> Response {

@@ -24,7 +24,7 @@ use polkadot_sdk::{
 	frame_system, pallet_parameters,
 };
 
-/// Names a parameter.
+/// The key of a parameter.
 pub type KeyOf<T> = <<T as pallet_parameters::Config>::RuntimeParameters as AggregatedKeyValue>::Key;
 /// A parameter's value.
 pub type ValueOf<T> = <<T as pallet_parameters::Config>::RuntimeParameters as AggregatedKeyValue>::Value;
@@ -46,21 +46,22 @@ pub mod pallet {
 	#[pallet::config]
 	#[pallet::disable_frame_system_supertrait_check]
 	pub trait Config: pallet_parameters::Config {
-		/// Who may amend.
+		/// Origin that may amend parameters.
 		type AmendOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-		/// The values that make sense. Each must do so with all others that do.
+		/// The allowed values. No allowed value may contradict an allowed value of another parameter.
 		type Bounds: Contains<Self::RuntimeParameters>;
 
-		/// Most amendments that wait. At least 1.
+		/// Maximum number of waiting amendments. At least 1.
 		#[pallet::constant]
 		type MaxPending: Get<u32>;
 
-		/// What calls and hooks cost.
+		/// Dispatch weights of the call and of an epoch's start.
 		type WeightInfo: WeightInfo;
 	}
 
-	/// What comes into force when the next epoch starts: a value, or the default. Written by `amend`, emptied then.
+	/// Amendments that come into force when the next epoch starts: a value, or `None` for the default. Written by `amend`;
+	/// emptied when an epoch starts. At most `MaxPending`.
 	#[pallet::storage]
 	pub type Pending<T: Config> =
 		StorageValue<_, BoundedVec<(KeyOf<T>, Option<ValueOf<T>>), T::MaxPending>, ValueQuery>;
@@ -68,18 +69,18 @@ pub mod pallet {
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
-		/// A parameter changes when the next epoch starts.
+		/// A parameter will change when the next epoch starts.
 		Amended {
 			/// The parameter.
 			key: KeyOf<T>,
-			/// Its value from then on; `None`: the runtime's default.
+			/// Its value from then on; `None` for the runtime's default.
 			value: Option<ValueOf<T>>,
 		},
-		/// A parameter has changed.
+		/// A parameter changed.
 		InForce {
 			/// The parameter.
 			key: KeyOf<T>,
-			/// Its value; `None`: the runtime's default.
+			/// Its value; `None` for the runtime's default.
 			value: Option<ValueOf<T>>,
 			/// The epoch that starts.
 			epoch: EpochIndex,
@@ -88,16 +89,16 @@ pub mod pallet {
 
 	#[pallet::error]
 	pub enum Error<T> {
-		/// The value makes no sense: the protocol's documentation lists the bounds.
+		/// The value is out of bounds: `docs/parameters.md` lists the bounds.
 		OutOfBounds,
-		/// As many parameters as can wait do.
+		/// The maximum number of parameters wait. Amend again in the next epoch.
 		LimitExceeded,
 	}
 
 	#[pallet::hooks]
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
 		fn integrity_test() {
-			assert!(T::MaxPending::get() > 0, "nothing could be amended");
+			assert!(T::MaxPending::get() > 0, "`MaxPending` is 0");
 		}
 
 		#[cfg(feature = "try-runtime")]
@@ -111,7 +112,7 @@ pub mod pallet {
 		/// Changes a parameter from the next epoch on.
 		///
 		/// - Origin: `AmendOrigin`.
-		/// - Effects: replaces an amendment of the same parameter that waits. Event `Amended`.
+		/// - Effects: the value waits for the next epoch and replaces a waiting one of the same parameter. Event `Amended`.
 		/// - Errors: `OutOfBounds`, `LimitExceeded`.
 		/// - Cost: constant.
 		#[pallet::call_index(0)]
@@ -133,6 +134,7 @@ pub mod pallet {
 	}
 
 	impl<T: Config> Pallet<T> {
+		/// # Invariants
 		/// 1. No parameter waits twice.
 		#[cfg(any(feature = "try-runtime", test))]
 		pub fn do_try_state() -> Result<(), polkadot_sdk::sp_runtime::TryRuntimeError> {

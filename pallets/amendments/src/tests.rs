@@ -47,7 +47,7 @@ impl Default for RuntimeParameters {
 	}
 }
 
-/// Nobody writes to the store but this pallet.
+/// Rejects every origin: only this pallet writes to the store.
 pub struct Nobody;
 impl<Key> EnsureOriginWithArg<RuntimeOrigin, Key> for Nobody {
 	type Success = ();
@@ -120,7 +120,7 @@ fn an_amendment_is_in_force_from_the_next_epoch_on() {
 }
 
 #[test]
-fn the_last_amendment_of_an_epoch_counts() {
+fn of_several_amendments_in_an_epoch_the_last_one_counts() {
 	run(|| {
 		assert_ok!(amend(price(Some(9))));
 		assert_ok!(amend(price(Some(8))));
@@ -133,16 +133,16 @@ fn the_last_amendment_of_an_epoch_counts() {
 }
 
 #[test]
-fn what_is_absurd_is_refused() {
+fn a_value_out_of_bounds_is_rejected() {
 	run(|| {
-		for absurd in [0, 11, u32::MAX] {
-			assert_noop!(amend(price(Some(absurd))), Error::<Test>::OutOfBounds);
+		for out_of_bounds in [0, 11, u32::MAX] {
+			assert_noop!(amend(price(Some(out_of_bounds))), Error::<Test>::OutOfBounds);
 		}
 	});
 }
 
 #[test]
-fn there_is_no_way_around() {
+fn only_amend_changes_parameters() {
 	run(|| {
 		assert_noop!(Amendments::amend(RuntimeOrigin::signed(1), price(Some(9))), BadOrigin);
 		for origin in [RuntimeOrigin::root(), RuntimeOrigin::signed(1), RuntimeOrigin::none()] {

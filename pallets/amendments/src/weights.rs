@@ -1,4 +1,4 @@
-//! Weights of the call and of an epoch's start, in the shape that the benchmark command writes.
+//! Dispatch weights of the call and of an epoch's start, estimated by hand.
 
 use core::marker::PhantomData;
 use polkadot_sdk::{
@@ -6,15 +6,15 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// What calls and hooks cost.
+/// Dispatch weights of `pallet_amendments`.
 pub trait WeightInfo {
-	/// Noting an amendment.
+	/// Storing an amendment.
 	fn amend() -> Weight;
 	/// Bringing `n` amendments into force.
 	fn apply(n: u32) -> Weight;
 }
 
-/// Weights with the database's costs of `T`.
+/// Dispatch weights with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {

@@ -19,12 +19,12 @@ use gonka_primitives::{
 use polkadot_sdk::{frame_support::traits::Get, sp_runtime::Perbill, *};
 
 pub use pallet::*;
-pub use types::Ledger;
+pub use types::CollateralLedger;
 pub use weights::WeightInfo;
 
 /// The share of collateral that an offence costs.
 pub trait SlashShare {
-	/// Of everything that is held, active or unbonding. Not asked of equivocations, whose reports name it.
+	/// The share of active and unbonding collateral. It is not used for equivocations, whose reports name the share.
 	fn of(offence: Offence) -> Perbill;
 }
 
@@ -64,57 +64,57 @@ pub mod pallet {
 		/// The running PoC epoch.
 		type Epoch: Get<EpochIndex>;
 
-		/// Epochs, from the first on, in which weight needs no backing.
+		/// Number of epochs, from the first on, in which the whole compute weight counts without collateral.
 		type GracePeriod: Get<EpochIndex>;
 
-		/// The share of weight that needs no backing.
+		/// Share of the compute weight that counts without collateral.
 		type BaseShare: Get<Perbill>;
 
-		/// Base units that back one leaf of weight. At least 1.
+		/// Base units of collateral that back one leaf of compute weight. At least 1.
 		type PerWeight: Get<Balance>;
 
-		/// What offences cost.
+		/// The share of collateral that an offence costs.
 		type SlashShare: SlashShare;
 
-		/// Weights of the calls.
+		/// Dispatch weights of the calls.
 		type WeightInfo: WeightInfo;
 	}
 
-	/// Collateral by host. Written by the calls and by slashes; removed when nothing is left.
+	/// Collateral by host. Written by the calls and by slashes; removed when nothing is left. Blake: users choose accounts.
 	#[pallet::storage]
-	pub type Ledgers<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Ledger, ValueQuery>;
+	pub type Ledgers<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, CollateralLedger, ValueQuery>;
 
-	/// Why money is held.
+	/// Reasons for holds.
 	#[pallet::composite_enum]
 	pub enum HoldReason {
-		/// It backs a host's weight, or did until an epoch ago.
+		/// Collateral, active or unbonding.
 		Collateral,
 	}
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
-		/// A host pledged more.
+		/// A host deposited collateral.
 		Deposited {
 			/// The host.
 			host: T::AccountId,
 			/// Base units added.
 			amount: Balance,
 		},
-		/// A host withdrew; the amount no longer counts.
+		/// A host withdrew collateral, which no longer counts.
 		Withdrawn {
 			/// The host.
 			host: T::AccountId,
-			/// Base units.
+			/// Base units withdrawn.
 			amount: Balance,
-			/// The epoch from which they can be released.
+			/// First epoch in which they can be released.
 			release: EpochIndex,
 		},
-		/// Withdrawn collateral is free.
+		/// Withdrawn collateral was released.
 		Released {
 			/// The host.
 			host: T::AccountId,
-			/// Base units.
+			/// Base units released.
 			amount: Balance,
 		},
 		/// Collateral was burnt for an offence.
@@ -131,19 +131,19 @@ pub mod pallet {
 	#[pallet::error]
 	pub enum Error<T> {
 		/// The amount is 0.
-		NothingToDo,
-		/// More than is pledged and not withdrawn yet.
+		ZeroAmount,
+		/// The host has less active collateral than the amount.
 		NotEnoughCollateral,
-		/// Nothing can be released yet: withdrawals wait until one whole epoch has passed.
+		/// No withdrawal can be released yet: each waits until one whole epoch has passed.
 		NothingToRelease,
-		/// Too many withdrawals wait: release them first.
+		/// The maximum number of withdrawals wait. Release them first.
 		LimitExceeded,
 	}
 
 	#[pallet::hooks]
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
 		fn integrity_test() {
-			assert!(T::PerWeight::get() > 0, "collateral must be able to back weight");
+			assert!(T::PerWeight::get() > 0, "`PerWeight` is 0");
 		}
 
 		#[cfg(feature = "try-runtime")]
@@ -154,23 +154,32 @@ pub mod pallet {
 
 	#[pallet::call(weight = <T as Config>::WeightInfo)]
 	impl<T: Config> Pallet<T> {
-		/// Pledges `amount` base units more. Origin: the host's account. Cost: constant.
+		/// Deposits `amount` base units.
+		///
+		/// - Origin: signed, by the host.
+		/// - Effects: the amount is put on hold and backs the host's weight. Event `Deposited`.
+		/// - Errors: `ZeroAmount`; `TokenError` if the account has too little.
+		/// - Cost: constant.
 		#[pallet::call_index(0)]
 		pub fn deposit(origin: OriginFor<T>, amount: Balance) -> DispatchResult {
 			let host = ensure_signed(origin)?;
-			ensure!(amount > 0, Error::<T>::NothingToDo);
+			ensure!(amount > 0, Error::<T>::ZeroAmount);
 			T::Currency::hold(&HoldReason::Collateral.into(), &host, amount)?;
 			Ledgers::<T>::mutate(&host, |ledger| ledger.active = ledger.active.saturating_add(amount));
 			Self::deposit_event(Event::Deposited { host, amount });
 			Ok(())
 		}
 
-		/// Takes back `amount` base units: they stop counting at once and can be released when one whole epoch has
-		/// passed. Origin: the host's account. Cost: constant.
+		/// Withdraws `amount` base units. They stop counting at once and can be released when one whole epoch has passed.
+		///
+		/// - Origin: signed, by the host.
+		/// - Effects: the amount becomes unbonding. Event `Withdrawn`.
+		/// - Errors: `ZeroAmount`, `NotEnoughCollateral`, `LimitExceeded`.
+		/// - Cost: constant.
 		#[pallet::call_index(1)]
 		pub fn withdraw(origin: OriginFor<T>, amount: Balance) -> DispatchResult {
 			let host = ensure_signed(origin)?;
-			ensure!(amount > 0, Error::<T>::NothingToDo);
+			ensure!(amount > 0, Error::<T>::ZeroAmount);
 			let release = T::Epoch::get().saturating_add(2);
 			Ledgers::<T>::try_mutate(&host, |ledger| {
 				ledger.active = ledger.active.checked_sub(amount).ok_or(Error::<T>::NotEnoughCollateral)?;
@@ -186,7 +195,12 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Frees what was withdrawn and has waited long enough. Origin: the host's account. Cost: constant.
+		/// Releases the withdrawals that have waited long enough.
+		///
+		/// - Origin: signed, by the host.
+		/// - Effects: the hold on them ends. Event `Released`.
+		/// - Errors: `NothingToRelease`.
+		/// - Cost: constant.
 		#[pallet::call_index(2)]
 		pub fn release(origin: OriginFor<T>) -> DispatchResult {
 			let host = ensure_signed(origin)?;
@@ -212,22 +226,22 @@ pub mod pallet {
 			}
 		}
 
-		/// Burns `share` of everything that `host` has pledged or withdrawn and not released yet.
+		/// Burns `share` of the active and unbonding collateral of `host`.
 		pub fn slash(host: &T::AccountId, share: Perbill, offence: Offence) {
 			Self::burn(host, offence, |ledger| ledger.slash(share));
 		}
 
-		/// The same for an equivocation in `epoch`, whose report says the share. Of an epoch's equivocations the largest
+		/// Burns `share`, which the report of an equivocation in `epoch` names. Of all equivocations of an epoch the largest
 		/// share counts, once.
 		pub fn slash_equivocation(host: &T::AccountId, epoch: EpochIndex, share: Perbill) {
 			Self::burn(host, Offence::Equivocation, |ledger| ledger.slash_up_to(epoch, share));
 		}
 
-		fn burn(host: &T::AccountId, offence: Offence, take: impl FnOnce(&mut Ledger) -> Balance) {
+		fn burn(host: &T::AccountId, offence: Offence, take: impl FnOnce(&mut CollateralLedger) -> Balance) {
 			let mut ledger = Ledgers::<T>::get(host);
 			let amount = take(&mut ledger);
 			let reason = HoldReason::Collateral.into();
-			// The ledger says what is held, so all of it is there.
+			// The account holds what the ledger says, so the burn is exact.
 			let burnt = T::Currency::burn_held(&reason, host, amount, Precision::BestEffort, Fortitude::Force);
 			if amount > 0 && burnt.is_ok() {
 				Self::put(host, ledger);
@@ -235,7 +249,7 @@ pub mod pallet {
 			}
 		}
 
-		fn put(host: &T::AccountId, ledger: Ledger) {
+		fn put(host: &T::AccountId, ledger: CollateralLedger) {
 			if ledger.total() == 0 {
 				Ledgers::<T>::remove(host);
 			} else {
@@ -243,8 +257,9 @@ pub mod pallet {
 			}
 		}
 
-		/// 1. Every host's ledger is exactly what is held in its account for this reason.
-		/// 2. Withdrawals ascend by epoch, none is empty of meaning: each waits for at most two epochs.
+		/// # Invariants
+		/// 1. A host's ledger is exactly what is held in its account for this reason.
+		/// 2. Withdrawals ascend by epoch, and each waits for at most two epochs.
 		#[cfg(any(feature = "try-runtime", test))]
 		pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
 			for (host, ledger) in Ledgers::<T>::iter() {
@@ -260,7 +275,7 @@ pub mod pallet {
 }
 
 impl<T: Config> Backing<T::AccountId> for Pallet<T> {
-	fn effective(host: &T::AccountId, epoch: EpochIndex, potential: u64) -> u64 {
+	fn backed(host: &T::AccountId, epoch: EpochIndex, potential: u64) -> u64 {
 		if epoch < T::GracePeriod::get() {
 			return potential;
 		}

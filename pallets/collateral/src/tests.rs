@@ -87,7 +87,7 @@ fn by(host: u64) -> RuntimeOrigin {
 }
 
 #[test]
-fn a_withdrawal_counts_no_more_and_waits_for_a_whole_epoch() {
+fn a_withdrawal_stops_counting_at_once_and_waits_for_a_whole_epoch() {
 	run(|| {
 		assert_ok!(Collateral::deposit(by(1), 600));
 		assert_eq!(Balances::balance(&1), 400);
@@ -110,19 +110,19 @@ fn a_withdrawal_counts_no_more_and_waits_for_a_whole_epoch() {
 }
 
 #[test]
-fn what_is_not_there_can_be_neither_pledged_nor_withdrawn() {
+fn a_host_deposits_and_withdraws_no_more_than_it_has() {
 	run(|| {
 		assert!(Collateral::deposit(by(1), 1_001).is_err());
-		assert_noop!(Collateral::deposit(by(1), 0), Error::<Test>::NothingToDo);
+		assert_noop!(Collateral::deposit(by(1), 0), Error::<Test>::ZeroAmount);
 		assert_ok!(Collateral::deposit(by(1), 100));
 		assert_noop!(Collateral::withdraw(by(1), 101), Error::<Test>::NotEnoughCollateral);
 		assert_noop!(Collateral::withdraw(by(2), 1), Error::<Test>::NotEnoughCollateral);
-		assert_noop!(Collateral::withdraw(by(1), 0), Error::<Test>::NothingToDo);
+		assert_noop!(Collateral::withdraw(by(1), 0), Error::<Test>::ZeroAmount);
 	});
 }
 
 #[test]
-fn a_slash_takes_the_same_share_of_all_parts_and_burns_it() {
+fn a_slash_burns_the_same_share_of_active_and_unbonding_collateral() {
 	run(|| {
 		let issued = Balances::total_issuance();
 		assert_ok!(Collateral::deposit(by(1), 500));
@@ -133,7 +133,7 @@ fn a_slash_takes_the_same_share_of_all_parts_and_burns_it() {
 		assert_eq!(Balances::total_issuance(), issued - 100);
 		Collateral::on_offence(&1, 200, Offence::FalseDigest);
 		assert_eq!(Ledgers::<Test>::get(1).total(), 360);
-		// Who has nothing loses nothing.
+		// A host without collateral loses nothing.
 		Collateral::on_offence(&2, 200, Offence::Fabrication);
 		assert_eq!(Balances::total_issuance(), issued - 140);
 		assert_eq!(Balances::total_balance_on_hold(&1), 360);
@@ -141,22 +141,22 @@ fn a_slash_takes_the_same_share_of_all_parts_and_burns_it() {
 }
 
 #[test]
-fn a_fifth_counts_by_itself_and_the_rest_as_far_as_it_is_backed() {
+fn the_base_share_counts_by_itself_and_the_rest_as_far_as_it_is_backed() {
 	run(|| {
-		assert_eq!(Collateral::effective(&1, 179, 100), 100, "grace");
-		assert_eq!(Collateral::effective(&1, 180, 100), 20);
+		assert_eq!(Collateral::backed(&1, 179, 100), 100, "the grace period");
+		assert_eq!(Collateral::backed(&1, 180, 100), 20);
 		assert_ok!(Collateral::deposit(by(1), 90));
-		assert_eq!(Collateral::effective(&1, 180, 100), 50);
+		assert_eq!(Collateral::backed(&1, 180, 100), 50);
 		assert_ok!(Collateral::deposit(by(1), 900));
-		assert_eq!(Collateral::effective(&1, 180, 100), 100, "never above the potential");
+		assert_eq!(Collateral::backed(&1, 180, 100), 100, "never above the potential");
 		assert_ok!(Collateral::withdraw(by(1), 990));
-		assert_eq!(Collateral::effective(&1, 180, 100), 20, "at once");
-		assert_eq!(Collateral::effective(&1, 180, u64::MAX), u64::MAX / 5);
+		assert_eq!(Collateral::backed(&1, 180, 100), 20, "at once");
+		assert_eq!(Collateral::backed(&1, 180, u64::MAX), u64::MAX / 5);
 	});
 }
 
 #[test]
-fn of_an_epochs_equivocations_the_dearest_counts() {
+fn only_the_heaviest_equivocation_of_an_epoch_counts() {
 	run(|| {
 		let percent = Perbill::from_percent;
 		let held = || Ledgers::<Test>::get(1).total();
@@ -168,7 +168,7 @@ fn of_an_epochs_equivocations_the_dearest_counts() {
 		}
 		let ledger = Ledgers::<Test>::get(1);
 		assert_eq!(ledger.active, ledger.unbonding[0].1, "active and unbonding alike");
-		// Another offence is another thing, and so is another epoch.
+		// Another offence costs its own share, and so does an equivocation in another epoch.
 		let before = held();
 		Collateral::on_offence(&1, 200, Offence::Fabrication);
 		assert!(held().abs_diff(before * 8 / 10) <= 2);
@@ -202,7 +202,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
 	#[test]
-	fn money_is_conserved_but_for_what_is_burnt(steps in prop::collection::vec(step(), 0..60)) {
+	fn money_is_conserved_except_for_what_is_burnt(steps in prop::collection::vec(step(), 0..60)) {
 		run(|| {
 			let mut expected = Balances::total_issuance();
 			for step in steps {
@@ -226,7 +226,7 @@ proptest! {
 				Collateral::do_try_state().unwrap();
 				assert_eq!(Balances::total_issuance(), expected);
 			}
-			// Nothing is stuck: everybody gets out.
+			// Every host can withdraw and release everything.
 			for host in 1..=3 {
 				let active = Ledgers::<Test>::get(host).active;
 				if active > 0 {

@@ -1,4 +1,4 @@
-//! Weights of the calls, in the shape that the benchmark command writes.
+//! Dispatch weights of the calls and of a slash, estimated by hand.
 
 use core::marker::PhantomData;
 use polkadot_sdk::{
@@ -6,19 +6,19 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// What calls cost.
+/// Dispatch weights of `pallet_collateral`.
 pub trait WeightInfo {
-	/// Holding more.
+	/// A deposit.
 	fn deposit() -> Weight;
-	/// Beginning to unbond.
+	/// A withdrawal.
 	fn withdraw() -> Weight;
-	/// Releasing what is unbonded.
+	/// Releasing withdrawals.
 	fn release() -> Weight;
-	/// Slashing, paid by who convicts.
+	/// A slash. The pallet that convicts pays for it.
 	fn slash() -> Weight;
 }
 
-/// Weights with the database's costs of `T`.
+/// Dispatch weights with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {

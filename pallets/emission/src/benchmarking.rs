@@ -10,10 +10,10 @@ use frame_support::traits::{
 
 extern crate alloc;
 
-/// Sets up what the pallet cannot.
+/// Sets up state of other pallets for the benchmarks.
 pub trait BenchmarkHelper<AccountId> {
-	/// Makes `HostPower::page` of `epoch` return these hosts.
-	fn set_power(epoch: EpochIndex, hosts: &[(AccountId, u64)]);
+	/// Makes `PaidWeights::page` of `epoch` return these hosts.
+	fn set_weights(epoch: EpochIndex, hosts: &[(AccountId, u64)]);
 }
 
 const EPOCH: EpochIndex = 1;
@@ -33,7 +33,7 @@ mod benchmarks {
 	#[benchmark]
 	fn pay(n: Linear<0, { T::MaxPayoutsPerBlock::get() }>) {
 		let hosts: Vec<(T::AccountId, u64)> = (0..n).map(|index| (account("host", index, 0), 1_000_000)).collect();
-		T::BenchmarkHelper::set_power(EPOCH, &hosts);
+		T::BenchmarkHelper::set_weights(EPOCH, &hosts);
 		Unmined::<T>::put(T::Cap::get());
 		Pallet::<T>::on_epoch_closed(EPOCH, 1_000_000u64.saturating_mul(n.max(1).into()));
 
@@ -47,7 +47,7 @@ mod benchmarks {
 		}
 	}
 
-	/// `n` epochs behind, each with a grant that ends.
+	/// A host that is `n` epochs behind, each with a grant that ends.
 	#[benchmark]
 	fn claim(n: Linear<0, { T::MaxVestingSteps::get() }>) -> Result<(), BenchmarkError> {
 		let host: T::AccountId = account("host", 0, 0);

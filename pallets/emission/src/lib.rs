@@ -18,11 +18,12 @@ mod tests;
 
 use gonka_primitives::{
 	Balance, EpochIndex,
-	traits::{self, HostPower, OnEpochClosed},
+	traits::{self, OnEpochClosed, PaidWeights},
 	views::{SupplyView, VestingView},
 };
 use polkadot_sdk::*;
 
+pub use gonka_primitives::validity::Emission as ValidityError;
 pub use pallet::*;
 pub use types::{Closed, Payout};
 pub use vesting::Vesting;
@@ -38,9 +39,7 @@ pub mod pallet {
 		traits::fungible::{Inspect, Mutate},
 	};
 	use frame_system::{ensure_authorized, pallet_prelude::*};
-
-	/// Code with which the pool refuses a claim while nothing has vested.
-	pub const NOTHING_VESTED: u8 = 70;
+	use gonka_pallet_support::pool::{authorize, valid};
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
@@ -53,46 +52,46 @@ pub mod pallet {
 		/// GNK.
 		type Currency: Mutate<Self::AccountId> + Inspect<Self::AccountId, Balance = Balance>;
 
-		/// The weights that are paid.
-		type Power: HostPower<Self::AccountId>;
+		/// The paid weights of the hosts.
+		type Weights: PaidWeights<Self::AccountId>;
 
-		/// The part of the unmined supply that one epoch may mint, in parts of 2⁶⁴.
+		/// Share of the unmined supply that one epoch may mint, in units of 2⁻⁶⁴.
 		type Rate: Get<u64>;
 
-		/// Base units that can be mined in all.
+		/// Maximum number of base units that are mined in all.
 		#[pallet::constant]
 		type Cap: Get<Balance>;
 
-		/// Most hosts paid in a block. At least 1.
+		/// Maximum number of hosts paid in a block. At least 1.
 		#[pallet::constant]
 		type MaxPayoutsPerBlock: Get<u32>;
 
-		/// Most epochs that wait to be paid. At least 1.
+		/// Maximum number of epochs that wait to be paid. At least 1.
 		#[pallet::constant]
 		type MaxPending: Get<u32>;
 
 		/// The running PoC epoch.
 		type Epoch: Get<EpochIndex>;
 
-		/// Epochs over which rewards vest. At least 1.
+		/// Number of epochs over which a grant vests. At least 1.
 		#[pallet::constant]
 		type VestingEpochs: Get<u32>;
 
-		/// Most epochs that one payout of vested rewards catches up with. At least 1.
+		/// Maximum number of epochs of vesting that one claim processes. At least 1.
 		#[pallet::constant]
 		type MaxVestingSteps: Get<u32>;
 
-		/// The community fund's account.
+		/// Account of the community fund.
 		type Treasury: Get<Self::AccountId>;
 
-		/// Names the account in which rewards vest.
+		/// Id of the account from which grants vest.
 		#[pallet::constant]
 		type PalletId: Get<frame_support::PalletId>;
 
-		/// Weights of the hooks and calls.
+		/// Dispatch weights of the hooks and calls.
 		type WeightInfo: WeightInfo;
 
-		/// Gives hosts weight.
+		/// Gives hosts paid weight.
 		#[cfg(feature = "runtime-benchmarks")]
 		type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
 	}
@@ -106,65 +105,67 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Pending<T: Config> = StorageValue<_, BoundedVec<Payout<T::AccountId>, T::MaxPending>, ValueQuery>;
 
-	/// The epoch closed last. Written when an epoch closes. One value.
+	/// The epoch that was closed last. Written when an epoch closes. One value.
 	#[pallet::storage]
 	pub type LastClosed<T: Config> = StorageValue<_, Closed>;
 
-	/// What is vesting, by host. Written when a host is paid and when what has vested is paid out; removed when all is.
+	/// Vesting state by host. Written when a host is paid and when vested amounts are paid out; removed when all is paid out.
+	/// Blake: users choose accounts.
 	#[pallet::storage]
 	pub type Vestings<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Vesting, OptionQuery>;
 
-	/// Grants that are vesting, by host and by the epoch in which they were made: at most `VestingEpochs` a host.
+	/// Grants that are vesting, by host and epoch of the grant: at most `VestingEpochs` a host. Blake: users choose accounts.
+	/// TWOX-NOTE: epochs are numbered.
 	#[pallet::storage]
 	pub type Grants<T: Config> =
 		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, EpochIndex, Balance, ValueQuery>;
 
-	/// How far idle blocks have paid out. Written by `on_idle`, until all hosts had their turn in an epoch.
+	/// Progress of the payouts by idle blocks. Written by `on_idle`. One value.
 	#[pallet::storage]
 	pub type IdleRound<T: Config> = StorageValue<_, vesting::Round<T::AccountId>, OptionQuery>;
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
-		/// An epoch's weights are final and its payout waits in the queue.
+		/// An epoch closed and its payout waits in the queue.
 		Queued {
 			/// The epoch.
 			epoch: EpochIndex,
-			/// Most that will be minted for it, in base units.
+			/// Maximum number of base units that will be minted for it.
 			emission: Balance,
 		},
 		/// The queue was full: the epoch's emission stays unmined.
 		Skipped {
 			/// The epoch.
 			epoch: EpochIndex,
-			/// What it would have minted at most, in base units.
+			/// Maximum number of base units that it would have minted.
 			emission: Balance,
 		},
-		/// A host was paid: the amount vests from now on.
+		/// A host was paid for an epoch. The amount vests from now on.
 		Paid {
-			/// The epoch whose weight is paid.
+			/// The epoch whose weight was paid.
 			epoch: EpochIndex,
 			/// The host.
 			host: T::AccountId,
 			/// Base units minted for it.
 			amount: Balance,
 		},
-		/// Vested rewards were paid out.
+		/// Vested amounts were paid out to a host.
 		Claimed {
 			/// The host.
 			host: T::AccountId,
-			/// Base units.
+			/// Base units paid out.
 			amount: Balance,
 		},
-		/// Every host of an epoch had its turn.
+		/// The payout of an epoch is complete.
 		Minted {
 			/// The epoch.
 			epoch: EpochIndex,
 			/// Base units minted for it.
 			minted: Balance,
-			/// Base units it could have minted and that stay unmined.
+			/// Base units that it could have minted and that stay unmined.
 			forfeited: Balance,
-			/// Hosts paid.
+			/// Number of hosts paid.
 			hosts: u32,
 		},
 	}
@@ -197,7 +198,7 @@ pub mod pallet {
 		fn on_initialize(_: BlockNumberFor<T>) -> Weight {
 			match Self::pay_front() {
 				Some((hosts, steps)) => {
-					// One step a host is in `pay`.
+					// `pay` includes one step for each host.
 					let more = T::DbWeight::get().reads_writes(1, 1).saturating_mul(steps.saturating_sub(hosts).into());
 					T::WeightInfo::pay(hosts).saturating_add(more)
 				},
@@ -212,9 +213,10 @@ pub mod pallet {
 		}
 
 		fn integrity_test() {
-			assert!(T::VestingEpochs::get() > 0 && T::MaxVestingSteps::get() > 0, "nothing would ever vest");
-			assert!(T::MaxPayoutsPerBlock::get() > 0, "nobody would ever be paid");
-			assert!(T::MaxPending::get() > 0, "no epoch could be paid");
+			assert!(T::VestingEpochs::get() > 0, "`VestingEpochs` is 0");
+			assert!(T::MaxVestingSteps::get() > 0, "`MaxVestingSteps` is 0");
+			assert!(T::MaxPayoutsPerBlock::get() > 0, "`MaxPayoutsPerBlock` is 0");
+			assert!(T::MaxPending::get() > 0, "`MaxPending` is 0");
 			let block = T::BlockWeights::get().max_block;
 			assert!(
 				T::WeightInfo::pay(T::MaxPayoutsPerBlock::get()).all_lte(block / 4),
@@ -232,11 +234,13 @@ pub mod pallet {
 	impl<T: Config> Pallet<T> {
 		/// Pays out to `host` what has vested.
 		///
-		/// Origin: a general transaction by anybody, without a signature: free, and valid only while there is something to
-		/// pay out. Blocks with room do the same by themselves. Cost: up to `MaxVestingSteps` epochs caught up with.
+		/// - Origin: authorised. Anybody may send the call, without a signature and free of charge, while the host is behind
+		///   the running epoch. Blocks with room do the same by themselves.
+		/// - Effects: the vested amount goes to the host's account. Event `Claimed`.
+		/// - Cost: linear in the number of epochs processed, at most `MaxVestingSteps`.
 		#[pallet::call_index(0)]
 		#[pallet::weight(T::WeightInfo::claim(T::MaxVestingSteps::get()))]
-		#[pallet::authorize(Pallet::<T>::authorize_claim)]
+		#[pallet::authorize(|_, host| authorize(Self::validate_claim(host)))]
 		#[pallet::weight_of_authorize(T::WeightInfo::authorize_claim())]
 		pub fn claim(origin: OriginFor<T>, host: T::AccountId) -> DispatchResultWithPostInfo {
 			ensure_authorized(origin)?;
@@ -246,27 +250,18 @@ pub mod pallet {
 	}
 
 	impl<T: Config> Pallet<T> {
-		fn authorize_claim(
-			_: TransactionSource,
-			host: &T::AccountId,
-		) -> Result<(ValidTransaction, Weight), TransactionValidityError> {
+		fn validate_claim(host: &T::AccountId) -> Result<ValidTransaction, ValidityError> {
 			let is_behind = Vestings::<T>::get(host).is_some_and(|vesting| vesting.updated < T::Epoch::get());
-			ensure!(is_behind, InvalidTransaction::Custom(NOTHING_VESTED));
-			let transaction = ValidTransaction {
-				provides: alloc::vec![("gonka/claim", host).encode()],
-				longevity: 32,
-				propagate: true,
-				..Default::default()
-			};
-			Ok((transaction, Weight::zero()))
+			ensure!(is_behind, ValidityError::NothingVested);
+			Ok(valid("gonka/claim", [host], 32u32))
 		}
 
-		/// What the epoch closed last may mint, in base units.
+		/// Base units that the epoch closed last may mint.
 		pub fn last_emission() -> Balance {
-			LastClosed::<T>::get().map_or(0, |settled| settled.emission)
+			LastClosed::<T>::get().map_or(0, |closed| closed.emission)
 		}
 
-		/// Where all GNK are.
+		/// The supply by place, for clients.
 		pub fn supply() -> SupplyView {
 			SupplyView {
 				issued: T::Currency::total_issuance(),
@@ -277,16 +272,16 @@ pub mod pallet {
 			}
 		}
 
-		/// Pays the next hosts of the front payout. The number of hosts that had their turn, and the epochs of vesting that
-		/// were caught up with for them; `None` if no payout waits.
+		/// Pays the next hosts of the front payout. Returns the number of hosts that had their turn and the number of epochs of
+		/// vesting that were processed for them; `None` if no payout waits.
 		fn pay_front() -> Option<(u32, u32)> {
 			let mut pending = Pending::<T>::get();
 			let payout = pending.iter_mut().next()?;
 			let limit = T::MaxPayoutsPerBlock::get();
 			let mut unmined = Unmined::<T>::get();
 			let (mut turns, mut steps) = (0u32, 0u32);
-			let page = T::Power::page(payout.epoch, payout.after.as_ref(), limit);
-			// Hosts that were away for long cost more: the rest then waits for the next block.
+			let page = T::Weights::page(payout.epoch, payout.after.as_ref(), limit);
+			// A host with many unprocessed epochs of vesting costs more: the other hosts then wait for the next block.
 			let is_last = page.len() < limit as usize;
 			let mut page = page.into_iter().take(limit as usize).peekable();
 			while let Some((host, weight)) = page.next_if(|_| steps <= limit) {
@@ -298,13 +293,13 @@ pub mod pallet {
 					payout.hosts = payout.hosts.saturating_add(1);
 					Self::deposit_event(Event::Paid { epoch: payout.epoch, host: host.clone(), amount });
 				}
-				T::Power::on_turn(payout.epoch, &host);
+				T::Weights::on_turn(payout.epoch, &host);
 				payout.after = Some(host);
 				turns = turns.saturating_add(1);
 			}
 			Unmined::<T>::put(unmined);
 
-			// A full page may be the last one: then the next block finds an empty page.
+			// If a full page was the last one, the next block finds an empty page.
 			if is_last && page.peek().is_none() {
 				let Payout { epoch, minted, hosts, .. } = *payout;
 				let forfeited = payout.outstanding();
@@ -319,14 +314,14 @@ pub mod pallet {
 		/// 1. `Unmined` is at most `Cap`.
 		/// 2. Waiting payouts ascend by epoch and none is newer than `LastClosed`.
 		/// 3. No payout minted more than its emission, none has total weight 0, and only the front one has begun.
-		/// 4. What is promised and not minted is covered by `Unmined`.
+		/// 4. Promised emission that is not minted yet is covered by `Unmined`.
 		#[cfg(any(feature = "try-runtime", test))]
 		pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
 			let unmined = Unmined::<T>::get();
 			let pending = Pending::<T>::get();
 			ensure!(unmined <= T::Cap::get(), "1: unmined above cap");
 
-			let last = LastClosed::<T>::get().map(|settled| settled.epoch);
+			let last = LastClosed::<T>::get().map(|closed| closed.epoch);
 			ensure!(pending.is_sorted_by(|a, b| a.epoch < b.epoch), "2: payouts out of order");
 			ensure!(pending.last().is_none_or(|payout| Some(payout.epoch) <= last), "2: payout of the future");
 

@@ -1,4 +1,4 @@
-//! What is kept between blocks.
+//! Values kept between blocks.
 
 use crate::math;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -10,30 +10,30 @@ use scale_info::TypeInfo;
 pub struct Payout<AccountId> {
 	/// The epoch whose weights are paid.
 	pub epoch: EpochIndex,
-	/// Most that is minted for it, in base units.
+	/// Maximum number of base units that are minted for it.
 	pub emission: Balance,
-	/// Sum of the weights of all hosts. Not 0.
+	/// Total effective weight of all hosts. Not 0.
 	pub total: u64,
 	/// Base units minted so far.
 	pub minted: Balance,
-	/// Hosts paid so far.
+	/// Number of hosts paid so far.
 	pub hosts: u32,
 	/// The last host that had its turn.
 	pub after: Option<AccountId>,
 }
 
 impl<AccountId> Payout<AccountId> {
-	/// A payout of which nothing is paid.
+	/// A payout that has not begun.
 	pub fn new(epoch: EpochIndex, emission: Balance, total: u64) -> Self {
 		Self { epoch, emission, total, minted: 0, hosts: 0, after: None }
 	}
 
-	/// Base units promised and not minted.
+	/// Base units that are promised and not minted.
 	pub fn outstanding(&self) -> Balance {
 		self.emission.saturating_sub(self.minted)
 	}
 
-	/// Base units due to a host of `weight`: never more than what is outstanding, whatever the weights say.
+	/// Base units due to a host of `weight`: at most what is outstanding, even if weights contradict the total.
 	pub fn share(&self, weight: u64) -> Balance {
 		math::share(self.emission, weight, self.total).min(self.outstanding())
 	}
@@ -44,6 +44,6 @@ impl<AccountId> Payout<AccountId> {
 pub struct Closed {
 	/// Its index.
 	pub epoch: EpochIndex,
-	/// What it may mint, in base units; 0 if it had no weight or its emission was skipped.
+	/// Base units that it may mint; 0 if it had no weight or its emission was skipped.
 	pub emission: Balance,
 }

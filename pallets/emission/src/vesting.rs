@@ -1,8 +1,8 @@
-//! Vesting: what a host earned is paid out over the epochs after, in equal parts.
+//! Vesting: a grant is paid out in equal parts over the next n epochs.
 //!
-//! All grants of a host that are still vesting pay at one *rate*: their sum, `1/n` of it an epoch. A grant joins the rate
-//! when it is made and leaves it n epochs later, so a step from one epoch to the next costs the same whatever the host
-//! earned, and what rounding leaves in one step is carried into the next: over its n epochs a grant pays out exactly.
+//! The *rate* of a host is the sum of its grants that are vesting. Each epoch pays `1/n` of it. A grant joins the rate when
+//! it is made and leaves it n epochs later, so a step from one epoch to the next costs the same for any number of grants.
+//! The remainder of a division is carried into the next step: over its n epochs a grant pays out exactly.
 
 use crate::*;
 use codec::{Decode, Encode, MaxEncodedLen};
@@ -17,38 +17,38 @@ use frame_support::{
 use scale_info::TypeInfo;
 use sp_runtime::{DispatchError, traits::AccountIdConversion};
 
-/// What is vesting for a host, in base units.
+/// Vesting state of a host, in base units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Vesting {
 	/// The epoch up to which `vested` is counted.
 	pub updated: EpochIndex,
-	/// The sum of the grants that are vesting: each epoch pays this, divided by the number of epochs.
+	/// Sum of the grants that are vesting. Each epoch pays the rate divided by the number of vesting epochs.
 	pub rate: Balance,
-	/// What the last division left.
+	/// Remainder of the last division.
 	pub rest: Balance,
-	/// Vested and not paid out.
+	/// Amount that has vested and is not paid out.
 	pub vested: Balance,
-	/// Not vested yet.
+	/// Amount that has not vested.
 	pub locked: Balance,
 }
 
-/// How far idle blocks have paid out in an epoch.
+/// Progress of the payouts by idle blocks in an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Round<AccountId> {
-	/// The epoch; the next one when all had their turn.
+	/// The epoch. It is the next one once all hosts had their turn.
 	pub epoch: EpochIndex,
 	/// The last host that had its turn.
 	pub after: Option<AccountId>,
 }
 
 impl<T: Config> Pallet<T> {
-	/// Where what is not paid out yet is kept.
+	/// The account that holds what is not paid out.
 	pub fn pot() -> T::AccountId {
 		T::PalletId::get().into_account_truncating()
 	}
 
-	/// Grants `amount`, which the pot already holds, to `host`; the steps that its vesting had to catch up: no more than
-	/// `VestingEpochs`, when all earlier grants have ended.
+	/// Grants `amount`, which the pot already holds, to `host`. Returns the number of epochs of vesting that were processed:
+	/// at most `VestingEpochs`, after which all earlier grants have ended.
 	pub(crate) fn grant(host: &T::AccountId, amount: Balance) -> u32 {
 		let now = T::Epoch::get();
 		let (mut vesting, steps) = Self::updated(host, now, u32::MAX);
@@ -60,8 +60,8 @@ impl<T: Config> Pallet<T> {
 		steps
 	}
 
-	/// The host's vesting brought up to `epoch`, but by no more than `limit` steps, and the steps that took. Grants that
-	/// ended are removed.
+	/// The host's vesting brought up to `epoch`, by at most `limit` steps, with the number of steps. Removes grants that
+	/// ended.
 	fn updated(host: &T::AccountId, epoch: EpochIndex, limit: u32) -> (Vesting, u32) {
 		let parts = T::VestingEpochs::get().max(1);
 		let mut vesting = Vestings::<T>::get(host).unwrap_or(Vesting { updated: epoch, ..Default::default() });
@@ -85,12 +85,12 @@ impl<T: Config> Pallet<T> {
 		(vesting, steps)
 	}
 
-	/// Pays out what has vested; the steps that it took. An account that does not exist waits until it gets the
-	/// existential deposit, and whoever would leave the pot with less.
+	/// Pays out what has vested. Returns the number of steps. The amount waits if the host's account does not exist and it
+	/// is below the existential deposit, or if it would leave the pot with less than that.
 	pub(crate) fn pay_out(host: &T::AccountId) -> Result<u32, DispatchError> {
 		let (mut vesting, steps) = Self::updated(host, T::Epoch::get(), T::MaxVestingSteps::get());
 		let amount = vesting.vested;
-		// Less than the existential deposit left in the pot would be burnt: the last payouts wait for each other.
+		// A pot with less than the existential deposit would be burnt: the last payouts wait for each other.
 		let left = T::Currency::balance(&Self::pot()).saturating_sub(amount);
 		let leaves_no_dust = left == 0 || left >= T::Currency::minimum_balance();
 		let can_receive = || T::Currency::can_deposit(host, amount, Provenance::Extant).into_result().is_ok();
@@ -107,7 +107,7 @@ impl<T: Config> Pallet<T> {
 		Ok(steps)
 	}
 
-	/// Pays out to hosts in turn, where a block has room: to each once an epoch, and to as many in a block as emission pays.
+	/// Pays out to hosts in turn where a block has room: to each host once an epoch, to at most `MaxPayoutsPerBlock` a block.
 	pub(crate) fn pay_out_idle(meter: &mut WeightMeter) {
 		let now = T::Epoch::get();
 		if meter.try_consume(T::DbWeight::get().reads(2)).is_err() {
@@ -119,9 +119,9 @@ impl<T: Config> Pallet<T> {
 			_ => Round { epoch: now, after: None },
 		};
 		let turn = T::DbWeight::get().reads_writes(2, 1);
-		let most = T::WeightInfo::claim(T::MaxVestingSteps::get()).saturating_add(turn);
+		let max = T::WeightInfo::claim(T::MaxVestingSteps::get()).saturating_add(turn);
 		for _ in 0..T::MaxPayoutsPerBlock::get() {
-			if !meter.can_consume(most) {
+			if !meter.can_consume(max) {
 				break;
 			}
 			let next = match &round.after {
@@ -134,7 +134,7 @@ impl<T: Config> Pallet<T> {
 			};
 			meter.consume(turn);
 			if vesting.updated < now {
-				// It fails only if the pot were short, which `try_state` excludes; then the record stays as it is.
+				// It fails only if the pot holds too little, which `try_state` excludes. The record then stays as it is.
 				let steps = Self::pay_out(&host).unwrap_or(T::MaxVestingSteps::get());
 				meter.consume(T::WeightInfo::claim(steps));
 			}
@@ -143,7 +143,7 @@ impl<T: Config> Pallet<T> {
 		IdleRound::<T>::put(round);
 	}
 
-	/// What a host has earned and not been paid, for clients.
+	/// What a host has earned and has not been paid, for clients.
 	pub fn vesting_view(host: &T::AccountId) -> VestingView {
 		let Some(vesting) = Vestings::<T>::get(host) else { return VestingView::default() };
 		let parts = Balance::from(T::VestingEpochs::get().max(1));
@@ -160,7 +160,7 @@ impl<T: Config> Pallet<T> {
 
 	/// # Invariants
 	/// 1. The pot holds exactly what is granted and not paid out.
-	/// 2. A host's rate is the sum of its grants that have not ended, and what is locked is what they still pay.
+	/// 2. A host's rate is the sum of its grants that have not ended, and its locked amount is what they still pay.
 	#[cfg(any(feature = "try-runtime", test))]
 	pub(crate) fn try_state_vesting() -> Result<(), sp_runtime::TryRuntimeError> {
 		let parts = T::VestingEpochs::get().max(1);

@@ -1,4 +1,4 @@
-//! Weights of `pallet_emission`.
+//! Dispatch weights of `pallet_emission`.
 //!
 //! Estimated from database operations and the measured cost of minting; to be replaced by the output of
 //! `frame-omni-bencher v1 benchmark pallet --pallet pallet_emission --extrinsic '*'`.
@@ -11,21 +11,21 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// Weight functions needed for `pallet_emission`.
+/// Dispatch weights of `pallet_emission`.
 pub trait WeightInfo {
 	/// `on_initialize` when no payout waits.
 	fn idle() -> Weight;
 	/// `on_initialize` when `n` hosts have their turn.
 	fn pay(n: u32) -> Weight;
-	/// Paying out vested rewards after `n` epochs.
+	/// Paying out a host's vested amount after `n` epochs.
 	fn claim(n: u32) -> Weight;
-	/// Checking in the pool that there are any.
+	/// Checking in the pool that something has vested.
 	fn authorize_claim() -> Weight;
-	/// An epoch closes. Paid by who closes it.
+	/// Closing an epoch. The pallet that closes epochs pays for it.
 	fn on_epoch_closed() -> Weight;
 }
 
-/// Weights for `pallet_emission`, with the runtime's database.
+/// Dispatch weights of `pallet_emission` with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `Emission::Pending` (r:1 w:0)
@@ -35,14 +35,14 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `Emission::Pending` (r:1 w:1)
 	/// Storage: `Emission::Unmined` (r:1 w:1)
 	/// Storage: `Balances::TotalIssuance` (r:1 w:1)
-	/// Storage: `PoC` epoch, outcome, what was served (r:3 w:0)
-	/// Storage: `PoC` weights (r:n w:0)
+	/// Storage: `Poc` epoch, weights, work (r:3 w:0)
+	/// Storage: `Poc` weights (r:n w:0)
 	/// Storage: `System::Account` (r:n w:n)
 	fn pay(n: u32) -> Weight {
 		Weight::from_parts(15_000_000, 3_600)
 			.saturating_add(Weight::from_parts(25_000_000, 5_200).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads(7))
-			// A host's weight, vesting, grant and one that ended; its duties, and the collateral that they may cost.
+			// A host's weight, vesting, grant and ended grant; its duties, and the collateral that missed duties cost.
 			.saturating_add(T::DbWeight::get().reads(11).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(4))
 			.saturating_add(T::DbWeight::get().writes(6).saturating_mul(n.into()))

@@ -11,10 +11,10 @@ use polkadot_sdk::{
 	sp_runtime::traits::StaticLookup,
 };
 
-/// What benchmarks cannot do themselves.
+/// Sets up state of other pallets for the benchmarks.
 pub trait BenchmarkHelper<AccountId> {
-	/// Settles `epoch` with these weights: polls opened afterwards have them.
-	fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]);
+	/// Weighs `epoch` with these weights, which polls opened afterwards use.
+	fn weigh(epoch: EpochIndex, hosts: &[(AccountId, u64)]);
 }
 
 const AYE: Ballot = AccountVote::Standard { vote: Vote { aye: true, conviction: Conviction::None }, balance: 0 };
@@ -27,7 +27,7 @@ mod benchmarks {
 	fn hosts<T: Config>(count: u32) -> Vec<T::AccountId> {
 		let hosts: Vec<_> = (0..count).map(|index| account("host", index, 0)).collect();
 		let weights: Vec<_> = hosts.iter().cloned().zip((1..=u64::from(count)).rev()).collect();
-		T::BenchmarkHelper::settle(1, &weights);
+		T::BenchmarkHelper::weigh(1, &weights);
 		hosts
 	}
 
@@ -69,7 +69,7 @@ mod benchmarks {
 		let (voter, poll) = with_delegators::<T>(d)?;
 		#[extrinsic_call]
 		_(RawOrigin::Signed(voter.clone()), poll, AYE);
-		assert_eq!(Counted::<T>::iter_prefix(poll).count() as u32, d + 1);
+		assert_eq!(CountedVotes::<T>::iter_prefix(poll).count() as u32, d + 1);
 		Ok(())
 	}
 
@@ -79,7 +79,7 @@ mod benchmarks {
 		Pallet::<T>::try_vote(&voter, poll, AYE)?;
 		#[extrinsic_call]
 		_(RawOrigin::Signed(voter.clone()), Some(class::<T>()), poll);
-		assert_eq!(Counted::<T>::iter_prefix(poll).count(), 0);
+		assert_eq!(CountedVotes::<T>::iter_prefix(poll).count(), 0);
 		Ok(())
 	}
 
@@ -148,7 +148,7 @@ mod benchmarks {
 		{
 			Pallet::<T>::copy_weights();
 		}
-		assert_eq!(Weights::<T>::iter().count() as u32, n);
+		assert_eq!(SnapshotWeights::<T>::iter().count() as u32, n);
 		Ok(())
 	}
 
@@ -165,13 +165,13 @@ mod benchmarks {
 		{
 			Pallet::<T>::close_polls(&mut WeightMeter::new());
 		}
-		assert_eq!(Counted::<T>::iter_prefix(poll).count(), 0);
+		assert_eq!(CountedVotes::<T>::iter_prefix(poll).count(), 0);
 		Ok(())
 	}
 
 	#[benchmark]
 	fn sweep() {
-		T::BenchmarkHelper::settle(1, &[]);
+		T::BenchmarkHelper::weigh(1, &[]);
 		for index in 0..8 {
 			Barred::<T>::insert(account::<T::AccountId>("host", index, 0), 0);
 		}
@@ -183,7 +183,7 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn silence(
+	fn withdraw_from_class(
 		p: Linear<0, { T::MaxVotes::get() }>,
 		d: Linear<0, { T::MaxDelegators::get() }>,
 	) -> Result<(), BenchmarkError> {
@@ -195,7 +195,7 @@ mod benchmarks {
 		{
 			Pallet::<T>::on_offence(&voter, 1, Offence::Fabrication);
 		}
-		assert_eq!(Counted::<T>::iter().count(), 0);
+		assert_eq!(CountedVotes::<T>::iter().count(), 0);
 		Ok(())
 	}
 

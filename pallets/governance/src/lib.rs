@@ -27,18 +27,18 @@ pub use weights::WeightInfo;
 use gonka_primitives::{
 	Balance, EpochIndex,
 	check::Offence,
-	traits::{HostWeights, OnOffence},
+	traits::{EffectiveWeights, OnOffence},
 };
 use polkadot_sdk::{
 	frame_support::{self, dispatch::DispatchClass, traits::Polling},
 	frame_system,
 };
 
-/// The number of a poll: a referendum's index.
+/// Number of a poll: a referendum's index.
 pub type PollIndex = u32;
-/// The class of a poll: a referendum's track.
+/// Class of a poll: a referendum's track.
 pub type Class = u16;
-/// What an account does in a class.
+/// The votes or the delegation of an account in a class.
 pub type StanceOf<T> =
 	Stance<<T as frame_system::Config>::AccountId, <T as Config>::MaxVotes, <T as Config>::MaxDelegators>;
 
@@ -70,13 +70,13 @@ pub mod pallet {
 		/// The polls: referenda.
 		type Polls: Polling<Tally<Self>, Index = PollIndex, Votes = Votes, Class = Class>;
 
-		/// How many polls were opened so far.
+		/// Number of polls opened so far.
 		type PollCount: Get<PollIndex>;
 
-		/// Whose votes weigh how much.
-		type Electorate: HostWeights<Self::AccountId>;
+		/// The effective weights, which are the votes.
+		type Electorate: EffectiveWeights<Self::AccountId>;
 
-		/// Who may have a call dispatched as root.
+		/// Origin that may dispatch calls as root.
 		type EmergencyOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
 		/// The runtime's calls.
@@ -84,34 +84,34 @@ pub mod pallet {
 			+ GetDispatchInfo
 			+ Dispatchable<RuntimeOrigin = Self::RuntimeOrigin, PostInfo = PostDispatchInfo>;
 
-		/// Most ballots that an account may have in a class. At least 1.
+		/// Maximum number of ballots of an account in a class. At least 1.
 		#[pallet::constant]
 		type MaxVotes: Get<u32>;
 
-		/// Most delegators that an account may have in a class. At least 1.
+		/// Maximum number of delegators of an account in a class. At least 1.
 		#[pallet::constant]
 		type MaxDelegators: Get<u32>;
 
-		/// Blocks for which a vote locks money: none, for it costs none. Clients ask.
+		/// Number of blocks for which a vote locks money. Votes lock none; the constant is there for clients.
 		#[pallet::constant]
 		type VoteLockingPeriod: Get<BlockNumberFor<Self>>;
 
-		/// Weights copied or forgotten per block. At least 1.
+		/// Maximum number of effective weights copied or removed in a block. At least 1.
 		#[pallet::constant]
 		type CopyBatch: Get<u32>;
 
-		/// What calls and hooks cost.
+		/// Dispatch weights of the calls and hooks.
 		type WeightInfo: WeightInfo;
 
-		/// Sets weights.
+		/// Sets effective weights.
 		#[cfg(feature = "runtime-benchmarks")]
 		type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
 	}
 
-	/// Most epochs whose weights are kept. More epochs than a referendum can take.
+	/// Maximum number of epochs whose weights are kept: more than a referendum can last.
 	pub const MAX_SNAPSHOTS: u32 = 64;
 
-	/// What referenda dispatch proposals with.
+	/// Origins with which referenda dispatch proposals.
 	#[pallet::origin]
 	#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 	pub enum Origin {
@@ -129,99 +129,99 @@ pub mod pallet {
 		Emergency,
 	}
 
-	/// What accounts do in classes. Written by the calls, by convictions and when polls have ended; nothing is kept for
-	/// an account without ballots and delegations. Blake: accounts are chosen. TWOX-NOTE: classes are the tracks.
+	/// Votes and delegations by account and class. Written by the calls, by convictions and when polls have ended; removed for
+	/// an account without ballots and delegations. Blake: users choose accounts. TWOX-NOTE: classes are the tracks.
 	#[pallet::storage]
 	pub type Stances<T: Config> =
 		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, Class, StanceOf<T>, ValueQuery>;
 
-	/// The votes that a poll's tally contains, by account: of those that voted, and of their delegators with power. Written
-	/// with `Stances`; removed a batch a block when the poll has ended. TWOX-NOTE: polls are numbered. Blake: accounts are
-	/// chosen.
+	/// The votes that a poll's tally contains, by account: those of voters and of their delegators. Written with `Stances`;
+	/// removed in batches when the poll has ended. TWOX-NOTE: polls are numbered. Blake: users choose accounts.
 	#[pallet::storage]
-	pub type Counted<T: Config> =
+	pub type CountedVotes<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, PollIndex, Blake2_128Concat, T::AccountId, Votes, OptionQuery>;
 
-	/// Polls that were open when they were looked at last. Written by the hooks. As many as referenda with deposits.
+	/// Polls that were open at their last check. Written by the hooks. At most as many as referenda with deposits.
 	/// TWOX-NOTE: polls are numbered.
 	#[pallet::storage]
 	pub type OpenPolls<T: Config> = StorageMap<_, Twox64Concat, PollIndex, Poll, OptionQuery>;
 
-	/// The first poll that was not looked at yet. Written by the hooks; never falls.
+	/// The first poll that is not recorded yet. Written by the hooks; never falls. One value.
 	#[pallet::storage]
 	pub type NextPoll<T: Config> = StorageValue<_, PollIndex, ValueQuery>;
 
-	/// The epochs in which open polls were opened, in the order of the first of these. Written by the hooks.
+	/// The epochs whose weights open polls use, in the order of their first poll. Written by the hooks. At most
+	/// `MAX_SNAPSHOTS`.
 	#[pallet::storage]
 	pub type Snapshots<T: Config> =
 		StorageValue<_, BoundedVec<Snapshot<T::AccountId>, ConstU32<MAX_SNAPSHOTS>>, ValueQuery>;
 
-	/// Weights by epoch and host, of the epochs in `Snapshots`. Written and removed by the hooks, a batch a block. TWOX-NOTE:
-	/// epochs are numbered. Blake: accounts are chosen.
+	/// Effective weights by epoch and host, of the epochs in `Snapshots`. Written and removed by the hooks in batches.
+	/// TWOX-NOTE: epochs are numbered. Blake: users choose accounts.
 	#[pallet::storage]
-	pub type Weights<T: Config> =
+	pub type SnapshotWeights<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, u64, ValueQuery>;
 
-	/// Convicted hosts, with the last epoch of whose polls they have no votes. Written by convictions; removed by the hooks
-	/// when no such poll can be open. Blake: accounts are chosen.
+	/// Convicted hosts with the last epoch in whose polls they have no votes. Written by convictions; removed by the hooks
+	/// when no such poll can be open. Blake: users choose accounts.
 	#[pallet::storage]
 	pub type Barred<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, EpochIndex, OptionQuery>;
 
-	/// Where the search for ended polls goes on.
+	/// The poll after which the search for ended polls continues. One value.
 	#[pallet::storage]
-	pub type SweptTo<T: Config> = StorageValue<_, PollIndex, OptionQuery>;
+	pub type PollCursor<T: Config> = StorageValue<_, PollIndex, OptionQuery>;
 
-	/// Where the search for hosts that are barred no more goes on.
+	/// The host after which the search for hosts that are no longer barred continues. One value.
 	#[pallet::storage]
-	pub type SweptBarred<T: Config> = StorageValue<_, T::AccountId, OptionQuery>;
+	pub type BarredCursor<T: Config> = StorageValue<_, T::AccountId, OptionQuery>;
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
-		/// An account lets its power follow another one's votes.
+		/// An account delegated its votes in a class.
 		Delegated {
-			/// Who delegates.
+			/// The delegator.
 			who: T::AccountId,
-			/// Whom it follows.
+			/// The delegate.
 			target: T::AccountId,
-			/// In which class.
+			/// The class.
 			class: Class,
 		},
 		/// A delegation ended.
 		Undelegated {
-			/// Who delegated.
+			/// The delegator.
 			who: T::AccountId,
-			/// In which class.
+			/// The class.
 			class: Class,
 		},
-		/// An account voted, or changed its vote.
+		/// An account voted or changed its vote.
 		Voted {
-			/// Who voted.
+			/// The voter.
 			who: T::AccountId,
-			/// What it said.
+			/// The vote.
 			vote: Ballot,
-			/// In which poll.
+			/// The poll.
 			poll_index: PollIndex,
 		},
-		/// A vote no longer counts.
+		/// A vote was removed.
 		VoteRemoved {
-			/// Who voted.
+			/// The voter.
 			who: T::AccountId,
-			/// What it had said.
+			/// The removed vote.
 			vote: Ballot,
-			/// In which poll.
+			/// The poll.
 			poll_index: PollIndex,
 		},
-		/// A convicted host has no votes in polls of epochs up to this one.
+		/// A convicted host lost its votes in polls of epochs up to `until`.
 		Barred {
 			/// The host.
 			host: T::AccountId,
-			/// The last such epoch.
+			/// The last epoch in whose polls it has no votes.
 			until: EpochIndex,
 		},
 		/// A call was dispatched as root.
 		DispatchedAsRoot {
-			/// How it went.
+			/// The result of the call.
 			result: DispatchResult,
 		},
 	}
@@ -232,25 +232,25 @@ pub mod pallet {
 		NotOngoing,
 		/// The account did not vote in this poll.
 		NotVoter,
-		/// The account delegates in this class: it has to end that first.
+		/// The account delegates in this class. It must undelegate first.
 		AlreadyDelegating,
-		/// The account has votes in open polls of this class: it has to remove them first.
+		/// The account has votes in open polls of this class. It must remove them first.
 		AlreadyVoting,
 		/// The account does not delegate in this class.
 		NotDelegating,
-		/// The other account delegates itself: power follows one step only.
+		/// The delegate itself delegates in this class: delegation goes one step only.
 		TargetDelegates,
-		/// The other account has as many delegators as it can have, and none is lighter.
+		/// The delegate has the maximum number of delegators, and none is lighter than the account.
 		TooManyDelegators,
-		/// One cannot delegate to oneself.
+		/// An account cannot delegate to itself.
 		Nonsense,
-		/// The account has as many votes in this class as it can have.
+		/// The account has the maximum number of votes in this class.
 		MaxVotesReached,
-		/// Neither the account nor its delegators had weight when the poll was opened, or the account has none now.
+		/// To vote, the account or its delegators need weight in the poll's epoch; to delegate, the account needs weight now.
 		NoPower,
-		/// A split vote of nothing, or of amounts that cannot be added up.
+		/// The amounts of a split vote are all 0, or their sum overflows.
 		Malformed,
-		/// The poll has ended: its class must be given.
+		/// The poll has ended, so the call must name its class.
 		ClassNeeded,
 		/// There is no such class.
 		BadClass,
@@ -275,8 +275,8 @@ pub mod pallet {
 		fn integrity_test() {
 			assert!(T::MaxVotes::get() > 0 && T::MaxDelegators::get() > 0 && T::CopyBatch::get() > 0);
 			let polls = T::MaxVotes::get().saturating_mul(T::Polls::classes().len() as u32);
-			let most = T::WeightInfo::silence(polls, T::MaxDelegators::get());
-			assert!(most.all_lte(T::BlockWeights::get().max_block / 2), "a conviction needs more than half a block");
+			let max = T::WeightInfo::withdraw_from_class(polls, T::MaxDelegators::get());
+			assert!(max.all_lte(T::BlockWeights::get().max_block / 2), "a conviction needs more than half a block");
 		}
 
 		#[cfg(feature = "try-runtime")]
@@ -289,12 +289,12 @@ pub mod pallet {
 	impl<T: Config> Pallet<T> {
 		/// Votes in a poll, or changes a vote.
 		///
-		/// The vote weighs what the account's effective weight was in the epoch that had been settled last when the poll was
-		/// opened, with that of its delegators. The balance and the conviction of a standard vote mean nothing; the amounts
-		/// of a split vote say in which proportions it is split.
+		/// The vote counts with the effective weights, in the epoch that was weighed last when the poll was opened, of the
+		/// account and its delegators. The balance and the conviction of a standard vote have no effect; the amounts of a split
+		/// vote are its proportions.
 		///
 		/// - Origin: signed.
-		/// - Effects: the poll's tally. Event `Voted`.
+		/// - Effects: changes the poll's tally. Event `Voted`.
 		/// - Errors: `Malformed`, `NotOngoing`, `AlreadyDelegating`, `MaxVotesReached`, `NoPower`.
 		/// - Cost: linear in the number of the account's delegators.
 		#[pallet::call_index(0)]
@@ -309,12 +309,11 @@ pub mod pallet {
 			Ok(Some(T::WeightInfo::vote(counted.saturating_sub(1))).into())
 		}
 
-		/// Lets the account's power follow the votes of another one in polls of a class, open ones too. Conviction and
-		/// balance mean nothing.
+		/// Delegates the account's votes in a class, open polls included. Conviction and balance have no effect.
 		///
 		/// - Origin: signed.
-		/// - Effects: the tallies of polls in which the other one voted. Who delegated to the account delegates no more. Of a
-		///   full list of delegators the lightest gives way to a heavier one. Event `Delegated`.
+		/// - Effects: changes the tallies of polls in which the delegate voted. Delegations to the account end. If the
+		///   delegate's list is full, the account replaces the lightest delegator. Event `Delegated`.
 		/// - Errors: `Nonsense`, `BadClass`, `NoPower`, `AlreadyDelegating`, `AlreadyVoting`, `TargetDelegates`,
 		///   `TooManyDelegators`.
 		/// - Cost: linear in `MaxVotes` and `MaxDelegators`.
@@ -335,7 +334,7 @@ pub mod pallet {
 		/// Ends a delegation.
 		///
 		/// - Origin: signed.
-		/// - Effects: the tallies of polls in which the other one voted. Event `Undelegated`.
+		/// - Effects: changes the tallies of polls in which the delegate voted. Event `Undelegated`.
 		/// - Errors: `NotDelegating`.
 		/// - Cost: linear in `MaxVotes`.
 		#[pallet::call_index(2)]
@@ -343,14 +342,14 @@ pub mod pallet {
 		pub fn undelegate(origin: OriginFor<T>, class: Class) -> DispatchResultWithPostInfo {
 			let who = ensure_signed(origin)?;
 			ensure!(matches!(Stances::<T>::get(&who, class), Stance::Delegating(_)), Error::<T>::NotDelegating);
-			let (polls, _) = Self::silence(&who, class);
+			let (polls, _) = Self::withdraw_from_class(&who, class);
 			Ok(Some(T::WeightInfo::undelegate(polls)).into())
 		}
 
-		/// Takes a vote back, with the power that follows it.
+		/// Removes a vote, and with it the votes of the account's delegators in that poll.
 		///
 		/// - Origin: signed.
-		/// - Effects: the poll's tally, if it is open. Event `VoteRemoved`.
+		/// - Effects: changes the poll's tally if it is open. Event `VoteRemoved`.
 		/// - Errors: `ClassNeeded`, `NotVoter`.
 		/// - Cost: linear in the number of the account's delegators.
 		#[pallet::call_index(4)]
@@ -364,9 +363,9 @@ pub mod pallet {
 		/// Dispatches a call as root.
 		///
 		/// - Origin: `EmergencyOrigin`.
-		/// - Effects: the call's, or none if it fails. Event `DispatchedAsRoot`.
+		/// - Effects: those of the call, or none if it fails. Event `DispatchedAsRoot`.
 		/// - Errors: none of its own.
-		/// - Cost: the call's.
+		/// - Cost: that of the call.
 		#[pallet::call_index(16)]
 		#[pallet::weight({
 			let info = call.get_dispatch_info();

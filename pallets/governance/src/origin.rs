@@ -1,10 +1,10 @@
-//! The origins that referenda dispatch proposals with, one for each track besides root's.
+//! Checks of the origins with which referenda dispatch proposals.
 
 use crate::Origin;
 use core::marker::PhantomData;
 use polkadot_sdk::frame_support::traits::{EnsureOrigin, Get, OriginTrait};
 
-/// Lets through the one origin that `G` names.
+/// Accepts the one origin that `G` names.
 pub struct EnsureTrack<G>(PhantomData<G>);
 
 impl<O, G> EnsureOrigin<O> for EnsureTrack<G>

@@ -1,4 +1,4 @@
-//! What must hold between any two blocks.
+//! The pallet's invariants.
 
 use crate::*;
 use alloc::collections::BTreeMap;
@@ -6,21 +6,22 @@ use frame_support::{ensure, traits::Get};
 use polkadot_sdk::sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
+	/// # Invariants
 	/// 1. The tally of an open poll is the sum over the accounts that are counted in it, by the ballot of each: its own, or
-	///    that of the account it delegates to.
-	/// 2. Whoever delegates is among the delegators of the other one, which votes itself; and the other way round.
-	/// 3. Ballots ascend by poll, are of this class, and each is counted or its poll has ended.
-	/// 4. A snapshot counts the open polls of its epoch; epochs are listed once.
-	/// 5. Nobody that is barred from a poll is counted in it.
+	///    its delegate's.
+	/// 2. A delegator is listed by its delegate, which does not delegate; each listed delegator delegates to the lister.
+	/// 3. Ballots ascend by poll and are of their class. Each is counted, or its poll has ended.
+	/// 4. A snapshot has the number of open polls of its epoch. Epochs are listed once.
+	/// 5. No host that is barred from a poll is counted in it.
 	pub fn do_try_state() -> Result<(), TryRuntimeError> {
 		let mut ballots = BTreeMap::new();
 		for (who, class, stance) in Stances::<T>::iter() {
 			match stance {
 				Stance::Delegating(target) => {
 					let Stance::Voting { delegators, .. } = Stances::<T>::get(&target, class) else {
-						return Err("2: a delegation to somebody who delegates".into());
+						return Err("2: a delegation to a delegator".into());
 					};
-					ensure!(delegators.contains(&who), "2: a delegation that the other one does not know");
+					ensure!(delegators.contains(&who), "2: a delegator that its delegate does not list");
 				},
 				Stance::Voting { ballots: own, delegators } => {
 					ensure!(own.is_sorted_by(|(a, _), (b, _)| a < b), "3: ballots out of order");
@@ -31,7 +32,7 @@ impl<T: Config> Pallet<T> {
 					for (index, ballot) in own {
 						if let Some((_, poll_class)) = T::Polls::as_ongoing(index) {
 							ensure!(poll_class == class, "3: a ballot in another class");
-							ensure!(Counted::<T>::contains_key(index, &who), "3: a ballot that is not counted");
+							ensure!(CountedVotes::<T>::contains_key(index, &who), "3: a ballot that is not counted");
 						}
 						for voter in core::iter::once(&who).chain(delegators.iter()) {
 							ensure!(
@@ -51,8 +52,8 @@ impl<T: Config> Pallet<T> {
 			}
 			let Some((tally, class)) = T::Polls::as_ongoing(index) else { continue };
 			let mut sum = Tally { ayes: 0, nays: 0, support: 0, ..tally.clone() };
-			for (who, power) in Counted::<T>::iter_prefix(index) {
-				let ballot = ballots.get(&(index, who.clone())).ok_or("1: somebody is counted without a ballot")?;
+			for (who, power) in CountedVotes::<T>::iter_prefix(index) {
+				let ballot = ballots.get(&(index, who.clone())).ok_or("1: an account is counted without a ballot")?;
 				sum.add(ballot, power);
 				let barred = Barred::<T>::get(&who).is_some_and(|until| tally.epoch <= until);
 				ensure!(!barred || power == 0, "5: a barred host is counted");

@@ -1,8 +1,8 @@
-//! What the pallet stores, and how votes are counted.
+//! The stored types, and the counting of votes.
 
 use crate::{Class, Config, PollIndex};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use gonka_primitives::{Balance, EpochIndex, traits::HostWeights};
+use gonka_primitives::{Balance, EpochIndex, traits::EffectiveWeights};
 use polkadot_sdk::{
 	frame_support::{
 		BoundedVec, CloneNoBound, DebugNoBound, EqNoBound, PartialEqNoBound,
@@ -13,12 +13,12 @@ use polkadot_sdk::{
 };
 use scale_info::TypeInfo;
 
-/// A unit of vote: a leaf of effective weight.
+/// A number of votes: leaves of effective weight.
 pub type Votes = u128;
-/// A vote as clients send it. Amounts say in which proportions it is split; nothing else.
+/// A vote as clients send it. The amounts of a split vote are its proportions and nothing else.
 pub type Ballot = AccountVote<Balance>;
 
-/// The state of a poll. `electorate` and `epoch` are those of its opening.
+/// The tally of a poll. `electorate` and `epoch` are fixed at its opening.
 #[derive(
 	CloneNoBound,
 	DebugNoBound,
@@ -39,16 +39,16 @@ pub struct Tally<T: Config> {
 	pub nays: Votes,
 	/// Votes in favour and abstentions.
 	pub support: Votes,
-	/// All votes that there are.
+	/// Total effective weight of `epoch`: all votes that can be cast.
 	pub electorate: Votes,
-	/// The epoch whose weights are the votes: the last one that was settled.
+	/// The epoch whose effective weights are the votes: the one weighed last at the opening.
 	pub epoch: EpochIndex,
 	#[doc(hidden)]
 	pub marker: core::marker::PhantomData<T>,
 }
 
 impl<T: Config> Tally<T> {
-	/// Counts `power` in.
+	/// Adds `power` votes by a ballot.
 	pub fn add(&mut self, ballot: &Ballot, power: Votes) {
 		let (ayes, nays, abstentions) = split(ballot, power);
 		self.ayes = self.ayes.saturating_add(ayes);
@@ -56,7 +56,7 @@ impl<T: Config> Tally<T> {
 		self.support = self.support.saturating_add(ayes).saturating_add(abstentions);
 	}
 
-	/// Takes out what [`Tally::add`] counted in.
+	/// Removes what [`Tally::add`] added.
 	pub fn remove(&mut self, ballot: &Ballot, power: Votes) {
 		let (ayes, nays, abstentions) = split(ballot, power);
 		self.ayes = self.ayes.saturating_sub(ayes);
@@ -65,8 +65,7 @@ impl<T: Config> Tally<T> {
 	}
 }
 
-/// How many of `power` votes are ayes, nays and abstentions: in the proportions of the ballot's amounts, each rounded
-/// down.
+/// Splits `power` votes into ayes, nays and abstentions in the proportions of the ballot's amounts, each rounded down.
 pub fn split(ballot: &Ballot, power: Votes) -> (Votes, Votes, Votes) {
 	let (aye, nay, abstain) = match *ballot {
 		AccountVote::Standard { vote, .. } if vote.aye => (1, 0, 0),
@@ -81,7 +80,7 @@ pub fn split(ballot: &Ballot, power: Votes) -> (Votes, Votes, Votes) {
 	(part(aye), part(nay), part(abstain))
 }
 
-/// Whether a ballot says something, and its amounts can be added up.
+/// Whether the ballot's amounts are not all 0 and their sum does not overflow.
 pub fn is_well_formed(ballot: &Ballot) -> bool {
 	let sum = match *ballot {
 		AccountVote::Standard { .. } => Some(1),
@@ -94,9 +93,9 @@ pub fn is_well_formed(ballot: &Ballot) -> bool {
 }
 
 impl<T: Config> VoteTally<Votes, Class> for Tally<T> {
-	/// Before an epoch was settled there are no votes: nothing can be decided.
+	/// Before the first epoch is weighed there are no votes, and nothing can be decided.
 	fn new(_: Class) -> Self {
-		let (epoch, total) = T::Electorate::last_settled().unwrap_or_default();
+		let (epoch, total) = T::Electorate::last_weighed().unwrap_or_default();
 		Self { ayes: 0, nays: 0, support: 0, electorate: total.into(), epoch, marker: Default::default() }
 	}
 
@@ -105,7 +104,7 @@ impl<T: Config> VoteTally<Votes, Class> for Tally<T> {
 	}
 
 	fn support(&self, _: Class) -> Perbill {
-		// Of nothing, a share would be all.
+		// `from_rational` gives 100 % of an electorate of 0.
 		Perbill::from_rational(self.support, self.electorate.max(1))
 	}
 
@@ -135,19 +134,19 @@ impl<T: Config> VoteTally<Votes, Class> for Tally<T> {
 	fn setup(_: Class, _: Perbill) {}
 }
 
-/// What an account does in a class of polls: it votes, or lets another one vote.
+/// The votes or the delegation of an account in a class.
 #[derive(CloneNoBound, DebugNoBound, PartialEqNoBound, EqNoBound, Encode, Decode, TypeInfo, MaxEncodedLen)]
 #[codec(mel_bound(AccountId: MaxEncodedLen))]
 #[scale_info(skip_type_params(MaxVotes, MaxDelegators))]
 pub enum Stance<AccountId: Clone + core::fmt::Debug + Eq, MaxVotes: Get<u32>, MaxDelegators: Get<u32>> {
-	/// It votes itself.
+	/// The account votes itself, or not at all.
 	Voting {
 		/// Its ballots, ascending by poll.
 		ballots: BoundedVec<(PollIndex, Ballot), MaxVotes>,
-		/// Whose power follows its ballots.
+		/// The accounts that delegate to it.
 		delegators: BoundedVec<AccountId, MaxDelegators>,
 	},
-	/// Its power follows the ballots of this account.
+	/// The account delegates to this one.
 	Delegating(AccountId),
 }
 
@@ -159,24 +158,24 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxVotes: Get<u32>, MaxDelegators
 	}
 }
 
-/// A poll that was open when it was looked at last.
+/// A poll that was open at its last check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Poll {
-	/// The epoch whose weights are its votes.
+	/// The epoch whose effective weights are its votes.
 	pub epoch: EpochIndex,
 	/// Its class.
 	pub class: Class,
 }
 
-/// The weights of an epoch in which polls were opened.
+/// The copy of the effective weights of an epoch in which polls were opened.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Snapshot<AccountId> {
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// Open polls with its weights.
+	/// Number of open polls that use it.
 	pub polls: u32,
 	/// The last host whose weight was copied.
 	pub after: Option<AccountId>,
-	/// Whether all weights were.
+	/// Whether all weights were copied.
 	pub complete: bool,
 }

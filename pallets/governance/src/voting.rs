@@ -1,7 +1,7 @@
 //! Votes and delegations.
 //!
-//! `Counted` holds for each poll whose power its tally contains, and how much: an account is in it once or not at all,
-//! whether it voted or let vote, and what is taken out is what was put in. Nothing can be counted twice.
+//! `CountedVotes` holds for each poll the accounts whose power its tally contains, with that power. An account is in it once
+//! or not at all, whether it voted or delegated, and exactly what was added is removed. So nothing is counted twice.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -18,22 +18,22 @@ impl<T: Config> Pallet<T> {
 			return 0;
 		}
 		let copied = Snapshots::<T>::get().iter().any(|snapshot| snapshot.epoch == epoch && snapshot.complete);
-		let weight = if copied { Weights::<T>::get(epoch, who) } else { T::Electorate::weight(epoch, who) };
+		let weight = if copied { SnapshotWeights::<T>::get(epoch, who) } else { T::Electorate::weight(epoch, who) };
 		weight.into()
 	}
 
-	/// The votes of `who` itself in an open poll. None, if there were none at its opening: weights of its epoch may be
-	/// settled later.
+	/// The votes of `who` in an open poll, without its delegators. 0 if the electorate was 0 at the opening, even if the
+	/// poll's epoch was weighed afterwards.
 	pub fn power_in(tally: &Tally<T>, who: &T::AccountId) -> Votes {
 		if tally.electorate == 0 { 0 } else { Self::power(tally.epoch, who) }
 	}
 
-	/// The votes of `who` in polls that are opened now.
+	/// The votes of `who` in polls that are opened now, without its delegators.
 	pub fn current_power(who: &T::AccountId) -> Votes {
-		T::Electorate::last_settled().map_or(0, |(epoch, _)| Self::power(epoch, who))
+		T::Electorate::last_weighed().map_or(0, |(epoch, _)| Self::power(epoch, who))
 	}
 
-	/// Casts or changes the vote of `who`; the number of accounts that were counted.
+	/// Casts or changes the vote of `who`. Returns the number of accounts counted.
 	pub(crate) fn try_vote(who: &T::AccountId, index: PollIndex, ballot: Ballot) -> Result<u32, DispatchError> {
 		ensure!(types::is_well_formed(&ballot), Error::<T>::Malformed);
 		let (_, class) = T::Polls::as_ongoing(index).ok_or(Error::<T>::NotOngoing)?;
@@ -56,7 +56,7 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// Takes back the vote of `who`, whether the poll goes on or not; the number of accounts that were counted.
+	/// Removes the vote of `who` in an open or ended poll. Returns the number of accounts counted.
 	pub(crate) fn try_remove_vote(
 		who: &T::AccountId,
 		class: Option<Class>,
@@ -74,12 +74,12 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// Lets the power of `who` follow the votes of `target` in polls of `class`.
+	/// Delegates the votes of `who` in `class` to `target`.
 	pub(crate) fn try_delegate(who: &T::AccountId, class: Class, target: T::AccountId) -> DispatchResult {
 		ensure!(*who != target, Error::<T>::Nonsense);
 		ensure!(T::Polls::classes().contains(&class), Error::<T>::BadClass);
 		let power = Self::current_power(who);
-		// Else strangers could take all places among a host's delegators.
+		// Otherwise accounts without weight could fill a delegate's list.
 		ensure!(power > 0, Error::<T>::NoPower);
 		match Stances::<T>::get(who, class) {
 			Stance::Delegating(_) => return Err(Error::<T>::AlreadyDelegating.into()),
@@ -91,16 +91,16 @@ impl<T: Config> Pallet<T> {
 		match Stances::<T>::get(&target, class) {
 			Stance::Delegating(_) => return Err(Error::<T>::TargetDelegates.into()),
 			Stance::Voting { delegators, .. } if delegators.is_full() => {
-				// A heavier host takes the place of the lightest: many small ones cannot keep it away.
+				// A heavier host replaces the lightest, so that many small ones cannot keep it away.
 				let lightest = delegators.iter().map(|other| (Self::current_power(other), other)).min();
 				let (_, lightest) =
-					lightest.filter(|(least, _)| *least < power).ok_or(Error::<T>::TooManyDelegators)?;
-				Self::silence(lightest, class);
+					lightest.filter(|(lowest, _)| *lowest < power).ok_or(Error::<T>::TooManyDelegators)?;
+				Self::withdraw_from_class(lightest, class);
 			},
 			Stance::Voting { .. } => {},
 		}
-		// Whoever followed `who` has to choose anew: power follows one step, never two.
-		Self::silence(who, class);
+		// Delegations to `who` end: delegation goes one step only.
+		Self::withdraw_from_class(who, class);
 		Self::mutate_stance(&target, class, |stance| {
 			let Stance::Voting { ballots, delegators } = stance else {
 				return Err(Error::<T>::TargetDelegates.into());
@@ -118,10 +118,10 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	/// Takes everything back that `who` does in `class`: its votes, with the power that followed them, and delegations by
-	/// it and to it. Returns in how many polls it had power, and how many accounts followed it.
-	pub(crate) fn silence(who: &T::AccountId, class: Class) -> (u32, u32) {
-		// Counting out does not fail: what is not there is not counted.
+	/// Removes the votes of `who` in `class`, those of its delegators, and delegations by it and to it. Returns the number of
+	/// polls with its votes and the number of its delegators.
+	pub(crate) fn withdraw_from_class(who: &T::AccountId, class: Class) -> (u32, u32) {
+		// Removing counted votes does not fail: an account that is not counted is left out.
 		match Stances::<T>::take(who, class) {
 			Stance::Delegating(target) => {
 				Self::deposit_event(Event::Undelegated { who: who.clone(), class });
@@ -137,7 +137,7 @@ impl<T: Config> Pallet<T> {
 			},
 			Stance::Voting { ballots, delegators } => {
 				let group: Vec<_> = core::iter::once(who).chain(delegators.iter()).collect();
-				let looked_at = (ballots.len() as u32, delegators.len() as u32);
+				let removed = (ballots.len() as u32, delegators.len() as u32);
 				for (poll_index, vote) in ballots {
 					let _ = Self::count(poll_index, &group, Some(vote), None);
 					Self::deposit_event(Event::VoteRemoved { who: who.clone(), vote, poll_index });
@@ -146,13 +146,13 @@ impl<T: Config> Pallet<T> {
 					Stances::<T>::remove(&delegator, class);
 					Self::deposit_event(Event::Undelegated { who: delegator, class });
 				}
-				looked_at
+				removed
 			},
 		}
 	}
 
-	/// Has `group` no longer count as `old` in a poll, but as `new`; the votes that it has now. A poll that has ended can
-	/// only forget.
+	/// Counts `group` in a poll by the ballot `new` instead of `old`. Returns the votes that are counted now. In a poll that
+	/// has ended, votes can only be removed.
 	fn count(
 		index: PollIndex,
 		group: &[&T::AccountId],
@@ -167,17 +167,17 @@ impl<T: Config> Pallet<T> {
 			ensure!(new.is_none() || tally.is_some(), Error::<T>::NotOngoing);
 			let mut sum: Votes = 0;
 			for (position, who) in group.iter().enumerate() {
-				let counted = Counted::<T>::take(index, who);
+				let counted = CountedVotes::<T>::take(index, who);
 				let Some(tally) = tally.as_mut() else { continue };
 				if let Some((power, old)) = counted.zip(old) {
 					tally.remove(&old, power);
 				}
 				let Some(new) = new else { continue };
 				let power = Self::power_in(tally, who);
-				// The voter is the first of its group, and noted in any case: others may follow later.
+				// The voter comes first and is listed even without power: delegators with power may follow.
 				if power > 0 || position == 0 {
 					tally.add(&new, power);
-					Counted::<T>::insert(index, who, power);
+					CountedVotes::<T>::insert(index, who, power);
 					sum = sum.saturating_add(power);
 				}
 			}
@@ -185,7 +185,7 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// Changes a stance; one that says nothing is not kept.
+	/// Changes a stance. Removes one without ballots and delegations.
 	fn mutate_stance<R>(
 		who: &T::AccountId,
 		class: Class,
@@ -201,7 +201,7 @@ impl<T: Config> Pallet<T> {
 		Ok(result)
 	}
 
-	/// Forgets a ballot in a poll that has ended.
+	/// Removes a ballot in a poll that has ended.
 	pub(crate) fn forget_ballot(who: &T::AccountId, class: Class, index: PollIndex) {
 		let _ = Self::mutate_stance(who, class, |stance| {
 			if let Stance::Voting { ballots, .. } = stance {
@@ -213,18 +213,18 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> OnOffence<T::AccountId> for Pallet<T> {
-	/// A host that is convicted has no votes in polls that are open now, nobody's power follows it, and its own follows
-	/// nobody. At most `MaxVotes · (MaxDelegators + 1)` accounts a class are counted out; the block is charged for it.
+	/// Removes a convicted host's votes from open polls and ends all delegations by it and to it. At most
+	/// `MaxVotes · (MaxDelegators + 1)` accounts a class are removed from tallies; the block is charged for it.
 	fn on_offence(host: &T::AccountId, epoch: EpochIndex, offence: Offence) {
-		// What does not take a host's weight does not take its vote.
+		// Offences that do not take a host's weight do not take its votes.
 		if matches!(offence, Offence::FalseDigest | Offence::MissedDuties) {
 			return;
 		}
-		let last = T::Electorate::last_settled().map_or(epoch, |(last, _)| last.max(epoch));
+		let last = T::Electorate::last_weighed().map_or(epoch, |(last, _)| last.max(epoch));
 		Barred::<T>::insert(host, last);
 		for class in T::Polls::classes() {
-			let (polls, delegators) = Self::silence(host, class);
-			let weight = T::WeightInfo::silence(polls, delegators);
+			let (polls, delegators) = Self::withdraw_from_class(host, class);
+			let weight = T::WeightInfo::withdraw_from_class(polls, delegators);
 			frame_system::Pallet::<T>::register_extra_weight_unchecked(weight, DispatchClass::Mandatory);
 		}
 		Self::deposit_event(Event::Barred { host: host.clone(), until: last });

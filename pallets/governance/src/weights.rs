@@ -1,8 +1,7 @@
-//! Weights of the calls and hooks, in the shape that the benchmark command writes.
+//! Dispatch weights of the calls and hooks, estimated by hand.
 //!
-//! Counting an account in or out of a poll reads whether it is barred, the list of snapshots and its weight, and writes
-//! what is counted. A poll that is touched is stored again and given an alarm: the scheduler's agendas are read and
-//! written twice.
+//! Adding an account to a tally or removing it reads whether it is barred, the list of snapshots and its weight, and writes
+//! the counted votes. A poll that changes is stored and gets an alarm: the scheduler's agendas are read and written twice.
 
 use core::marker::PhantomData;
 use polkadot_sdk::{
@@ -10,13 +9,13 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// What calls and hooks cost.
+/// Dispatch weights of `pallet_governance`.
 pub trait WeightInfo {
 	/// Voting, with `d` delegators.
 	fn vote(d: u32) -> Weight;
-	/// Taking a vote back, with `d` delegators.
+	/// Removing a vote, with `d` delegators.
 	fn remove_vote(d: u32) -> Weight;
-	/// Delegating to a host with `v` votes, whose lightest delegator gives way.
+	/// Delegating to a host with `v` votes, whose lightest delegator is replaced.
 	fn delegate(v: u32) -> Weight;
 	/// Ending a delegation to a host with `v` votes.
 	fn undelegate(v: u32) -> Weight;
@@ -24,30 +23,30 @@ pub trait WeightInfo {
 	fn dispatch_as_root() -> Weight;
 	/// Looking for new polls and for weights to copy.
 	fn idle() -> Weight;
-	/// Noting `n` new polls.
+	/// Recording `n` new polls.
 	fn note(n: u32) -> Weight;
 	/// Copying `n` weights.
 	fn copy(n: u32) -> Weight;
-	/// Forgetting `n` accounts of an ended poll, or `n` weights.
+	/// Removing `n` accounts of an ended poll, or `n` weights.
 	fn close(n: u32) -> Weight;
-	/// Looking at a few barred hosts.
+	/// Checking a few barred hosts.
 	fn sweep() -> Weight;
-	/// Counting a convicted host, and the `d` that followed it, out of `p` polls.
-	fn silence(p: u32, d: u32) -> Weight;
+	/// Removing a convicted host and its `d` delegators from `p` polls.
+	fn withdraw_from_class(p: u32, d: u32) -> Weight;
 }
 
-/// Weights with the database's costs of `T`.
+/// Dispatch weights with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> SubstrateWeight<T> {
-	/// An account in a poll.
+	/// Adding `n` accounts to a tally or removing them.
 	fn count(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 4_000)
 			.saturating_add(T::DbWeight::get().reads_writes(4, 1))
 			.saturating_mul(n.into())
 	}
 
-	/// A poll that is touched.
+	/// Changing `n` polls.
 	fn poll(n: u32) -> Weight {
 		Weight::from_parts(30_000_000, 20_000)
 			.saturating_add(T::DbWeight::get().reads_writes(5, 5))
@@ -65,10 +64,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 		Self::vote(d)
 	}
 	fn delegate(v: u32) -> Weight {
-		// The lightest of the delegators is found and counted out, `who` is counted in.
+		// The lightest delegator is found and removed from the tallies, `who` is added.
 		let polls = Self::poll(v).saturating_add(Self::count(v)).saturating_mul(2);
 		let search = Weight::from_parts(150_000_000, 100_000).saturating_add(T::DbWeight::get().reads(100));
-		// Those that followed `who` follow nobody.
+		// The delegations to `who` end.
 		let followers = T::DbWeight::get().writes(32);
 		let own = T::DbWeight::get().reads_writes(6, 4);
 		polls.saturating_add(search).saturating_add(followers).saturating_add(own)
@@ -103,7 +102,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn sweep() -> Weight {
 		Weight::from_parts(20_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(8, 5))
 	}
-	fn silence(p: u32, d: u32) -> Weight {
+	fn withdraw_from_class(p: u32, d: u32) -> Weight {
 		Self::poll(p)
 			.saturating_add(Self::count(p.saturating_mul(d.saturating_add(1))))
 			.saturating_add(T::DbWeight::get().reads_writes(8, 4))

@@ -6,38 +6,29 @@ use codec::Encode;
 use frame_benchmarking::v2::*;
 use frame_support::{
 	BoundedVec,
-	pallet_prelude::{Authorize, TransactionSource},
 	traits::{
 		EnsureOrigin, Get,
 		fungible::{Inspect, Mutate, hold::Mutate as _},
 	},
 };
 use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
+use gonka_pallet_support::benchmarking;
 use gonka_primitives::{
 	PublicKey, Signature,
-	hashing::{domain, signing_payload},
+	hashing::domain,
 	market::{Price, Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::SumNode,
 };
-use sp_core::{crypto::KeyTypeId, sr25519};
+use sp_core::sr25519;
 
-/// Sets up what the pallet cannot.
+/// Sets up state of other pallets for the benchmarks.
 pub trait BenchmarkHelper<AccountId> {
 	/// Makes `HostRegistry::worker` of `host` return `worker`.
 	fn register_host(host: &AccountId, worker: PublicKey);
 }
 
-const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
-const NO_SIGNATURE: &str = "the keystore does not sign";
-
-fn key() -> sr25519::Public {
-	sp_io::crypto::sr25519_generate(KEY_TYPE, None)
-}
-
 fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
-	let payload = signing_payload(domain, &T::Genesis::get(), body);
-	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
-	Ok(signature.ok_or(BenchmarkError::Stop(NO_SIGNATURE))?.0)
+	benchmarking::sign(key, &T::Genesis::get(), domain, body)
 }
 
 fn host<T: Config>(index: u32, worker: PublicKey) -> T::AccountId {
@@ -105,7 +96,7 @@ fn settlement<T: Config>(v: u32, m: u32) -> Result<(Settlement, Signature), Benc
 where
 	T::Currency: Mutate<T::AccountId>,
 {
-	let (worker, gateway) = (key(), key());
+	let (worker, gateway) = (benchmarking::new_key(), benchmarking::new_key());
 	let host = host::<T>(0, worker.0);
 	let window = T::KeptSettlements::get().saturating_add(1);
 	let block = T::WindowLength::get().saturating_mul(window.saturating_add(1));
@@ -169,7 +160,7 @@ mod benchmarks {
 		let origin = T::RegisterOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
 		let id = NextModelId::<T>::get();
 		register::<T>()?;
-		Work::<T>::insert(id, 1);
+		WindowWork::<T>::insert(id, 1);
 
 		#[extrinsic_call]
 		_(origin as T::RuntimeOrigin, id);
@@ -272,7 +263,7 @@ mod benchmarks {
 
 		#[block]
 		{
-			call.authorize(TransactionSource::External).ok_or("the call must authorise itself")??;
+			benchmarking::authorize(&call)?;
 		}
 
 		Ok(())
@@ -295,14 +286,14 @@ mod benchmarks {
 	#[benchmark]
 	fn move_prices(n: Linear<1, { T::MaxModels::get() }>) -> Result<(), BenchmarkError> {
 		models::<T>(n);
-		(0..n).for_each(|id| Work::<T>::insert(id, 1_000));
+		(0..n).for_each(|id| WindowWork::<T>::insert(id, 1_000));
 
 		#[block]
 		{
 			Pallet::<T>::move_prices(false);
 		}
 
-		assert_eq!(Work::<T>::iter().count(), 0);
+		assert_eq!(WindowWork::<T>::iter().count(), 0);
 		Ok(())
 	}
 

@@ -1,4 +1,4 @@
-//! Models and channels come to be, and channels go, here; the calls say who may.
+//! Adding models; opening, closing and removing channels. The calls check the origins.
 
 use crate::*;
 use frame_support::{
@@ -24,7 +24,7 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	/// Stores a channel under the next id. The caller holds the deposit.
+	/// Stores a channel under the next id. The caller puts the deposit on hold.
 	pub(crate) fn add_channel(
 		developer: T::AccountId,
 		host: T::AccountId,
@@ -45,7 +45,7 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	/// Adds to a channel's deposit. The caller holds the money.
+	/// Adds to a channel's deposit. The caller puts the amount on hold.
 	pub(crate) fn add_deposit(developer: &T::AccountId, id: ChannelId, amount: Balance) -> DispatchResult {
 		ensure!(amount > 0, Error::<T>::AmountTooLow);
 		Channels::<T>::try_mutate(id, |channel| {
@@ -71,7 +71,7 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	/// Removes a channel whose challenge period is over. The rest of its deposit is free again; its held fees are not.
+	/// Removes a channel whose challenge period is over and releases the rest of its deposit. Its held fees stay on hold.
 	pub(crate) fn remove_channel(id: ChannelId) -> DispatchResult {
 		let channel = Channels::<T>::get(id).ok_or(Error::<T>::NotFound)?;
 		ensure!(channel.closes.is_some_and(|closes| closes <= Self::now()), Error::<T>::NotClosed);

@@ -1,4 +1,4 @@
-//! Fees between settlement and payment. They stay on hold in the developers' accounts, so that they can be given back.
+//! Fees between settlement and payment. They stay on hold in the developers' accounts, so that they can be refunded.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -16,22 +16,22 @@ use frame_support::{
 		tokens::{DepositConsequence, Precision, Provenance},
 	},
 };
-use gonka_primitives::traits::{SampleVerdicts, Verdict};
+use gonka_primitives::traits::{FeeDecision, FeeDecisions};
 use scale_info::TypeInfo;
 use sp_runtime::DispatchError;
 
-/// What one channel owes for a window.
+/// The fee that one channel owes for a window.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct HeldFee<AccountId> {
-	/// The channel; it may be withdrawn meanwhile.
+	/// The channel, which may have been withdrawn since.
 	pub channel: ChannelId,
-	/// Whose account holds it.
+	/// The account that holds the fee.
 	pub developer: AccountId,
 	/// Base units. Not 0.
 	pub amount: Balance,
 }
 
-/// The fees of a host's window.
+/// The held fees of a host's window.
 #[derive(
 	CloneNoBound,
 	DebugNoBound,
@@ -44,30 +44,30 @@ pub struct HeldFee<AccountId> {
 	MaxEncodedLen,
 )]
 #[codec(mel_bound(AccountId: MaxEncodedLen))]
-#[scale_info(skip_type_params(Most))]
-pub struct Held<AccountId: Clone + core::fmt::Debug + Eq, Most: Get<u32>> {
-	/// The window that ran when they were settled.
+#[scale_info(skip_type_params(MaxFees))]
+pub struct Held<AccountId: Clone + core::fmt::Debug + Eq, MaxFees: Get<u32>> {
+	/// The window that was running at the settlement.
 	pub since: u32,
-	/// The window from whose first block on they can be released.
+	/// The window in whose first block the pallet asks for a decision.
 	pub due: u32,
 	/// Ascending by channel. Not empty.
-	pub fees: BoundedVec<HeldFee<AccountId>, Most>,
+	pub fees: BoundedVec<HeldFee<AccountId>, MaxFees>,
 }
 
-impl<AccountId: Clone + core::fmt::Debug + Eq, Most: Get<u32>> Held<AccountId, Most> {
-	/// Base units; `None` if they do not fit.
+impl<AccountId: Clone + core::fmt::Debug + Eq, MaxFees: Get<u32>> Held<AccountId, MaxFees> {
+	/// Sum in base units; `None` if it overflows.
 	pub fn sum(&self) -> Option<Balance> {
 		self.fees.iter().try_fold(Balance::default(), |sum, fee| sum.checked_add(fee.amount))
 	}
 }
 
 impl<T: Config> Pallet<T> {
-	/// The window that runs.
+	/// The running window.
 	pub(crate) fn running() -> u32 {
 		Self::now().checked_div(T::WindowLength::get()).unwrap_or_default()
 	}
 
-	/// Notes the fees of a settlement, whose money stays where it is.
+	/// Stores the fees of a settlement. The money stays on hold where it is.
 	pub(crate) fn hold_fees(host: &T::AccountId, window: u32, fees: Vec<HeldFee<T::AccountId>>) -> DispatchResult {
 		if fees.is_empty() {
 			return Ok(());
@@ -80,13 +80,13 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	/// Decides on fees that are due, oldest windows first, until `budget` is used: a unit for each fee, and for each
-	/// window in which none is due any more. Returns what was used.
+	/// Decides on due fees, oldest windows first, until `budget` is used. Each fee costs one unit, and so does each window in
+	/// which no fee is due any more. Returns the units used.
 	pub(crate) fn release_due(budget: u32) -> u32 {
 		let (running, oldest) = (Self::running(), OldestDue::<T>::get());
 		let (mut due, mut used) = (oldest, 0u32);
 		'windows: while due <= running && used < budget {
-			// All at once: a search for the first key would pass those that this block removed again and again.
+			// All keys at once: each search for the first key would step over all keys that this block has removed.
 			let left = budget.saturating_sub(used) as usize;
 			let keys: Vec<_> = DueFees::<T>::iter_key_prefix(due).take(left).collect();
 			let all = keys.len() < left;
@@ -113,13 +113,14 @@ impl<T: Config> Pallet<T> {
 		used
 	}
 
-	/// Releases or refunds by the verdict; without one, looks again when the next window begins, until `MaxHold`.
+	/// Releases or refunds a window's fees by the decision. Without a decision it asks again when the next window begins,
+	/// and releases after `MaxHold` windows.
 	fn decide(host: &T::AccountId, window: u32, mut held: Held<T::AccountId, T::MaxVouchers>, running: u32) {
 		let late = running.saturating_sub(held.since) >= T::MaxHold::get();
-		let verdict = T::Verdicts::verdict(host, window).or(late.then_some(Verdict::Release));
-		let done = match verdict {
-			Some(Verdict::Release) => Self::release(host, window).is_ok(),
-			Some(Verdict::Refund) => Self::refund(host, window).is_ok(),
+		let decision = T::FeeDecisions::decision(host, window).or(late.then_some(FeeDecision::Release));
+		let done = match decision {
+			Some(FeeDecision::Release) => Self::release(host, window).is_ok(),
+			Some(FeeDecision::Refund) => Self::refund(host, window).is_ok(),
 			None => false,
 		};
 		if !done {
@@ -130,8 +131,8 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Pays a host the fees that are held for a window. If its account is gone and the sum is too small for a new one,
-	/// they go back.
+	/// Pays a host the held fees of a window. Refunds them if the host's account is gone and the sum is too small for a new
+	/// one.
 	fn release(host: &T::AccountId, window: u32) -> DispatchResult {
 		with_storage_layer(|| {
 			let held = HeldFees::<T>::get(host, window).ok_or(Error::<T>::NotFound)?;
@@ -144,7 +145,7 @@ impl<T: Config> Pallet<T> {
 				T::Currency::decrease_balance_on_hold(&reason, &fee.developer, fee.amount, Precision::Exact)?;
 				T::Currency::done_transfer_on_hold(&reason, &fee.developer, host, fee.amount);
 			}
-			// One deposit instead of one per channel: a new account can take the sum, but not always each part.
+			// One deposit for all channels: a new account can receive the sum, but not always each part.
 			T::Currency::increase_balance(host, amount, Precision::Exact)?;
 			Self::forget(host, window, held.due);
 			Self::deposit_event(Event::FeesReleased { host: host.clone(), window, amount });
@@ -152,8 +153,8 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// Gives the fees that are held for a host's window back to its developers. For whoever judges samples: all or
-	/// nothing, at most `WeightInfo::release_fees(MaxVouchers)`. `NotFound` if none are held.
+	/// Refunds the held fees of a host's window to the developers, all or nothing, for the pallet that rules on audits.
+	/// Costs at most `WeightInfo::release_fees(MaxVouchers)`. Error: `NotFound` if none are held.
 	pub fn refund(host: &T::AccountId, window: u32) -> DispatchResult {
 		with_storage_layer(|| {
 			let held = HeldFees::<T>::get(host, window).ok_or(Error::<T>::NotFound)?;

@@ -1,4 +1,4 @@
-//! The models a chain starts with, as its chain specification writes them.
+//! Models in a chain specification.
 
 use crate::{prices::PriceRule, types::Model};
 use alloc::string::String;
@@ -14,9 +14,9 @@ pub struct GenesisModel {
 	pub name: String,
 	/// SHA-256 of the weights' file, `0x…`.
 	pub weights_hash: H256,
-	/// How the weights are stored, at most 16 bytes.
+	/// Format of the weights, at most 16 bytes.
 	pub quantisation: String,
-	/// Tokens of prompt and answer together.
+	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
 	/// Base units per prompt token.
 	pub input_price: Balance,
@@ -24,35 +24,35 @@ pub struct GenesisModel {
 	pub output_price: Balance,
 	/// Memory that serving it needs, in MB.
 	pub memory_mb: u32,
-	/// The oldest worker that serves it right: major · 10⁶ + minor · 10³ + patch.
+	/// Minimum version of workers that serve it: major · 10⁶ + minor · 10³ + patch.
 	pub min_worker_version: u32,
-	/// Work units of a settlement window at full use. 0, or left out: the price does not move.
+	/// Work units of a settlement window at full use. If it is 0 or left out, the price does not move.
 	#[serde(default)]
 	pub capacity: u64,
-	/// Least price per prompt token; 1 if left out.
-	#[serde(default = "least")]
+	/// Minimum price per prompt token; 1 if left out.
+	#[serde(default = "default_min")]
 	pub min_input_price: Balance,
-	/// Least price per completion token; 1 if left out.
-	#[serde(default = "least")]
+	/// Minimum price per completion token; 1 if left out.
+	#[serde(default = "default_min")]
 	pub min_output_price: Balance,
-	/// Greatest price per prompt token; more than all GNK if left out.
-	#[serde(default = "greatest")]
+	/// Maximum price per prompt token; more than all GNK if left out.
+	#[serde(default = "default_max")]
 	pub max_input_price: Balance,
-	/// Greatest price per completion token; more than all GNK if left out.
-	#[serde(default = "greatest")]
+	/// Maximum price per completion token; more than all GNK if left out.
+	#[serde(default = "default_max")]
 	pub max_output_price: Balance,
 }
 
-fn least() -> Balance {
+fn default_min() -> Balance {
 	PriceRule::default().min.input
 }
 
-fn greatest() -> Balance {
+fn default_max() -> Balance {
 	PriceRule::default().max.input
 }
 
 impl GenesisModel {
-	/// The model; `None` if a name is too long or empty, it has no context window, or its price is out of bounds.
+	/// The model; `None` if a name is too long or empty, the context length is 0, or the price is out of bounds.
 	pub fn model(&self) -> Option<Model> {
 		let model = Model {
 			name: self.name.as_bytes().to_vec().try_into().ok()?,

@@ -24,15 +24,16 @@ mod tests;
 
 use gonka_primitives::{
 	Balance, ChannelId, MAX_MODELS_PER_HOST, ModelId,
-	traits::{HostRegistry, OnServed, OnSettled, SampleVerdicts},
+	traits::{FeeDecisions, HostRegistry, OnServed, OnSettlement},
 };
 use polkadot_sdk::*;
 
 pub use fees::{Held, HeldFee};
 pub use genesis::GenesisModel;
+pub use gonka_primitives::validity::InferenceMarket as ValidityError;
 pub use pallet::*;
 pub use prices::{PriceRule, Steering};
-pub use types::{Channel, Model, Name, Quantisation, Refusal};
+pub use types::{Channel, Model, Name, Quantisation};
 pub use views::MAX_PAGE;
 pub use weights::WeightInfo;
 
@@ -50,6 +51,7 @@ pub mod pallet {
 		},
 	};
 	use frame_system::pallet_prelude::*;
+	use gonka_pallet_support::pool::authorize;
 	use gonka_primitives::{
 		BlockNumber, EpochIndex, Hash, PublicKey, Signature,
 		market::{Price, Settlement, Totals},
@@ -75,70 +77,70 @@ pub mod pallet {
 		/// Hosts and their workers' keys.
 		type Hosts: HostRegistry<Self::AccountId>;
 
-		/// Told what hosts served.
+		/// Receives the work that hosts served.
 		type OnServed: OnServed<Self::AccountId>;
 
-		/// The hash of the genesis block, which every signature covers. `frame_system` forgets it after `BlockHashCount` blocks.
+		/// Hash of the genesis block, which every signature covers. `frame_system` forgets it after `BlockHashCount` blocks.
 		type Genesis: Get<Hash>;
 
-		/// Told of settlements, to draw samples from them.
-		type OnSettled: OnSettled<Self::AccountId>;
+		/// Receives settlements, to draw audits from them.
+		type OnSettlement: OnSettlement<Self::AccountId>;
 
-		/// Whether a window's samples were right: decides on its fees.
-		type Verdicts: SampleVerdicts<Self::AccountId>;
+		/// Decides by a window's audits whether its fees are released or refunded.
+		type FeeDecisions: FeeDecisions<Self::AccountId>;
 
 		/// The running PoC epoch.
 		type Epoch: Get<EpochIndex>;
 
-		/// Epochs, from the first on, in which inference costs nothing.
+		/// Number of epochs, from the first on, in which inference is free of charge.
 		type FreeEpochs: Get<EpochIndex>;
 
-		/// How use moves prices.
+		/// How far use moves prices.
 		type Steering: Get<Steering>;
 
-		/// Who registers, prices and retires models.
+		/// Origin that registers, prices and retires models.
 		type RegisterOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-		/// Blocks of a settlement window. At least 1.
+		/// Length of a settlement window in blocks. At least 1.
 		#[pallet::constant]
 		type WindowLength: Get<BlockNumber>;
 
-		/// Blocks between closing a channel and withdrawing the rest. More than `WindowLength`, so that a host can
-		/// settle the window in which it learns of it.
+		/// Number of blocks between the closing of a channel and its withdrawal. More than `WindowLength`, so that a host
+		/// can settle the window in which it learns of the closing.
 		type ChallengePeriod: Get<BlockNumber>;
 
-		/// Least deposit of a channel, in base units.
+		/// Minimum deposit of a channel, in base units.
 		type MinDeposit: Get<Balance>;
 
-		/// Most vouchers in a settlement.
+		/// Maximum number of vouchers in a settlement.
 		#[pallet::constant]
 		type MaxVouchers: Get<u32>;
 
-		/// Most channels in one opening or top-up.
+		/// Maximum number of channels in one opening or top-up.
 		#[pallet::constant]
 		type MaxChannelsPerCall: Get<u32>;
 
-		/// Most registered models.
+		/// Maximum number of registered models.
 		#[pallet::constant]
 		type MaxModels: Get<u32>;
 
-		/// Roots kept per host. At least 1.
+		/// Number of roots kept per host. At least 1.
 		#[pallet::constant]
 		type KeptSettlements: Get<u32>;
 
-		/// Held fees on which every block decides, however full it is: what is due in a window must fit into its blocks. At
-		/// least `MaxVouchers`.
+		/// Maximum number of held fees on which a block decides, however full it is. The fees that are due in a window must
+		/// fit into its blocks. At least `MaxVouchers`.
 		#[pallet::constant]
 		type MaxReleases: Get<u32>;
 
-		/// Windows from settlement to the first look at the verdict. At least 2: the rest of the running one, and the whole
-		/// next one.
+		/// Number of windows from settlement until the pallet first asks for a decision. At least 2: the rest of the running
+		/// one and the whole next one.
 		type MinHold: Get<u32>;
 
-		/// Windows after which fees without a verdict are released. Not less than `MinHold`.
+		/// Number of windows after which fees without a decision are released. At least `MinHold`.
 		type MaxHold: Get<u32>;
 
-		/// Weights of the calls and hooks.
+		/// Dispatch weights of the calls and hooks.
 		type WeightInfo: WeightInfo;
 
 		/// Registers hosts.
@@ -146,10 +148,10 @@ pub mod pallet {
 		type BenchmarkHelper: BenchmarkHelper<Self::AccountId>;
 	}
 
-	/// Why money is held.
+	/// Reasons for holds.
 	#[pallet::composite_enum]
 	pub enum HoldReason {
-		/// Deposits of payment channels, less what hosts were paid: what is settled is held until it is released.
+		/// Deposits of payment channels and settled fees that are not released yet.
 		ChannelDeposit,
 	}
 
@@ -159,75 +161,75 @@ pub mod pallet {
 
 	/// The registered models. Written by `register_model`, `set_price`, `set_price_rule`, `retire_model`, at genesis and when
 	/// prices move. At most `MaxModels`.
-	/// TWOX-NOTE: ids are given out by a counter.
+	/// TWOX-NOTE: a counter assigns the ids.
 	#[pallet::storage]
 	pub type Models<T: Config> = CountedStorageMap<_, Twox64Concat, ModelId, Model>;
 
-	/// The registered models by name. Written with `Models`, same bound. Blake: names are chosen.
+	/// Ids of the registered models by name. Written with `Models`, same bound. Blake: users choose names.
 	#[pallet::storage]
 	pub type ModelNames<T: Config> = StorageMap<_, Blake2_128Concat, Name, ModelId>;
 
-	/// Work units settled for a registered model since the running window began. Written by `settle`; removed when prices move
-	/// and by `retire_model`. At most `MaxModels`. TWOX-NOTE: ids are given out by a counter.
+	/// Work units settled for a registered model since the running window began. Written by `settle`; removed when prices
+	/// move and by `retire_model`. At most `MaxModels`. TWOX-NOTE: a counter assigns the ids.
 	#[pallet::storage]
-	pub type Work<T: Config> = StorageMap<_, Twox64Concat, ModelId, u64, ValueQuery>;
+	pub type WindowWork<T: Config> = StorageMap<_, Twox64Concat, ModelId, u64, ValueQuery>;
 
 	/// The next channel's id. Written by `open_channels`; never falls. One value.
 	#[pallet::storage]
 	pub type NextChannelId<T: Config> = StorageValue<_, ChannelId, ValueQuery>;
 
-	/// Channels, closing ones too. Written by `open_channels`, `top_up`, `close_channel`, `settle`; removed by `withdraw`. Bounded by the
-	/// money in deposits of at least `MinDeposit`. TWOX-NOTE: ids are given out by a counter.
+	/// Channels, closing ones included. Written by `open_channels`, `top_up`, `close_channel`, `settle`; removed by
+	/// `withdraw`. Bounded by the supply divided by `MinDeposit`. TWOX-NOTE: a counter assigns the ids.
 	#[pallet::storage]
 	pub type Channels<T: Config> = StorageMap<_, Twox64Concat, ChannelId, Channel<T::AccountId>>;
 
 	/// The channel of a developer, a host and a gateway, while it is not closing. Written by `open_channels`, removed by
-	/// `close_channel`. As many as `Channels` at most. Blake: accounts and keys are chosen.
+	/// `close_channel`. At most as many as `Channels`. Blake: users choose accounts and keys.
 	#[pallet::storage]
 	pub type OpenChannels<T: Config> =
 		StorageMap<_, Blake2_128Concat, (T::AccountId, T::AccountId, PublicKey), ChannelId>;
 
-	/// A developer's channels, closing ones too. Written by `open_channels`, removed by `withdraw`. As many as
-	/// `Channels`. Blake: accounts are chosen; TWOX-NOTE: ids are given out by a counter.
+	/// A developer's channels, closing ones included. Written by `open_channels`, removed by `withdraw`. As many as
+	/// `Channels`. Blake: users choose accounts. TWOX-NOTE: a counter assigns the ids.
 	#[pallet::storage]
 	pub type DeveloperChannels<T: Config> =
 		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, ChannelId, ()>;
 
-	/// The channels that pay a host, closing ones too. Written and bounded as `DeveloperChannels`.
+	/// The channels that pay a host, closing ones included. Written and bounded as `DeveloperChannels`.
 	#[pallet::storage]
 	pub type HostChannels<T: Config> = StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, ChannelId, ()>;
 
-	/// Windows of which a host's root is kept, ascending; the last one is the last it settled. Written by `settle`. At
-	/// most `KeptSettlements` a host that ever settled. Blake: accounts are chosen.
+	/// Windows whose root is kept, by host, ascending. The last one is the window that the host settled last. Written by
+	/// `settle`. At most `KeptSettlements` for each host that ever settled. Blake: users choose accounts.
 	#[pallet::storage]
 	pub type SettledWindows<T: Config> =
 		StorageMap<_, Blake2_128Concat, T::AccountId, BoundedVec<u32, T::KeptSettlements>, ValueQuery>;
 
 	/// Roots of settled windows, by window and host. Written by `settle`, which also removes the host's oldest. At most
-	/// `KeptSettlements` a host. TWOX-NOTE: windows are numbered by the clock. Blake: accounts are chosen.
+	/// `KeptSettlements` a host. TWOX-NOTE: the clock numbers windows. Blake: users choose accounts.
 	#[pallet::storage]
 	pub type Settlements<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, T::AccountId, SumNode<Totals>>;
 
-	/// Fees that wait for a verdict, by host and window. Written by `settle`; removed when they are released or refunded. Bounded
-	/// by what can be settled in `MaxHold` windows. Blake: accounts are chosen. TWOX-NOTE: windows are numbered by the clock.
+	/// Fees that wait for a decision, by host and window. Written by `settle`; removed when they are released or refunded.
+	/// Bounded by the settlements of `MaxHold` windows. Blake: users choose accounts. TWOX-NOTE: the clock numbers windows.
 	#[pallet::storage]
 	pub type HeldFees<T: Config> =
 		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, u32, Held<T::AccountId, T::MaxVouchers>>;
 
-	/// The keys of `HeldFees` by the window in which there is to be a look at them. Written with `HeldFees`, as many.
-	/// TWOX-NOTE: windows are numbered by the clock. Blake: accounts are chosen.
+	/// Keys of `HeldFees` by the window in which the pallet asks for a decision. Written with `HeldFees`, as many.
+	/// TWOX-NOTE: the clock numbers windows. Blake: users choose accounts.
 	#[pallet::storage]
 	pub type DueFees<T: Config> = StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, (T::AccountId, u32), ()>;
 
-	/// No fees are due in windows before this one. Written by the hooks; never falls. One value.
+	/// The first window in which fees may be due. Written by the hooks; never falls. One value.
 	#[pallet::storage]
 	pub type OldestDue<T: Config> = StorageValue<_, u32, ValueQuery>;
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(crate) fn deposit_event)]
 	pub enum Event<T: Config> {
-		/// Hosts may serve a new model.
+		/// A model was registered.
 		ModelRegistered {
 			/// Its id.
 			model: ModelId,
@@ -241,14 +243,14 @@ pub mod pallet {
 			/// Base units per token.
 			price: Price,
 		},
-		/// A model has a new rule for its price.
+		/// A model has a new price rule.
 		PriceRuleSet {
 			/// The model.
 			model: ModelId,
 			/// Capacity and bounds.
 			rule: PriceRule,
 		},
-		/// Use moved a price.
+		/// A price moved by use.
 		PriceMoved {
 			/// The model.
 			model: ModelId,
@@ -257,7 +259,7 @@ pub mod pallet {
 			/// Work units settled in the window that ended.
 			work: u64,
 		},
-		/// A model is no longer registered.
+		/// A model was retired.
 		ModelRetired {
 			/// The model.
 			model: ModelId,
@@ -266,11 +268,11 @@ pub mod pallet {
 		ChannelOpened {
 			/// Its id.
 			channel: ChannelId,
-			/// Who pays.
+			/// The account that pays.
 			developer: T::AccountId,
-			/// Who is paid.
+			/// The account that is paid.
 			host: T::AccountId,
-			/// Whose signature binds the developer.
+			/// The key that signs vouchers for the developer.
 			gateway: PublicKey,
 			/// Base units paid in.
 			deposit: Balance,
@@ -282,14 +284,14 @@ pub mod pallet {
 			/// Base units added.
 			amount: Balance,
 		},
-		/// A channel closes.
+		/// The challenge period of a channel began.
 		ChannelClosing {
 			/// The channel.
 			channel: ChannelId,
-			/// The block from which the rest can be withdrawn.
+			/// First block in which the rest can be withdrawn.
 			closes: BlockNumber,
 		},
-		/// A channel is gone, and its rest with the developer.
+		/// A channel was removed and its rest released to the developer.
 		ChannelWithdrawn {
 			/// The channel.
 			channel: ChannelId,
@@ -302,7 +304,7 @@ pub mod pallet {
 			host: T::AccountId,
 			/// The window.
 			window: u32,
-			/// What its vouchers grew by.
+			/// Growth of its vouchers.
 			totals: Totals,
 		},
 		/// A host was paid for a window.
@@ -314,7 +316,7 @@ pub mod pallet {
 			/// Base units.
 			amount: Balance,
 		},
-		/// The fees of a host's window are back with the developers.
+		/// The fees of a host's window were refunded to the developers.
 		FeesRefunded {
 			/// The host.
 			host: T::AccountId,
@@ -329,23 +331,23 @@ pub mod pallet {
 	pub enum Error<T> {
 		/// There is no such model or channel, no fees are held, or the host is not registered.
 		NotFound,
-		/// A model of that name is registered, or the channel's parties have an open one.
+		/// A model of that name is registered, or the parties have an open channel.
 		AlreadyExists,
-		/// The channel is somebody else's.
+		/// The sender is not a party of the channel that may do this.
 		NotAuthorized,
-		/// There are as many as there can be.
+		/// The maximum number is reached.
 		LimitExceeded,
-		/// A name is empty or not printable ASCII, there is no context window, or price bounds are 0 or the wrong way round.
+		/// A name is empty or not printable ASCII, the context length is 0, a minimum price is 0 or above the maximum.
 		Malformed,
-		/// A deposit is below the least one, or a top-up is 0.
+		/// A deposit is below the minimum, or a top-up is 0.
 		AmountTooLow,
 		/// The channel is closing.
 		AlreadyClosing,
 		/// The channel is open, or its challenge period is not over.
 		NotClosed,
-		/// An id or a sum does not fit.
+		/// An id or a sum overflows.
 		Overflow,
-		/// The settlement is not what was authorised. Cannot happen.
+		/// The settlement is not the one that was authorised. Cannot happen.
 		InvalidSettlement,
 		/// The price is not within the model's bounds.
 		PriceOutOfBounds,
@@ -378,23 +380,23 @@ pub mod pallet {
 			if Self::now().checked_rem(T::WindowLength::get()) != Some(0) {
 				return weight;
 			}
-			// What is asked for nothing says nothing about what it is worth.
+			// Use without charge says nothing about the value of the work.
 			weight.saturating_add(T::WeightInfo::move_prices(Self::move_prices(Self::is_free())))
 		}
 
 		fn integrity_test() {
-			assert!(T::WindowLength::get() > 0, "a window must end");
-			assert!(T::ChallengePeriod::get() > T::WindowLength::get(), "no time to settle before a channel closes");
-			assert!(T::KeptSettlements::get() > 0, "the last settled window must be known");
-			assert!(T::MaxVouchers::get() > 0, "nothing could be settled");
-			assert!(T::MaxChannelsPerCall::get() > 0, "no channel could be opened");
-			assert!(T::MaxReleases::get() >= T::MaxVouchers::get(), "the fees of a settlement could never be released");
-			assert!(T::MinHold::get() >= 2, "fees would not be held for a whole window");
+			assert!(T::WindowLength::get() > 0, "`WindowLength` is 0");
+			assert!(T::ChallengePeriod::get() > T::WindowLength::get(), "`ChallengePeriod` is at most a window");
 			assert!(
-				T::MaxHold::get() >= T::MinHold::get(),
-				"fees would be released before there is a look at the verdict"
+				T::KeptSettlements::get() > 0,
+				"`KeptSettlements` is 0: the last settled window would be forgotten"
 			);
-			assert!(T::Steering::get().is_sound(), "prices would not follow use");
+			assert!(T::MaxVouchers::get() > 0, "`MaxVouchers` is 0");
+			assert!(T::MaxChannelsPerCall::get() > 0, "`MaxChannelsPerCall` is 0");
+			assert!(T::MaxReleases::get() >= T::MaxVouchers::get(), "`MaxReleases` is below `MaxVouchers`");
+			assert!(T::MinHold::get() >= 2, "`MinHold` is below 2: fees would not be held for a whole window");
+			assert!(T::MaxHold::get() >= T::MinHold::get(), "`MaxHold` is below `MinHold`");
+			assert!(T::Steering::get().is_sound(), "`Steering` leaves no room below, above or between its shares");
 			let quarter = T::BlockWeights::get().max_block / 4;
 			let (vouchers, models) = (T::MaxVouchers::get(), MAX_MODELS_PER_HOST);
 			let authorize = T::WeightInfo::authorize_settle(vouchers, models);
@@ -413,7 +415,7 @@ pub mod pallet {
 
 	#[pallet::call]
 	impl<T: Config> Pallet<T> {
-		/// Registers a model, under the next id. Its price moves by `rule`.
+		/// Registers a model under the next id. Its price moves by `rule`.
 		///
 		/// - Origin: `RegisterOrigin`.
 		/// - Effects: hosts may declare to serve it. Event `ModelRegistered`.
@@ -445,10 +447,10 @@ pub mod pallet {
 			})
 		}
 
-		/// Removes a model and frees its name. Its id is never reused, and what was asked of it can still be settled.
+		/// Removes a model and frees its name. Its id is never reused. Requests that were made before can still be settled.
 		///
 		/// - Origin: `RegisterOrigin`.
-		/// - Effects: hosts may not declare it any more. Event `ModelRetired`.
+		/// - Effects: hosts can no longer declare it. Event `ModelRetired`.
 		/// - Errors: `NotFound`.
 		/// - Cost: constant.
 		#[pallet::call_index(1)]
@@ -457,7 +459,7 @@ pub mod pallet {
 			T::RegisterOrigin::ensure_origin(origin)?;
 			let removed = Models::<T>::take(model).ok_or(Error::<T>::NotFound)?;
 			ModelNames::<T>::remove(removed.name);
-			Work::<T>::remove(model);
+			WindowWork::<T>::remove(model);
 			Self::deposit_event(Event::ModelRetired { model });
 			Ok(())
 		}
@@ -481,7 +483,7 @@ pub mod pallet {
 			})
 		}
 
-		/// Opens a channel to each of some hosts, for one gateway key. The deposits, in base units, are held.
+		/// Opens channels to several hosts for one gateway key. The deposits, in base units, are put on hold.
 		///
 		/// - Origin: signed, by the developer.
 		/// - Effects: all channels are opened, or none. Event `ChannelOpened` for each.
@@ -510,7 +512,8 @@ pub mod pallet {
 		///
 		/// - Origin: signed, by the channels' developer.
 		/// - Effects: all are topped up, or none. Event `ChannelToppedUp` for each.
-		/// - Errors: `AmountTooLow` (0), `NotFound`, `NotAuthorized`, `AlreadyClosing`, `Overflow`; `TokenError` if the account has too little.
+		/// - Errors: `AmountTooLow` (0), `NotFound`, `NotAuthorized`, `AlreadyClosing`, `Overflow`; `TokenError` if the account
+		///   has too little.
 		/// - Cost: linear in the number of channels.
 		#[pallet::call_index(4)]
 		#[pallet::weight(T::WeightInfo::top_up(amounts.len() as u32))]
@@ -527,10 +530,10 @@ pub mod pallet {
 			T::Currency::hold(&HoldReason::ChannelDeposit.into(), &developer, sum)
 		}
 
-		/// Starts a channel's challenge period. Until it is withdrawn, the host can settle vouchers.
+		/// Starts a channel's challenge period. The host can settle vouchers until the channel is withdrawn.
 		///
 		/// - Origin: signed, by the developer or the host.
-		/// - Effects: the parties may open another one. Event `ChannelClosing`.
+		/// - Effects: the parties may open another channel. Event `ChannelClosing`.
 		/// - Errors: `NotFound`, `NotAuthorized`, `AlreadyClosing`.
 		/// - Cost: constant.
 		#[pallet::call_index(5)]
@@ -542,8 +545,8 @@ pub mod pallet {
 		/// Removes a channel after its challenge period.
 		///
 		/// - Origin: signed, by anyone.
-		/// - Effects: what is left of the deposit is released to the developer; fees that wait for a verdict stay on hold.
-		///   Event `ChannelWithdrawn`.
+		/// - Effects: the rest of the deposit is released to the developer. Fees that wait for a decision stay on hold. Event
+		///   `ChannelWithdrawn`.
 		/// - Errors: `NotFound`, `NotClosed`.
 		/// - Cost: constant.
 		#[pallet::call_index(6)]
@@ -553,13 +556,14 @@ pub mod pallet {
 			Self::remove_channel(id)
 		}
 
-		/// Settles a window of a host. Without fee, account nonce or signer: the worker's signature inside authorises it.
+		/// Settles a window of a host. The call has no fee, account nonce or signer: the worker's signature among its
+		/// arguments authorises it.
 		///
-		/// - Origin: authorised; [`Refusal`] says what the transaction pool refuses.
-		/// - Effects: the channels' totals become the vouchers', their fees wait for a verdict, work is counted, the root is
-		///   kept. Event `Settled`.
-		/// - Errors: none that authorisation lets through.
-		/// - Cost: linear in the numbers of vouchers, of which a signature check each, and of models.
+		/// - Origin: authorised; [`ValidityError`] names what the transaction pool rejects.
+		/// - Effects: the channels' settled totals become the vouchers' totals, their fees wait for a decision, work is counted,
+		///   the root is kept. Event `Settled`.
+		/// - Errors: none after authorisation.
+		/// - Cost: linear in the number of vouchers, with a signature check for each, and in the number of models.
 		#[pallet::call_index(7)]
 		#[pallet::weight((
 			T::WeightInfo::settle(settlement.vouchers.len() as u32, settlement.work.len() as u32),
@@ -570,14 +574,14 @@ pub mod pallet {
 			settlement.vouchers.len() as u32,
 			settlement.work.len() as u32
 		))]
-		#[pallet::authorize(|_, settlement, signature| Self::authorize_settle(settlement, signature))]
+		#[pallet::authorize(|_, settlement, signature| authorize(Self::validate_settle(settlement, signature)))]
 		pub fn settle(origin: OriginFor<T>, settlement: Settlement, signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
 			let _ = signature;
 			Self::apply_settlement(&settlement)
 		}
 
-		/// Sets what moves a model's price and between which bounds, and brings the price within these.
+		/// Sets a model's capacity and the bounds of its price, and brings the price within them.
 		///
 		/// - Origin: `RegisterOrigin`.
 		/// - Effects: events `PriceRuleSet`, and `PriceSet` if the price was out of bounds.

@@ -1,4 +1,4 @@
-//! Prices follow use: once a window, by the work that was settled in it.
+//! Prices follow use: they move once a window, by the work that was settled in it.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -8,36 +8,36 @@ use gonka_primitives::market::Price;
 use scale_info::TypeInfo;
 use sp_runtime::{PerThing, Perbill, Rounding, helpers_128bit::multiply_by_rational_with_rounding};
 
-/// When use moves prices, and how far.
+/// How far use moves prices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steering {
 	/// Use below this share of the capacity lowers the price. Not 0.
 	pub low: Perbill,
-	/// Use above this share of the capacity raises the price. Not below `low`, and not all of it.
+	/// Use above this share of the capacity raises the price. At least `low`, and below 100 %.
 	pub high: Perbill,
-	/// The most that a price moves in a window: when there is no use, or full use.
-	pub most: Perbill,
+	/// Maximum change of a price in a window, reached at no use and at full use.
+	pub max_step: Perbill,
 }
 
 impl Steering {
-	/// Whether there is room below, above and between.
+	/// Whether use can be below `low` and above `high`, and `low` is not above `high`.
 	pub fn is_sound(&self) -> bool {
 		!self.low.is_zero() && self.low <= self.high && self.high < Perbill::one()
 	}
 }
 
-/// How a model's price moves.
+/// Capacity of a model, and bounds of its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
 pub struct PriceRule {
-	/// Work units of a window at full use. 0: the price does not move.
+	/// Work units of a window at full use. With 0 the price does not move.
 	pub capacity: u64,
-	/// The least price. Not 0.
+	/// Minimum price. Not 0.
 	pub min: Price,
-	/// The greatest price.
+	/// Maximum price.
 	pub max: Price,
 }
 
-/// It does not move, and may be set to anything above 0: the maximum is more than all GNK.
+/// The price does not move. `set_price` may set it to any value above 0: the maximum is more than all GNK.
 impl Default for PriceRule {
 	fn default() -> Self {
 		let max = Balance::from(u64::MAX);
@@ -46,7 +46,7 @@ impl Default for PriceRule {
 }
 
 impl PriceRule {
-	/// Whether the bounds are not 0 and the right way round.
+	/// Whether the minimum is not 0 and not above the maximum.
 	pub fn is_well_formed(&self) -> bool {
 		self.min.input > 0 && self.min.output > 0 && self.allows(&self.min)
 	}
@@ -56,7 +56,7 @@ impl PriceRule {
 		*price == self.bound(*price)
 	}
 
-	/// The price within the bounds that is nearest.
+	/// The price within the bounds that is nearest to `price`.
 	pub fn bound(&self, price: Price) -> Price {
 		Price {
 			input: price.input.max(self.min.input).min(self.max.input),
@@ -64,8 +64,8 @@ impl PriceRule {
 		}
 	}
 
-	/// The price after a window in which so much work was settled. The step grows in proportion to how far use is
-	/// outside of the zone; it is rounded down, but never to 0.
+	/// The price after a window in which `work` units were settled. The step is proportional to the distance of use from
+	/// the range in which prices rest. It is rounded down, but to at least 1.
 	pub fn step(&self, price: Price, work: u64, steering: Steering) -> Price {
 		let parts = |share: Perbill| Balance::from(share.deconstruct());
 		let capacity = Balance::from(self.capacity);
@@ -79,13 +79,14 @@ impl PriceRule {
 		if (low..=high).contains(&work) {
 			return price;
 		}
-		// More than full use is not known: what was too much was not served.
+		// Work above the capacity moves the price as full use does.
 		let above = full.saturating_sub(high);
-		let (outside, most) =
+		let (outside, max_outside) =
 			if work > high { (work.saturating_sub(high).min(above), above) } else { (low.saturating_sub(work), low) };
-		let (outside, most) = (outside.saturating_mul(parts(steering.most)), most.saturating_mul(whole));
+		let (outside, max_outside) =
+			(outside.saturating_mul(parts(steering.max_step)), max_outside.saturating_mul(whole));
 		let step = |price: Balance| {
-			let share = multiply_by_rational_with_rounding(price, outside, most, Rounding::Down);
+			let share = multiply_by_rational_with_rounding(price, outside, max_outside, Rounding::Down);
 			let share = share.unwrap_or_default().max(1);
 			if work > high { price.saturating_add(share) } else { price.saturating_sub(share) }
 		};
@@ -94,7 +95,7 @@ impl PriceRule {
 }
 
 impl<T: Config> Pallet<T> {
-	/// Whether inference costs nothing yet.
+	/// Whether inference is free of charge in the running epoch.
 	pub(crate) fn is_free() -> bool {
 		T::Epoch::get() < T::FreeEpochs::get()
 	}
@@ -114,23 +115,23 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// Adds the work of a settlement. That of retired models moves nothing.
+	/// Adds the work of a settlement to that of the window. Work of retired models is left out.
 	pub(crate) fn count_work(work: &[(ModelId, u64)]) {
 		for (model, work) in work {
 			if Models::<T>::contains_key(model) {
-				Work::<T>::mutate(model, |sum| *sum = sum.saturating_add(*work));
+				WindowWork::<T>::mutate(model, |sum| *sum = sum.saturating_add(*work));
 			}
 		}
 	}
 
-	/// Moves every price by the work counted since the last time, unless prices `rest`, and counts from 0 again. Returns
-	/// the number of models.
+	/// Moves every price by the work of the window that ended, unless prices `rest`, and resets the work to 0. Returns the
+	/// number of models.
 	pub(crate) fn move_prices(rest: bool) -> u32 {
 		let models: Vec<_> = Models::<T>::iter().collect();
 		let count = models.len() as u32;
 		let steering = T::Steering::get();
 		for (id, mut model) in models {
-			let work = Work::<T>::take(id);
+			let work = WindowWork::<T>::take(id);
 			let price = model.rule.step(model.price, work, steering);
 			if rest || price == model.price {
 				continue;

@@ -1,58 +1,50 @@
-//! A window's settlement: what makes it valid, and what it does.
+//! Settlements: the checks in the transaction pool, and the effects.
 //!
-//! It carries no fee, so everything that could be wrong with it is looked at before it gets into a block, in the order of cost:
-//! lengths, window and order; the worker's signature; channels and sums; the gateways' signatures.
+//! A settlement carries no fee, so everything that could be wrong with it is checked before it gets into a block, in the
+//! order of cost: lengths, window and order; the worker's signature; channels and sums; the gateways' signatures.
 
 use crate::*;
 use alloc::vec::Vec;
-use codec::Encode;
 use frame_support::{ensure, pallet_prelude::*, traits::Get};
+use gonka_pallet_support::pool::{is_signed, urgent};
 use gonka_primitives::{
-	BlockNumber, Hash, PublicKey, Signature,
-	hashing::{domain, signing_payload},
+	BlockNumber, Signature,
+	hashing::domain,
 	market::{Settlement, Totals, Voucher},
-	traits::{OnServed, OnSettled},
+	traits::{OnServed, OnSettlement},
 };
-use sp_core::sr25519;
 use sp_runtime::SaturatedConversion;
 
-/// Above every transaction that pays: else whoever fills blocks until a channel's challenge period is over keeps the host's money.
-/// A host has one settlement a window.
-const PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
-
-/// A voucher whose channel was found, and what it adds.
-struct Claim<AccountId> {
+/// A voucher with its channel, and what it adds to the channel's settled totals.
+struct CheckedVoucher<AccountId> {
 	channel: Channel<AccountId>,
 	voucher: Voucher,
 	growth: Totals,
 }
 
 impl<T: Config> Pallet<T> {
-	/// The block's number as the wire has it.
+	/// The block's number as messages carry it.
 	pub(crate) fn now() -> BlockNumber {
 		frame_system::Pallet::<T>::block_number().saturated_into()
 	}
 
-	pub(crate) fn authorize_settle(settlement: &Settlement, signature: &Signature) -> TransactionValidityWithRefund {
+	pub(crate) fn validate_settle(
+		settlement: &Settlement,
+		signature: &Signature,
+	) -> Result<ValidTransaction, ValidityError> {
 		Self::check_form(settlement)?;
 		Self::check_worker_signature(settlement, signature)?;
-		let claims = Self::check_claims(settlement)?;
-		Self::check_gateway_signatures(settlement, &claims)?;
-		let validity = ValidTransaction::with_tag_prefix("gonka-settlement")
-			.and_provides((settlement.host, settlement.window))
-			.priority(PRIORITY)
-			.longevity(T::WindowLength::get().into())
-			.propagate(true)
-			.build()?;
-		Ok((validity, Weight::zero()))
+		let vouchers = Self::check_vouchers(settlement)?;
+		Self::check_gateway_signatures(settlement, &vouchers)?;
+		Ok(urgent("gonka/settlement", [(settlement.host, settlement.window)], T::WindowLength::get()))
 	}
 
-	/// Notes what is settled and holds the fees. Only what `authorize_settle` let through gets here.
+	/// Stores a settlement that `validate_settle` accepted, and holds its fees.
 	pub(crate) fn apply_settlement(settlement: &Settlement) -> DispatchResult {
 		let host = T::AccountId::from(settlement.host);
-		let claims = Self::check_claims(settlement).map_err(|_| Error::<T>::InvalidSettlement)?;
-		let mut fees = Vec::with_capacity(claims.len());
-		for Claim { mut channel, voucher, growth } in claims {
+		let vouchers = Self::check_vouchers(settlement).map_err(|_| Error::<T>::InvalidSettlement)?;
+		let mut fees = Vec::with_capacity(vouchers.len());
+		for CheckedVoucher { mut channel, voucher, growth } in vouchers {
 			if growth.fee > 0 {
 				let developer = channel.developer.clone();
 				fees.push(HeldFee { channel: voucher.channel, developer, amount: growth.fee });
@@ -63,71 +55,76 @@ impl<T: Config> Pallet<T> {
 		Self::hold_fees(&host, settlement.window, fees)?;
 		Self::count_work(&settlement.work);
 		T::OnServed::on_served(&host, settlement.root.sum.work);
-		T::OnSettled::on_settled(&host, settlement.window, &settlement.root, &settlement.work);
+		T::OnSettlement::on_settlement(&host, settlement.window, &settlement.root, &settlement.work);
 		Self::keep_settlement(settlement, &host)?;
 		Self::deposit_event(Event::Settled { host, window: settlement.window, totals: settlement.root.sum });
 		Ok(())
 	}
 
-	fn check_form(settlement: &Settlement) -> Result<(), Refusal> {
+	fn check_form(settlement: &Settlement) -> Result<(), ValidityError> {
 		let vouchers = &settlement.vouchers;
-		ensure!(!vouchers.is_empty(), Refusal::NoVouchers);
-		ensure!(vouchers.len() <= T::MaxVouchers::get() as usize, Refusal::TooManyVouchers);
-		ensure!(settlement.window < Self::running(), Refusal::WindowNotEnded);
+		ensure!(!vouchers.is_empty(), ValidityError::NoVouchers);
+		ensure!(vouchers.len() <= T::MaxVouchers::get() as usize, ValidityError::TooManyVouchers);
+		ensure!(settlement.window < Self::running(), ValidityError::WindowNotEnded);
 		let ascending = vouchers.is_sorted_by(|a, b| a.voucher.channel < b.voucher.channel);
-		ensure!(ascending, Refusal::VouchersNotAscending);
+		ensure!(ascending, ValidityError::VouchersNotAscending);
 		let last = SettledWindows::<T>::get(T::AccountId::from(settlement.host)).last().copied();
-		ensure!(last.is_none_or(|last| settlement.window > last), Refusal::WindowSettled);
+		ensure!(last.is_none_or(|last| settlement.window > last), ValidityError::WindowSettled);
 		Self::check_work(settlement)
 	}
 
-	/// Which model did which work is the host's word; only the sum is backed by vouchers.
-	fn check_work(settlement: &Settlement) -> Result<(), Refusal> {
+	/// Checks the form of the work by model and that it sums to the root's. The split itself is the host's statement.
+	fn check_work(settlement: &Settlement) -> Result<(), ValidityError> {
 		let work = &settlement.work;
-		ensure!(work.len() <= MAX_MODELS_PER_HOST as usize, Refusal::TooManyModels);
+		ensure!(work.len() <= MAX_MODELS_PER_HOST as usize, ValidityError::TooManyModels);
 		let ascending = work.is_sorted_by(|a, b| a.0 < b.0) && work.iter().all(|(_, work)| *work > 0);
-		ensure!(ascending, Refusal::WorkNotAscending);
+		ensure!(ascending, ValidityError::WorkNotAscending);
 		let sum = work.iter().try_fold(0u64, |sum, (_, work)| sum.checked_add(*work));
-		ensure!(sum == Some(settlement.root.sum.work), Refusal::WorkMismatch);
+		ensure!(sum == Some(settlement.root.sum.work), ValidityError::WorkMismatch);
 		let next = NextModelId::<T>::get();
-		ensure!(work.iter().all(|(model, _)| *model < next), Refusal::UnknownModel);
+		ensure!(work.iter().all(|(model, _)| *model < next), ValidityError::UnknownModel);
 		Ok(())
 	}
 
-	fn check_worker_signature(settlement: &Settlement, signature: &Signature) -> Result<(), Refusal> {
+	fn check_worker_signature(settlement: &Settlement, signature: &Signature) -> Result<(), ValidityError> {
 		let host = T::AccountId::from(settlement.host);
-		let worker = T::Hosts::worker(&host).ok_or(Refusal::HostNotRegistered)?;
-		ensure!(Self::is_signed(domain::SETTLEMENT, settlement, signature, &worker), Refusal::BadWorkerSignature);
+		let worker = T::Hosts::worker(&host).ok_or(ValidityError::HostNotRegistered)?;
+		let signed = is_signed(&T::Genesis::get(), &worker, domain::SETTLEMENT, settlement, signature);
+		ensure!(signed, ValidityError::BadWorkerSignature);
 		Ok(())
 	}
 
-	fn check_claims(settlement: &Settlement) -> Result<Vec<Claim<T::AccountId>>, Refusal> {
+	fn check_vouchers(settlement: &Settlement) -> Result<Vec<CheckedVoucher<T::AccountId>>, ValidityError> {
 		let host = T::AccountId::from(settlement.host);
 		let mut sum = Totals::default();
-		let mut claims = Vec::with_capacity(settlement.vouchers.len());
+		let mut vouchers = Vec::with_capacity(settlement.vouchers.len());
 		for signed in &settlement.vouchers {
 			let voucher = signed.voucher;
-			let channel = Channels::<T>::get(voucher.channel).ok_or(Refusal::ChannelNotFound)?;
-			ensure!(channel.host == host, Refusal::ForeignChannel);
+			let channel = Channels::<T>::get(voucher.channel).ok_or(ValidityError::ChannelNotFound)?;
+			ensure!(channel.host == host, ValidityError::ForeignChannel);
 			let growth = channel.growth(&voucher.totals)?;
-			sum = sum.checked_add(&growth).ok_or(Refusal::SumMismatch)?;
-			claims.push(Claim { channel, voucher, growth });
+			sum = sum.checked_add(&growth).ok_or(ValidityError::SumMismatch)?;
+			vouchers.push(CheckedVoucher { channel, voucher, growth });
 		}
-		ensure!(sum == settlement.root.sum, Refusal::SumMismatch);
-		ensure!(Self::can_receive(&host, sum.fee), Refusal::HostCannotReceive);
-		Ok(claims)
+		ensure!(sum == settlement.root.sum, ValidityError::SumMismatch);
+		ensure!(Self::can_receive(&host, sum.fee), ValidityError::HostCannotReceive);
+		Ok(vouchers)
 	}
 
-	fn check_gateway_signatures(settlement: &Settlement, claims: &[Claim<T::AccountId>]) -> Result<(), Refusal> {
-		let mut signed = settlement.vouchers.iter().zip(claims);
-		let all = signed.all(|(signed, claim)| {
-			Self::is_signed(domain::VOUCHER, &signed.voucher, &signed.signature, &claim.channel.gateway)
+	fn check_gateway_signatures(
+		settlement: &Settlement,
+		vouchers: &[CheckedVoucher<T::AccountId>],
+	) -> Result<(), ValidityError> {
+		let genesis = T::Genesis::get();
+		let mut signed = settlement.vouchers.iter().zip(vouchers);
+		let all = signed.all(|(signed, voucher)| {
+			is_signed(&genesis, &voucher.channel.gateway, domain::VOUCHER, &signed.voucher, &signed.signature)
 		});
-		ensure!(all, Refusal::BadGatewaySignature);
+		ensure!(all, ValidityError::BadGatewaySignature);
 		Ok(())
 	}
 
-	/// Stores the root and drops the host's oldest, so that it never has more than `KeptSettlements`.
+	/// Stores the root. Drops the host's oldest root if there are `KeptSettlements` already.
 	fn keep_settlement(settlement: &Settlement, host: &T::AccountId) -> DispatchResult {
 		SettledWindows::<T>::try_mutate(host, |windows| {
 			if windows.is_full() && !windows.is_empty() {
@@ -137,14 +134,5 @@ impl<T: Config> Pallet<T> {
 			Settlements::<T>::insert(settlement.window, host, settlement.root);
 			Ok(())
 		})
-	}
-
-	fn is_signed(domain: &[u8], body: &impl Encode, signature: &Signature, key: &PublicKey) -> bool {
-		let payload: Hash = signing_payload(domain, &T::Genesis::get(), body);
-		sp_io::crypto::sr25519_verify(
-			&sr25519::Signature::from_raw(*signature),
-			&payload,
-			&sr25519::Public::from_raw(*key),
-		)
 	}
 }

@@ -1,4 +1,4 @@
-//! The invariants.
+//! The pallet's invariants.
 
 use crate::*;
 use alloc::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl<T: Config> Pallet<T> {
 			ensure!(ModelNames::<T>::get(&model.name) == Some(id), "models 2: name leads elsewhere");
 			ensure!(model.rule.allows(&model.price), "models 3: price out of bounds");
 		}
-		ensure!(Work::<T>::iter_keys().all(Models::<T>::contains_key), "models 4: work without model");
+		ensure!(WindowWork::<T>::iter_keys().all(Models::<T>::contains_key), "models 4: work without model");
 		ensure!(ModelNames::<T>::iter().count() == Models::<T>::count() as usize, "models 2: name without model");
 		Ok(())
 	}
@@ -40,7 +40,7 @@ impl<T: Config> Pallet<T> {
 	/// 1. A channel's id was given out.
 	/// 2. No channel settled more than its deposit.
 	/// 3. What a developer's account holds is the sum of its channels' deposits less what they settled, and of its fees that
-	///    wait for a verdict.
+	///    wait for a decision.
 	fn try_state_channels() -> Result<(), TryRuntimeError> {
 		let mut held = BTreeMap::<_, Balance>::new();
 		for (id, channel) in Channels::<T>::iter() {

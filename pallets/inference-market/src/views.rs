@@ -1,4 +1,4 @@
-//! What the runtime API answers.
+//! Queries of the runtime API.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -9,11 +9,11 @@ use gonka_primitives::{
 	views::{ChannelView, MarketView, ModelView},
 };
 
-/// Most channels in one page.
+/// Maximum number of channels in a page.
 pub const MAX_PAGE: u32 = 1_000;
 
 impl<T: Config> Pallet<T> {
-	/// All registered models, ascending by id: at most `MaxModels`. In the free period their prices are 0.
+	/// All registered models, ascending by id. In the free period their prices are 0.
 	pub fn models() -> Vec<ModelView> {
 		let free = Self::is_free();
 		let view = |(id, model): (ModelId, Model)| {
@@ -25,12 +25,12 @@ impl<T: Config> Pallet<T> {
 		models
 	}
 
-	/// A channel.
+	/// One channel.
 	pub fn channel(id: ChannelId) -> Option<ChannelView> {
 		Channels::<T>::get(id).map(|channel| channel.view(id))
 	}
 
-	/// Up to `limit` channels of a developer, closing ones too, in storage order after `after`. At most [`MAX_PAGE`].
+	/// Up to `limit` channels of a developer, closing ones included, in storage order after `after`. At most [`MAX_PAGE`].
 	pub fn channels(developer: &T::AccountId, after: Option<ChannelId>, limit: u32) -> Vec<ChannelView> {
 		let keys = match after {
 			Some(after) => {
@@ -42,7 +42,8 @@ impl<T: Config> Pallet<T> {
 		keys.take(limit.min(MAX_PAGE) as usize).filter_map(Self::channel).collect()
 	}
 
-	/// Up to `limit` channels that pay a host, in the same way.
+	/// Up to `limit` channels that pay a host, closing ones included, in storage order after `after`. At most
+	/// [`MAX_PAGE`].
 	pub fn host_channels(host: &T::AccountId, after: Option<ChannelId>, limit: u32) -> Vec<ChannelView> {
 		let keys = match after {
 			Some(after) => {

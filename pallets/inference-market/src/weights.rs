@@ -1,4 +1,4 @@
-//! Weights of `pallet_inference_market`.
+//! Dispatch weights of `pallet_inference_market`.
 //!
 //! Estimated from database operations and the measured cost of an sr25519 verification (50 µs); to be replaced by the
 //! output of `frame-omni-bencher v1 benchmark pallet --pallet pallet_inference_market --extrinsic '*'`.
@@ -7,14 +7,11 @@
 
 use core::marker::PhantomData;
 use polkadot_sdk::{
-	frame_support::{
-		traits::Get,
-		weights::{Weight, constants::ParityDbWeight},
-	},
+	frame_support::{traits::Get, weights::Weight},
 	frame_system,
 };
 
-/// Weight functions needed for `pallet_inference_market`.
+/// Dispatch weights of `pallet_inference_market`.
 pub trait WeightInfo {
 	fn register_model() -> Weight;
 	fn retire_model() -> Weight;
@@ -36,7 +33,7 @@ pub trait WeightInfo {
 	fn release_fees(n: u32) -> Weight;
 }
 
-/// Weights for `pallet_inference_market`, with the runtime's database.
+/// Dispatch weights of `pallet_inference_market` with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::ModelNames` (r:1 w:1)
@@ -51,7 +48,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::Models` (r:1 w:1)
 	/// Storage: `InferenceMarket::CounterForModels` (r:1 w:1)
 	/// Storage: `InferenceMarket::ModelNames` (r:0 w:1)
-	/// Storage: `InferenceMarket::Work` (r:0 w:1)
+	/// Storage: `InferenceMarket::WindowWork` (r:0 w:1)
 	fn retire_model() -> Weight {
 		Weight::from_parts(12_000_000, 3_600)
 			.saturating_add(T::DbWeight::get().reads(2))
@@ -66,7 +63,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `Balances::Holds` (r:1 w:1)
 	/// Storage: `System::Account` (r:1 w:1)
 	/// Storage: `InferenceMarket::NextChannelId` (r:1 w:1)
-	/// Storage: `PoC` host's worker (r:n w:0)
+	/// Storage: `Poc` host's worker (r:n w:0)
 	/// Storage: `InferenceMarket::OpenChannels` (r:n w:n)
 	/// Storage: `InferenceMarket::DeveloperChannels` (r:0 w:n)
 	/// Storage: `InferenceMarket::HostChannels` (r:0 w:n)
@@ -114,7 +111,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::DueFees` (r:0 w:1)
 	/// Storage: `InferenceMarket::Channels` (r:v w:v)
 	/// Storage: `InferenceMarket::Models` (r:m w:0)
-	/// Storage: `InferenceMarket::Work` (r:m w:m)
+	/// Storage: `InferenceMarket::WindowWork` (r:m w:m)
 	/// Storage: `SamplingValidation::Profiles` (r:m w:0)
 	/// Storage: `SamplingValidation::Batches` (r:0 w:1)
 	/// Storage: `SamplingValidation::Posted` (r:0 w:1)
@@ -129,7 +126,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(v.into()))
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(m.into()))
 	}
-	/// Storage: `PoC` host's worker (r:1 w:0)
+	/// Storage: `Poc` host's worker (r:1 w:0)
 	/// Storage: `InferenceMarket::SettledWindows` (r:1 w:0)
 	/// Storage: `InferenceMarket::NextModelId` (r:1 w:0)
 	/// Storage: `System::Account` host (r:1 w:0)
@@ -147,9 +144,9 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads(1))
 			.saturating_add(T::DbWeight::get().writes(1))
 	}
-	/// Storage: `PoC` epoch (r:1 w:0)
+	/// Storage: `Poc` epoch (r:1 w:0)
 	/// Storage: `InferenceMarket::Models` (r:n+1 w:n)
-	/// Storage: `InferenceMarket::Work` (r:n w:n)
+	/// Storage: `InferenceMarket::WindowWork` (r:n w:n)
 	fn move_prices(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 3_700)
 			.saturating_add(Weight::from_parts(8_000_000, 6_300).saturating_mul(n.into()))
@@ -160,7 +157,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::OldestDue` (r:1 w:1)
 	/// Storage: `InferenceMarket::DueFees` (r:n+1 w:n)
 	/// Storage: `InferenceMarket::HeldFees` (r:n+1 w:n)
-	/// Storage: verdict (r:4n w:0)
+	/// Storage: decision (r:4n w:0)
 	/// Storage: `System::Account` host (r:n w:n)
 	/// Storage: `Balances::Holds` (r:n w:n)
 	/// Storage: `System::Account` developer (r:n w:n)
@@ -171,88 +168,5 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads(12).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(1))
 			.saturating_add(T::DbWeight::get().writes(5).saturating_mul(n.into()))
-	}
-}
-
-// For backwards compatibility and tests.
-impl WeightInfo for () {
-	fn register_model() -> Weight {
-		Weight::from_parts(12_000_000, 3_600)
-			.saturating_add(ParityDbWeight::get().reads(4))
-			.saturating_add(ParityDbWeight::get().writes(4))
-	}
-	fn retire_model() -> Weight {
-		Weight::from_parts(12_000_000, 3_600)
-			.saturating_add(ParityDbWeight::get().reads(2))
-			.saturating_add(ParityDbWeight::get().writes(4))
-	}
-	fn set_price() -> Weight {
-		Weight::from_parts(9_000_000, 3_600)
-			.saturating_add(ParityDbWeight::get().reads(1))
-			.saturating_add(ParityDbWeight::get().writes(1))
-	}
-	fn open_channels(n: u32) -> Weight {
-		Weight::from_parts(30_000_000, 5_300)
-			.saturating_add(Weight::from_parts(18_000_000, 5_400).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(4))
-			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().writes(3))
-			.saturating_add(ParityDbWeight::get().writes(4).saturating_mul(n.into()))
-	}
-	fn top_up(n: u32) -> Weight {
-		Weight::from_parts(30_000_000, 5_300)
-			.saturating_add(Weight::from_parts(8_000_000, 2_700).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(2))
-			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().writes(2))
-			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(n.into()))
-	}
-	fn close_channel() -> Weight {
-		Weight::from_parts(14_000_000, 3_700)
-			.saturating_add(ParityDbWeight::get().reads(2))
-			.saturating_add(ParityDbWeight::get().writes(2))
-	}
-	fn withdraw() -> Weight {
-		Weight::from_parts(35_000_000, 5_300)
-			.saturating_add(ParityDbWeight::get().reads(3))
-			.saturating_add(ParityDbWeight::get().writes(4))
-	}
-	fn settle(v: u32, m: u32) -> Weight {
-		Weight::from_parts(45_000_000, 45_000)
-			.saturating_add(Weight::from_parts(6_000_000, 2_700).saturating_mul(v.into()))
-			.saturating_add(Weight::from_parts(4_000_000, 5_300).saturating_mul(m.into()))
-			.saturating_add(ParityDbWeight::get().reads(7))
-			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(v.into()))
-			.saturating_add(ParityDbWeight::get().reads(3).saturating_mul(m.into()))
-			.saturating_add(ParityDbWeight::get().writes(7))
-			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(v.into()))
-			.saturating_add(ParityDbWeight::get().writes(1).saturating_mul(m.into()))
-	}
-	fn authorize_settle(v: u32, m: u32) -> Weight {
-		Weight::from_parts(70_000_000, 6_900)
-			.saturating_add(Weight::from_parts(55_000_000, 2_700).saturating_mul(v.into()))
-			.saturating_add(Weight::from_parts(20_000, 0).saturating_mul(m.into()))
-			.saturating_add(ParityDbWeight::get().reads(4))
-			.saturating_add(ParityDbWeight::get().reads(1).saturating_mul(v.into()))
-	}
-	fn set_price_rule() -> Weight {
-		Weight::from_parts(10_000_000, 3_700)
-			.saturating_add(ParityDbWeight::get().reads(1))
-			.saturating_add(ParityDbWeight::get().writes(1))
-	}
-	fn move_prices(n: u32) -> Weight {
-		Weight::from_parts(5_000_000, 3_700)
-			.saturating_add(Weight::from_parts(8_000_000, 6_300).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(5))
-			.saturating_add(ParityDbWeight::get().reads(2).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().writes(2).saturating_mul(n.into()))
-	}
-	fn release_fees(n: u32) -> Weight {
-		Weight::from_parts(5_000_000, 25_000)
-			.saturating_add(Weight::from_parts(45_000_000, 30_000).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().reads(5))
-			.saturating_add(ParityDbWeight::get().reads(12).saturating_mul(n.into()))
-			.saturating_add(ParityDbWeight::get().writes(1))
-			.saturating_add(ParityDbWeight::get().writes(5).saturating_mul(n.into()))
 	}
 }

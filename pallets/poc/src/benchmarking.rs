@@ -1,40 +1,27 @@
 //! Benchmarks of the calls, their authorisation and the hooks.
 
 use super::*;
-use crate::types::{MAX_SEGMENTS, Settling};
+use crate::types::{MAX_SEGMENTS, Weighing};
 use codec::Encode;
-use frame_support::{
-	pallet_prelude::{Authorize, TransactionSource},
-	traits::Hooks,
-};
+use frame_support::traits::Hooks;
 use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
-use gonka_primitives::{
-	MAX_MODELS_PER_HOST, MAX_URL, ModelId, PublicKey, Signature,
-	hashing::{domain, signing_payload},
-};
-use polkadot_sdk::{
-	frame_benchmarking::v2::*,
-	sp_core::{crypto::KeyTypeId, sr25519},
-	sp_io,
-};
+use gonka_pallet_support::benchmarking;
+use gonka_primitives::{MAX_MODELS_PER_HOST, MAX_URL, ModelId, PublicKey, Signature, hashing::domain};
+use polkadot_sdk::{frame_benchmarking::v2::*, sp_core::sr25519};
 
-/// Sets up what the pallet cannot.
+/// Prepares state that belongs to other pallets.
 pub trait BenchmarkHelper {
-	/// Makes `ModelRegistry::is_registered` true for so many models; their ids, ascending.
+	/// Registers `count` models, so that `ModelRegistry::is_registered` is true for them. Returns their ids, ascending.
 	fn register_models(count: u32) -> Vec<ModelId>;
 }
 
-const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
-
 fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
-	let payload = signing_payload(domain, &Pallet::<T>::genesis_hash(), body);
-	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
-	Ok(signature.ok_or(BenchmarkError::Stop("the keystore does not sign"))?.0)
+	benchmarking::sign(key, &Pallet::<T>::genesis_hash(), domain, body)
 }
 
-/// A host key and the dearest registration it can send.
+/// A host key and its most expensive registration.
 fn registration<T: Config>() -> (sr25519::Public, Registration) {
-	let host = sp_io::crypto::sr25519_generate(KEY_TYPE, None);
+	let host = benchmarking::new_key();
 	let mut url = b"http://".to_vec();
 	url.resize(MAX_URL as usize, b'a');
 	let registration = Registration {
@@ -64,15 +51,15 @@ fn go_to<T: Config>(offset: BlockNumber) {
 /// A registered host with its worker key, and a commitment that is due now.
 fn commitment<T: Config>() -> (sr25519::Public, SegmentCommitment) {
 	go_to::<T>(T::Schedule::get().segment_end(0));
-	let worker = sp_io::crypto::sr25519_generate(KEY_TYPE, None);
+	let worker = benchmarking::new_key();
 	let host: T::AccountId = account("host", 0, 0);
 	insert_host::<T>(&host, worker.0);
 	let commitment = Commitment { count: 1, root: [1; 32] };
 	(worker, SegmentCommitment { host: host.into(), epoch: 0, segment: 0, commitment })
 }
 
-/// `n` hosts that raced, all of them candidates.
-fn racers<T: Config>(n: u32) -> Result<Epoch, BenchmarkError> {
+/// An epoch with `n` participants, all of them candidates.
+fn participants<T: Config>(n: u32) -> Result<Epoch, BenchmarkError> {
 	go_to::<T>(0);
 	let all: Vec<_> =
 		(0..MAX_SEGMENTS as u8).map(|segment| (segment, Commitment { count: 9, root: [1; 32] })).collect();
@@ -86,7 +73,7 @@ fn racers<T: Config>(n: u32) -> Result<Epoch, BenchmarkError> {
 		candidates.push((host, u64::from(n.saturating_mul(2).saturating_sub(index))));
 	}
 	Candidates::<T>::put(BoundedVec::<_, T::MaxCheckers>::truncate_from(candidates));
-	CurrentEpoch::<T>::get().ok_or(BenchmarkError::Stop("an epoch runs"))
+	CurrentEpoch::<T>::get().ok_or(BenchmarkError::Stop("no epoch is running"))
 }
 
 #[benchmarks]
@@ -101,9 +88,7 @@ mod benchmarks {
 		let call = Call::<T>::register { registration, signature };
 		#[block]
 		{
-			call.authorize(TransactionSource::External)
-				.ok_or("the call has an authorisation")?
-				.map_err(|_| "it is authorised")?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -128,9 +113,7 @@ mod benchmarks {
 		let call = Call::<T>::commit { commitment, signature };
 		#[block]
 		{
-			call.authorize(TransactionSource::External)
-				.ok_or("the call has an authorisation")?
-				.map_err(|_| "it is authorised")?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -159,7 +142,7 @@ mod benchmarks {
 
 	#[benchmark]
 	fn draw(n: Linear<1, { T::MaxCheckers::get() }>) -> Result<(), BenchmarkError> {
-		let mut epoch = racers::<T>(n)?;
+		let mut epoch = participants::<T>(n)?;
 		#[block]
 		{
 			Pallet::<T>::draw(&mut epoch);
@@ -169,30 +152,30 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn settle(n: Linear<1, { T::SettleBatch::get() }>) -> Result<(), BenchmarkError> {
-		let mut epoch = racers::<T>(T::MaxCheckers::get().max(n))?;
+	fn weigh(n: Linear<1, { T::WeighBatch::get() }>) -> Result<(), BenchmarkError> {
+		let mut epoch = participants::<T>(T::MaxCheckers::get().max(n))?;
 		Pallet::<T>::draw(&mut epoch);
-		for racer in n..RacerCount::<T>::get(0) {
-			let host = Racers::<T>::get(0, racer).ok_or("it raced")?;
+		for participant in n..ParticipantCount::<T>::get(0) {
+			let host = Participants::<T>::get(0, participant).ok_or("a participant is missing")?;
 			Standings::<T>::remove(0, host);
 		}
 		#[block]
 		{
-			Pallet::<T>::settle(&epoch, Settling::default());
+			Pallet::<T>::weigh(&epoch, Weighing::default());
 		}
-		assert!(Standings::<T>::iter_prefix_values(0).all(|standing| standing.raw > 0));
+		assert!(Standings::<T>::iter_prefix_values(0).all(|standing| standing.compute > 0));
 		Ok(())
 	}
 
 	#[benchmark]
 	fn note_equivocation() -> Result<(), BenchmarkError> {
-		// Amid a settlement, with all lists full.
-		racers::<T>(T::MaxCheckers::get())?;
+		// While weights are counted, with all lists full.
+		participants::<T>(T::MaxCheckers::get())?;
 		let candidates = Candidates::<T>::get();
 		let validators = BoundedVec::<_, T::MaxValidators>::truncate_from(candidates.to_vec());
 		let (host, _) = candidates.first().ok_or("there are candidates")?;
 		Power::<T>::put(&validators);
-		Progress::<T>::put(Settling { validators, checkers: candidates.clone(), ..Default::default() });
+		WeighProgress::<T>::put(Weighing { validators, checkers: candidates.clone(), ..Default::default() });
 		#[block]
 		{
 			Pallet::<T>::note_equivocation(host);

@@ -1,19 +1,20 @@
-//! The clock and what it drives: epochs, seeds, settling, forgetting.
+//! The clock and what it drives: epochs, seeds, weighing, pruning.
 
-use crate::{types::Settling, *};
+use crate::{types::Weighing, *};
 use frame_support::weights::WeightMeter;
 use gonka_primitives::hashing::blake2_256;
 
-/// Epochs whose commitments and weights are kept, besides the running one.
+/// Number of epochs before the running one whose state is kept.
 const KEPT_EPOCHS: EpochIndex = 2;
-/// Hosts looked at per block to find those that expired.
+/// Hosts that the sweep visits in a block.
 const SWEEP_BATCH: usize = 4;
 
-type Progressing<T> =
-	Settling<<T as frame_system::Config>::AccountId, <T as Config>::MaxValidators, <T as Config>::MaxCheckers>;
+type WeighingOf<T> =
+	Weighing<<T as frame_system::Config>::AccountId, <T as Config>::MaxValidators, <T as Config>::MaxCheckers>;
 
 impl<T: Config> Pallet<T> {
-	/// Brings the epoch up to block `now`: starts the next one when it is due, draws a segment's seed or the committees.
+	/// Advances the epoch to block `now`: starts the next epoch when it is due, or draws a segment's seed or the
+	/// committees.
 	pub(crate) fn tick(now: BlockNumber) -> (Epoch, Weight) {
 		let mut epoch = match CurrentEpoch::<T>::get() {
 			Some(epoch) if epoch.offset(now) < epoch.schedule.length => epoch,
@@ -43,7 +44,7 @@ impl<T: Config> Pallet<T> {
 		CurrentEpoch::<T>::put(epoch);
 	}
 
-	/// Whether the beacon calls a confirmation segment now: in each block with the same probability, so that those that
+	/// Whether the beacon calls a confirmation segment now. Each block has the same probability, so the segments that
 	/// were called say nothing about those to come.
 	fn calls_confirmation(epoch: &Epoch) -> bool {
 		let hash = blake2_256(&[b"gonka/confirmation", &T::Beacon::randomness()]);
@@ -57,13 +58,13 @@ impl<T: Config> Pallet<T> {
 			PastEpochs::<T>::insert(previous.index, previous);
 		}
 		T::OnEpochStart::on_epoch_start(index);
-		let profile = T::Profile::get();
-		let model_seed = ModelSeed::derive(&Self::genesis_hash(), index, profile, &T::Beacon::randomness()).0;
+		let format = T::SprintFormat::get();
+		let model_seed = ModelSeed::derive(&Self::genesis_hash(), index, format, &T::Beacon::randomness()).0;
 		let epoch = Epoch {
 			index,
 			start: now,
 			schedule: T::Schedule::get(),
-			profile,
+			format,
 			model_seed,
 			segment_seeds: Default::default(),
 			confirmations: Default::default(),
@@ -74,9 +75,9 @@ impl<T: Config> Pallet<T> {
 		epoch
 	}
 
-	/// Counts the next batch of hosts in; finishes when there are no more.
-	pub(crate) fn settle(epoch: &Epoch, mut progress: Progressing<T>) -> Weight {
-		let batch = T::SettleBatch::get() as usize;
+	/// Weighs the next batch of participants. Finishes the epoch after the last.
+	pub(crate) fn weigh(epoch: &Epoch, mut progress: WeighingOf<T>) -> Weight {
+		let batch = T::WeighBatch::get() as usize;
 		let rest = match &progress.after {
 			Some(after) => {
 				Standings::<T>::iter_prefix_from(epoch.index, Standings::<T>::hashed_key_for(epoch.index, after))
@@ -87,14 +88,14 @@ impl<T: Config> Pallet<T> {
 		let visited = page.len() as u32;
 		let committees = Self::committees(epoch);
 		for (host, mut standing) in page {
-			let checked = committees.as_ref().is_some_and(|all| !all.of(&host, standing.racer).is_empty());
+			let checked = committees.as_ref().is_some_and(|all| !all.of(&host, standing.participant).is_empty());
 			if checked || AllowUnchecked::<T>::get() {
 				let counts = Self::counts(epoch, &host, &standing.requests);
-				standing.raw = math::raw_weight(&counts, epoch.schedule.segments);
-				standing.backed = T::Backing::effective(&host, epoch.index, standing.raw).min(standing.raw);
+				standing.compute = math::compute_weight(&counts, epoch.schedule.segments);
+				standing.backed = T::Backing::backed(&host, epoch.index, standing.compute).min(standing.compute);
 			}
 			if standing.duties == (0, 0) {
-				// It revealed nothing: did it have to?
+				// The host revealed no tags. Count the sets that it had to check, if any.
 				let sets = |duty: Duty<T::AccountId>| duty.sets.len() as u32;
 				let duties = committees.iter().flat_map(|all| all.duties(&host).map(sets));
 				standing.duties.0 = duties.fold(0, u32::saturating_add);
@@ -108,19 +109,19 @@ impl<T: Config> Pallet<T> {
 		if (visited as usize) < batch {
 			Self::finish(epoch.index, progress);
 		} else {
-			Progress::<T>::put(progress);
+			WeighProgress::<T>::put(progress);
 		}
-		T::WeightInfo::settle(visited)
+		T::WeightInfo::weigh(visited)
 	}
 
-	/// Fixes the cap and the power.
-	fn finish(epoch: EpochIndex, progress: Progressing<T>) {
+	/// Fixes the cap, the next checkers and the power.
+	fn finish(epoch: EpochIndex, progress: WeighingOf<T>) {
 		let cap =
 			math::cap(&progress.heaviest, progress.total, progress.hosts, T::MaxShare::get().mul_floor(math::MILLION));
 		let total = math::capped_total(&progress.heaviest, progress.total, cap);
-		let settled = Settled { total, cap, hosts: progress.hosts };
-		Outcomes::<T>::insert(epoch, settled);
-		LastSettled::<T>::put(epoch);
+		let weights = EpochWeights { total, cap, hosts: progress.hosts };
+		WeighedEpochs::<T>::insert(epoch, weights);
+		LastWeighed::<T>::put(epoch);
 		let mut checkers = progress.checkers;
 		checkers.iter_mut().for_each(|(_, weight)| *weight = cap.min(*weight));
 		if !checkers.is_empty() {
@@ -135,23 +136,23 @@ impl<T: Config> Pallet<T> {
 					&& T::HasSessionKeys::contains(guardian)
 					&& !Self::is_weightless(epoch, guardian)
 			});
-			// Guardians without weight need places, too.
+			// Guardians without weight need slots, too.
 			weights.truncate((T::MaxValidators::get() as usize).saturating_sub(guardians.len()));
 			let power = math::guard(weights, &guardians, T::GuardianShare::get().mul_floor(math::MILLION));
 			Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(power));
 			PowerChanged::<T>::put(true);
 		}
-		Self::deposit_event(Event::EpochSettled { epoch, settled });
+		Self::deposit_event(Event::EpochWeighed { epoch, weights });
 	}
 
-	/// The epoch before `running` can be paid: its confirmations and disputes are over.
+	/// Closes the epoch before `running`: its confirmations and disputes are over, so it can be paid.
 	pub(crate) fn close_previous(running: EpochIndex) {
 		let Some(previous) = running.checked_sub(1) else { return };
-		let total = Outcomes::<T>::get(previous).map_or(0, |settled| settled.total);
+		let total = WeighedEpochs::<T>::get(previous).map_or(0, |weights| weights.total);
 		T::OnEpochClosed::on_epoch_closed(previous, total);
 	}
 
-	/// Removes what is left of the oldest epoch, a few items a block.
+	/// Removes items of the oldest epoch, a few in each block.
 	pub(crate) fn prune(meter: &mut WeightMeter) {
 		let Some(epoch) = CurrentEpoch::<T>::get() else { return };
 		let oldest = PrunedTo::<T>::get();
@@ -160,27 +161,27 @@ impl<T: Config> Pallet<T> {
 		}
 		let cost = T::WeightInfo::prune();
 		let room = meter.remaining().checked_div_per_component(&cost.saturating_mul(3)).unwrap_or(0);
-		let limit = u32::try_from(room).unwrap_or(u32::MAX).min(T::SettleBatch::get());
+		let limit = u32::try_from(room).unwrap_or(u32::MAX).min(T::WeighBatch::get());
 		if limit == 0 {
 			return;
 		}
 		let commitments = Commitments::<T>::clear_prefix(oldest, limit, None);
 		let standings = Standings::<T>::clear_prefix(oldest, limit, None);
-		let racers = Racers::<T>::clear_prefix(oldest, limit, None);
-		let all = [commitments, standings, racers];
+		let participants = Participants::<T>::clear_prefix(oldest, limit, None);
+		let all = [commitments, standings, participants];
 		let loops = all.iter().fold(1u32, |sum, removed| sum.saturating_add(removed.loops));
 		meter.consume(cost.saturating_mul(loops.into()));
 		if all.iter().all(|removed| removed.maybe_cursor.is_none()) {
-			Outcomes::<T>::remove(oldest);
+			WeighedEpochs::<T>::remove(oldest);
 			Served::<T>::remove(oldest);
 			Checkers::<T>::remove(oldest);
-			RacerCount::<T>::remove(oldest);
+			ParticipantCount::<T>::remove(oldest);
 			PastEpochs::<T>::remove(oldest);
 			PrunedTo::<T>::put(oldest.saturating_add(1));
 		}
 	}
 
-	/// Forgets hosts that did nothing for `HostExpiry` epochs, looking at a few a block.
+	/// Removes hosts without a registration or commitment for `HostExpiry` epochs. Visits a few hosts in each block.
 	pub(crate) fn sweep(meter: &mut WeightMeter) {
 		let cost = T::WeightInfo::prune().saturating_mul(SWEEP_BATCH as u64);
 		if meter.try_consume(cost).is_err() {

@@ -1,10 +1,10 @@
-//! Committees: who checks whom.
+//! The draw of committees.
 //!
-//! The checkers of an epoch are the heaviest hosts of the last one that raced in this one, too. On a chain's first
-//! sprint, or when none of them came back, they are those that raced.
+//! The checkers of an epoch are the heaviest hosts of the epoch weighed last that take part in this one. On a chain's
+//! first sprint, or if none of them takes part, they are the participants.
 //!
-//! In the draw, racers have places: first the checkers, then all that raced by their numbers. So however many new hosts
-//! come, the checkers are checked; a checker's second place stays empty.
+//! The draw numbers positions: first the checkers, then all participants by their numbers. So the checkers are checked
+//! however many new hosts take part. A checker's second position stays unused.
 
 use crate::{types::Duty, *};
 use alloc::collections::BTreeMap;
@@ -19,17 +19,19 @@ pub(crate) struct Committees<T: Config> {
 }
 
 impl<T: Config> Pallet<T> {
-	/// Fixes the beacon and the checkers: all commitments are in. The number of hosts looked at.
+	/// Fixes the beacon and the checkers, after the last commitments. Returns the number of hosts visited.
 	pub(crate) fn draw(epoch: &mut Epoch) -> u32 {
-		let raced = |(who, _): &(T::AccountId, u64)| Standings::<T>::contains_key(epoch.index, who);
+		let took_part = |(who, _): &(T::AccountId, u64)| Standings::<T>::contains_key(epoch.index, who);
 		let candidates = Candidates::<T>::get();
-		let mut looked = candidates.len() as u32;
-		let mut checkers: Vec<_> = candidates.into_iter().filter(raced).collect();
+		let mut visited = candidates.len() as u32;
+		let mut checkers: Vec<_> = candidates.into_iter().filter(took_part).collect();
 		if checkers.is_empty() {
-			let racers = RacerCount::<T>::get(epoch.index).min(T::MaxCheckers::get());
-			looked = looked.saturating_add(racers);
-			// What they committed to is only their word: all weigh the same.
-			checkers = (0..racers).filter_map(|racer| Some((Racers::<T>::get(epoch.index, racer)?, 1))).collect();
+			let participants = ParticipantCount::<T>::get(epoch.index).min(T::MaxCheckers::get());
+			visited = visited.saturating_add(participants);
+			// No commitment is checked yet, so all have the same weight.
+			checkers = (0..participants)
+				.filter_map(|participant| Some((Participants::<T>::get(epoch.index, participant)?, 1)))
+				.collect();
 		}
 		let mut weights: Vec<u64> = checkers.iter().map(|(_, weight)| *weight).collect();
 		qualify(&mut weights);
@@ -39,32 +41,32 @@ impl<T: Config> Pallet<T> {
 		let number = checkers.len() as u32;
 		Checkers::<T>::insert(epoch.index, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
 		Self::deposit_event(Event::CommitteesDrawn { epoch: epoch.index, beacon, checkers: number });
-		looked
+		visited
 	}
 
 	/// The committees of an epoch; `None` before they are drawn.
 	pub(crate) fn committees(epoch: &Epoch) -> Option<Committees<T>> {
 		let beacon = epoch.beacon?;
 		let (checkers, weights): (Vec<_>, Vec<_>) = Checkers::<T>::get(epoch.index).into_iter().unzip();
-		let places = RacerCount::<T>::get(epoch.index).saturating_add(weights.len() as u32);
+		let places = ParticipantCount::<T>::get(epoch.index).saturating_add(weights.len() as u32);
 		let draw = Draw::new(beacon, &weights, places);
 		let positions = checkers.iter().cloned().zip(0..).collect();
 		Some(Committees { epoch: epoch.index, checkers, positions, draw })
 	}
 
-	/// Who checks `host`; empty before the draw, and if it did not race or nobody can.
+	/// The committee of `host`; empty before the draw, and if the host is no participant or has no committee.
 	pub fn committee(epoch: &Epoch, host: &T::AccountId) -> Vec<T::AccountId> {
 		let Some(committees) = Self::committees(epoch) else { return Vec::new() };
 		Standings::<T>::get(epoch.index, host)
-			.map_or_else(Vec::new, |standing| committees.of(host, standing.racer).into_iter().cloned().collect())
+			.map_or_else(Vec::new, |standing| committees.of(host, standing.participant).into_iter().cloned().collect())
 	}
 
-	/// Whether `checker` checks anybody.
+	/// Whether `checker` has duties.
 	pub fn has_duty(epoch: &Epoch, checker: &T::AccountId) -> bool {
 		Self::committees(epoch).is_some_and(|committees| committees.duties(checker).next().is_some())
 	}
 
-	/// Whom `checker` checks. Tags go duty by duty, set by set.
+	/// The duties of `checker`. Tags are in the order of duties, then of sets.
 	pub fn duties(epoch: &Epoch, checker: &T::AccountId) -> Vec<Duty<T::AccountId>> {
 		Self::committees(epoch).map_or_else(Vec::new, |committees| committees.duties(checker).collect())
 	}
@@ -75,32 +77,32 @@ impl<T: Config> Committees<T> {
 		self.positions.get(who).copied()
 	}
 
-	/// The committee of `host`, which is number `racer`.
-	pub(crate) fn of(&self, host: &T::AccountId, racer: u32) -> Vec<&T::AccountId> {
+	/// The committee of `host`, the participant with number `participant`.
+	pub(crate) fn of(&self, host: &T::AccountId, participant: u32) -> Vec<&T::AccountId> {
 		let own = self.position(host);
-		let place = own.unwrap_or((self.checkers.len() as u32).saturating_add(racer));
+		let place = own.unwrap_or((self.checkers.len() as u32).saturating_add(participant));
 		let committee = self.draw.committee(place, own);
 		committee.into_iter().filter_map(|position| self.checkers.get(position as usize)).collect()
 	}
 
-	/// The hosts of whom `checker` has a seat, with the numbers of those that are not checkers.
-	fn whom<'a>(&'a self, checker: &'a T::AccountId) -> impl Iterator<Item = (T::AccountId, u32)> + 'a {
+	/// The hosts in whose committees `checker` has a seat, with the numbers of those that are not checkers.
+	fn assigned_hosts<'a>(&'a self, checker: &'a T::AccountId) -> impl Iterator<Item = (T::AccountId, u32)> + 'a {
 		let checkers = self.checkers.len() as u32;
 		let host = move |place: u32| match place.checked_sub(checkers) {
 			None => Some((self.checkers.get(place as usize)?.clone(), 0)),
-			Some(racer) => {
-				let host = Racers::<T>::get(self.epoch, racer)?;
-				self.position(&host).is_none().then_some((host, racer))
+			Some(participant) => {
+				let host = Participants::<T>::get(self.epoch, participant)?;
+				self.position(&host).is_none().then_some((host, participant))
 			},
 		};
 		let places = self.position(checker).map_or_else(Vec::new, |position| self.draw.duties(position));
 		places.into_iter().filter_map(host).filter(move |(host, _)| host != checker)
 	}
 
-	/// The duties of `checker`, in the order of the hosts' places.
+	/// The duties of `checker`, in the order of the hosts' positions.
 	pub(crate) fn duties<'a>(&'a self, checker: &'a T::AccountId) -> impl Iterator<Item = Duty<T::AccountId>> + 'a {
-		let duty = move |(host, racer): (T::AccountId, u32)| {
-			let committee = self.of(&host, racer);
+		let duty = move |(host, participant): (T::AccountId, u32)| {
+			let committee = self.of(&host, participant);
 			let member = committee.iter().position(|other| *other == checker)? as u32;
 			let size = committee.len() as u32;
 			let with_partner = |set: u32| {
@@ -110,6 +112,6 @@ impl<T: Config> Committees<T> {
 			let sets = sets_of(member, size).into_iter().map(with_partner).collect();
 			Some(Duty { host, sets })
 		};
-		self.whom(checker).filter_map(duty)
+		self.assigned_hosts(checker).filter_map(duty)
 	}
 }

@@ -3,11 +3,11 @@
 
 extern crate alloc;
 
+mod audit;
 mod clock;
 mod draw;
 pub mod math;
 mod pool;
-mod sampling;
 mod standing;
 pub mod types;
 mod views;
@@ -22,8 +22,9 @@ mod tests;
 #[cfg(any(feature = "try-runtime", test))]
 mod try_state;
 
+pub use gonka_primitives::validity::Poc as ValidityError;
 pub use pallet::*;
-pub use types::{Duty, Epoch, Host, Refusal, Settled, Standing, Traffic};
+pub use types::{Duty, Epoch, EpochWeights, Host, Standing, Traffic};
 pub use views::GenesisHash;
 pub use weights::WeightInfo;
 
@@ -34,7 +35,7 @@ use gonka_primitives::{
 	host::{Commitment, Registration, SegmentCommitment},
 	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnEpochStart, OnOffence},
 };
-use gonka_sprint::{ModelSeed, Profile};
+use gonka_sprint::{ModelSeed, SprintFormat};
 use polkadot_sdk::{
 	frame_support::{
 		self, BoundedVec,
@@ -52,9 +53,10 @@ use polkadot_sdk::{
 #[allow(clippy::expect_used, reason = "the macro's own code")]
 pub mod pallet {
 	use super::*;
-	use crate::types::{MAX_CONFIRMATIONS, MAX_GUARDIANS, MAX_SEGMENTS, Settling};
+	use crate::types::{MAX_CONFIRMATIONS, MAX_GUARDIANS, MAX_SEGMENTS, Weighing};
 	use frame_support::{pallet_prelude::*, traits::StorageVersion};
 	use frame_system::{ensure_authorized, pallet_prelude::*};
+	use gonka_pallet_support::pool::authorize;
 	use gonka_primitives::{PublicKey, Signature};
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
@@ -68,60 +70,60 @@ pub mod pallet {
 	pub trait Config: frame_system::Config<AccountId: From<Raw> + Into<Raw>> {
 		/// The phases of the epochs that start from now on.
 		type Schedule: Get<Schedule>;
-		/// The sprint's model format from the next epoch on.
-		type Profile: Get<Profile>;
-		/// Leading zero bits that a registration's proof of work needs.
+		/// The sprint format from the next epoch on.
+		type SprintFormat: Get<SprintFormat>;
+		/// Number of leading zero bits that a registration's proof of work needs.
 		type RegistrationBits: Get<u32>;
-		/// Where seeds come from.
+		/// The source of seeds.
 		type Beacon: Beacon;
-		/// The models a host may declare.
+		/// The models that a host may declare.
 		type Models: ModelRegistry;
 		/// The accounts that can author blocks.
 		type HasSessionKeys: Contains<Self::AccountId>;
-		/// What of a host's weight counts.
+		/// The part of a host's compute weight that counts.
 		type Backing: Backing<Self::AccountId>;
-		/// Told of hosts that missed duties and, by `pallet-sprint-check`, of convictions: to take collateral.
+		/// Called for hosts that missed duties and, by `pallet-sprint-check`, for convictions, to slash collateral.
 		type OnOffence: OnOffence<Self::AccountId>;
-		/// Told when an epoch can be paid.
+		/// Called when an epoch can be paid.
 		type OnEpochClosed: OnEpochClosed;
-		/// Told when an epoch starts, before the parameters above are read for it.
+		/// Called when an epoch starts, before its parameters are read.
 		type OnEpochStart: OnEpochStart;
-		/// The largest share of all weight that one host may have. Not below 10 %.
+		/// Maximum share of one host in the capped sum of weights. At least 10 %.
 		type MaxShare: Get<Perbill>;
-		/// The share of the consensus power that the genesis guardians together keep on a young network.
+		/// The share of the power that the genesis guardians together hold until the network is mature.
 		type GuardianShare: Get<Perbill>;
-		/// The total effective weight, in leaves, from which on the network is mature.
+		/// The total effective weight, in leaves, from which the network is mature.
 		type MaturityThreshold: Get<u64>;
-		/// A host that met less of its duties in an epoch loses collateral.
-		type LeastPerformance: Get<Perbill>;
-		/// Most registered hosts.
+		/// Minimum share of its duties that a host must meet in an epoch; below it, the host loses collateral.
+		type MinPerformance: Get<Perbill>;
+		/// Maximum number of registered hosts.
 		#[pallet::constant]
 		type MaxHosts: Get<u32>;
-		/// Most validators.
+		/// Maximum number of validators.
 		#[pallet::constant]
 		type MaxValidators: Get<u32>;
-		/// Most checkers.
+		/// Maximum number of checkers of an epoch.
 		#[pallet::constant]
 		type MaxCheckers: Get<u32>;
-		/// Work units, on average over the hosts with weight, from which on what hosts served is compared.
-		type LeastWork: Get<u64>;
-		/// Hosts settled per block.
+		/// Minimum number of work units for each host with weight, on average, from which served work is compared.
+		type MinWork: Get<u64>;
+		/// Hosts whose weight is computed in a block.
 		#[pallet::constant]
-		type SettleBatch: Get<u32>;
-		/// Epochs without registration or commitment after which a host is forgotten.
+		type WeighBatch: Get<u32>;
+		/// Epochs without a registration or commitment after which a host expires.
 		type HostExpiry: Get<EpochIndex>;
-		/// What calls and hooks cost.
+		/// Dispatch weights of calls and hooks.
 		type WeightInfo: WeightInfo;
-		/// Registers models.
+		/// Prepares state of other pallets for benchmarks.
 		#[cfg(feature = "runtime-benchmarks")]
 		type BenchmarkHelper: BenchmarkHelper;
 	}
 
-	/// Hash of the genesis block. Written once, in block 1: the system pallet forgets it after a while.
+	/// The hash of the genesis block. Written once, in block 1, since the system pallet removes it later.
 	#[pallet::storage]
 	pub type Genesis<T> = StorageValue<_, Hash, OptionQuery>;
 
-	/// The running epoch. Written at its start and at the start of each segment.
+	/// The running epoch. Written at its start, at the start of each segment and at the draw.
 	#[pallet::storage]
 	pub type CurrentEpoch<T> = StorageValue<_, Epoch, OptionQuery>;
 
@@ -129,11 +131,11 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Hosts<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, Host>;
 
-	/// The host of each worker key: the inverse of `Hosts`.
+	/// The host of each worker key: the inverse map of `Hosts`.
 	#[pallet::storage]
 	pub type Workers<T: Config> = StorageMap<_, Blake2_128Concat, PublicKey, T::AccountId>;
 
-	/// Commitments by epoch and host, ascending by segment. Written by `commit`, kept for two epochs after.
+	/// Commitments by epoch and host, ascending by segment. Written by `commit`; kept for two more epochs.
 	#[pallet::storage]
 	pub type Commitments<T: Config> = StorageDoubleMap<
 		_,
@@ -145,74 +147,77 @@ pub mod pallet {
 		ValueQuery,
 	>;
 
-	/// How those that raced stand, by epoch and host. Written by first commitments, checks, disputes and while settling;
-	/// kept for two epochs after.
+	/// The standings of participants, by epoch and host. Written by first commitments, checks, disputes and the weigh
+	/// phase; kept for two more epochs.
 	#[pallet::storage]
 	pub type Standings<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, Standing, OptionQuery>;
 
-	/// Those that raced, by epoch and number. Written by first commitments, kept for two epochs after.
+	/// Participants by epoch and number. Written by first commitments; kept for two more epochs.
 	#[pallet::storage]
-	pub type Racers<T: Config> =
+	pub type Participants<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, EpochIndex, Twox64Concat, u32, T::AccountId, OptionQuery>;
 
-	/// How many raced, by epoch.
+	/// Number of participants by epoch.
 	#[pallet::storage]
-	pub type RacerCount<T> = StorageMap<_, Twox64Concat, EpochIndex, u32, ValueQuery>;
+	pub type ParticipantCount<T> = StorageMap<_, Twox64Concat, EpochIndex, u32, ValueQuery>;
 
-	/// The epochs before the running one, kept for two epochs after.
+	/// The epochs before the running one; kept for two more epochs.
 	#[pallet::storage]
 	pub type PastEpochs<T> = StorageMap<_, Twox64Concat, EpochIndex, Epoch, OptionQuery>;
 
-	/// The heaviest hosts of the last settled epoch with weight, descending: the next epoch's checkers, if they race.
+	/// The heaviest hosts of the last weighed epoch with weight, descending. Those that take part in the next sprint
+	/// check it.
 	#[pallet::storage]
 	pub type Candidates<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxCheckers>, ValueQuery>;
 
-	/// The checkers of an epoch with the weights that seats are drawn by. Written at the draw, kept for two epochs after.
+	/// The checkers of an epoch with the weights by which seats are drawn. Written at the draw; kept for two more
+	/// epochs.
 	#[pallet::storage]
 	pub type Checkers<T: Config> =
 		StorageMap<_, Twox64Concat, EpochIndex, BoundedVec<(T::AccountId, u64), T::MaxCheckers>, ValueQuery>;
 
-	/// Whether a host that nobody can check has weight. Written at genesis.
+	/// Whether a host without a committee has weight. Written at genesis.
 	#[pallet::storage]
 	pub type AllowUnchecked<T> = StorageValue<_, bool, ValueQuery>;
 
-	/// Those that together keep 34 % of the power until the network is mature. Written at genesis.
+	/// The guardians, which together hold a share of the power until the network is mature. Written at genesis.
 	#[pallet::storage]
 	pub type Guardians<T: Config> = StorageValue<_, BoundedVec<T::AccountId, ConstU32<MAX_GUARDIANS>>, ValueQuery>;
 
-	/// The total effective weight from which on the network is mature, unless governance says otherwise. Written at
+	/// The total effective weight from which the network is mature, unless governance sets another. Written at
 	/// genesis.
 	#[pallet::storage]
 	pub type Maturity<T> = StorageValue<_, u64, ValueQuery>;
 
-	/// The settlement that is under way, from the first block of the settle phase until all hosts are counted.
+	/// The weighing in progress, from the first block of the weigh phase until all participants are counted.
 	#[pallet::storage]
-	pub type Progress<T: Config> =
-		StorageValue<_, Settling<T::AccountId, T::MaxValidators, T::MaxCheckers>, OptionQuery>;
+	pub type WeighProgress<T: Config> =
+		StorageValue<_, Weighing<T::AccountId, T::MaxValidators, T::MaxCheckers>, OptionQuery>;
 
-	/// The outcome of settled epochs, kept for two epochs after.
+	/// Total and cap of weighed epochs; kept for two more epochs.
 	#[pallet::storage]
-	pub type Outcomes<T> = StorageMap<_, Twox64Concat, EpochIndex, Settled, OptionQuery>;
+	pub type WeighedEpochs<T> = StorageMap<_, Twox64Concat, EpochIndex, EpochWeights, OptionQuery>;
 
-	/// What hosts served while the weights of an epoch were in force. Written when hosts settle, kept for two epochs after.
+	/// The work that hosts settled while the weights of an epoch were in force. Written by settlements; kept for two
+	/// more epochs.
 	#[pallet::storage]
 	pub type Served<T> = StorageMap<_, Twox64Concat, EpochIndex, Traffic, ValueQuery>;
 
-	/// The epoch settled last.
+	/// The epoch weighed last.
 	#[pallet::storage]
-	pub type LastSettled<T> = StorageValue<_, EpochIndex, OptionQuery>;
+	pub type LastWeighed<T> = StorageValue<_, EpochIndex, OptionQuery>;
 
-	/// The consensus power for the next session: normalised, at most `MaxValidators` entries. Written at genesis and
-	/// when an epoch with weight is settled.
+	/// The power for the next session: normalised, at most `MaxValidators` entries. Written at genesis and when an
+	/// epoch with weight is weighed.
 	#[pallet::storage]
 	pub type Power<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxValidators>, ValueQuery>;
 
-	/// Whether `Power` was written since a session took it over.
+	/// Whether `Power` was written since the last session took it over.
 	#[pallet::storage]
 	pub type PowerChanged<T> = StorageValue<_, bool, ValueQuery>;
 
-	/// The power of the next session's validators: `Power` as it was when that set was chosen.
+	/// The power of the next session's validators: `Power` at the time when that set was chosen.
 	#[pallet::storage]
 	pub type QueuedPower<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxValidators>, ValueQuery>;
 
@@ -220,11 +225,11 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type SessionPower<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxValidators>, ValueQuery>;
 
-	/// The oldest epoch of which something may be left.
+	/// The oldest epoch that may have items left to prune.
 	#[pallet::storage]
 	pub type PrunedTo<T> = StorageValue<_, EpochIndex, ValueQuery>;
 
-	/// Where the sweep for expired hosts goes on.
+	/// The host after which the sweep for expired hosts continues.
 	#[pallet::storage]
 	pub type SweptTo<T: Config> = StorageValue<_, T::AccountId, OptionQuery>;
 
@@ -235,18 +240,18 @@ pub mod pallet {
 		EpochStarted { epoch: EpochIndex, model_seed: Hash },
 		/// A segment of the sprint started.
 		SegmentStarted { epoch: EpochIndex, segment: u8, seed: Hash },
-		/// A host registered or changed what it said of itself.
+		/// A host registered or replaced its registration.
 		HostRegistered { host: T::AccountId, worker: PublicKey },
-		/// A host was forgotten after doing nothing for `HostExpiry` epochs.
+		/// A host was removed after `HostExpiry` epochs without a registration or commitment.
 		HostExpired { host: T::AccountId },
-		/// Committees are drawn from `beacon`.
+		/// The committees of an epoch were drawn from `beacon`.
 		CommitteesDrawn { epoch: EpochIndex, beacon: Hash, checkers: u32 },
 		/// A host committed to a segment.
 		Committed { host: T::AccountId, epoch: EpochIndex, segment: u8, count: u64 },
-		/// A host missed more than 5 % of its duties.
+		/// A host met less than `MinPerformance` of its duties.
 		DutiesMissed { host: T::AccountId, epoch: EpochIndex },
 		/// The weights of an epoch are final.
-		EpochSettled { epoch: EpochIndex, settled: Settled },
+		EpochWeighed { epoch: EpochIndex, weights: EpochWeights },
 	}
 
 	#[pallet::error]
@@ -260,13 +265,13 @@ pub mod pallet {
 	#[pallet::genesis_config]
 	#[derive(frame_support::DefaultNoBound)]
 	pub struct GenesisConfig<T: Config> {
-		/// Consensus power before the first settled epoch; validators not named here have 1.
+		/// Power before the first weighed epoch; validators that are not listed have 1.
 		pub power: Vec<(T::AccountId, u64)>,
-		/// Whether a host that nobody can check has weight: a network of one.
+		/// Whether a host without a committee has weight, as in a network of one host.
 		pub allow_unchecked: bool,
-		/// Those that together keep 34 % of the power until the network is mature; they need session keys.
+		/// The guardians, which together hold a share of the power until the network is mature. They need session keys.
 		pub guardians: Vec<T::AccountId>,
-		/// The total effective weight, in leaves, from which on the network is mature.
+		/// The total effective weight, in leaves, from which the network is mature.
 		pub maturity: u64,
 	}
 
@@ -292,12 +297,12 @@ pub mod pallet {
 				Genesis::<T>::put(Self::hash_bytes(frame_system::Pallet::<T>::parent_hash()));
 			}
 			let (epoch, mut weight) = Self::tick(now);
-			if epoch.offset(now) == epoch.schedule.settle_start() {
+			if epoch.offset(now) == epoch.schedule.weigh_start() {
 				Self::close_previous(epoch.index);
-				Progress::<T>::put(Settling::default());
+				WeighProgress::<T>::put(Weighing::default());
 			}
-			if let Some(progress) = Progress::<T>::take() {
-				weight = weight.saturating_add(Self::settle(&epoch, progress));
+			if let Some(progress) = WeighProgress::<T>::take() {
+				weight = weight.saturating_add(Self::weigh(&epoch, progress));
 			}
 			weight
 		}
@@ -310,14 +315,14 @@ pub mod pallet {
 		}
 
 		fn integrity_test() {
-			assert!(T::Schedule::get().is_valid(), "the schedule's phases must fit into the epoch");
+			assert!(T::Schedule::get().is_valid(), "the phases of `Schedule` must fit into an epoch");
 			let segments = u32::from(T::Schedule::get().segments);
-			assert!(segments.saturating_add(MAX_CONFIRMATIONS) <= MAX_SEGMENTS, "too many segments");
-			assert!(T::MaxShare::get() >= types::LEAST_CAP, "more hosts than are kept could exceed the cap");
-			assert!(T::MaxValidators::get() > 0 && T::SettleBatch::get() > 0 && T::HostExpiry::get() > 0);
+			assert!(segments.saturating_add(MAX_CONFIRMATIONS) <= MAX_SEGMENTS, "`Schedule` has too many segments");
+			assert!(T::MaxShare::get() >= types::MIN_CAP, "`MaxShare` must be at least 10 %");
+			assert!(T::MaxValidators::get() > 0 && T::WeighBatch::get() > 0 && T::HostExpiry::get() > 0);
 			assert!(
-				T::MaxHosts::get() <= T::SettleBatch::get().saturating_mul(T::Schedule::get().settle),
-				"all hosts must be settled within the settle phase"
+				T::MaxHosts::get() <= T::WeighBatch::get().saturating_mul(T::Schedule::get().weigh),
+				"the weigh phase is too short for `MaxHosts`: raise `WeighBatch`"
 			);
 		}
 
@@ -329,13 +334,13 @@ pub mod pallet {
 
 	#[pallet::call(weight = <T as Config>::WeightInfo)]
 	impl<T: Config> Pallet<T> {
-		/// Adds a host or replaces what it said of itself.
+		/// Registers a host or replaces its registration.
 		///
-		/// Origin: a general transaction; `signature` is the host key's over the registration. Free, once per host and
-		/// epoch, with a proof of work. Cost: up to 16 model look-ups and one signature in the pool, then constant.
+		/// Origin: a free transaction; `signature` is that of the host key over the registration. Once per host and
+		/// epoch, with a proof of work. Cost: up to 16 model lookups and one signature in the pool, then constant.
 		#[pallet::call_index(0)]
 		#[pallet::weight(T::WeightInfo::register())]
-		#[pallet::authorize(Pallet::<T>::authorize_register)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_register(new, signature)))]
 		#[pallet::weight_of_authorize(T::WeightInfo::authorize_register())]
 		pub fn register(origin: OriginFor<T>, registration: Registration, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
@@ -356,13 +361,13 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Commits to what a host computed in one segment of the sprint, or in a confirmation segment.
+		/// Commits to a host's leaves of one segment of the sprint or of a confirmation segment.
 		///
-		/// Origin: a general transaction; `signature` is the worker key's over the commitment. Free, once per host, epoch
-		/// and segment, within `grace` blocks of the segment's end. Cost: constant.
+		/// Origin: a free transaction; `signature` is that of the worker key over the commitment. Once per host,
+		/// epoch and segment, within `grace` blocks after the segment. Cost: constant.
 		#[pallet::call_index(1)]
 		#[pallet::weight(T::WeightInfo::commit())]
-		#[pallet::authorize(Pallet::<T>::authorize_commit)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_commit(new, signature)))]
 		#[pallet::weight_of_authorize(T::WeightInfo::authorize_commit())]
 		pub fn commit(origin: OriginFor<T>, commitment: SegmentCommitment, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
@@ -387,19 +392,19 @@ pub mod pallet {
 }
 
 impl<T: Config> Pallet<T> {
-	/// Gives a host its number among those that race.
+	/// Makes a host a participant and gives it a number.
 	fn enter(epoch: EpochIndex, host: &T::AccountId) -> Standing {
-		let racer = RacerCount::<T>::get(epoch);
-		RacerCount::<T>::insert(epoch, racer.saturating_add(1));
-		Racers::<T>::insert(epoch, racer, host);
-		Standing { racer, ..Default::default() }
+		let participant = ParticipantCount::<T>::get(epoch);
+		ParticipantCount::<T>::insert(epoch, participant.saturating_add(1));
+		Participants::<T>::insert(epoch, participant, host);
+		Standing { participant, ..Default::default() }
 	}
 }
 
-/// What the session handlers need.
+/// The interface of the session handlers.
 impl<T: Config> Pallet<T> {
-	/// The validators of the session after the next, if they or their power changed: those of `Power` that have
-	/// session keys now. Never empty: BABE could not go on.
+	/// The validators of the session after the next, if they or their power changed: the hosts in `Power` that have
+	/// session keys now. Never empty, since BABE needs an author.
 	pub fn queue_power() -> Option<Vec<T::AccountId>> {
 		if !PowerChanged::<T>::take() {
 			return None;
@@ -414,12 +419,12 @@ impl<T: Config> Pallet<T> {
 		Some(validators)
 	}
 
-	/// The queued validators become the session's.
+	/// Makes the queued validators those of the session.
 	pub fn enact_power() {
 		SessionPower::<T>::put(QueuedPower::<T>::get());
 	}
 
-	/// The power of `who` in `power`; 1 for a validator that has none, as on a chain that starts without.
+	/// The power of `who` in `power`; 1 for a validator that is not listed.
 	pub fn power_of(power: &[(T::AccountId, u64)], who: &T::AccountId) -> u64 {
 		power.iter().find(|(other, _)| other == who).map_or(1, |(_, power)| *power)
 	}

@@ -1,13 +1,14 @@
-//! Weight and power as pure functions (PROTOCOL §3, §4).
+//! Weight and power as pure functions (`docs/protocol.md#8-weight`, `docs/protocol.md#9-power`).
 
 use alloc::vec::Vec;
 
-/// What consensus power adds up to, give or take rounding: each validator's share of it is its vote.
+/// The sum of all power, up to rounding. A validator's share of it is its share of the votes.
 pub const POWER_BUDGET: u64 = 1_000_000;
-/// Most leaves one commitment may claim: far above any hardware, far below overflow.
+/// Maximum number of leaves in a commitment: far above any hardware, far below overflow.
 pub const MAX_LEAVES: u64 = 1 << 40;
-/// `segments × median(counts)`; segments without a commitment count 0. In leaves.
-pub fn raw_weight(counts: &[u64], segments: u8) -> u64 {
+
+/// The compute weight in leaves: `segments × median(counts)`. Segments without a commitment count 0.
+pub fn compute_weight(counts: &[u64], segments: u8) -> u64 {
 	let segments = usize::from(segments);
 	let mut counts: Vec<u64> = counts.iter().copied().take(segments).collect();
 	counts.resize(segments, 0);
@@ -16,17 +17,20 @@ pub fn raw_weight(counts: &[u64], segments: u8) -> u64 {
 	counts.get(middle).copied().unwrap_or(0).saturating_mul(segments as u64)
 }
 
-/// The largest weight that may count, such that no host exceeds `share` of the capped sum; `u64::MAX` where no cap
-/// applies, as with fewer hosts than could all keep to it. `share`: in millionths, not 0; `heaviest`: the largest weights, descending, one more than
-/// can exceed the cap; `total`: the sum over `hosts` hosts with weight.
+/// The cap: the largest weight with which no host exceeds `share` of the capped sum; `u64::MAX` if no cap applies, as
+/// with too few hosts to satisfy it.
+///
+/// - `heaviest`: the largest weights, descending, one more than can exceed the cap;
+/// - `total`: the sum over `hosts` hosts with weight;
+/// - `share`: in millionths, not 0.
 ///
 /// With k hosts cut to x, `x = share · (k·x + rest)`, so `x = share · rest / (1 − k · share)`.
 pub fn cap(heaviest: &[u64], total: u64, hosts: u32, share: u64) -> u64 {
 	let (share, whole) = (u128::from(share), u128::from(MILLION));
-	let Some(least_hosts) = whole.checked_add(share).and_then(|sum| sum.checked_sub(1)?.checked_div(share)) else {
+	let Some(min_hosts) = whole.checked_add(share).and_then(|sum| sum.checked_sub(1)?.checked_div(share)) else {
 		return u64::MAX;
 	};
-	if u128::from(hosts) < least_hosts {
+	if u128::from(hosts) < min_hosts {
 		return u64::MAX;
 	}
 	let mut rest = u128::from(total);
@@ -42,7 +46,7 @@ pub fn cap(heaviest: &[u64], total: u64, hosts: u32, share: u64) -> u64 {
 	u64::MAX
 }
 
-/// The sum of all weights cut to `cap`. `heaviest` as for [`cap`].
+/// The sum of all weights, each at most `cap`. `heaviest` is that of [`cap`].
 pub fn capped_total(heaviest: &[u64], total: u64, cap: u64) -> u64 {
 	heaviest.iter().fold(total, |total, weight| total.saturating_sub(weight.saturating_sub(cap)))
 }
@@ -50,8 +54,8 @@ pub fn capped_total(heaviest: &[u64], total: u64, cap: u64) -> u64 {
 /// Millionths: the unit of ratios.
 pub const MILLION: u64 = 1_000_000;
 
-/// [`normalise`]d weights of which `guardians` together hold at least `guarded` millionths, in equal parts, unless nobody else is left.
-/// Guardians without weight are added; `weights` holds only hosts that can author blocks, and so must `guardians`.
+/// [`normalise`]d weights of which `guardians` together hold at least `guarded` millionths, in equal parts. Guardians
+/// without weight are added. All hosts in `weights` and `guardians` must be able to author blocks.
 pub fn guard<A: Clone + Eq>(weights: Vec<(A, u64)>, guardians: &[A], guarded: u64) -> Vec<(A, u64)> {
 	let is_guardian = |who: &A| guardians.contains(who);
 	let total = weights.iter().fold(0u128, |total, (_, weight)| total.saturating_add((*weight).into()));
@@ -72,8 +76,9 @@ pub fn guard<A: Clone + Eq>(weights: Vec<(A, u64)>, guardians: &[A], guarded: u6
 	power
 }
 
-/// The share of its sprint that a host's confirmation segments showed, in millionths, never above a million. `median`:
-/// leaves of a segment of the sprint; `confirmed`: leaves of its confirmations; `called`: how many were called.
+/// The confirmed factor in millionths, at most a million: the share of its sprint that a host's confirmation segments
+/// showed. `median` is the number of leaves of a segment of the sprint, `confirmed` those of the confirmations,
+/// `called` the number of confirmations called.
 pub fn confirmed(median: u64, confirmed: &[u64], called: u32) -> u64 {
 	let wanted = u128::from(median).saturating_mul(called.into());
 	let shown = confirmed.iter().fold(0u128, |sum, count| sum.saturating_add((*count).into()));
@@ -81,8 +86,9 @@ pub fn confirmed(median: u64, confirmed: &[u64], called: u32) -> u64 {
 	ratio.map_or(MILLION, |ratio| u64::try_from(ratio).unwrap_or(MILLION).min(MILLION))
 }
 
-/// The share of its duties that a host met, in millionths. Each kind of `checks` (to check, checked) is one duty, met in
-/// part where only some of it was done; so is each confirmation that was `called`, and each request not `answered`.
+/// The performance factor in millionths: the share of its duties that a host met. Each pair of `checks` (assigned,
+/// done) is one duty, which may be met in part. Each confirmation that was `called` and each `unanswered` request is
+/// a duty, too.
 pub fn performance(checks: &[(u32, u32)], called: u32, committed: u32, unanswered: u32) -> u64 {
 	let million = u128::from(MILLION);
 	let mut duties = u128::from(called).saturating_add(unanswered.into());
@@ -102,32 +108,32 @@ pub fn paid(weight: u64, ratios: [u64; 3]) -> u64 {
 	u64::try_from(ratios.into_iter().fold(weight.into(), scale)).unwrap_or(weight)
 }
 
-/// Buckets of [`bucket`].
+/// Number of buckets: see [`bucket`].
 pub const BUCKETS: u32 = 4 * u64::BITS;
-/// The share of the median that is enough: one in so many.
+/// A host is paid in full from this part of the median on: a fifth.
 const ENOUGH: u64 = 5;
 
-/// Work units for each leaf of `weight`, in units of 2⁻³².
+/// Work units per leaf of `weight`, in units of 2⁻³².
 pub fn ratio(work: u64, weight: u64) -> u64 {
 	let ratio = (u128::from(work) << 32).checked_div(weight.into()).unwrap_or(0);
 	u64::try_from(ratio).unwrap_or(u64::MAX)
 }
 
-/// The bucket of a [`ratio`]: four of equal width from each power of two to the next. None for 0.
+/// The bucket of a [`ratio`]; `None` for 0. There are four of equal width from each power of two to the next.
 pub fn bucket(ratio: u64) -> Option<u8> {
 	let octave = ratio.checked_ilog2()?;
 	let quarter = ((u128::from(ratio) << 2) >> octave) & 3;
 	u8::try_from(octave.saturating_mul(4)).ok()?.checked_add(quarter as u8)
 }
 
-/// The least [`ratio`] of a bucket.
+/// The lowest [`ratio`] of a bucket.
 pub fn lower_edge(bucket: u8) -> u64 {
 	let (octave, quarter) = (bucket / 4, bucket % 4);
 	u64::try_from((u128::from(quarter).saturating_add(4) << octave) >> 2).unwrap_or(u64::MAX)
 }
 
-/// The median by weight of the [`ratio`]s of hosts that together weigh `total`, rounded down to a bucket's edge.
-/// `weights`: those in each [`bucket`]; the rest of the total has ratio 0.
+/// The median by weight of the [`ratio`]s of hosts whose weights sum to `total`, rounded down to a bucket's edge.
+/// `weights` are those in each [`bucket`]; the rest of the total has ratio 0.
 pub fn median_ratio(weights: &[u64], total: u64) -> u64 {
 	let served = weights.iter().fold(0u128, |sum, weight| sum.saturating_add((*weight).into()));
 	let mut seen = u128::from(total).saturating_sub(served);
@@ -142,15 +148,15 @@ pub fn median_ratio(weights: &[u64], total: u64) -> u64 {
 	bucket.and_then(|bucket| u8::try_from(bucket).ok()).map_or(0, lower_edge)
 }
 
-/// The served factor of a host, in millionths: 1 from a fifth of the median on, below in proportion. Nobody is compared
-/// with a median of 0.
+/// The served factor in millionths: a million from a fifth of the median on, below it in proportion. With a median of
+/// 0, all hosts have a million.
 pub fn served(ratio: u64, median: u64) -> u64 {
 	let wanted = u128::from(ratio).saturating_mul(ENOUGH.into()).saturating_mul(MILLION.into());
 	let share = wanted.checked_div(median.into());
 	share.map_or(MILLION, |share| u64::try_from(share).unwrap_or(MILLION).min(MILLION))
 }
 
-/// Shares [`POWER_BUDGET`] in proportion to `weights`, each at least 1: neither BABE nor GRANDPA takes a zero.
+/// Shares [`POWER_BUDGET`] in proportion to `weights`, each share at least 1: BABE and GRANDPA reject 0.
 pub fn normalise<A>(weights: Vec<(A, u64)>) -> Vec<(A, u64)> {
 	let total = weights.iter().fold(0u128, |total, (_, weight)| total.saturating_add((*weight).into())).max(1);
 	weights

@@ -1,8 +1,8 @@
-//! What must hold between any two blocks.
+//! The invariants between blocks.
 
 use crate::{
-	Commitments, Config, CurrentEpoch, Hosts, LastSettled, Outcomes, Pallet, Power, Progress, RacerCount, Racers,
-	Served, Standings, Traffic, Workers,
+	Commitments, Config, CurrentEpoch, Hosts, LastWeighed, Pallet, ParticipantCount, Participants, Power, Served,
+	Standings, Traffic, WeighProgress, WeighedEpochs, Workers,
 };
 use polkadot_sdk::{
 	frame_support::{ensure, traits::Get},
@@ -10,13 +10,14 @@ use polkadot_sdk::{
 };
 
 impl<T: Config> Pallet<T> {
-	/// 1. `Workers` is the inverse of `Hosts`.
+	/// Checks the invariants:
+	/// 1. `Workers` is the inverse map of `Hosts`.
 	/// 2. There are at most `MaxHosts` hosts, and the counter is right.
-	/// 3. No validator has power 0, none stands twice, and the sum fits a `u64`.
-	/// 4. Commitments ascend by segment, and each segment is one that was called. Who committed has a standing and a
-	///    number of its own, below the count of those that raced.
-	/// 5. A settlement under way lists validators and heaviest weights in descending order.
-	/// 6. What was served is the sum over the hosts: the work, and the weight in each bucket.
+	/// 3. No validator has power 0 or two entries, and the sum of power fits a `u64`.
+	/// 4. Commitments ascend by segment, and each segment was called. Each host with commitments has a standing and a number
+	///    of its own, below the number of participants.
+	/// 5. A weighing in progress lists validators and heaviest weights in descending order.
+	/// 6. The served work, and the weight in each bucket, are the sums over the hosts.
 	pub fn do_try_state() -> Result<(), TryRuntimeError> {
 		let mut hosts = 0u32;
 		for (account, host) in Hosts::<T>::iter() {
@@ -37,31 +38,37 @@ impl<T: Config> Pallet<T> {
 				let called = |segment: u8| epoch.schedule.start_of(segment, &epoch.confirmations).is_some();
 				ensure!(commitments.iter().all(|(segment, _)| called(*segment)), "4: no such segment");
 			}
-			let racers = RacerCount::<T>::get(epoch.index);
-			ensure!(Racers::<T>::iter_prefix(epoch.index).count() == racers as usize, "4: count of racers");
-			ensure!(Commitments::<T>::iter_prefix(epoch.index).count() == racers as usize, "4: who raced");
+			let participants = ParticipantCount::<T>::get(epoch.index);
+			ensure!(
+				Participants::<T>::iter_prefix(epoch.index).count() == participants as usize,
+				"4: count of participants"
+			);
+			ensure!(
+				Commitments::<T>::iter_prefix(epoch.index).count() == participants as usize,
+				"4: count of hosts with commitments"
+			);
 			for (host, standing) in Standings::<T>::iter_prefix(epoch.index) {
-				ensure!(Racers::<T>::get(epoch.index, standing.racer) == Some(host), "4: a racer's number");
+				ensure!(
+					Participants::<T>::get(epoch.index, standing.participant) == Some(host),
+					"4: a participant's number"
+				);
 			}
 		}
-		if let Some(progress) = Progress::<T>::get() {
+		if let Some(progress) = WeighProgress::<T>::get() {
 			ensure!(progress.heaviest.is_sorted_by(|a, b| a >= b), "5: heaviest out of order");
 			ensure!(progress.validators.is_sorted_by(|(_, a), (_, b)| a >= b), "5: validators out of order");
 		}
-		if let Some((epoch, settled)) =
-			LastSettled::<T>::get().and_then(|epoch| Some((epoch, Outcomes::<T>::get(epoch)?)))
+		if let Some((epoch, weighed)) =
+			LastWeighed::<T>::get().and_then(|epoch| Some((epoch, WeighedEpochs::<T>::get(epoch)?)))
 		{
 			let traffic = Served::<T>::get(epoch);
 			let mut sum = Traffic::default();
 			for standing in Standings::<T>::iter_prefix_values(epoch).filter(|standing| standing.work > 0) {
-				sum.add(settled.counted(&standing), 0, standing.work);
+				sum.add(weighed.counted(&standing), 0, standing.work);
 			}
 			let len = sum.weights.len();
-			ensure!(
-				sum.work == traffic.work && traffic.weights.get(..len) == Some(&sum.weights[..]),
-				"6: what was served"
-			);
-			ensure!(traffic.weights.iter().skip(len).all(|weight| *weight == 0), "6: weight above what was served");
+			ensure!(sum.work == traffic.work && traffic.weights.get(..len) == Some(&sum.weights[..]), "6: served work");
+			ensure!(traffic.weights.iter().skip(len).all(|weight| *weight == 0), "6: weight in a bucket without work");
 		}
 		Ok(())
 	}

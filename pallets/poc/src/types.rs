@@ -1,4 +1,4 @@
-//! What the pallet stores.
+//! The types of the pallet's storage.
 
 use crate::math::{self, BUCKETS};
 use alloc::vec::Vec;
@@ -8,50 +8,47 @@ use gonka_primitives::{
 	check::Offence,
 	epoch::{Phase, Schedule},
 };
-use gonka_sprint::Profile;
+use gonka_sprint::SprintFormat;
 use polkadot_sdk::{
 	frame_support::{
 		BoundedVec, CloneNoBound, DebugNoBound, EqNoBound, PartialEqNoBound,
 		traits::{ConstU32, Get},
 	},
-	sp_runtime::{
-		Perbill,
-		transaction_validity::{InvalidTransaction, TransactionValidityError},
-	},
+	sp_runtime::Perbill,
 };
 use scale_info::TypeInfo;
 
-/// Most segments of an epoch, confirmation segments included.
+/// Maximum number of segments of an epoch, confirmation segments included.
 pub const MAX_SEGMENTS: u32 = 16;
-/// Most confirmation segments of an epoch.
+/// Maximum number of confirmation segments of an epoch.
 pub const MAX_CONFIRMATIONS: u32 = 8;
-/// Most requests for openings that a host can have open: there are fewer checkers in a committee.
+/// Maximum number of open requests for openings of a host. A committee has fewer checkers.
 pub const MAX_REQUESTS: u32 = 16;
-/// Most genesis guardians.
+/// Maximum number of guardians.
 pub const MAX_GUARDIANS: u32 = 16;
-/// The lowest cap on a host's share.
-pub const LEAST_CAP: Perbill = Perbill::from_percent(10);
-/// Kept to find the cap: one more than can exceed the lowest.
+/// Minimum of the cap on a host's share.
+pub const MIN_CAP: Perbill = Perbill::from_percent(10);
+/// Number of heaviest weights from which the cap is computed: one more than can exceed the lowest cap.
 pub const HEAVIEST: u32 = 10;
 
-/// The running epoch. Its parameters are those of its start.
+/// An epoch, with the parameters of its start.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Epoch {
-	/// Counted from 0 at genesis.
+	/// Its index, from 0 at genesis.
 	pub index: EpochIndex,
 	/// Its first block.
 	pub start: BlockNumber,
 	/// The lengths of its phases.
 	pub schedule: Schedule,
-	/// The sprint's model format.
-	pub profile: Profile,
+	/// The sprint format.
+	pub format: SprintFormat,
 	/// `seed1`: the sprint's model.
 	pub model_seed: Hash,
 	/// `seed2` of each segment that has begun, confirmation segments last.
 	pub segment_seeds: BoundedVec<Hash, ConstU32<MAX_SEGMENTS>>,
 	/// Offsets of the confirmation segments that were called.
 	pub confirmations: BoundedVec<BlockNumber, ConstU32<MAX_CONFIRMATIONS>>,
-	/// What committees and samples are drawn from, once it is out.
+	/// The beacon from which committees and leaf sets are drawn; `None` before the draw.
 	pub beacon: Option<Hash>,
 }
 
@@ -72,7 +69,7 @@ impl Epoch {
 pub struct Host {
 	/// Its worker's key.
 	pub worker: PublicKey,
-	/// Where its worker is reached.
+	/// Its worker's URL.
 	pub url: BoundedVec<u8, ConstU32<MAX_URL>>,
 	/// The models it serves, ascending.
 	pub models: BoundedVec<ModelId, ConstU32<MAX_MODELS_PER_HOST>>,
@@ -82,59 +79,60 @@ pub struct Host {
 	pub active: EpochIndex,
 }
 
-/// How a host that raced stands in an epoch.
+/// A participant's standing in an epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Standing {
-	/// Its number among those that raced, by the order of their first commitments.
-	pub racer: u32,
-	/// The potential weight: `segments × median` of what counts. 0 until it is settled.
-	pub raw: u64,
-	/// What of it counts by itself or is backed by collateral. 0 until it is settled.
+	/// Its number, by the order of first commitments.
+	pub participant: u32,
+	/// The compute weight, `segments × median` of the counts, in leaves. 0 until the host is weighed.
+	pub compute: u64,
+	/// The backed weight: the part of it that counts by itself or is backed by collateral. 0 until the host is weighed.
 	pub backed: u64,
-	/// Leaf sets it had to check, and those whose digest it revealed.
+	/// Number of leaf sets that it had to check, and of those whose tags it revealed.
 	pub duties: (u32, u32),
-	/// Samples of inference that it had to check, and those it answered for.
-	pub samples: (u32, u32),
-	/// Segments of the requests for openings that it has not answered: lost, once it is settled.
+	/// Number of audits that were assigned to it, and of those on which it reported.
+	pub audits: (u32, u32),
+	/// Segments of the requests for openings that it has not answered. They count 0 when the host is weighed.
 	pub requests: BoundedVec<u8, ConstU32<MAX_REQUESTS>>,
-	/// What it was convicted of.
+	/// The offence it was convicted of.
 	pub offence: Option<Offence>,
-	/// Whether it is not paid because it missed a turn of a dispute.
+	/// Whether it lost its pay because it missed a turn of a dispute.
 	pub forfeited: bool,
-	/// Whether it equivocated as a validator. Disputes go on beside it: it is no way out of a graver conviction.
+	/// Whether it equivocated as a validator. This is separate from `offence`, so that it does not prevent a graver
+	/// conviction.
 	pub equivocated: bool,
 	/// Work units that it settled while the epoch's weights were in force.
 	pub work: u64,
 }
 
 impl Standing {
-	/// Whether a dispute found that its weight is 0.
+	/// Whether its offence makes its weight 0.
 	pub fn is_convicted(&self) -> bool {
 		matches!(self.offence, Some(Offence::Fabrication | Offence::FalseAccusation | Offence::WrongInference))
 	}
 
-	/// Whether its weight is 0 for what it did.
+	/// Whether its weight is 0 because of an offence or an equivocation.
 	pub fn is_weightless(&self) -> bool {
 		self.equivocated || self.is_convicted()
 	}
 
-	/// The gravest thing that it did.
+	/// Its gravest offence.
 	pub fn gravest(&self) -> Option<Offence> {
 		if self.equivocated && !self.is_convicted() { Some(Offence::Equivocation) } else { self.offence }
 	}
 }
 
-/// What hosts served while the weights of an epoch were in force.
+/// The work that hosts settled while the weights of an epoch were in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Traffic {
 	/// The work units of all hosts with weight.
 	pub work: u64,
-	/// The weight of the hosts in each [`math::bucket`]; those that served nothing are in none.
+	/// The weight of the hosts in each [`math::bucket`]. Hosts that served nothing are in no bucket.
 	pub weights: BoundedVec<u64, ConstU32<BUCKETS>>,
 }
 
 impl Traffic {
-	/// Counts `work` more of a host with `weight` that had done `before`.
+	/// Adds `work` of a host with `weight` that had settled `before`.
 	pub fn add(&mut self, weight: u64, before: u64, work: u64) {
 		self.work = self.work.saturating_add(work);
 		let bucket = |work| math::bucket(math::ratio(work, weight)).map(usize::from);
@@ -151,19 +149,19 @@ impl Traffic {
 	}
 }
 
-/// A host that a checker has to check.
+/// A duty of a checker: a host to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duty<AccountId> {
 	/// The host.
 	pub host: AccountId,
-	/// The leaf sets, ascending, each with the other checker that has it.
+	/// The leaf sets, ascending, each with its other checker.
 	pub sets: Vec<(u8, Option<AccountId>)>,
 }
 
-/// A settlement that is under way: sums over the hosts visited so far.
+/// A weighing in progress: sums over the participants visited so far.
 #[derive(CloneNoBound, DebugNoBound, PartialEqNoBound, EqNoBound, Encode, Decode, TypeInfo, MaxEncodedLen)]
 #[scale_info(skip_type_params(MaxValidators, MaxCheckers))]
-pub struct Settling<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> {
+pub struct Weighing<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> {
 	/// The last host visited.
 	pub after: Option<AccountId>,
 	/// Sum of backed weights.
@@ -179,7 +177,7 @@ pub struct Settling<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get
 }
 
 impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> Default
-	for Settling<AccountId, MaxValidators, MaxCheckers>
+	for Weighing<AccountId, MaxValidators, MaxCheckers>
 {
 	fn default() -> Self {
 		Self {
@@ -194,9 +192,9 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheck
 }
 
 impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>>
-	Settling<AccountId, MaxValidators, MaxCheckers>
+	Weighing<AccountId, MaxValidators, MaxCheckers>
 {
-	/// Counts a host with `weight` > 0 in.
+	/// Adds a host with `weight` > 0.
 	pub fn add(&mut self, who: AccountId, weight: u64, has_keys: bool) {
 		self.total = self.total.saturating_add(weight);
 		self.hosts = self.hosts.saturating_add(1);
@@ -212,59 +210,27 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheck
 	}
 }
 
-/// The outcome of an epoch.
+/// Total and cap of a weighed epoch.
 #[derive(
 	Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
 )]
-pub struct Settled {
+pub struct EpochWeights {
 	/// Sum of effective weights.
 	pub total: u64,
-	/// A host's effective weight is what of its weight is backed, but not more than this.
+	/// The cap: a host's effective weight is at most this.
 	pub cap: u64,
 	/// Hosts with weight.
 	pub hosts: u32,
 }
 
-impl Settled {
+impl EpochWeights {
 	/// A host's effective weight.
 	pub fn effective(&self, standing: &Standing) -> u64 {
 		if standing.is_weightless() { 0 } else { self.counted(standing) }
 	}
 
-	/// What counts of a host's weight, whatever it did later.
+	/// A host's effective weight without regard to offences.
 	pub fn counted(&self, standing: &Standing) -> u64 {
 		standing.backed.min(self.cap)
-	}
-}
-
-/// Why the pool refuses a transaction: `InvalidTransaction::Custom(code)`, see the table in the crate's docs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Refusal {
-	/// A length, the URL, the order of models, or an impossible count.
-	Malformed = 1,
-	/// Not this epoch, or not the segment's commitment window.
-	OutOfPhase = 2,
-	/// Already registered in this epoch, or already committed for this segment.
-	SlotUsed = 3,
-	/// Too few leading zero bits.
-	TooLittleWork = 4,
-	/// The signature does not match.
-	BadSignature = 5,
-	/// The host is not registered.
-	UnknownHost = 6,
-	/// The worker key belongs to another host.
-	WorkerTaken = 7,
-	/// A model is not registered.
-	UnknownModel = 8,
-	/// No room for another host.
-	TooManyHosts = 9,
-	/// A confirmation of a sprint that the host was not part of.
-	DidNotRace = 10,
-}
-
-impl From<Refusal> for TransactionValidityError {
-	fn from(refusal: Refusal) -> Self {
-		InvalidTransaction::Custom(refusal as u8).into()
 	}
 }

@@ -1,14 +1,14 @@
-//! What other pallets and clients read.
+//! The interface of other pallets and of the runtime API.
 
 use crate::*;
 use gonka_primitives::{
 	check::Offence,
-	traits::{HostPower, HostRegistry, HostWeights, OnOffence},
+	traits::{EffectiveWeights, HostRegistry, OnOffence, PaidWeights},
 	views::{EpochView, HostView, StandingView},
 };
 
 impl<T: Config> Pallet<T> {
-	/// The hash of the genesis block, part of everything that is signed.
+	/// The hash of the genesis block, which every signature covers.
 	pub fn genesis_hash() -> Hash {
 		Genesis::<T>::get().unwrap_or_else(|| {
 			Self::hash_bytes(frame_system::Pallet::<T>::block_hash(
@@ -17,7 +17,7 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// The running epoch, for clients.
+	/// The running epoch, for clients; `None` before block 1.
 	pub fn epoch_view() -> Option<EpochView> {
 		let epoch = CurrentEpoch::<T>::get()?;
 		let block = frame_system::Pallet::<T>::block_number().unique_saturated_into();
@@ -27,7 +27,7 @@ impl<T: Config> Pallet<T> {
 			block,
 			phase: epoch.phase(block),
 			schedule: epoch.schedule,
-			profile: epoch.profile,
+			format: epoch.format,
 			model_seed: epoch.model_seed,
 			segment_seeds: epoch.segment_seeds.into_inner(),
 			confirmations: epoch.confirmations.into_inner(),
@@ -36,7 +36,7 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// A host, for clients. `condemned`: whether its answers were found wrong lately.
+	/// A host, for clients. `condemned` tells whether a host was found guilty lately.
 	pub fn host_view(account: &T::AccountId, condemned: impl Fn(&T::AccountId) -> bool) -> Option<HostView> {
 		Hosts::<T>::get(account).map(|host| Self::view(account.clone(), host, &condemned))
 	}
@@ -56,7 +56,7 @@ impl<T: Config> Pallet<T> {
 
 	fn view(account: T::AccountId, host: Host, condemned: impl Fn(&T::AccountId) -> bool) -> HostView {
 		HostView {
-			weight: LastSettled::<T>::get().map_or(0, |epoch| Self::weight(epoch, &account)),
+			effective_weight: LastWeighed::<T>::get().map_or(0, |epoch| Self::weight(epoch, &account)),
 			condemned: condemned(&account),
 			account: account.into(),
 			worker: host.worker,
@@ -66,27 +66,27 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Why a host has the weight it has, for clients; `None` if it did not race.
+	/// A host's standing, for clients; `None` if it is no participant.
 	pub fn standing_view(index: EpochIndex, host: &T::AccountId) -> Option<StandingView> {
 		let (epoch, standing) = Self::epoch_of(index).zip(Standings::<T>::get(index, host))?;
-		let settled = Outcomes::<T>::get(index);
+		let weights = WeighedEpochs::<T>::get(index);
 		let (confirmed, performance) = Self::ratios(&epoch, host, &standing);
-		let median = settled.map_or(0, |settled| Self::median_served(index, &settled));
-		let served = settled.map_or(math::MILLION, |settled| Self::served(&settled, &standing, median));
+		let median = weights.map_or(0, |weights| Self::median_served(index, &weights));
+		let served = weights.map_or(math::MILLION, |weights| Self::served(&weights, &standing, median));
 		Some(StandingView {
 			epoch: index,
 			commitments: Commitments::<T>::get(index, host).into_inner(),
 			checked: epoch.beacon.map(|_| !Self::committee(&epoch, host).is_empty()),
-			raw: settled.map(|_| standing.raw),
-			backed: settled.map(|_| standing.backed),
-			effective: settled.map(|settled| settled.effective(&standing)),
+			compute_weight: weights.map(|_| standing.compute),
+			backed_weight: weights.map(|_| standing.backed),
+			effective_weight: weights.map(|weights| weights.effective(&standing)),
 			duties: standing.duties,
 			confirmations: epoch.confirmations.len() as u32,
 			confirmed: u32::try_from(confirmed).unwrap_or(u32::MAX),
 			performance: u32::try_from(performance).unwrap_or(u32::MAX),
 			work: standing.work,
 			served: u32::try_from(served).unwrap_or(u32::MAX),
-			paid: settled.map(|settled| Self::paid(&epoch, &settled, median, host, &standing)),
+			paid_weight: weights.map(|weights| Self::paid(&epoch, &weights, median, host, &standing)),
 			offence: standing.gravest(),
 			lost: standing.requests.into_inner(),
 		})
@@ -115,7 +115,7 @@ impl<T: Config> HostRegistry<T::AccountId> for Pallet<T> {
 }
 
 impl<T: Config> Pallet<T> {
-	/// Up to `limit` of those that raced, in storage order, after `after`.
+	/// Up to `limit` participants with their standings, in storage order, after `after`.
 	fn standings(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, Standing)> {
 		let hosts = match after {
 			Some(after) => Standings::<T>::iter_prefix_from(epoch, Standings::<T>::hashed_key_for(epoch, after)),
@@ -125,10 +125,10 @@ impl<T: Config> Pallet<T> {
 	}
 }
 
-impl<T: Config> HostWeights<T::AccountId> for Pallet<T> {
-	fn last_settled() -> Option<(EpochIndex, u64)> {
-		let epoch = LastSettled::<T>::get()?;
-		Some((epoch, Outcomes::<T>::get(epoch)?.total))
+impl<T: Config> EffectiveWeights<T::AccountId> for Pallet<T> {
+	fn last_weighed() -> Option<(EpochIndex, u64)> {
+		let epoch = LastWeighed::<T>::get()?;
+		Some((epoch, WeighedEpochs::<T>::get(epoch)?.total))
 	}
 
 	fn weight(epoch: EpochIndex, host: &T::AccountId) -> u64 {
@@ -136,30 +136,32 @@ impl<T: Config> HostWeights<T::AccountId> for Pallet<T> {
 	}
 
 	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
-		let Some(settled) = Outcomes::<T>::get(epoch) else { return Vec::new() };
+		let Some(weights) = WeighedEpochs::<T>::get(epoch) else { return Vec::new() };
 		let standings = Self::standings(epoch, after, limit).into_iter();
-		standings.map(|(host, standing)| (host, settled.effective(&standing))).collect()
+		standings.map(|(host, standing)| (host, weights.effective(&standing))).collect()
 	}
 }
 
-impl<T: Config> HostPower<T::AccountId> for Pallet<T> {
+impl<T: Config> PaidWeights<T::AccountId> for Pallet<T> {
 	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
-		let Some((settled, epoch)) = Outcomes::<T>::get(epoch).zip(Self::epoch_of(epoch)) else { return Vec::new() };
-		let median = Self::median_served(epoch.index, &settled);
+		let Some((weights, epoch)) = WeighedEpochs::<T>::get(epoch).zip(Self::epoch_of(epoch)) else {
+			return Vec::new();
+		};
+		let median = Self::median_served(epoch.index, &weights);
 		let paid = |(host, standing): (T::AccountId, Standing)| {
-			let weight = Self::paid(&epoch, &settled, median, &host, &standing);
+			let weight = Self::paid(&epoch, &weights, median, &host, &standing);
 			(host, weight)
 		};
 		Self::standings(epoch.index, after, limit).into_iter().map(paid).collect()
 	}
 
-	/// Missed duties cost collateral, once nothing can be met any more.
+	/// Slashes the collateral of a host that missed duties. No duty can be met any more at this point.
 	fn on_turn(epoch: EpochIndex, host: &T::AccountId) {
 		let found = Self::epoch_of(epoch).zip(Standings::<T>::get(epoch, host));
 		let Some((epoch, standing)) = found.filter(|(_, standing)| standing.offence.is_none()) else { return };
-		// What a missed turn of a dispute forfeits is another thing.
+		// A missed turn of a dispute costs the pay alone.
 		let (_, performance) = Self::ratios(&epoch, host, &Standing { forfeited: false, ..standing });
-		if performance < T::LeastPerformance::get().mul_floor(math::MILLION) {
+		if performance < T::MinPerformance::get().mul_floor(math::MILLION) {
 			Self::deposit_event(Event::DutiesMissed { host: host.clone(), epoch: epoch.index });
 			T::OnOffence::on_offence(host, epoch.index, Offence::MissedDuties);
 		}

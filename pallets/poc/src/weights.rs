@@ -1,4 +1,4 @@
-//! Weights of the calls and hooks, in the shape that the benchmark command writes.
+//! Dispatch weights of calls and hooks, in the format of the benchmark command.
 //!
 //! An sr25519 verification takes about 50 µs, a storage access 25 µs to read and 100 µs to write on the reference
 //! machine; the benchmarks in `benchmarking.rs` measure them on the runtime.
@@ -9,7 +9,7 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// What calls and hooks cost.
+/// Dispatch weights of calls and hooks.
 pub trait WeightInfo {
 	/// Checking a registration in the pool.
 	fn authorize_register() -> Weight;
@@ -19,19 +19,19 @@ pub trait WeightInfo {
 	fn authorize_commit() -> Weight;
 	/// Storing a commitment.
 	fn commit() -> Weight;
-	/// A block's tick: starting an epoch is the dearest.
+	/// A block's tick: starting an epoch is the most expensive.
 	fn tick() -> Weight;
 	/// Drawing the committees out of `n` hosts.
 	fn draw(n: u32) -> Weight;
-	/// Settling `n` hosts, and the last of them; closing the epoch before.
-	fn settle(n: u32) -> Weight;
+	/// Weighing `n` hosts, and the last of them; closing the epoch before.
+	fn weigh(n: u32) -> Weight;
 	/// Pruning one item.
 	fn prune() -> Weight;
 	/// Taking an equivocator's power.
 	fn note_equivocation() -> Weight;
 }
 
-/// Weights with the database's costs of `T`.
+/// Dispatch weights with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
@@ -56,7 +56,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads(3).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(3, 2))
 	}
-	fn settle(n: u32) -> Weight {
+	fn weigh(n: u32) -> Weight {
 		// A draw over all checkers once, then a committee and perhaps duties for each host.
 		Weight::from_parts(100_000_000, 50_000)
 			.saturating_mul(n.into())
@@ -66,7 +66,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads_writes(47, 10))
 	}
 	fn note_equivocation() -> Weight {
-		// Through the lists of candidates and validators, and those of a settlement that is under way.
+		// Through the lists of candidates and validators, and those of a weighing in progress.
 		Weight::from_parts(40_000_000, 120_000).saturating_add(T::DbWeight::get().reads_writes(6, 5))
 	}
 	fn prune() -> Weight {

@@ -3,41 +3,33 @@
 use super::*;
 use crate::{
 	cases::PER_BLOCK,
-	types::{Arbiter, Assignment, Audit, Draw, Heard, Row, Said},
+	types::{Arbiter, Assignment, ClearFinding, Draw, RecentFinding, Reviewed, Row},
 };
 use alloc::{vec, vec::Vec};
 use codec::Encode;
-use frame_support::pallet_prelude::{Authorize, TransactionSource};
 use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
+use gonka_pallet_support::benchmarking;
 use gonka_primitives::{
 	MAX_MODELS_PER_HOST, Signature,
-	hashing::{domain, signing_payload},
+	audit::{ARBITERS, Counts, FRESH, Finding, MAX_FINDINGS, MAX_REVIEWED, MAX_SCOPE, Pick, Scope},
+	hashing::domain,
 	market::Totals,
 	merkle_sum::SumNode,
-	sampling::{ARBITERS, Counts, FRESH, Finding, MAX_AUDIT, MAX_FINDINGS, MAX_SCOPE, Pick, Scope},
 };
-use pallet_poc::{BenchmarkHelper, Host, Hosts, LastSettled, Outcomes, Settled, Standing, Standings, Workers};
+use pallet_poc::{
+	BenchmarkHelper, EpochWeights, Host, Hosts, LastWeighed, Standing, Standings, WeighedEpochs, Workers,
+};
 use polkadot_sdk::{
 	frame_benchmarking::v2::*,
 	frame_support::traits::{EnsureOrigin, Hooks},
-	sp_core::{crypto::KeyTypeId, sr25519},
-	sp_io,
+	sp_core::sr25519,
 };
 
-const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
-/// The window that runs in all of these.
+/// The running window in all benchmarks.
 const WINDOW: u32 = 20;
 
 fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
-	let payload = signing_payload(domain, &Poc::<T>::genesis_hash(), body);
-	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
-	Ok(signature.ok_or(BenchmarkError::Stop("the keystore does not sign"))?.0)
-}
-
-/// What the pool does with a call.
-fn authorise<T: Config>(call: &Call<T>) -> Result<(), BenchmarkError> {
-	let verdict = call.authorize(TransactionSource::External).ok_or("the call has an authorisation")?;
-	Ok(verdict.map(|_| ()).map_err(|_| "it is authorised")?)
+	benchmarking::sign(key, &Poc::<T>::genesis_hash(), domain, body)
 }
 
 fn host<T: Config>(index: u32) -> T::AccountId {
@@ -45,8 +37,8 @@ fn host<T: Config>(index: u32) -> T::AccountId {
 }
 
 /// A profile by which every finding opens a case.
-fn profile() -> Profile {
-	Profile {
+fn profile() -> CalibrationProfile {
+	CalibrationProfile {
 		margins: [1, 2, 3, 4, 5, 6],
 		tape: [-1; 8],
 		distances: [1, 2, 3, 4, 5, 6, 7],
@@ -57,12 +49,12 @@ fn profile() -> Profile {
 	}
 }
 
-/// The dearest finding.
+/// The most expensive finding.
 fn finding() -> Finding {
 	Finding::Checked(Counts::new([u16::MAX; 8], [u16::MAX; 8]))
 }
 
-/// So many models with profiles, in the second block of a window of the first epoch.
+/// `count` models with profiles, in the second block of a window of the first epoch.
 fn models<T: Config>(count: u32) -> Vec<ModelId> {
 	System::<T>::set_block_number(1u32.into());
 	Poc::<T>::on_initialize(1u32.into());
@@ -73,14 +65,14 @@ fn models<T: Config>(count: u32) -> Vec<ModelId> {
 	models
 }
 
-/// A registered host that raced and serves these models, with its worker's key.
+/// A registered participant that serves these models, with its worker key.
 fn worker<T: Config>(index: u32, models: &[ModelId]) -> sr25519::Public {
-	let (key, account) = (sp_io::crypto::sr25519_generate(KEY_TYPE, None), host::<T>(index));
+	let (key, account) = (benchmarking::new_key(), host::<T>(index));
 	let models = BoundedVec::truncate_from(models.to_vec());
 	let new = Host { worker: key.0, url: Default::default(), models, registered: 0, active: 0 };
 	Workers::<T>::insert(key.0, &account);
 	Hosts::<T>::insert(&account, new);
-	let standing = Standing { racer: index, raw: 10, backed: 10, ..Default::default() };
+	let standing = Standing { participant: index, compute: 10, backed: 10, ..Default::default() };
 	Standings::<T>::insert(0, account, standing);
 	key
 }
@@ -95,7 +87,7 @@ fn batch<T: Config>(index: u32, models: &[ModelId], receipts: u64) -> Batch {
 	Batch { posted, root, work: BoundedVec::truncate_from(work), drawn: false, pending: 0 }
 }
 
-/// The settlements of a case's host, one a window.
+/// The settlements of a case's host, one in each window.
 fn settle<T: Config>(count: u32, models: &[ModelId], receipts: u64) {
 	for index in 0..count {
 		Batches::<T>::insert(host::<T>(0), index, batch::<T>(index, models, receipts));
@@ -103,39 +95,39 @@ fn settle<T: Config>(count: u32, models: &[ModelId], receipts: u64) {
 	}
 }
 
-/// A full list of checker 1 about hosts from 2 on, each with a settlement of its own; the message about the first `n`.
-fn verdicts<T: Config>(n: u32) -> Result<(sr25519::Public, Verdicts), BenchmarkError> {
+/// A full list of checker 1 about hosts from 2 on, each with a settlement of its own; and the report on the first `n`.
+fn report<T: Config>(n: u32) -> Result<(sr25519::Public, AuditReport), BenchmarkError> {
 	let models = models::<T>(1);
-	let model = *models.first().ok_or("a model")?;
+	let model = *models.first().ok_or("no model is registered")?;
 	let key = worker::<T>(1, &models);
-	let most = T::MaxAssigned::get();
-	let list = (0..most).map(|index| {
+	let max = T::MaxAssigned::get();
+	let list = (0..max).map(|index| {
 		let of = host::<T>(index.saturating_add(2));
 		let batch = Batch { drawn: true, pending: 1, ..batch::<T>(0, &models, 9) };
 		Batches::<T>::insert(&of, 0, batch);
 		Assignment { host: of, window: 0, model, pick: Pick::Work(index.into()), done: false }
 	});
 	Assigned::<T>::insert(WINDOW, host::<T>(1), BoundedVec::truncate_from(list.collect()));
-	let findings = (0..n.min(most) as u16).map(|index| (index, finding())).collect();
-	Ok((key, Verdicts { checker: host::<T>(1).into(), window: WINDOW, findings }))
+	let findings = (0..n.min(max) as u16).map(|index| (index, finding())).collect();
+	Ok((key, AuditReport { checker: host::<T>(1).into(), window: WINDOW, findings }))
 }
 
 /// A full case against host `index`, with the arbiters 1, 2 and 3. All but `missing` ruled.
 fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
 	let of = host::<T>(index.saturating_mul(100));
-	let audit = (0..MAX_AUDIT).map(|number| Audit {
-		heard: Heard {
+	let reviewed = (0..MAX_REVIEWED).map(|number| Reviewed {
+		finding: RecentFinding {
 			checker: host::<T>(number.saturating_add(10)),
 			window: 0,
 			pick: Pick::Work(0),
-			said: Said::Right,
+			clear: ClearFinding::Right,
 		},
 		root: SumNode::default(),
 	});
 	let scope = (0..MAX_SCOPE).map(|window| Scope { window, root: SumNode::default(), first: 0, work: 1_000 });
 	let arbiters = (1..ARBITERS.saturating_add(1)).map(|number| {
-		let said = BoundedVec::truncate_from(vec![Some(Said::Wrong); MAX_AUDIT as usize]);
-		let ruled = (number > missing).then_some((Outcome::Guilty, said));
+		let reviewed = BoundedVec::truncate_from(vec![Some(ClearFinding::Wrong); MAX_REVIEWED as usize]);
+		let ruled = (number > missing).then_some((Outcome::Guilty, reviewed));
 		Arbiter { who: host::<T>(number), ruled }
 	});
 	let case = Case {
@@ -145,7 +137,7 @@ fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
 		opened: 1,
 		deadline: Pallet::<T>::now(),
 		seed: Some([1; 32]),
-		audit: BoundedVec::truncate_from(audit.collect()),
+		reviewed: BoundedVec::truncate_from(reviewed.collect()),
 		scope: BoundedVec::truncate_from(scope.collect()),
 		arbiters: BoundedVec::truncate_from(arbiters.collect()),
 	};
@@ -157,12 +149,12 @@ fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
 	case
 }
 
-/// A table of 2^14 rows, of which a search sees fourteen: they all name host 1.
+/// A table of 2^14 rows, of which a search reads 14. All rows have host 1.
 fn table<T: Config>(model: ModelId) {
 	let rows = 1u32 << 14;
 	for index in 0..rows {
 		let row = Row { host: host::<T>(1), cumulative: u64::from(index).saturating_add(1) };
-		Table::<T>::insert((0, model, index), row);
+		TableRows::<T>::insert((0, model, index), row);
 	}
 	Tables::<T>::insert(0, model, (rows, u64::from(rows)));
 	TableEpoch::<T>::put(0);
@@ -172,12 +164,12 @@ fn table<T: Config>(model: ModelId) {
 fn ruling<T: Config>() -> Result<(sr25519::Public, Ruling), BenchmarkError> {
 	let models = models::<T>(1);
 	let key = worker::<T>(1, &models);
-	let case = case::<T>(0, *models.first().ok_or("a model")?, 1);
-	let (audit, mut fresh) = (vec![finding(); MAX_AUDIT as usize], vec![Finding::Inconclusive; FRESH as usize]);
+	let case = case::<T>(0, *models.first().ok_or("no model is registered")?, 1);
+	let (reviewed, mut fresh) = (vec![finding(); MAX_REVIEWED as usize], vec![Finding::Inconclusive; FRESH as usize]);
 	if let Some(last) = fresh.last_mut() {
 		*last = finding();
 	}
-	Ok((key, Ruling { arbiter: host::<T>(1).into(), host: host::<T>(0).into(), case: case.id, audit, fresh }))
+	Ok((key, Ruling { arbiter: host::<T>(1).into(), host: host::<T>(0).into(), case: case.id, reviewed, fresh }))
 }
 
 #[benchmarks]
@@ -187,7 +179,7 @@ mod benchmarks {
 	#[benchmark]
 	fn set_profile() -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
-		let model = *models.first().ok_or("a model")?;
+		let model = *models.first().ok_or("no model is registered")?;
 		let origin = <T as pallet_inference_market::Config>::RegisterOrigin::try_successful_origin()
 			.map_err(|()| BenchmarkError::Weightless)?;
 		#[extrinsic_call]
@@ -197,21 +189,21 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn authorize_submit_verdicts(n: Linear<1, MAX_FINDINGS>) -> Result<(), BenchmarkError> {
-		let (key, new) = verdicts::<T>(n)?;
-		let signature = sign::<T>(&key, domain::VERDICTS, &new)?;
-		let call = Call::<T>::submit_verdicts { verdicts: new, signature };
+	fn authorize_submit_report(n: Linear<1, MAX_FINDINGS>) -> Result<(), BenchmarkError> {
+		let (key, new) = report::<T>(n)?;
+		let signature = sign::<T>(&key, domain::AUDIT_REPORT, &new)?;
+		let call = Call::<T>::submit_report { report: new, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
 
 	#[benchmark]
-	fn submit_verdicts(n: Linear<1, MAX_FINDINGS>, c: Linear<0, { T::MaxCases::get() }>) -> Result<(), BenchmarkError> {
-		let (_, mut new) = verdicts::<T>(n)?;
-		// The rest is heard, and opens nothing.
+	fn submit_report(n: Linear<1, MAX_FINDINGS>, c: Linear<0, { T::MaxCases::get() }>) -> Result<(), BenchmarkError> {
+		let (_, mut new) = report::<T>(n)?;
+		// The others count and open no case.
 		new.findings.iter_mut().skip(c as usize).for_each(|(_, finding)| *finding = Finding::Unavailable);
 		let cases = new.findings.len().min(c as usize);
 		#[extrinsic_call]
@@ -227,7 +219,7 @@ mod benchmarks {
 		let call = Call::<T>::rule { ruling: new, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -237,7 +229,7 @@ mod benchmarks {
 		let (_, new) = ruling::<T>()?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, new, [0; 64]);
-		let case = Cases::<T>::get(host::<T>(0)).ok_or("the case is open")?;
+		let case = Cases::<T>::get(host::<T>(0)).ok_or("the case is not open")?;
 		assert!(case.arbiters.iter().all(|arbiter| arbiter.ruled.is_some()));
 		Ok(())
 	}
@@ -252,8 +244,8 @@ mod benchmarks {
 		for index in 0..h {
 			worker::<T>(index, models.get(..each).unwrap_or_default());
 		}
-		Outcomes::<T>::insert(0, Settled { total: 1, cap: u64::MAX, hosts: h });
-		LastSettled::<T>::put(0);
+		WeighedEpochs::<T>::insert(0, EpochWeights { total: 1, cap: u64::MAX, hosts: h });
+		LastWeighed::<T>::put(0);
 		#[block]
 		{
 			Pallet::<T>::build_table();
@@ -266,18 +258,18 @@ mod benchmarks {
 	#[benchmark]
 	fn draw(
 		b: Linear<1, { T::MaxBatches::get() }>,
-		p: Linear<1, { T::MaxProbes::get() }>,
+		p: Linear<1, { T::MaxLookups::get() }>,
 	) -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
-		let model = *models.first().ok_or("a model")?;
+		let model = *models.first().ok_or("no model is registered")?;
 		worker::<T>(1, &models);
 		table::<T>(model);
-		let receipts = p.checked_div(b).unwrap_or(0).max(1).min(T::Rules::get().most);
+		let receipts = p.checked_div(b).unwrap_or(0).max(1).min(T::AuditRules::get().max_audits);
 		settle::<T>(b, &models, receipts.into());
 		Drawing::<T>::put(Draw { window: WINDOW, seed: [1; 32], epoch: 0, after: None });
 		#[block]
 		{
-			Pallet::<T>::draw_samples();
+			Pallet::<T>::draw_audits();
 		}
 		assert!(!Assigned::<T>::get(WINDOW, host::<T>(1)).is_empty());
 		Ok(())
@@ -286,8 +278,8 @@ mod benchmarks {
 	#[benchmark]
 	fn close(n: Linear<1, { T::CloseBatch::get() }>) -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
-		let model = *models.first().ok_or("a model")?;
-		let window = WINDOW.saturating_sub(T::Rules::get().verdict_windows).saturating_sub(1);
+		let model = *models.first().ok_or("no model is registered")?;
+		let window = WINDOW.saturating_sub(T::AuditRules::get().report_windows).saturating_sub(1);
 		for index in 0..n {
 			worker::<T>(index, &models);
 			let one = Assignment { host: host::<T>(n), window: 0, model, pick: Pick::Work(0), done: false };
@@ -306,7 +298,7 @@ mod benchmarks {
 	#[benchmark]
 	fn draw_arbiters(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
-		let model = *models.first().ok_or("a model")?;
+		let model = *models.first().ok_or("no model is registered")?;
 		worker::<T>(1, &models);
 		table::<T>(model);
 		let n = n.min(T::MaxCases::get());
@@ -317,7 +309,7 @@ mod benchmarks {
 		}
 		#[block]
 		{
-			Pallet::<T>::go_on_with_cases();
+			Pallet::<T>::advance_cases();
 		}
 		let drawn = Cases::<T>::iter_values().filter(|case| case.arbiters.len() == 1).count();
 		assert_eq!(drawn, n as usize);
@@ -327,14 +319,14 @@ mod benchmarks {
 	#[benchmark]
 	fn close_cases(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
-		let model = *models.first().ok_or("a model")?;
+		let model = *models.first().ok_or("no model is registered")?;
 		for index in 0..n {
 			worker::<T>(index.saturating_mul(100), &models);
 			case::<T>(index, model, 0);
 		}
 		#[block]
 		{
-			Pallet::<T>::go_on_with_cases();
+			Pallet::<T>::advance_cases();
 		}
 		assert!(OpenCases::<T>::get().is_empty());
 		Ok(())

@@ -1,51 +1,52 @@
-//! Cases: who arbitrates, what they find, and what follows.
+//! Cases: opening, arbiters, rulings and outcomes.
 
 use crate::{
-	types::{Arbiter, Audit, Said, Suspicion},
+	types::{Arbiter, ClearFinding, Reviewed, Suspicion},
 	*,
 };
 use alloc::vec::Vec;
 use gonka_primitives::{
-	sampling::{ARBITERS, FRESH, MAX_SCOPE, Scope, arbiter_ticket, case_seed, judge},
+	audit::{ARBITERS, FRESH, MAX_SCOPE, Scope, arbiter_ticket, case_seed, judge},
 	traits::Beacon,
 };
 use polkadot_sdk::sp_runtime::DispatchResult;
 
-/// Cases that a block draws arbiters for, or closes.
+/// Maximum number of cases that a block advances.
 pub(crate) const PER_BLOCK: u32 = 4;
-/// Blocks from a case's opening to its draw. The author of the block that opens it knows what the next one would give.
+/// Blocks from a case's opening to the draw of its arbiters. The author of the opening block knows the next beacon.
 const DRAW_AFTER: BlockNumber = 2;
-/// Tickets that are drawn for arbiters, and hosts that are asked in all.
-pub(crate) const ASKED: (u32, u32) = (24, 32);
+/// Number of tickets drawn for arbiters, and of hosts tried in all.
+pub(crate) const ARBITER_TRIES: (u32, u32) = (24, 32);
 
 impl<T: Config> Pallet<T> {
-	/// Opens a case against a host that has none. False if there is no room.
+	/// Opens a case against a host that has none. Returns false if there is no room.
 	pub(crate) fn open_case(
 		host: &T::AccountId,
 		model: ModelId,
-		profile: Profile,
+		profile: CalibrationProfile,
 		suspicion: &Suspicion<T::AccountId>,
 	) -> bool {
 		let batches = Batches::<T>::iter_prefix(host).take(MAX_SCOPE as usize);
-		let mut scope: Vec<Scope> = batches.filter_map(|(window, batch)| Self::part(window, &batch, model)).collect();
+		let mut scope: Vec<Scope> =
+			batches.filter_map(|(window, batch)| Self::scope_of(window, &batch, model)).collect();
 		scope.sort_by_key(|part| part.window);
 		if scope.is_empty() {
-			// Nothing is left that arbiters could look at.
+			// No settlement is left that arbiters could draw from.
 			return true;
 		}
 		let (opened, id) = (Self::now(), NextCase::<T>::get());
-		let audit = suspicion.heard.iter().filter_map(|heard| {
-			let root = Batches::<T>::get(host, heard.window)?.root;
-			Some(Audit { heard: heard.clone(), root })
+		let reviewed = suspicion.recent.iter().filter_map(|finding| {
+			let root = Batches::<T>::get(host, finding.window)?.root;
+			Some(Reviewed { finding: finding.clone(), root })
 		});
 		let case = Case {
 			id,
 			model,
 			profile,
 			opened,
-			deadline: opened.saturating_add(T::Rules::get().case_blocks),
+			deadline: opened.saturating_add(T::AuditRules::get().case_blocks),
 			seed: None,
-			audit: BoundedVec::truncate_from(audit.collect()),
+			reviewed: BoundedVec::truncate_from(reviewed.collect()),
 			scope: BoundedVec::truncate_from(scope),
 			arbiters: BoundedVec::new(),
 		};
@@ -59,16 +60,16 @@ impl<T: Config> Pallet<T> {
 		true
 	}
 
-	/// What a model did of a settlement.
-	fn part(window: u32, batch: &Batch, model: ModelId) -> Option<Scope> {
+	/// The part of a settlement that a model did.
+	fn scope_of(window: u32, batch: &Batch, model: ModelId) -> Option<Scope> {
 		let before = batch.work.iter().take_while(|(other, _)| *other < model);
 		let first = before.fold(0u64, |sum, (_, work)| sum.saturating_add(*work));
 		let (_, work) = batch.work.iter().find(|(other, _)| *other == model)?;
 		Some(Scope { window, root: batch.root, first, work: *work })
 	}
 
-	/// Draws arbiters and closes what is over.
-	pub(crate) fn go_on_with_cases() -> Weight {
+	/// Draws arbiters of new cases and closes cases that are over.
+	pub(crate) fn advance_cases() -> Weight {
 		let (now, mut open) = (Self::now(), OpenCases::<T>::get());
 		let is_due = |(_, block): &(T::AccountId, BlockNumber)| *block <= now;
 		let due: Vec<_> = open.iter().filter(|entry| is_due(entry)).take(PER_BLOCK as usize).cloned().collect();
@@ -90,7 +91,7 @@ impl<T: Config> Pallet<T> {
 		drawing.saturating_add(<T as Config>::WeightInfo::close_cases(closed))
 	}
 
-	/// The block from which on there is more to do; `None` once the case is closed.
+	/// Advances a case. Returns the block in which it advances next; `None` once it is closed.
 	fn advance(host: &T::AccountId, mut case: CaseOf<T>) -> Option<BlockNumber> {
 		if case.seed.is_none() {
 			Self::draw_arbiters(host, &mut case);
@@ -104,37 +105,38 @@ impl<T: Config> Pallet<T> {
 		None
 	}
 
-	/// By weight: hosts that have not found anything of what raised the alarm; where these are too few, others, too.
+	/// Draws arbiters by weight from hosts that did not report on the reviewed audits, and from others if these are
+	/// too few.
 	fn draw_arbiters(host: &T::AccountId, case: &mut CaseOf<T>) {
 		let seed = case_seed(&T::Beacon::randomness(), case.id);
-		let most = ARBITERS as usize;
+		let max = ARBITERS as usize;
 		let (mut outside, mut inside) = (Vec::new(), Vec::new());
 		if let Some(epoch) = TableEpoch::<T>::get() {
 			let ticket = |attempt, total| arbiter_ticket(&seed, attempt, total);
-			Self::ask((epoch, case.model), ASKED, ticket, |who| {
+			Self::draw_host((epoch, case.model), ARBITER_TRIES, ticket, |who| {
 				let is_known = outside.contains(who) || inside.contains(who);
-				if who != host && !is_known && Self::is_heard(who) {
-					let is_party = case.audit.iter().any(|audit| audit.heard.checker == *who);
+				if who != host && !is_known && Self::can_check(who) {
+					let is_party = case.reviewed.iter().any(|reviewed| reviewed.finding.checker == *who);
 					if is_party { inside.push(who.clone()) } else { outside.push(who.clone()) }
 				}
-				outside.len() >= most
+				outside.len() >= max
 			});
 		}
-		let drawn: Vec<_> = outside.into_iter().chain(inside).take(most).collect();
+		let drawn: Vec<_> = outside.into_iter().chain(inside).take(max).collect();
 		case.seed = Some(seed);
 		let arbiters = drawn.iter().map(|who| Arbiter { who: who.clone(), ruled: None }).collect();
 		case.arbiters = BoundedVec::truncate_from(arbiters);
 		Self::deposit_event(Event::ArbitersDrawn { case: case.id, arbiters: BoundedVec::truncate_from(drawn) });
 	}
 
-	/// Notes a ruling. Only what the pool let through gets here.
+	/// Applies a ruling that the pool validated.
 	pub(crate) fn note_ruling(ruling: Ruling) -> DispatchResult {
 		let (host, arbiter) = (T::AccountId::from(ruling.host), T::AccountId::from(ruling.arbiter));
 		let mut case = Cases::<T>::get(&host).ok_or(Error::<T>::NotFound)?;
 		let (outcome, id) = (Self::outcome(&case, &ruling).ok_or(Error::<T>::NotFound)?, case.id);
-		let said = ruling.audit.iter().map(|finding| Self::said(&case.profile, finding)).collect();
-		let seat = case.arbiters.iter_mut().find(|other| other.who == arbiter).ok_or(Error::<T>::NotFound)?;
-		seat.ruled = Some((outcome, BoundedVec::truncate_from(said)));
+		let reviewed = ruling.reviewed.iter().map(|finding| Self::clear_finding(&case.profile, finding)).collect();
+		let own = case.arbiters.iter_mut().find(|other| other.who == arbiter).ok_or(Error::<T>::NotFound)?;
+		own.ruled = Some((outcome, BoundedVec::truncate_from(reviewed)));
 		if case.arbiters.iter().all(|arbiter| arbiter.ruled.is_some()) {
 			OpenCases::<T>::mutate(|open| {
 				open.iter_mut().filter(|(other, _)| *other == host).for_each(|entry| entry.1 = Self::now());
@@ -145,9 +147,9 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	/// What a ruling's fresh findings come to; `None` if more are wanted.
+	/// The outcome of a ruling's fresh findings; `None` if the test needs more of them.
 	pub(crate) fn outcome(case: &CaseOf<T>, ruling: &Ruling) -> Option<Outcome> {
-		let rules = T::Rules::get();
+		let rules = T::AuditRules::get();
 		judge(&case.profile, &ruling.fresh, rules.unavailable, (rules.guilty, rules.innocent))
 	}
 
@@ -155,8 +157,8 @@ impl<T: Config> Pallet<T> {
 		let outcome = case.outcome();
 		if outcome != Outcome::Innocent {
 			let last = pallet_inference_market::SettledWindows::<T>::get(host).last().copied();
-			Self::touch(host, |record| {
-				record.disgrace();
+			Self::update_record(host, |record| {
+				record.lose_reputation();
 				record.condemned = last.or(record.condemned);
 			});
 		}
@@ -174,43 +176,46 @@ impl<T: Config> Pallet<T> {
 		}
 		for arbiter in &case.arbiters {
 			let met = if arbiter.ruled.is_some() { FRESH } else { 0 };
-			Poc::<T>::note_samples(&arbiter.who, FRESH, met);
-			Self::touch(&arbiter.who, |record| record.missed |= met == 0);
+			Poc::<T>::note_audits(&arbiter.who, FRESH, met);
+			Self::update_record(&arbiter.who, |record| record.missed |= met == 0);
 		}
-		Self::audit(case);
+		Self::review(case);
 		Self::deposit_event(Event::CaseClosed { case: case.id, host: host.clone(), outcome });
 	}
 
-	/// Compares what checkers and arbiters said with what most arbiters clearly found. Whoever said the clear opposite is
-	/// struck; who did not get a right answer missed a duty.
-	fn audit(case: &CaseOf<T>) {
-		let mut struck = Vec::new();
-		for (index, audit) in case.audit.iter().enumerate() {
+	/// Compares the clear findings of checkers and arbiters with those of most arbiters. A host with the opposite
+	/// finding is discredited. A host that found evidence absent which the arbiters found right missed a duty.
+	fn review(case: &CaseOf<T>) {
+		let mut discredited = Vec::new();
+		for (index, reviewed) in case.reviewed.iter().enumerate() {
 			let Some(truth) = case.truth(index) else { continue };
 			let of_arbiter = |arbiter: &Arbiter<T::AccountId>| {
-				let said = arbiter.ruled.as_ref()?.1.get(index).copied().flatten()?;
-				Some((arbiter.who.clone(), said))
+				let finding = arbiter.ruled.as_ref()?.1.get(index).copied().flatten()?;
+				Some((arbiter.who.clone(), finding))
 			};
-			let said = case.arbiters.iter().filter_map(of_arbiter);
-			for (who, said) in said.chain([(audit.heard.checker.clone(), audit.heard.said)]) {
-				match (said, truth) {
-					(Said::Absent, Said::Right) => Self::touch(&who, |record| record.missed = true),
-					(Said::Absent, _) => {},
-					_ if said != truth && !struck.contains(&who) => struck.push(who),
+			let rulings = case.arbiters.iter().filter_map(of_arbiter);
+			let report = (reviewed.finding.checker.clone(), reviewed.finding.clear);
+			for (who, finding) in rulings.chain([report]) {
+				match (finding, truth) {
+					(ClearFinding::Absent, ClearFinding::Right) => {
+						Self::update_record(&who, |record| record.missed = true)
+					},
+					(ClearFinding::Absent, _) => {},
+					_ if finding != truth && !discredited.contains(&who) => discredited.push(who),
 					_ => {},
 				}
 			}
 		}
-		for host in struck {
-			Self::touch(&host, Record::disgrace);
+		for host in discredited {
+			Self::update_record(&host, Record::lose_reputation);
 			Self::mute(&host);
-			Self::deposit_event(Event::Struck { host, case: case.id });
+			Self::deposit_event(Event::Discredited { host, case: case.id });
 		}
 	}
 
-	/// Nobody listens to a host for a while.
+	/// Mutes a host: for some epochs it is not drawn, and its findings are ignored.
 	fn mute(host: &T::AccountId) {
-		let last = Self::epoch().saturating_add(T::Rules::get().mute);
-		Self::touch(host, |record| record.muted = Some(last));
+		let last = Self::epoch().saturating_add(T::AuditRules::get().mute_epochs);
+		Self::update_record(host, |record| record.muted = Some(last));
 	}
 }

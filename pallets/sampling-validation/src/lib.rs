@@ -7,9 +7,9 @@ mod cases;
 mod draw;
 mod pool;
 mod prune;
+mod report;
 mod table;
 pub mod types;
-mod verdicts;
 mod views;
 pub mod weights;
 
@@ -20,13 +20,14 @@ mod tests;
 #[cfg(any(feature = "try-runtime", test))]
 mod try_state;
 
+pub use gonka_primitives::validity::SamplingValidation as ValidityError;
 pub use pallet::*;
-pub use types::{Batch, Case, Record, Refusal};
+pub use types::{Batch, Case, Record};
 pub use weights::WeightInfo;
 
 use gonka_primitives::{
 	BlockNumber, EpochIndex, ModelId,
-	sampling::{Outcome, Profile, Rules, Ruling, Verdicts},
+	audit::{AuditReport, AuditRules, CalibrationProfile, Outcome, Ruling},
 	traits::ModelRegistry,
 };
 use pallet_inference_market::Pallet as Market;
@@ -55,6 +56,7 @@ pub mod pallet {
 		traits::{EnsureOrigin, StorageVersion},
 	};
 	use frame_system::{ensure_authorized, pallet_prelude::*};
+	use gonka_pallet_support::pool::authorize;
 	use gonka_primitives::Signature;
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
@@ -66,59 +68,62 @@ pub mod pallet {
 	#[pallet::config]
 	#[pallet::disable_frame_system_supertrait_check]
 	pub trait Config: pallet_poc::Config + pallet_inference_market::Config {
-		/// Rates, thresholds and deadlines.
+		/// The parameters of audits and cases.
 		#[pallet::constant]
-		type Rules: Get<Rules>;
-		/// Most samples of a checker in one window.
+		type AuditRules: Get<AuditRules>;
+		/// Maximum number of audits of a checker in a window.
 		#[pallet::constant]
 		type MaxAssigned: Get<u32>;
-		/// Most open cases.
+		/// Maximum number of open cases.
 		#[pallet::constant]
 		type MaxCases: Get<u32>;
-		/// Settlements that a block draws from.
+		/// Maximum number of settlements that a block draws from.
 		#[pallet::constant]
 		type MaxBatches: Get<u32>;
-		/// Look-ups of checkers after which a block draws from no other settlement.
+		/// Number of checkers tried after which a block draws from no further settlement.
 		#[pallet::constant]
-		type MaxProbes: Get<u32>;
-		/// Hosts that a block enters into the tables.
+		type MaxLookups: Get<u32>;
+		/// Maximum number of hosts that a block adds to the tables.
 		#[pallet::constant]
 		type TableBatch: Get<u32>;
-		/// Checkers' lists that a block closes.
+		/// Maximum number of checkers' lists that a block closes.
 		#[pallet::constant]
 		type CloseBatch: Get<u32>;
-		/// Windows for which settlements are kept, for cases to draw from. More than `Rules::verdict_windows` + 1.
+		/// Number of windows for which settlements are kept, so that cases can draw from them. More than
+		/// `AuditRules::report_windows` + 1.
 		#[pallet::constant]
 		type KeptWindows: Get<u32>;
-		/// What calls and hooks cost.
+		/// Dispatch weights of calls and hooks.
 		type WeightInfo: WeightInfo;
 	}
 
-	/// Models' calibration profiles. Written at genesis and by `set_profile`, for registered models only, so bounded by governance.
+	/// Calibration profiles by model. Written at genesis and by `set_profile`, for registered models only, so bounded
+	/// by governance.
 	#[pallet::storage]
-	pub type Profiles<T> = StorageMap<_, Twox64Concat, ModelId, Profile, OptionQuery>;
+	pub type Profiles<T> = StorageMap<_, Twox64Concat, ModelId, CalibrationProfile, OptionQuery>;
 
-	/// Settlements by host and window. Written when a host settles work of a model with a profile, when samples are drawn
-	/// and answered for; kept for `KeptWindows`.
+	/// Settlements by host and window. Written when a host settles work of a model with a profile, when audits are
+	/// drawn, and by reports; kept for `KeptWindows`.
 	#[pallet::storage]
 	pub type Batches<T: Config> =
 		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, u32, Batch, OptionQuery>;
 
-	/// The keys of `Batches` by the window in which they were posted. Written with them, as many.
+	/// The keys of `Batches` by the window in which they were posted. Written together with them.
 	#[pallet::storage]
 	pub type Posted<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, (T::AccountId, u32), (), OptionQuery>;
 
-	/// The oldest window of which something may be posted.
+	/// The oldest window that may have an entry in `Posted`.
 	#[pallet::storage]
 	pub type OldestPosted<T> = StorageValue<_, u32, ValueQuery>;
 
-	/// The draw that is under way. Written in a window's second block and until it is done, at most to the window's end.
+	/// The draw in progress. Written from a window's second block until the draw is done, at the latest until the
+	/// window ends.
 	#[pallet::storage]
 	pub type Drawing<T: Config> = StorageValue<_, Draw<T::AccountId>, OptionQuery>;
 
-	/// Samples to check, by the window in which they were drawn and by checker. Written by draws and verdicts, removed when
-	/// the deadline has passed.
+	/// Assigned audits, by the window in which they were drawn and by checker. Written by draws and reports; removed
+	/// when the deadline has passed.
 	#[pallet::storage]
 	pub type Assigned<T: Config> = StorageDoubleMap<
 		_,
@@ -130,88 +135,87 @@ pub mod pallet {
 		ValueQuery,
 	>;
 
-	/// The oldest window of which lists may be open.
+	/// The oldest window that may have open lists.
 	#[pallet::storage]
 	pub type OldestAssigned<T> = StorageValue<_, u32, ValueQuery>;
 
-	/// Those that serve a model, by settled epoch, model and number: at most the registered hosts. Written while a table is
-	/// built, kept until no draw needs it.
+	/// Hosts that serve a model, by weighed epoch, model and number: at most the registered hosts. Written while a
+	/// table is built; kept until no draw needs it.
 	#[pallet::storage]
-	pub type Table<T: Config> = StorageNMap<
+	pub type TableRows<T: Config> = StorageNMap<
 		_,
 		(NMapKey<Twox64Concat, EpochIndex>, NMapKey<Twox64Concat, ModelId>, NMapKey<Twox64Concat, u32>),
 		Row<T::AccountId>,
 		OptionQuery,
 	>;
 
-	/// Rows and total weight of a table, by settled epoch and model. Written with `Table`.
+	/// Number of rows and total weight of a table, by weighed epoch and model. Written with `TableRows`.
 	#[pallet::storage]
 	pub type Tables<T> = StorageDoubleMap<_, Twox64Concat, EpochIndex, Twox64Concat, ModelId, (u32, u64), ValueQuery>;
 
-	/// The table that is being built.
+	/// The tables in progress.
 	#[pallet::storage]
 	pub type Building<T: Config> = StorageValue<_, Build<T::AccountId>, OptionQuery>;
 
-	/// The last settled epoch whose weights were entered.
+	/// The last weighed epoch whose tables are complete.
 	#[pallet::storage]
-	pub type Built<T> = StorageValue<_, EpochIndex, OptionQuery>;
+	pub type LastBuilt<T> = StorageValue<_, EpochIndex, OptionQuery>;
 
-	/// The epoch of the newest table that is complete and not empty: who checks now.
+	/// The epoch of the newest complete tables that are not empty. Checkers are drawn from them.
 	#[pallet::storage]
 	pub type TableEpoch<T> = StorageValue<_, EpochIndex, OptionQuery>;
 
-	/// The oldest epoch of which a table may be left.
+	/// The oldest epoch that may have tables left to prune.
 	#[pallet::storage]
 	pub type OldestTable<T> = StorageValue<_, EpochIndex, ValueQuery>;
 
-	/// How far hosts are trusted. Written when they settle, check, arbitrate and are judged: one a host that ever did.
+	/// Records of hosts: reputation, duties and mutes. Written when a host settles, checks, arbitrates or is judged;
+	/// one for each host that ever did.
 	#[pallet::storage]
 	pub type Records<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Record, OptionQuery>;
 
-	/// What speaks against hosts, by host and model. Written by verdicts, removed when a case is opened: at most one for each
+	/// Suspicions by host and model. Written by reports; removed when a case is opened. At most one for each
 	/// model of a host that ever settled.
 	#[pallet::storage]
 	pub type Suspicions<T: Config> =
 		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, ModelId, Suspicion<T::AccountId>, ValueQuery>;
 
-	/// Open cases, at most one a host. Written by verdicts, hooks and rulings.
+	/// Open cases, at most one for each host. Written by reports, hooks and rulings.
 	#[pallet::storage]
 	pub type Cases<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, CaseOf<T>, OptionQuery>;
 
-	/// The hosts of `Cases`, each with the block from which on there is something to do.
+	/// The hosts of `Cases`, each with the next block in which its case advances.
 	#[pallet::storage]
 	pub type OpenCases<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, BlockNumber), T::MaxCases>, ValueQuery>;
 
-	/// The next case's number. It never falls.
+	/// The next case's number. It never decreases.
 	#[pallet::storage]
 	pub type NextCase<T> = StorageValue<_, u32, ValueQuery>;
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
-		/// A model has a profile, or has none any more.
-		ProfileSet { model: ModelId, profile: Option<Profile> },
-		/// The table of those that check is complete.
+		/// A model's profile was set or removed.
+		ProfileSet { model: ModelId, profile: Option<CalibrationProfile> },
+		/// The tables of an epoch are complete.
 		TableBuilt { epoch: EpochIndex },
-		/// Samples of a settlement are drawn.
-		Sampled { host: T::AccountId, window: u32, samples: u32 },
-		/// A checker answered for so many samples that were drawn in a window.
-		Answered { checker: T::AccountId, window: u32, samples: u32 },
-		/// A window's samples can no longer be answered for: a checker did for `met` of `total`.
-		ListClosed { checker: T::AccountId, window: u32, total: u32, met: u32 },
-		/// Findings about a host add up to a case.
+		/// The audits of a settlement were drawn.
+		AuditsDrawn { host: T::AccountId, window: u32, audits: u32 },
+		/// A checker reported on `audits` audits that were drawn in a window.
+		FindingsSubmitted { checker: T::AccountId, window: u32, audits: u32 },
+		/// A checker's list of a window was closed. The checker reported on `met` of `total` audits.
+		AuditsClosed { checker: T::AccountId, window: u32, total: u32, met: u32 },
+		/// A case was opened: findings about a host reached the alarm.
 		CaseOpened { case: u32, host: T::AccountId, model: ModelId },
-		/// Arbiters are drawn.
-		ArbitersDrawn {
-			case: u32,
-			arbiters: BoundedVec<T::AccountId, ConstU32<{ gonka_primitives::sampling::ARBITERS }>>,
-		},
+		/// The arbiters of a case were drawn.
+		ArbitersDrawn { case: u32, arbiters: BoundedVec<T::AccountId, ConstU32<{ gonka_primitives::audit::ARBITERS }>> },
 		/// An arbiter ruled.
 		Ruled { case: u32, arbiter: T::AccountId, outcome: Outcome },
-		/// A case is closed.
+		/// A case was closed.
 		CaseClosed { case: u32, host: T::AccountId, outcome: Outcome },
-		/// A host said the clear opposite of what arbiters found: its reputation is gone, and nobody listens to it for a while.
-		Struck { host: T::AccountId, case: u32 },
+		/// A checker or arbiter had a clear finding opposite to what the arbiters found. It lost its reputation and
+		/// is muted.
+		Discredited { host: T::AccountId, case: u32 },
 	}
 
 	#[pallet::error]
@@ -220,7 +224,7 @@ pub mod pallet {
 		UnknownModel,
 		/// The profile's edges or thresholds are out of order.
 		Malformed,
-		/// What was authorised is not there. Cannot happen.
+		/// An authorised call's subject does not exist. Cannot happen.
 		NotFound,
 		/// A list is longer than its bound. Cannot happen.
 		LimitExceeded,
@@ -230,7 +234,7 @@ pub mod pallet {
 	#[derive(frame_support::DefaultNoBound)]
 	pub struct GenesisConfig<T: Config> {
 		/// Profiles of models that are registered from the start.
-		pub profiles: Vec<(ModelId, Profile)>,
+		pub profiles: Vec<(ModelId, CalibrationProfile)>,
 		#[serde(skip)]
 		#[doc(hidden)]
 		pub _config: core::marker::PhantomData<T>,
@@ -249,8 +253,8 @@ pub mod pallet {
 	#[pallet::hooks]
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
 		fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-			let weight = Self::build_table().saturating_add(Self::go_on_with_cases());
-			weight.saturating_add(Self::draw_samples()).saturating_add(Self::close_lists())
+			let weight = Self::build_table().saturating_add(Self::advance_cases());
+			weight.saturating_add(Self::draw_audits()).saturating_add(Self::close_lists())
 		}
 
 		fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
@@ -260,22 +264,25 @@ pub mod pallet {
 		}
 
 		fn integrity_test() {
-			let (rules, window) = (T::Rules::get(), T::WindowLength::get());
-			assert!(window > 2, "seeds are drawn in a window's second block");
+			let (rules, window) = (T::AuditRules::get(), T::WindowLength::get());
+			assert!(window > 2, "a window needs a second block, in which seeds are drawn");
 			assert!((1..window).contains(&rules.case_blocks), "a case must be over within a window");
-			assert!(rules.recovery > 0 && rules.most > 0 && rules.guilty > 0 && rules.innocent > 0);
-			assert!(rules.clear > 0, "a finding that weighs nothing is not clear");
-			let held = rules.verdict_windows.saturating_add(3);
+			assert!(rules.recovery > 0 && rules.max_audits > 0 && rules.guilty > 0 && rules.innocent > 0);
+			assert!(rules.clear > 0, "`clear` must not be 0");
+			let held = rules.report_windows.saturating_add(3);
 			assert!(T::MaxHold::get() >= held, "fees would be released before cases about them are over");
-			assert!(T::KeptWindows::get() > rules.verdict_windows.saturating_add(1), "samples outlive settlements");
+			assert!(
+				T::KeptWindows::get() > rules.report_windows.saturating_add(1),
+				"`KeptWindows` must outlast reports"
+			);
 			assert!(T::MaxAssigned::get() > 0 && T::MaxAssigned::get() <= u32::from(u16::MAX));
-			assert!(T::MaxCases::get() > 0 && T::MaxBatches::get() > 0 && T::MaxProbes::get() > 0);
+			assert!(T::MaxCases::get() > 0 && T::MaxBatches::get() > 0 && T::MaxLookups::get() > 0);
 			assert!(T::TableBatch::get() > 0 && T::CloseBatch::get() > 0);
 			let quarter = T::BlockWeights::get().max_block / 4;
-			let probes = T::MaxProbes::get().saturating_add(rules.most.saturating_mul(table::ATTEMPTS));
+			let lookups = T::MaxLookups::get().saturating_add(rules.max_audits.saturating_mul(table::ATTEMPTS));
 			let rows = T::TableBatch::get().saturating_mul(gonka_primitives::MAX_MODELS_PER_HOST);
 			let building = <T as Config>::WeightInfo::build(T::TableBatch::get(), rows);
-			let drawing = <T as Config>::WeightInfo::draw(T::MaxBatches::get(), probes);
+			let drawing = <T as Config>::WeightInfo::draw(T::MaxBatches::get(), lookups);
 			let rest = <T as Config>::WeightInfo::close(T::CloseBatch::get())
 				.saturating_add(<T as Config>::WeightInfo::draw_arbiters(cases::PER_BLOCK))
 				.saturating_add(<T as Config>::WeightInfo::close_cases(0));
@@ -291,49 +298,54 @@ pub mod pallet {
 
 	#[pallet::call(weight = <T as Config>::WeightInfo)]
 	impl<T: Config> Pallet<T> {
-		/// Registers or removes a model's calibration profile. From the next table on, the model is sampled.
+		/// Sets or removes a model's calibration profile. The model is audited from the next tables on.
 		///
-		/// Origin: that of the market's models. Errors: `UnknownModel`, `Malformed`. Cost: constant.
+		/// Origin: the market's `RegisterOrigin`. Errors: `UnknownModel`, `Malformed`. Cost: constant.
 		#[pallet::call_index(0)]
 		#[pallet::weight(<T as Config>::WeightInfo::set_profile())]
-		pub fn set_profile(origin: OriginFor<T>, model: ModelId, profile: Option<Profile>) -> DispatchResult {
+		pub fn set_profile(
+			origin: OriginFor<T>,
+			model: ModelId,
+			profile: Option<CalibrationProfile>,
+		) -> DispatchResult {
 			<T as pallet_inference_market::Config>::RegisterOrigin::ensure_origin(origin)?;
 			Self::try_set_profile(model, profile)?;
 			Self::deposit_event(Event::ProfileSet { model, profile });
 			Ok(())
 		}
 
-		/// Answers for samples.
+		/// Reports a checker's findings about its audits.
 		///
-		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per sample, in the window of
-		/// the draw and `Rules::verdict_windows` more. Cost: linear in the findings, and in the cases that they open.
+		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per audit, in the window
+		/// of the draw and `AuditRules::report_windows` more. Cost: linear in the findings, and in the cases that
+		/// they open.
 		#[pallet::call_index(1)]
 		#[pallet::weight({
-			let findings = verdicts.findings.len() as u32;
-			<T as Config>::WeightInfo::submit_verdicts(findings, findings.min(T::MaxCases::get()))
+			let findings = report.findings.len() as u32;
+			<T as Config>::WeightInfo::submit_report(findings, findings.min(T::MaxCases::get()))
 		})]
-		#[pallet::authorize(Pallet::<T>::authorize_verdicts)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_report(new, signature)))]
 		#[pallet::weight_of_authorize(
-			<T as Config>::WeightInfo::authorize_submit_verdicts(verdicts.findings.len() as u32)
+			<T as Config>::WeightInfo::authorize_submit_report(report.findings.len() as u32)
 		)]
-		pub fn submit_verdicts(
+		pub fn submit_report(
 			origin: OriginFor<T>,
-			verdicts: Verdicts,
+			report: AuditReport,
 			_signature: Signature,
 		) -> DispatchResultWithPostInfo {
 			ensure_authorized(origin)?;
-			let findings = verdicts.findings.len() as u32;
-			let opened = Self::hear(verdicts)?;
-			Ok(Some(<T as Config>::WeightInfo::submit_verdicts(findings, opened)).into())
+			let findings = report.findings.len() as u32;
+			let opened = Self::apply_report(report)?;
+			Ok(Some(<T as Config>::WeightInfo::submit_report(findings, opened)).into())
 		}
 
 		/// Rules in a case.
 		///
-		/// Origin: a general transaction; `signature` is the arbiter's worker key's. Free, once per arbiter and case, until
-		/// the case's deadline. Cost: constant; at most 48 findings.
+		/// Origin: a free transaction; `signature` is that of the arbiter's worker key. Once per arbiter and case,
+		/// until the case's deadline. Cost: constant; at most 48 findings.
 		#[pallet::call_index(2)]
 		#[pallet::weight(<T as Config>::WeightInfo::rule())]
-		#[pallet::authorize(Pallet::<T>::authorize_rule)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_rule(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_rule())]
 		pub fn rule(origin: OriginFor<T>, ruling: Ruling, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
@@ -343,8 +355,8 @@ pub mod pallet {
 }
 
 impl<T: Config> Pallet<T> {
-	/// Registers or removes a profile.
-	fn try_set_profile(model: ModelId, profile: Option<Profile>) -> Result<(), Error<T>> {
+	/// Sets or removes a profile.
+	fn try_set_profile(model: ModelId, profile: Option<CalibrationProfile>) -> Result<(), Error<T>> {
 		if let Some(profile) = &profile {
 			ensure!(Market::<T>::is_registered(model), Error::<T>::UnknownModel);
 			ensure!(profile.is_well_formed(), Error::<T>::Malformed);
@@ -353,29 +365,29 @@ impl<T: Config> Pallet<T> {
 		Ok(())
 	}
 
-	/// The block that is executed; in the pool, the one after the best.
+	/// The block that is executed; in the pool, the block after the best one.
 	pub(crate) fn now() -> BlockNumber {
 		frame_system::Pallet::<T>::block_number().unique_saturated_into()
 	}
 
-	/// The window that runs.
+	/// The running window.
 	pub(crate) fn running() -> u32 {
 		Self::now().checked_div(T::WindowLength::get()).unwrap_or_default()
 	}
 
-	/// The epoch that runs.
+	/// The running epoch.
 	pub(crate) fn epoch() -> EpochIndex {
 		Poc::<T>::running_epoch().map_or(0, |epoch| epoch.index)
 	}
 
-	/// How far a host is trusted now.
+	/// A host's record as of the running epoch.
 	pub fn record(host: &T::AccountId) -> Record {
-		let (epoch, rules) = (Self::epoch(), T::Rules::get());
+		let (epoch, rules) = (Self::epoch(), T::AuditRules::get());
 		Records::<T>::get(host).map_or(Record { epoch, ..Default::default() }, |record| record.at(epoch, &rules))
 	}
 
-	/// Notes that a host did something in the running epoch.
-	pub(crate) fn touch(host: &T::AccountId, change: impl FnOnce(&mut Record)) {
+	/// Updates a host's record. This marks the host as active in the running epoch.
+	pub(crate) fn update_record(host: &T::AccountId, change: impl FnOnce(&mut Record)) {
 		let mut record = Self::record(host);
 		change(&mut record);
 		Records::<T>::insert(host, record);

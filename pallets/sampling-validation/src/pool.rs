@@ -1,67 +1,56 @@
-//! What the transaction pool asks before it takes a message. Cheap checks come first, the signature last.
+//! The checks by which the transaction pool validates reports and rulings.
+//!
+//! Cheap checks come first and the signature last, so that an invalid transaction costs a node little.
 
 use crate::*;
-use alloc::vec::Vec;
-use codec::Encode;
+use gonka_pallet_support::pool::urgent;
 use gonka_primitives::{
 	PublicKey, Signature,
+	audit::{FRESH, MAX_FINDINGS, MAX_REVIEWED},
 	hashing::domain,
-	sampling::{FRESH, MAX_AUDIT, MAX_FINDINGS},
 	traits::HostRegistry,
 };
-use polkadot_sdk::{
-	frame_support::pallet_prelude::{TransactionPriority, TransactionSource, ValidTransaction},
-	sp_runtime::transaction_validity::TransactionValidityError,
-};
+use polkadot_sdk::frame_support::pallet_prelude::ValidTransaction;
 
-/// Above every transaction that pays: who fills blocks must not make others miss their deadlines. All of them are few: a
-/// slot each.
-const PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
-
-type Verdict = Result<(ValidTransaction, Weight), TransactionValidityError>;
+type Validity = Result<ValidTransaction, ValidityError>;
 
 impl<T: Config> Pallet<T> {
-	pub(crate) fn authorize_verdicts(_: TransactionSource, new: &Verdicts, signature: &Signature) -> Verdict {
+	pub(crate) fn validate_report(new: &AuditReport, signature: &Signature) -> Validity {
 		let findings = &new.findings;
-		ensure!((1..=MAX_FINDINGS as usize).contains(&findings.len()), Refusal::Malformed);
-		ensure!(findings.is_sorted_by(|a, b| a.0 < b.0), Refusal::Malformed);
-		ensure!(new.window <= Self::running() && Self::is_open(new.window), Refusal::OutOfWindow);
+		ensure!((1..=MAX_FINDINGS as usize).contains(&findings.len()), ValidityError::Malformed);
+		ensure!(findings.is_sorted_by(|a, b| a.0 < b.0), ValidityError::Malformed);
+		ensure!(new.window <= Self::running() && Self::is_open(new.window), ValidityError::OutOfWindow);
 		let checker = T::AccountId::from(new.checker);
 		let worker = Self::worker(&checker)?;
 		let list = Assigned::<T>::get(new.window, &checker);
 		for (index, _) in findings {
-			let sample = list.get(usize::from(*index)).ok_or(Refusal::NotAssigned)?;
-			ensure!(!sample.done, Refusal::SlotUsed);
+			let audit = list.get(usize::from(*index)).ok_or(ValidityError::NotAssigned)?;
+			ensure!(!audit.done, ValidityError::SlotUsed);
 		}
-		ensure!(Poc::<T>::is_signed(&worker, domain::VERDICTS, new, signature), Refusal::BadSignature);
-		let slot = |(index, _): &(u16, _)| ("gonka/verdicts", (new.checker, new.window, index)).encode();
+		ensure!(Poc::<T>::is_signed(&worker, domain::AUDIT_REPORT, new, signature), ValidityError::BadSignature);
+		let slots = findings.iter().map(|(index, _)| (new.checker, new.window, *index));
 		let end = Self::last_window(new.window).saturating_add(1).saturating_mul(T::WindowLength::get());
-		Ok(valid(findings.iter().map(slot).collect(), end.saturating_sub(Self::now())))
+		Ok(urgent("gonka/audit-report", slots, end.saturating_sub(Self::now())))
 	}
 
-	pub(crate) fn authorize_rule(_: TransactionSource, new: &Ruling, signature: &Signature) -> Verdict {
-		ensure!(new.audit.len() <= MAX_AUDIT as usize && new.fresh.len() <= FRESH as usize, Refusal::Malformed);
+	pub(crate) fn validate_rule(new: &Ruling, signature: &Signature) -> Validity {
+		ensure!(
+			new.reviewed.len() <= MAX_REVIEWED as usize && new.fresh.len() <= FRESH as usize,
+			ValidityError::Malformed
+		);
 		let (host, arbiter) = (T::AccountId::from(new.host), T::AccountId::from(new.arbiter));
 		let worker = Self::worker(&arbiter)?;
-		let case = Cases::<T>::get(&host).filter(|case| case.id == new.case).ok_or(Refusal::UnknownCase)?;
-		let left = case.deadline.checked_sub(Self::now()).ok_or(Refusal::TooLate)?;
-		let seat = case.arbiters.iter().find(|other| other.who == arbiter).ok_or(Refusal::NotArbiter)?;
-		ensure!(seat.ruled.is_none(), Refusal::SlotUsed);
-		ensure!(new.audit.len() == case.audit.len(), Refusal::Malformed);
-		ensure!(Self::outcome(&case, new).is_some(), Refusal::Undecided);
-		ensure!(Poc::<T>::is_signed(&worker, domain::RULING, new, signature), Refusal::BadSignature);
-		Ok(valid(alloc::vec![("gonka/ruling", (new.arbiter, new.case)).encode()], left))
+		let case = Cases::<T>::get(&host).filter(|case| case.id == new.case).ok_or(ValidityError::UnknownCase)?;
+		let left = case.deadline.checked_sub(Self::now()).ok_or(ValidityError::TooLate)?;
+		let own = case.arbiters.iter().find(|other| other.who == arbiter).ok_or(ValidityError::NotArbiter)?;
+		ensure!(own.ruled.is_none(), ValidityError::SlotUsed);
+		ensure!(new.reviewed.len() == case.reviewed.len(), ValidityError::Malformed);
+		ensure!(Self::outcome(&case, new).is_some(), ValidityError::Undecided);
+		ensure!(Poc::<T>::is_signed(&worker, domain::RULING, new, signature), ValidityError::BadSignature);
+		Ok(urgent("gonka/ruling", [(new.arbiter, new.case)], left))
 	}
 
-	fn worker(host: &T::AccountId) -> Result<PublicKey, Refusal> {
-		<Poc<T> as HostRegistry<T::AccountId>>::worker(host).ok_or(Refusal::UnknownHost)
+	fn worker(host: &T::AccountId) -> Result<PublicKey, ValidityError> {
+		<Poc<T> as HostRegistry<T::AccountId>>::worker(host).ok_or(ValidityError::UnknownHost)
 	}
-}
-
-/// `left`: blocks for which it stays valid.
-fn valid(provides: Vec<Vec<u8>>, left: BlockNumber) -> (ValidTransaction, Weight) {
-	let longevity = left.max(1).into();
-	let transaction =
-		ValidTransaction { priority: PRIORITY, provides, longevity, propagate: true, ..Default::default() };
-	(transaction, Weight::zero())
 }

@@ -1,16 +1,16 @@
-//! Forgetting: settlements that are too old for cases, and tables that nothing is drawn from any more.
+//! The pruning of settlements that are too old for cases, and of tables that no draw needs.
 
 use crate::*;
 use alloc::vec::Vec;
 
-/// Items of one kind removed per block, at most.
+/// Maximum number of items of one kind that a block removes.
 const BATCH: u64 = 64;
 
 impl<T: Config> Pallet<T> {
-	/// Removes a few items of what is old.
+	/// Removes a few old items.
 	pub(crate) fn prune(meter: &mut WeightMeter) {
 		let cost = <T as Config>::WeightInfo::prune();
-		// To look costs as much as an item.
+		// The lookups cost as much as an item.
 		if meter.try_consume(cost).is_err() {
 			return;
 		}
@@ -33,7 +33,7 @@ impl<T: Config> Pallet<T> {
 			if limit == 0 {
 				return;
 			}
-			let rows = Table::<T>::clear_prefix((oldest,), limit, None);
+			let rows = TableRows::<T>::clear_prefix((oldest,), limit, None);
 			let tables = Tables::<T>::clear_prefix(oldest, limit, None);
 			if rows.maybe_cursor.is_none() && tables.maybe_cursor.is_none() {
 				OldestTable::<T>::put(oldest.saturating_add(1));
@@ -42,14 +42,14 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// The oldest epoch whose table is still drawn from.
+	/// The oldest epoch whose tables are still drawn from.
 	pub(crate) fn oldest_needed() -> Option<EpochIndex> {
 		let newest = TableEpoch::<T>::get()?;
 		Some(Drawing::<T>::get().map_or(newest, |draw| draw.epoch.min(newest)))
 	}
 }
 
-/// For how many items there is room.
+/// Number of items that fit into the rest of the block.
 fn room(meter: &WeightMeter, cost: Weight) -> u32 {
 	meter.remaining().checked_div_per_component(&cost).unwrap_or(0).min(BATCH) as u32
 }

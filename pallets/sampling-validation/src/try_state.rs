@@ -1,34 +1,34 @@
-//! What must hold between any two blocks.
+//! The invariants between blocks.
 
 use crate::*;
 use alloc::collections::{BTreeMap, BTreeSet};
-use gonka_primitives::sampling::MILLION;
+use gonka_primitives::audit::MILLION;
 use polkadot_sdk::sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
 	/// Checks all invariants.
 	pub fn do_try_state() -> Result<(), TryRuntimeError> {
-		Self::try_state_samples()?;
+		Self::try_state_audits()?;
 		Self::try_state_tables()?;
 		Self::try_state_cases()?;
 		Self::try_state_records()
 	}
 
-	/// # Invariants of samples
-	/// 1. Every settlement is in `Posted`, under its window, and nothing else is.
-	/// 2. While samples can be answered for, a settlement's `pending` are those that nobody answered for.
-	/// 3. Nobody checks itself, no list is empty, and each sample's settlement was posted the window before it was drawn.
-	fn try_state_samples() -> Result<(), TryRuntimeError> {
+	/// # Invariants of audits
+	/// 1. `Posted` has exactly the settlements of `Batches`, under their windows.
+	/// 2. While reports are accepted, a settlement's `pending` is its number of audits without a finding.
+	/// 3. No host checks itself, no list is empty, and each audit's settlement was posted in the window before the draw.
+	fn try_state_audits() -> Result<(), TryRuntimeError> {
 		let mut open = BTreeMap::<_, u32>::new();
 		for (window, checker, list) in Assigned::<T>::iter() {
-			ensure!(!list.is_empty(), "samples 3: empty list");
-			for sample in list {
-				ensure!(sample.host != checker, "samples 3: checks itself");
-				let batch = Batches::<T>::get(&sample.host, sample.window);
+			ensure!(!list.is_empty(), "audits 3: empty list");
+			for audit in list {
+				ensure!(audit.host != checker, "audits 3: checks itself");
+				let batch = Batches::<T>::get(&audit.host, audit.window);
 				let drawn = batch.is_none_or(|batch| batch.drawn && batch.posted.saturating_add(1) == window);
-				ensure!(drawn, "samples 3: another window");
-				if !sample.done {
-					let count = open.entry((sample.host, sample.window)).or_default();
+				ensure!(drawn, "audits 3: another window");
+				if !audit.done {
+					let count = open.entry((audit.host, audit.window)).or_default();
 					*count = count.saturating_add(1);
 				}
 			}
@@ -36,19 +36,19 @@ impl<T: Config> Pallet<T> {
 		let mut batches = 0usize;
 		for (host, window, batch) in Batches::<T>::iter() {
 			batches = batches.saturating_add(1);
-			ensure!(Posted::<T>::contains_key(batch.posted, (&host, window)), "samples 1: not posted");
-			ensure!(batch.drawn || batch.pending == 0, "samples 2: pending before the draw");
+			ensure!(Posted::<T>::contains_key(batch.posted, (&host, window)), "audits 1: not posted");
+			ensure!(batch.drawn || batch.pending == 0, "audits 2: pending before the draw");
 			if Self::is_open(batch.posted.saturating_add(1)) {
 				let count = open.get(&(host, window)).copied().unwrap_or_default();
-				ensure!(batch.pending == count, "samples 2: pending");
+				ensure!(batch.pending == count, "audits 2: pending");
 			}
 		}
-		ensure!(Posted::<T>::iter_keys().count() == batches, "samples 1: no such settlement");
+		ensure!(Posted::<T>::iter_keys().count() == batches, "audits 1: no such settlement");
 		Ok(())
 	}
 
 	/// # Invariants of tables
-	/// 1. Rows are numbered from 0, ascend by cumulative weight, and end with the total. None stands beyond.
+	/// 1. Rows are numbered from 0 without gaps, ascend by cumulative weight, and end with the total.
 	fn try_state_tables() -> Result<(), TryRuntimeError> {
 		let oldest = OldestTable::<T>::get();
 		let is_whole =
@@ -57,23 +57,23 @@ impl<T: Config> Pallet<T> {
 		for (epoch, model, (count, total)) in Tables::<T>::iter().filter(|(epoch, ..)| is_whole(epoch)) {
 			let mut last = 0u64;
 			for index in 0..count {
-				let row = Table::<T>::get((epoch, model, index)).ok_or("tables 1: row missing")?;
+				let row = TableRows::<T>::get((epoch, model, index)).ok_or("tables 1: row missing")?;
 				ensure!(row.cumulative > last, "tables 1: weights do not ascend");
 				last = row.cumulative;
 			}
 			ensure!(last == total, "tables 1: total");
 			rows = rows.saturating_add(count as usize);
 		}
-		let all = Table::<T>::iter_keys().filter(|(epoch, ..)| is_whole(epoch)).count();
+		let all = TableRows::<T>::iter_keys().filter(|(epoch, ..)| is_whole(epoch)).count();
 		ensure!(all == rows, "tables 1: row beyond");
 		Ok(())
 	}
 
 	/// # Invariants of cases
-	/// 1. `OpenCases` has each host of `Cases` once, and nobody else.
-	/// 2. Numbers were given out and are unique.
-	/// 3. Arbiters are drawn with the seed; they are different hosts, and not the one that the case is about.
-	/// 4. There is something to draw from, and its windows ascend.
+	/// 1. `OpenCases` has each host of `Cases` exactly once.
+	/// 2. Numbers were assigned and are unique.
+	/// 3. Arbiters are drawn together with the seed. They differ from each other and from the host of the case.
+	/// 4. The scope is not empty, and its windows ascend.
 	fn try_state_cases() -> Result<(), TryRuntimeError> {
 		let open: BTreeSet<_> = OpenCases::<T>::get().into_iter().map(|(host, _)| host).collect();
 		ensure!(open.len() == OpenCases::<T>::get().len(), "cases 1: twice");
@@ -93,9 +93,9 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// # Invariants of records
-	/// 1. No reputation is above 1, no count of receipts above what is counted, no write in the future.
+	/// 1. No reputation is above 1, no number of receipts above `AuditRules::first`, no epoch in the future.
 	fn try_state_records() -> Result<(), TryRuntimeError> {
-		let (epoch, rules) = (Self::epoch(), T::Rules::get());
+		let (epoch, rules) = (Self::epoch(), T::AuditRules::get());
 		for record in Records::<T>::iter_values() {
 			ensure!(record.reputation <= MILLION && record.receipts <= rules.first, "records 1: out of range");
 			ensure!(record.epoch <= epoch, "records 1: epoch");

@@ -1,50 +1,47 @@
-//! What the pallet stores.
+//! The types of the pallet's storage.
 
 use codec::{Decode, Encode, MaxEncodedLen};
 use gonka_primitives::{
 	BlockNumber, EpochIndex, Hash, MAX_MODELS_PER_HOST, ModelId,
+	audit::{ARBITERS, AuditRules, CalibrationProfile, MAX_REVIEWED, MAX_SCOPE, Outcome, Pick, Scope},
 	market::Totals,
 	merkle_sum::SumNode,
-	sampling::{ARBITERS, MAX_AUDIT, MAX_SCOPE, Outcome, Pick, Profile, Rules, Scope},
 };
-use polkadot_sdk::{
-	frame_support::{BoundedVec, traits::ConstU32},
-	sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError},
-};
+use polkadot_sdk::frame_support::{BoundedVec, traits::ConstU32};
 use scale_info::TypeInfo;
 
-/// A settlement that samples are drawn from.
+/// A settlement from which audits are drawn.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Batch {
-	/// The window in which it was posted: samples are drawn in the next one.
+	/// The window in which it was posted. Audits are drawn in the next one.
 	pub posted: u32,
 	/// The root over its receipts.
 	pub root: SumNode<Totals>,
-	/// Its work by model, ascending; so are the receipts.
+	/// Its work by model, ascending, which is also the order of the receipts.
 	pub work: BoundedVec<(ModelId, u64), ConstU32<MAX_MODELS_PER_HOST>>,
-	/// Whether the samples are drawn.
+	/// Whether its audits are drawn.
 	pub drawn: bool,
-	/// Samples that nobody has answered for. Of no meaning once the deadline has passed.
+	/// Number of audits without a finding. Meaningless once the deadline has passed.
 	pub pending: u32,
 }
 
-/// A draw that is under way.
+/// A draw in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Draw<AccountId> {
-	/// The window in which it is made.
+	/// The window of the draw.
 	pub window: u32,
-	/// What everything is drawn from.
+	/// The seed of all its draws.
 	pub seed: Hash,
-	/// The epoch whose table says who checks.
+	/// The epoch whose tables are drawn from.
 	pub epoch: EpochIndex,
-	/// The settlement that it has come to.
+	/// The last settlement drawn from.
 	pub after: Option<(AccountId, u32)>,
 }
 
-/// A sample in a checker's list.
+/// An audit in a checker's list.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Assignment<AccountId> {
-	/// Who answered.
+	/// The host whose receipt is audited.
 	pub host: AccountId,
 	/// The settled window.
 	pub window: u32,
@@ -52,51 +49,51 @@ pub struct Assignment<AccountId> {
 	pub model: ModelId,
 	/// The receipt.
 	pub pick: Pick,
-	/// Whether the checker answered for it.
+	/// Whether the checker reported on it.
 	pub done: bool,
 }
 
-/// A row of the table of those that serve a model.
+/// A row of a table of hosts that serve a model.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Row<AccountId> {
 	/// The host.
 	pub host: AccountId,
-	/// Its weight and all before it.
+	/// The sum of the weights up to this row.
 	pub cumulative: u64,
 }
 
-/// A table that is being built.
+/// Tables in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Build<AccountId> {
-	/// The settled epoch whose weights it has.
+	/// The weighed epoch whose weights they have.
 	pub epoch: EpochIndex,
 	/// The last host visited.
 	pub after: Option<AccountId>,
-	/// Whether it has rows.
+	/// Whether they have rows.
 	pub filled: bool,
 }
 
-/// How far a host is trusted. Each write stands for an epoch in which it did something; the step to the next one is made
-/// when it is read again.
+/// A host's record. Each write marks an epoch in which the host was active. The step of the reputation after that
+/// epoch is applied at the next read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Record {
-	/// Millionths.
+	/// Reputation in millionths.
 	pub reputation: u32,
-	/// Receipts settled, counted up to `Rules::first`.
+	/// Number of settled receipts, up to `AuditRules::first`.
 	pub receipts: u32,
 	/// The epoch of the last write.
 	pub epoch: EpochIndex,
-	/// Whether it missed a duty in that epoch, or lost its reputation.
+	/// Whether the host missed a duty in that epoch or lost its reputation.
 	pub missed: bool,
-	/// The last epoch in which nobody listens to it.
+	/// The last epoch in which the host is muted.
 	pub muted: Option<EpochIndex>,
-	/// Fees of windows up to this one are refunded.
+	/// The last window whose fees are refunded, after a case against the host.
 	pub condemned: Option<u32>,
 }
 
 impl Record {
-	/// As of `epoch`.
-	pub fn at(mut self, epoch: EpochIndex, rules: &Rules) -> Self {
+	/// The record as of `epoch`.
+	pub fn at(mut self, epoch: EpochIndex, rules: &AuditRules) -> Self {
 		if self.epoch < epoch {
 			self.reputation = rules.next_reputation(self.reputation, self.missed);
 			(self.epoch, self.missed) = (epoch, false);
@@ -104,72 +101,72 @@ impl Record {
 		self
 	}
 
-	/// Whether nobody listens to it in `epoch`.
+	/// Whether the host is muted in `epoch`.
 	pub fn is_muted(&self, epoch: EpochIndex) -> bool {
 		self.muted.is_some_and(|last| epoch <= last)
 	}
 
-	/// All reputation is lost.
-	pub fn disgrace(&mut self) {
+	/// Takes all reputation.
+	pub fn lose_reputation(&mut self) {
 		(self.reputation, self.missed) = (0, true);
 	}
 }
 
-/// Which way a finding points.
+/// A clear finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
-pub enum Said {
-	/// Clearly the model's answer.
+pub enum ClearFinding {
+	/// The completion is clearly the model's.
 	Right,
-	/// Clearly not, or not what was settled.
+	/// The completion is clearly not the model's, or the evidence contradicts the settlement.
 	Wrong,
-	/// The host did not show it.
+	/// The host did not show the evidence.
 	Absent,
 }
 
-/// A finding about a host.
+/// A clear finding about a host, in its suspicion.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
-pub struct Heard<AccountId> {
-	/// Whose.
+pub struct RecentFinding<AccountId> {
+	/// The checker.
 	pub checker: AccountId,
 	/// The settled window.
 	pub window: u32,
 	/// The receipt.
 	pub pick: Pick,
-	/// What it says.
-	pub said: Said,
+	/// The finding.
+	pub clear: ClearFinding,
 }
 
-/// What speaks against a host and one of its models.
+/// The suspicion against a host and one of its models.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Suspicion<AccountId> {
 	/// The sum of log-likelihood ratios, never below 0: in 2⁻¹⁶ nats.
 	pub sum: u64,
-	/// The last findings that say something, oldest first.
-	pub heard: BoundedVec<Heard<AccountId>, ConstU32<MAX_AUDIT>>,
+	/// The last clear findings, oldest first.
+	pub recent: BoundedVec<RecentFinding<AccountId>, ConstU32<MAX_REVIEWED>>,
 }
 
 impl<AccountId> Default for Suspicion<AccountId> {
 	fn default() -> Self {
-		Self { sum: 0, heard: BoundedVec::new() }
+		Self { sum: 0, recent: BoundedVec::new() }
 	}
 }
 
-/// A sample that a case looks at again.
+/// An audit that a case reviews.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
-pub struct Audit<AccountId> {
+pub struct Reviewed<AccountId> {
 	/// The finding.
-	pub heard: Heard<AccountId>,
-	/// The root of the settlement.
+	pub finding: RecentFinding<AccountId>,
+	/// The root of its settlement.
 	pub root: SumNode<Totals>,
 }
 
 /// An arbiter of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Arbiter<AccountId> {
-	/// Who.
+	/// The host.
 	pub who: AccountId,
-	/// What it found, once it ruled: about the host, and about each audited sample where that is clear.
-	pub ruled: Option<(Outcome, BoundedVec<Option<Said>, ConstU32<MAX_AUDIT>>)>,
+	/// Its outcome, once it ruled, and its clear finding about each reviewed audit.
+	pub ruled: Option<(Outcome, BoundedVec<Option<ClearFinding>, ConstU32<MAX_REVIEWED>>)>,
 }
 
 /// A case against a host.
@@ -180,23 +177,23 @@ pub struct Case<AccountId> {
 	/// The model.
 	pub model: ModelId,
 	/// The model's profile when it was opened.
-	pub profile: Profile,
+	pub profile: CalibrationProfile,
 	/// The block in which it was opened.
 	pub opened: BlockNumber,
 	/// The last block that may carry a ruling.
 	pub deadline: BlockNumber,
-	/// What fresh receipts are drawn from, once arbiters are drawn.
+	/// The seed from which fresh receipts are drawn; `None` until the arbiters are drawn.
 	pub seed: Option<Hash>,
-	/// What is looked at again.
-	pub audit: BoundedVec<Audit<AccountId>, ConstU32<MAX_AUDIT>>,
-	/// What is drawn from, ascending by window. Not empty.
+	/// The audits to review.
+	pub reviewed: BoundedVec<Reviewed<AccountId>, ConstU32<MAX_REVIEWED>>,
+	/// The parts of settlements from which fresh receipts are drawn, ascending by window. Not empty.
 	pub scope: BoundedVec<Scope, ConstU32<MAX_SCOPE>>,
-	/// Those that rule, in the order of their numbers.
+	/// The arbiters, in the order of their indices.
 	pub arbiters: BoundedVec<Arbiter<AccountId>, ConstU32<ARBITERS>>,
 }
 
 impl<AccountId> Case<AccountId> {
-	/// What more than half of the arbiters found.
+	/// The outcome that more than half of the arbiters support.
 	pub fn outcome(&self) -> Outcome {
 		let found = |is: fn(Outcome) -> bool| {
 			let votes = self.arbiters.iter().flat_map(|arbiter| &arbiter.ruled).filter(|(outcome, _)| is(*outcome));
@@ -211,44 +208,12 @@ impl<AccountId> Case<AccountId> {
 		}
 	}
 
-	/// What more than half of the arbiters clearly found about an audited sample.
-	pub fn truth(&self, index: usize) -> Option<Said> {
-		[Said::Right, Said::Wrong].into_iter().find(|said| {
+	/// The clear finding of more than half of the arbiters about a reviewed audit.
+	pub fn truth(&self, index: usize) -> Option<ClearFinding> {
+		[ClearFinding::Right, ClearFinding::Wrong].into_iter().find(|finding| {
 			let rulings = self.arbiters.iter().flat_map(|arbiter| &arbiter.ruled);
-			let votes = rulings.filter(|(_, all)| all.get(index).copied().flatten() == Some(*said));
+			let votes = rulings.filter(|(_, all)| all.get(index).copied().flatten() == Some(*finding));
 			votes.count().saturating_mul(2) > self.arbiters.len()
 		})
-	}
-}
-
-/// Why the pool refuses a transaction: `InvalidTransaction::Custom(code)`, see the table in the crate's docs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Refusal {
-	/// A length or an order is wrong.
-	Malformed = 120,
-	/// The sender is not registered.
-	UnknownHost = 121,
-	/// The signature is not that of the sender's worker key.
-	BadSignature = 122,
-	/// No samples are drawn in that window yet, or the deadline has passed.
-	OutOfWindow = 123,
-	/// The sender has no such sample.
-	NotAssigned = 124,
-	/// It was answered for, or ruled, before.
-	SlotUsed = 125,
-	/// There is no such case.
-	UnknownCase = 126,
-	/// The sender is no arbiter of the case, or these are not drawn yet.
-	NotArbiter = 127,
-	/// The case's deadline has passed.
-	TooLate = 128,
-	/// The test wants more fresh findings.
-	Undecided = 129,
-}
-
-impl From<Refusal> for TransactionValidityError {
-	fn from(refusal: Refusal) -> Self {
-		InvalidTransaction::Custom(refusal as u8).into()
 	}
 }

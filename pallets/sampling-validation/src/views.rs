@@ -1,60 +1,60 @@
-//! What the runtime API answers.
+//! The results of the runtime API.
 
 use crate::{types::Assignment, *};
 use alloc::vec::Vec;
-use gonka_primitives::views::{AuditView, SampleView, SamplesView, SamplingCaseView, SamplingView};
+use gonka_primitives::views::{AssignedAuditsView, AuditView, CaseView, ReputationView, ReviewedView};
 
 impl<T: Config> Pallet<T> {
 	/// A model's profile.
-	pub fn profile(model: ModelId) -> Option<Profile> {
+	pub fn profile(model: ModelId) -> Option<CalibrationProfile> {
 		Profiles::<T>::get(model)
 	}
 
-	/// The samples that a checker can still answer for, by the window in which they were drawn, ascending.
-	pub fn samples_view(checker: &T::AccountId) -> Vec<SamplesView> {
+	/// The audits that a checker can still report on, by the window in which they were drawn, ascending.
+	pub fn audits_view(checker: &T::AccountId) -> Vec<AssignedAuditsView> {
 		let running = Self::running();
-		let oldest = running.saturating_sub(T::Rules::get().verdict_windows);
+		let oldest = running.saturating_sub(T::AuditRules::get().report_windows);
 		let lists = (oldest..=running).map(|window| (window, Assigned::<T>::get(window, checker)));
-		let view = |(window, list): (u32, BoundedVec<_, _>)| SamplesView {
+		let view = |(window, list): (u32, BoundedVec<_, _>)| AssignedAuditsView {
 			window,
 			deadline: Self::last_window(window)
 				.saturating_add(1)
 				.saturating_mul(T::WindowLength::get())
 				.saturating_sub(1),
-			samples: (0u16..).zip(list).filter_map(|(index, sample)| Self::sample_view(index, sample)).collect(),
+			audits: (0u16..).zip(list).filter_map(|(index, audit)| Self::audit_view(index, audit)).collect(),
 		};
 		lists.filter(|(_, list)| !list.is_empty()).map(view).collect()
 	}
 
-	fn sample_view(index: u16, sample: Assignment<T::AccountId>) -> Option<SampleView> {
-		Some(SampleView {
+	fn audit_view(index: u16, audit: Assignment<T::AccountId>) -> Option<AuditView> {
+		Some(AuditView {
 			index,
-			url: Self::url(&sample.host),
-			root: Batches::<T>::get(&sample.host, sample.window)?.root,
-			host: sample.host.into(),
-			window: sample.window,
-			model: sample.model,
-			pick: sample.pick,
-			done: sample.done,
+			url: Self::url(&audit.host),
+			root: Batches::<T>::get(&audit.host, audit.window)?.root,
+			host: audit.host.into(),
+			window: audit.window,
+			model: audit.model,
+			pick: audit.pick,
+			done: audit.done,
 		})
 	}
 
-	/// Where a host's worker is reached; empty if its registration expired meanwhile.
+	/// The URL of a host's worker; empty if its registration expired meanwhile.
 	fn url(host: &T::AccountId) -> Vec<u8> {
 		pallet_poc::Hosts::<T>::get(host).map_or_else(Vec::new, |host| host.url.into_inner())
 	}
 
 	/// All open cases, ascending by number: at most `MaxCases`.
-	pub fn case_views() -> Vec<SamplingCaseView> {
+	pub fn case_views() -> Vec<CaseView> {
 		let hosts = OpenCases::<T>::get().into_iter();
 		let mut cases: Vec<_> = hosts.filter_map(|(host, _)| Self::case_view(&host)).collect();
 		cases.sort_by_key(|case| case.id);
 		cases
 	}
 
-	fn case_view(host: &T::AccountId) -> Option<SamplingCaseView> {
+	fn case_view(host: &T::AccountId) -> Option<CaseView> {
 		let case = Cases::<T>::get(host)?;
-		Some(SamplingCaseView {
+		Some(CaseView {
 			id: case.id,
 			url: Self::url(host),
 			host: host.clone().into(),
@@ -63,14 +63,14 @@ impl<T: Config> Pallet<T> {
 			opened: case.opened,
 			deadline: case.deadline,
 			seed: case.seed,
-			audit: case
-				.audit
+			reviewed: case
+				.reviewed
 				.into_iter()
-				.map(|audit| AuditView {
-					checker: audit.heard.checker.into(),
-					window: audit.heard.window,
-					root: audit.root,
-					pick: audit.heard.pick,
+				.map(|reviewed| ReviewedView {
+					checker: reviewed.finding.checker.into(),
+					window: reviewed.finding.window,
+					root: reviewed.root,
+					pick: reviewed.finding.pick,
 				})
 				.collect(),
 			scope: case.scope.into_inner(),
@@ -82,14 +82,14 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// How far a host is trusted, and what speaks against it.
-	pub fn sampling_view(host: &T::AccountId) -> SamplingView {
+	/// A host's reputation and the suspicions against it.
+	pub fn reputation_view(host: &T::AccountId) -> ReputationView {
 		let record = Self::record(host);
-		// At most one for each model that it ever served; it may declare 16 at a time.
+		// At most one for each model that the host ever served. It may declare 16 at a time.
 		let suspicions = Suspicions::<T>::iter_prefix(host).map(|(model, suspicion)| (model, suspicion.sum));
 		let mut suspicions: Vec<_> = suspicions.collect();
 		suspicions.sort_unstable();
-		SamplingView {
+		ReputationView {
 			reputation: record.reputation,
 			receipts: record.receipts,
 			muted: record.muted.filter(|last| *last >= Self::epoch()),
@@ -98,13 +98,13 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Whether a host was found guilty and nobody listens to it yet.
+	/// Whether a host was found guilty and is still muted.
 	pub fn is_condemned(host: &T::AccountId) -> bool {
 		Records::<T>::get(host).is_some_and(|record| record.condemned.is_some() && record.is_muted(Self::epoch()))
 	}
 
-	/// Rates, thresholds and deadlines.
-	pub fn rules() -> Rules {
-		T::Rules::get()
+	/// The parameters of audits and cases.
+	pub fn rules() -> AuditRules {
+		T::AuditRules::get()
 	}
 }

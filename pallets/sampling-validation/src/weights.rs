@@ -1,7 +1,7 @@
-//! Weights of the calls and hooks, in the shape that the benchmark command writes.
+//! Dispatch weights of calls and hooks, in the format of the benchmark command.
 //!
-//! An sr25519 verification takes about 50 µs, a blake2b compression in the runtime about 0.7 µs, to decode or encode a
-//! sample of a list about 0.1 µs; a storage access 25 µs to read and 100 µs to write on the reference machine. The
+//! An sr25519 verification takes about 50 µs, a blake2b compression in the runtime about 0.7 µs, decoding or encoding
+//! an assigned audit about 0.1 µs; a storage access 25 µs to read and 100 µs to write on the reference machine. The
 //! benchmarks in `benchmarking.rs` measure them on the runtime.
 
 use core::marker::PhantomData;
@@ -10,21 +10,21 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// What calls and hooks cost.
+/// Dispatch weights of calls and hooks.
 pub trait WeightInfo {
 	/// Registering a profile.
 	fn set_profile() -> Weight;
 	/// Checking `n` findings in the pool.
-	fn authorize_submit_verdicts(n: u32) -> Weight;
-	/// Hearing `n` findings, which open `c` cases.
-	fn submit_verdicts(n: u32, c: u32) -> Weight;
+	fn authorize_submit_report(n: u32) -> Weight;
+	/// Applying `n` findings, which open `c` cases.
+	fn submit_report(n: u32, c: u32) -> Weight;
 	/// Checking a ruling in the pool: the test over all its fresh findings.
 	fn authorize_rule() -> Weight;
 	/// Storing it.
 	fn rule() -> Weight;
 	/// Entering `h` hosts with `r` rows into the tables.
 	fn build(h: u32, r: u32) -> Weight;
-	/// Drawing from `b` settlements, asking `p` checkers.
+	/// Drawing from `b` settlements, with `p` lookups of checkers.
 	fn draw(b: u32, p: u32) -> Weight;
 	/// Closing `n` checkers' lists.
 	fn close(n: u32) -> Weight;
@@ -36,20 +36,20 @@ pub trait WeightInfo {
 	fn prune() -> Weight;
 }
 
-/// Weights with the database's costs of `T`.
+/// Dispatch weights with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn set_profile() -> Weight {
 		Weight::from_parts(15_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(1, 1))
 	}
-	fn authorize_submit_verdicts(n: u32) -> Weight {
+	fn authorize_submit_report(n: u32) -> Weight {
 		Weight::from_parts(80_000_000, 12_000)
 			.saturating_add(Weight::from_parts(300_000, 0).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads(4))
 	}
-	fn submit_verdicts(n: u32, c: u32) -> Weight {
-		// Of each finding: the settlement, the host's case, the profile, what speaks against the host. Of each case: up to
+	fn submit_report(n: u32, c: u32) -> Weight {
+		// Of each finding: the settlement, the host's case, the profile, the suspicion. Of each case: up to
 		// 32 settlements more, the list of cases, the next number.
 		Weight::from_parts(60_000_000, 12_000)
 			.saturating_add(Weight::from_parts(14_000_000, 7_000).saturating_mul(n.into()))
@@ -71,7 +71,7 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads_writes(5, 4))
 			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(h.into()))
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(r.into()))
-			// The tables' sums: no more than rows, and few in truth.
+			// The tables' sums: at most as many as rows.
 			.saturating_add(T::DbWeight::get().reads_writes(2, 1).saturating_mul(r.min(256).into()))
 	}
 	fn draw(b: u32, p: u32) -> Weight {
@@ -97,7 +97,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads_writes(440, 2).saturating_mul(n.into()))
 	}
 	fn close_cases(n: u32) -> Weight {
-		// The records of up to 20 hosts, some twice; the standings of 4; what `pallet-poc` and collateral do to one.
+		// The records of up to 20 hosts, some twice; the standings of 4; the conviction of one by `pallet-poc` and
+		// the slashing of its collateral.
 		Weight::from_parts(5_000_000, 4_000)
 			.saturating_add(Weight::from_parts(300_000_000, 100_000).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(2, 1))

@@ -1,56 +1,41 @@
-//! Benchmarks of the calls and their authorisation, with the sizes of the large profile. No leaf is computed for them:
-//! what is opened and shown is made up so that it fits.
+//! Benchmarks of the calls and their authorisation, with the sizes of the large format. No leaf is computed: openings
+//! and traces are fabricated so that they match.
 
 use super::*;
 use alloc::{vec, vec::Vec};
 use codec::Encode;
-use frame_support::{
-	pallet_prelude::{Authorize, TransactionSource},
-	traits::Hooks,
-};
+use frame_support::traits::Hooks;
 use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
+use gonka_pallet_support::benchmarking;
 use gonka_primitives::{
 	Signature,
 	check::{MAX_REQUESTED, Turn, digest_hash},
-	hashing::{domain, signing_payload},
+	hashing::domain,
 };
 use gonka_sprint::{
-	InputBlock, LaneCommitment, Lanes, LeafId, LeafOpening, MerkleTree, Place, Profile, Tensor,
+	InputBlock, LaneCommitment, Lanes, LeafId, LeafOpening, MerkleTree, Place, SprintFormat, Tensor,
 	committee::Tag,
 	dispute,
 	trace::{Layout, block_hash, fold, verify_path},
 };
-use pallet_poc::{Checkers, CurrentEpoch, Hosts, RacerCount, Racers, Standing, Standings, Workers};
-use polkadot_sdk::{
-	frame_benchmarking::v2::*,
-	sp_core::{crypto::KeyTypeId, sr25519},
-	sp_io,
-};
+use pallet_poc::{Checkers, CurrentEpoch, Hosts, ParticipantCount, Participants, Standing, Standings, Workers};
+use polkadot_sdk::{frame_benchmarking::v2::*, sp_core::sr25519};
 use types::{MAX_ACCUSATIONS, Request, Subject};
 
-const KEY_TYPE: KeyTypeId = KeyTypeId(*b"gnka");
-/// The set's number in all of these.
+/// The number of the leaf set in all benchmarks.
 const SET: u8 = 0;
 
 fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
-	let payload = signing_payload(domain, &Poc::<T>::genesis_hash(), body);
-	let signature = sp_io::crypto::sr25519_sign(KEY_TYPE, key, &payload);
-	Ok(signature.ok_or(BenchmarkError::Stop("the keystore does not sign"))?.0)
-}
-
-/// What the pool does with a call.
-fn authorise<T: Config>(call: &Call<T>) -> Result<(), BenchmarkError> {
-	let verdict = call.authorize(TransactionSource::External).ok_or("the call has an authorisation")?;
-	Ok(verdict.map(|_| ()).map_err(|_| "it is authorised")?)
+	benchmarking::sign(key, &Poc::<T>::genesis_hash(), domain, body)
 }
 
 fn host<T: Config>(index: u32) -> T::AccountId {
 	account("host", index, 0)
 }
 
-/// A registered host that raced, with its worker's key.
+/// A registered participant with its worker key.
 fn worker<T: Config>(index: u32) -> sr25519::Public {
-	let (key, account) = (sp_io::crypto::sr25519_generate(KEY_TYPE, None), host::<T>(index));
+	let (key, account) = (benchmarking::new_key(), host::<T>(index));
 	let new = pallet_poc::Host {
 		worker: key.0,
 		url: Default::default(),
@@ -63,28 +48,29 @@ fn worker<T: Config>(index: u32) -> sr25519::Public {
 	key
 }
 
-/// The first epoch after its draw, at `offset`: `racers` hosts, of which 0 and 1 have all the checkers' weight.
-fn go_to<T: Config>(offset: BlockNumber, racers: u32) -> Result<Epoch, BenchmarkError> {
+/// The first epoch after its draw, at `offset`: `participants` hosts, of which 0 and 1 have all the checkers' weight.
+fn go_to<T: Config>(offset: BlockNumber, participants: u32) -> Result<Epoch, BenchmarkError> {
 	System::<T>::set_block_number(1u32.into());
 	Poc::<T>::on_initialize(1u32.into());
 	System::<T>::set_block_number(BlockNumberFor::<T>::from(offset.saturating_add(1)));
-	let mut epoch = CurrentEpoch::<T>::get().ok_or("an epoch runs")?;
-	epoch.profile = Profile::P400;
+	let mut epoch = CurrentEpoch::<T>::get().ok_or("no epoch is running")?;
+	epoch.format = SprintFormat::P400;
 	epoch.beacon = Some([7; 32]);
 	let seeds = (0..epoch.schedule.segments).map(|segment| [segment; 32]).collect();
 	epoch.segment_seeds = BoundedVec::truncate_from(seeds);
 	CurrentEpoch::<T>::put(&epoch);
 	let commitment = Commitment { count: 1 << 20, root: [1; 32] };
 	let commitments: Vec<_> = (0..epoch.schedule.segments).map(|segment| (segment, commitment)).collect();
-	for racer in 0..racers {
-		let account = host::<T>(racer);
-		Standings::<T>::insert(0, &account, Standing { racer, ..Default::default() });
-		Racers::<T>::insert(0, racer, &account);
+	for participant in 0..participants {
+		let account = host::<T>(participant);
+		Standings::<T>::insert(0, &account, Standing { participant, ..Default::default() });
+		Participants::<T>::insert(0, participant, &account);
 		pallet_poc::Commitments::<T>::insert(0, &account, BoundedVec::truncate_from(commitments.clone()));
 	}
-	RacerCount::<T>::insert(0, racers);
+	ParticipantCount::<T>::insert(0, participants);
 	let weight = |index| if index < 2 { 1_000 } else { 0 };
-	let checkers = (0..racers.min(T::MaxCheckers::get())).map(|index| (host::<T>(index), weight(index))).collect();
+	let checkers =
+		(0..participants.min(T::MaxCheckers::get())).map(|index| (host::<T>(index), weight(index))).collect();
 	Checkers::<T>::insert(0, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
 	Ok(epoch)
 }
@@ -108,9 +94,9 @@ fn tags<T: Config>(n: u32) -> Result<(sr25519::Public, DigestReveal), BenchmarkE
 fn request<T: Config>() -> Result<(sr25519::Public, OpeningRequest), BenchmarkError> {
 	let epoch = go_to::<T>(draw::<T>(), 3)?;
 	let (key, checker, other) = (worker::<T>(0), host::<T>(0), host::<T>(2));
-	let set = *Pallet::<T>::sets(&epoch, &checker, &other).first().ok_or("it checks that host")?;
+	let set = *Pallet::<T>::sets(&epoch, &checker, &other).first().ok_or("the checker has no set of that host")?;
 	let leaves = Pallet::<T>::leaves_of(&epoch, &other, set);
-	let segment = leaves.first().ok_or("there are leaves")?.0;
+	let segment = leaves.first().ok_or("the set has no leaves")?.0;
 	let mut positions: Vec<u64> = leaves.iter().filter(|(of, _)| *of == segment).map(|(_, at)| *at).collect();
 	positions.truncate(MAX_REQUESTED as usize);
 	Ok((key, OpeningRequest { checker: checker.into(), epoch: 0, host: other.into(), segment, positions }))
@@ -121,13 +107,13 @@ fn openings(count: u64) -> Result<(Commitment, Vec<LeafOpening>), BenchmarkError
 	let leaves: Vec<Hash> = (0..4_096u32).map(|index| block_hash(index, &[])).collect();
 	let tree = MerkleTree::new(leaves.clone());
 	let lane = LaneCommitment { lane: u16::MAX, count: tree.count(), root: tree.root() };
-	let lanes = Lanes::new(&[lane]).map_err(|_| "one lane is legal")?;
-	let proof = lanes.proof(u16::MAX).ok_or("the lane is there")?;
+	let lanes = Lanes::new(&[lane]).map_err(|_| "the lane is not legal")?;
+	let proof = lanes.proof(u16::MAX).ok_or("the lane is missing")?;
 	let open = |index: u64| {
 		Some(LeafOpening { lane: proof.clone(), leaf: *leaves.get(index as usize)?, path: tree.proof(index)? })
 	};
 	let all: Option<Vec<_>> = (0..count).map(open).collect();
-	Ok((lanes.commitment(), all.ok_or("the leaves are there")?))
+	Ok((lanes.commitment(), all.ok_or("a leaf is missing")?))
 }
 
 /// Host 0's answer to host 1.
@@ -149,25 +135,25 @@ fn accusation<T: Config>() -> Result<(sr25519::Public, Accusation), BenchmarkErr
 	let (key, other) = (worker::<T>(0), host::<T>(1));
 	let (commitment, mut openings) = openings(1)?;
 	pallet_poc::Commitments::<T>::insert(0, &other, BoundedVec::truncate_from(vec![(0, commitment)]));
-	let layout = Layout::new(Profile::P400);
-	let (index, output) = (layout.blocks().saturating_sub(1), vec![0; Profile::P400.params().width]);
+	let layout = Layout::new(SprintFormat::P400);
+	let (index, output) = (layout.blocks().saturating_sub(1), vec![0; SprintFormat::P400.params().width]);
 	let (mut frontier, path) = (vec![[0; 32]; layout.children_len(0)], vec![[2; 32]; 8]);
-	let (node, _) = layout.picks(index).ok_or("the last block is there")?;
+	let (node, _) = layout.picks(index).ok_or("the last block is missing")?;
 	if let Some(node) = frontier.get_mut(node as usize) {
 		*node = verify_path(&block_hash(index, &output), index, &path);
 	}
-	let opening = openings.pop().ok_or("one opening")?;
+	let opening = openings.pop().ok_or("the opening is missing")?;
 	let (accuser, host) = (host::<T>(0).into(), other.into());
 	Ok((key, Accusation { accuser, epoch: 0, host, segment: 0, position: 0, opening, output, frontier, path }))
 }
 
 /// Host 0 challenges host 1's tag of a set of host 2, the last ones of full reveals of `n` tags.
 fn tags_that_differ<T: Config>(n: u32) -> Result<(sr25519::Public, Challenge), BenchmarkError> {
-	go_to::<T>(T::Schedule::get().settle_start(), 3)?;
+	go_to::<T>(T::Schedule::get().weigh_start(), 3)?;
 	let (key, tags): (_, [Tag; 2]) = (worker::<T>(0), [[1; 4], [2; 4]]);
 	for (checker, tag) in (0..).zip(tags) {
-		let mut revealed = vec![Revealed { racer: u32::MAX, set: SET, tag }; n.saturating_sub(1) as usize];
-		revealed.push(Revealed { racer: 2, set: SET, tag });
+		let mut revealed = vec![Revealed { participant: u32::MAX, set: SET, tag }; n.saturating_sub(1) as usize];
+		revealed.push(Revealed { participant: 2, set: SET, tag });
 		DigestCommitments::<T>::insert(0, host::<T>(checker), [0; 32]);
 		Reveals::<T>::insert(0, host::<T>(checker), BoundedVec::<_, T::MaxTags>::truncate_from(revealed));
 	}
@@ -187,7 +173,7 @@ fn games<T: Config>(g: u32, game: Game, frontier: Vec<Hash>) -> Result<u32, Benc
 		frontier: BoundedVec::truncate_from(frontier),
 		until: game.deadline,
 	})
-	.map_err(|_| "there is room")?;
+	.map_err(|_| "there is no room for a claim")?;
 	Accused::<T>::insert((0, &accuser, &other), ());
 	for index in 1..g.saturating_add(2) {
 		Games::<T>::insert(id, host::<T>(index), game.clone());
@@ -198,11 +184,11 @@ fn games<T: Config>(g: u32, game: Game, frontier: Vec<Hash>) -> Result<u32, Benc
 /// A turn of host 0: the children of a node.
 fn children<T: Config>(g: u32) -> Result<(sr25519::Public, Play), BenchmarkError> {
 	go_to::<T>(draw::<T>(), 3)?;
-	let (key, layout) = (worker::<T>(0), Layout::new(Profile::P400));
+	let (key, layout) = (worker::<T>(0), Layout::new(SprintFormat::P400));
 	let children = vec![[3; 32]; layout.children_len(1)];
 	let mut frontier = vec![[0; 32]; layout.children_len(0)];
 	if let Some(node) = frontier.first_mut() {
-		*node = fold(&children).ok_or("a power of two")?;
+		*node = fold(&children).ok_or("the number of children is no power of two")?;
 	}
 	let mut game = Game::new(Stage::Children, Pallet::<T>::now().saturating_add(1));
 	(game.number, game.picked) = (1, Some(0));
@@ -214,21 +200,21 @@ fn children<T: Config>(g: u32) -> Result<(sr25519::Public, Play), BenchmarkError
 /// The last turn of host 1: a value of a layer's output, from two rows of 4 kB. Host 0 lied.
 fn value<T: Config>(g: u32) -> Result<(sr25519::Public, Play), BenchmarkError> {
 	go_to::<T>(draw::<T>(), 3)?;
-	let (key, layout) = (worker::<T>(1), Layout::new(Profile::P400));
+	let (key, layout) = (worker::<T>(1), Layout::new(SprintFormat::P400));
 	let mut frontier = vec![[0; 32]; layout.children_len(0)];
 	let mut children = vec![[3; 32]; layout.children_len(1)];
-	let index = layout.index(Place::Row { layer: 0, tensor: Tensor::Output, row: 0 }).ok_or("the row is there")?;
-	let (picked, child) = layout.picks(index).ok_or("the block is there")?;
+	let index = layout.index(Place::Row { layer: 0, tensor: Tensor::Output, row: 0 }).ok_or("the row is missing")?;
+	let (picked, child) = layout.picks(index).ok_or("the block is missing")?;
 	let zeros = |index| layout.place(index).map(|place| vec![0u8; layout.block_len(place)]);
 	// Of zeros, the right value is 0.
-	let mut bytes = zeros(index).ok_or("the block is there")?;
+	let mut bytes = zeros(index).ok_or("the block is missing")?;
 	bytes.iter_mut().take(1).for_each(|byte| *byte = 1);
 	let mut show = |at: u32, hash| children.iter_mut().skip(at as usize).take(1).for_each(|node| *node = hash);
 	show(child, block_hash(index, &bytes));
 	let mut inputs = Vec::new();
-	for input in dispute::inputs(Profile::P400, index, 0).ok_or("the value is there")? {
-		let (node, child) = layout.picks(input).ok_or("the block is there")?;
-		let bytes = zeros(input).ok_or("the block is there")?;
+	for input in dispute::inputs(SprintFormat::P400, index, 0).ok_or("the value is missing")? {
+		let (node, child) = layout.picks(input).ok_or("the block is missing")?;
+		let bytes = zeros(input).ok_or("the block is missing")?;
 		let hash = block_hash(input, &bytes);
 		let path = if node == picked { Vec::new() } else { vec![[2; 32]; 8] };
 		if node == picked {
@@ -259,7 +245,7 @@ mod benchmarks {
 		let call = Call::<T>::commit_digest { commitment, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -279,7 +265,7 @@ mod benchmarks {
 		let call = Call::<T>::reveal { reveal: new, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -300,7 +286,7 @@ mod benchmarks {
 		let call = Call::<T>::request_openings { request, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -321,7 +307,7 @@ mod benchmarks {
 		let call = Call::<T>::answer_openings { answer, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -343,7 +329,7 @@ mod benchmarks {
 		let call = Call::<T>::accuse { accusation, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -364,7 +350,7 @@ mod benchmarks {
 		let call = Call::<T>::challenge { challenge: new, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -385,12 +371,12 @@ mod benchmarks {
 		let call = Call::<T>::play { play: new, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
 
-	/// As `authorize_play`, of the other dear turn.
+	/// Like `authorize_play`, for the other expensive turn.
 	#[benchmark]
 	fn authorize_last_play() -> Result<(), BenchmarkError> {
 		let (key, new) = value::<T>(1)?;
@@ -398,7 +384,7 @@ mod benchmarks {
 		let call = Call::<T>::play { play: new, signature };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}
@@ -420,7 +406,7 @@ mod benchmarks {
 		let call = Call::<T>::close { claim: new.claim, refuter: Some(host::<T>(1)) };
 		#[block]
 		{
-			authorise::<T>(&call)?;
+			benchmarking::authorize(&call)?;
 		}
 		Ok(())
 	}

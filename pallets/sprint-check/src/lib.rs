@@ -19,8 +19,9 @@ mod tests;
 #[cfg(any(feature = "try-runtime", test))]
 mod try_state;
 
+pub use gonka_primitives::validity::SprintCheck as ValidityError;
 pub use pallet::*;
-pub use types::{Claim, Game, Refusal, Revealed};
+pub use types::{Claim, Game, Revealed};
 pub use weights::WeightInfo;
 
 use gonka_primitives::{
@@ -30,7 +31,7 @@ use gonka_primitives::{
 	},
 	traits::OnOffence,
 };
-use gonka_sprint::{Commitment, LaneProof, Verdict};
+use gonka_sprint::{Commitment, DisputeVerdict, LaneProof};
 use pallet_poc::{Duty, Epoch, Pallet as Poc};
 use polkadot_sdk::{
 	frame_support::{
@@ -55,6 +56,7 @@ pub mod pallet {
 	use codec::Encode;
 	use frame_support::{pallet_prelude::*, traits::StorageVersion};
 	use frame_system::{ensure_authorized, pallet_prelude::*};
+	use gonka_pallet_support::pool::authorize;
 	use gonka_primitives::Signature;
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
@@ -66,27 +68,26 @@ pub mod pallet {
 	#[pallet::config]
 	#[pallet::disable_frame_system_supertrait_check]
 	pub trait Config: pallet_poc::Config {
-		/// Most leaf sets of one checker.
+		/// Maximum number of leaf sets of a checker.
 		#[pallet::constant]
 		type MaxTags: Get<u32>;
-		/// Most open claims.
+		/// Maximum number of open claims.
 		#[pallet::constant]
 		type MaxClaims: Get<u32>;
-		/// Most refutations of one accusation at the same time, the accused host's own not counted.
+		/// Maximum number of refutations of an accusation at the same time, without the accused host's own.
 		#[pallet::constant]
 		type MaxGames: Get<u32>;
-		/// What calls and hooks cost.
+		/// Dispatch weights of calls and hooks.
 		type WeightInfo: WeightInfo;
 	}
 
-	/// What checkers committed to, by epoch and checker. Written by `commit_digest`, at most one a checker; kept for one
-	/// epoch after.
+	/// Commitments to tags, by epoch and checker. Written by `commit_digest`, at most one by each checker; kept for
+	/// one more epoch.
 	#[pallet::storage]
 	pub type DigestCommitments<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, Hash, OptionQuery>;
 
-	/// What checkers revealed, by epoch and checker, in the order of their duties. Written by `reveal`, kept for one epoch
-	/// after.
+	/// Revealed tags, by epoch and checker, in the order of duties. Written by `reveal`; kept for one more epoch.
 	#[pallet::storage]
 	pub type Reveals<T: Config> = StorageDoubleMap<
 		_,
@@ -99,7 +100,7 @@ pub mod pallet {
 	>;
 
 	/// Requests for openings, by epoch, host and checker. Written by `request_openings` and `answer_openings`, at most
-	/// one for each duty; kept for one epoch after.
+	/// one for each duty; kept for one more epoch.
 	#[pallet::storage]
 	pub type Requests<T: Config> = StorageNMap<
 		_,
@@ -116,13 +117,13 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Claims<T: Config> = CountedStorageMap<_, Twox64Concat, u32, ClaimOf<T>, OptionQuery>;
 
-	/// Refutations under way, by claim and refuter: one of a challenge, at most `MaxGames` and the accused host's own of
-	/// an accusation. Written by `challenge` and `play`, removed when they end.
+	/// Refutations in progress, by claim and refuter: one of a challenge, or at most `MaxGames` and the accused
+	/// host's own of an accusation. Written by `challenge` and `play`, removed when they end.
 	#[pallet::storage]
 	pub type Games<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, T::AccountId, Game, OptionQuery>;
 
-	/// The next claim's id. It never falls.
+	/// The next claim's id. It never decreases.
 	#[pallet::storage]
 	pub type NextClaim<T> = StorageValue<_, u32, ValueQuery>;
 
@@ -130,11 +131,11 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type OldestClaim<T> = StorageValue<_, u32, ValueQuery>;
 
-	/// How many open accusations a host has made, at most `MAX_ACCUSATIONS`; nothing for none.
+	/// Number of open accusations of each accuser, at most `MAX_ACCUSATIONS`. Accusers without one have no entry.
 	#[pallet::storage]
 	pub type OpenAccusations<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
-	/// Accusations made, by epoch, accuser and host. Written by `accuse`, kept for one epoch after.
+	/// Accusations that were made, by epoch, accuser and host. Written by `accuse`; kept for one more epoch.
 	#[pallet::storage]
 	pub type Accused<T: Config> = StorageNMap<
 		_,
@@ -147,7 +148,7 @@ pub mod pallet {
 		OptionQuery,
 	>;
 
-	/// Challenges made, by epoch, checker, host and set. Written by `challenge`, kept for one epoch after.
+	/// Challenges that were made, by epoch, checker, host and set. Written by `challenge`; kept for one more epoch.
 	#[pallet::storage]
 	pub type Challenged<T: Config> = StorageNMap<
 		_,
@@ -160,7 +161,7 @@ pub mod pallet {
 		OptionQuery,
 	>;
 
-	/// The oldest epoch of which something may be left.
+	/// The oldest epoch that may have items left to prune.
 	#[pallet::storage]
 	pub type PrunedTo<T> = StorageValue<_, EpochIndex, ValueQuery>;
 
@@ -169,9 +170,9 @@ pub mod pallet {
 	pub enum Event<T: Config> {
 		/// A checker committed to its tags.
 		DigestsCommitted { checker: T::AccountId, epoch: EpochIndex },
-		/// A checker revealed its tags; `met` of `total` count.
+		/// A checker revealed its tags. `met` of `total` leaf sets count as met.
 		DigestsRevealed { checker: T::AccountId, epoch: EpochIndex, total: u32, met: u32 },
-		/// A host must show leaves until `deadline`.
+		/// A host must post openings by block `deadline`.
 		OpeningsRequested {
 			checker: T::AccountId,
 			epoch: EpochIndex,
@@ -179,11 +180,11 @@ pub mod pallet {
 			segment: u8,
 			deadline: BlockNumber,
 		},
-		/// A host showed the leaves it was asked for.
+		/// A host posted the requested openings.
 		OpeningsPosted { host: T::AccountId, epoch: EpochIndex, checker: T::AccountId },
-		/// A host is accused of having committed to a wrong leaf.
+		/// A host was accused of committing to a wrong leaf.
 		Accused { claim: u32, epoch: EpochIndex, accuser: T::AccountId, host: T::AccountId },
-		/// A checker's tag is challenged by its partner.
+		/// A checker's tag was challenged by its partner.
 		Challenged {
 			claim: u32,
 			epoch: EpochIndex,
@@ -192,32 +193,32 @@ pub mod pallet {
 			host: T::AccountId,
 			set: u8,
 		},
-		/// A dispute's turn was taken: the one of this stage.
+		/// The turn of this stage was taken in a dispute.
 		Played { claim: u32, refuter: T::AccountId, stage: Stage },
 		/// A refutation failed.
 		RefutationLost { claim: u32, refuter: T::AccountId },
-		/// A claim stands: nobody refuted it.
+		/// A claim was won: nobody refuted it.
 		ClaimWon { claim: u32 },
-		/// A claim was refuted.
+		/// A claim was lost.
 		ClaimLost { claim: u32 },
-		/// A claim has no consequence any more.
+		/// A claim was removed without a consequence.
 		ClaimDropped { claim: u32 },
 		/// A host was convicted.
 		Convicted { host: T::AccountId, epoch: EpochIndex, offence: Offence },
-		/// A checker did not stand by a digest that it revealed: this duty is not met.
+		/// A checker did not defend a tag that it revealed. This duty is not met.
 		DigestMissed { checker: T::AccountId, epoch: EpochIndex },
-		/// A host is not paid for an epoch: it missed a turn.
+		/// A host lost its pay of an epoch because it missed a turn.
 		Forfeited { host: T::AccountId, epoch: EpochIndex },
 	}
 
 	#[pallet::error]
 	pub enum Error<T> {
-		/// A list is longer than its bound, or there are no more ids.
+		/// A list is longer than its bound, or no id is left.
 		LimitExceeded,
-		/// What was authorised is not there. Cannot happen.
+		/// An authorised call's subject does not exist. Cannot happen.
 		NotFound,
-		/// Not what was authorised. Cannot happen.
-		Refused,
+		/// A call differs from what was authorised. Cannot happen.
+		Mismatch,
 	}
 
 	#[pallet::hooks]
@@ -230,12 +231,12 @@ pub mod pallet {
 
 		fn integrity_test() {
 			assert!(T::MaxTags::get() > 0 && T::MaxClaims::get() > 0 && T::MaxGames::get() > 0);
-			for profile in gonka_sprint::Profile::ALL {
-				let layout = gonka_sprint::Layout::new(profile);
+			for format in gonka_sprint::SprintFormat::ALL {
+				let layout = gonka_sprint::Layout::new(format);
 				assert!(layout.steps() == 2, "a dispute has two picks");
 				assert!(layout.children_len(0) <= types::MAX_CHILDREN as usize);
 				assert!(layout.children_len(1) <= types::MAX_CHILDREN as usize);
-				assert!(profile.params().width <= types::MAX_OUTPUT as usize);
+				assert!(format.params().width <= types::MAX_OUTPUT as usize);
 			}
 		}
 
@@ -249,11 +250,11 @@ pub mod pallet {
 	impl<T: Config> Pallet<T> {
 		/// Commits to a checker's tags.
 		///
-		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per checker and epoch, in
-		/// the digest window. Cost: constant, with the list of checkers in the pool.
+		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and epoch, in
+		/// the digest window. Cost: constant; the pool reads the list of checkers.
 		#[pallet::call_index(0)]
 		#[pallet::weight(<T as Config>::WeightInfo::commit_digest())]
-		#[pallet::authorize(Pallet::<T>::authorize_commit_digest)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_commit_digest(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_commit_digest())]
 		pub fn commit_digest(
 			origin: OriginFor<T>,
@@ -268,13 +269,14 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Reveals a checker's tags. A set counts as met if it has a tag, or if its host owes openings.
+		/// Reveals a checker's tags. A set counts as met if it has a tag or if its host has an open request for
+		/// openings.
 		///
-		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per checker and epoch, in
+		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and epoch, in
 		/// the rest of the check phase. Cost: linear in the tags.
 		#[pallet::call_index(1)]
 		#[pallet::weight(<T as Config>::WeightInfo::reveal(reveal.tags.len() as u32))]
-		#[pallet::authorize(Pallet::<T>::authorize_reveal)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_reveal(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_reveal(reveal.tags.len() as u32))]
 		pub fn reveal(origin: OriginFor<T>, reveal: DigestReveal, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
@@ -285,11 +287,11 @@ pub mod pallet {
 			for duty in Poc::<T>::duties(&running, &checker) {
 				let standing = pallet_poc::Standings::<T>::get(epoch, &duty.host).ok_or(Error::<T>::NotFound)?;
 				for (set, _) in duty.sets {
-					let tag = tags.next().ok_or(Error::<T>::Refused)?;
+					let tag = tags.next().ok_or(Error::<T>::Mismatch)?;
 					if tag != pool::NO_TAG || !standing.requests.is_empty() {
 						met = met.saturating_add(1);
 					}
-					let one = Revealed { racer: standing.racer, set, tag };
+					let one = Revealed { participant: standing.participant, set, tag };
 					revealed.try_push(one).map_err(|_| Error::<T>::LimitExceeded)?;
 				}
 			}
@@ -300,14 +302,14 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Asks a host for openings of leaves that the checker has to check. The host loses the segment if it does not
-		/// answer within `answer` blocks.
+		/// Requests a host's openings of leaves that the checker has to check. The host loses the segment unless it
+		/// posts them within `answer` blocks.
 		///
-		/// Origin: a general transaction; `signature` is the checker's worker key's. Free, once per checker and host, in
-		/// the request window. Cost: two samples in the pool.
+		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and host, in
+		/// the request window. Cost: two leaf sets in the pool.
 		#[pallet::call_index(2)]
 		#[pallet::weight(<T as Config>::WeightInfo::request_openings())]
-		#[pallet::authorize(Pallet::<T>::authorize_request)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_request(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_request_openings())]
 		pub fn request_openings(
 			origin: OriginFor<T>,
@@ -327,13 +329,13 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Answers a request for openings.
+		/// Posts requested openings.
 		///
-		/// Origin: a general transaction; `signature` is the host's worker key's. Free, once per request, until its
+		/// Origin: a free transaction; `signature` is that of the host's worker key. Once per request, until its
 		/// deadline. Cost: four openings in the pool, up to 12 kB.
 		#[pallet::call_index(3)]
 		#[pallet::weight(<T as Config>::WeightInfo::answer_openings())]
-		#[pallet::authorize(Pallet::<T>::authorize_answer)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_answer(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_answer_openings())]
 		pub fn answer_openings(origin: OriginFor<T>, answer: OpeningAnswer, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
@@ -347,18 +349,19 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Accuses a host of having committed to a wrong leaf. Unless somebody refutes it in two turns' time, the host
+		/// Accuses a host of committing to a wrong leaf. If nobody refutes it within the time of two turns, the host
 		/// can be convicted by `close`.
 		///
-		/// Origin: a general transaction; `signature` is the accuser's worker key's. Free, once per accuser, host and
-		/// epoch, while the epoch runs; four open ones an accuser. Cost: an opening and an output's path in the pool.
+		/// Origin: a free transaction; `signature` is that of the accuser's worker key. Once per accuser, host and
+		/// epoch, while the epoch runs; at most four are open per accuser. Cost: an opening and an output's path in
+		/// the pool.
 		#[pallet::call_index(4)]
 		#[pallet::weight(<T as Config>::WeightInfo::accuse())]
-		#[pallet::authorize(Pallet::<T>::authorize_accuse)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_accuse(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_accuse())]
 		pub fn accuse(origin: OriginFor<T>, accusation: Accusation, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
-			let leaf = Self::accused_leaf(&accusation).map_err(|_| Error::<T>::Refused)?;
+			let leaf = Self::accused_leaf(&accusation).map_err(|_| Error::<T>::Mismatch)?;
 			let Accusation { accuser, epoch, host, output, frontier, .. } = accusation;
 			let (accuser, host) = (T::AccountId::from(accuser), T::AccountId::from(host));
 			let turn = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?.schedule.turn;
@@ -377,13 +380,13 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Challenges a partner's tag: it has to show how it got there.
+		/// Challenges a partner's tag. The partner must show its computation.
 		///
-		/// Origin: a general transaction; `signature` is the challenger's worker key's. Free, once per checker, host, set
-		/// and epoch, after both revealed. Cost: the two reveals in the pool, up to `MaxTags` each.
+		/// Origin: a free transaction; `signature` is that of the challenger's worker key. Once per checker, host, set
+		/// and epoch, after both revealed. Cost: the pool reads both reveals, up to `MaxTags` each.
 		#[pallet::call_index(5)]
 		#[pallet::weight(<T as Config>::WeightInfo::challenge())]
-		#[pallet::authorize(Pallet::<T>::authorize_challenge)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_challenge(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_challenge(T::MaxTags::get()))]
 		pub fn challenge(origin: OriginFor<T>, challenge: Challenge, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
@@ -407,26 +410,26 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Takes a turn of a dispute. The first pick of a refuter of an accusation begins its game. The last turn decides:
-		/// who lied is convicted.
+		/// Takes a turn of a dispute. The first pick of a refuter of an accusation begins its game. The last turn
+		/// decides the dispute: the player that lied is convicted.
 		///
-		/// Origin: a general transaction; `signature` is the player's worker key's. Free; only legal turns get here, each
-		/// once. Cost: up to 256 hashes, or three blocks of 4 kB and two rows of weights; up to 16 kB.
+		/// Origin: a free transaction; `signature` is that of the player's worker key. The pool lets only legal turns
+		/// through, each once. Cost: up to 256 hashes, or three blocks of 4 kB and two rows of weights; up to 16 kB.
 		#[pallet::call_index(6)]
 		#[pallet::weight(<T as Config>::WeightInfo::play(T::MaxGames::get()))]
-		#[pallet::authorize(Pallet::<T>::authorize_play)]
+		#[pallet::authorize(|_, new, signature| authorize(Self::validate_play(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_play(T::MaxGames::get()))]
 		pub fn play(origin: OriginFor<T>, play: Play, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
 			let refuter = T::AccountId::from(play.refuter);
-			let (epoch, mut claim, mut game) = Self::find_game(&play).map_err(|_| Error::<T>::Refused)?;
+			let (epoch, mut claim, mut game) = Self::find_game(&play).map_err(|_| Error::<T>::Mismatch)?;
 			let stage = game.stage;
 			let verdict = Self::take_turn(&epoch, &mut claim, &mut game, &play.turn);
-			let verdict = verdict.map_err(|_| Error::<T>::Refused)?;
+			let verdict = verdict.map_err(|_| Error::<T>::Mismatch)?;
 			Self::deposit_event(Event::Played { claim: play.claim, refuter: refuter.clone(), stage });
 			match verdict {
-				Some(Verdict::ClaimantLied) => Self::lose_claim(play.claim, &claim, Loss::Proof),
-				Some(Verdict::RefuterLied) => Self::lose_refutation(play.claim, &claim, &refuter, Loss::Proof),
+				Some(DisputeVerdict::ClaimantLied) => Self::lose_claim(play.claim, &claim, Loss::Proof),
+				Some(DisputeVerdict::RefuterLied) => Self::lose_refutation(play.claim, &claim, &refuter, Loss::Proof),
 				None => {
 					if matches!(stage, Stage::Digests | Stage::Leaf | Stage::Trace) {
 						Claims::<T>::insert(play.claim, claim);
@@ -437,18 +440,18 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Ends what nobody goes on with: the game of `refuter`, whose next turn was missed; or, without a refuter, an
-		/// accusation that nobody refutes in time.
+		/// Closes the game of `refuter` whose next turn was missed, or, without a refuter, an accusation that nobody
+		/// refuted in time.
 		///
-		/// Origin: a general transaction, from anybody, without a signature. Free; only what is over gets here. Cost:
-		/// linear in `MaxGames`.
+		/// Origin: a free transaction by anybody, without a signature. The pool lets through only what can be closed.
+		/// Cost: linear in `MaxGames`.
 		#[pallet::call_index(7)]
 		#[pallet::weight(<T as Config>::WeightInfo::close(T::MaxGames::get()))]
-		#[pallet::authorize(Pallet::<T>::authorize_close)]
+		#[pallet::authorize(|_, claim, refuter| authorize(Self::validate_close(*claim, refuter)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_close())]
 		pub fn close(origin: OriginFor<T>, claim: u32, refuter: Option<T::AccountId>) -> DispatchResult {
 			ensure_authorized(origin)?;
-			let closing = Self::check_close(claim, refuter.as_ref()).map_err(|_| Error::<T>::Refused)?;
+			let closing = Self::check_close(claim, refuter.as_ref()).map_err(|_| Error::<T>::Mismatch)?;
 			Self::conclude(claim, closing);
 			Ok(())
 		}

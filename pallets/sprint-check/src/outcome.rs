@@ -1,19 +1,19 @@
-//! How disputes end.
+//! The outcomes of disputes.
 
 use crate::*;
 use gonka_primitives::check::Offence;
 use types::Subject;
 
-/// How a claim or a refutation was lost.
+/// The way in which a claim or a refutation was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
-	/// A value was wrong.
+	/// The last turn proved a wrong value.
 	Proof,
 	/// A turn was not taken in time.
 	Silence,
 }
 
-/// What `close` does.
+/// The effect of `close`.
 pub(crate) enum Closing<T: Config> {
 	/// The claimant missed its turn.
 	Claimant(ClaimOf<T>),
@@ -24,22 +24,22 @@ pub(crate) enum Closing<T: Config> {
 }
 
 impl<T: Config> Pallet<T> {
-	/// What closing a claim, or one refutation of it, means now.
-	pub(crate) fn check_close(id: u32, refuter: Option<&T::AccountId>) -> Result<Closing<T>, Refusal> {
-		let claim = Claims::<T>::get(id).ok_or(Refusal::UnknownClaim)?;
+	/// Checks that a claim, or one refutation of it, can be closed now, and returns the effect.
+	pub(crate) fn check_close(id: u32, refuter: Option<&T::AccountId>) -> Result<Closing<T>, ValidityError> {
+		let claim = Claims::<T>::get(id).ok_or(ValidityError::UnknownClaim)?;
 		Self::playable(claim.epoch)?;
 		let Some(refuter) = refuter else {
-			ensure!(claim.is_accusation(), Refusal::UnknownClaim);
+			ensure!(claim.is_accusation(), ValidityError::UnknownClaim);
 			let refuted = Games::<T>::iter_key_prefix(id).next().is_some();
-			ensure!(Self::now() > claim.until && !refuted, Refusal::TooEarly);
+			ensure!(Self::now() > claim.until && !refuted, ValidityError::TooEarly);
 			return Ok(Closing::Accusation(claim));
 		};
-		let game = Games::<T>::get(id, refuter).ok_or(Refusal::UnknownClaim)?;
-		ensure!(Self::now() > game.deadline, Refusal::TooEarly);
+		let game = Games::<T>::get(id, refuter).ok_or(ValidityError::UnknownClaim)?;
+		ensure!(Self::now() > game.deadline, ValidityError::TooEarly);
 		Ok(if game.stage.is_claimants() { Closing::Claimant(claim) } else { Closing::Refuter(claim, refuter.clone()) })
 	}
 
-	/// Ends what was to be closed.
+	/// Applies the effect of `close`.
 	pub(crate) fn conclude(id: u32, closing: Closing<T>) {
 		match closing {
 			Closing::Claimant(claim) => Self::lose_claim(id, &claim, Loss::Silence),
@@ -58,7 +58,7 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// The claimant was wrong, or silent: nothing is left of the claim.
+	/// Removes a claim whose claimant was wrong or missed a turn, and punishes the claimant.
 	pub(crate) fn lose_claim(id: u32, claim: &ClaimOf<T>, loss: Loss) {
 		Self::remove_claim(id, claim);
 		Self::deposit_event(Event::ClaimLost { claim: id });
@@ -69,7 +69,7 @@ impl<T: Config> Pallet<T> {
 			(Subject::Challenge { .. }, Loss::Proof) => {
 				Self::punish(claim.epoch, &claim.claimant, Offence::FalseDigest, loss);
 			},
-			// It did not ask for this dispute: it may be honest, and away. It has not met this one duty.
+			// The checker did not begin this dispute and may be honest but offline. It only misses this one duty.
 			(Subject::Challenge { .. }, Loss::Silence) => {
 				Poc::<T>::miss_digest(claim.epoch, &claim.claimant);
 				Self::deposit_event(Event::DigestMissed { checker: claim.claimant.clone(), epoch: claim.epoch });
@@ -77,17 +77,17 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// A refuter was wrong, or silent. An accusation waits for others, unless it was the accused that lied; a challenge is
-	/// over.
+	/// Removes a game whose refuter was wrong or missed a turn, and punishes the refuter. A challenge is over; an
+	/// accusation remains open for others, unless it was the accused that lied.
 	pub(crate) fn lose_refutation(id: u32, claim: &ClaimOf<T>, refuter: &T::AccountId, loss: Loss) {
 		Games::<T>::remove(id, refuter);
 		Self::deposit_event(Event::RefutationLost { claim: id, refuter: refuter.clone() });
-		let is_settled = claim.is_accusation() && *refuter == claim.host && loss == Loss::Proof;
-		if is_settled || !claim.is_accusation() {
+		let is_decided = claim.is_accusation() && *refuter == claim.host && loss == Loss::Proof;
+		if is_decided || !claim.is_accusation() {
 			Self::remove_claim(id, claim);
 			Self::deposit_event(Event::ClaimWon { claim: id });
 		}
-		let offence = if is_settled { Offence::Fabrication } else { Offence::FalseAccusation };
+		let offence = if is_decided { Offence::Fabrication } else { Offence::FalseAccusation };
 		Self::punish(claim.epoch, refuter, offence, loss);
 	}
 
@@ -101,7 +101,7 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Convicts a host, unless it has been convicted of that much before.
+	/// Convicts a host, unless it was already convicted of an offence at least as grave.
 	fn convict(epoch: EpochIndex, host: T::AccountId, offence: Offence) {
 		let known = match Poc::<T>::offence(epoch, &host) {
 			None => false,
@@ -115,7 +115,7 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Adds a claim under the next id, which is returned.
+	/// Adds a claim. Returns its id.
 	pub(crate) fn add_claim(claim: ClaimOf<T>) -> Result<u32, Error<T>> {
 		let id = NextClaim::<T>::get();
 		NextClaim::<T>::put(id.checked_add(1).ok_or(Error::<T>::LimitExceeded)?);
@@ -126,10 +126,10 @@ impl<T: Config> Pallet<T> {
 		Ok(id)
 	}
 
-	/// Removes a claim with all its games.
+	/// Removes a claim and all its games.
 	pub(crate) fn remove_claim(id: u32, claim: &ClaimOf<T>) {
 		Claims::<T>::remove(id);
-		// All of them: there are no more.
+		// The limit covers all games of a claim.
 		let _ = Games::<T>::clear_prefix(id, T::MaxGames::get().saturating_add(1), None);
 		if claim.is_accusation() {
 			OpenAccusations::<T>::mutate_exists(&claim.claimant, |open| {

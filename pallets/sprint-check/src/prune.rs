@@ -1,17 +1,17 @@
-//! Forgetting: what is older than the previous epoch has no use.
+//! The pruning of epochs older than the previous one.
 
 use crate::*;
 use polkadot_sdk::frame_support::weights::WeightMeter;
 
-/// Items of one kind removed per block, at most.
+/// Maximum number of items of one kind that a block removes.
 const BATCH: u32 = 32;
-/// Kinds of items that an epoch leaves.
+/// Number of kinds of items of an epoch.
 const KINDS: u64 = 5;
-/// Claims looked at per block, at most.
+/// Maximum number of claims that a block visits.
 const CLAIMS: u32 = 4;
 
 impl<T: Config> Pallet<T> {
-	/// Removes what is left of the oldest epoch, a few items a block.
+	/// Removes items of the oldest epoch, a few in each block.
 	pub(crate) fn prune(meter: &mut WeightMeter) {
 		let Some(epoch) = Poc::<T>::running_epoch() else { return };
 		Self::prune_claims(epoch.index, meter);
@@ -39,7 +39,7 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Removes claims that can no longer be played: nobody closed them. Ids rise with the epochs.
+	/// Removes claims that nobody closed and that can no longer be played. Ids ascend with the epochs.
 	fn prune_claims(running: EpochIndex, meter: &mut WeightMeter) {
 		let cost = <T as Config>::WeightInfo::prune();
 		let (mut id, next) = (OldestClaim::<T>::get(), NextClaim::<T>::get());

@@ -1,4 +1,4 @@
-//! What must hold between any two blocks.
+//! The invariants between blocks.
 
 use crate::{types::Subject, *};
 use gonka_primitives::check::MAX_REQUESTED;
@@ -14,16 +14,16 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// # Invariants of claims
-	/// 1. There are at most `MaxClaims`, the counter is right, each id was given out and not pruned.
-	/// 2. `OpenAccusations` counts the accusations of each accuser: 1 to `MAX_ACCUSATIONS`.
-	/// 3. Nobody accuses itself; each claim was noted, so that it cannot be made again.
-	/// 4. An accusation has its leaf and frontier, a challenge exactly one game.
+	/// 1. There are at most `MaxClaims` claims, the counter is right, and each id was assigned and is not pruned.
+	/// 2. `OpenAccusations` counts the open accusations of each accuser: 1 to `MAX_ACCUSATIONS`.
+	/// 3. No claim is about its claimant. Each claim is noted, so that it cannot be made again.
+	/// 4. An accusation has a leaf and a frontier; a challenge has exactly one game.
 	fn try_state_claims() -> Result<(), TryRuntimeError> {
 		let (mut claims, mut accusations) = (0u32, 0u32);
 		for (id, claim) in Claims::<T>::iter() {
 			claims = claims.saturating_add(1);
 			let given_out = (OldestClaim::<T>::get()..NextClaim::<T>::get()).contains(&id);
-			ensure!(given_out, "claims 1: no such id");
+			ensure!(given_out, "claims 1: id out of range");
 			ensure!(claim.claimant != claim.host, "claims 3: against itself");
 			let games = Games::<T>::iter_key_prefix(id).count();
 			let key = |second| (claim.epoch, claim.claimant.clone(), second);
@@ -53,17 +53,17 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// # Invariants of games
-	/// 1. Each belongs to a claim whose claimant is not its refuter.
-	/// 2. There are at most `MaxGames` of a claim, and one of the host.
-	/// 3. What was shown is what the stage says, and no more.
+	/// 1. Each game belongs to a claim whose claimant is not the refuter.
+	/// 2. A claim has at most `MaxGames` games, and one more of the host.
+	/// 3. A game holds exactly the data that its stage implies.
 	fn try_state_games() -> Result<(), TryRuntimeError> {
 		for (id, refuter, game) in Games::<T>::iter() {
 			let claim = Claims::<T>::get(id).ok_or("games 1: no such claim")?;
-			ensure!(claim.claimant != refuter, "games 1: refutes itself");
+			ensure!(claim.claimant != refuter, "games 1: the claimant refutes its own claim");
 			let others = Games::<T>::iter_key_prefix(id).filter(|other| *other != claim.host).count();
 			ensure!(others <= T::MaxGames::get() as usize, "games 2: too many");
 			let Some(epoch) = Poc::<T>::epoch_of(claim.epoch) else { continue };
-			let layout = Layout::new(epoch.profile);
+			let layout = Layout::new(epoch.format);
 			let reached = |stage: Stage| (game.stage as u8) > (stage as u8);
 			let frontier = if reached(Stage::Trace) { layout.children_len(0) } else { 0 };
 			ensure!(claim.frontier.len() == frontier, "games 3: frontier");
@@ -84,8 +84,8 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// # Invariants of checks
-	/// 1. Who revealed had committed.
-	/// 2. A request has 1 to `MAX_REQUESTED` positions, ascending. An unanswered one is noted in the host's standing.
+	/// 1. A checker that revealed had committed.
+	/// 2. A request has 1 to `MAX_REQUESTED` positions, ascending. An open one is noted in the host's standing.
 	fn try_state_checks() -> Result<(), TryRuntimeError> {
 		for (epoch, checker, _) in Reveals::<T>::iter() {
 			let committed = DigestCommitments::<T>::contains_key(epoch, &checker);

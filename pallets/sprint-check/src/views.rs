@@ -1,4 +1,4 @@
-//! What the runtime API answers.
+//! The results of the runtime API.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use gonka_sprint::committee::middle_layer;
 use types::Subject;
 
 impl<T: Config> Pallet<T> {
-	/// A checker's duties in the running epoch; `None` before the draw, and if it has none.
+	/// A checker's duties in the running epoch; `None` before the draw, and for a host without duties.
 	pub fn check_view(checker: &T::AccountId) -> Option<CheckView> {
 		let epoch = Poc::<T>::running_epoch()?;
 		let beacon = epoch.beacon?;
@@ -22,7 +22,7 @@ impl<T: Config> Pallet<T> {
 		Some(CheckView {
 			epoch: epoch.index,
 			beacon,
-			layer: middle_layer(&beacon, epoch.profile),
+			layer: middle_layer(&beacon, epoch.format),
 			duties,
 			committed: DigestCommitments::<T>::get(epoch.index, checker),
 			revealed: revealed.is_some(),
@@ -30,12 +30,14 @@ impl<T: Config> Pallet<T> {
 	}
 
 	fn duty_view(epoch: &Epoch, duty: Duty<T::AccountId>, revealed: Option<&[Revealed]>) -> DutyView {
-		let racer = pallet_poc::Standings::<T>::get(epoch.index, &duty.host).map(|standing| standing.racer);
-		// A host whose registration expired meanwhile is nowhere to be reached.
+		let participant = pallet_poc::Standings::<T>::get(epoch.index, &duty.host).map(|standing| standing.participant);
+		// A host whose registration expired meanwhile has no URL.
 		let url = pallet_poc::Hosts::<T>::get(&duty.host).map_or_else(Default::default, |host| host.url.into_inner());
 		let sets = duty.sets.into_iter().map(|(number, partner)| SetView {
 			number,
-			tag: revealed.zip(racer).and_then(|(revealed, racer)| Self::find_tag(revealed, racer, number)),
+			tag: revealed
+				.zip(participant)
+				.and_then(|(revealed, participant)| Self::find_tag(revealed, participant, number)),
 			partner: partner.map(|partner| {
 				let tag = Self::tag_of(epoch.index, &partner, &duty.host, number);
 				(partner.into(), tag)
@@ -49,7 +51,7 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Requests for openings of the running epoch that `host` has to answer, or has answered.
+	/// The running epoch's requests for openings of `host`, open or answered.
 	pub fn request_views(host: &T::AccountId) -> Vec<RequestView> {
 		let Some(epoch) = Poc::<T>::running_epoch() else { return Vec::new() };
 		let all = Requests::<T>::iter_prefix((epoch.index, host.clone()));
@@ -88,7 +90,7 @@ impl<T: Config> Pallet<T> {
 				let counts = Self::counts(&epoch, &claim.host);
 				SubjectView::Challenge {
 					set,
-					layer: middle_layer(&epoch.beacon?, epoch.profile),
+					layer: middle_layer(&epoch.beacon?, epoch.format),
 					positions: Self::positions(&epoch, &claim.host, set.into(), &counts),
 					commitments: Poc::<T>::sprint_commitments(&epoch, &claim.host),
 					digests: digests.into_inner(),
@@ -100,7 +102,7 @@ impl<T: Config> Pallet<T> {
 		Some(ClaimView {
 			id,
 			epoch: claim.epoch,
-			profile: epoch.profile,
+			format: epoch.format,
 			model_seed: epoch.model_seed,
 			claimant: claim.claimant.into(),
 			host: claim.host.into(),

@@ -1,7 +1,8 @@
-//! Weights of the calls and hooks, in the shape that the benchmark command writes.
+//! Dispatch weights of calls and hooks, in the format of the benchmark command.
 //!
-//! An sr25519 verification takes about 50 µs, a blake2b compression in the runtime about 0.7 µs, expanding a row of 4096
-//! weights about 15 µs; a storage access 25 µs to read and 100 µs to write on the reference machine. The benchmarks in
+//! An sr25519 verification takes about 50 µs, a blake2b compression in the runtime about 0.7 µs, expanding a row of
+//! 4096 weights about 15 µs; a storage access 25 µs to read and 100 µs to write on the reference machine. The
+//! benchmarks in
 //! `benchmarking.rs` measure them on the runtime. Without the database, no transaction costs more than a millisecond;
 //! only a reveal may, of a checker with more than 32 duties.
 
@@ -11,7 +12,7 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// What calls and hooks cost.
+/// Dispatch weights of calls and hooks.
 pub trait WeightInfo {
 	/// Checking a commitment to tags in the pool: the draw over all checkers.
 	fn authorize_commit_digest() -> Weight;
@@ -21,7 +22,7 @@ pub trait WeightInfo {
 	fn authorize_reveal(n: u32) -> Weight;
 	/// Storing `n` tags.
 	fn reveal(n: u32) -> Weight;
-	/// Checking a request in the pool: a committee and two samples.
+	/// Checking a request in the pool: a committee and two leaf sets.
 	fn authorize_request_openings() -> Weight;
 	/// Storing it.
 	fn request_openings() -> Weight;
@@ -37,7 +38,7 @@ pub trait WeightInfo {
 	fn authorize_challenge(n: u32) -> Weight;
 	/// Storing it.
 	fn challenge() -> Weight;
-	/// Checking a turn in the pool, as the dearest is: one of 256 hashes, or the last. `g`: other refutations.
+	/// Checking a turn in the pool, for the most expensive one: 256 hashes, or the last turn. `g`: other refutations.
 	fn authorize_play(g: u32) -> Weight;
 	/// Taking it, and removing a claim with `g` games.
 	fn play(g: u32) -> Weight;
@@ -49,7 +50,7 @@ pub trait WeightInfo {
 	fn prune() -> Weight;
 }
 
-/// Weights with the database's costs of `T`.
+/// Dispatch weights with the database costs of `T`.
 pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {

@@ -1,4 +1,4 @@
-//! What the runtime API answers about referenda, votes and parameters.
+//! The results of the runtime API about referenda, votes and parameters.
 
 use crate::{AccountId, Balance, BlockNumber, EpochIndex, Hash};
 use alloc::vec::Vec;
@@ -12,27 +12,27 @@ pub struct TrackView {
 	pub id: u16,
 	/// Its name.
 	pub name: Vec<u8>,
-	/// The origin of what it decides, SCALE-encoded as `referenda.submit` takes it.
+	/// The origin of the calls that it decides, SCALE-encoded as `referenda.submit` takes it.
 	pub origin: Vec<u8>,
-	/// Most referenda that it decides at once.
+	/// Maximum number of referenda that it decides at once.
 	pub max_deciding: u32,
-	/// What a submission costs.
+	/// The deposit of a submission.
 	pub submission_deposit: Balance,
-	/// What a decision costs.
+	/// The deposit of a decision.
 	pub decision_deposit: Balance,
-	/// From the submission to the decision, at least.
+	/// Minimum time from the submission to the decision.
 	pub prepare: BlockNumber,
-	/// A decision takes at most this, and a confirmation that has begun.
+	/// Maximum time of a decision, plus a confirmation that has begun.
 	pub decision: BlockNumber,
-	/// For how long approval and support must be enough.
+	/// Time for which approval and support must be sufficient.
 	pub confirm: BlockNumber,
-	/// From the approval to the enactment, at least.
+	/// Minimum time from the approval to the enactment.
 	pub enactment: BlockNumber,
-	/// A referendum that has not come to its decision after this is over.
+	/// Time after which a referendum whose decision has not begun is over.
 	pub timeout: BlockNumber,
-	/// The approval that is needed when the decision begins, and when it ends.
+	/// The approval needed when the decision begins and when it ends.
 	pub approval: (u32, u32),
-	/// The support, likewise.
+	/// The support needed when the decision begins and when it ends.
 	pub support: (u32, u32),
 }
 
@@ -41,69 +41,69 @@ pub struct TrackView {
 pub struct ReferendumView {
 	/// Its index.
 	pub index: u32,
-	/// How far it is.
+	/// Its state.
 	pub state: ReferendumState,
-	/// What the submitter paid, unless it is paid back or slashed.
+	/// The submission deposit, unless it was refunded or slashed.
 	pub submission_deposit: Option<DepositView>,
-	/// What somebody paid for the decision, likewise.
+	/// The decision deposit, unless it was refunded or slashed.
 	pub decision_deposit: Option<DepositView>,
-	/// What can be voted on; `None` once it has ended.
+	/// The open vote; `None` once it has ended.
 	pub ongoing: Option<OngoingView>,
-	/// What it proposes; `None` once it is enacted, or has ended otherwise.
+	/// The proposal; `None` once it is enacted or has ended otherwise.
 	pub proposal: Option<ProposalView>,
 }
 
-/// How far a referendum is. All numbers are blocks.
+/// The state of a referendum. All numbers are blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub enum ReferendumState {
-	/// It is not being decided.
+	/// It is not being decided yet.
 	Preparing {
-		/// When the decision can begin, with a deposit.
+		/// When the decision can begin if the decision deposit is placed.
 		from: BlockNumber,
-		/// When it is over, if the decision has not begun.
+		/// When it is over if the decision has not begun.
 		timeout: BlockNumber,
 	},
-	/// It is ready, and its track decides as many as it can.
+	/// It is ready, but its track decides the maximum number of referenda.
 	Queued,
-	/// Approval or support is not enough.
+	/// Approval or support is not sufficient.
 	Deciding {
 		/// When the decision began.
 		since: BlockNumber,
 		/// When it fails.
 		until: BlockNumber,
 	},
-	/// Approval and support are enough.
+	/// Approval and support are sufficient.
 	Confirming {
 		/// When the decision began.
 		since: BlockNumber,
-		/// When it is approved, if they stay so.
+		/// When it is approved if they stay sufficient.
 		until: BlockNumber,
 	},
 	/// It was approved.
 	Approved {
-		/// When.
+		/// The block.
 		at: BlockNumber,
-		/// When it is enacted; `None` if it was.
+		/// When it is enacted; `None` if it is enacted already.
 		enactment: Option<BlockNumber>,
 	},
 	/// It was rejected.
 	Rejected {
-		/// When.
+		/// The block.
 		at: BlockNumber,
 	},
 	/// It was cancelled.
 	Cancelled {
-		/// When.
+		/// The block.
 		at: BlockNumber,
 	},
-	/// It never came to its decision.
+	/// Its decision did not begin in time.
 	TimedOut {
-		/// When.
+		/// The block.
 		at: BlockNumber,
 	},
 	/// It was killed, and its deposits went to the community fund.
 	Killed {
-		/// When.
+		/// The block.
 		at: BlockNumber,
 	},
 }
@@ -111,11 +111,11 @@ pub enum ReferendumState {
 /// A deposit on a referendum.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct DepositView {
-	/// Who paid it.
+	/// The account that paid it.
 	pub who: AccountId,
-	/// Base units.
+	/// The amount in base units.
 	pub amount: Balance,
-	/// Whether it can be paid back now.
+	/// Whether it can be refunded now.
 	pub refundable: bool,
 }
 
@@ -126,7 +126,7 @@ pub struct OngoingView {
 	pub track: u16,
 	/// When it was submitted.
 	pub submitted: BlockNumber,
-	/// When it is enacted, if approved.
+	/// When it is enacted if approved.
 	pub enactment: EnactmentView,
 	/// Votes in favour.
 	pub ayes: u128,
@@ -134,59 +134,59 @@ pub struct OngoingView {
 	pub nays: u128,
 	/// Votes in favour and abstentions.
 	pub support_votes: u128,
-	/// All votes that there are.
+	/// The sum of all votes that could be cast.
 	pub electorate: u128,
 	/// The epoch whose weights are the votes.
 	pub epoch: EpochIndex,
-	/// Ayes among ayes and nays.
+	/// The share of ayes in ayes and nays.
 	pub approval: u32,
-	/// Support among all votes.
+	/// The share of support votes in the electorate.
 	pub support: u32,
-	/// The approval that is needed now.
+	/// The approval needed now.
 	pub approval_needed: u32,
-	/// The support that is needed now.
+	/// The support needed now.
 	pub support_needed: u32,
 }
 
-/// When a referendum is enacted, or its track's least time after the approval if that is later.
+/// When a referendum is enacted, but not before its track's minimum time after the approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub enum EnactmentView {
 	/// In this block.
 	At(BlockNumber),
-	/// So many blocks after the approval.
+	/// This number of blocks after the approval.
 	After(BlockNumber),
 }
 
 /// A proposal: a call.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct ProposalView {
-	/// Its BLAKE2b-256.
+	/// Its blake2b-256 hash.
 	pub hash: Hash,
-	/// Its length; `None` if it is not known.
+	/// Its length in bytes; `None` if it is unknown.
 	pub length: Option<u32>,
-	/// Its SCALE bytes; `None` if nobody has noted the preimage, and if they are no call of this runtime.
+	/// Its SCALE bytes; `None` if the preimage is not noted or is no call of this runtime.
 	pub call: Option<Vec<u8>>,
 }
 
-/// An account's part in referenda.
+/// An account's votes and delegations.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct VoterView {
-	/// Its own votes in referenda that are opened now.
+	/// Its own votes in referenda that are submitted now.
 	pub power: u128,
-	/// What it does in tracks, ascending; nothing in tracks that are not named.
+	/// Its stance in each track, ascending by track; tracks without a stance are left out.
 	pub tracks: Vec<StanceView>,
 }
 
-/// What an account does in a track.
+/// An account's delegation and votes in a track.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct StanceView {
 	/// The track.
 	pub track: u16,
-	/// Whose votes its power follows.
+	/// The account that it delegates to.
 	pub delegate: Option<AccountId>,
-	/// Whose power follows its votes.
+	/// The accounts that delegate to it.
 	pub delegators: Vec<AccountId>,
-	/// Its votes in referenda that were open when they were looked at last, ascending.
+	/// Its votes in the track's referenda that were open at the last update, ascending by index.
 	pub ballots: Vec<(u32, BallotView)>,
 }
 
@@ -208,14 +208,14 @@ pub enum BallotView {
 	},
 }
 
-/// A parameter that governance can change. Each value is SCALE-encoded as the argument of `amendments.amend` that sets it,
-/// which names the parameter, too.
+/// A parameter that governance can change. Each value is SCALE-encoded as the argument of `amendments.amend` that
+/// sets it; the encoding includes the parameter's name.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct ParameterView {
 	/// The value in force.
 	pub present: Vec<u8>,
-	/// The runtime's value, in force unless governance has set another.
+	/// The runtime's default, in force unless governance set another value.
 	pub default: Vec<u8>,
-	/// What comes into force with the next epoch, if that was decided.
+	/// The value that comes into force with the next epoch, if one was decided.
 	pub pending: Option<Vec<u8>>,
 }

@@ -1,5 +1,5 @@
-//! What the runtimes share: types, time, money, the session handlers that weigh validators by compute, and the runtime
-//! API that clients read the chain through.
+//! Shared parts of the runtimes: types, times, amounts, versions, the session handlers that give validators their power,
+//! and the runtime API for clients.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -9,6 +9,7 @@ pub mod api;
 pub mod offences;
 pub mod power;
 pub mod tracks;
+pub mod version;
 
 use gonka_primitives::{BlockNumber, EpochIndex, epoch::Schedule};
 use polkadot_sdk::{
@@ -21,34 +22,34 @@ use polkadot_sdk::{
 
 pub use gonka_primitives::{Balance, GNK};
 
-/// A signature of any kind that accounts may have.
+/// A signature of any of the kinds that accounts may have.
 pub type Signature = MultiSignature;
-/// An account.
+/// An account's identifier.
 pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
-/// Transactions an account has sent.
+/// Number of transactions that an account has sent.
 pub type Nonce = u32;
 
-/// The least an account may hold, in base units: 0.001 GNK.
+/// Minimum balance of an account, in base units: 0.001 GNK.
 pub const EXISTENTIAL_DEPOSIT: Balance = GNK / 1_000;
 
-/// How long things take. One of the two is compiled in: feature `fast-runtime`.
+/// The times of a chain, and the defaults that depend on them. The feature `fast-runtime` chooses one of two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
-	/// Milliseconds from block to block.
+	/// Length of a slot, and so the block time, in milliseconds.
 	pub slot_ms: u64,
-	/// Blocks of a session (BABE's epoch), in which authorities do not change.
+	/// Length of a session (BABE's epoch), in blocks. Authorities do not change within it.
 	pub session: u64,
-	/// The phases of a PoC epoch.
+	/// Phases of a PoC epoch.
 	pub schedule: Schedule,
-	/// Blocks of a settlement window.
+	/// Length of a settlement window, in blocks.
 	pub window: BlockNumber,
-	/// Blocks between a channel's closing and its withdrawal.
+	/// Number of blocks between the closing of a channel and its withdrawal.
 	pub challenge_period: BlockNumber,
 	/// Leading zero bits of a registration's proof of work.
 	pub registration_bits: u32,
-	/// Epochs, from the first on, in which inference is free of charge.
+	/// Number of epochs, from the first on, in which inference is free of charge.
 	pub free_epochs: EpochIndex,
-	/// Base units of collateral that back one leaf of weight. An epoch's leaves are worth more where they are dearer.
+	/// Base units of collateral that back one leaf of compute weight.
 	pub collateral_per_weight: Balance,
 }
 
@@ -62,7 +63,7 @@ impl Time {
 		challenge_period: 1_200,
 		registration_bits: 22,
 		free_epochs: 90,
-		// An estimate, until GPUs are measured: an H100 at 35 % of its peak makes about 2 million leaves a sprint.
+		// An estimate until GPUs are measured: an H100 at 35 % of its peak computes about 2 million leaves a sprint.
 		collateral_per_weight: GNK / 1_000,
 	};
 	/// 2 s blocks, one epoch in two minutes: for local networks and tests.
@@ -76,37 +77,38 @@ impl Time {
 		free_epochs: 0,
 		collateral_per_weight: GNK / 10,
 	};
-	/// Sessions of a PoC epoch.
+	/// Number of sessions of a PoC epoch.
 	pub const fn sessions(&self) -> u32 {
 		self.schedule.length / self.session as u32
 	}
 
-	/// Sessions of two PoC epochs: for as long as withdrawn collateral is held, equivocations can be reported.
+	/// Number of sessions for which equivocations can be reported: those of two PoC epochs, for which withdrawn collateral
+	/// is held.
 	pub const fn reportable_sessions(&self) -> u32 {
 		2 * self.sessions()
 	}
 
-	/// What this build uses.
+	/// The times of this build.
 	pub const THIS: Self = if cfg!(feature = "fast-runtime") { Self::FAST } else { Self::MAINNET };
 }
 
-/// Hosts settled per block.
-pub const SETTLE_BATCH: u32 = 100;
-/// Most registered hosts: all are settled within the settle phase.
-pub const MAX_HOSTS: u32 = SETTLE_BATCH * Time::THIS.schedule.settle;
-/// Most checkers: the heaviest hosts.
+/// Maximum number of participants weighed in a block.
+pub const WEIGH_BATCH: u32 = 100;
+/// Maximum number of registered hosts: all of them can be weighed within the weigh phase.
+pub const MAX_HOSTS: u32 = WEIGH_BATCH * Time::THIS.schedule.weigh;
+/// Maximum number of checkers: the heaviest hosts.
 pub const MAX_CHECKERS: u32 = 1_024;
-/// Most leaf sets of one checker: two for each of at most 12 · 64 seats, or for each of the 10 · 64 racers that a small
-/// network can check.
+/// Maximum number of leaf sets of one checker: two for each of at most 12 · 64 seats, or for each of the 10 · 64 participants
+/// that a small network can check.
 pub const MAX_TAGS: u32 = 12 * 64 * 2;
-/// Work units (tokens) of an epoch, on average over the hosts with weight, from which on what hosts served is compared.
-/// About a thousand long answers each: that a host was asked for less than a fifth of its part is no accident then. An
-/// H100 that is busy all day does a hundred times as much; a local network comes nowhere near.
-pub const LEAST_WORK: u64 = 1_000_000;
-/// Most validators.
+/// Minimum work (tokens) of an epoch, on average over the hosts with weight. Below it no host loses pay for serving little.
+/// It is about a thousand long completions for each host: with so many, a host does not serve less than a fifth of its
+/// share by accident. An H100 that is busy all day serves a hundred times as much; a local network serves far less.
+pub const MIN_WORK: u64 = 1_000_000;
+/// Maximum number of validators.
 pub const MAX_VALIDATORS: u32 = 300;
 
-/// A thousandth of a base unit per picosecond of computation: a transfer costs about 0.0002 GNK.
+/// Charges a thousandth of a base unit per picosecond of computation: a transfer costs about 0.0002 GNK.
 pub struct WeightToFee;
 
 impl Fee for WeightToFee {

@@ -1,7 +1,7 @@
-//! Equivocation: what a validator loses that signs two blocks of a slot, or two votes of a round.
+//! Equivocation: the loss of a validator that signs two blocks in a slot or two votes in a round.
 //!
-//! `pallet-babe` and `pallet-grandpa` take the reports, `pallet_session::historical` proves whose key it was, and
-//! `pallet-offences` knows what was reported before and how many did it together.
+//! `pallet-babe` and `pallet-grandpa` accept the reports, `pallet_session::historical` proves the owner of the key, and
+//! `pallet-offences` stores earlier reports and the number of validators that offended together.
 
 use crate::Time;
 use core::marker::PhantomData;
@@ -22,10 +22,10 @@ use polkadot_sdk::{
 	},
 };
 
-/// Picoseconds for the signatures of an equivocation.
+/// Time to verify the two signatures of an equivocation, in picoseconds.
 const TWO_SIGNATURES: u64 = 110_000_000;
 
-/// Nothing about a validator but its account is on record.
+/// Identifies a validator by its account alone.
 pub struct NoIdentification;
 
 impl<A> Convert<A, Option<()>> for NoIdentification {
@@ -34,8 +34,8 @@ impl<A> Convert<A, Option<()>> for NoIdentification {
 	}
 }
 
-/// Takes collateral and power. `pallet-offences` tells of an offence and of all that were in it so far, the new one last:
-/// the others lose collateral as far as the share has grown.
+/// Takes collateral and power. `pallet-offences` passes all validators that offended together so far, the new one last. The
+/// others lose collateral as far as the share has grown.
 pub struct Punish<T>(PhantomData<T>);
 
 impl<T> OnOffenceHandler<T::AccountId, (T::AccountId, ()), Weight> for Punish<T>
@@ -47,7 +47,7 @@ where
 		shares: &[Perbill],
 		session: SessionIndex,
 	) -> Weight {
-		// The report's own weight knows neither how many did it nor that `Checked` looks at the signatures, too.
+		// The dispatch weight of the report includes neither the number of offenders nor the signature checks of `Checked`.
 		let slashes = <T as pallet_collateral::Config>::WeightInfo::slash().saturating_mul(offenders.len() as u64);
 		let weight = <T as pallet_poc::Config>::WeightInfo::note_equivocation()
 			.saturating_add(slashes)
@@ -55,7 +55,7 @@ where
 		let epoch = session.checked_div(Time::THIS.sessions()).unwrap_or(0);
 		if let Some(OffenceDetails { offender: (host, ()), .. }) = offenders.last() {
 			pallet_poc::Pallet::<T>::note_equivocation(host);
-			// For its votes. What it costs is not a fixed share, and follows.
+			// Removes its votes. The collateral that it loses is not a fixed share and is taken below.
 			T::OnOffence::on_offence(host, epoch, Offence::Equivocation);
 		}
 		for (OffenceDetails { offender: (host, ()), .. }, share) in offenders.iter().zip(shares) {
@@ -66,9 +66,9 @@ where
 	}
 }
 
-/// What was signed twice.
+/// Evidence of an equivocation.
 pub trait Evidence {
-	/// Whether it was, by the key that it names.
+	/// Whether the key that it names signed both messages.
 	fn holds(self) -> bool;
 }
 
@@ -88,8 +88,8 @@ where
 	}
 }
 
-/// A report system that looks at the signatures before a report gets into the pool or a block, and not only when it is
-/// carried out: reports carry no fee.
+/// A report system that checks the signatures before a report enters the pool or a block, and not only at its dispatch,
+/// because reports carry no fee.
 pub struct Checked<S>(PhantomData<S>);
 
 impl<R, E, K, S> OffenceReportSystem<R, (E, K)> for Checked<S>

@@ -1,7 +1,7 @@
-//! Compute power for BABE and GRANDPA through pallet-session, which itself knows no weights.
+//! Power for BABE and GRANDPA through pallet-session, which has no weights itself.
 //!
-//! The handlers here stand in for the two pallets among the session keys. They let the pallets do their work, set ids
-//! and all, and replace the weight 1 that the pallets give everybody.
+//! The handlers here replace the two pallets among the session keys. They call the pallets' own handlers and then replace
+//! the weight 1, which these give every validator, by its power.
 
 use crate::Time;
 use alloc::vec::Vec;
@@ -23,11 +23,11 @@ use polkadot_sdk::{
 	sp_staking::SessionIndex,
 };
 
-/// Chooses validators by settled power, once per PoC epoch.
+/// Chooses validators by the power of the last weighed epoch, once per PoC epoch.
 pub struct Sessions<T>(PhantomData<T>);
 
 impl<T: pallet_poc::Config> pallet_session::SessionManager<T::AccountId> for Sessions<T> {
-	/// `Some` also when only power changed: a new GRANDPA set is the only way to tell clients.
+	/// `Some` also when only power changed: clients learn of new power by a new GRANDPA set only.
 	fn new_session(_: SessionIndex) -> Option<Vec<T::AccountId>> {
 		pallet_poc::Pallet::<T>::queue_power()
 	}
@@ -43,7 +43,7 @@ impl<T> historical::SessionManager<T::AccountId, ()> for Sessions<T>
 where
 	T: pallet_poc::Config + historical::Config<ValidatorId = <T as frame_system::Config>::AccountId>,
 {
-	/// `Some` also when only keys changed: a new record of them is the only way to prove whose they were.
+	/// `Some` also when only keys changed: their owners can be proven later only if the new keys are on record.
 	fn new_session(index: SessionIndex) -> Option<Vec<(T::AccountId, ())>> {
 		let validators = <Self as pallet_session::SessionManager<_>>::new_session(index).or_else(|| {
 			let mut queued = pallet_session::QueuedKeys::<T>::get();
@@ -55,8 +55,8 @@ where
 		Some(validators.into_iter().map(|who| (who, ())).collect())
 	}
 
-	/// All that have keys in the genesis: what validates from the start must be on record, so that its equivocations can
-	/// be proven later.
+	/// All accounts with keys in the genesis: the first validators must be on record, so that their equivocations can be
+	/// proven later.
 	fn new_session_genesis(_: SessionIndex) -> Option<Vec<(T::AccountId, ())>> {
 		Some(pallet_session::NextKeys::<T>::iter_keys().map(|who| (who, ())).collect())
 	}
@@ -65,7 +65,7 @@ where
 		<Self as pallet_session::SessionManager<_>>::start_session(index);
 	}
 
-	/// Forgets a session that is too old to be reported.
+	/// Removes the records of a session whose equivocations can no longer be reported.
 	fn end_session(index: SessionIndex) {
 		if let Some(oldest) = index.checked_sub(Time::THIS.reportable_sessions()) {
 			historical::Pallet::<T>::prune_up_to(oldest);
@@ -73,8 +73,9 @@ where
 	}
 }
 
-/// Rotates sessions when BABE's epochs end. For that pallet-session would charge a whole block, and no transaction would
-/// fit into it. Here what it costs is registered, and pallet-session is told that there is nothing left to do.
+/// Rotates sessions when BABE's epochs end. pallet-session would charge a whole block for a rotation, which would leave no
+/// room for transactions. This handler rotates itself, registers the actual dispatch weight, and returns `false` to
+/// pallet-session.
 pub struct Rotation<T>(PhantomData<T>);
 
 impl<T> pallet_session::ShouldEndSession<BlockNumberFor<T>> for Rotation<T>
@@ -92,8 +93,8 @@ where
 	}
 }
 
-/// Rotating a session of so many validators: the lists of keys and powers, and for each validator its keys twice and its
-/// place in the lists of three key types and in the record of who had them.
+/// Dispatch weight of rotating a session: reading and writing the lists of keys and powers, and for each validator its keys
+/// twice, its entries in the lists of three key types and its record.
 fn rotation_weight(db: RuntimeDbWeight, validators: u64) -> Weight {
 	let each = Weight::from_parts(90_000_000, 0).saturating_add(db.reads(4));
 	Weight::from_parts(500_000_000, 0)
@@ -101,7 +102,7 @@ fn rotation_weight(db: RuntimeDbWeight, validators: u64) -> Weight {
 		.saturating_add(each.saturating_mul(validators))
 }
 
-/// The accounts that set session keys.
+/// The accounts with session keys.
 pub struct HasSessionKeys<T>(PhantomData<T>);
 
 impl<T: pallet_session::Config> Contains<T::ValidatorId> for HasSessionKeys<T> {
@@ -110,7 +111,7 @@ impl<T: pallet_session::Config> Contains<T::ValidatorId> for HasSessionKeys<T> {
 	}
 }
 
-/// pallet-babe as a session handler, weighted.
+/// pallet-babe's session handler, with power as weights.
 pub struct WeightedBabe<T>(PhantomData<T>);
 
 impl<T> BoundToRuntimeAppPublic for WeightedBabe<T> {
@@ -138,7 +139,7 @@ where
 		let queued: Vec<_> = queued.collect();
 		let mut next = weigh::<T, _>(&pallet_poc::QueuedPower::<T>::get(), &queued);
 		if next.is_empty() {
-			// An empty next set would halt block production for ever.
+			// An empty next set would stop block production for ever.
 			next.clone_from(&current);
 		}
 		pallet_babe::Pallet::<T>::enact_epoch_change(
@@ -153,7 +154,7 @@ where
 	}
 }
 
-/// pallet-grandpa as a session handler, weighted.
+/// pallet-grandpa's session handler, with power as weights.
 pub struct WeightedGrandpa<T>(PhantomData<T>);
 
 impl<T> BoundToRuntimeAppPublic for WeightedGrandpa<T> {
@@ -187,7 +188,7 @@ where
 		pallet_grandpa::Pallet::<T>::on_new_session(changed, validators.into_iter(), queued.into_iter());
 		let now = frame_system::Pallet::<T>::block_number();
 		pallet_grandpa::PendingChange::<T>::mutate(|pending| {
-			// Scheduled just now: the weights go out with the digest at this block's end.
+			// The change was scheduled in this block: the digest at the block's end announces these weights.
 			if let Some(change) = pending.as_mut().filter(|change| change.scheduled_at == now) {
 				let authorities: &mut [_] = change.next_authorities.as_mut();
 				for ((_, weight), (_, power)) in authorities.iter_mut().zip(weighted) {
@@ -209,7 +210,7 @@ fn weigh<T: pallet_poc::Config, K: Clone>(
 	validators.iter().map(|(who, key)| (key.clone(), pallet_poc::Pallet::<T>::power_of(power, who))).collect()
 }
 
-/// The parent block's VRF output. Its author could only have withheld the block, not chosen the value.
+/// The hash of the parent block's VRF output. The parent's author could withhold the block, but not choose the value.
 pub struct BabeBeacon<T>(PhantomData<T>);
 
 impl<T: pallet_babe::Config + frame_system::Config<Hash: AsRef<[u8]>>> Beacon for BabeBeacon<T> {
@@ -217,7 +218,7 @@ impl<T: pallet_babe::Config + frame_system::Config<Hash: AsRef<[u8]>>> Beacon fo
 		let subject = b"gonka/beacon";
 		match pallet_babe::ParentBlockRandomness::<T>::random(subject).0 {
 			Some(value) => gonka_primitives::hashing::blake2_256(&[value.as_ref()]),
-			// The parent had no VRF output: only at the very first blocks.
+			// Only the very first blocks have a parent without VRF output.
 			None => gonka_primitives::hashing::blake2_256(&[
 				&pallet_babe::Randomness::<T>::get(),
 				frame_system::Pallet::<T>::parent_hash().as_ref(),

@@ -1,7 +1,7 @@
-//! The tracks of referenda: how long they take, and how much of the compute they need.
+//! The tracks of referenda: their periods, and the approval and support that they need.
 //!
-//! Approval is the share of ayes among ayes and nays, support the share of ayes and abstentions in all compute. Both
-//! may be lower the longer a decision takes.
+//! Approval is the share of ayes among ayes and nays. Support is the share of ayes and abstentions in the total effective
+//! weight. Both thresholds fall during the decision period.
 
 use crate::{Balance, GNK};
 use alloc::borrow::Cow;
@@ -11,30 +11,30 @@ use polkadot_sdk::{
 	sp_runtime::{FixedI64, str_array},
 };
 
-/// Runtime upgrades and everything else that only root may do.
+/// Track of runtime upgrades and of everything else that only root may do.
 pub const UPGRADE: u16 = 0;
-/// Changes of parameters within their bounds.
+/// Track of changes of parameters within their bounds.
 pub const PARAMETERS: u16 = 1;
-/// Registration, prices and retirement of models.
+/// Track of registration, prices and retirement of models.
 pub const MODELS: u16 = 2;
-/// Spends from the community fund.
+/// Track of spends from the community fund.
 pub const TREASURY: u16 = 3;
-/// What cannot wait.
+/// Track of emergencies.
 pub const EMERGENCY: u16 = 4;
 
-/// What is held of whoever submits a referendum.
+/// Deposit for the submission of a referendum, in base units.
 pub const SUBMISSION_DEPOSIT: Balance = 10 * GNK;
-/// Most that one referendum on spending may spend.
+/// Maximum amount that one referendum may spend from the community fund, in base units.
 pub const MAX_SPEND: Balance = 10_000_000 * GNK;
-/// Blocks after which a referendum without a decision deposit is over.
+/// Number of blocks after which a referendum without a decision deposit times out.
 pub const UNDECIDING_TIMEOUT: BlockNumber = if cfg!(feature = "fast-runtime") { 300 } else { 14 * DAY };
 
-/// Mainnet's blocks of an hour.
+/// Number of mainnet's blocks in an hour.
 const HOUR: BlockNumber = 600;
-/// Mainnet's blocks of a day.
+/// Number of mainnet's blocks in a day.
 const DAY: BlockNumber = 24 * HOUR;
 
-/// How long a referendum takes, in blocks.
+/// Periods of a referendum, in blocks.
 struct Periods {
 	prepare: BlockNumber,
 	decision: BlockNumber,
@@ -42,14 +42,14 @@ struct Periods {
 	enactment: BlockNumber,
 }
 
-/// A whole referendum takes less than two epochs.
+/// With `fast-runtime` a whole referendum takes less than two epochs.
 const FAST: Periods = Periods { prepare: 3, decision: 60, confirm: 5, enactment: 3 };
 
 const fn periods(mainnet: Periods) -> Periods {
 	if cfg!(feature = "fast-runtime") { FAST } else { mainnet }
 }
 
-/// From `start` per cent at first to `end` per cent when the decision period is over.
+/// A straight line from `start` per cent at the begin of the decision period to `end` per cent at its end.
 const fn falling(start: u128, end: u128) -> Curve {
 	Curve::make_linear(1, 1, FixedI64::from_rational(end, 100), FixedI64::from_rational(start, 100))
 }
@@ -105,7 +105,7 @@ pub const TRACKS: [Track<u16, Balance, BlockNumber>; 5] = [
 		periods(Periods { prepare: DAY, decision: 14 * DAY, confirm: DAY, enactment: DAY }),
 		(falling(80, 60), falling(40, 10)),
 	),
-	// Whoever has two thirds of the compute could also have any block finalised.
+	// Hosts with two thirds of the compute could also finalise any block.
 	track(
 		EMERGENCY,
 		"emergency",
@@ -115,7 +115,7 @@ pub const TRACKS: [Track<u16, Balance, BlockNumber>; 5] = [
 	),
 ];
 
-/// [`TRACKS`] as `TracksInfo` wants them.
+/// [`TRACKS`] in the form that `TracksInfo` needs.
 pub fn tracks() -> impl Iterator<Item = Cow<'static, Track<u16, Balance, BlockNumber>>> {
 	TRACKS.into_iter().map(Cow::Owned)
 }

@@ -1,4 +1,4 @@
-//! What nodes and clients ask the runtime.
+//! The runtime APIs.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -10,12 +10,12 @@ use frame_support::{
 };
 use gonka_primitives::{
 	ChannelId, EpochIndex, ModelId,
+	audit::{AuditRules, CalibrationProfile},
 	host::Commitment,
-	sampling::{Profile, Rules},
 	views::{
-		ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView, MarketView, ModelView, ParameterView,
-		ReferendumView, RequestView, SamplesView, SamplingCaseView, SamplingView, StandingView, SupplyView, TrackView,
-		VestingView, VoterView,
+		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView,
+		MarketView, ModelView, ParameterView, ReferendumView, ReputationView, RequestView, StandingView, SupplyView,
+		TrackView, VestingView, VoterView,
 	},
 };
 use gonka_runtime_common::api::MAX_PAGE;
@@ -226,7 +226,7 @@ sp_api::impl_runtime_apis! {
 	#[cfg(feature = "try-runtime")]
 	impl frame_try_runtime::TryRuntime<Block> for Runtime {
 		fn on_runtime_upgrade(checks: frame_try_runtime::UpgradeCheckSelect) -> (Weight, Weight) {
-			// The tool that calls this wants to see a failure as a panic.
+			// The tool that calls this expects a panic on failure.
 			#[allow(clippy::unwrap_used)]
 			let weight = Executive::try_runtime_upgrade(checks).unwrap();
 			(weight, configs::system::RuntimeBlockWeights::get().max_block)
@@ -303,19 +303,19 @@ sp_api::impl_runtime_apis! {
 		fn market() -> MarketView {
 			InferenceMarket::market()
 		}
-		fn samples(checker: gonka_primitives::AccountId) -> Vec<SamplesView> {
-			SamplingValidation::samples_view(&checker.into())
+		fn audits(checker: gonka_primitives::AccountId) -> Vec<AssignedAuditsView> {
+			SamplingValidation::audits_view(&checker.into())
 		}
-		fn sampling_cases() -> Vec<SamplingCaseView> {
+		fn cases() -> Vec<CaseView> {
 			SamplingValidation::case_views()
 		}
-		fn sampling(host: gonka_primitives::AccountId) -> SamplingView {
-			SamplingValidation::sampling_view(&host.into())
+		fn reputation(host: gonka_primitives::AccountId) -> ReputationView {
+			SamplingValidation::reputation_view(&host.into())
 		}
-		fn sampling_profile(model: ModelId) -> Option<Profile> {
+		fn calibration_profile(model: ModelId) -> Option<CalibrationProfile> {
 			SamplingValidation::profile(model)
 		}
-		fn sampling_rules() -> Rules {
+		fn audit_rules() -> AuditRules {
 			SamplingValidation::rules()
 		}
 		fn supply() -> SupplyView {
@@ -340,8 +340,8 @@ sp_api::impl_runtime_apis! {
 		fn parameters() -> Vec<ParameterView> {
 			views::parameters()
 		}
-		fn rehearse(track: u16, call: Vec<u8>) -> Result<(), Vec<u8>> {
-			views::rehearse(track, &call).map_err(|error| error.encode())
+		fn dry_run(track: u16, call: Vec<u8>) -> Result<(), Vec<u8>> {
+			views::dry_run(track, &call).map_err(|error| error.encode())
 		}
 		fn min_worker_version() -> (u32, BlockNumber) {
 			let required = <crate::configs::parameters::dynamic::worker::MinVersion as Get<_>>::get();

@@ -1,4 +1,4 @@
-//! Which pallets the benchmark command measures, and how their benchmarks get what they cannot make themselves.
+//! The pallets that the benchmark command measures, and the state of other pallets that their benchmarks need.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -29,7 +29,7 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 
 impl frame_system_benchmarking::Config for Runtime {}
 
-/// Sets up models, hosts and weights.
+/// Sets up models, hosts and weights for benchmarks.
 pub struct Helper;
 
 impl pallet_poc::BenchmarkHelper for Helper {
@@ -55,22 +55,22 @@ impl pallet_poc::BenchmarkHelper for Helper {
 }
 
 impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
-	fn set_power(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+	fn set_weights(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
 		let mut total = 0u64;
 		for (host, weight) in hosts {
-			let standing = pallet_poc::Standing { raw: *weight, backed: *weight, ..Default::default() };
+			let standing = pallet_poc::Standing { compute: *weight, backed: *weight, ..Default::default() };
 			pallet_poc::Standings::<Runtime>::insert(epoch, host, standing);
 			total = total.saturating_add(*weight);
 		}
-		let settled = pallet_poc::Settled { total, cap: u64::MAX, hosts: hosts.len() as u32 };
-		pallet_poc::Outcomes::<Runtime>::insert(epoch, settled);
+		let settled = pallet_poc::EpochWeights { total, cap: u64::MAX, hosts: hosts.len() as u32 };
+		pallet_poc::WeighedEpochs::<Runtime>::insert(epoch, settled);
 	}
 }
 
 impl pallet_governance::BenchmarkHelper<AccountId> for Helper {
-	fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
-		<Self as pallet_emission::BenchmarkHelper<AccountId>>::set_power(epoch, hosts);
-		pallet_poc::LastSettled::<Runtime>::put(epoch);
+	fn weigh(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+		<Self as pallet_emission::BenchmarkHelper<AccountId>>::set_weights(epoch, hosts);
+		pallet_poc::LastWeighed::<Runtime>::put(epoch);
 	}
 }
 
@@ -81,8 +81,8 @@ impl pallet_inference_market::BenchmarkHelper<AccountId> for Helper {
 		let registered = pallet_poc::Host { worker, url, models, registered: 0, active: 0 };
 		pallet_poc::Workers::<Runtime>::insert(worker, host);
 		pallet_poc::Hosts::<Runtime>::insert(host, registered);
-		// With weight: what it serves counts.
-		<Self as pallet_emission::BenchmarkHelper<_>>::set_power(0, &[(host.clone(), 1)]);
-		pallet_poc::LastSettled::<Runtime>::put(0);
+		// It needs weight for its work to count.
+		<Self as pallet_emission::BenchmarkHelper<_>>::set_weights(0, &[(host.clone(), 1)]);
+		pallet_poc::LastWeighed::<Runtime>::put(0);
 	}
 }

@@ -1,24 +1,24 @@
-//! The presets a chain specification is made from.
+//! The presets from which chain specifications are made.
 
 use crate::*;
 use alloc::{string::ToString, vec, vec::Vec};
 use frame_support::{PalletId, build_struct_json_patch, traits::Get};
-use gonka_primitives::sampling::Profile;
+use gonka_primitives::audit::CalibrationProfile;
 use pallet_inference_market::{GenesisModel, PriceRule};
 use sp_core::H256;
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 use sp_runtime::traits::AccountIdConversion;
 
-/// The community fund.
+/// Base units of the community fund.
 const COMMUNITY: Balance = 120_000_000 * GNK;
-/// The founders' part. It vests from block to block.
+/// Base units of the founders, which vest from block to block.
 const FOUNDERS: Balance = 200_000_000 * GNK;
-/// Days over which it does.
+/// Number of days over which they vest.
 const FOUNDERS_DAYS: u32 = 4 * 365;
-/// Blocks of a day.
+/// Number of blocks in a day.
 pub const DAY: BlockNumber = (24 * 3_600 * 1_000 / gonka_runtime_common::Time::THIS.slot_ms) as BlockNumber;
-/// What each well-known account starts with on local networks: taken from the community fund.
+/// Base units of each well-known account on local networks, taken from the community fund.
 const ENDOWMENT: Balance = 1_000_000 * GNK;
 
 /// The account of the community fund.
@@ -34,7 +34,7 @@ fn founders() -> AccountId {
 	Sr25519Keyring::FerdieStash.to_account_id()
 }
 
-/// Genesis balances: everything that is not mined, and nothing else.
+/// Genesis balances: everything that is not mined.
 fn balances() -> Vec<(AccountId, Balance)> {
 	let endowed: Vec<_> = Sr25519Keyring::well_known()
 		.map(|key| key.to_account_id())
@@ -45,7 +45,7 @@ fn balances() -> Vec<(AccountId, Balance)> {
 	let rest = [(Treasury::get(), COMMUNITY.saturating_sub(spent)), (founders(), FOUNDERS)];
 	endowed.into_iter().chain(rest).collect()
 }
-/// SHA-256 of SmolLM2-135M-Instruct.Q4_1.gguf, which `scripts/get-model` fetches.
+/// SHA-256 of `SmolLM2-135M-Instruct.Q4_1.gguf`, which `scripts/get-model` fetches.
 const SMOLLM2_SHA256: [u8; 32] = [
 	0xb1, 0x79, 0xc9, 0x52, 0x3d, 0x0e, 0x6a, 0x0f, 0x98, 0xa3, 0x30, 0xc7, 0x56, 0x2b, 0x68, 0x27, 0x50, 0xa6, 0xf8,
 	0xc8, 0xc1, 0x5e, 0x5b, 0xc7, 0x0e, 0xa3, 0x73, 0x72, 0x81, 0x10, 0xdb, 0x53,
@@ -67,7 +67,7 @@ pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
 	Some(patch.to_string().into_bytes())
 }
 
-/// A local network: well-known validators with equal power until they have raced, well-known accounts with funds, one
+/// A local network: well-known validators with equal power until an epoch is weighed, well-known accounts with funds, one
 /// model.
 fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_json::Value {
 	build_struct_json_patch!(RuntimeGenesisConfig {
@@ -79,7 +79,7 @@ fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_j
 		},
 		poc: pallet_poc::GenesisConfig {
 			power: validators.iter().map(|key| (key.to_account_id(), 1)).collect::<Vec<_>>(),
-			// A network of one checks nobody.
+			// A single host has no checkers.
 			allow_unchecked: validators.len() == 1,
 		},
 		session: pallet_session::GenesisConfig {
@@ -102,12 +102,12 @@ fn session_keys(key: Sr25519Keyring) -> (AccountId, AccountId, SessionKeys) {
 	(key.to_account_id(), key.to_account_id(), keys)
 }
 
-/// How answers of the model that `scripts/setup` brings differ from host to host.
-pub(crate) fn smollm2_profile() -> serde_json::Result<Profile> {
+/// The calibration profile of the model that `scripts/setup` fetches.
+pub(crate) fn smollm2_profile() -> serde_json::Result<CalibrationProfile> {
 	serde_json::from_str(include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct.json"))
 }
 
-/// The model that `scripts/setup` brings.
+/// The model that `scripts/setup` fetches.
 fn smollm2() -> GenesisModel {
 	let PriceRule { capacity, min, max } = PriceRule::default();
 	GenesisModel {
@@ -119,7 +119,7 @@ fn smollm2() -> GenesisModel {
 		output_price: 4_000,
 		memory_mb: 1_024,
 		min_worker_version: 1_000,
-		// On one machine nobody knows what full use is: the price rests.
+		// The capacity of a local network is not known, so the price rests.
 		capacity,
 		min_input_price: min.input,
 		min_output_price: min.output,

@@ -1,6 +1,7 @@
 //! The solo chain's runtime: BABE block production and GRANDPA finality, both weighted by compute.
 //!
-//! `configs` binds the pallets, `apis` answers nodes and clients (about governance by `views`), `genesis` holds the presets.
+//! `configs` configures the pallets, `apis` implements the runtime APIs (`views` those about governance), `genesis` holds the
+//! presets of chain specifications.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // The SDK's runtime macro nests deeply.
@@ -31,16 +32,16 @@ use sp_version::RuntimeVersion;
 pub use gonka_runtime_common::{AccountId, Balance, GNK, Nonce, Signature};
 /// A block's number.
 pub type BlockNumber = gonka_primitives::BlockNumber;
-/// A hash of the chain.
+/// A hash of a block or of state.
 pub type Hash = sp_core::H256;
-/// How a transaction names an account.
+/// An account as transactions name it.
 pub type Address = MultiAddress<AccountId, ()>;
 /// A block's header.
 pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 /// A block.
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
 
-/// What every transaction carries besides its call. `AuthorizeCall` comes first: it makes the origin of workers' calls.
+/// The extensions of every transaction. `AuthorizeCall` comes first: it makes the origin of free calls.
 pub type TxExtension = (
 	frame_system::AuthorizeCall<Runtime>,
 	frame_system::CheckNonZeroSender<Runtime>,
@@ -53,13 +54,13 @@ pub type TxExtension = (
 	pallet_transaction_payment::ChargeTransactionPayment<Runtime>,
 	frame_system::WeightReclaim<Runtime>,
 );
-/// A transaction as it comes in.
+/// A transaction whose signature is not checked yet.
 pub type UncheckedExtrinsic = generic::UncheckedExtrinsic<Address, RuntimeCall, Signature, TxExtension>;
-/// Runs blocks.
+/// Executes blocks.
 pub type Executive =
 	frame_executive::Executive<Runtime, Block, frame_system::ChainContext<Runtime>, Runtime, AllPalletsWithSystem>;
 
-/// Types for nodes, which need not know what is inside a transaction.
+/// Types for nodes, which do not decode transactions.
 pub mod opaque {
 	use super::*;
 	/// A block with opaque transactions.
@@ -67,7 +68,7 @@ pub mod opaque {
 }
 
 impl_opaque_keys! {
-	/// A validator's keys. BABE and GRANDPA get their authorities' weights from the sprint.
+	/// A validator's session keys. BABE and GRANDPA get their authorities' weights from the sprint.
 	pub struct SessionKeys {
 		pub babe: WeightedBabe<Runtime>,
 		pub grandpa: WeightedGrandpa<Runtime>,
@@ -75,39 +76,12 @@ impl_opaque_keys! {
 	}
 }
 
-/// What this runtime is.
-#[cfg(not(feature = "next-spec-version"))]
-#[sp_version::runtime_version]
-pub const VERSION: RuntimeVersion = RuntimeVersion {
-	spec_name: Cow::Borrowed("gonka"),
-	impl_name: Cow::Borrowed("gonka"),
-	authoring_version: 1,
-	spec_version: 1,
-	impl_version: 1,
-	apis: apis::RUNTIME_API_VERSIONS,
-	transaction_version: 1,
-	system_version: 1,
-};
-
-/// What the runtime after this one is, for rehearsals of upgrades.
-#[cfg(feature = "next-spec-version")]
-#[sp_version::runtime_version]
-pub const VERSION: RuntimeVersion = RuntimeVersion {
-	spec_name: Cow::Borrowed("gonka"),
-	impl_name: Cow::Borrowed("gonka"),
-	authoring_version: 1,
-	spec_version: 2,
-	impl_version: 1,
-	apis: apis::RUNTIME_API_VERSIONS,
-	transaction_version: 1,
-	system_version: 1,
-};
+include!(concat!(env!("OUT_DIR"), "/version.rs"));
 
 /// The pallets. Indices are part of the wire format and pinned by a test: 0–9 system, 10–19 money, 20–39 consensus,
 /// 40–59 governance, 60–79 Gonka.
 ///
-/// Their order is also that of hooks and of genesis: BABE brings the randomness that `Poc` reads, and `Poc` the power
-/// that `Session` hands out.
+/// Their order is also that of hooks and of genesis: `Poc` reads BABE's randomness, and `Session` reads `Poc`'s power.
 #[frame_support::runtime]
 mod runtime {
 	use super::*;
@@ -164,7 +138,7 @@ mod runtime {
 	pub type Sudo = pallet_sudo::Pallet<Runtime>;
 	#[runtime::pallet_index(41)]
 	pub type Preimage = pallet_preimage::Pallet<Runtime>;
-	/// Before the scheduler: it decides on referenda by votes that are up to date.
+	/// Before the scheduler, so that referenda are decided by up-to-date votes.
 	#[runtime::pallet_index(42)]
 	pub type ConvictionVoting = pallet_governance::Pallet<Runtime>;
 	#[runtime::pallet_index(43)]

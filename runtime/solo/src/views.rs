@@ -1,4 +1,4 @@
-//! What the runtime API answers about referenda, votes and parameters.
+//! Queries of the runtime API about referenda, votes and parameters.
 
 use crate::{
 	configs::{governance::Tracks, parameters},
@@ -24,7 +24,7 @@ type Info = pallet_referenda::ReferendumInfoOf<Runtime, ()>;
 type Status = pallet_referenda::ReferendumStatusOf<Runtime, ()>;
 type Proposal = Bounded<RuntimeCall, BlakeTwo256>;
 
-/// Longest call, in bytes, that a list shows: a page with many long ones would be too large.
+/// Maximum length, in bytes, of a call that a list shows: a page of long calls would be too large.
 const LISTED_CALL: u32 = 1_024;
 
 /// All tracks, ascending.
@@ -67,7 +67,7 @@ pub fn referendum(index: u32) -> Option<ReferendumView> {
 	view(index, u32::MAX)
 }
 
-fn view(index: u32, longest: u32) -> Option<ReferendumView> {
+fn view(index: u32, max_length: u32) -> Option<ReferendumView> {
 	let info = ReferendumInfoFor::<Runtime>::get(index)?;
 	let (submission, decision) = match &info {
 		Info::Ongoing(status) => (Some(&status.submission_deposit), status.decision_deposit.as_ref()),
@@ -96,7 +96,7 @@ fn view(index: u32, longest: u32) -> Option<ReferendumView> {
 		Info::TimedOut(at, ..) => (ReferendumState::TimedOut { at }, None, None),
 		Info::Killed(at) => (ReferendumState::Killed { at }, None, None),
 	};
-	let proposal = proposal.map(|proposal| shown(&proposal, longest));
+	let proposal = proposal.map(|proposal| shown(&proposal, max_length));
 	Some(ReferendumView { index, state, submission_deposit, decision_deposit, ongoing: open, proposal })
 }
 
@@ -104,7 +104,7 @@ fn deposit(made: &Deposit<AccountId, Balance>, refundable: bool) -> DepositView 
 	DepositView { who: made.who.clone().into(), amount: made.amount, refundable }
 }
 
-/// The block in which an approved referendum is enacted, and what is then done. The name is `pallet_referenda`'s.
+/// The block in which an approved referendum is enacted, and its proposal. `pallet_referenda` schedules it under this name.
 fn enactment(index: u32) -> Option<(BlockNumber, Proposal)> {
 	let name = (*b"assembly", "enactment", index).using_encoded(sp_io::hashing::blake2_256);
 	let (block, place) = pallet_scheduler::Lookup::<Runtime>::get(name)?;
@@ -152,21 +152,21 @@ fn ongoing(status: &Status) -> Option<(ReferendumState, OngoingView)> {
 	Some((state, view))
 }
 
-/// The approval and the support that are needed so many blocks into a decision.
+/// The approval and the support that are needed `elapsed` blocks after the begin of a decision.
 fn needed(track: &TrackInfo<Balance, BlockNumber>, elapsed: BlockNumber) -> (Perbill, Perbill) {
 	let through = Perbill::from_rational(elapsed.min(track.decision_period), track.decision_period.max(1));
 	(track.min_approval.threshold(through), track.min_support.threshold(through))
 }
 
-fn shown(proposal: &Proposal, longest: u32) -> ProposalView {
+fn shown(proposal: &Proposal, max_length: u32) -> ProposalView {
 	let length = proposal.len();
 	let call = match proposal {
-		_ if length.is_some_and(|length| length > longest) => None,
+		_ if length.is_some_and(|length| length > max_length) => None,
 		Proposal::Inline(bytes) => Some(bytes.to_vec()),
 		Proposal::Lookup { hash, len } => Preimage::fetch(hash, Some(*len)).ok().map(|bytes| bytes.into_owned()),
 		Proposal::Legacy { .. } => None,
 	};
-	// What is no call, or nests endlessly, is for no client to decode.
+	// Bytes that are no call, or nest too deeply, are left out, so that clients need not decode them.
 	let call = call.filter(|bytes| decoded(bytes).is_some());
 	ProposalView { hash: proposal.hash().0, length, call }
 }
@@ -175,7 +175,7 @@ fn decoded(call: &[u8]) -> Option<RuntimeCall> {
 	RuntimeCall::decode_all_with_depth_limit(frame_support::MAX_EXTRINSIC_DEPTH, &mut &*call).ok()
 }
 
-/// An account's power, votes and delegations.
+/// An account's votes and delegations.
 pub fn voter(account: &AccountId) -> VoterView {
 	let one = |track: u16| {
 		let (delegate, delegators, ballots) = match pallet_governance::Stances::<Runtime>::get(account, track) {
@@ -202,7 +202,7 @@ fn ballot(ballot: &pallet_governance::Ballot) -> BallotView {
 	}
 }
 
-/// The parameters that governance can change. What is in force without amendments is the default.
+/// The parameters that governance can change. The default is the value without any amendment.
 pub fn parameters() -> Vec<ParameterView> {
 	let pending = pallet_amendments::Pending::<Runtime>::get();
 	let defaults = with_transaction(|| {
@@ -214,7 +214,7 @@ pub fn parameters() -> Vec<ParameterView> {
 		.map(|(present, default)| {
 			let (key, _) = frame_support::traits::dynamic_params::AggregatedKeyValue::into_parts(present.clone());
 			let pending = pending.iter().find(|(waiting, _)| *waiting == key).map(|(key, value)| {
-				// A parameter is its key with an optional value; a value begins with its key.
+				// A parameter is encoded as its key and an optional value. The encoding of a value begins with its key.
 				let mut bytes = key.encode();
 				let value: Option<Vec<u8>> = value.as_ref().map(|value| value.encode().split_off(bytes.len()));
 				bytes.push(u8::from(value.is_some()));
@@ -226,11 +226,11 @@ pub fn parameters() -> Vec<ParameterView> {
 		.collect()
 }
 
-/// What a proposal would do now by a track's origin. Nothing is changed.
-pub fn rehearse(track: u16, call: &[u8]) -> Result<(), DispatchError> {
+/// Dispatches a call with a track's origin and reverts it.
+pub fn dry_run(track: u16, call: &[u8]) -> Result<(), DispatchError> {
 	let origin = Tracks::origin_of(track).ok_or(DispatchError::BadOrigin)?;
 	let call = decoded(call).ok_or(DispatchError::Corruption)?;
-	// The scheduler would never find room for more.
+	// The scheduler could never dispatch a heavier call.
 	if call.get_dispatch_info().call_weight.any_gt(configs::governance::SchedulerWeight::get()) {
 		return Err(DispatchError::Exhausted);
 	}

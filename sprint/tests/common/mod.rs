@@ -1,13 +1,13 @@
-//! Statistics over outputs and activations, for the collapse tests and the report.
-#![allow(dead_code, reason = "each user needs a part")]
-#![allow(clippy::expect_used, reason = "the inputs are made for the profile")]
+//! Seeds, inputs, and statistics of outputs and activations, for tests and the report.
+#![allow(dead_code, reason = "each test uses a part")]
+#![allow(clippy::expect_used, reason = "the inputs are made for the format")]
 
-use gonka_sprint::{Activations, LeafId, Model, ModelSeed, Output, Profile, SegmentSeed};
+use gonka_sprint::{Activations, LeafId, Model, ModelSeed, Output, SegmentSeed, SprintFormat};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The race of the tests: seed1 and seed2 out of constant bytes.
-pub fn seeds(profile: Profile) -> (ModelSeed, SegmentSeed) {
-	let seed = ModelSeed::derive(&[1; 32], 7, profile, &[2; 32]);
+/// The seeds of the tests: seed1 and seed2 from constant bytes.
+pub fn seeds(format: SprintFormat) -> (ModelSeed, SegmentSeed) {
+	let seed = ModelSeed::derive(&[1; 32], 7, format, &[2; 32]);
 	(seed, seed.segment(3, &[3; 32]))
 }
 
@@ -17,12 +17,12 @@ pub fn leaf_id(index: u64) -> LeafId {
 }
 
 /// The inputs of leaves `from..from + count`.
-pub fn inputs(profile: Profile, from: u64, count: u64) -> Vec<Vec<u16>> {
-	let (_, segment) = seeds(profile);
-	(from..from + count).map(|index| leaf_id(index).tokens(&segment, profile)).collect()
+pub fn inputs(format: SprintFormat, from: u64, count: u64) -> Vec<Vec<u16>> {
+	let (_, segment) = seeds(format);
+	(from..from + count).map(|index| leaf_id(index).tokens(&segment, format)).collect()
 }
 
-/// What tells whether outputs collapse. Fed one output at a time.
+/// Statistics that show whether outputs collapse. Outputs are added one at a time.
 #[derive(Default)]
 pub struct Collapse {
 	pub leaves: u64,
@@ -40,7 +40,7 @@ pub struct Collapse {
 impl Collapse {
 	pub fn add(&mut self, tokens: &[u16], output: &Output) {
 		use std::hash::{DefaultHasher, Hash, Hasher};
-		// A 64-bit hash: among 10⁶ different outputs two would meet once in 3·10⁷ runs.
+		// A 64-bit hash: among 10⁶ different outputs two collide once in 3·10⁷ runs.
 		let mut hasher = DefaultHasher::new();
 		output.hash(&mut hasher);
 		self.leaves += 1;
@@ -101,8 +101,8 @@ impl Collapse {
 			let shares = cells.values().map(|count| f64::from(*count) / self.leaves as f64);
 			-shares.map(|share| share * share.log2()).sum::<f64>()
 		});
-		let (least, sum) = entropies.fold((f64::MAX, 0.0), |(least, sum), e| (least.min(e), sum + e));
-		(least, sum / self.pairs.len() as f64)
+		let (min, sum) = entropies.fold((f64::MAX, 0.0), |(min, sum), e| (min.min(e), sum + e));
+		(min, sum / self.pairs.len() as f64)
 	}
 
 	pub fn saturation(&self) -> f64 {
@@ -111,7 +111,7 @@ impl Collapse {
 
 	pub fn print(&self) {
 		let (absolute, largest) = self.absolute_and_largest_cosine();
-		let (least, mean) = self.pair_entropy();
+		let (min, mean) = self.pair_entropy();
 		println!("leaves                         {}", self.leaves);
 		println!("equal to an earlier one        {}", self.equal);
 		println!("mean cosine, all pairs         {:.4}", self.mean_cosine());
@@ -120,7 +120,7 @@ impl Collapse {
 		if (self.by_last_token.len() as u64) < self.leaves {
 			println!("mean cosine, same last token   {:.4}", self.mean_cosine_of_one_last_token());
 		}
-		println!("entropy of a coordinate pair   least {least:.2}, mean {mean:.2} bits");
+		println!("entropy of a coordinate pair   minimum {min:.2}, mean {mean:.2} bits");
 		println!("output coordinates at ±31      {:.2} %", 100.0 * self.saturation());
 	}
 }
@@ -173,10 +173,10 @@ impl Spread {
 	}
 }
 
-/// Runs `inputs` on two threads and collects everything.
+/// Runs `inputs` on two threads and adds the outputs to the statistics.
 pub fn measure(collapse: &mut Collapse, model: &Model, inputs: &[Vec<u16>]) {
 	for batch in inputs.chunks(4096) {
-		let outputs = model.forward_batch(batch, 2).expect("inputs fit the profile");
+		let outputs = model.forward_batch(batch, 2).expect("inputs fit the format");
 		for (tokens, output) in batch.iter().zip(&outputs) {
 			collapse.add(tokens, output);
 		}

@@ -1,4 +1,4 @@
-//! What a worker says as a checker and in disputes.
+//! Messages of checkers and of parties to disputes.
 
 use codec::{Decode, Encode};
 use gonka_primitives::{
@@ -7,19 +7,19 @@ use gonka_primitives::{
 	hashing::{domain, signing_payload},
 };
 
-/// A message that the worker key signs.
+/// A message about checks or disputes, which the worker key signs.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum CheckMessage {
-	/// Commits to tags.
+	/// Commits to the tags of an epoch.
 	#[codec(index = 0)]
 	Commit(DigestCommitment),
-	/// Reveals them.
+	/// Reveals the tags.
 	#[codec(index = 1)]
 	Reveal(DigestReveal),
-	/// Asks for openings.
+	/// Requests openings on chain.
 	#[codec(index = 2)]
 	Request(OpeningRequest),
-	/// Answers such a request.
+	/// Posts the openings that were requested.
 	#[codec(index = 3)]
 	Answer(OpeningAnswer),
 	/// Accuses a host of a wrong leaf.
@@ -34,7 +34,7 @@ pub enum CheckMessage {
 }
 
 impl CheckMessage {
-	/// What is signed.
+	/// Returns the payload that is signed.
 	pub fn payload(&self, genesis: &Hash) -> Hash {
 		match self {
 			Self::Commit(message) => signing_payload(domain::DIGEST, genesis, message),
@@ -47,13 +47,13 @@ impl CheckMessage {
 		}
 	}
 
-	/// What it is, for logs.
+	/// Returns a name for logs.
 	pub fn name(&self) -> &'static str {
 		match self {
 			Self::Commit(_) => "the commitment to the tags",
-			Self::Reveal(_) => "the tags",
+			Self::Reveal(_) => "the reveal of the tags",
 			Self::Request(_) => "a request for openings",
-			Self::Answer(_) => "an answer to a request for openings",
+			Self::Answer(_) => "the requested openings",
 			Self::Accuse(_) => "an accusation",
 			Self::Challenge(_) => "a challenge",
 			Self::Play(_) => "a turn in a dispute",

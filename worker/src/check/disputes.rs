@@ -1,12 +1,13 @@
-//! Turns in games about claims: a claimant's out of its trace, a refuter's against it.
+//! Turns in the games about claims: a claimant's from its trace, a refuter's against the claimant's trace.
 //!
-//! With every block all open claims are looked at. What a turn is follows from the claim as the chain shows it and
-//! from what is on disk, so that nothing is lost by a restart.
+//! With every block, all open claims are read. A turn follows from the claim as it is on chain and from the store, so
+//! that a restart loses nothing.
 
-use super::{Context, Step, Tasks, outbox::Times, slot};
+use super::{CheckContext, CheckError, Result, outbox::Delivery};
 use crate::{
 	chain::{CheckMessage, Snapshot},
-	store::{StoreError, check},
+	store::check,
+	tasks::{Step, Tasks, slot},
 };
 use futures::{FutureExt, future::BoxFuture};
 use gonka_primitives::{
@@ -21,132 +22,139 @@ use gonka_sprint::{
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
-/// Blocks after a deadline in which nothing is closed: pools ban for a while what comes too early, and the best block
-/// can step back.
-const CAUTION: BlockNumber = 1;
-/// Blocks after a deadline in which those who take no part leave it to those who do.
-const COURTESY: BlockNumber = 4;
+/// Blocks after a deadline before a party closes: pools ban for a while what comes too early, and the best block can step
+/// back.
+const PARTY_DELAY: BlockNumber = 1;
+/// Blocks after a deadline before any other host closes, to leave it to the parties.
+const OTHERS_DELAY: BlockNumber = 4;
+/// Maximum number of remembered accusations.
+const MAX_JUDGED: usize = 1024;
 
-/// Accusations whose truth is remembered.
-const JUDGED: usize = 1024;
-
-/// Plays in all disputes that are this host's.
+/// Takes this host's turns in all disputes.
 pub struct Disputes {
-	context: Arc<Context>,
+	context: Arc<CheckContext>,
 	tasks: Tasks,
-	/// Whether accusations are true, as far as that was found out.
 	judged: Judged,
 }
 
-/// By the accusation's identity.
+/// Accusations that were judged, by their [`identity`], and whether they are true.
 type Judged = Arc<Mutex<HashMap<Hash, bool>>>;
 
 impl Disputes {
-	/// With nothing under way.
-	pub fn new(context: Arc<Context>) -> Self {
+	/// Makes the part.
+	pub fn new(context: Arc<CheckContext>) -> Self {
 		Self { context, tasks: Tasks::default(), judged: Judged::default() }
 	}
 
-	async fn look(&mut self, snapshot: &Snapshot) -> Result<(), String> {
-		let claims = self.context.follower.chain().claims().await.map_err(|error| error.to_string())?;
+	async fn follow_claims(&mut self, snapshot: &Snapshot) -> Result<()> {
+		let claims = self.context.follower.chain().claims().await?;
 		if claims.is_empty() {
 			self.judged.lock().await.clear();
 			self.context.oracle.forget().await;
 		}
-		let me = *self.context.follower.host();
 		for claim in claims {
-			let claim = Arc::new(claim);
-			for game in &claim.games {
-				let mine = if game.stage.is_claimants() { claim.claimant == me } else { game.refuter == me };
-				if mine && snapshot.block < game.deadline {
-					self.play(&claim, Some(game.clone()));
-				}
-				let player = claim.claimant == me || game.refuter == me;
-				if !mine && is_overdue(snapshot.block, game.deadline, player) {
-					self.close(claim.id, Some(game.refuter));
-				}
-			}
-			if let SubjectView::Accusation { .. } = claim.subject {
-				let refuting = claim.games.iter().any(|game| game.refuter == me);
-				if claim.claimant != me && !refuting && snapshot.block < claim.until {
-					self.play(&claim, None);
-				}
-				let is_false = self.judged.lock().await.get(&identity(&claim)) == Some(&false);
-				let overdue = is_overdue(snapshot.block, claim.until, claim.claimant == me);
-				if claim.games.is_empty() && overdue && !is_false {
-					self.close(claim.id, None);
-				}
-			}
+			self.follow_claim(snapshot.block, Arc::new(claim)).await;
 		}
 		Ok(())
 	}
 
-	/// Takes a turn in a game, or, without one, begins one if the accusation is false.
+	/// Plays and closes in one claim.
+	async fn follow_claim(&mut self, block: BlockNumber, claim: Arc<ClaimView>) {
+		let me = *self.context.follower.host();
+		for game in &claim.games {
+			let is_mine = if game.stage.is_claimants() { claim.claimant == me } else { game.refuter == me };
+			if is_mine && block < game.deadline {
+				self.play(&claim, Some(game.clone()));
+			}
+			let is_party = claim.claimant == me || game.refuter == me;
+			if !is_mine && is_overdue(block, game.deadline, is_party) {
+				self.close(claim.id, Some(game.refuter));
+			}
+		}
+		if let SubjectView::Accusation { .. } = claim.subject {
+			let is_refuting = claim.games.iter().any(|game| game.refuter == me);
+			if claim.claimant != me && !is_refuting && block < claim.until {
+				self.play(&claim, None);
+			}
+			let is_false = self.judged.lock().await.get(&identity(&claim)) == Some(&false);
+			if claim.games.is_empty() && is_overdue(block, claim.until, claim.claimant == me) && !is_false {
+				self.close(claim.id, None);
+			}
+		}
+	}
+
+	/// Takes a turn in a game. Without a game, begins one if the accusation is false.
 	fn play(&mut self, claim: &Arc<ClaimView>, game: Option<GameView>) {
 		let (context, claim, judged) = (self.context.clone(), claim.clone(), self.judged.clone());
 		let me = *context.follower.host();
 		let (refuter, number) = game.as_ref().map_or((me, 0), |game| (game.refuter, game.number));
 		let slot = slot("play", &(claim.id, identity(&claim), &claim.frontier, refuter, &game));
-		self.tasks.start(slot, async move {
-			let (turn, times) = match &game {
-				Some(game) if game.stage.is_claimants() => (claimants(&context, &claim, game).await?, Times::Asked),
-				Some(game) => (refuters(&context, &claim, game).await?, Times::Asked),
-				None if context.outbox.is_settled(claim.epoch, &slot)? => return Ok(()),
-				None => (refutation(&context, &claim, &judged).await?, Times::Once),
+		self.tasks.start(slot, span(claim.id), "a turn in a dispute", async move {
+			let (turn, delivery) = match &game {
+				Some(game) if game.stage.is_claimants() => {
+					(claimants(&context, &claim, game).await?, Delivery::Repeated)
+				},
+				Some(game) => (refuters(&context, &claim, game).await?, Delivery::Repeated),
+				None if context.outbox.is_done(claim.epoch, &slot)? => return Ok(()),
+				None => (refutation(&context, &claim, &judged).await?, Delivery::Once),
 			};
 			let Some(turn) = turn else { return Ok(()) };
 			let play = Play { player: me, claim: claim.id, refuter, number, turn };
-			context.outbox.send(claim.epoch, slot, times, CheckMessage::Play(play)).await
+			context.outbox.send(claim.epoch, slot, delivery, CheckMessage::Play(play)).await
 		});
 	}
 
-	/// Closes a claim, or a game. Whoever does it first wins nothing more than the others.
+	/// Closes a claim, or a game. It does not matter which host closes first.
 	fn close(&mut self, claim: u32, refuter: Option<AccountId>) {
 		let context = self.context.clone();
-		self.tasks.start(slot("close", &(claim, refuter)), async move {
+		self.tasks.start(slot("close", &(claim, refuter)), span(claim), "closing a claim", async move {
 			let closed = context.follower.chain().submit_close(claim, refuter).await;
-			closed.map_err(|error| format!("claim {claim} was not closed: {error}"))
+			closed.map_err(|source| CheckError::NotIncluded { message: "the closing of a claim", source })
 		});
 	}
+}
+
+/// The span of a claim.
+fn span(claim: u32) -> tracing::Span {
+	tracing::info_span!("dispute", claim)
 }
 
 impl Step for Disputes {
-	const NAME: &'static str = "looking at disputes";
+	const NAME: &'static str = "following disputes";
+	type Error = CheckError;
 
-	fn step<'a>(&'a mut self, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<(), String>> {
-		self.look(snapshot).boxed()
+	fn step<'a>(&'a mut self, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<()>> {
+		self.follow_claims(snapshot).boxed()
 	}
 }
 
-/// Whether it is time to close what has this deadline.
-fn is_overdue(best: BlockNumber, deadline: BlockNumber, takes_part: bool) -> bool {
-	best >= deadline.saturating_add(if takes_part { CAUTION } else { COURTESY })
+/// Returns whether this host should close what has passed its deadline.
+fn is_overdue(best: BlockNumber, deadline: BlockNumber, is_party: bool) -> bool {
+	best >= deadline.saturating_add(if is_party { PARTY_DELAY } else { OTHERS_DELAY })
 }
 
-/// What does not change about a claim.
+/// Returns the hash of the parts of a claim that never change.
 fn identity(claim: &ClaimView) -> Hash {
 	slot("claim", &(claim.id, claim.epoch, claim.claimant, claim.host, claim.model_seed, claim.leaf))
 }
 
-/// The right computation of the leaf in question.
-async fn trace(context: &Context, claim: &ClaimView) -> Result<Arc<Trace>, String> {
-	let (id, seed) = claim.leaf.ok_or("the leaf is not named yet")?;
-	context.oracle.trace((claim.model_seed, claim.profile), seed, id).await
+/// Computes the right trace of the disputed leaf.
+async fn trace(context: &CheckContext, claim: &ClaimView) -> Result<Arc<Trace>> {
+	let (id, seed) = claim.leaf.ok_or(CheckError::Missing("disputed leaf"))?;
+	Ok(context.oracle.trace((claim.model_seed, claim.format), seed, id).await?)
 }
 
-/// The claimant's turn; `None` if this host has nothing to show.
-async fn claimants(context: &Context, claim: &ClaimView, game: &GameView) -> Result<Option<Turn>, String> {
+/// Returns the claimant's turn; `None` if this host has nothing to show.
+async fn claimants(context: &CheckContext, claim: &ClaimView, game: &GameView) -> Result<Option<Turn>> {
 	if let (Stage::Digests, SubjectView::Challenge { set, .. }) = (game.stage, &claim.subject) {
-		let stored = context.store.read(|tx| check::set(tx, claim.epoch, &claim.host, *set)).map_err(text)?;
+		let stored = context.store.read(|tx| check::set(tx, claim.epoch, &claim.host, *set))?;
 		return Ok(stored.map(|stored| Turn::Digests(stored.digests())));
 	}
-	let trace = trace(context, claim).await?;
-	#[cfg(feature = "hostile")]
-	let trace = crate::hostile::bent(trace);
+	let trace = context.conduct.claimed_trace(trace(context, claim).await?);
 	Ok(claimants_turn(&trace, claim, game))
 }
 
-/// The claimant's turn out of its trace.
+/// Returns the claimant's turn from its trace.
 pub fn claimants_turn(trace: &Trace, claim: &ClaimView, game: &GameView) -> Option<Turn> {
 	match (game.stage, &claim.subject) {
 		(Stage::Trace, SubjectView::Challenge { layer, .. }) => {
@@ -158,23 +166,24 @@ pub fn claimants_turn(trace: &Trace, claim: &ClaimView, game: &GameView) -> Opti
 	}
 }
 
-/// The refuter's turn; `None` if there is nothing to refute.
-async fn refuters(context: &Context, claim: &ClaimView, game: &GameView) -> Result<Option<Turn>, String> {
+/// Returns the refuter's turn; `None` if there is nothing to refute.
+async fn refuters(context: &CheckContext, claim: &ClaimView, game: &GameView) -> Result<Option<Turn>> {
 	if let (Stage::Leaf, SubjectView::Challenge { set, digests, .. }) = (game.stage, &claim.subject) {
-		let stored = context.store.read(|tx| check::set(tx, claim.epoch, &claim.host, *set)).map_err(text)?;
+		let stored = context.store.read(|tx| check::set(tx, claim.epoch, &claim.host, *set))?;
 		let leaves = stored.map(|stored| stored.leaves).unwrap_or_default();
 		let wrong = (0u8..).zip(&leaves).zip(digests).find(|((_, mine), theirs)| mine.digest != **theirs);
 		return Ok(wrong.map(|((number, leaf), _)| Turn::Leaf { number, lane: leaf.lane.clone() }));
 	}
-	Ok(refuters_turn(&*trace(context, claim).await?, claim, game))
+	let is_blind = context.conduct.refutes_blindly(claim.epoch);
+	Ok(refuters_turn(&*trace(context, claim).await?, claim, game, is_blind))
 }
 
-/// The refuter's turn against the claimant's trace, of which `trace` is the right one.
-pub fn refuters_turn(trace: &Trace, claim: &ClaimView, game: &GameView) -> Option<Turn> {
+/// Returns the refuter's turn against the claimant's trace. `trace` is the right one. A blind refuter picks the first
+/// child or value where it finds no difference.
+pub fn refuters_turn(trace: &Trace, claim: &ClaimView, game: &GameView, is_blind: bool) -> Option<Turn> {
+	let fallback = is_blind.then_some(0);
 	let pick = |theirs: &[Hash], step, node| {
-		let pick = first_difference(trace, theirs, step, node);
-		#[cfg(feature = "hostile")]
-		let pick = pick.or_else(|| crate::hostile::bluff(claim.epoch));
+		let pick = first_difference(trace, theirs, step, node).or(fallback);
 		pick.and_then(|pick| u8::try_from(pick).ok()).map(Turn::Pick)
 	};
 	match game.stage {
@@ -182,22 +191,21 @@ pub fn refuters_turn(trace: &Trace, claim: &ClaimView, game: &GameView) -> Optio
 		Stage::Block => pick(&game.children, 1, game.picked?.into()),
 		Stage::Value => {
 			let index = disputed(trace, game)?;
-			let coordinate = find_coordinate(trace, index, &game.bytes);
-			#[cfg(feature = "hostile")]
-			let coordinate = coordinate.or_else(|| crate::hostile::bluff(claim.epoch));
-			Some(Turn::Value { coordinate: coordinate?, inputs: evidence(trace, index, coordinate?)? })
+			let coordinate = find_coordinate(trace, index, &game.bytes).or(fallback)?;
+			Some(Turn::Value { coordinate, inputs: evidence(trace, index, coordinate)? })
 		},
 		_ => None,
 	}
 }
 
-/// The block that a game is about.
+/// Returns the index of the block that a game is about.
 fn disputed(trace: &Trace, game: &GameView) -> Option<u32> {
 	trace.layout().child_index(1, game.picked?.into(), game.block?.into())
 }
 
-/// The first turn against an accusation: `None` if it is true, or this host did not race.
-async fn refutation(context: &Context, claim: &ClaimView, judged: &Judged) -> Result<Option<Turn>, String> {
+/// Returns the first turn against an accusation; `None` if the accusation is true, or this host did not take part in the
+/// sprint.
+async fn refutation(context: &CheckContext, claim: &ClaimView, judged: &Judged) -> Result<Option<Turn>> {
 	let (key, SubjectView::Accusation { output }) = (identity(claim), &claim.subject) else { return Ok(None) };
 	let known = judged.lock().await.get(&key).copied();
 	let is_true = match known {
@@ -205,19 +213,19 @@ async fn refutation(context: &Context, claim: &ClaimView, judged: &Judged) -> Re
 		None => {
 			let is_true = is_right(context, claim, output).await?;
 			let mut judged = judged.lock().await;
-			if judged.len() >= JUDGED {
+			if judged.len() >= MAX_JUDGED {
 				judged.clear();
 			}
 			judged.insert(key, is_true);
-			tracing::info!(claim = claim.id, host = hex::encode(claim.host), is_true, "looked into an accusation");
+			tracing::info!(host = hex::encode(claim.host), is_true, "judged an accusation");
 			is_true
 		},
 	};
-	#[cfg(feature = "hostile")]
-	if is_true && claim.host == *context.follower.host() {
-		return Ok(crate::hostile::bluff(claim.epoch).map(|_| Turn::Pick(0)));
+	if is_true {
+		let is_blind = claim.host == *context.follower.host() && context.conduct.refutes_blindly(claim.epoch);
+		return Ok(is_blind.then_some(Turn::Pick(0)));
 	}
-	if is_true || !raced(context, claim).await? {
+	if !took_part(context, claim).await? {
 		return Ok(None);
 	}
 	let trace = trace(context, claim).await?;
@@ -225,11 +233,11 @@ async fn refutation(context: &Context, claim: &ClaimView, judged: &Judged) -> Re
 	Ok(pick.map(Turn::Pick))
 }
 
-/// Whether an output is the leaf's right one. One leaf of the sprint's thread tells, unless the epoch is another.
-async fn is_right(context: &Context, claim: &ClaimView, output: &[u8]) -> Result<bool, String> {
-	let (id, seed) = claim.leaf.ok_or("an accusation without a leaf")?;
-	let basis = (claim.model_seed, claim.profile);
-	if let Ok(checked) = context.oracle.check(basis, seed, vec![id], 0).await
+/// Returns whether an output is the right one of the disputed leaf. The sprint's thread recomputes the leaf if it has the
+/// epoch's model; otherwise the whole trace is computed.
+async fn is_right(context: &CheckContext, claim: &ClaimView, output: &[u8]) -> Result<bool> {
+	let (id, seed) = claim.leaf.ok_or(CheckError::Missing("disputed leaf"))?;
+	if let Ok(checked) = context.oracle.check((claim.model_seed, claim.format), seed, vec![id], 0).await
 		&& let [checked] = checked.as_slice()
 	{
 		let claimed: Vec<i8> = output.iter().map(|value| *value as i8).collect();
@@ -239,11 +247,8 @@ async fn is_right(context: &Context, claim: &ClaimView, output: &[u8]) -> Result
 	Ok(trace.output().iter().map(|value| *value as u8).eq(output.iter().copied()))
 }
 
-async fn raced(context: &Context, claim: &ClaimView) -> Result<bool, String> {
-	let made = context.follower.chain().commitments(claim.epoch, context.follower.host()).await;
-	made.map(|made| !made.is_empty()).map_err(|error| error.to_string())
-}
-
-fn text(error: StoreError) -> String {
-	error.to_string()
+/// Returns whether this host took part in the claim's epoch.
+async fn took_part(context: &CheckContext, claim: &ClaimView) -> Result<bool> {
+	let commitments = context.follower.chain().commitments(claim.epoch, context.follower.host()).await?;
+	Ok(!commitments.is_empty())
 }

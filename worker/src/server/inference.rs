@@ -1,12 +1,13 @@
-//! A request's way: envelope → checks, cheapest first → reservation → tokens → receipt on disk → receipt sent.
+//! Requests for completions: envelope → verification, cheapest first → reservation → tokens → receipt stored → receipt
+//! sent.
 
 use super::{
-	Refusal, Service,
-	ledger::Reservation,
-	vouchers::{check_signature, fresh, known_channel, parse},
+	Rejection, Service,
+	reservations::Reservation,
+	vouchers::{check_signature, parse},
 };
 use crate::{
-	question::question,
+	prompt::generate_request,
 	store::evidence::{self, StoredEvidence},
 };
 use axum::{
@@ -21,9 +22,9 @@ use axum::{
 use futures::stream;
 use gonka_client::{
 	keys,
-	wire::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Scale, from_hex},
+	worker_api::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Scale, from_hex},
 };
-use gonka_engine::{EngineError, GenerateRequest, TokenEvent};
+use gonka_engine::{EngineError, FinishReason as EngineFinish, GenerateRequest, TokenEvent};
 use gonka_primitives::{
 	Hash,
 	fingerprint::{self, Fingerprint},
@@ -38,10 +39,11 @@ use std::{
 	time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tracing::{Instrument, Span};
 
-/// Events that wait for the connection before the answer waits.
-const EVENTS: usize = 64;
-/// Between comments that keep proxies from closing a silent stream.
+/// Maximum number of events that wait for the connection. Beyond it, the completion waits.
+const MAX_EVENTS: usize = 64;
+/// Time between comments that keep proxies from closing a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// `POST /v1/inference`.
@@ -49,144 +51,152 @@ pub async fn inference(
 	State(service): State<Arc<Service>>,
 	headers: HeaderMap,
 	body: Body,
-) -> Result<Response, Refusal> {
-	service.is_new_enough()?;
+) -> Result<Response, Rejection> {
+	service.check_version()?;
 	let signed = read_envelope(&headers)?;
-	let (channel, hash, context) = check_envelope(&service, &signed).await?;
-	let body = read_body(&service, body, &signed.envelope).await?;
+	let (channel, hash, context) = service.check_envelope(&signed).await?;
+	let body = service.read_body(body, &signed.envelope).await?;
 	let request: InferenceRequest = parse(&body)?;
-	let place = service.places.clone().try_acquire_owned();
-	let place = place.map_err(|_| Refusal::new(ErrorCode::Busy, "all places are taken: try later or elsewhere"))?;
-	check_space(&service)?;
-	let generate = read_prompt(&service, request, &signed.envelope, hash).await?;
-	check_size(&service, &generate, &signed.envelope, context)?;
-	let reservation = reserve(&service, channel.clone(), &signed.envelope).await?;
+	let permit = service.permits.clone().try_acquire_owned();
+	let permit =
+		permit.map_err(|_| Rejection::new(ErrorCode::Busy, "the queue is full: try later, or another host"))?;
+	service.check_space()?;
+	let generate = service.read_prompt(request, &signed.envelope, hash).await?;
+	service.check_size(&generate, &signed.envelope, context)?;
+	let reservation = service.reserve(channel.clone(), &signed.envelope).await?;
 	let prompt_tokens = generate.prompt.len() as u32;
-	let tokens = service.engine.generate(generate).map_err(refuse)?;
-	let (events, connection) = mpsc::channel(EVENTS);
+	let tokens = service.parts.engine.generate(generate).map_err(engine_rejection)?;
+	let (events, connection) = mpsc::channel(MAX_EVENTS);
 	let (output, fingerprints) = (Vec::new(), Vec::new());
-	let answer = Answer { channel, signed, hash, body, prompt_tokens, output, fingerprints, events };
-	tokio::spawn(answer.run(service, tokens, reservation, place));
+	let completion = Completion { channel, signed, hash, body, prompt_tokens, output, fingerprints, events };
+	tokio::spawn(completion.run(service, tokens, reservation, permit).instrument(Span::current()));
 	Ok(respond(connection))
 }
 
-fn read_envelope(headers: &HeaderMap) -> Result<SignedEnvelope, Refusal> {
-	let bad = |why: String| Refusal::new(ErrorCode::BadRequest, format!("header {ENVELOPE_HEADER}: {why}"));
-	let header = headers.get(ENVELOPE_HEADER).ok_or_else(|| bad("missing".into()))?;
-	let text = header.to_str().map_err(|_| bad("not hex".into()))?;
-	from_hex(text).map_err(bad)
+fn read_envelope(headers: &HeaderMap) -> Result<SignedEnvelope, Rejection> {
+	let bad = |why: &str| Rejection::new(ErrorCode::BadRequest, format!("header {ENVELOPE_HEADER}: {why}"));
+	let header = headers.get(ENVELOPE_HEADER).ok_or_else(|| bad("missing"))?;
+	let text = header.to_str().map_err(|_| bad("not hex"))?;
+	from_hex(text).map_err(|error| bad(&error.to_string()))
 }
 
-/// Everything that can be said without the body. Returns the channel, the envelope's hash and the registry's context
-/// length, in tokens.
-async fn check_envelope(service: &Service, signed: &SignedEnvelope) -> Result<(ChannelView, Hash, usize), Refusal> {
-	let envelope = &signed.envelope;
-	let channel = known_channel(service, envelope.channel).await?;
-	let hash = envelope.hash(&service.genesis);
-	check_signature(&signed.signature, &hash, &channel)?;
-	if channel.closes.is_some() {
-		return Err(Refusal::new(ErrorCode::UnknownChannel, format!("channel {} is closing", channel.id)));
+impl Service {
+	/// Verifies all that does not need the body. Returns the channel, the envelope's hash, and the model's context length
+	/// in tokens, as it is registered on chain.
+	async fn check_envelope(&self, signed: &SignedEnvelope) -> Result<(ChannelView, Hash, usize), Rejection> {
+		let envelope = &signed.envelope;
+		let channel = self.channel(envelope.channel).await?;
+		let hash = envelope.hash(&self.genesis);
+		Span::current().record("envelope", hex::encode(hash)).record("model", &self.parts.model);
+		check_signature(&signed.signature, &hash, &channel)?;
+		if channel.closes.is_some() {
+			return Err(Rejection::new(ErrorCode::UnknownChannel, format!("channel {} is closing", channel.id)));
+		}
+		let snapshot = self.parts.follower.snapshot().ok_or_else(Rejection::no_snapshot)?;
+		let Some(model) = snapshot.model(&self.parts.model).filter(|model| model.id == envelope.model) else {
+			let (wanted, served) = (envelope.model, &self.parts.model);
+			let message = format!("this worker does not serve model {wanted}; it serves {served}");
+			return Err(Rejection::new(ErrorCode::UnknownModel, message));
+		};
+		let latest = snapshot.block.saturating_add(self.parts.limits.expiry);
+		if envelope.expires < snapshot.block || envelope.expires > latest {
+			let message = format!(
+				"the envelope expires at block {}; this worker sees block {} and takes expiries up to {latest}",
+				envelope.expires, snapshot.block
+			);
+			return Err(Rejection::new(ErrorCode::Expired, message));
+		}
+		if !snapshot.is_price(model.id, &envelope.price) {
+			let now = snapshot.price(model.id).unwrap_or_default();
+			let message = format!(
+				"the price is {} base units per prompt token and {} per completion token; the envelope has {} and {}",
+				now.input, now.output, envelope.price.input, envelope.price.output
+			);
+			return Err(Rejection::new(ErrorCode::WrongPrice, message));
+		}
+		Ok((channel, hash, model.context_length as usize))
 	}
-	let Some(snapshot) = service.follower.snapshot() else {
-		return Err(Refusal::new(ErrorCode::Busy, "the worker has not seen the chain yet"));
-	};
-	let model = service.registered(&snapshot.models).filter(|model| model.id == envelope.model);
-	let Some(model) = model else {
-		let message = format!("this worker does not serve model {}; it serves {}", envelope.model, service.model);
-		return Err(Refusal::new(ErrorCode::UnknownModel, message));
-	};
-	let latest = snapshot.block.saturating_add(service.limits.expiry);
-	if envelope.expires < snapshot.block || envelope.expires > latest {
+
+	async fn read_body(&self, body: Body, envelope: &Envelope) -> Result<bytes::Bytes, Rejection> {
+		let limit = self.parts.limits.body;
+		let body = axum::body::to_bytes(body, limit).await.map_err(|error| {
+			let message = format!("the body cannot be read, or has more than {limit} bytes: {error}");
+			Rejection::new(ErrorCode::BadRequest, message)
+		})?;
+		if body_hash(&body) == envelope.body {
+			Ok(body)
+		} else {
+			Err(Rejection::new(ErrorCode::BadRequest, "the body's hash is not the envelope's"))
+		}
+	}
+
+	async fn read_prompt(
+		&self,
+		request: InferenceRequest,
+		envelope: &Envelope,
+		hash: Hash,
+	) -> Result<GenerateRequest, Rejection> {
+		let (engine, envelope, span) = (self.parts.engine.clone(), envelope.clone(), Span::current());
+		let key = tape_key(&hash, self.parts.follower.host());
+		let read = move || span.in_scope(|| generate_request(&*engine, request, &envelope, key));
+		tokio::task::spawn_blocking(read).await.map_err(Rejection::internal)?.map_err(engine_rejection)
+	}
+
+	fn check_size(&self, generate: &GenerateRequest, envelope: &Envelope, context: usize) -> Result<(), Rejection> {
+		let mut model = self.parts.engine.info();
+		model.context_length = model.context_length.min(context);
+		generate.check(&model).map_err(engine_rejection)?;
+		let needed = envelope.price.fee(generate.prompt.len() as u32, envelope.max_tokens);
+		if needed.is_some_and(|needed| needed <= envelope.max_fee) {
+			return Ok(());
+		}
 		let message = format!(
-			"the envelope expires at block {}; this worker sees block {} and takes expiries up to {latest}",
-			envelope.expires, snapshot.block
+			"{} prompt tokens and up to {} completion tokens cost up to {}, but max_fee is {}",
+			generate.prompt.len(),
+			envelope.max_tokens,
+			needed.map_or("more than there is".into(), |needed| needed.to_string()),
+			envelope.max_fee
 		);
-		return Err(Refusal::new(ErrorCode::Expired, message));
+		Err(Rejection::new(ErrorCode::BadRequest, message))
 	}
-	if !snapshot.is_price(model.id, &envelope.price) {
-		let now = snapshot.price(model.id).unwrap_or_default();
-		let message = format!(
-			"the price is {} base units per prompt token and {} per completion token, the envelope says {} and {}",
-			now.input, now.output, envelope.price.input, envelope.price.output
-		);
-		return Err(Refusal::new(ErrorCode::WrongPrice, message));
+
+	/// Rejects when the store has no space for more evidence.
+	fn check_space(&self) -> Result<(), Rejection> {
+		let stored = self.parts.store.read(evidence::bytes).map_err(Rejection::internal)?;
+		if stored < self.parts.limits.evidence {
+			return Ok(());
+		}
+		let message = format!("the store has {stored} bytes of evidence, which is the maximum here: try another host");
+		Err(Rejection::new(ErrorCode::Busy, message))
 	}
-	Ok((channel, hash, model.context_length as usize))
-}
 
-async fn read_body(service: &Service, body: Body, envelope: &Envelope) -> Result<bytes::Bytes, Refusal> {
-	let limit = service.limits.body;
-	let body = axum::body::to_bytes(body, limit).await.map_err(|error| {
-		Refusal::new(ErrorCode::BadRequest, format!("the body cannot be read, or has over {limit} bytes: {error}"))
-	})?;
-	if body_hash(&body) == envelope.body {
-		Ok(body)
-	} else {
-		Err(Refusal::new(ErrorCode::BadRequest, "the body's hash is not the envelope's"))
-	}
-}
-
-async fn read_prompt(
-	service: &Arc<Service>,
-	request: InferenceRequest,
-	envelope: &Envelope,
-	hash: Hash,
-) -> Result<GenerateRequest, Refusal> {
-	let (engine, envelope) = (service.engine.clone(), envelope.clone());
-	let key = tape_key(&hash, service.follower.host());
-	let read = move || question(&*engine, request, &envelope, key);
-	tokio::task::spawn_blocking(read).await.map_err(Refusal::internal)?.map_err(refuse)
-}
-
-fn check_size(
-	service: &Service,
-	generate: &GenerateRequest,
-	envelope: &Envelope,
-	context: usize,
-) -> Result<(), Refusal> {
-	let mut model = service.engine.info();
-	model.context_length = model.context_length.min(context);
-	generate.check(&model).map_err(refuse)?;
-	let needed = envelope.price.fee(generate.prompt.len() as u32, envelope.max_tokens);
-	if needed.is_some_and(|needed| needed <= envelope.max_fee) {
-		return Ok(());
-	}
-	let message = format!(
-		"{} prompt tokens and up to {} more cost up to {}, but max_fee is {}",
-		generate.prompt.len(),
-		envelope.max_tokens,
-		needed.map_or("more than there is".into(), |needed| needed.to_string()),
-		envelope.max_fee
-	);
-	Err(Refusal::new(ErrorCode::BadRequest, message))
-}
-
-async fn reserve(service: &Service, channel: ChannelView, envelope: &Envelope) -> Result<Reservation, Refusal> {
-	let credit = service.limits.credit;
-	match service.ledger.admit(channel.clone(), envelope, credit).await {
-		// The deposit may have been topped up in this very block.
-		Err(Refusal(error)) if error.code == ErrorCode::InsufficientFunds => {
-			let known = channel.deposit;
-			let channel = fresh(service, channel).await?;
-			if channel.deposit == known {
-				return Err(Refusal(error));
-			}
-			service.ledger.admit(channel, envelope, credit).await
-		},
-		other => other,
+	async fn reserve(&self, channel: ChannelView, envelope: &Envelope) -> Result<Reservation, Rejection> {
+		let credit = self.parts.limits.credit;
+		match self.reservations.reserve(channel.clone(), envelope, credit).await {
+			Err(Rejection(error)) if error.code == ErrorCode::InsufficientFunds => {
+				// The channel may have been topped up in the latest block.
+				let known = channel.deposit;
+				let channel = self.current_channel(channel).await;
+				if channel.deposit == known {
+					return Err(Rejection(error));
+				}
+				self.reservations.reserve(channel, envelope, credit).await
+			},
+			other => other,
+		}
 	}
 }
 
-fn refuse(error: EngineError) -> Refusal {
+fn engine_rejection(error: EngineError) -> Rejection {
 	let code = match &error {
 		EngineError::Busy { .. } => ErrorCode::Busy,
 		EngineError::ContextTooLong { .. } => ErrorCode::ContextTooLong,
 		EngineError::InvalidRequest(_) | EngineError::Template(_) | EngineError::Unsupported(_) => {
 			ErrorCode::BadRequest
 		},
-		EngineError::Model(_) | EngineError::Compute(_) | EngineError::Stopped => return Refusal::internal(error),
+		EngineError::Model(_) | EngineError::Compute(_) | EngineError::Stopped => return Rejection::internal(error),
 	};
-	Refusal::new(code, error.to_string())
+	Rejection::new(code, error.to_string())
 }
 
 fn respond(connection: mpsc::Receiver<Event>) -> Response {
@@ -203,58 +213,49 @@ fn respond(connection: mpsc::Receiver<Event>) -> Response {
 	response
 }
 
-/// Whether there is room for what checkers may ask for.
-fn check_space(service: &Service) -> Result<(), Refusal> {
-	let kept = service.store.read(evidence::bytes).map_err(Refusal::internal)?;
-	if kept < service.limits.evidence {
-		return Ok(());
-	}
-	let message = format!("{kept} bytes are kept for checkers, which is all that this worker may use: try elsewhere");
-	Err(Refusal::new(ErrorCode::Busy, message))
-}
-
-/// An answer being made. It goes on without its connection until its receipt is on disk.
-struct Answer {
+/// A completion that is being generated. It goes on without its connection until its receipt is stored.
+struct Completion {
 	channel: ChannelView,
 	signed: SignedEnvelope,
 	hash: Hash,
 	body: bytes::Bytes,
 	prompt_tokens: u32,
-	/// Tokens handed to the connection.
+	/// Tokens that were handed to the connection.
 	output: Vec<u32>,
-	/// One for each of them.
+	/// Fingerprint of each of these tokens.
 	fingerprints: Vec<Fingerprint>,
 	events: mpsc::Sender<Event>,
 }
 
-impl Answer {
+impl Completion {
 	async fn run(
 		mut self,
 		service: Arc<Service>,
 		tokens: mpsc::Receiver<TokenEvent>,
 		reservation: Reservation,
-		place: OwnedSemaphorePermit,
+		permit: OwnedSemaphorePermit,
 	) {
 		let started = Instant::now();
-		let last = match self.forward(&service, tokens, started).await {
+		let stalled = service.parts.limits.stalled;
+		let last = match self.forward(stalled, tokens, started).await {
 			Ok(Some(finish)) => self.sign(&service, finish, reservation).await,
 			Ok(None) => return,
 			Err(error) => Event::Error(error),
 		};
-		metrics::histogram!("gonka_worker_answer_seconds").record(started.elapsed().as_secs_f64());
-		drop(place);
-		// The connection may be gone; the receipt waits for the gateway's question about the channel.
-		let _ = tokio::time::timeout(service.limits.stalled, self.events.send(last)).await;
+		metrics::histogram!("gonka_worker_completion_seconds").record(started.elapsed().as_secs_f64());
+		drop(permit);
+		// If the connection is gone, the gateway finds the receipt by `POST /v1/channel`.
+		let _ = tokio::time::timeout(stalled, self.events.send(last)).await;
 	}
 
-	/// Hands tokens to the connection. `None` if the gateway hung up before the first: then nothing is due.
+	/// Hands tokens to the connection. Returns `None` if the gateway hung up before the first token: then nothing is due.
 	async fn forward(
 		&mut self,
-		service: &Service,
+		stalled: Duration,
 		mut tokens: mpsc::Receiver<TokenEvent>,
 		started: Instant,
 	) -> Result<Option<FinishReason>, Error> {
-		let broken = |message: String| Error { code: ErrorCode::Internal, message };
+		let failed = |message: String| Error { code: ErrorCode::Internal, message };
 		loop {
 			let event = tokio::select! {
 				event = tokens.recv() => event,
@@ -265,37 +266,38 @@ impl Answer {
 					if self.output.is_empty() {
 						metrics::histogram!("gonka_worker_first_token_seconds").record(started.elapsed().as_secs_f64());
 					}
-					let sent = self.events.send(Event::Token { id, text });
-					let sent = tokio::time::timeout(service.limits.stalled, sent).await;
+					let sent = tokio::time::timeout(stalled, self.events.send(Event::Token { id, text })).await;
 					if !matches!(sent, Ok(Ok(()))) {
 						return Ok(self.cancelled());
 					}
 					self.output.push(id);
 					self.fingerprints.push(fingerprint);
 				},
-				Some(TokenEvent::Done { finish_reason, .. }) => match finish_reason {
-					gonka_engine::FinishReason::Stop => return Ok(Some(FinishReason::Stop)),
-					gonka_engine::FinishReason::Length => return Ok(Some(FinishReason::Length)),
-					gonka_engine::FinishReason::Cancelled => return Err(broken("the worker is stopping".into())),
+				Some(TokenEvent::Done { finish_reason, .. }) => {
+					return match finish_reason {
+						EngineFinish::Stop => Ok(Some(FinishReason::Stop)),
+						EngineFinish::Length => Ok(Some(FinishReason::Length)),
+						EngineFinish::Cancelled => Err(failed("the worker is stopping".into())),
+					};
 				},
 				Some(TokenEvent::Error { message }) => {
-					tracing::error!(message, "the engine broke an answer off");
-					return Err(broken(message));
+					tracing::error!(message, "the engine failed during a completion");
+					return Err(failed(message));
 				},
-				None => return Err(broken("the engine has stopped".into())),
+				None => return Err(failed("the engine has stopped".into())),
 			}
 		}
 	}
 
 	fn cancelled(&self) -> Option<FinishReason> {
-		metrics::counter!("gonka_worker_cancelled_total").increment(1);
+		metrics::counter!("gonka_worker_completions_cancelled_total").increment(1);
 		(!self.output.is_empty()).then_some(FinishReason::Cancelled)
 	}
 
-	/// Signs the receipt and puts it on disk.
+	/// Signs the receipt and stores it.
 	async fn sign(&mut self, service: &Service, finish: FinishReason, reservation: Reservation) -> Event {
 		let completion_tokens = self.output.len() as u32;
-		// It fits: the largest fee did, and is not smaller.
+		// The fee does not overflow: the maximum fee did not, and is at least as large.
 		let fee = self.signed.envelope.price.fee(self.prompt_tokens, completion_tokens).unwrap_or(0);
 		let receipt = Receipt {
 			envelope: self.hash,
@@ -306,7 +308,8 @@ impl Answer {
 			finish,
 			fee: fee.min(self.signed.envelope.max_fee),
 		};
-		let signature = keys::sign(&service.key, &signing_payload(domain::RECEIPT, &service.genesis, &receipt));
+		let payload = signing_payload(domain::RECEIPT, &service.genesis, &receipt);
+		let signature = keys::sign(&service.parts.key, &payload);
 		let receipt = SignedReceipt { receipt, signature };
 		let evidence = StoredEvidence {
 			envelope: self.signed.clone(),
@@ -315,7 +318,8 @@ impl Answer {
 			output: std::mem::take(&mut self.output),
 			fingerprints: std::mem::take(&mut self.fingerprints),
 		};
-		if let Err(error) = service.ledger.finish(reservation, self.channel.clone(), self.hash, evidence).await {
+		let finished = service.reservations.finish(reservation, self.channel.clone(), self.hash, evidence).await;
+		if let Err(error) = finished {
 			return Event::Error(error);
 		}
 		metrics::counter!("gonka_worker_receipts_total").increment(1);
@@ -328,7 +332,7 @@ impl Answer {
 			completion_tokens,
 			?finish,
 			fee = receipt.receipt.fee,
-			"receipt"
+			"receipt stored"
 		);
 		Event::Receipt { receipt: Scale(receipt) }
 	}

@@ -10,20 +10,20 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tower::ServiceExt;
 
-/// Bytes of a request's headers, at most.
-const HEADERS: u32 = 32 << 10;
-/// Connections at a time.
-const CONNECTIONS: usize = 4096;
-/// Requests at a time on one HTTP/2 connection.
-const STREAMS: u32 = 1024;
-/// From a connection to its request's last header.
+/// Maximum size of a request's headers, in bytes.
+const MAX_HEADERS: u32 = 32 << 10;
+/// Maximum number of connections.
+const MAX_CONNECTIONS: usize = 4096;
+/// Maximum number of concurrent requests on an HTTP/2 connection.
+const MAX_STREAMS: u32 = 1024;
+/// Maximum time from the beginning of a connection to the last header of its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Binds `address`; the error says what to do.
+/// Binds an address. The error says what to do.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 	TcpListener::bind(address).await.map_err(|error| {
 		let hint = match error.kind() {
-			io::ErrorKind::AddrInUse => "another program listens there: stop it, or give another --listen",
+			io::ErrorKind::AddrInUse => "another program listens on it: stop that one, or give another --listen",
 			io::ErrorKind::AddrNotAvailable => "this machine has no such address: give another --listen",
 			io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: give another --listen",
 			_ => "give another --listen",
@@ -32,29 +32,29 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 	})
 }
 
-/// Serves until `stop` resolves, then lets what runs end for at most `bound`.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, bound: Duration) {
+/// Serves until `stop` resolves. Then running requests have at most `grace` to end.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, grace: Duration) {
 	let mut builder = auto::Builder::new(TokioExecutor::new());
-	builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADERS as usize * 2);
+	builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADERS as usize * 2);
 	builder
 		.http2()
 		.timer(TokioTimer::new())
-		.max_header_list_size(HEADERS)
-		.max_concurrent_streams(STREAMS)
+		.max_header_list_size(MAX_HEADERS)
+		.max_concurrent_streams(MAX_STREAMS)
 		.keep_alive_interval(Duration::from_secs(20))
 		.keep_alive_timeout(Duration::from_secs(20));
 	let graceful = GracefulShutdown::new();
-	let places = Arc::new(Semaphore::new(CONNECTIONS));
+	let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
 	tokio::pin!(stop);
 	loop {
 		let accepted = tokio::select! {
-			accepted = accept(&listener, &places) => accepted,
+			accepted = accept(&listener, &permits) => accepted,
 			() = &mut stop => break,
 		};
-		let (socket, place) = match accepted {
+		let (socket, permit) = match accepted {
 			Ok(accepted) => accepted,
 			Err(error) => {
-				tracing::warn!(%error, "a connection could not be accepted");
+				tracing::warn!(%error, "cannot accept a connection");
 				tokio::time::sleep(Duration::from_millis(50)).await;
 				continue;
 			},
@@ -69,20 +69,20 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
 			if let Err(error) = watched.await {
 				tracing::trace!(error, "a connection ended");
 			}
-			drop(place);
+			drop(permit);
 		});
 	}
 	drop(listener);
-	if tokio::time::timeout(bound, graceful.shutdown()).await.is_err() {
-		tracing::warn!("some connections are cut off: they did not end in time");
+	if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+		tracing::warn!("some connections did not end in time and are cut off");
 	}
 }
 
 async fn accept(
 	listener: &TcpListener,
-	places: &Arc<Semaphore>,
+	permits: &Arc<Semaphore>,
 ) -> io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-	let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+	let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
 	let (socket, _) = listener.accept().await?;
-	Ok((socket, place))
+	Ok((socket, permit))
 }

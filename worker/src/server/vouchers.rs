@@ -1,11 +1,11 @@
-//! Vouchers, and what is known of a channel.
+//! Vouchers, and the state of a channel.
 
-use super::{Refusal, Service};
+use super::{Rejection, Service};
 use crate::store::{Durability, market};
 use axum::{Json, body::Bytes, extract::State};
 use gonka_client::{
 	keys,
-	wire::{Acknowledgement, ChannelQuery, ChannelState, ErrorCode, Scale, UnacknowledgedReceipt},
+	worker_api::{Acknowledgement, ChannelQuery, ChannelState, ErrorCode, Scale, UnacknowledgedReceipt},
 };
 use gonka_primitives::{
 	ChannelId, Signature,
@@ -15,39 +15,46 @@ use gonka_primitives::{
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// `POST /v1/vouchers`: the answer says that the voucher is on disk.
+/// `POST /v1/vouchers`. The response means that the voucher is stored.
 pub async fn acknowledge(
 	State(service): State<Arc<Service>>,
 	body: Bytes,
-) -> Result<Json<serde_json::Map<String, serde_json::Value>>, Refusal> {
+) -> Result<Json<serde_json::Map<String, serde_json::Value>>, Rejection> {
 	let acknowledgement: Acknowledgement = parse(&body)?;
 	let signed = acknowledgement.voucher.0;
-	let mut channel = known_channel(&service, signed.voucher.channel).await?;
+	let mut channel = service.channel(signed.voucher.channel).await?;
 	let payload = signing_payload(domain::VOUCHER, &service.genesis, &signed.voucher);
 	check_signature(&signed.signature, &payload, &channel)?;
 	if signed.voucher.totals.fee > channel.deposit {
-		// It may have been topped up in this very block.
-		channel = fresh(&service, channel).await?;
+		// The channel may have been topped up in the latest block.
+		channel = service.current_channel(channel).await;
 	}
 	let receipts: Vec<_> = acknowledgement.receipts.into_iter().map(|hash| hash.0).collect();
 	let taken = service
+		.parts
 		.store
 		.write(Durability::Now, move |tx| market::acknowledge(tx, &channel, &signed, &receipts))
 		.await
-		.map_err(Refusal::internal)??;
+		.map_err(Rejection::internal)??;
 	metrics::counter!("gonka_worker_receipts_acknowledged_total").increment(taken);
-	tracing::debug!(channel = signed.voucher.channel, receipts = taken, fee = signed.voucher.totals.fee, "voucher");
+	tracing::debug!(
+		channel = signed.voucher.channel,
+		receipts = taken,
+		fee = signed.voucher.totals.fee,
+		"voucher stored"
+	);
 	Ok(Json(serde_json::Map::new()))
 }
 
 /// `POST /v1/channel`.
-pub async fn channel(State(service): State<Arc<Service>>, body: Bytes) -> Result<Json<ChannelState>, Refusal> {
+pub async fn channel(State(service): State<Arc<Service>>, body: Bytes) -> Result<Json<ChannelState>, Rejection> {
 	let query: ChannelQuery = parse(&body)?;
-	let channel = known_channel(&service, query.channel).await?;
+	let channel = service.channel(query.channel).await?;
 	let payload = signing_payload(domain::CHANNEL_QUERY, &service.genesis, &query.channel);
 	check_signature(&query.signature.0, &payload, &channel)?;
-	let read = service.store.read(|tx| Ok((market::channel(tx, channel.id)?, market::unacknowledged(tx, channel.id)?)));
-	let (record, open) = read.map_err(Refusal::internal)?;
+	let read =
+		service.parts.store.read(|tx| Ok((market::channel(tx, channel.id)?, market::unacknowledged(tx, channel.id)?)));
+	let (record, open) = read.map_err(Rejection::internal)?;
 	let record = record.unwrap_or_default();
 	let open = open
 		.into_iter()
@@ -59,36 +66,40 @@ pub async fn channel(State(service): State<Arc<Service>>, body: Bytes) -> Result
 	}))
 }
 
-/// A channel to this host, open or closing.
-pub(super) async fn known_channel(service: &Service, id: ChannelId) -> Result<ChannelView, Refusal> {
-	if service.follower.snapshot().is_none() {
-		return Err(Refusal::new(ErrorCode::Busy, "the worker has not seen the chain yet: try again in a moment"));
+impl Service {
+	/// Returns a channel that pays this host, open or closing.
+	pub(super) async fn channel(&self, id: ChannelId) -> Result<ChannelView, Rejection> {
+		if self.parts.follower.snapshot().is_none() {
+			return Err(Rejection::no_snapshot());
+		}
+		let channel = self.parts.follower.channel(id).await.map_err(Rejection::internal)?;
+		channel.ok_or_else(|| {
+			let message = format!("no channel {id} pays this host; a new channel is known within a block");
+			Rejection::new(ErrorCode::UnknownChannel, message)
+		})
 	}
-	let channel = service.follower.channel(id).await.map_err(Refusal::internal)?;
-	channel.ok_or_else(|| {
-		let message = format!("there is no channel {id} to this host; a new one is known within a block");
-		Refusal::new(ErrorCode::UnknownChannel, message)
-	})
+
+	/// Returns the channel as it is on chain now, or as it was known if the chain does not respond.
+	pub(super) async fn current_channel(&self, channel: ChannelView) -> ChannelView {
+		self.parts.follower.current_channel(channel.id).await.ok().flatten().unwrap_or(channel)
+	}
 }
 
-/// The channel as the chain has it now; as it was known, if the chain does not answer.
-pub(super) async fn fresh(service: &Service, channel: ChannelView) -> Result<ChannelView, Refusal> {
-	Ok(service.follower.fresh_channel(channel.id).await.ok().flatten().unwrap_or(channel))
-}
-
+/// Rejects unless the channel's gateway key signed `payload`.
 pub(super) fn check_signature(
 	signature: &Signature,
 	payload: &gonka_primitives::Hash,
 	channel: &ChannelView,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
 	if keys::verify(signature, payload, &channel.gateway) {
 		return Ok(());
 	}
 	let gateway = hex::encode(channel.gateway);
 	let message = format!("not signed by the gateway key 0x{gateway} of channel {} for this chain", channel.id);
-	Err(Refusal::new(ErrorCode::BadSignature, message))
+	Err(Rejection::new(ErrorCode::BadSignature, message))
 }
 
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-	serde_json::from_slice(body).map_err(|error| Refusal::new(ErrorCode::BadRequest, format!("body: {error}")))
+/// Decodes a JSON body.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Rejection> {
+	serde_json::from_slice(body).map_err(|error| Rejection::new(ErrorCode::BadRequest, format!("body: {error}")))
 }

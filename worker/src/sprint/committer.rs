@@ -1,10 +1,10 @@
-//! Gets signed commitments onto the chain.
+//! The task that gets signed commitments onto the chain.
 
 use crate::{
 	chain::{Follower, Snapshot},
 	store::{
-		Durability, Store, StoreError,
-		race::{self, StoredCommitment},
+		Durability, Result, Store,
+		sprint::{self, StoredCommitment},
 	},
 };
 use gonka_primitives::EpochIndex;
@@ -13,8 +13,9 @@ use std::{
 	sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Notify;
+use tracing::Instrument;
 
-/// Looks with every block, and when told, for commitments that are signed and not yet on chain.
+/// Sends commitments that are signed and not yet on chain: with every block, and whenever one was signed.
 #[derive(Clone)]
 pub struct Committer {
 	follower: Follower,
@@ -24,12 +25,12 @@ pub struct Committer {
 }
 
 impl Committer {
-	/// `signed` is notified when a commitment was put on disk.
+	/// Makes the task. `signed` is notified when a commitment was stored.
 	pub fn new(follower: Follower, store: Store, signed: Arc<Notify>) -> Self {
 		Self { follower, store, signed, sending: Arc::default() }
 	}
 
-	/// Sends for ever.
+	/// Sends until the chain is no longer followed.
 	pub async fn run(self) {
 		let mut snapshots = self.follower.subscribe();
 		loop {
@@ -38,64 +39,67 @@ impl Committer {
 				() = self.signed.notified() => {},
 			}
 			let Some(snapshot) = snapshots.borrow_and_update().clone() else { continue };
-			match self.open(&snapshot) {
-				Ok(open) => open.into_iter().for_each(|stored| self.clone().start(stored)),
-				Err(error) => tracing::error!(%error, "commitments cannot be read"),
+			match self.due(&snapshot) {
+				Ok(due) => due.into_iter().for_each(|stored| self.clone().start(stored)),
+				Err(error) => tracing::error!(%error, "cannot read the commitments; trying again with the next block"),
 			}
 		}
 	}
 
-	/// Commitments of the running epoch that the chain lacks and would take in the next block.
-	pub fn open(&self, snapshot: &Snapshot) -> Result<Vec<StoredCommitment>, StoreError> {
+	/// Returns the commitments of the running epoch that the chain lacks and would take in the next block.
+	fn due(&self, snapshot: &Snapshot) -> Result<Vec<StoredCommitment>> {
 		let epoch = &snapshot.epoch;
-		let mut open = Vec::new();
+		let mut due = Vec::new();
 		for (segment, seed) in (0u8..).zip(&epoch.segment_seeds) {
 			if !epoch.takes_commitment_next(segment) {
 				continue;
 			}
 			let (stored, made_from) = self.store.read(|tx| {
-				Ok((race::commitment(tx, epoch.index, segment)?, race::segment(tx, epoch.index, segment)?))
+				Ok((sprint::commitment(tx, epoch.index, segment)?, sprint::segment(tx, epoch.index, segment)?))
 			})?;
-			let current =
+			let is_current =
 				made_from.is_some_and(|record| record.model_seed == epoch.model_seed && record.segment_seed == *seed);
 			match stored {
-				Some(stored) if !stored.included && current => open.push(stored),
+				Some(stored) if !stored.included && is_current => due.push(stored),
 				Some(stored) if !stored.included => {
 					let epoch = epoch.index;
-					tracing::error!(epoch, segment, "the commitment was made on a fork that was left; it is not sent");
+					tracing::error!(epoch, segment, "a commitment belongs to an abandoned fork; it is not sent");
 				},
 				_ => {},
 			}
 		}
-		Ok(open)
+		Ok(due)
 	}
 
 	fn start(self, stored: StoredCommitment) {
 		let slot = (stored.commitment.epoch, stored.commitment.segment);
 		if self.sending.lock().unwrap_or_else(PoisonError::into_inner).insert(slot) {
-			tokio::spawn(async move {
+			let span = tracing::info_span!("commitment", epoch = slot.0, segment = slot.1);
+			let send = async move {
 				self.send(&stored).await;
 				self.sending.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
-			});
+			};
+			tokio::spawn(send.instrument(span));
 		}
 	}
 
 	async fn send(&self, stored: &StoredCommitment) {
 		let StoredCommitment { commitment, signature, .. } = *stored;
-		let (epoch, segment, count) = (commitment.epoch, commitment.segment, commitment.commitment.count);
+		let (epoch, segment, leaves) = (commitment.epoch, commitment.segment, commitment.commitment.count);
 		let chain = self.follower.chain();
 		if let Err(error) = chain.submit_commitment(commitment, signature).await {
+			// The response may be lost although the commitment is on chain.
 			let on_chain = chain.commitments(epoch, self.follower.host()).await.unwrap_or_default();
 			if !on_chain.contains(&(segment, commitment.commitment)) {
-				tracing::warn!(epoch, segment, %error, "the commitment was not taken; trying while its time lasts");
+				tracing::warn!(%error, "the commitment is not on chain; trying again while the segment takes commitments");
 				return;
 			}
 		}
-		tracing::info!(epoch, segment, leaves = count, "commitment included");
+		tracing::info!(leaves, "commitment included");
 		metrics::counter!("gonka_worker_commitments_total").increment(1);
-		let noted = self.store.write(Durability::Later, move |tx| race::note_included(tx, epoch, segment)).await;
+		let noted = self.store.write(Durability::Later, move |tx| sprint::note_included(tx, epoch, segment)).await;
 		if let Err(error) = noted {
-			tracing::error!(%error, "the commitment's inclusion was not noted");
+			tracing::error!(%error, "cannot note that the commitment is included");
 		}
 	}
 }

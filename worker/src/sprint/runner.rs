@@ -1,19 +1,20 @@
-//! The thread that races: it follows the epoch, computes leaves and signs commitments. Confirmation segments are raced
-//! like the sprint's. When there is nothing to race, it does what is at its [desk](super::desk).
+//! The sprint's thread: it follows the epoch, computes leaves and signs commitments, for the sprint's segments and for
+//! confirmation segments alike. When it has no segment to compute, it takes jobs from its [queue](super::queue).
 //!
-//! Leaves are on disk about twice a second; after `kill -9` the thread goes on at the index that it reached. A
-//! commitment is on disk before anybody sees it, and there is one at most for each segment of an epoch.
+//! Leaves are stored about twice a second, so that after `kill -9` the thread continues at the index it reached. A
+//! commitment is stored before it leaves the thread, and there is at most one for each segment of an epoch.
 
 use super::{
-	Expand, Racer,
-	desk::{Basis, Job, Jobs},
+	Expand, Prover, ProverError,
 	pace::Pace,
+	queue::{Job, Jobs, ModelSource},
 };
 use crate::{
-	chain::Follower,
+	chain::{Follower, Snapshot},
+	conduct::Conduct,
 	store::{
-		Durability, Store, StoreError,
-		race::{self, SegmentRecord, StoredCommitment},
+		self, Durability, Store, StoreError,
+		sprint::{self, SegmentRecord, StoredCommitment},
 	},
 };
 use gonka_client::keys::{self, Keypair};
@@ -23,7 +24,7 @@ use gonka_primitives::{
 	host::SegmentCommitment,
 	views::EpochView,
 };
-use gonka_sprint::{LaneCommitment, Lanes, LeafId, MerkleTree, ModelSeed, SegmentSeed};
+use gonka_sprint::{LaneCommitment, Lanes, LeafId, MerkleTree, ModelSeed, SegmentSeed, lane::LaneError};
 use std::{
 	sync::{
 		Arc,
@@ -34,40 +35,63 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Between two looks at the chain while there is nothing to compute.
-const LOOK: Duration = Duration::from_millis(10);
-/// Between two writes of leaves.
-const WRITE: Duration = Duration::from_millis(500);
-/// After a fault, before the next try.
+/// Time between two steps while there is nothing to compute, and the longest sleep between two leaves.
+const IDLE: Duration = Duration::from_millis(10);
+/// Time between two writes of leaves.
+const WRITE_INTERVAL: Duration = Duration::from_millis(500);
+/// Pause after a failed step.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Priority of the thread: serving comes first where cores are few.
+/// Priority of the thread: where cores are few, serving comes first.
 const NICE: i32 = 10;
-/// For how long the desk's jobs are taken before another look at the chain.
-const SHIFT: Duration = Duration::from_millis(200);
+/// Maximum time for jobs of the queue before the thread checks for a segment again.
+const JOB_TIME: Duration = Duration::from_millis(200);
 /// The lane of a host that has one worker.
 pub const LANE: u16 = 0;
 
-/// The race of one worker.
+/// Why a step of the sprint failed. The thread tries again after a pause.
+#[derive(Debug, thiserror::Error)]
+enum SprintError {
+	#[error(transparent)]
+	Store(#[from] StoreError),
+	#[error(transparent)]
+	Prover(#[from] ProverError),
+	#[error("cannot commit to the leaves: {0}")]
+	Lane(#[from] LaneError),
+}
+
+/// The parts from which a [`Runner`] is made.
+pub struct RunnerParts {
+	/// The chain.
+	pub follower: Follower,
+	/// The store.
+	pub store: Store,
+	/// The worker key.
+	pub key: Keypair,
+	/// The implementation of the sprint.
+	pub expand: Box<dyn Expand>,
+	/// The limit on leaves per second.
+	pub pace: Pace,
+	/// Deviations from the protocol, in tests.
+	pub conduct: Arc<dyn Conduct>,
+	/// Notified when a commitment was stored.
+	pub signed: Arc<Notify>,
+	/// The queue of leaves to recompute.
+	pub jobs: Jobs,
+}
+
+/// The state of the sprint's thread.
 pub struct Runner {
-	follower: Follower,
-	store: Store,
-	key: Keypair,
-	expand: Box<dyn Expand>,
-	pace: Pace,
-	/// Notified when a commitment was put on disk.
-	signed: Arc<Notify>,
-	/// What else there is to compute.
-	jobs: Jobs,
-	/// A job that is not done yet.
+	parts: RunnerParts,
+	/// A job of the queue that is not done yet.
 	job: Option<Job>,
 	stop: Arc<AtomicBool>,
-	/// The epoch's model, and what it was made from.
-	model: Option<(Basis, Box<dyn Racer>)>,
-	/// A segment in which nothing was computed: there is nothing to commit to.
+	/// The epoch's model, and its source.
+	model: Option<(ModelSource, Box<dyn Prover>)>,
+	/// A segment without a leaf: there is nothing to commit to.
 	empty: Option<(EpochIndex, u8)>,
 }
 
-/// A running [`Runner`]; it is stopped when this is dropped.
+/// A running [`Runner`]. Dropping it stops the thread and waits for it.
 pub struct Running {
 	stop: Arc<AtomicBool>,
 	thread: Option<JoinHandle<()>>,
@@ -88,23 +112,35 @@ struct Segment {
 	number: u8,
 	record: SegmentRecord,
 	leaves: Vec<Hash>,
-	/// How many of them are on disk.
+	/// Number of leaves that are stored.
 	written: usize,
 }
 
+impl Segment {
+	/// Returns whether the chain still has this segment with the same seeds.
+	fn is_current(&self, epoch: &EpochView) -> bool {
+		epoch.index == self.epoch
+			&& epoch.model_seed == self.record.model_seed
+			&& epoch.segment_seeds.get(usize::from(self.number)) == Some(&self.record.segment_seed)
+	}
+
+	/// Stores the leaves that are not stored yet.
+	fn write(&mut self, store: &Store) -> store::Result<()> {
+		let new: Vec<Hash> = self.leaves.get(self.written..).unwrap_or_default().to_vec();
+		if new.is_empty() {
+			return Ok(());
+		}
+		let (lane, first) = ((self.epoch, self.number, LANE), self.written as u64);
+		store.write_blocking(Durability::Now, move |tx| sprint::add_leaves(tx, lane, first, &new))?;
+		self.written = self.leaves.len();
+		Ok(())
+	}
+}
+
 impl Runner {
-	/// For the follower's host. `key` is the worker key; `signed` is told of each signed commitment.
-	pub fn new(
-		follower: Follower,
-		store: Store,
-		key: Keypair,
-		expand: Box<dyn Expand>,
-		pace: Pace,
-		signed: Arc<Notify>,
-		jobs: Jobs,
-	) -> Self {
-		let (stop, job, model, empty) = (Arc::default(), None, None, None);
-		Self { follower, store, key, expand, pace, signed, jobs, job, stop, model, empty }
+	/// Makes the thread's state.
+	pub fn new(parts: RunnerParts) -> Self {
+		Self { parts, job: None, stop: Arc::default(), model: None, empty: None }
 	}
 
 	/// Starts the thread.
@@ -114,10 +150,10 @@ impl Runner {
 			lower_priority();
 			while !self.is_stopped() {
 				if let Err(error) = self.step() {
-					tracing::error!(error, "the sprint failed; trying again");
+					tracing::error!(%error, "the sprint failed; trying again");
 					std::thread::sleep(PAUSE);
 				}
-				std::thread::sleep(LOOK);
+				std::thread::sleep(IDLE);
 			}
 		})?;
 		Ok(Running { stop, thread: Some(thread) })
@@ -127,215 +163,182 @@ impl Runner {
 		self.stop.load(Ordering::Relaxed)
 	}
 
-	/// Does what there is to do now; returns when a segment has ended, or at once.
-	fn step(&mut self) -> Result<(), String> {
-		let Some(snapshot) = self.follower.snapshot() else { return Ok(()) };
+	/// Does what is due now. Returns at the end of the segment that it computes, or at once.
+	fn step(&mut self) -> Result<(), SprintError> {
+		let Some(snapshot) = self.parts.follower.snapshot() else { return Ok(()) };
 		let epoch = &snapshot.epoch;
 		self.expand(epoch)?;
 		for (number, seed) in (0u8..).zip(&epoch.segment_seeds) {
 			if snapshot.is_outdated() {
 				break;
 			}
-			#[cfg(feature = "hostile")]
-			if crate::hostile::skips(epoch, number) {
+			if !self.is_due(&snapshot, number)? {
 				continue;
 			}
-			let over = is_over(epoch, snapshot.block, number);
-			if self.is_committed(epoch, number)? || over && !epoch.takes_commitment_next(number) {
-				continue;
-			}
-			if self.empty == Some((epoch.index, number)) {
-				continue;
-			}
-			if over && self.store.read(|tx| race::segment(tx, epoch.index, number)).map_err(text)?.is_none() {
-				// It passed without this worker.
-				continue;
-			}
-			let segment = self.begin(epoch, number, *seed).map_err(text)?;
-			if let Some(segment) = self.race(segment, over)? {
-				self.commit(segment).map_err(text)?;
+			let _span = tracing::info_span!("segment", epoch = epoch.index, segment = number).entered();
+			let segment = self.begin(epoch, number, *seed)?;
+			if let Some(segment) = self.compute(segment, is_over(epoch, snapshot.block, number))? {
+				self.commit(segment)?;
 			}
 		}
 		self.work();
 		Ok(())
 	}
 
-	/// Does what waits at the desk, for a while.
+	/// Returns whether a segment is to be computed, or committed to, now.
+	fn is_due(&self, snapshot: &Snapshot, number: u8) -> Result<bool, StoreError> {
+		let epoch = &snapshot.epoch;
+		let is_over = is_over(epoch, snapshot.block, number);
+		if !self.parts.conduct.computes(epoch, number)
+			|| self.empty == Some((epoch.index, number))
+			|| is_over && !epoch.takes_commitment_next(number)
+		{
+			return Ok(false);
+		}
+		self.parts.store.read(|tx| {
+			let is_committed = sprint::commitment(tx, epoch.index, number)?.is_some();
+			// A segment that is over is committed to only if this worker had begun it.
+			Ok(!is_committed && (!is_over || sprint::segment(tx, epoch.index, number)?.is_some()))
+		})
+	}
+
+	/// Works on jobs of the queue for a while.
 	fn work(&mut self) {
 		let start = Instant::now();
-		while start.elapsed() < SHIFT
+		while start.elapsed() < JOB_TIME
 			&& !self.is_stopped()
-			&& let Some((basis, racer)) = &mut self.model
-			&& let Some(job) = self.job.take().or_else(|| self.jobs.try_recv().ok())
+			&& let Some((source, prover)) = &mut self.model
+			&& let Some(job) = self.job.take().or_else(|| self.parts.jobs.try_recv().ok())
 		{
-			self.job = job.work(basis, racer.as_mut());
+			self.job = job.work(source, prover.as_mut());
 		}
 	}
 
-	/// Expands the epoch's model, unless it is there.
-	fn expand(&mut self, epoch: &EpochView) -> Result<(), String> {
-		let wanted = (epoch.model_seed, epoch.profile);
-		if self.model.as_ref().is_some_and(|(made_from, _)| *made_from == wanted) {
+	/// Expands the epoch's model, unless the thread has it.
+	fn expand(&mut self, epoch: &EpochView) -> Result<(), ProverError> {
+		let source = (epoch.model_seed, epoch.format);
+		if self.model.as_ref().is_some_and(|(of, _)| *of == source) {
 			return Ok(());
 		}
-		// The old one first: two may not fit.
+		// The old model is dropped first: memory may not suffice for two.
 		self.model = None;
 		let start = Instant::now();
-		let racer = self.expand.expand(&ModelSeed(epoch.model_seed), epoch.profile)?;
-		self.model = Some((wanted, racer));
-		let (profile, seconds) = (epoch.profile, start.elapsed().as_secs_f64());
-		tracing::info!(epoch = epoch.index, ?profile, seconds, "expanded the sprint's model");
+		let prover = self.parts.expand.expand(&ModelSeed(epoch.model_seed), epoch.format)?;
+		self.model = Some((source, prover));
+		let (format, seconds) = (epoch.format, start.elapsed().as_secs_f64());
+		tracing::info!(epoch = epoch.index, ?format, seconds, "expanded the sprint's model");
 		Ok(())
 	}
 
-	fn is_committed(&self, epoch: &EpochView, segment: u8) -> Result<bool, String> {
-		self.store.read(|tx| Ok(race::commitment(tx, epoch.index, segment)?.is_some())).map_err(text)
-	}
-
-	/// Begins a segment, or goes on where it was left.
+	/// Begins a segment, or continues it where it was left.
 	fn begin(&self, epoch: &EpochView, number: u8, segment_seed: Hash) -> Result<Segment, StoreError> {
 		let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-		let (profile, model_seed, index) = (epoch.profile, epoch.model_seed, epoch.index);
-		let record = SegmentRecord { profile, model_seed, segment_seed, started: now.as_millis() as u64 };
+		let (format, model_seed, index) = (epoch.format, epoch.model_seed, epoch.index);
+		let record = SegmentRecord { format, model_seed, segment_seed, started: now.as_millis() as u64 };
+		let store = &self.parts.store;
 		let record =
-			self.store.write_blocking(Durability::Now, move |tx| race::begin_segment(tx, index, number, &record))?;
-		let leaves = self.store.read(|tx| race::leaves(tx, index, number, LANE))?;
-		let (profile, written) = (record.profile, leaves.len());
-		tracing::info!(epoch = index, segment = number, ?profile, done = written, "segment");
+			store.write_blocking(Durability::Now, move |tx| sprint::begin_segment(tx, index, number, &record))?;
+		let leaves = store.read(|tx| sprint::leaves(tx, index, number, LANE))?;
+		let (format, written) = (record.format, leaves.len());
+		tracing::info!(?format, leaves = written, "segment begins");
 		Ok(Segment { epoch: index, number, record, leaves, written })
 	}
 
-	/// Computes until the segment's end. `None` if it was left: by a stop, or because its seed is no longer the chain's.
-	fn race(&mut self, mut segment: Segment, over: bool) -> Result<Option<Segment>, String> {
-		let Some((_, racer)) = self.model.as_mut() else { return Ok(None) };
-		let seed = SegmentSeed(segment.record.segment_seed);
-		let host = *self.follower.host();
-		let pace = self.pace;
-		#[cfg(feature = "hostile")]
-		let pace = crate::hostile::pace(pace);
+	/// Computes leaves until the segment's end. Returns `None` if the segment was left before: the worker stops or is
+	/// outdated, or the chain has the segment with another seed.
+	fn compute(&mut self, mut segment: Segment, is_over: bool) -> Result<Option<Segment>, SprintError> {
+		let Some((_, prover)) = self.model.as_mut() else { return Ok(None) };
+		let (follower, store) = (&self.parts.follower, &self.parts.store);
+		let (seed, host) = (SegmentSeed(segment.record.segment_seed), *follower.host());
+		let pace = self.parts.conduct.pace(self.parts.pace);
 		let (start, first) = (Instant::now(), segment.leaves.len());
-		let mut last_write = Instant::now();
-		let mut over = over;
-		while !over {
-			if self.stop.load(Ordering::Relaxed) {
-				write(&self.store, &mut segment).map_err(text)?;
+		let (mut last_write, mut is_over) = (Instant::now(), is_over);
+		while !is_over {
+			let Some(snapshot) = follower.snapshot() else { return Ok(None) };
+			if self.stop.load(Ordering::Relaxed) || snapshot.is_outdated() {
+				// The segment continues if the worker is started again, or updated, in time.
+				segment.write(store)?;
 				return Ok(None);
 			}
-			let Some(snapshot) = self.follower.snapshot() else { return Ok(None) };
-			let epoch = &snapshot.epoch;
-			let current = epoch.index == segment.epoch
-				&& epoch.model_seed == segment.record.model_seed
-				&& epoch.segment_seeds.get(usize::from(segment.number)) == Some(&segment.record.segment_seed);
-			if !current {
-				let (epoch, segment) = (segment.epoch, segment.number);
-				tracing::warn!(epoch, segment, "the chain left this segment: its leaves are worth nothing");
+			if !segment.is_current(&snapshot.epoch) {
+				tracing::warn!("the chain abandoned this segment's seed; its leaves are dropped");
 				return Ok(None);
 			}
-			if snapshot.is_outdated() {
-				// What it began can go on when it is updated in time.
-				write(&self.store, &mut segment).map_err(text)?;
-				return Ok(None);
-			}
-			over = is_over(epoch, snapshot.block, segment.number);
-			let done = segment.leaves.len() as u64;
-			let elapsed = since(segment.record.started);
-			let free = pace.allowed(elapsed).saturating_sub(done).min(racer.batch().max(1) as u64);
-			if over {
+			is_over = self::is_over(&snapshot.epoch, snapshot.block, segment.number);
+			if is_over {
 				break;
 			}
+			let (done, elapsed) = (segment.leaves.len() as u64, since(segment.record.started));
+			let free = pace.allowed(elapsed).saturating_sub(done).min(prover.batch().max(1) as u64);
 			if free == 0 {
-				std::thread::sleep(pace.wait(done, elapsed).clamp(Duration::from_millis(1), LOOK));
+				std::thread::sleep(pace.wait(done, elapsed).clamp(Duration::from_millis(1), IDLE));
 			} else {
 				let id = |index| LeafId { host, epoch: segment.epoch, segment: segment.number, lane: LANE, index };
 				let ids: Vec<LeafId> = (done..done.saturating_add(free)).map(id).collect();
-				let hashes = racer.leaves(&seed, &ids)?;
+				let hashes = prover.leaves(&seed, &ids)?;
 				metrics::counter!("gonka_worker_sprint_leaves_total").increment(hashes.len() as u64);
 				segment.leaves.extend(hashes);
 			}
-			if last_write.elapsed() >= WRITE {
-				write(&self.store, &mut segment).map_err(text)?;
+			if last_write.elapsed() >= WRITE_INTERVAL {
+				segment.write(store)?;
 				last_write = Instant::now();
 			}
 		}
-		write(&self.store, &mut segment).map_err(text)?;
+		segment.write(store)?;
 		let computed = segment.leaves.len().saturating_sub(first);
 		let speed = computed as f64 / start.elapsed().as_secs_f64().max(1e-3);
 		metrics::gauge!("gonka_worker_sprint_leaves_per_second").set(speed);
-		let leaves = segment.leaves.len();
-		tracing::info!(
-			epoch = segment.epoch,
-			segment = segment.number,
-			leaves,
-			leaves_per_second = speed,
-			"segment over"
-		);
+		tracing::info!(leaves = segment.leaves.len(), leaves_per_second = speed, "segment over");
 		Ok(Some(segment))
 	}
 
-	/// Signs the segment's commitment and puts it on disk.
-	fn commit(&mut self, segment: Segment) -> Result<(), StoreError> {
+	/// Signs the segment's commitment and stores it.
+	fn commit(&mut self, segment: Segment) -> Result<(), SprintError> {
 		if segment.leaves.is_empty() {
 			self.empty = Some((segment.epoch, segment.number));
-			tracing::warn!(epoch = segment.epoch, segment = segment.number, "no leaf was computed: nothing to commit");
+			tracing::warn!("no leaf was computed: there is nothing to commit to");
 			return Ok(());
 		}
-		let genesis = self.follower.chain().genesis();
-		let commitment = commitment(*self.follower.host(), segment.epoch, segment.number, segment.leaves)
-			.map_err(|error| StoreError::Failed(error.to_string()))?;
-		let signature = keys::sign(&self.key, &signing_payload(domain::COMMITMENT, &genesis, &commitment));
+		let genesis = self.parts.follower.chain().genesis();
+		let commitment = commitment(*self.parts.follower.host(), segment.epoch, segment.number, segment.leaves)?;
+		let signature = keys::sign(&self.parts.key, &signing_payload(domain::COMMITMENT, &genesis, &commitment));
 		let stored = StoredCommitment { commitment, signature, included: false };
-		self.store.write_blocking(Durability::Now, move |tx| race::commit(tx, &stored))?;
-		let root = hex::encode(commitment.commitment.root);
-		tracing::info!(epoch = segment.epoch, segment = segment.number, root, "commitment signed");
-		self.signed.notify_one();
+		self.parts.store.write_blocking(Durability::Now, move |tx| sprint::commit(tx, &stored))?;
+		tracing::info!(root = hex::encode(commitment.commitment.root), "commitment signed");
+		self.parts.signed.notify_one();
 		Ok(())
 	}
 }
 
-/// The commitment over the leaves of a host with one lane.
+/// Returns the commitment over the leaves of a host with one lane.
 pub fn commitment(
 	host: Hash,
 	epoch: EpochIndex,
 	segment: u8,
 	leaves: Vec<Hash>,
-) -> Result<SegmentCommitment, gonka_sprint::lane::LaneError> {
+) -> Result<SegmentCommitment, LaneError> {
 	let tree = MerkleTree::new(leaves);
 	let lanes = Lanes::new(&[LaneCommitment { lane: LANE, count: tree.count(), root: tree.root() }])?;
 	Ok(SegmentCommitment { host, epoch, segment, commitment: lanes.commitment() })
 }
 
-/// Whether the segment's last block is behind the best one.
+/// Returns whether the best block is past the segment's last block.
 fn is_over(epoch: &EpochView, block: u32, segment: u8) -> bool {
 	let end = epoch.start_of(segment).map(|start| start.saturating_add(epoch.schedule.segment));
 	end.is_none_or(|end| block.saturating_sub(epoch.start) >= end)
 }
 
-fn write(store: &Store, segment: &mut Segment) -> Result<(), StoreError> {
-	let new: Vec<Hash> = segment.leaves.get(segment.written..).unwrap_or_default().to_vec();
-	if new.is_empty() {
-		return Ok(());
-	}
-	let (lane, first) = ((segment.epoch, segment.number, LANE), segment.written as u64);
-	store.write_blocking(Durability::Now, move |tx| race::add_leaves(tx, lane, first, &new))?;
-	segment.written = segment.leaves.len();
-	Ok(())
-}
-
-/// Time since `started`, in milliseconds since 1970.
+/// Returns the time since `started`, in milliseconds since 1970.
 fn since(started: u64) -> Duration {
 	let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
 	now.saturating_sub(Duration::from_millis(started))
 }
 
-fn text(error: StoreError) -> String {
-	error.to_string()
-}
-
-/// Lowers this thread's priority, and that of the threads it will start.
+/// Lowers the priority of this thread, and of the threads that it will start.
 fn lower_priority() {
-	// SAFETY: plain numbers; 0 is the calling thread.
+	// SAFETY: setpriority takes plain numbers; 0 is the calling thread.
 	let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0;
 	if failed {
-		tracing::debug!("the sprint's priority could not be lowered");
+		tracing::debug!("cannot lower the priority of the sprint's thread");
 	}
 }

@@ -1,18 +1,18 @@
 //! The sprint's forward pass on libtorch, on a CPU or a CUDA device, bit-identical to `gonka_sprint::Model`.
 //!
-//! Activations are kept as float32 tensors whose values are integers. All of them, and all partial sums, stay below
-//! 2²⁴ (PROTOCOL §3), where float32 adds and multiplies integers exactly and in any order; scaling by a power of two
-//! and `floor` are exact, too. Quotients get half a unit onto their dividend: that leaves their floor as it is and
-//! keeps it, by a wide margin, from depending on how a device rounds a division. Only the mean of squares is larger
-//! and goes through 64-bit integers.
+//! Activations are float32 tensors whose values are integers. All of them, and all partial sums, stay below 2²⁴
+//! (docs/protocol.md#3-sprint), where float32 adds and multiplies integers exactly and in any order. Scaling by a power
+//! of two and `floor` are exact, too. Before a division, half a unit is added to the dividend. This leaves the floor of
+//! the quotient as it is, and keeps it by a wide margin from depending on how a device rounds. Only the mean of squares
+//! is larger; it goes through 64-bit integers.
 //!
-//! Matrix products, where nearly all time goes, are int8 × int8 → int32 (`_int_mm`) where that is the faster way,
-//! which is tried once when the model is expanded; else float32.
+//! Matrix products take nearly all of the time. They are int8 × int8 → int32 (`_int_mm`) where that is faster, and
+//! float32 otherwise; the faster way is found by a trial when the model is expanded.
 
-use super::{Checked, Expand, Racer};
+use super::{Checked, Expand, Prover, ProverError};
 use gonka_primitives::Hash;
 use gonka_sprint::{
-	LeafId, Matrix, ModelSeed, Params, Profile, SegmentSeed, expand_matrix, layer_digest,
+	LeafId, Matrix, ModelSeed, Params, SegmentSeed, SprintFormat, expand_matrix, layer_digest,
 	lut::{EXP_LUT, SILU_LUT},
 };
 use std::time::Instant;
@@ -20,60 +20,60 @@ use tch::{Device, IndexOp, Kind, Tensor};
 
 type Result<T> = std::result::Result<T, tch::TchError>;
 
-/// Tokens computed at once, on a CPU: what fits its caches.
+/// Number of tokens computed at once on a CPU: they fit its caches.
 const CPU_TOKENS: usize = 2048;
-/// Tokens computed at once, on a CUDA device: what fills it.
+/// Number of tokens computed at once on a CUDA device: they keep it busy.
 const CUDA_TOKENS: usize = 8192;
 
-/// CUDA's `_int_mm` takes no fewer rows than one more than this.
+/// CUDA's `_int_mm` needs more rows than this.
 const INT8_ROWS: usize = 16;
 
 /// Expands models onto a device.
 #[derive(Clone, Copy, Debug)]
 pub struct Torch {
-	/// Where to compute.
+	/// The device.
 	pub device: Device,
-	/// Threads to compute with, on a CPU.
+	/// Number of computing threads on a CPU.
 	pub threads: u16,
 }
 
 impl Expand for Torch {
-	fn expand(&mut self, seed: &ModelSeed, profile: Profile) -> std::result::Result<Box<dyn Racer>, String> {
+	fn expand(&mut self, seed: &ModelSeed, format: SprintFormat) -> super::Result<Box<dyn Prover>> {
 		let threads = if self.device.is_cuda() { 1 } else { self.threads.max(1) };
 		one_thread();
-		let model = TorchModel::new(seed, profile, self.device).map_err(|error| error.to_string())?;
+		let model = TorchModel::new(seed, format, self.device)?;
 		let models = std::iter::repeat_with(|| model.share()).take(threads.into()).collect();
 		Ok(Box::new(Team { models }))
 	}
 }
 
-/// Threads that compute different leaves with the same weights. libtorch's own threads would compute one leaf
-/// together and wait for each other after every operation, which is slow where other programs want the cores, too.
+/// Threads that compute different leaves with the same weights. libtorch's own threads would compute each leaf together
+/// and wait for each other after every operation, which is slow where other programs use the cores, too.
 struct Team {
 	models: Vec<TorchModel>,
 }
 
-impl Racer for Team {
+impl Prover for Team {
 	fn batch(&self) -> usize {
-		self.models.iter().map(Racer::batch).sum()
+		self.models.iter().map(Prover::batch).sum()
 	}
 
-	fn leaves(&mut self, seed: &SegmentSeed, ids: &[LeafId]) -> std::result::Result<Vec<Hash>, String> {
+	fn leaves(&mut self, seed: &SegmentSeed, ids: &[LeafId]) -> super::Result<Vec<Hash>> {
 		self.share(ids, |model, ids| model.leaves(seed, ids))
 	}
 
-	fn check(&mut self, seed: &SegmentSeed, ids: &[LeafId], layer: u16) -> std::result::Result<Vec<Checked>, String> {
+	fn check(&mut self, seed: &SegmentSeed, ids: &[LeafId], layer: u16) -> super::Result<Vec<Checked>> {
 		self.share(ids, |model, ids| model.check(seed, ids, layer))
 	}
 }
 
 impl Team {
-	/// Has each thread do its part of `ids`.
+	/// Shares `ids` out among the threads.
 	fn share<T: Send>(
 		&mut self,
 		ids: &[LeafId],
-		work: impl Fn(&mut TorchModel, &[LeafId]) -> std::result::Result<Vec<T>, String> + Sync,
-	) -> std::result::Result<Vec<T>, String> {
+		work: impl Fn(&mut TorchModel, &[LeafId]) -> super::Result<Vec<T>> + Sync,
+	) -> super::Result<Vec<T>> {
 		if let [model] = self.models.as_mut_slice() {
 			return work(model, ids);
 		}
@@ -89,19 +89,19 @@ impl Team {
 			let parts: Vec<_> = parts.collect();
 			let mut all = Vec::with_capacity(ids.len());
 			for part in parts {
-				all.extend(part.join().map_err(|_| "a thread of the sprint panicked")??);
+				all.extend(part.join().map_err(|_| ProverError::Panicked)??);
 			}
 			Ok(all)
 		})
 	}
 }
 
-/// Keeps libtorch from starting threads for what this thread computes.
+/// Makes libtorch compute on the calling thread alone.
 fn one_thread() {
 	tch::set_num_threads(1);
 }
 
-/// How matrix products are computed.
+/// Way of computing matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
 	/// int8 × int8 → int32.
@@ -112,7 +112,7 @@ pub enum Products {
 
 /// An epoch's weights on a device.
 pub struct TorchModel {
-	profile: Profile,
+	format: SprintFormat,
 	params: Params,
 	device: Device,
 	products: Products,
@@ -123,7 +123,7 @@ pub struct TorchModel {
 	exp: Tensor,
 	/// float32 `[63]`.
 	silu: Tensor,
-	/// bool `[tokens × tokens]`: true where a token must not look.
+	/// bool `[tokens × tokens]`: true where a token must not attend to another.
 	hidden: Tensor,
 }
 
@@ -156,35 +156,35 @@ impl Layer {
 	}
 }
 
-impl Racer for TorchModel {
+impl Prover for TorchModel {
 	fn batch(&self) -> usize {
 		let tokens = if self.device.is_cuda() { CUDA_TOKENS } else { CPU_TOKENS };
-		let most = tokens / self.params.tokens;
-		match (self.device.is_cuda(), self.profile) {
-			// A leaf of it takes a CPU a good part of a second.
-			(false, Profile::P400) => 2,
-			_ => most.max(1),
+		let leaves = tokens / self.params.tokens;
+		match (self.device.is_cuda(), self.format) {
+			// A CPU takes a good part of a second for a leaf.
+			(false, SprintFormat::P400) => 2,
+			_ => leaves.max(1),
 		}
 	}
 
-	fn leaves(&mut self, seed: &SegmentSeed, ids: &[LeafId]) -> std::result::Result<Vec<Hash>, String> {
-		let inputs: Vec<u16> = ids.iter().flat_map(|id| id.tokens(seed, self.profile)).collect();
-		let outputs = self.forward(&inputs).map_err(|error| error.to_string())?;
+	fn leaves(&mut self, seed: &SegmentSeed, ids: &[LeafId]) -> super::Result<Vec<Hash>> {
+		let inputs: Vec<u16> = ids.iter().flat_map(|id| id.tokens(seed, self.format)).collect();
+		let outputs = self.forward(&inputs)?;
 		if outputs.len() != ids.len() {
-			return Err(format!("{} outputs for {} inputs", outputs.len(), ids.len()));
+			return Err(ProverError::WrongCount { results: outputs.len(), inputs: ids.len() });
 		}
 		Ok(ids.iter().zip(&outputs).map(|(id, output)| id.hash(output)).collect())
 	}
 
-	fn check(&mut self, seed: &SegmentSeed, ids: &[LeafId], layer: u16) -> std::result::Result<Vec<Checked>, String> {
-		let inputs: Vec<u16> = ids.iter().flat_map(|id| id.tokens(seed, self.profile)).collect();
-		let (outputs, residual) = self.run(&inputs, Some(layer)).map_err(|error| error.to_string())?;
+	fn check(&mut self, seed: &SegmentSeed, ids: &[LeafId], layer: u16) -> super::Result<Vec<Checked>> {
+		let inputs: Vec<u16> = ids.iter().flat_map(|id| id.tokens(seed, self.format)).collect();
+		let (outputs, residual) = self.run(&inputs, Some(layer))?;
 		let residuals = residual.chunks_exact(self.params.tokens.saturating_mul(self.params.width));
 		if outputs.len() != ids.len() || residuals.len() < ids.len() {
-			return Err(format!("{} outputs, {} residuals for {} inputs", outputs.len(), residuals.len(), ids.len()));
+			return Err(ProverError::WrongCount { results: outputs.len().min(residuals.len()), inputs: ids.len() });
 		}
 		let all = ids.iter().zip(&outputs).zip(residuals).map(|((id, output), residual)| {
-			let digest = layer_digest(self.profile, layer, residual).ok_or_else(|| format!("no layer {layer}"))?;
+			let digest = layer_digest(self.format, layer, residual).ok_or(ProverError::NoSuchLayer(layer))?;
 			Ok(Checked { leaf: id.hash(output), digest })
 		});
 		all.collect()
@@ -192,20 +192,20 @@ impl Racer for TorchModel {
 }
 
 impl TorchModel {
-	/// Expands the weights, with the faster way of computing products.
-	pub fn new(seed: &ModelSeed, profile: Profile, device: Device) -> Result<Self> {
-		let products = tch::no_grad(|| faster(&profile.params(), device));
-		Self::with_products(seed, profile, device, products)
+	/// Expands the weights, and chooses the faster way of computing products.
+	pub fn new(seed: &ModelSeed, format: SprintFormat, device: Device) -> Result<Self> {
+		let products = tch::no_grad(|| faster(&format.params(), device));
+		Self::with_products(seed, format, device, products)
 	}
 
 	/// Expands the weights, with a given way of computing products.
-	pub fn with_products(seed: &ModelSeed, profile: Profile, device: Device, products: Products) -> Result<Self> {
+	pub fn with_products(seed: &ModelSeed, format: SprintFormat, device: Device, products: Products) -> Result<Self> {
 		let _guard = tch::no_grad_guard();
-		let params = profile.params();
+		let params = format.params();
 		let kind = if products == Products::Int8 { Kind::Int8 } else { Kind::Float };
 		let int8 = |layer: u16, matrix: Matrix| {
 			let (rows, columns) = matrix.shape(&params);
-			let weights = Tensor::f_from_slice(&expand_matrix(seed, profile, layer, matrix))?;
+			let weights = Tensor::f_from_slice(&expand_matrix(seed, format, layer, matrix))?;
 			weights.f_view([rows as i64, columns as i64])?.f_to(device)
 		};
 		let matrix = |layer, matrix| int8(layer, matrix)?.f_to_kind(kind)?.f_t_();
@@ -225,7 +225,7 @@ impl TorchModel {
 		});
 		let tokens = params.tokens as i64;
 		Ok(Self {
-			profile,
+			format,
 			params,
 			device,
 			products,
@@ -240,7 +240,7 @@ impl TorchModel {
 	/// The same weights, for another thread.
 	fn share(&self) -> Self {
 		Self {
-			profile: self.profile,
+			format: self.format,
 			params: self.params,
 			device: self.device,
 			products: self.products,
@@ -252,23 +252,23 @@ impl TorchModel {
 		}
 	}
 
-	/// How products are computed.
+	/// Returns the way of computing products.
 	pub fn products(&self) -> Products {
 		self.products
 	}
 
-	/// The outputs for a batch: `inputs` holds the profile's number of tokens for each, one after the other.
+	/// Computes the outputs of a batch. `inputs` holds the format's number of tokens for each leaf, one leaf after the other.
 	pub fn forward(&self, inputs: &[u16]) -> Result<Vec<Vec<i8>>> {
 		Ok(self.run(inputs, None)?.0)
 	}
 
-	/// As [`Self::forward`], with all values of the residual after the layer `keep`, if there is one.
+	/// Like [`Self::forward`]; also returns all values of the residual after the layer `keep`, if it is given.
 	fn run(&self, inputs: &[u16], keep: Option<u16>) -> Result<(Vec<Vec<i8>>, Vec<i32>)> {
 		let _guard = tch::no_grad_guard();
 		let (tokens, width) = (self.params.tokens as i64, self.params.width as i64);
 		let mut ids: Vec<i32> = inputs.iter().map(|token| i32::from(*token)).collect();
 		if self.products == Products::Int8 && ids.len() <= INT8_ROWS {
-			// Once more, to be thrown away.
+			// The copy only fills the rows; its results are dropped.
 			ids.extend_from_within(..);
 		}
 		let ids = Tensor::f_from_slice(&ids)?.f_to(self.device)?;
@@ -319,7 +319,7 @@ impl TorchModel {
 		let mut u = q.f_matmul(&k.f_transpose(-2, -1)?)?.f_mul_scalar_(2f64.powi(-7))?.f_floor_()?;
 		let u = u.f_masked_fill_(&self.hidden, -1e6)?;
 		let best = u.f_amax([-1i64].as_slice(), true)?;
-		// What is hidden is over 255 below the best, where the table is 0.
+		// Hidden tokens are more than 255 below the best, where the table is 0.
 		let below = best.f_sub(&u)?.f_clamp_max_(255)?.f_to_kind(Kind::Int)?;
 		let e = self.exp.f_index_select(0, &below.f_view([-1])?)?.f_view_as(&below)?;
 		let total = e.f_sum_dim_intlist([-1i64].as_slice(), true, Kind::Float)?;
@@ -338,7 +338,7 @@ impl TorchModel {
 		update(residual, self.product(&self.operand(hidden)?, &layer.down)?, shifts.down)
 	}
 
-	/// Activations in the form that [`Self::product`] takes.
+	/// Converts activations to the form that [`Self::product`] takes.
 	fn operand(&self, x: Tensor) -> Result<Tensor> {
 		match self.products {
 			Products::Int8 => x.f_to_kind(Kind::Int8),
@@ -359,7 +359,7 @@ fn product(products: Products, x: &Tensor, weights: &Tensor) -> Result<Tensor> {
 	}
 }
 
-/// Tries both ways on a product of the profile's widest shape.
+/// Tries both ways on a product of the format's largest shape, and returns the faster one.
 fn faster(params: &Params, device: Device) -> Products {
 	let (rows, columns, n) = (params.ffn as i64, params.width as i64, params.tokens.max(64) as i64);
 	let time = |products: Products| -> Result<(f64, Tensor)> {
@@ -406,20 +406,39 @@ fn quotient(a: Tensor, b: &Tensor) -> Result<Tensor> {
 	a.f_add_scalar_(0.5)?.f_div_(b)?.f_floor_()?.f_clamp_(-31, 31)
 }
 
-/// Rows of `x` (`[… × width]`) by their root mean square: `clamp(⌊16·x / max(1, isqrt(⌊mean(x²)⌋))⌋, −31, 31)`.
+/// Divides the rows of `x` (`[… × width]`) by their root mean square: `clamp(⌊16·x / max(1, isqrt(⌊mean(x²)⌋))⌋, −31, 31)`.
 fn normalise(x: &Tensor) -> Result<Tensor> {
 	let width = x.size().last().copied().unwrap_or(1);
 	let wide = x.f_to_kind(Kind::Double)?;
-	// Squares sum to 2⁴⁰ at most: exact. The root of a number below 2³¹ is never so close below a whole number that it
-	// would be rounded up to it.
+	// Squares sum to at most 2⁴⁰, which is exact. The root of a number below 2³¹ is never so close below an integer that
+	// it would be rounded up to it.
 	let sum = wide.f_square()?.f_sum_dim_intlist([-1i64].as_slice(), true, Kind::Double)?;
 	let mean = sum.f_to_kind(Kind::Int64)?.f_floor_divide_scalar(width)?;
 	let root = mean.f_to_kind(Kind::Double)?.f_sqrt()?.f_floor()?.f_clamp_min(1)?.f_to_kind(Kind::Float)?;
 	quotient(x.f_mul_scalar(16)?, &root)
 }
 
-/// The device of that name: `cpu`, or `cuda:` and a number.
-pub fn device(name: &str) -> std::result::Result<Device, String> {
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+	/// The name is not one of a device.
+	#[error("no device is called {0}: give cpu, reference, or cuda:0, cuda:1 …")]
+	Unknown(String),
+	/// libtorch does not see the device.
+	#[error("there is no {name}: libtorch sees {count} CUDA devices; compare nvidia-smi, or give --device cpu")]
+	Missing {
+		/// The device's name.
+		name: String,
+		/// Number of CUDA devices that libtorch sees.
+		count: i64,
+	},
+	/// The CUDA part of libtorch cannot be loaded.
+	#[error("cannot load libtorch_cuda.so: put a libtorch with CUDA on LD_LIBRARY_PATH, or give --device cpu")]
+	NoCuda,
+}
+
+/// Returns the device of a name: `cpu`, or `cuda:` and a number.
+pub fn device(name: &str) -> std::result::Result<Device, DeviceError> {
 	if name == "cpu" {
 		return Ok(Device::Cpu);
 	}
@@ -428,22 +447,21 @@ pub fn device(name: &str) -> std::result::Result<Device, String> {
 		Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse::<usize>().ok()),
 		None => None,
 	};
-	let number = number.ok_or_else(|| format!("no device {name}: give cpu, reference, or cuda:0, cuda:1 …"))?;
+	let number = number.ok_or_else(|| DeviceError::Unknown(name.into()))?;
 	load_cuda()?;
 	let count = tch::Cuda::device_count();
 	if (number as i64) < count {
 		return Ok(Device::Cuda(number));
 	}
-	Err(format!("there is no {name}: libtorch sees {count} CUDA devices (see nvidia-smi), or use --device cpu"))
+	Err(DeviceError::Missing { name: name.into(), count })
 }
 
-/// The CUDA half of libtorch is loaded only where it is wanted, so that one binary serves CPU hosts as well.
-fn load_cuda() -> std::result::Result<(), String> {
+/// Loads the CUDA part of libtorch. It is loaded on demand, so that one binary runs on hosts without CUDA, too.
+fn load_cuda() -> std::result::Result<(), DeviceError> {
 	// SAFETY: a C string; libtorch's initialisers register its CUDA kernels and nothing else.
 	let loaded = unsafe { libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
 	if loaded.is_null() {
-		let hint = "put a libtorch with CUDA and its libraries on LD_LIBRARY_PATH, or use --device cpu";
-		return Err(format!("libtorch_cuda.so cannot be loaded: {hint}"));
+		return Err(DeviceError::NoCuda);
 	}
 	Ok(())
 }

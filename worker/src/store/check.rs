@@ -1,4 +1,4 @@
-//! What checking others found, and the messages of checks and disputes as they were signed.
+//! Results of checks, and signed messages of checks and disputes.
 
 use super::{Result, decode};
 use crate::chain::CheckMessage;
@@ -16,26 +16,26 @@ const SUSPECTS: TableDefinition<(u32, &[u8; 32]), &[u8]> = TableDefinition::new(
 /// (epoch, slot) → [`StoredMessage`].
 const MESSAGES: TableDefinition<(u32, &[u8; 32]), &[u8]> = TableDefinition::new("messages");
 
-/// The tags of an epoch: what was committed to, and will be revealed.
+/// The tags of an epoch: the worker commits to them, and reveals them later.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredTags {
-	/// What the samples were drawn from.
+	/// Beacon from which the leaf sets were drawn.
 	pub beacon: Hash,
-	/// In the order of the duties.
+	/// Tags in the order of the duties.
 	pub tags: Vec<Tag>,
 }
 
 /// A leaf set that was recomputed.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredSet {
-	/// What the sample was drawn from.
+	/// Beacon from which the set was drawn.
 	pub beacon: Hash,
-	/// In the order of their positions.
+	/// Leaves in the order of their positions.
 	pub leaves: Vec<StoredLeaf>,
 }
 
 impl StoredSet {
-	/// The digests of its leaves.
+	/// Returns the digests of its leaves.
 	pub fn digests(&self) -> Vec<Hash> {
 		self.leaves.iter().map(|leaf| leaf.digest).collect()
 	}
@@ -44,33 +44,33 @@ impl StoredSet {
 /// A leaf of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredLeaf {
-	/// The proof of its lane.
+	/// Proof of its lane.
 	pub lane: LaneProof,
-	/// Its digest.
+	/// Digest of its residual.
 	pub digest: Hash,
 }
 
-/// A host's leaf that is wrong.
+/// A wrong leaf of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Suspect {
-	/// The segment.
+	/// Segment of the leaf.
 	pub segment: u8,
-	/// The position in the segment's commitment.
+	/// Position in the segment's commitment.
 	pub position: u64,
-	/// What the host committed to there.
+	/// Opening of the leaf that the host committed to.
 	pub opening: LeafOpening,
 }
 
-/// A message with its signature.
+/// A signed message.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredMessage {
-	/// What was signed.
+	/// The message.
 	pub message: CheckMessage,
-	/// The worker key's signature.
+	/// Signature of the worker key.
 	pub signature: Signature,
-	/// Whether the chain took it.
+	/// Whether it was included.
 	pub taken: bool,
-	/// How often the chain did not.
+	/// Number of attempts that failed.
 	pub failures: u8,
 }
 
@@ -82,14 +82,14 @@ pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
 	Ok(())
 }
 
-/// The tags of an epoch, as far as they were drawn from `beacon`.
+/// Returns the tags of an epoch, if they belong to `beacon`.
 pub fn tags(tx: &ReadTransaction, epoch: EpochIndex, beacon: &Hash) -> Result<Option<Vec<Tag>>> {
 	let stored: Option<StoredTags> =
 		tx.open_table(TAGS)?.get(epoch)?.map(|stored| decode(stored.value())).transpose()?;
 	Ok(stored.filter(|stored| stored.beacon == *beacon).map(|stored| stored.tags))
 }
 
-/// Keeps an epoch's tags, unless there are some of the same beacon: those that stand are returned.
+/// Stores an epoch's tags, unless it has some of the same beacon. Returns the stored tags.
 pub fn put_tags(tx: &WriteTransaction, epoch: EpochIndex, new: &StoredTags) -> Result<Vec<Tag>> {
 	let mut tags = tx.open_table(TAGS)?;
 	let known: Option<StoredTags> = tags.get(epoch)?.map(|known| decode(known.value())).transpose()?;
@@ -100,18 +100,18 @@ pub fn put_tags(tx: &WriteTransaction, epoch: EpochIndex, new: &StoredTags) -> R
 	Ok(new.tags.clone())
 }
 
-/// A leaf set, if it was recomputed.
+/// Returns a leaf set, if it was recomputed.
 pub fn set(tx: &ReadTransaction, epoch: EpochIndex, host: &AccountId, set: u8) -> Result<Option<StoredSet>> {
 	tx.open_table(SETS)?.get((epoch, host, set))?.map(|stored| decode(stored.value())).transpose()
 }
 
-/// Keeps a leaf set.
+/// Stores a leaf set.
 pub fn put_set(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId, set: u8, new: &StoredSet) -> Result<()> {
 	tx.open_table(SETS)?.insert((epoch, host, set), new.encode().as_slice())?;
 	Ok(())
 }
 
-/// The hosts of an epoch with a wrong leaf.
+/// Returns the hosts of an epoch with a wrong leaf each.
 pub fn suspects(tx: &ReadTransaction, epoch: EpochIndex) -> Result<Vec<(AccountId, Suspect)>> {
 	let all = tx.open_table(SUSPECTS)?;
 	let all = all.range((epoch, &[0; 32])..=(epoch, &[u8::MAX; 32]))?;
@@ -122,7 +122,7 @@ pub fn suspects(tx: &ReadTransaction, epoch: EpochIndex) -> Result<Vec<(AccountI
 	.collect()
 }
 
-/// Keeps a wrong leaf, unless one of that host and epoch is known.
+/// Stores a wrong leaf, unless the host has one in that epoch.
 pub fn put_suspect(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId, new: &Suspect) -> Result<()> {
 	let mut suspects = tx.open_table(SUSPECTS)?;
 	if suspects.get((epoch, host))?.is_none() {
@@ -131,19 +131,19 @@ pub fn put_suspect(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId, n
 	Ok(())
 }
 
-/// Forgets a wrong leaf: the chain that had it was left.
+/// Deletes a wrong leaf, which is on an abandoned fork or whose host is convicted.
 pub fn drop_suspect(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId) -> Result<()> {
 	tx.open_table(SUSPECTS)?.remove((epoch, host))?;
 	Ok(())
 }
 
-/// The message of a slot.
+/// Returns the message of a slot.
 pub fn message(tx: &ReadTransaction, epoch: EpochIndex, slot: &Hash) -> Result<Option<StoredMessage>> {
 	tx.open_table(MESSAGES)?.get((epoch, slot))?.map(|stored| decode(stored.value())).transpose()
 }
 
-/// Keeps a message with its signature. What a slot says never changes: of another message than the first, the first
-/// is returned as it is, and it alone may be sent.
+/// Stores a signed message, or a new signature of the same message. A slot's message never changes: if it has another one,
+/// nothing is stored. Returns the stored one, which alone may be sent.
 pub fn put_message(
 	tx: &WriteTransaction,
 	epoch: EpochIndex,
@@ -162,7 +162,7 @@ pub fn put_message(
 	Ok(new)
 }
 
-/// Notes whether the chain took a message.
+/// Notes the outcome of an attempt to send a message: whether it was included, or else the `failures` to add.
 pub fn note_sent(tx: &WriteTransaction, epoch: EpochIndex, slot: &Hash, taken: bool, failures: u8) -> Result<()> {
 	let mut messages = tx.open_table(MESSAGES)?;
 	let known: Option<StoredMessage> = messages.get((epoch, slot))?.map(|known| decode(known.value())).transpose()?;
@@ -174,7 +174,7 @@ pub fn note_sent(tx: &WriteTransaction, epoch: EpochIndex, slot: &Hash, taken: b
 	Ok(())
 }
 
-/// Forgets everything of the epochs before `epoch`.
+/// Deletes all that belongs to epochs before `epoch`.
 pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
 	let first = &[0; 32];
 	tx.open_table(TAGS)?.retain_in(..epoch, |_, _| false)?;

@@ -1,7 +1,8 @@
-//! What shows that an answer is the model's: for whoever samples this host.
+//! Evidence for auditors: what shows that completions are the model's.
 //!
-//! Written with the receipt, kept until the settlement that has it is [`KEPT_EPOCHS`](crate::settle::KEPT_EPOCHS) old. A
-//! receipt that is never settled is forgotten with its channel.
+//! It is written with the receipt, and kept until the settlement that has the receipt is
+//! [`KEPT_EPOCHS`](crate::settlement::KEPT_EPOCHS) epochs old. Evidence of a receipt that is never settled is deleted with its
+//! channel.
 
 use super::{Result, decode};
 use codec::{Decode, Encode};
@@ -16,32 +17,32 @@ use std::collections::BTreeSet;
 
 /// Envelope hash → [`StoredEvidence`].
 const EVIDENCE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("evidence");
-/// The bytes of all of it.
+/// Total size of the evidence, in bytes.
 const BYTES: TableDefinition<(), u64> = TableDefinition::new("evidence_bytes");
 /// Window → [`StoredTree`].
 const TREES: TableDefinition<u32, &[u8]> = TableDefinition::new("trees");
 
-/// An answer with all that belongs to it.
+/// A completion with all that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredEvidence {
-	/// What was asked.
+	/// The request's envelope.
 	pub envelope: SignedEnvelope,
-	/// What was answered.
+	/// The receipt.
 	pub receipt: SignedReceipt,
-	/// The request's body as it was sent.
+	/// The request's body, as it was sent.
 	pub body: Vec<u8>,
-	/// The answer's token ids.
+	/// Token ids of the completion.
 	pub output: Vec<u32>,
-	/// A fingerprint for each.
+	/// Fingerprint of each token.
 	pub fingerprints: Vec<Fingerprint>,
 }
 
 /// The tree of a settlement.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredTree {
-	/// The epoch in which it was signed.
+	/// Epoch in which the settlement was signed.
 	pub epoch: EpochIndex,
-	/// Its leaves in their order, with the envelope hashes of their receipts.
+	/// Leaves in their order, with the envelope hashes of their receipts.
 	pub leaves: Vec<(Hash, SumNode<Totals>)>,
 }
 
@@ -52,7 +53,7 @@ pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
 	Ok(())
 }
 
-/// Keeps what belongs to a receipt. A second time for the same envelope changes nothing.
+/// Stores the evidence of a receipt. A second call for the same envelope changes nothing.
 pub fn put(tx: &WriteTransaction, envelope: &Hash, new: &StoredEvidence) -> Result<()> {
 	let mut evidence = tx.open_table(EVIDENCE)?;
 	if evidence.get(envelope)?.is_some() {
@@ -63,34 +64,34 @@ pub fn put(tx: &WriteTransaction, envelope: &Hash, new: &StoredEvidence) -> Resu
 	count(tx, |bytes| bytes.saturating_add(new.len() as u64))
 }
 
-/// What belongs to the receipt of an envelope.
+/// Returns the evidence of an envelope's receipt.
 pub fn get(tx: &ReadTransaction, envelope: &Hash) -> Result<Option<StoredEvidence>> {
 	tx.open_table(EVIDENCE)?.get(envelope)?.map(|stored| decode(stored.value())).transpose()
 }
 
-/// The bytes that all of it takes, but for what the disk's format adds.
+/// Returns the total size of the evidence in bytes, without the overhead of the file format.
 pub fn bytes(tx: &ReadTransaction) -> Result<u64> {
 	Ok(tx.open_table(BYTES)?.get(())?.map_or(0, |bytes| bytes.value()))
 }
 
-/// Keeps the tree of a window's settlement, in the place of one that was not included.
+/// Stores the tree of a window's settlement. It replaces the tree of a settlement that was not included.
 pub fn put_tree(tx: &WriteTransaction, window: u32, tree: &StoredTree) -> Result<()> {
 	tx.open_table(TREES)?.insert(window, tree.encode().as_slice())?;
 	Ok(())
 }
 
-/// The tree of a window's settlement.
+/// Returns the tree of a window's settlement.
 pub fn tree(tx: &ReadTransaction, window: u32) -> Result<Option<StoredTree>> {
 	tx.open_table(TREES)?.get(window)?.map(|stored| decode(stored.value())).transpose()
 }
 
-/// Forgets the tree of a settlement that was not included; its receipts go into another.
+/// Deletes the tree of a settlement that was not included; its receipts go into another one.
 pub fn drop_tree(tx: &WriteTransaction, window: u32) -> Result<()> {
 	tx.open_table(TREES)?.remove(window)?;
 	Ok(())
 }
 
-/// Forgets trees of settlements that were signed before `epoch`, with all that belongs to their receipts.
+/// Deletes the trees of settlements that were signed before `epoch`, with the evidence of their receipts.
 pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
 	let mut trees = tx.open_table(TREES)?;
 	let mut old = Vec::new();
@@ -110,7 +111,7 @@ pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
 	Ok(())
 }
 
-/// Forgets what belongs to these receipts, but for those that are in a tree.
+/// Deletes the evidence of these receipts, except of those that are in a tree.
 pub fn forget(tx: &WriteTransaction, envelopes: &[Hash]) -> Result<()> {
 	let mut settled = BTreeSet::new();
 	for entry in tx.open_table(TREES)?.iter()? {

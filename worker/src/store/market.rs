@@ -1,12 +1,12 @@
 //! Sequence numbers, receipts and vouchers.
 //!
-//! A receipt's way: written when signed (`RECEIPTS`, `UNACKNOWLEDGED`) → acknowledged by a voucher (moves to the
-//! channel's `ACKNOWLEDGED` log, in the order of acknowledgement) → settled on chain. How much of the log is settled
-//! is not noted down at all: the channel's settled totals on chain are those after some entry of the log, and name it.
+//! A receipt is stored when it is signed (`RECEIPTS`, `UNACKNOWLEDGED`). A voucher acknowledges it, which moves it to the
+//! channel's `ACKNOWLEDGED` log, in the order of acknowledgement. At last it is settled on chain. The settled part of the
+//! log is not stored: the channel's settled totals on chain equal those after one entry of the log, and so name it.
 
-use super::{Result, decode};
+use super::{Result, StoreError, decode};
 use codec::{Decode, Encode};
-use gonka_client::wire::{Error, ErrorCode};
+use gonka_client::worker_api::{Error, ErrorCode};
 use gonka_primitives::{
 	Balance, ChannelId, Hash, ModelId,
 	market::{SignedEnvelope, SignedReceipt, SignedVoucher, Totals},
@@ -29,40 +29,40 @@ const SETTLED: TableDefinition<(u32, u64), u64> = TableDefinition::new("settled"
 /// Window → [`StoredSettlement`].
 pub(super) const SETTLEMENTS: TableDefinition<u32, &[u8]> = TableDefinition::new("settlements");
 
-/// What is known of a channel.
+/// Record of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ChannelRecord {
-	/// Sequence numbers that were used.
+	/// Used sequence numbers.
 	pub sequences: Sequences,
-	/// The chain's settled totals when the channel was first seen here: the log starts after them.
+	/// Settled totals on chain when this worker first used the channel. The log starts after them.
 	pub base: Totals,
-	/// Sums over `base` and the log: the totals of the last voucher.
+	/// Sum of `base` and the log, which are the totals of the last voucher.
 	pub acknowledged: Totals,
-	/// Length of the log.
+	/// Number of entries of the log.
 	pub entries: u64,
-	/// Entries known to be settled.
+	/// Number of entries that were seen settled.
 	pub settled: u64,
-	/// Sums over the receipts that no voucher acknowledges.
+	/// Sum of the receipts that no voucher acknowledges.
 	pub unacknowledged: Totals,
 	/// The last voucher.
 	pub voucher: Option<SignedVoucher>,
 }
 
-/// Which sequence numbers were used: everything up to 256 below the highest counts as used, above that one by one,
-/// so requests that run side by side may arrive in another order than they were signed in.
+/// Used sequence numbers. Numbers that are 256 or more below the highest count as used; the others are recorded one by
+/// one, so that concurrent requests may arrive in another order than they were signed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Sequences {
-	/// The highest used; 0 for none.
+	/// Highest used number; 0 if none was used.
 	pub highest: u64,
-	/// Bit `i` of word `w`: whether `highest − (64·w + i)` was used.
+	/// Bit `i` of word `w` tells whether `highest − (64·w + i)` was used.
 	seen: [u64; 4],
 }
 
 impl Sequences {
-	/// Width of the window below the highest.
+	/// Width of the window below the highest number.
 	pub const WINDOW: u64 = 256;
 
-	/// Marks `sequence` as used; false if it was before.
+	/// Marks `sequence` as used. Returns false if it was used before.
 	pub fn take(&mut self, sequence: u64) -> bool {
 		if let Some(above) = sequence.checked_sub(self.highest).filter(|above| *above > 0) {
 			let moved: Vec<u64> = (0..Self::WINDOW).rev().filter(|back| self.is_seen(*back)).collect();
@@ -93,12 +93,12 @@ impl Sequences {
 	}
 }
 
-/// An answer with its question.
+/// A receipt with its envelope.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredReceipt {
-	/// What was asked.
+	/// The envelope.
 	pub envelope: SignedEnvelope,
-	/// What was answered.
+	/// The receipt.
 	pub receipt: SignedReceipt,
 }
 
@@ -107,41 +107,41 @@ pub struct StoredReceipt {
 struct LogEntry {
 	envelope: Hash,
 	leaf: SumNode<Totals>,
-	/// The channel's totals with this receipt.
+	/// Totals of the channel with this receipt.
 	cumulative: Totals,
 }
 
-/// What a channel has to settle.
+/// The unsettled part of a channel's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
 	/// The last voucher.
 	pub voucher: SignedVoucher,
-	/// What it adds to what is settled.
+	/// Difference between the voucher's totals and the settled ones.
 	pub growth: Totals,
-	/// The receipts it adds, in the order of acknowledgement; their leaves sum to `growth`.
+	/// Unsettled receipts in the order of acknowledgement. Their leaves sum to `growth`.
 	pub receipts: Vec<DueReceipt>,
-	/// Their work by model.
+	/// Work of the receipts, by model.
 	pub work: BTreeMap<ModelId, u64>,
 }
 
-/// A receipt that is to be settled.
+/// An unsettled receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueReceipt {
-	/// The model that answered.
+	/// Model of the completion.
 	pub model: ModelId,
-	/// The envelope's hash.
+	/// Hash of the envelope.
 	pub envelope: Hash,
-	/// Its leaf of the settlement's tree.
+	/// Leaf in the settlement's tree.
 	pub leaf: SumNode<Totals>,
 }
 
-/// The sums of one receipt.
+/// Returns the totals of one receipt.
 fn sums(receipt: &SignedReceipt) -> Totals {
 	receipt.receipt.leaf().sum
 }
 
-/// A refusal; nothing was written.
-fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<std::result::Result<T, Error>> {
+/// Rejects a request; nothing was written.
+fn reject<T>(code: ErrorCode, message: impl Into<String>) -> Result<std::result::Result<T, Error>> {
 	Ok(Err(Error { code, message: message.into() }))
 }
 
@@ -155,17 +155,17 @@ pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
 	Ok(())
 }
 
-/// The record of `channel`, if anything was ever done over it.
+/// Returns the record of `channel`, if it was ever used.
 pub fn channel(tx: &ReadTransaction, channel: ChannelId) -> Result<Option<ChannelRecord>> {
 	tx.open_table(CHANNELS)?.get(channel)?.map(|record| decode(record.value())).transpose()
 }
 
-/// Every channel with a record, ascending.
+/// Returns all channels with a record, in ascending order.
 pub fn channels(tx: &ReadTransaction) -> Result<Vec<ChannelId>> {
 	tx.open_table(CHANNELS)?.iter()?.map(|entry| Ok(entry?.0.value())).collect()
 }
 
-/// The receipts of `channel` that no voucher acknowledges, by sequence, with the envelopes they answer.
+/// Returns the receipts of `channel` that no voucher acknowledges, with their envelopes, by sequence number.
 pub fn unacknowledged(tx: &ReadTransaction, channel: ChannelId) -> Result<Vec<StoredReceipt>> {
 	let receipts = tx.open_table(RECEIPTS)?;
 	let mut found = Vec::new();
@@ -177,53 +177,55 @@ pub fn unacknowledged(tx: &ReadTransaction, channel: ChannelId) -> Result<Vec<St
 	Ok(found)
 }
 
-/// What admission weighs besides the store.
+/// What the admission of a request depends on, besides the store.
 #[derive(Clone, Debug)]
 pub struct Terms {
-	/// The channel on chain.
+	/// The channel, as it is on chain.
 	pub channel: ChannelView,
-	/// Fees that running requests of the channel may cost at most, in base units.
+	/// Sum of the maximum fees of the channel's running requests, in base units.
 	pub running_fees: Balance,
-	/// Running requests of the channel.
+	/// Number of the channel's running requests.
 	pub running: u64,
-	/// Most receipts without a voucher and running requests together.
+	/// Maximum number of running requests and receipts without a voucher together.
 	pub credit: u64,
-	/// The request's sequence number.
+	/// Sequence number of the request.
 	pub sequence: u64,
-	/// The most the request may cost, in base units.
+	/// Maximum fee of the request, in base units.
 	pub max_fee: Balance,
 }
 
-/// Takes the request's sequence number if the channel's deposit and the host's credit cover it.
+/// Takes the request's sequence number, if the channel's deposit and the host's credit cover the request.
 pub fn admit(tx: &WriteTransaction, terms: &Terms) -> Result<std::result::Result<(), Error>> {
 	let mut channels = tx.open_table(CHANNELS)?;
 	let mut record = load(&channels, &terms.channel)?;
 	let open = record.unacknowledged.receipts.saturating_add(terms.running);
 	if !record.sequences.clone().take(terms.sequence) {
 		let highest = record.sequences.highest;
-		let message = format!("sequence {} was used; the highest so far is {highest}", terms.sequence);
-		return refuse(ErrorCode::Replayed, message);
+		let message = format!("sequence number {} was used before; the highest so far is {highest}", terms.sequence);
+		return reject(ErrorCode::Replayed, message);
 	}
 	if open >= terms.credit {
-		let message =
-			format!("{open} requests run or wait for a voucher, {} are allowed: send a voucher first", terms.credit);
-		return refuse(ErrorCode::Unacknowledged, message);
+		let message = format!(
+			"{open} requests are running or wait for a voucher, and {} may: send a voucher first",
+			terms.credit
+		);
+		return reject(ErrorCode::Unacknowledged, message);
 	}
 	let owed = record.acknowledged.fee.max(terms.channel.settled.fee);
 	let owed = owed.saturating_add(record.unacknowledged.fee).saturating_add(terms.running_fees);
 	if terms.channel.deposit.checked_sub(owed).is_none_or(|rest| rest < terms.max_fee) {
 		let message = format!(
-			"the deposit of {} covers {owed} owed so far, but not {} more: top the channel up",
+			"the deposit of {} covers the {owed} owed so far, but not {} more: top up the channel",
 			terms.channel.deposit, terms.max_fee
 		);
-		return refuse(ErrorCode::InsufficientFunds, message);
+		return reject(ErrorCode::InsufficientFunds, message);
 	}
 	record.sequences.take(terms.sequence);
 	channels.insert(terms.channel.id, record.encode().as_slice())?;
 	Ok(Ok(()))
 }
 
-/// Keeps a signed receipt. A second one for the same envelope changes nothing.
+/// Stores a signed receipt. A second one for the same envelope changes nothing.
 pub fn finish(tx: &WriteTransaction, channel: &ChannelView, envelope: &Hash, stored: &StoredReceipt) -> Result<()> {
 	let mut receipts = tx.open_table(RECEIPTS)?;
 	if receipts.get(envelope)?.is_some() {
@@ -240,8 +242,8 @@ pub fn finish(tx: &WriteTransaction, channel: &ChannelView, envelope: &Hash, sto
 	Ok(())
 }
 
-/// Takes a voucher whose signature is known to be good; `receipts` are envelope hashes. Returns how many receipts are
-/// newly acknowledged: 0 if the voucher was taken before.
+/// Takes a voucher whose signature was verified. `receipts` are envelope hashes. Returns the number of newly acknowledged
+/// receipts: 0 if the voucher was taken before.
 pub fn acknowledge(
 	tx: &WriteTransaction,
 	channel: &ChannelView,
@@ -257,18 +259,18 @@ pub fn acknowledge(
 		for envelope in receipts.iter().filter(|envelope| listed.insert(**envelope)) {
 			let Some(stored) = table.get(envelope)? else {
 				let message = format!("there is no receipt for envelope 0x{}", hex::encode(envelope));
-				return refuse(ErrorCode::WrongTotals, message);
+				return reject(ErrorCode::WrongTotals, message);
 			};
 			let stored: StoredReceipt = decode(stored.value())?;
-			let asked = &stored.envelope.envelope;
-			if asked.channel != channel.id {
-				let message = format!("envelope 0x{} is of channel {}", hex::encode(envelope), asked.channel);
-				return refuse(ErrorCode::WrongTotals, message);
+			let request = &stored.envelope.envelope;
+			if request.channel != channel.id {
+				let message = format!("envelope 0x{} belongs to channel {}", hex::encode(envelope), request.channel);
+				return reject(ErrorCode::WrongTotals, message);
 			}
-			if open.get((channel.id, asked.sequence))?.is_some_and(|hash| hash.value() == envelope) {
+			if open.get((channel.id, request.sequence))?.is_some_and(|hash| hash.value() == envelope) {
 				totals = add(&totals, &sums(&stored.receipt))?;
 				let entry = LogEntry { envelope: *envelope, leaf: stored.receipt.receipt.leaf(), cumulative: totals };
-				new.push((asked.sequence, entry));
+				new.push((request.sequence, entry));
 			}
 		}
 	}
@@ -278,15 +280,15 @@ pub fn acknowledge(
 	}
 	if totals != *claimed {
 		let message = format!(
-			"the voucher says fee {}, work {}, receipts {}; the last one and these receipts make fee {}, work {}, \
+			"the voucher has fee {}, work {}, receipts {}; the last one and these receipts sum to fee {}, work {}, \
 			 receipts {}",
 			claimed.fee, claimed.work, claimed.receipts, totals.fee, totals.work, totals.receipts
 		);
-		return refuse(ErrorCode::WrongTotals, message);
+		return reject(ErrorCode::WrongTotals, message);
 	}
 	if totals.fee > channel.deposit {
 		let message = format!("the deposit of {} does not cover {}", channel.deposit, totals.fee);
-		return refuse(ErrorCode::InsufficientFunds, message);
+		return reject(ErrorCode::InsufficientFunds, message);
 	}
 	let mut log = tx.open_table(ACKNOWLEDGED)?;
 	for (sequence, entry) in &new {
@@ -301,9 +303,21 @@ pub fn acknowledge(
 	Ok(Ok(new.len() as u64))
 }
 
-/// What `channel` has to settle beyond its settled totals on chain. `Err` is for people: the chain's totals are not
-/// among those this host knows of.
-pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::Result<Option<Due>, String>> {
+/// The chain's settled totals of a channel are not among those that this host has signed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+	"channel {channel} is settled up to fee {}, work {}, receipts {}, which this worker did not sign: was its store lost, \
+	 or does another worker use its key?", settled.fee, settled.work, settled.receipts
+)]
+pub struct UnknownTotals {
+	/// The channel.
+	pub channel: ChannelId,
+	/// Its settled totals on chain.
+	pub settled: Totals,
+}
+
+/// Returns what `channel` has to settle beyond its settled totals on chain, if anything.
+pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::Result<Option<Due>, UnknownTotals>> {
 	let Some(record) = self::channel(tx, channel.id)? else { return Ok(Ok(None)) };
 	let Some(voucher) = record.voucher else { return Ok(Ok(None)) };
 	let log = tx.open_table(ACKNOWLEDGED)?;
@@ -317,13 +331,7 @@ pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::R
 		None => None,
 	};
 	let (Some(settled), true) = (settled, known == Some(channel.settled)) else {
-		let chain = &channel.settled;
-		let (fee, work, receipts) = (chain.fee, chain.work, chain.receipts);
-		return Ok(Err(format!(
-			"channel {} was settled up to fee {fee}, work {work}, receipts {receipts}, which this worker did not sign \
-			 for; was its store lost, or does another worker use its key?",
-			channel.id
-		)));
+		return Ok(Err(UnknownTotals { channel: channel.id, settled: channel.settled }));
 	};
 	let receipts = tx.open_table(RECEIPTS)?;
 	let (mut due, mut work) = (Vec::new(), BTreeMap::<ModelId, u64>::new());
@@ -341,7 +349,7 @@ pub fn due(tx: &ReadTransaction, channel: &ChannelView) -> Result<std::result::R
 	Ok(Ok((!due.is_empty()).then_some(Due { voucher, growth, receipts: due, work })))
 }
 
-/// Notes that `channel` is seen settled as far as its totals on chain say, in `epoch`. Returns the newly settled
+/// Notes in `epoch` how far the totals on chain say that `channel` is settled. Returns the number of newly settled
 /// receipts.
 pub fn note_settled(tx: &WriteTransaction, channel: &ChannelView, epoch: u32) -> Result<u64> {
 	let mut channels = tx.open_table(CHANNELS)?;
@@ -356,7 +364,7 @@ pub fn note_settled(tx: &WriteTransaction, channel: &ChannelView, epoch: u32) ->
 	Ok(new)
 }
 
-/// Forgets receipts that were settled before `epoch`.
+/// Deletes receipts that were settled before `epoch`. Returns their number.
 pub fn prune_settled(tx: &WriteTransaction, epoch: u32) -> Result<u64> {
 	let mut settled = tx.open_table(SETTLED)?;
 	let mut log = tx.open_table(ACKNOWLEDGED)?;
@@ -367,7 +375,7 @@ pub fn prune_settled(tx: &WriteTransaction, epoch: u32) -> Result<u64> {
 		.map(|entry| entry.map(|(key, settled)| (key.value().1, settled.value())))
 		.collect::<std::result::Result<_, _>>()?;
 	for (channel, settled) in old {
-		// The last settled entry stays: its totals are what the chain's are compared with.
+		// The last settled entry stays: its totals are compared with those on chain.
 		let end = settled.saturating_sub(1);
 		for entry in log.extract_from_if((channel, 0)..(channel, end), |_, _| true)? {
 			let entry: LogEntry = decode(entry?.1.value())?;
@@ -378,8 +386,8 @@ pub fn prune_settled(tx: &WriteTransaction, epoch: u32) -> Result<u64> {
 	Ok(forgotten)
 }
 
-/// Forgets everything about a channel that is no longer on chain. Returns the envelope hashes of its receipts, of which
-/// [`evidence`](super::evidence) may know more.
+/// Deletes all that belongs to a channel that is no longer on chain. Returns the envelope hashes of its receipts, which
+/// may have [evidence](super::evidence).
 pub fn forget(tx: &WriteTransaction, channel: ChannelId) -> Result<Vec<Hash>> {
 	let mut receipts = tx.open_table(RECEIPTS)?;
 	let all = (channel, 0)..=(channel, u64::MAX);
@@ -401,12 +409,12 @@ fn get(channels: &impl ReadableTable<u64, &'static [u8]>, channel: ChannelId) ->
 	channels.get(channel)?.map(|record| decode(record.value())).transpose()
 }
 
-/// The record, or a new one that starts from what is settled on chain.
+/// Returns the record, or a new one that starts from the settled totals on chain.
 fn load(channels: &impl ReadableTable<u64, &'static [u8]>, channel: &ChannelView) -> Result<ChannelRecord> {
 	let fresh = || ChannelRecord { base: channel.settled, acknowledged: channel.settled, ..Default::default() };
 	Ok(get(channels, channel.id)?.unwrap_or_else(fresh))
 }
 
 fn add(a: &Totals, b: &Totals) -> Result<Totals> {
-	a.checked_add(b).ok_or_else(|| super::StoreError::Failed("a channel's totals overflow".into()))
+	a.checked_add(b).ok_or_else(|| StoreError::Inconsistent("the totals of a channel overflow"))
 }

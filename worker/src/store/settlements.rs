@@ -1,46 +1,46 @@
-//! Settlements as they were signed.
+//! Signed settlements.
 
 use super::{Result, decode, market::SETTLEMENTS};
 use codec::{Decode, Encode};
 use gonka_primitives::{EpochIndex, Signature, market::Settlement};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
-/// What became of a settlement.
+/// State of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum SettlementState {
-	/// To be sent until the chain has it.
+	/// It is sent until it is on chain.
 	Pending,
-	/// The chain has it.
+	/// It is on chain.
 	Included,
-	/// It can no longer be included: its receipts go into a later one.
+	/// It can no longer be included; its receipts go into a later one.
 	Abandoned,
 }
 
-/// A settlement with its signature.
+/// A settlement with its signature and state.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredSettlement {
-	/// What was signed.
+	/// The settlement.
 	pub settlement: Settlement,
-	/// The worker key's signature.
+	/// Signature of the worker key.
 	pub signature: Signature,
-	/// The epoch in which it was signed.
+	/// Epoch in which it was signed.
 	pub epoch: EpochIndex,
-	/// What became of it.
+	/// Its state.
 	pub state: SettlementState,
 }
 
-/// Keeps a settlement, or what became of it, under its window.
+/// Stores a settlement, or its new state, under its window.
 pub fn put(tx: &WriteTransaction, stored: &StoredSettlement) -> Result<()> {
 	tx.open_table(SETTLEMENTS)?.insert(stored.settlement.window, stored.encode().as_slice())?;
 	Ok(())
 }
 
-/// The settlement of the latest window that has one.
+/// Returns the settlement of the latest window that has one.
 pub fn latest(tx: &ReadTransaction) -> Result<Option<StoredSettlement>> {
 	tx.open_table(SETTLEMENTS)?.last()?.map(|(_, stored)| decode(stored.value())).transpose()
 }
 
-/// Forgets settlements of windows before `window`, but never the latest.
+/// Deletes settlements of windows before `window`, except the latest one.
 pub fn prune(tx: &WriteTransaction, window: u32) -> Result<()> {
 	let mut settlements = tx.open_table(SETTLEMENTS)?;
 	let latest = settlements.last()?.map_or(0, |(window, _)| window.value());

@@ -1,4 +1,4 @@
-//! The thread that commits: everything that waits goes into one transaction.
+//! The thread that commits: all waiting writes go into one transaction.
 
 use super::{Durability, Result, StoreError};
 use redb::{Database, WriteTransaction};
@@ -8,21 +8,21 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Most writes in one transaction.
-const BATCH: usize = 256;
+/// Maximum number of writes in one transaction.
+const MAX_BATCH: usize = 256;
 
-/// A write whose result's type is forgotten.
+/// A write of any result type.
 pub(super) trait Job: Send {
-	/// Does the write; the result is kept until the commit.
+	/// Runs the write and keeps its result until the commit.
 	fn run(&mut self, tx: &WriteTransaction) -> Result<()>;
-	/// Answers the caller.
+	/// Sends the result to the caller.
 	fn done(self: Box<Self>, commit: Result<()>);
 }
 
 pub(super) struct Typed<F, T> {
 	pub(super) job: Option<F>,
 	pub(super) result: Option<T>,
-	pub(super) answer: oneshot::Sender<Result<T>>,
+	pub(super) reply: oneshot::Sender<Result<T>>,
 }
 
 impl<T: Send, F: FnOnce(&WriteTransaction) -> Result<T> + Send> Job for Typed<F, T> {
@@ -34,16 +34,15 @@ impl<T: Send, F: FnOnce(&WriteTransaction) -> Result<T> + Send> Job for Typed<F,
 	}
 
 	fn done(self: Box<Self>, commit: Result<()>) {
-		let lost = || StoreError::Failed("the write was not run".into());
-		// The caller may have gone; then nobody wants the answer.
-		let Self { result, answer, .. } = *self;
-		let _ = answer.send(commit.and_then(|()| result.ok_or_else(lost)));
+		let Self { result, reply, .. } = *self;
+		// The send fails if the caller no longer waits.
+		let _ = reply.send(commit.and_then(|()| result.ok_or(StoreError::Stopped)));
 	}
 }
 
 type Sender = mpsc::Sender<(Durability, Box<dyn Job>)>;
 
-/// The thread; it ends when this is dropped and everything that waits is written.
+/// The thread. Dropping this ends it, after all waiting writes.
 pub(super) struct Writer {
 	jobs: Mutex<Option<Sender>>,
 	thread: Mutex<Option<JoinHandle<()>>>,
@@ -54,17 +53,17 @@ impl Writer {
 		let (jobs, waiting) = mpsc::channel::<(Durability, Box<dyn Job>)>();
 		let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
 			while let Ok(first) = waiting.recv() {
-				let batch = std::iter::once(first).chain(waiting.try_iter()).take(BATCH).collect::<Vec<_>>();
+				let batch = std::iter::once(first).chain(waiting.try_iter()).take(MAX_BATCH).collect::<Vec<_>>();
 				run(&db, batch);
 			}
 		});
 		if let Err(error) = &thread {
-			tracing::error!(%error, "the store's thread does not start");
+			tracing::error!(%error, "cannot start the store's thread; nothing can be stored");
 		}
 		Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(thread.ok()) }
 	}
 
-	/// A job that cannot be handed over is dropped, which its caller sees.
+	/// Queues a job. If the thread has stopped, the job is dropped, and its caller gets [`StoreError::Stopped`].
 	pub(super) fn enqueue(&self, durability: Durability, job: Box<dyn Job>) {
 		if let Some(jobs) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
 			let _ = jobs.send((durability, job));
@@ -87,7 +86,7 @@ fn run(db: &Database, batch: Vec<(Durability, Box<dyn Job>)>) {
 	let mut jobs: Vec<_> = batch.into_iter().map(|(_, job)| job).collect();
 	let outcome = commit(db, durable, &mut jobs);
 	if let Err(error) = &outcome {
-		tracing::error!(%error, "a transaction was lost");
+		tracing::error!(%error, "cannot commit a transaction; its writes are lost");
 	}
 	for job in jobs {
 		job.done(outcome.clone());

@@ -8,28 +8,28 @@ use futures::{
 };
 use gonka_primitives::{
 	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
+	audit::{AuditReport, AuditRules, CalibrationProfile, Ruling, judge},
 	check::{Offence, digest_hash},
 	epoch::Schedule,
 	hashing::{domain, signing_payload},
 	host::{Commitment, Registration, SegmentCommitment},
 	market::{Settlement, Totals},
-	sampling::{Profile as Calibration, Rules, Ruling, Verdicts, judge},
 	views::{
-		ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView, RequestView, SamplesView,
-		SamplingCaseView, StandingView,
+		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView,
+		RequestView, StandingView,
 	},
 };
-use gonka_sprint::Profile;
+use gonka_sprint::SprintFormat;
 use gonka_worker::{
 	chain::{ChainApi, ChainError, CheckMessage, Result},
-	version::Required,
+	version::RequiredVersion,
 };
 use tokio::sync::watch;
 
-/// What the chain holds. Tests change it as they like.
+/// State of the chain. Tests change it as they like.
 pub struct State {
 	pub epoch: EpochView,
-	pub required: Required,
+	pub required: RequiredVersion,
 	pub market: MarketView,
 	pub models: Vec<ModelView>,
 	pub host: Option<HostView>,
@@ -37,36 +37,50 @@ pub struct State {
 	pub registrations: Vec<Registration>,
 	pub commitments: Vec<SegmentCommitment>,
 	pub settlements: Vec<Settlement>,
-	/// Settlements that were sent, taken or not.
-	pub sent: Vec<(Settlement, Signature)>,
-	/// Refuse what is sent.
-	pub refuse: bool,
-	/// Take settlements, but say that they were refused.
-	pub lie: bool,
-	/// How often single channels were asked for.
+	/// Settlements that were sent, included or not, with the best block.
+	pub sent: Vec<(Settlement, Signature, BlockNumber)>,
+	/// Reject all messages.
+	pub reject: bool,
+	/// Include settlements, but respond with an error.
+	pub lose_responses: bool,
+	/// Number of look-ups of single channels and of other hosts.
 	pub look_ups: u32,
-	/// Other hosts, and what they committed to.
+	/// Number of reads by the parts that act with each block.
+	pub reads: Reads,
+	/// Other hosts, and their commitments.
 	pub others: Vec<HostView>,
 	pub others_commitments: Vec<SegmentCommitment>,
 	pub check: Option<CheckView>,
 	pub claims: Vec<ClaimView>,
 	pub requests: Vec<RequestView>,
-	/// Messages of checks and disputes that were taken.
+	/// Included messages of checks and disputes.
 	pub messages: Vec<CheckMessage>,
-	/// How many were not.
-	pub refused: usize,
-	/// Claims and games that were closed.
-	pub closed: Vec<(u32, Option<AccountId>)>,
-	/// Confirmation segments, by offset.
+	/// The best block at the time of each of them.
+	pub message_blocks: Vec<BlockNumber>,
+	/// Number of rejected messages and reports.
+	pub rejected: usize,
+	/// Claims and games that were closed, with the best block.
+	pub closed: Vec<(u32, Option<AccountId>, BlockNumber)>,
+	/// Offsets of the confirmation segments.
 	pub calls: Vec<BlockNumber>,
-	/// Samples and cases, and what was said of them.
-	pub samples: Vec<(AccountId, SamplesView)>,
-	pub cases: Vec<SamplingCaseView>,
-	pub calibration: Option<Calibration>,
-	pub verdicts: Vec<Verdicts>,
+	/// Assigned audits by checker.
+	pub audits: Vec<(AccountId, AssignedAuditsView)>,
+	pub cases: Vec<CaseView>,
+	pub calibration: Option<CalibrationProfile>,
+	/// Included reports, with the best block.
+	pub reports: Vec<(AuditReport, BlockNumber)>,
 	pub rulings: Vec<Ruling>,
-	/// What others are convicted of.
+	/// Offence of which other hosts are convicted.
 	pub offence: Option<Offence>,
+}
+
+/// Number of reads of the chain, by what was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reads {
+	pub duties: u32,
+	pub claims: u32,
+	pub opening_requests: u32,
+	pub standings: u32,
 }
 
 pub struct FakeChain {
@@ -99,7 +113,7 @@ impl FakeChain {
 			block: 100,
 			phase: schedule.phase(0),
 			schedule,
-			profile: Profile::Nano,
+			format: SprintFormat::Nano,
 			model_seed: [1; 32],
 			segment_seeds: Vec::new(),
 			confirmations: Vec::new(),
@@ -116,7 +130,7 @@ impl FakeChain {
 		let model = ModelView { id: 3, name: MODEL.into(), weights_hash: [0; 32], context_length: 500, price: PRICE };
 		let state = State {
 			epoch,
-			required: Required::default(),
+			required: RequiredVersion::default(),
 			market,
 			models: vec![model],
 			host: None,
@@ -125,22 +139,24 @@ impl FakeChain {
 			commitments: Vec::new(),
 			settlements: Vec::new(),
 			sent: Vec::new(),
-			refuse: false,
-			lie: false,
+			reject: false,
+			lose_responses: false,
 			look_ups: 0,
+			reads: Reads::default(),
 			others: Vec::new(),
 			others_commitments: Vec::new(),
 			check: None,
 			claims: Vec::new(),
 			requests: Vec::new(),
 			messages: Vec::new(),
-			refused: 0,
+			message_blocks: Vec::new(),
+			rejected: 0,
 			closed: Vec::new(),
 			calls: Vec::new(),
-			samples: Vec::new(),
+			audits: Vec::new(),
 			cases: Vec::new(),
 			calibration: None,
-			verdicts: Vec::new(),
+			reports: Vec::new(),
 			rulings: Vec::new(),
 			offence: None,
 		};
@@ -151,7 +167,7 @@ impl FakeChain {
 		change(&mut self.state.lock().unwrap())
 	}
 
-	/// Makes `block` the best; seeds of the segments that began appear.
+	/// Makes `block` the best block, and publishes the seeds of the segments that have begun.
 	pub fn block(&self, block: BlockNumber) {
 		self.with(|state| {
 			let epoch = &mut state.epoch;
@@ -174,9 +190,23 @@ impl FakeChain {
 		self.blocks.send_replace(block);
 	}
 
-	/// Announces the best block once more: workers look again.
-	pub fn again(&self) {
+	/// Announces the best block once more, so that workers act again.
+	pub fn announce_again(&self) {
 		self.blocks.send_replace(self.with(|state| state.epoch.block));
+	}
+
+	/// Announces the best block again and again until a part of the worker has finished a step for it. `reads` selects a
+	/// number of reads that grows with each step of the part.
+	pub async fn step_finished(&self, reads: impl Fn(&Reads) -> u32) {
+		let count = || self.with(|state| reads(&state.reads));
+		// A step may be under way with an older snapshot. After that one comes a step with the current snapshot, and the
+		// one after it begins when that step is finished.
+		let before = count();
+		eventually(async || {
+			self.announce_again();
+			count() >= before + 3
+		})
+		.await;
 	}
 
 	pub fn settled(&self, id: ChannelId) -> Totals {
@@ -184,43 +214,43 @@ impl FakeChain {
 	}
 
 	fn settle(state: &mut State, settlement: &Settlement, signature: &Signature) -> Result<()> {
-		let refuse = |why: &str| Err(ChainError::other(why));
+		let reject = |why: &str| Err(rejected(why));
 		let payload = signing_payload(domain::SETTLEMENT, &GENESIS, settlement);
 		if !keys::verify(signature, &payload, &keys::public(&key("//Worker"))) {
-			return refuse("bad signature");
+			return reject("bad signature");
 		}
 		let last = state.settlements.last();
 		if last.is_some_and(|last| last.window >= settlement.window) {
-			return refuse("the window is settled");
+			return reject("the window is settled");
 		}
 		if settlement.window >= state.epoch.block / state.market.window {
-			return refuse("the window has not ended");
+			return reject("the window has not ended");
 		}
 		if settlement.vouchers.len() > state.market.max_vouchers as usize {
-			return refuse("too many vouchers");
+			return reject("too many vouchers");
 		}
 		if !settlement.vouchers.is_sorted_by(|a, b| a.voucher.channel < b.voucher.channel) {
-			return refuse("not ascending");
+			return reject("not ascending");
 		}
 		let mut growth = Totals::default();
 		for signed in &settlement.vouchers {
 			let payload = signing_payload(domain::VOUCHER, &GENESIS, &signed.voucher);
 			let Some(channel) = state.channels.iter().find(|channel| channel.id == signed.voucher.channel) else {
-				return refuse("no such channel");
+				return reject("no such channel");
 			};
 			if !keys::verify(&signed.signature, &payload, &channel.gateway) {
-				return refuse("bad voucher");
+				return reject("bad voucher");
 			}
-			let Some(grown) = signed.voucher.totals.checked_sub(&channel.settled) else { return refuse("shrinks") };
+			let Some(grown) = signed.voucher.totals.checked_sub(&channel.settled) else { return reject("shrinks") };
 			growth = growth.checked_add(&grown).unwrap();
 		}
 		if growth != settlement.root.sum {
-			return refuse("sums differ");
+			return reject("sums differ");
 		}
 		// There is one model.
 		let of_model = |(model, work): &(ModelId, u64)| *model == 3 && *work == growth.work;
 		if settlement.work.len() > 1 || !settlement.work.iter().all(of_model) {
-			return refuse("not the work by model");
+			return reject("not the work by model");
 		}
 		for signed in &settlement.vouchers {
 			let channel = state.channels.iter_mut().find(|channel| channel.id == signed.voucher.channel).unwrap();
@@ -229,6 +259,10 @@ impl FakeChain {
 		state.settlements.push(settlement.clone());
 		Ok(())
 	}
+}
+
+fn rejected(why: &str) -> ChainError {
+	gonka_client::chain::Error::Dropped { what: "the message".into(), cause: why.into() }.into()
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T>> {
@@ -252,7 +286,7 @@ impl ChainApi for FakeChain {
 	fn epoch(&self) -> BoxFuture<'_, Result<EpochView>> {
 		ready(self.with(|state| state.epoch.clone()))
 	}
-	fn required(&self) -> BoxFuture<'_, Result<Required>> {
+	fn required(&self) -> BoxFuture<'_, Result<RequiredVersion>> {
 		ready(self.with(|state| state.required))
 	}
 	fn market(&self) -> BoxFuture<'_, Result<MarketView>> {
@@ -282,49 +316,59 @@ impl ChainApi for FakeChain {
 		}))
 	}
 	fn check<'a>(&'a self, _: &'a AccountId) -> BoxFuture<'a, Result<Option<CheckView>>> {
-		ready(self.with(|state| state.check.clone()))
+		ready(self.with(|state| {
+			state.reads.duties += 1;
+			state.check.clone()
+		}))
 	}
 	fn claims(&self) -> BoxFuture<'_, Result<Vec<ClaimView>>> {
-		ready(self.with(|state| state.claims.clone()))
+		ready(self.with(|state| {
+			state.reads.claims += 1;
+			state.claims.clone()
+		}))
 	}
 	fn opening_requests<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<RequestView>>> {
-		ready(self.with(|state| state.requests.iter().filter(|request| request.host == *host).cloned().collect()))
+		ready(self.with(|state| {
+			state.reads.opening_requests += 1;
+			state.requests.iter().filter(|request| request.host == *host).cloned().collect()
+		}))
 	}
 	fn standing<'a>(&'a self, epoch: EpochIndex, _: &'a AccountId) -> BoxFuture<'a, Result<Option<StandingView>>> {
 		ready(self.with(|state| {
+			state.reads.standings += 1;
 			state.offence.map(|offence| StandingView {
 				epoch,
 				commitments: Vec::new(),
 				lost: Vec::new(),
 				checked: None,
-				raw: None,
-				backed: None,
-				effective: None,
+				compute_weight: None,
+				backed_weight: None,
+				effective_weight: None,
 				duties: (0, 0),
 				confirmations: 0,
 				confirmed: 0,
 				performance: 0,
 				work: 0,
 				served: 0,
-				paid: None,
+				paid_weight: None,
 				offence: Some(offence),
 			})
 		}))
 	}
-	fn samples<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Vec<SamplesView>>> {
+	fn audits<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Vec<AssignedAuditsView>>> {
 		ready(self.with(|state| {
-			let lists = state.samples.iter().filter(|(of, _)| of == checker);
+			let lists = state.audits.iter().filter(|(of, _)| of == checker);
 			lists.map(|(_, list)| list.clone()).collect()
 		}))
 	}
-	fn sampling_cases(&self) -> BoxFuture<'_, Result<Vec<SamplingCaseView>>> {
+	fn cases(&self) -> BoxFuture<'_, Result<Vec<CaseView>>> {
 		ready(self.with(|state| state.cases.clone()))
 	}
-	fn sampling_profile(&self, _: ModelId) -> BoxFuture<'_, Result<Option<Calibration>>> {
+	fn calibration_profile(&self, _: ModelId) -> BoxFuture<'_, Result<Option<CalibrationProfile>>> {
 		ready(self.with(|state| state.calibration))
 	}
-	fn sampling_rules(&self) -> BoxFuture<'_, Result<Rules>> {
-		ready(Rules::new(self.with(|state| state.market.window)))
+	fn audit_rules(&self) -> BoxFuture<'_, Result<AuditRules>> {
+		ready(AuditRules::new(self.with(|state| state.market.window)))
 	}
 	fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
 		ready(self.with(|state| {
@@ -347,7 +391,7 @@ impl ChainApi for FakeChain {
 				url: registration.url.clone(),
 				models: registration.models.clone(),
 				registered: registration.epoch,
-				weight: 0,
+				effective_weight: 0,
 				condemned: false,
 			});
 			state.registrations.push(registration);
@@ -358,10 +402,13 @@ impl ChainApi for FakeChain {
 		let outcome = self.with(|state| {
 			let payload = signing_payload(domain::COMMITMENT, &GENESIS, &commitment);
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
-			if state.refuse {
-				return Err(ChainError::other("refused"));
+			if state.reject {
+				return Err(rejected("rejected"));
 			}
-			assert!(state.commitments.iter().all(|made| made.segment != commitment.segment));
+			if let Some(known) = state.commitments.iter().find(|made| made.segment == commitment.segment) {
+				assert_eq!(*known, commitment, "there is never a second commitment");
+				return Err(rejected("committed"));
+			}
 			state.commitments.push(commitment);
 			Ok(())
 		});
@@ -369,12 +416,12 @@ impl ChainApi for FakeChain {
 	}
 	fn submit_settlement(&self, settlement: Settlement, signature: Signature) -> BoxFuture<'_, Result<()>> {
 		let outcome = self.with(|state| {
-			state.sent.push((settlement.clone(), signature));
-			if state.refuse {
-				return Err(ChainError::other("refused"));
+			state.sent.push((settlement.clone(), signature, state.epoch.block));
+			if state.reject {
+				return Err(rejected("rejected"));
 			}
 			let outcome = Self::settle(state, &settlement, &signature);
-			if state.lie { Err(ChainError::other("the connection was lost")) } else { outcome }
+			if state.lose_responses { Err(rejected("the connection was lost")) } else { outcome }
 		});
 		async { outcome }.boxed()
 	}
@@ -382,9 +429,9 @@ impl ChainApi for FakeChain {
 		let outcome = self.with(|state| {
 			let payload = message.payload(&GENESIS);
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
-			if state.refuse {
-				state.refused += 1;
-				return Err(ChainError::other("refused"));
+			if state.reject {
+				state.rejected += 1;
+				return Err(rejected("rejected"));
 			}
 			let schedule = state.epoch.schedule;
 			let offset = state.epoch.block - state.epoch.start + 1;
@@ -392,13 +439,18 @@ impl ChainApi for FakeChain {
 				CheckMessage::Commit(commitment) => {
 					assert!(schedule.takes_digest(offset));
 					let check = state.check.as_mut().unwrap();
-					assert!(check.committed.replace(commitment.hash).is_none(), "one commitment");
+					if let Some(known) = check.committed.replace(commitment.hash) {
+						assert_eq!(known, commitment.hash, "there is never a second commitment");
+						return Err(rejected("committed"));
+					}
 				},
 				CheckMessage::Reveal(reveal) => {
 					assert!(schedule.takes_reveal(offset));
 					let check = state.check.as_mut().unwrap();
 					assert_eq!(check.committed, Some(digest_hash(&reveal.checker, reveal.epoch, &reveal.tags)));
-					assert!(!std::mem::replace(&mut check.revealed, true));
+					if std::mem::replace(&mut check.revealed, true) {
+						return Err(rejected("revealed"));
+					}
 					let sets = check.duties.iter_mut().flat_map(|duty| &mut duty.sets);
 					sets.zip(&reveal.tags).for_each(|(set, tag)| set.tag = Some(*tag));
 				},
@@ -418,53 +470,62 @@ impl ChainApi for FakeChain {
 				CheckMessage::Answer(answer) => {
 					let mut requests = state.requests.iter_mut();
 					let request = requests.find(|made| made.host == answer.host && made.checker == answer.checker);
-					assert!(request.unwrap().openings.replace(answer.openings.clone()).is_none());
+					if request.unwrap().openings.replace(answer.openings.clone()).is_some() {
+						return Err(rejected("posted"));
+					}
 				},
 				_ => {},
 			}
 			state.messages.push(message);
+			state.message_blocks.push(state.epoch.block);
 			Ok(())
 		});
 		async { outcome }.boxed()
 	}
-	fn submit_verdicts(&self, verdicts: Verdicts, signature: Signature) -> BoxFuture<'_, Result<()>> {
+	fn submit_report(&self, report: AuditReport, signature: Signature) -> BoxFuture<'_, Result<()>> {
 		let outcome = self.with(|state| {
-			let payload = signing_payload(domain::VERDICTS, &GENESIS, &verdicts);
+			let payload = signing_payload(domain::AUDIT_REPORT, &GENESIS, &report);
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
-			assert!((1..=64).contains(&verdicts.findings.len()) && verdicts.findings.is_sorted_by(|a, b| a.0 < b.0));
-			if state.refuse {
-				state.refused += 1;
-				return Err(ChainError::other("refused"));
+			assert!((1..=64).contains(&report.findings.len()) && report.findings.is_sorted_by(|a, b| a.0 < b.0));
+			if state.reject {
+				state.rejected += 1;
+				return Err(rejected("rejected"));
 			}
-			let lists = state.samples.iter_mut();
-			let list = lists.map(|(_, list)| list).find(|list| list.window == verdicts.window).unwrap();
+			let lists = state.audits.iter_mut();
+			let list = lists.map(|(_, list)| list).find(|list| list.window == report.window).unwrap();
 			assert!(state.epoch.block < list.deadline, "in time");
-			for (index, _) in &verdicts.findings {
-				assert!(!std::mem::replace(&mut list.samples[usize::from(*index)].done, true), "once");
+			if report.findings.iter().any(|(index, _)| list.audits[usize::from(*index)].done) {
+				return Err(rejected("reported"));
 			}
-			state.verdicts.push(verdicts);
+			for (index, _) in &report.findings {
+				list.audits[usize::from(*index)].done = true;
+			}
+			state.reports.push((report, state.epoch.block));
 			Ok(())
 		});
 		async { outcome }.boxed()
 	}
 	fn submit_ruling(&self, ruling: Ruling, signature: Signature) -> BoxFuture<'_, Result<()>> {
-		self.with(|state| {
+		let outcome = self.with(|state| {
 			let payload = signing_payload(domain::RULING, &GENESIS, &ruling);
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
 			let case = state.cases.iter_mut().find(|case| case.id == ruling.case).unwrap();
-			let rules = Rules::new(state.market.window);
+			let rules = AuditRules::new(state.market.window);
 			let bounds = (rules.guilty, rules.innocent);
-			assert_eq!(ruling.audit.len(), case.audit.len());
+			assert_eq!(ruling.reviewed.len(), case.reviewed.len());
 			let outcome = judge(&case.profile, &ruling.fresh, rules.unavailable, bounds).expect("decided");
 			let seat = case.arbiters.iter_mut().find(|(who, _)| *who == ruling.arbiter).unwrap();
-			assert!(seat.1.replace(outcome).is_none(), "once");
+			if seat.1.replace(outcome).is_some() {
+				return Err(rejected("ruled"));
+			}
 			state.rulings.push(ruling);
+			Ok(())
 		});
-		ready(())
+		async { outcome }.boxed()
 	}
 	fn submit_close(&self, claim: u32, refuter: Option<AccountId>) -> BoxFuture<'_, Result<()>> {
 		self.with(|state| {
-			state.closed.push((claim, refuter));
+			state.closed.push((claim, refuter, state.epoch.block));
 			state.claims.retain(|open| open.id != claim);
 		});
 		ready(())

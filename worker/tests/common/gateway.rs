@@ -1,8 +1,8 @@
-//! A gateway's side of the interface.
+//! A gateway, as far as the worker's API needs it.
 
 use super::*;
 use bytes::Bytes;
-use gonka_client::wire::{
+use gonka_client::worker_api::{
 	Acknowledgement, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event, Scale, to_hex,
 };
 use gonka_primitives::{
@@ -19,7 +19,7 @@ use hyper_util::{
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
-/// A gateway's side.
+/// A gateway with one channel.
 pub struct Gateway {
 	client: Http,
 	url: String,
@@ -27,13 +27,13 @@ pub struct Gateway {
 	pub channel: ChannelId,
 }
 
-/// An answer that has begun.
-pub struct Answer {
+/// A completion that has begun.
+pub struct Completion {
 	body: Incoming,
 	buffer: Vec<u8>,
 }
 
-impl Answer {
+impl Completion {
 	pub async fn next(&mut self) -> Option<Event> {
 		loop {
 			if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
@@ -49,18 +49,18 @@ impl Answer {
 		}
 	}
 
-	/// The tokens' ids, the text and the receipt.
+	/// Reads to the end. Returns the token ids, the text and the receipt.
 	pub async fn finish(mut self) -> (Vec<u32>, String, SignedReceipt) {
-		let (mut ids, mut answer) = (Vec::new(), String::new());
+		let (mut ids, mut all) = (Vec::new(), String::new());
 		loop {
 			match self.next().await.expect("a receipt before the end") {
 				Event::Token { id, text } => {
 					ids.push(id);
-					answer.push_str(&text);
+					all.push_str(&text);
 				},
 				Event::Receipt { receipt } => {
 					assert_eq!(self.next().await, None);
-					return (ids, answer, receipt.0);
+					return (ids, all, receipt.0);
 				},
 				Event::Error(error) => panic!("{error:?}"),
 			}
@@ -68,7 +68,7 @@ impl Answer {
 	}
 }
 
-pub type Refused = (u16, ErrorCode, String);
+pub type Rejected = (u16, ErrorCode, String);
 
 impl Gateway {
 	pub fn new(url: &str, channel: ChannelId) -> Self {
@@ -114,6 +114,16 @@ impl Gateway {
 		self.client.request(request.body(Full::from(body)).unwrap()).await.unwrap()
 	}
 
+	/// Returns the request id of the response to a request with or without one.
+	pub async fn response_id(&self, id: Option<&str>) -> String {
+		let mut request = Request::get(format!("{}/health", self.url));
+		if let Some(id) = id {
+			request = request.header("x-request-id", id);
+		}
+		let response = self.client.request(request.body(Full::default()).unwrap()).await.unwrap();
+		response.headers()["x-request-id"].to_str().unwrap().to_owned()
+	}
+
 	pub async fn get(&self, path: &str) -> (u16, serde_json::Value) {
 		let response = self.send("GET", path, None, Vec::new()).await;
 		let (status, body) = (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes());
@@ -124,44 +134,48 @@ impl Gateway {
 		&self,
 		path: &str,
 		body: &impl serde::Serialize,
-	) -> std::result::Result<serde_json::Value, Refused> {
+	) -> std::result::Result<serde_json::Value, Rejected> {
 		let response = self.send("POST", path, None, serde_json::to_vec(body).unwrap()).await;
 		let response = check(response).await?;
 		Ok(serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap())
 	}
 
-	pub async fn post_raw(&self, path: &str, body: &impl serde::Serialize) -> std::result::Result<Bytes, Refused> {
+	pub async fn post_raw(&self, path: &str, body: &impl serde::Serialize) -> std::result::Result<Bytes, Rejected> {
 		let response = self.send("POST", path, None, serde_json::to_vec(body).unwrap()).await;
 		Ok(check(response).await?.into_body().collect().await.unwrap().to_bytes())
 	}
 
-	/// Asks with an envelope that a test may have spoilt.
-	pub async fn ask_signed(&self, signed: &SignedEnvelope, body: &str) -> std::result::Result<Answer, Refused> {
+	/// Sends a request with an envelope that a test may have changed.
+	pub async fn request_signed(
+		&self,
+		signed: &SignedEnvelope,
+		body: &str,
+	) -> std::result::Result<Completion, Rejected> {
 		let response = self.send("POST", "/v1/inference", Some(to_hex(signed)), body.into()).await;
-		Ok(Answer { body: check(response).await?.into_body(), buffer: Vec::new() })
+		Ok(Completion { body: check(response).await?.into_body(), buffer: Vec::new() })
 	}
 
-	pub async fn ask(&self, sequence: u64, body: &str) -> std::result::Result<Answer, Refused> {
-		self.ask_signed(&self.sign(self.envelope(sequence, body)), body).await
+	pub async fn request(&self, sequence: u64, body: &str) -> std::result::Result<Completion, Rejected> {
+		self.request_signed(&self.sign(self.envelope(sequence, body)), body).await
 	}
 
-	pub async fn raw(&self, header: Option<String>, body: &str) -> Refused {
+	pub async fn raw(&self, header: Option<String>, body: &str) -> Rejected {
 		let response = self.send("POST", "/v1/inference", header, body.into()).await;
-		check(response).await.expect_err("a refusal")
+		check(response).await.expect_err("the request is rejected")
 	}
 
-	pub async fn state(&self) -> std::result::Result<ChannelState, Refused> {
+	pub async fn state(&self) -> std::result::Result<ChannelState, Rejected> {
 		let payload = signing_payload(domain::CHANNEL_QUERY, &GENESIS, &self.channel);
 		let signature = Scale(keys::sign(&self.key, &payload));
 		let state = self.post("/v1/channel", &ChannelQuery { channel: self.channel, signature }).await?;
 		Ok(serde_json::from_value(state).unwrap())
 	}
 
-	/// Asks `count` times from `first` on and acknowledges all at once, on top of `totals`.
+	/// Sends `count` requests from sequence number `first` on, and pays all of them with one voucher on top of `totals`.
 	pub async fn serve_and_pay(&self, first: u64, count: u64, totals: &mut Totals) -> Vec<SignedReceipt> {
 		let mut receipts = Vec::new();
 		for sequence in first..first + count {
-			receipts.push(self.ask(sequence, BODY).await.unwrap().finish().await.2);
+			receipts.push(self.request(sequence, BODY).await.unwrap().finish().await.2);
 		}
 		for receipt in &receipts {
 			*totals = totals.checked_add(&receipt.receipt.leaf().sum).unwrap();
@@ -174,7 +188,7 @@ impl Gateway {
 
 pub const BODY: &str = r#"{"input":{"text":"Once upon a time"},"temperature":0}"#;
 
-async fn check(response: hyper::Response<Incoming>) -> std::result::Result<hyper::Response<Incoming>, Refused> {
+async fn check(response: hyper::Response<Incoming>) -> std::result::Result<hyper::Response<Incoming>, Rejected> {
 	if response.status() == 200 {
 		return Ok(response);
 	}

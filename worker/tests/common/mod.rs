@@ -1,30 +1,35 @@
-//! A chain in memory, a worker over it, and a gateway's side of the interface.
+//! A chain in memory, a worker over it, a gateway, and other hosts.
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
+mod audited_host;
+mod checked_host;
 mod fake_chain;
+mod gated_engine;
 mod gateway;
-mod peer;
-mod shower;
 
+pub use audited_host::*;
+pub use checked_host::*;
 pub use fake_chain::*;
+pub use gated_engine::*;
 pub use gateway::*;
-pub use peer::*;
-pub use shower::*;
 
 use futures::FutureExt;
 use gonka_client::keys::{self, Keypair};
 use gonka_engine::{Engine, MockConfig, MockEngine};
 use gonka_primitives::{AccountId, Balance, BlockNumber, Hash, market::Price};
 use gonka_worker::{
-	app::{Parts, Worker},
-	server::Limits,
+	chain::Follower,
+	conduct::{Conduct, Honest},
+	peer::Timeouts,
+	server::{self, Limits, Service, ServiceParts, listen},
 	sprint::{Expand, pace::Pace},
 	store::{Store, StoreError},
+	worker::{Parts, Worker},
 };
 use std::{
 	path::Path,
 	sync::{Arc, Mutex},
-	time::Duration,
+	time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -32,6 +37,11 @@ pub const GENESIS: Hash = [9; 32];
 pub const MODEL: &str = "mock";
 pub const PRICE: Price = Price { input: 2, output: 3 };
 pub const DEPOSIT: Balance = 1_000_000;
+
+/// The end of all waits. A wait ends by its condition; only tests that fail reach this.
+pub const PATIENCE: Duration = Duration::from_secs(900);
+/// Timeouts that no busy machine reaches.
+pub const TIMEOUTS: Timeouts = Timeouts { connect: PATIENCE, openings: PATIENCE, evidence: PATIENCE };
 
 pub fn key(uri: &str) -> Keypair {
 	keys::from_uri(uri).unwrap()
@@ -41,6 +51,7 @@ pub fn key(uri: &str) -> Keypair {
 pub struct Rig {
 	pub chain: Arc<FakeChain>,
 	pub url: String,
+	pub store: Store,
 	stop: Option<oneshot::Sender<()>>,
 	served: Option<JoinHandle<()>>,
 }
@@ -50,12 +61,13 @@ pub struct Options {
 	pub engine: Arc<dyn Engine>,
 	pub sprint: Option<(Box<dyn Expand>, Pace)>,
 	pub host_key: Option<Keypair>,
+	pub conduct: Arc<dyn Conduct>,
 }
 
 impl Default for Options {
 	fn default() -> Self {
-		let engine = mock(MockConfig { answer_words: 20, ..Default::default() });
-		Self { limits: Limits::default(), engine, sprint: None, host_key: None }
+		let limits = Limits { stalled: PATIENCE, ..Default::default() };
+		Self { limits, engine: engine(), sprint: None, host_key: None, conduct: Arc::new(Honest) }
 	}
 }
 
@@ -63,37 +75,45 @@ pub fn mock(config: MockConfig) -> Arc<dyn Engine> {
 	Arc::new(MockEngine::new(MockConfig { name: MODEL.into(), context_length: 400, ..config }))
 }
 
-/// The store, once tasks that were aborted have let go of it.
+/// A mock engine whose completions have 21 tokens.
+pub fn engine() -> Arc<dyn Engine> {
+	mock(MockConfig { completion_words: 20, ..Default::default() })
+}
+
+/// Opens the store, once aborted tasks no longer use it.
 pub fn store(path: &Path) -> Store {
-	for _ in 0..100 {
+	let begun = Instant::now();
+	loop {
 		match Store::open(&path.join("worker.redb"), &GENESIS, &host()) {
-			Err(StoreError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+			Err(StoreError::InUse(_)) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
 			opened => return opened.unwrap(),
 		}
 	}
-	panic!("the store stays in use");
 }
 
 impl Rig {
 	pub async fn start(chain: &Arc<FakeChain>, path: &Path, options: Options) -> Self {
-		let listener = gonka_worker::server::listen::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+		let listener = listen::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
 		let url = format!("http://{}", listener.local_addr().unwrap());
+		let store = store(path);
 		let worker = Worker::start(Parts {
 			chain: chain.clone(),
 			host: host(),
 			key: key("//Worker"),
 			host_key: options.host_key,
-			store: store(path),
+			store: store.clone(),
 			engine: options.engine,
 			model: MODEL.into(),
 			url: url.clone(),
 			limits: options.limits,
+			timeouts: TIMEOUTS,
 			sprint: options.sprint,
+			conduct: options.conduct,
 		});
 		let (stop, stopped) = oneshot::channel();
 		let stopped = stopped.map(|_| ());
-		let served = tokio::spawn(worker.unwrap().serve(listener, stopped, Duration::from_secs(5)));
-		let rig = Self { chain: chain.clone(), url, stop: Some(stop), served: Some(served) };
+		let served = tokio::spawn(worker.unwrap().serve(listener, stopped, PATIENCE));
+		let rig = Self { chain: chain.clone(), url, store, stop: Some(stop), served: Some(served) };
 		let best = chain.with(|state| state.epoch.block);
 		rig.sees(best).await;
 		rig
@@ -105,7 +125,7 @@ impl Rig {
 		eventually(async || client.get("/health").await.1["block"] == block).await;
 	}
 
-	/// Makes a block and waits until the worker has seen it.
+	/// Makes a block, and waits until the worker has seen it.
 	pub async fn block(&self, block: BlockNumber) {
 		self.chain.block(block);
 		self.sees(block).await;
@@ -117,12 +137,28 @@ impl Rig {
 	}
 }
 
+/// Serves the API for another host, whose account is its worker key. Returns the URL, and what keeps the server running.
+pub async fn serve_other_host(
+	chain: &Arc<FakeChain>,
+	key: Keypair,
+	store: Store,
+	engine: Arc<dyn Engine>,
+) -> (String, oneshot::Sender<()>) {
+	let listener = listen::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+	let url = format!("http://{}", listener.local_addr().unwrap());
+	let follower = Follower::start(chain.clone(), keys::public(&key));
+	follower.first().await.unwrap();
+	let (limits, conduct) = (Options::default().limits, Arc::new(Honest));
+	let service = Service::new(ServiceParts { follower, store, engine, model: MODEL.into(), key, limits, conduct });
+	let (stop, stopped) = oneshot::channel::<()>();
+	tokio::spawn(listen::serve(listener, server::router(service), stopped.map(|_| ()), Duration::ZERO));
+	(url, stop)
+}
+
 pub async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
-	for _ in 0..500 {
-		if condition().await {
-			return;
-		}
+	let begun = Instant::now();
+	while !condition().await {
+		assert!(begun.elapsed() < PATIENCE, "it did not happen within {} s", PATIENCE.as_secs());
 		tokio::time::sleep(Duration::from_millis(10)).await;
 	}
-	panic!("it did not happen within 5 s");
 }

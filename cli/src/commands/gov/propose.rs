@@ -8,13 +8,13 @@ use crate::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use gonka_client::{
-	chain::{Chain, LONGEST_INLINE, NewModel, Types},
+	chain::{Chain, MAX_INLINE, NewModel, Types},
 	keys,
 };
 use gonka_primitives::{
 	AccountId, Balance, Hash, ModelId,
+	audit::CalibrationProfile,
 	market::Price,
-	sampling::Profile,
 	views::{EnactmentView, TrackView},
 };
 use serde_json::json;
@@ -30,65 +30,88 @@ use std::{
 pub struct Propose {
 	#[command(subcommand)]
 	what: What,
-	/// File with the secret of who submits, and pays the deposits.
+	/// File with the secret of the account that submits the referendum and pays the deposits.
 	#[arg(long, value_name = "FILE", global = true, required = false)]
 	key: Option<PathBuf>,
-	/// Place the decision's deposit, too: without one nothing is decided.
+	/// Place the decision deposit too. A referendum without one is never decided.
 	#[arg(long, global = true)]
 	deposit: bool,
-	/// Blocks from the approval to the enactment, if that is more than the track asks for.
+	/// Number of blocks from the approval to the enactment, if it exceeds the track's minimum.
 	#[arg(long, value_name = "BLOCKS", default_value_t = 0, global = true)]
 	after: u32,
-	/// Do not ask.
+	/// Submit without asking.
 	#[arg(long, global = true)]
 	yes: bool,
-	/// Propose also what would fail if it was enacted now.
+	/// Submit even if the proposal would fail if it were enacted now.
 	#[arg(long, global = true)]
 	anyway: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-	/// Change a parameter: `gonka gov parameters` lists them, docs/governance.md has their bounds.
+	/// Change a parameter. `gonka gov parameters` lists them.
+	#[command(after_help = "\
+Examples:
+  gonka gov propose parameter Collateral.BaseShare 25% --key alice.key --deposit
+  gonka gov propose parameter Worker.MinVersion '{\"version\":2000,\"from\":90000}' --key alice.key")]
 	Parameter {
-		/// Its name, such as `Collateral.BaseShare`.
+		/// Name of the parameter, such as `Collateral.BaseShare`.
 		name: String,
-		/// 12.5% for a share, 0.1GNK for an amount, a number, JSON for what has parts, or `default`.
+		/// New value: 12.5% for a share, 0.1GNK for an amount, a number, JSON for a structure, or `default`.
 		value: String,
 	},
-	/// Authorise runtime code by its hash. When that is enacted, `gonka gov apply` sends the code itself.
+	/// Authorise runtime code by its hash. After the enactment `gonka gov apply` submits the code.
+	#[command(after_help = "\
+Example:
+  gonka gov propose upgrade gonka_runtime.compact.compressed.wasm --key alice.key --deposit")]
 	Upgrade {
-		/// The code, as it was built: `gonka_runtime.compact.compressed.wasm`. It is compressed if it is not yet.
+		/// Runtime code, such as `gonka_runtime.compact.compressed.wasm`. It is compressed if it is not yet.
 		wasm: PathBuf,
 	},
-	/// Spend of the community fund. `treasury.payout` then pays it out.
+	/// Spend from the community fund. After the enactment `treasury.payout` pays the amount.
+	#[command(after_help = "\
+Example:
+  gonka gov propose spend 5000 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --key alice.key")]
 	Spend {
-		/// How much, in GNK.
+		/// Amount in GNK.
 		#[arg(value_parser = parse_gnk)]
 		amount: Balance,
-		/// Who gets it.
+		/// Address of the account that receives it.
 		#[arg(value_parser = account)]
 		beneficiary: AccountId,
 	},
 	/// Register a model.
+	#[command(after_help = "\
+Example:
+  gonka gov propose model Qwen3-8B --quantisation Q4_K_M --context 8192 --price 10,20 --memory 6000 \\
+    --weights-hash 0x0000000000000000000000000000000000000000000000000000000000000000 --key alice.key")]
 	Model(Box<Model>),
-	/// Register the calibration profile of a model: its answers are sampled from then on.
-	Profile {
-		/// The model's name.
+	/// Register a model's calibration profile. From then on its completions are audited.
+	#[command(after_help = "\
+Example:
+  gonka gov propose calibration-profile SmolLM2-135M-Instruct profile.json --key alice.key")]
+	CalibrationProfile {
+		/// Name of the model.
 		name: String,
-		/// The profile in JSON.
+		/// JSON file with the profile.
 		file: PathBuf,
 	},
-	/// Retire a model: hosts can declare it no more.
+	/// Retire a model: hosts can no longer declare it.
+	#[command(after_help = "\
+Example:
+  gonka gov propose retire-model SmolLM2-135M-Instruct --key alice.key")]
 	RetireModel {
-		/// Its name.
+		/// Name of the model.
 		name: String,
 	},
-	/// Propose any call, in the track that may make it.
+	/// Propose any call, in a track that may make it.
+	#[command(after_help = "\
+Example:
+  gonka gov propose call 0x00000c68656c6c6f --track emergency --key alice.key")]
 	Call {
-		/// The call's SCALE bytes in hex, as polkadot.js Apps shows them.
+		/// SCALE bytes of the call in hex, as polkadot.js Apps shows them.
 		call: String,
-		/// The track, by name or number.
+		/// Name or number of the track.
 		#[arg(long)]
 		track: String,
 	},
@@ -96,65 +119,68 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Model {
-	/// Its name, as developers ask for it.
+	/// Name that developers request the model by.
 	name: String,
-	/// SHA-256 of the weights' file.
+	/// SHA-256 of the weights file.
 	#[arg(long, value_parser = hash, value_name = "HEX")]
 	weights_hash: Hash,
-	/// How the weights are stored, such as Q4_K_M.
+	/// Quantisation of the weights, such as Q4_K_M.
 	#[arg(long)]
 	quantisation: String,
-	/// Tokens of prompt and answer together.
+	/// Maximum number of prompt and completion tokens together.
 	#[arg(long, value_name = "TOKENS")]
 	context: u32,
-	/// Base units (10⁻⁹ GNK) per prompt token and per completion token.
+	/// Initial price in base units (10⁻⁹ GNK) per prompt token and per completion token.
 	#[arg(long, value_parser = price, value_name = "INPUT,OUTPUT")]
 	price: Price,
-	/// The least price.
+	/// Minimum price.
 	#[arg(long, value_parser = price, value_name = "INPUT,OUTPUT", default_value = "1,1")]
 	min_price: Price,
-	/// The greatest price.
+	/// Maximum price.
 	#[arg(long, value_parser = price, value_name = "INPUT,OUTPUT", default_value = "18446744073709551615,18446744073709551615")]
 	max_price: Price,
-	/// Work units of a window at full use, by which the price moves; with 0 it does not.
+	/// Work units of a window at full use, by which the price moves. 0 keeps the price.
 	#[arg(long, default_value_t = 0, value_name = "UNITS")]
 	capacity: u64,
-	/// Memory that serving it needs, in MB (10⁶ bytes).
+	/// Memory that a host needs to serve it, in MB (10⁶ bytes).
 	#[arg(long, value_name = "MB")]
 	memory: u32,
-	/// The oldest worker that serves it right.
+	/// Oldest worker version that serves it correctly.
 	#[arg(long, value_parser = value::version, value_name = "VERSION", default_value = "0.0.0")]
 	min_worker_version: u32,
 }
 
 /// Runs `gonka gov propose`.
 pub async fn run(chain: &Chain, arguments: Propose, json: bool) -> Result<()> {
-	let key = keys::load(arguments.key.context("--key is needed: the file with the secret of who submits")?)?;
+	let key = keys::load(
+		arguments
+			.key
+			.context("pass --key <FILE>: the file with the secret of the account that submits the referendum")?,
+	)?;
 	let (tracks, types) = tokio::try_join!(chain.tracks(), chain.types())?;
 	let (track, call) = proposal(chain, &types, arguments.what).await?;
 	let track = find(&tracks, &track)?;
 	let described = describe(chain, &types, Some(track.id), &call).await?;
 	let text = preview(track, &call, &described, arguments.deposit, types.block_time());
-	// With JSON, what is read by a program stays alone.
+	// With --json, standard output carries nothing but the JSON.
 	if json {
 		eprint!("{text}")
 	} else {
 		print!("{text}")
 	}
 	if let (Some(why), false) = (&described.fails, arguments.anyway) {
-		bail!("enacted now it would fail: {why}; --anyway proposes it all the same");
+		bail!("the proposal would fail if it were enacted now: {why}. --anyway submits it nevertheless");
 	}
 	if !arguments.yes && !confirmed()? {
 		bail!("nothing was submitted");
 	}
 	let index = chain.propose(&key, track, &call, EnactmentView::After(arguments.after)).await?;
 	if arguments.deposit {
-		chain
-			.place_decision_deposit(&key, index)
-			.await
-			.with_context(|| format!("referendum {index} is submitted, but its decision's deposit was not placed"))?;
+		chain.place_decision_deposit(&key, index).await.with_context(|| {
+			format!("referendum {index} is submitted, but not its decision deposit: run `gonka gov deposit {index}`")
+		})?;
 	}
-	let deposit = if arguments.deposit { "" } else { "; `gonka gov deposit` starts its decision" };
+	let deposit = if arguments.deposit { "" } else { "; place the decision deposit with `gonka gov deposit`" };
 	done(
 		json,
 		json!({ "referendum": index, "deposit": arguments.deposit }),
@@ -162,13 +188,13 @@ pub async fn run(chain: &Chain, arguments: Propose, json: bool) -> Result<()> {
 	)
 }
 
-/// The track and the call.
+/// Builds the call of a proposal; returns it with the name of its track.
 async fn proposal(chain: &Chain, types: &Types, what: What) -> Result<(String, Vec<u8>)> {
 	Ok(match what {
 		What::Parameter { name, value } => {
 			let kind = types.kind(&name).with_context(|| {
 				format!(
-					"there is no parameter `{name}`; `gonka gov parameters` lists them, such as Collateral.BaseShare"
+					"there is no parameter `{name}`: `gonka gov parameters` lists them, such as Collateral.BaseShare"
 				)
 			})?;
 			("parameters".into(), types.amend(&name, value::parse(kind, &value)?)?)
@@ -196,27 +222,27 @@ async fn proposal(chain: &Chain, types: &Types, what: What) -> Result<(String, V
 			("models".into(), types.register_model(&model)?)
 		},
 		What::RetireModel { name } => ("models".into(), types.retire_model(registered(chain, &name).await?)?),
-		What::Profile { name, file } => {
+		What::CalibrationProfile { name, file } => {
 			let json = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-			let profile: Profile =
-				serde_json::from_slice(&json).with_context(|| format!("{} is no profile", file.display()))?;
+			let profile: CalibrationProfile = serde_json::from_slice(&json)
+				.with_context(|| format!("{} is not a calibration profile", file.display()))?;
 			("models".into(), types.set_profile(registered(chain, &name).await?, &profile)?)
 		},
 		What::Call { call, track } => {
 			let bytes = hex::decode(call.strip_prefix("0x").unwrap_or(&call));
-			(track, bytes.map_err(|error| anyhow!("the call is not hex: {error}"))?)
+			(track, bytes.map_err(|error| anyhow!("the call is not hexadecimal: {error}"))?)
 		},
 	})
 }
 
-/// The id of a registered model.
+/// Finds a registered model by its name.
 async fn registered(chain: &Chain, name: &str) -> Result<ModelId> {
 	let models = chain.models().await?;
 	let model = models.iter().find(|model| model.name == name.as_bytes());
-	Ok(model.with_context(|| format!("no model `{name}` is registered; `gonka status` shows those that are"))?.id)
+	Ok(model.with_context(|| format!("the model `{name}` is not registered: `gonka status` lists the models"))?.id)
 }
 
-/// What is going to be submitted, in words.
+/// Describes what is going to be submitted.
 fn preview(track: &TrackView, call: &[u8], described: &Described, deposit: bool, block_time: u64) -> String {
 	let mut out = String::new();
 	let mut line = |name: &str, text: String| {
@@ -226,17 +252,17 @@ fn preview(track: &TrackView, call: &[u8], described: &Described, deposit: bool,
 	line("track", String::from_utf8_lossy(&track.name).into_owned());
 	line("call", described.call.text());
 	if let Some(meaning) = &described.meaning {
-		line("it", meaning.clone());
+		line("effect", meaning.clone());
 	}
 	if let Some(fails) = &described.fails {
-		line("enacted now", format!("it would fail: {fails}"));
+		line("enacted now", format!("would fail: {fails}"));
 	}
-	let back = "back if it is approved or cancelled";
-	line("deposit", format!("{} GNK for the submission, {back}", gnk(track.submission_deposit)));
+	let refund = "refunded if it is approved or cancelled";
+	line("deposit", format!("{} GNK for the submission, {refund}", gnk(track.submission_deposit)));
 	let later = if deposit { "" } else { ", not placed now" };
-	line("deposit", format!("{} GNK for the decision, back at the end{later}", gnk(track.decision_deposit)));
-	if call.len() > LONGEST_INLINE {
-		line("deposit", format!("for the preimage of {} bytes, back by `preimage.unnotePreimage`", call.len()));
+	line("deposit", format!("{} GNK for the decision, refunded at the end{later}", gnk(track.decision_deposit)));
+	if call.len() > MAX_INLINE {
+		line("deposit", format!("for the preimage of {} bytes, refunded by `preimage.unnotePreimage`", call.len()));
 	}
 	line("preparation", time(track.prepare));
 	line("decision", format!("at most {}", time(track.decision)));
@@ -245,27 +271,27 @@ fn preview(track: &TrackView, call: &[u8], described: &Described, deposit: bool,
 	out
 }
 
-/// Asks at the terminal.
+/// Asks for confirmation at the terminal.
 fn confirmed() -> Result<bool> {
 	if !io::stdin().is_terminal() {
-		bail!("nothing was submitted: there is no terminal to ask at; --yes submits without asking");
+		bail!("nothing was submitted: no terminal to ask for confirmation. --yes submits without asking");
 	}
-	eprint!("submit this? [y/N] ");
+	eprint!("Submit this referendum? [y/N] ");
 	io::stderr().flush()?;
-	let mut answer = String::new();
-	io::stdin().lock().read_line(&mut answer)?;
-	Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+	let mut reply = String::new();
+	io::stdin().lock().read_line(&mut reply)?;
+	Ok(matches!(reply.trim(), "y" | "Y" | "yes"))
 }
 
-/// 64 hex digits.
+/// Parses 64 hex digits.
 fn hash(text: &str) -> Result<Hash, String> {
 	let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|error| error.to_string())?;
-	bytes.try_into().map_err(|_| "it is not 32 bytes long".into())
+	bytes.try_into().map_err(|_| "a hash has 64 hex digits".into())
 }
 
-/// Two prices, in base units per token.
+/// Parses the prices of a prompt token and of a completion token, in base units.
 fn price(text: &str) -> Result<Price, String> {
-	let bad = || format!("`{text}` is no price: write for example 10,20");
+	let bad = || format!("`{text}` is not a price: write two numbers such as 10,20");
 	let (input, output) = text.split_once(',').ok_or_else(bad)?;
 	let number = |text: &str| text.trim().parse().map_err(|_| bad());
 	Ok(Price { input: number(input)?, output: number(output)? })
@@ -296,7 +322,7 @@ pub(super) mod tests {
 	}
 
 	#[test]
-	fn a_preview_says_what_it_does_and_costs() {
+	fn a_preview_shows_effect_deposits_and_times() {
 		let described = Described {
 			call: Shown::Call("System.remark".into(), vec![("remark".into(), Shown::Text("\"hi\"".into()))]),
 			meaning: Some("says hi".into()),
@@ -305,11 +331,11 @@ pub(super) mod tests {
 		let expected = "\
 track        parameters
 call         System.remark(remark: \"hi\")
-it           says hi
-enacted now  it would fail: BadOrigin
-deposit      10 GNK for the submission, back if it is approved or cancelled
-deposit      1,000 GNK for the decision, back at the end, not placed now
-deposit      for the preimage of 129 bytes, back by `preimage.unnotePreimage`
+effect       says hi
+enacted now  would fail: BadOrigin
+deposit      10 GNK for the submission, refunded if it is approved or cancelled
+deposit      1,000 GNK for the decision, refunded at the end, not placed now
+deposit      for the preimage of 129 bytes, refunded by `preimage.unnotePreimage`
 preparation  14400 blocks, about 24 h
 decision     at most 100800 blocks, about 7 days
 confirmation 7200 blocks, about 12 h
@@ -321,7 +347,7 @@ enactment    600 blocks, about 60 min after the approval
 	}
 
 	#[test]
-	fn prices_and_hashes_are_read() {
+	fn prices_and_hashes_are_parsed() {
 		assert_eq!(price("10,20"), Ok(Price { input: 10, output: 20 }));
 		assert!(price("10").is_err() && price("a,b").is_err() && price("1,-2").is_err());
 		assert_eq!(hash(&"0a".repeat(32)), Ok([10; 32]));

@@ -1,11 +1,11 @@
-//! Values of parameters as people write them.
+//! Parameter values as users write them.
 
 use crate::amount::parse_gnk;
 use anyhow::{Context, Result, anyhow, bail};
 use gonka_client::chain::{Kind, Value};
 use serde_json::Value as Json;
 
-/// Reads a parameter's value: `12.5%`, `0.1GNK`, or JSON; `None` for `default`.
+/// Parses a parameter's value: `12.5%`, `0.1GNK`, or JSON. Returns `None` for `default`.
 pub fn parse(kind: Kind, text: &str) -> Result<Option<Value>> {
 	if text == "default" {
 		return Ok(None);
@@ -23,9 +23,9 @@ pub fn parse(kind: Kind, text: &str) -> Result<Option<Value>> {
 	}))
 }
 
-/// Reads a share in per cent, with up to 7 decimals, into parts per billion.
+/// Parses a percentage with at most 7 decimals into parts per billion.
 fn share(text: &str) -> Result<u32> {
-	let bad = || anyhow!("`{text}` is no share: write for example 20% or 12.5%, or `default`");
+	let bad = || anyhow!("`{text}` is not a share: write a percentage such as 20% or 12.5%, or `default`");
 	let digits = text.strip_suffix('%').ok_or_else(bad)?.trim();
 	let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
 	let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -34,14 +34,16 @@ fn share(text: &str) -> Result<u32> {
 	}
 	let parts: u64 = format!("{whole}{decimals:0<7}").parse().map_err(|_| bad())?;
 	if parts > 1_000_000_000 {
-		bail!("{text} is more than all");
+		bail!("{text} exceeds 100%");
 	}
 	Ok(u32::try_from(parts)?)
 }
 
 fn json_value(json: &Json) -> Result<Value> {
 	Ok(match json {
-		Json::Number(number) => Value::u128(number.as_u64().context("numbers are whole and not negative")?.into()),
+		Json::Number(number) => {
+			Value::u128(number.as_u64().context("numbers have to be whole and not negative")?.into())
+		},
 		Json::Bool(value) => Value::bool(*value),
 		Json::String(name) => Value::unnamed_variant(name.clone(), []),
 		Json::Array(values) => Value::unnamed_composite(values.iter().map(json_value).collect::<Result<Vec<_>>>()?),
@@ -53,9 +55,10 @@ fn json_value(json: &Json) -> Result<Value> {
 	})
 }
 
-/// A worker's version as governance counts it: major · 10⁶ + minor · 10³ + patch.
+/// Parses a worker version into the number that governance uses: major · 10⁶ + minor · 10³ + patch.
 pub fn version(text: &str) -> Result<u32, String> {
-	gonka_primitives::host::worker_version(text).ok_or_else(|| format!("`{text}` is no version such as 0.2.1"))
+	gonka_primitives::host::worker_version(text)
+		.ok_or_else(|| format!("`{text}` is not a version: write three numbers such as 0.2.1"))
 }
 
 #[cfg(test)]
@@ -63,7 +66,7 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn shares_amounts_and_structures_are_read() {
+	fn shares_amounts_and_structures_are_parsed() {
 		assert_eq!(parse(Kind::Share, "12.5%").unwrap(), Some(Value::u128(125_000_000)));
 		assert_eq!(parse(Kind::Share, "100 %").unwrap(), Some(Value::u128(1_000_000_000)));
 		assert_eq!(parse(Kind::Amount, "0.1GNK").unwrap(), Some(Value::u128(100_000_000)));
@@ -74,7 +77,7 @@ mod tests {
 	}
 
 	#[test]
-	fn what_could_be_misunderstood_is_refused() {
+	fn ambiguous_values_are_rejected() {
 		for text in ["20", "0.2", "101%", "%", "1e2%", "-1%", "0.00000001%"] {
 			assert!(parse(Kind::Share, text).is_err(), "{text}");
 		}
@@ -87,7 +90,7 @@ mod tests {
 	}
 
 	#[test]
-	fn versions_are_counted() {
+	fn versions_are_parsed_into_numbers() {
 		assert_eq!(version("1.2.3"), Ok(1_002_003));
 		assert!(version("1.2").is_err() && version("v1.2.3").is_err() && version("1.1000.0").is_err());
 	}

@@ -1,4 +1,4 @@
-//! Referenda and tracks in words and as JSON.
+//! Referenda and tracks as text and as JSON.
 
 use crate::amount::gnk;
 use gonka_client::{
@@ -15,75 +15,75 @@ use std::fmt::Write;
 /// A referendum as of the best block. Shares are in parts per billion, amounts in base units, 10⁻⁹ GNK.
 #[derive(Clone, Debug, Serialize)]
 pub struct Referendum {
-	/// Its index.
+	/// Index of the referendum.
 	pub index: u32,
-	/// Its track; none once it has ended.
+	/// Name of the track; none once it has ended.
 	pub track: Option<String>,
-	/// `preparing`, `queued`, `deciding`, `confirming`, `approved`, `enacted`, `rejected`, `cancelled`, `timed out` or
+	/// State: `preparing`, `queued`, `deciding`, `confirming`, `approved`, `enacted`, `rejected`, `cancelled`, `timed out` or
 	/// `killed`.
 	pub state: &'static str,
-	/// The block in which this state ends, or began if it is the last.
+	/// Block in which this state ends, or in which the final state began.
 	pub until: Option<u32>,
-	/// Blocks until then; none if it is the last.
+	/// Number of blocks until this state ends; none in a final state.
 	pub left: Option<u32>,
-	/// When it was submitted.
+	/// Block in which it was submitted.
 	pub submitted: Option<u32>,
-	/// Deposits that are not paid back.
+	/// Deposits that have not been refunded.
 	pub deposits: Vec<Deposit>,
-	/// The votes; none once it has ended.
+	/// Tally of the votes; none once it has ended.
 	pub tally: Option<Tally>,
-	/// When it is enacted, in words.
+	/// Time of the enactment, as text.
 	pub enactment: Option<String>,
-	/// BLAKE2b-256 of what it proposes.
+	/// BLAKE2b-256 hash of the proposed call.
 	pub hash: Option<String>,
-	/// Its length in bytes.
+	/// Length of the proposed call in bytes.
 	pub length: Option<u32>,
-	/// What it proposes.
+	/// Proposed call.
 	pub call: Option<Shown>,
-	/// What that means, where it is of a usual kind.
+	/// Effect of the call, if it is of a known kind.
 	pub meaning: Option<String>,
-	/// Why it would fail if it was enacted now.
+	/// Error with which it would fail if it were enacted now.
 	pub fails: Option<String>,
 }
 
-/// A deposit.
+/// Deposit of a referendum.
 #[derive(Clone, Debug, Serialize)]
 pub struct Deposit {
-	/// `submission` or `decision`.
+	/// Kind: `submission` or `decision`.
 	pub of: &'static str,
-	/// Who paid it.
+	/// Address of the account that placed it.
 	pub who: String,
-	/// Base units.
+	/// Amount in base units.
 	pub amount: Balance,
-	/// Whether it can be paid back now.
+	/// Whether it can be refunded now.
 	pub refundable: bool,
 }
 
-/// The votes on a referendum.
+/// Tally of a referendum.
 #[derive(Clone, Debug, Serialize)]
 pub struct Tally {
-	/// In favour.
+	/// Votes in favour.
 	pub ayes: u128,
-	/// Against.
+	/// Votes against.
 	pub nays: u128,
-	/// In favour, or abstaining.
+	/// Votes in favour and abstentions.
 	pub support: u128,
-	/// All that there are.
+	/// All votes that could be cast.
 	pub electorate: u128,
-	/// The epoch whose weights they are.
+	/// Epoch whose effective weights are the votes.
 	pub epoch: u32,
-	/// Ayes among ayes and nays.
+	/// Share of ayes among ayes and nays.
 	pub approval: u32,
-	/// What is needed of that now.
+	/// Approval that is needed now.
 	pub approval_needed: u32,
-	/// Support among all.
+	/// Share of support among all votes.
 	pub turnout: u32,
-	/// What is needed of that now.
+	/// Turnout that is needed now.
 	pub turnout_needed: u32,
 }
 
 impl Referendum {
-	/// Of the runtime's answer, as of block `best`.
+	/// Reads the chain's view, as of block `best`.
 	pub fn new(view: &ReferendumView, tracks: &[TrackView], best: u32) -> Self {
 		let (state, until) = match view.state {
 			ReferendumState::Preparing { from, .. } if view.decision_deposit.is_some() => ("preparing", Some(from)),
@@ -98,7 +98,7 @@ impl Referendum {
 			ReferendumState::TimedOut { at } => ("timed out", Some(at)),
 			ReferendumState::Killed { at } => ("killed", Some(at)),
 		};
-		let moves = view.ongoing.is_some() || state == "approved";
+		let has_deadline = view.ongoing.is_some() || state == "approved";
 		let deposit = |of, made: &gonka_primitives::views::DepositView| Deposit {
 			of,
 			who: keys::ss58(&made.who),
@@ -113,7 +113,7 @@ impl Referendum {
 			track: open.map(|open| track_name(tracks, open.track)),
 			state,
 			until,
-			left: until.filter(|_| moves).map(|until| until.saturating_sub(best)),
+			left: until.filter(|_| has_deadline).map(|until| until.saturating_sub(best)),
 			submitted: open.map(|open| open.submitted),
 			deposits: submission.into_iter().chain(decision).collect(),
 			tally: open.map(|open| Tally {
@@ -131,8 +131,8 @@ impl Referendum {
 				EnactmentView::At(block) => format!("in block {block}"),
 				EnactmentView::After(blocks) => {
 					let track = tracks.iter().find(|track| track.id == open.track);
-					let least = track.map_or(0, |track| track.enactment);
-					format!("{} blocks after the approval", blocks.max(least))
+					let minimum = track.map_or(0, |track| track.enactment);
+					format!("{} blocks after the approval", blocks.max(minimum))
 				},
 			}),
 			hash: view.proposal.as_ref().map(|proposal| format!("0x{}", hex::encode(proposal.hash))),
@@ -143,7 +143,7 @@ impl Referendum {
 		}
 	}
 
-	/// Approval and what is needed of it, support and what is needed of it, and what time is left: for a row of a table.
+	/// Row of a table: index, track, state, approval and support with their thresholds, time left.
 	pub fn row(&self, block_time: u64) -> [String; 6] {
 		let share = |share, needed| format!("{} of {}", tenths(share), tenths(needed));
 		let (approval, support) = match &self.tally {
@@ -162,7 +162,7 @@ impl Referendum {
 		}
 	}
 
-	/// All of it.
+	/// Formats everything about the referendum.
 	pub fn text(&self, block_time: u64) -> String {
 		let mut out = String::new();
 		let mut line = |name: &str, text: String| {
@@ -193,11 +193,14 @@ impl Referendum {
 			);
 		}
 		for deposit in &self.deposits {
-			let back = if deposit.refundable { "; `gonka gov refund` pays it back" } else { "" };
+			let back = if deposit.refundable { "; `gonka gov refund` refunds it" } else { "" };
 			line("deposit", format!("{} GNK of {} for the {}{back}", gnk(deposit.amount), deposit.who, deposit.of));
 		}
 		if self.state == "preparing" && !self.deposits.iter().any(|deposit| deposit.of == "decision") {
-			line("deposit", "none for the decision: without one it times out; `gonka gov deposit` places it".into());
+			line(
+				"deposit",
+				"none for the decision: place one with `gonka gov deposit`, else the referendum times out".into(),
+			);
 		}
 		if let Some(enactment) = &self.enactment {
 			line("enactment", enactment.clone());
@@ -205,26 +208,26 @@ impl Referendum {
 		if let Some(hash) = &self.hash {
 			let length = self.length.map(|length| format!(", {length} bytes")).unwrap_or_default();
 			line("proposal", format!("{hash}{length}"));
-			let unknown = || "unknown: nobody has noted the preimage, or it is no call of this runtime".into();
+			let unknown = || "unknown: the preimage is not on chain, or is not a call of this runtime".into();
 			line("call", self.call.as_ref().map_or_else(unknown, Shown::text));
 		}
 		if let Some(meaning) = &self.meaning {
-			line("it", meaning.clone());
+			line("effect", meaning.clone());
 		}
 		if let Some(fails) = &self.fails {
-			line("enacted now", format!("it would fail: {fails}"));
+			line("enacted now", format!("would fail: {fails}"));
 		}
 		out
 	}
 }
 
-/// A track's name, or its number.
+/// Name of a track, or its number if it is unknown.
 pub fn track_name(tracks: &[TrackView], id: u16) -> String {
 	let track = tracks.iter().find(|track| track.id == id);
 	track.map_or_else(|| id.to_string(), |track| String::from_utf8_lossy(&track.name).into_owned())
 }
 
-/// What a call means, if it is of a usual kind.
+/// Describes the effect of a call, if it is of a known kind.
 pub fn meaning(
 	call: &Shown,
 	bytes: &[u8],
@@ -244,21 +247,21 @@ pub fn meaning(
 			});
 			Some(change(&parameter, found, to))
 		},
-		_ => usual(name, &argument, models),
+		_ => known_call(name, &argument, models),
 	}
 }
 
-/// A parameter's change: what it is now, what it is by default, and what it is to be.
+/// Describes a parameter's change. `found` holds its present value and its default.
 fn change(parameter: &str, found: Option<(Shown, Shown)>, to: Option<Shown>) -> String {
 	let Some((present, default)) = found else { return format!("sets {parameter}") };
 	let new = match to {
 		Some(value) => self::value(&value),
 		None => format!("the default, {}", value(&default)),
 	};
-	format!("sets {parameter} from {} to {new}, from the epoch after the enactment on", value(&present))
+	format!("sets {parameter} from {} to {new} at the epoch after the enactment", value(&present))
 }
 
-fn usual<'a>(name: &str, argument: &impl Fn(&str) -> Option<&'a Shown>, models: &[ModelView]) -> Option<String> {
+fn known_call<'a>(name: &str, argument: &impl Fn(&str) -> Option<&'a Shown>, models: &[ModelView]) -> Option<String> {
 	let text = |name: &str| argument(name).map(Shown::text);
 	let model = || {
 		let id = text("model")?;
@@ -268,25 +271,25 @@ fn usual<'a>(name: &str, argument: &impl Fn(&str) -> Option<&'a Shown>, models: 
 	Some(match name {
 		"System.authorize_upgrade" => {
 			let hash = text("code_hash")?;
-			format!("authorises the runtime code with the hash {hash}, which `gonka gov apply` then puts in force")
+			format!("authorises the runtime code with the hash {hash}, which `gonka gov apply` then applies")
 		},
 		"Treasury.spend" => {
 			let Some(Shown::Amount(amount)) = argument("amount") else { return None };
-			format!("spends {} GNK of the community fund on {}", gnk(*amount), text("beneficiary")?)
+			format!("pays {} GNK from the community fund to {}", gnk(*amount), text("beneficiary")?)
 		},
 		"InferenceMarket.register_model" => {
 			format!("registers the model {} at the price {}", text("name")?, text("price")?)
 		},
 		"InferenceMarket.retire_model" => format!("retires the model {}", model()?),
 		"SamplingValidation.set_profile" => match text("profile")?.as_str() {
-			"none" => format!("ends the sampling of answers of the model {}", model()?),
-			_ => format!("has answers of the model {} sampled by this profile", model()?),
+			"none" => format!("ends the audits of the model {}", model()?),
+			_ => format!("audits the model {} by this calibration profile", model()?),
 		},
 		_ => return None,
 	})
 }
 
-/// A parameter's value.
+/// Formats a parameter's value.
 pub fn value(value: &Shown) -> String {
 	match value {
 		Shown::Amount(units) => format!("{} GNK", gnk(*units)),
@@ -294,12 +297,12 @@ pub fn value(value: &Shown) -> String {
 	}
 }
 
-/// A share, with a decimal, rounded down.
+/// Formats parts per billion as a percentage with one decimal, rounded down.
 pub fn tenths(parts: u32) -> String {
 	percent(parts.saturating_sub(parts % 1_000_000))
 }
 
-/// About how long so many blocks take.
+/// Formats the approximate time that `blocks` take; `block_time` is in milliseconds.
 pub fn duration(blocks: u32, block_time: u64) -> String {
 	let seconds = u64::from(blocks).saturating_mul(block_time) / 1_000;
 	let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
@@ -353,7 +356,7 @@ mod tests {
 	}
 
 	#[test]
-	fn a_row_says_what_is_needed_and_how_long_it_takes() {
+	fn a_row_shows_thresholds_and_the_time_left() {
 		let view = referendum(ReferendumState::Deciding { since: 110, until: 170 });
 		let row = Referendum::new(&view, &[track()], 127).row(6_000);
 		let left = "43 blocks, about 4 min";
@@ -361,7 +364,7 @@ mod tests {
 	}
 
 	#[test]
-	fn all_of_a_referendum_is_shown() {
+	fn the_text_shows_everything_about_a_referendum() {
 		let view = referendum(ReferendumState::Preparing { from: 103, timeout: 400 });
 		let mut shown = Referendum::new(&view, &[track()], 100);
 		let share = Shown::Fields("BaseShare".into(), vec![(String::new(), Shown::Share(500_000_000))]);
@@ -380,11 +383,11 @@ nays         100
 approval     71.4 %, needs 70 %
 support      250 of 500 votes of epoch 7: 50 %, needs 27.5 %
 deposit      10 GNK of 5C62Ck4UrFPiBtoCmeSrgF7x9yv9mn38446dhCpsi2mLHiFT for the submission
-deposit      none for the decision: without one it times out; `gonka gov deposit` places it
+deposit      none for the decision: place one with `gonka gov deposit`, else the referendum times out
 enactment    10 blocks after the approval
 proposal     0x0202020202020202020202020202020202020202020202020202020202020202, 9 bytes
 call         Amendments.amend(parameter: Collateral(BaseShare(50 %)))
-it           sets Collateral.BaseShare from 20 % to 50 %, from the epoch after the enactment on
+effect       sets Collateral.BaseShare from 20 % to 50 % at the epoch after the enactment
 ";
 		assert_eq!(text, expected);
 		let json = serde_json::to_value(&shown).unwrap();
@@ -393,7 +396,7 @@ it           sets Collateral.BaseShare from 20 % to 50 %, from the epoch after t
 	}
 
 	#[test]
-	fn what_has_ended_has_no_time_left() {
+	fn a_referendum_in_a_final_state_has_no_time_left() {
 		let mut view = referendum(ReferendumState::Approved { at: 180, enactment: Some(190) });
 		view.ongoing = None;
 		let shown = Referendum::new(&view, &[track()], 185);
@@ -404,7 +407,7 @@ it           sets Collateral.BaseShare from 20 % to 50 %, from the epoch after t
 	}
 
 	#[test]
-	fn usual_proposals_are_explained() {
+	fn the_effect_of_known_calls_is_described() {
 		let amount = Shown::Amount(5 * GNK / 2);
 		let to = Shown::Text("5C62Ck4UrFPiBtoCmeSrgF7x9yv9mn38446dhCpsi2mLHiFT".into());
 		let argument = |name: &str| match name {
@@ -412,22 +415,22 @@ it           sets Collateral.BaseShare from 20 % to 50 %, from the epoch after t
 			"beneficiary" => Some(&to),
 			_ => None,
 		};
-		let text = usual("Treasury.spend", &argument, &[]).unwrap();
-		assert!(text.starts_with("spends 2.5 GNK of the community fund on 5C62"), "{text}");
-		assert_eq!(usual("System.remark", &argument, &[]), None);
+		let text = known_call("Treasury.spend", &argument, &[]).unwrap();
+		assert!(text.starts_with("pays 2.5 GNK from the community fund to 5C62"), "{text}");
+		assert_eq!(known_call("System.remark", &argument, &[]), None);
 		let model =
 			ModelView { id: 7, name: b"M".to_vec(), weights_hash: [0; 32], context_length: 1, price: Price::default() };
 		let set = |profile: Shown| {
 			let id = Shown::Number(7);
 			let argument = |name: &str| Some(if name == "model" { &id } else { &profile });
-			usual("SamplingValidation.set_profile", &argument, std::slice::from_ref(&model))
+			known_call("SamplingValidation.set_profile", &argument, std::slice::from_ref(&model))
 		};
 		let none = set(Shown::Text("none".into()));
-		assert_eq!(none.as_deref(), Some("ends the sampling of answers of the model M"));
+		assert_eq!(none.as_deref(), Some("ends the audits of the model M"));
 		let profile = set(Shown::Fields(String::new(), vec![("clamp".into(), Shown::Number(1))]));
-		assert_eq!(profile.as_deref(), Some("has answers of the model M sampled by this profile"));
+		assert_eq!(profile.as_deref(), Some("audits the model M by this calibration profile"));
 		let back = change("A.B", Some((Shown::Amount(GNK), Shown::Amount(GNK / 10))), None);
-		assert_eq!(back, "sets A.B from 1 GNK to the default, 0.1 GNK, from the epoch after the enactment on");
+		assert_eq!(back, "sets A.B from 1 GNK to the default, 0.1 GNK at the epoch after the enactment");
 	}
 
 	#[test]

@@ -1,4 +1,4 @@
-//! `gonka host earnings` and the commands about collateral.
+//! `gonka host earnings`, `claim`, and the commands about collateral.
 
 use crate::{
 	amount::gnk,
@@ -13,41 +13,41 @@ use gonka_primitives::{AccountId, Balance, views::CollateralView};
 use serde::Serialize;
 use std::fmt::Write;
 
-/// What a host earned. Amounts are in base units, 10⁻⁹ GNK.
+/// Earnings of a host. Amounts are in base units, 10⁻⁹ GNK.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Earnings {
-	/// Its address.
+	/// Address of the host.
 	pub account: String,
-	/// In its account and free.
+	/// Free balance of its account.
 	pub balance: Balance,
-	/// Earned by emission and not vested yet.
+	/// Rewards that have not vested.
 	pub locked: Balance,
-	/// Vested and not paid out yet.
+	/// Rewards that have vested and have not been paid out.
 	pub vested: Balance,
-	/// What vests an epoch at the present rate.
+	/// Amount that vests in an epoch at the present rate.
 	pub per_epoch: Balance,
-	/// What is still vesting, by the epoch that earned it.
+	/// Rewards that are still vesting, by epoch.
 	pub epochs: Vec<Earned>,
 }
 
-/// What an epoch earned.
+/// Reward of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Earned {
-	/// The epoch in which it was granted: the one after it was earned.
+	/// Epoch in which the reward was granted: the one after the epoch that earned it.
 	pub granted: u32,
-	/// Base units.
+	/// Amount in base units.
 	pub amount: Balance,
 }
 
-/// How earnings are printed.
+/// Output format of earnings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-	/// For people.
+	/// Text for people.
 	#[default]
 	Text,
-	/// For programs.
+	/// JSON for programs, in base units.
 	Json,
-	/// The table over epochs, for spreadsheets: base units.
+	/// Table of epochs for spreadsheets, in base units.
 	Csv,
 }
 
@@ -74,8 +74,8 @@ fn text(earnings: &Earnings) -> Result<String> {
 	let mut out = String::new();
 	writeln!(out, "host       {}", earnings.account)?;
 	writeln!(out, "free       {} GNK", gnk(earnings.balance))?;
-	writeln!(out, "vesting    {} GNK, {} an epoch", gnk(earnings.locked), gnk(earnings.per_epoch))?;
-	writeln!(out, "vested     {} GNK, to be paid out: `gonka host claim`, or by itself", gnk(earnings.vested))?;
+	writeln!(out, "vesting    {} GNK, {} GNK an epoch", gnk(earnings.locked), gnk(earnings.per_epoch))?;
+	writeln!(out, "vested     {} GNK: `gonka host claim` or a block with room pays it out", gnk(earnings.vested))?;
 	let mut table = table(&["granted in epoch", "GNK"]);
 	for earned in &earnings.epochs {
 		table.add_row([earned.granted.to_string(), gnk(earned.amount)]);
@@ -101,29 +101,25 @@ pub async fn claim(chain: &Chain, host: &AccountId) -> Result<()> {
 /// Runs `gonka host collateral`.
 pub async fn collateral(chain: &Chain, host: &AccountId, json: bool) -> Result<()> {
 	let view = chain.collateral(host).await?;
-	let weight = chain.host(host).await?.map_or(0, |host| host.weight);
+	let weight = chain.host(host).await?.map_or(0, |host| host.effective_weight);
 	if json {
 		let unbonding: Vec<_> = view.unbonding.iter().map(|(epoch, amount)| (epoch, amount)).collect();
 		let value = serde_json::json!({
 			"account": keys::ss58(host), "active": view.active, "unbonding": unbonding,
-			"per_weight": view.per_weight, "needed_from_epoch": view.needed_from, "weight": weight,
+			"per_weight": view.per_weight, "needed_from_epoch": view.needed_from, "effective_weight": weight,
 		});
 		return emit(&format!("{}\n", serde_json::to_string_pretty(&value)?));
 	}
 	let mut out = String::new();
-	writeln!(out, "active     {} GNK, backing {} of weight", gnk(view.active), backed(&view))?;
+	writeln!(out, "active     {} GNK, backs a weight of {}", gnk(view.active), backed(&view))?;
 	for (epoch, amount) in &view.unbonding {
-		writeln!(out, "withdrawn  {} GNK, can be released from epoch {epoch} on", gnk(*amount))?;
+		writeln!(out, "withdrawn  {} GNK, can be released from epoch {epoch} on: `gonka host release`", gnk(*amount))?;
 	}
-	writeln!(
-		out,
-		"needed     from epoch {} on: {} GNK for each leaf of weight",
-		view.needed_from,
-		gnk(view.per_weight)
-	)?;
+	writeln!(out, "needed     from epoch {} on: {} GNK per leaf of weight", view.needed_from, gnk(view.per_weight))?;
 	emit(&out)
 }
 
+/// Weight in leaves that the active collateral backs.
 fn backed(view: &CollateralView) -> Balance {
 	view.active.checked_div(view.per_weight).unwrap_or(0)
 }
@@ -131,21 +127,21 @@ fn backed(view: &CollateralView) -> Balance {
 /// Runs `gonka host deposit`.
 pub async fn deposit(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
 	chain.deposit_collateral(key, amount).await?;
-	println!("deposited {} GNK; it counts from the next settlement on", gnk(amount));
+	println!("deposited {} GNK; it backs weight from the next time that an epoch is weighed", gnk(amount));
 	Ok(())
 }
 
 /// Runs `gonka host withdraw`.
 pub async fn withdraw(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
 	chain.withdraw_collateral(key, amount).await?;
-	println!("withdrew {} GNK; it counts no more, and can be released when a whole epoch has passed", gnk(amount));
+	println!("withdrew {} GNK; it backs no weight any more and can be released after a whole epoch", gnk(amount));
 	Ok(())
 }
 
 /// Runs `gonka host release`.
 pub async fn release(chain: &Chain, key: &Keypair) -> Result<()> {
 	chain.release_collateral(key).await?;
-	println!("released");
+	println!("released all collateral whose time has come");
 	Ok(())
 }
 
@@ -154,12 +150,12 @@ mod tests {
 	use super::*;
 
 	#[test]
-	fn earnings_as_table_and_text() {
+	fn earnings_are_printed_as_text_and_as_csv() {
 		let epochs = vec![Earned { granted: 3, amount: 1_500_000_000 }, Earned { granted: 4, amount: 7 }];
 		let earnings =
 			Earnings { account: "5G".into(), balance: 0, locked: 1_500_000_007, vested: 1, per_epoch: 2, epochs };
 		assert_eq!(csv(&earnings), "granted_in_epoch,base_units\n3,1500000000\n4,7\n");
 		let text = text(&earnings).unwrap();
-		assert!(text.contains("1.500000007 GNK, 0.000000002 an epoch") && text.contains("1.5"), "{text}");
+		assert!(text.contains("1.500000007 GNK, 0.000000002 GNK an epoch") && text.contains("1.5"), "{text}");
 	}
 }

@@ -10,8 +10,8 @@ use anyhow::{Result, bail};
 use gonka_client::{chain::Chain, keys};
 use gonka_primitives::{
 	AccountId,
-	sampling::NAT,
-	views::{CheckView, RequestView, SamplingView},
+	audit::NAT,
+	views::{CheckView, ReputationView, RequestView},
 };
 use serde::Serialize;
 use std::fmt::{self, Write};
@@ -19,72 +19,72 @@ use std::fmt::{self, Write};
 /// A host as of the best block.
 #[derive(Clone, Debug, Serialize)]
 pub struct Host {
-	/// Its address.
+	/// Address of the host.
 	pub account: String,
-	/// Address of its worker's key.
+	/// Address of the worker key.
 	pub worker: String,
-	/// Where its worker is reached.
+	/// Address at which gateways reach the worker.
 	pub url: String,
-	/// Names of its models.
+	/// Names of the models it serves.
 	pub models: String,
-	/// The epoch of its last registration.
+	/// Epoch of the last registration.
 	pub registered: u32,
-	/// Its weight of the last settled epoch.
-	pub weight: u64,
-	/// How far its answers and its findings about others' are trusted.
-	pub sampling: Sampling,
-	/// Channels that pay it.
+	/// Effective weight in the epoch weighed last.
+	pub effective_weight: u64,
+	/// How far its completions and its findings about other hosts are trusted.
+	pub reputation: Reputation,
+	/// Number of channels that pay it.
 	pub channels: usize,
-	/// The best block's number, which deadlines compare with.
+	/// Number of the best block, to compare deadlines with.
 	pub best: u32,
-	/// How it stands in the running epoch and in the one before, where it raced.
+	/// Its standing in the running epoch and in the one before, if it took part.
 	pub epochs: Vec<Standing>,
-	/// What it has to check in the running epoch, if it does.
+	/// Its checking duties in the running epoch.
 	pub duties: Option<Duties>,
-	/// Requests for openings that it must answer.
+	/// Requests for openings that it has to post.
 	pub requests: Vec<Request>,
-	/// Open claims in which it claims, is accused or refutes.
+	/// Open disputes in which it is claimant, accused or refuter.
 	pub disputes: Vec<Dispute>,
 }
 
 /// How far a host is trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sampling {
-	/// Millionths.
+pub struct Reputation {
+	/// Reputation in millionths.
 	pub reputation: u32,
-	/// What speaks against its answers: of several models the most, in 2⁻¹⁶ nats.
+	/// Evidence against its completions, in 2⁻¹⁶ nats: the maximum over its models.
 	pub suspicion: u64,
-	/// The case against it.
+	/// Number of the open case against it.
 	pub case: Option<u32>,
-	/// The last epoch in which nobody listens to it.
+	/// Last epoch in which its findings are ignored.
 	pub muted: Option<u32>,
-	/// Whether that is for its own answers, and gateways do not ask it.
+	/// Whether arbiters found it guilty: until then gateways dispatch no requests to it.
 	pub condemned: bool,
 }
 
-/// What a checker has to do in the running epoch.
+/// Checking duties in the running epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Duties {
-	/// The hosts it has to check.
+	/// Number of hosts to check.
 	pub hosts: usize,
-	/// Their leaf sets.
-	pub sets: usize,
-	/// Whether it committed to their digests.
+	/// Number of leaf sets to check.
+	pub leaf_sets: usize,
+	/// Whether it committed to the digests.
 	pub committed: bool,
-	/// Whether it revealed them.
+	/// Whether it revealed the digests.
 	pub revealed: bool,
 }
 
-/// A request for openings without an answer.
+/// A request for openings that the host has not posted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
-	/// Who asked.
+	/// Address of the checker who requests them.
 	pub checker: String,
-	/// The segment, which is lost without an answer.
+	/// Segment that the host loses if it does not post them.
 	pub segment: u8,
-	/// Positions in its commitment.
+	/// Positions in the segment's commitment.
 	pub positions: Vec<u64>,
-	/// The last block that may carry the answer.
+	/// Last block that may carry the openings.
 	pub deadline: u32,
 }
 
@@ -94,15 +94,15 @@ pub(super) async fn run(chain: &Chain, host: &AccountId, json: bool) -> Result<(
 	if json { emit(&format!("{}\n", serde_json::to_string_pretty(&host)?)) } else { emit(&screen(&host)?) }
 }
 
-/// Asks the chain for everything about a host.
+/// Queries the chain for everything about a host.
 pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 	let Some(view) = chain.host(host).await? else {
-		bail!("{} is not registered as a host", keys::ss58(host));
+		bail!("{} is not registered as a host. `gonka host list` shows the registered hosts", keys::ss58(host));
 	};
 	let (epoch, models) = tokio::try_join!(chain.epoch(), chain.models())?;
 	let (channels, check) = tokio::try_join!(chain.channels_of_host(host), chain.check(host))?;
-	let (requests, claims, sampling) =
-		tokio::try_join!(chain.opening_requests(host), chain.claims(), chain.sampling(host))?;
+	let (requests, claims, reputation) =
+		tokio::try_join!(chain.opening_requests(host), chain.claims(), chain.reputation(host))?;
 	let mut epochs = Vec::new();
 	for index in [Some(epoch.index), epoch.index.checked_sub(1)].into_iter().flatten() {
 		let standing = chain.standing(index, host).await?;
@@ -114,8 +114,8 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 		url: String::from_utf8_lossy(&view.url).into_owned(),
 		models: model_names(&view, &models),
 		registered: view.registered,
-		weight: view.weight,
-		sampling: Sampling::of(&sampling, view.condemned),
+		effective_weight: view.effective_weight,
+		reputation: Reputation::of(&reputation, view.condemned),
 		channels: channels.len(),
 		best: epoch.block,
 		epochs,
@@ -125,27 +125,27 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 	})
 }
 
-impl Sampling {
-	fn of(view: &SamplingView, condemned: bool) -> Self {
-		let SamplingView { reputation, muted, case, .. } = *view;
+impl Reputation {
+	fn of(view: &ReputationView, condemned: bool) -> Self {
+		let ReputationView { reputation, muted, case, .. } = *view;
 		let suspicion = view.suspicions.iter().map(|(_, sum)| *sum).max().unwrap_or(0);
 		Self { reputation, suspicion, case, muted, condemned }
 	}
 
 	fn text(&self) -> String {
-		let mut text = format!("reputation {:.1} %", f64::from(self.reputation) / 1e4);
+		let mut text = format!("{:.1} %", f64::from(self.reputation) / 1e4);
 		if self.suspicion > 0 {
-			text += &format!("; {:.1} nats speak against its answers", self.suspicion as f64 / NAT as f64);
+			text += &format!("; evidence against its completions: {:.1} nats", self.suspicion as f64 / NAT as f64);
 		}
 		if let Some(case) = self.case {
 			text += &format!("; case {case} is open");
 		}
 		if let Some(muted) = self.muted {
-			let why = match self.condemned {
-				true => "found guilty: neither asked nor heard",
-				false => "struck for its findings: not heard",
+			let reason = match self.condemned {
+				true => "found guilty: gets no requests, and its findings are ignored",
+				false => "discredited for its findings: they are ignored",
 			};
-			text += &format!("; {why} until the end of epoch {muted}");
+			text += &format!("; {reason} until the end of epoch {muted}");
 		}
 		text
 	}
@@ -155,7 +155,7 @@ impl Duties {
 	fn of(check: &CheckView) -> Self {
 		Self {
 			hosts: check.duties.len(),
-			sets: check.duties.iter().map(|duty| duty.sets.len()).sum(),
+			leaf_sets: check.duties.iter().map(|duty| duty.sets.len()).sum(),
 			committed: check.committed.is_some(),
 			revealed: check.revealed,
 		}
@@ -188,21 +188,21 @@ fn screen(host: &Host) -> Result<String, fmt::Error> {
 	writeln!(out, "url         {}", host.url)?;
 	writeln!(out, "models      {}", host.models)?;
 	writeln!(out, "registered  epoch {}", host.registered)?;
-	writeln!(out, "weight      {}", host.weight)?;
-	writeln!(out, "answers     {}", host.sampling.text())?;
+	writeln!(out, "weight      {} (effective)", host.effective_weight)?;
+	writeln!(out, "reputation  {}", host.reputation.text())?;
 	writeln!(out, "channels    {}", host.channels)?;
 	if let Some(duties) = &host.duties {
-		writeln!(out, "checks      {} leaf sets of {} hosts: {}", duties.sets, duties.hosts, duties.state())?;
+		writeln!(out, "checks      {} leaf sets of {} hosts: {}", duties.leaf_sets, duties.hosts, duties.state())?;
 	}
 	if host.epochs.is_empty() {
-		writeln!(out, "\nit has not raced in this epoch or the one before")?;
+		writeln!(out, "\nthe host took part neither in this epoch nor in the one before")?;
 	}
 	for epoch in &host.epochs {
 		writeln!(out)?;
 		epoch.write(&mut out)?;
 	}
 	if !host.requests.is_empty() {
-		writeln!(out, "\nopenings to post, or the segment is lost (best block {}):", host.best)?;
+		writeln!(out, "\nopenings to post, else the segment is lost (best block {}):", host.best)?;
 	}
 	for Request { checker, segment, positions, deadline } in &host.requests {
 		let positions: Vec<String> = positions.iter().map(u64::to_string).collect();
@@ -222,7 +222,7 @@ mod tests {
 	use gonka_primitives::check::Stage;
 
 	#[test]
-	fn a_host_sees_what_it_must_do() {
+	fn a_host_sees_its_open_tasks_and_their_deadlines() {
 		let claim = dispute::tests::claim(vec![dispute::tests::game(Stage::Children)]);
 		let host = Host {
 			account: keys::ss58(&[2; 32]),
@@ -230,12 +230,18 @@ mod tests {
 			url: "http://127.0.0.1:9000".into(),
 			models: "m".into(),
 			registered: 1,
-			weight: 80,
-			sampling: Sampling { reputation: 33_333, suspicion: 98_304, case: Some(4), muted: None, condemned: false },
+			effective_weight: 80,
+			reputation: Reputation {
+				reputation: 33_333,
+				suspicion: 98_304,
+				case: Some(4),
+				muted: None,
+				condemned: false,
+			},
 			channels: 0,
 			best: 81,
 			epochs: vec![Standing::of(&standing::tests::view(), 5)],
-			duties: Some(Duties { hosts: 8, sets: 16, committed: true, revealed: false }),
+			duties: Some(Duties { hosts: 8, leaf_sets: 16, committed: true, revealed: false }),
 			requests: vec![Request { checker: keys::ss58(&[1; 32]), segment: 2, positions: vec![4, 9], deadline: 88 }],
 			disputes: vec![Dispute::of(&claim)],
 		};
@@ -244,14 +250,18 @@ mod tests {
 			"checks      16 leaf sets of 8 hosts: digests committed to",
 			"by block 88: segment 2, positions 4, 9, for",
 			"the claimant's children",
-			"offence        none",
-			"answers     reputation 3.3 %; 1.5 nats speak against its answers; case 4 is open\n",
+			"offence          none",
+			"reputation  3.3 %; evidence against its completions: 1.5 nats; case 4 is open\n",
 		] {
 			assert!(text.contains(part), "no `{part}` in\n{text}");
 		}
-		let muted = |condemned| Sampling { reputation: 0, suspicion: 0, case: None, muted: Some(7), condemned }.text();
-		assert_eq!(muted(true), "reputation 0.0 %; found guilty: neither asked nor heard until the end of epoch 7");
-		assert_eq!(muted(false), "reputation 0.0 %; struck for its findings: not heard until the end of epoch 7");
+		let muted =
+			|condemned| Reputation { reputation: 0, suspicion: 0, case: None, muted: Some(7), condemned }.text();
+		assert_eq!(
+			muted(true),
+			"0.0 %; found guilty: gets no requests, and its findings are ignored until the end of epoch 7"
+		);
+		assert_eq!(muted(false), "0.0 %; discredited for its findings: they are ignored until the end of epoch 7");
 		let json = serde_json::to_value(&host).unwrap();
 		assert_eq!(json["epochs"][0]["segments"][3]["lost"], true);
 		assert_eq!(json["disputes"][0]["games"][0]["stage"], "children");

@@ -1,4 +1,4 @@
-//! Random epochs, blocks and weights: not a base unit appears or vanishes.
+//! Random epochs, blocks and weights: no base unit appears or vanishes.
 
 use super::mock::*;
 use crate::{Event, Unmined};
@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-	Settle(Vec<u64>),
-	SettleOld,
+	Close(Vec<u64>),
+	CloseOld,
 	Block,
 	Forget,
 }
@@ -15,8 +15,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
 	let weight = prop_oneof![Just(0u64), 1..1_000u64, (1u64 << 50)..(1 << 58)];
 	prop_oneof![
-		3 => prop::collection::vec(weight, 0..12).prop_map(Step::Settle),
-		1 => Just(Step::SettleOld),
+		3 => prop::collection::vec(weight, 0..12).prop_map(Step::Close),
+		1 => Just(Step::CloseOld),
 		6 => Just(Step::Block),
 		1 => Just(Step::Forget),
 	]
@@ -26,20 +26,20 @@ proptest! {
 	#![proptest_config(ProptestConfig::with_cases(96))]
 
 	#[test]
-	fn minted_and_unmined_are_constant(steps in prop::collection::vec(step(), 1..60), limit in 1..6u32) {
+	fn the_sum_of_minted_and_unmined_is_constant(steps in prop::collection::vec(step(), 1..60), limit in 1..6u32) {
 		build_and_execute(|| {
 			MaxPayoutsPerBlock::set(limit);
 			let (mut epoch, mut paid) = (0, 0);
 			for step in steps {
 				match step {
-					Step::Settle(weights) => {
+					Step::Close(weights) => {
 						epoch += 1;
 						let hosts: Vec<_> = (1..).zip(weights).collect();
-						settle(epoch, &hosts);
+						close(epoch, &hosts);
 					},
-					Step::SettleOld => settle(epoch / 2, &[(99, 1)]),
+					Step::CloseOld => close(epoch / 2, &[(99, 1)]),
 					Step::Block => { next_block(); },
-					Step::Forget => Powers::mutate(|powers| { powers.pop_first(); }),
+					Step::Forget => Weights::mutate(|weights| { weights.pop_first(); }),
 				}
 				for event in events() {
 					match event {

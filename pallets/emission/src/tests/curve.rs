@@ -1,4 +1,4 @@
-//! The constant and what it does over 40 years.
+//! The factor, and the supply over 40 years.
 
 use super::mock::CAP;
 use crate::math::{FACTOR, ONE, emission, share};
@@ -19,7 +19,7 @@ fn one_minus_exp() -> U256 {
 }
 
 #[test]
-fn the_factor_is_the_series_rounded() {
+fn the_factor_is_the_rounded_taylor_series() {
 	let exact = one_minus_exp();
 	// x is 0.000475 indeed, and the series agrees with the platform's float to float's precision.
 	assert_eq!(19 * 1_000_000, 475 * 40_000);
@@ -28,13 +28,13 @@ fn the_factor_is_the_series_rounded() {
 
 	let rounded = ((exact >> 127) + U256::one()) >> 1;
 	assert_eq!(rounded, U256::from(FACTOR));
-	// Rounding is not a matter of the last places: the fraction is 0.139.
+	// The fraction is 0.139, far from where rounding could differ.
 	let thousandths = ((exact & ((U256::one() << 128) - 1)) * U256::from(1_000)) >> 128;
 	assert_eq!(thousandths, U256::from(139));
 }
 
 #[test]
-fn first_epoch_mints_322_923_gnk() {
+fn the_first_epoch_mints_322_923_gnk() {
 	assert_eq!(emission(CAP, FACTOR), 322_923_299_644_703);
 }
 
@@ -62,7 +62,7 @@ fn half_is_mined_in_1459_epochs_and_never_more_than_the_cap() {
 }
 
 #[test]
-fn the_curve_ends_at_dust_not_below() {
+fn the_curve_ends_above_zero() {
 	let mut unmined = 10_000u128;
 	while emission(unmined, FACTOR) > 0 {
 		unmined -= emission(unmined, FACTOR);

@@ -1,7 +1,7 @@
 //! A runtime of balances and emission; hosts' weights are set by the tests.
 
 use crate as pallet_emission;
-use gonka_primitives::{Balance, EpochIndex, GNK, traits::HostPower};
+use gonka_primitives::{Balance, EpochIndex, GNK, traits::PaidWeights};
 use polkadot_sdk::*;
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use sp_runtime::BuildStorage;
 pub type AccountId = u64;
 
 pub const CAP: Balance = 680_000_000 * GNK;
-/// Epochs over which rewards vest here.
+/// Number of epochs over which grants vest.
 pub const VESTING: u32 = 5;
 pub const EXISTENTIAL_DEPOSIT: Balance = 1_000;
 
@@ -35,7 +35,7 @@ parameter_types! {
 	pub static MaxPayoutsPerBlock: u32 = 3;
 	pub static Epoch: EpochIndex = 8;
 	pub const Pot: frame_support::PalletId = frame_support::PalletId(*b"gnk/vest");
-	pub static Powers: BTreeMap<EpochIndex, BTreeMap<AccountId, u64>> = BTreeMap::new();
+	pub static Weights: BTreeMap<EpochIndex, BTreeMap<AccountId, u64>> = BTreeMap::new();
 }
 
 #[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
@@ -45,11 +45,11 @@ impl pallet_balances::Config for Test {
 	type AccountStore = System;
 }
 
-pub struct Power;
-impl HostPower<AccountId> for Power {
+pub struct TestWeights;
+impl PaidWeights<AccountId> for TestWeights {
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)> {
-		let powers = Powers::get();
-		let Some(hosts) = powers.get(&epoch) else { return Vec::new() };
+		let weights = Weights::get();
+		let Some(hosts) = weights.get(&epoch) else { return Vec::new() };
 		hosts
 			.iter()
 			.filter(|(host, _)| after.is_none_or(|after| *host > after))
@@ -60,17 +60,17 @@ impl HostPower<AccountId> for Power {
 }
 
 #[cfg(feature = "runtime-benchmarks")]
-pub struct SetPower;
+pub struct SetWeights;
 #[cfg(feature = "runtime-benchmarks")]
-impl crate::BenchmarkHelper<AccountId> for SetPower {
-	fn set_power(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
-		Powers::mutate(|powers| powers.insert(epoch, hosts.iter().copied().collect()));
+impl crate::BenchmarkHelper<AccountId> for SetWeights {
+	fn set_weights(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+		Weights::mutate(|weights| weights.insert(epoch, hosts.iter().copied().collect()));
 	}
 }
 
 impl crate::Config for Test {
 	type Currency = Balances;
-	type Power = Power;
+	type Weights = TestWeights;
 	type Cap = Cap;
 	type MaxPayoutsPerBlock = MaxPayoutsPerBlock;
 	type Epoch = Epoch;
@@ -82,11 +82,11 @@ impl crate::Config for Test {
 	type MaxPending = frame_support::traits::ConstU32<4>;
 	type WeightInfo = crate::weights::SubstrateWeight<Test>;
 	#[cfg(feature = "runtime-benchmarks")]
-	type BenchmarkHelper = SetPower;
+	type BenchmarkHelper = SetWeights;
 }
 
 pub fn new_test_ext() -> sp_io::TestExternalities {
-	Powers::set(BTreeMap::new());
+	Weights::set(BTreeMap::new());
 	MaxPayoutsPerBlock::set(3);
 	Epoch::set(8);
 	let storage = RuntimeGenesisConfig::default().build_storage().unwrap();
@@ -103,10 +103,10 @@ pub fn build_and_execute(test: impl FnOnce()) {
 	});
 }
 
-/// Sets the weights of an epoch and settles it.
-pub fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+/// Sets the weights of an epoch and closes it.
+pub fn close(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
 	use gonka_primitives::traits::OnEpochClosed;
-	Powers::mutate(|powers| powers.insert(epoch, hosts.iter().copied().collect()));
+	Weights::mutate(|weights| weights.insert(epoch, hosts.iter().copied().collect()));
 	Emission::on_epoch_closed(epoch, hosts.iter().map(|(_, weight)| weight).sum());
 }
 
@@ -118,7 +118,7 @@ pub fn next_block() -> frame_support::weights::Weight {
 	weight
 }
 
-/// Blocks until nothing waits.
+/// Runs blocks until no payout waits.
 pub fn pay_all() {
 	while crate::Pending::<Test>::decode_len().unwrap_or(0) > 0 {
 		next_block();
@@ -137,7 +137,7 @@ pub fn events() -> Vec<crate::Event<Test>> {
 		.collect()
 }
 
-/// Everything that a host has been paid: vesting, vested and in its account.
+/// Everything that a host earned: locked, vested and in its account.
 pub fn earned(host: AccountId) -> Balance {
 	use frame_support::traits::fungible::Inspect;
 	let vesting = Emission::vesting_view(&host);

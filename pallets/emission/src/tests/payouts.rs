@@ -1,4 +1,4 @@
-//! The queue: who is paid when, and what stays unmined.
+//! The queue of payouts: the order in which hosts are paid, and what stays unmined.
 
 use super::mock::*;
 use crate::{Event, LastClosed, Pending, Unmined, WeightInfo, math, weights::SubstrateWeight};
@@ -6,7 +6,7 @@ use gonka_primitives::traits::OnEpochClosed;
 use polkadot_sdk::frame_support::traits::Hooks;
 
 #[test]
-fn genesis_is_the_cap() {
+fn the_default_genesis_has_the_whole_cap_unmined() {
 	build_and_execute(|| {
 		assert_eq!(Unmined::<Test>::get(), CAP);
 		assert_eq!(<Emission as gonka_primitives::traits::Unmined>::unmined(), CAP);
@@ -17,7 +17,7 @@ fn genesis_is_the_cap() {
 
 #[test]
 #[should_panic(expected = "unmined supply above the cap")]
-fn genesis_above_the_cap_is_refused() {
+fn a_genesis_above_the_cap_is_rejected() {
 	use polkadot_sdk::sp_runtime::BuildStorage;
 	let genesis = RuntimeGenesisConfig {
 		emission: crate::GenesisConfig { unmined: CAP + 1, ..Default::default() },
@@ -28,7 +28,7 @@ fn genesis_above_the_cap_is_refused() {
 
 #[test]
 #[should_panic(expected = "more than a quarter of a block")]
-fn payouts_that_fill_a_block_are_refused() {
+fn payouts_above_a_quarter_of_a_block_fail_the_integrity_test() {
 	build_and_execute(|| {
 		MaxPayoutsPerBlock::set(1_000_000);
 		Emission::integrity_test();
@@ -36,9 +36,9 @@ fn payouts_that_fill_a_block_are_refused() {
 }
 
 #[test]
-fn pays_by_weight_over_blocks() {
+fn hosts_are_paid_by_weight_over_several_blocks() {
 	build_and_execute(|| {
-		settle(7, &[(1, 10), (2, 20), (3, 30), (4, 40)]);
+		close(7, &[(1, 10), (2, 20), (3, 30), (4, 40)]);
 		let emission = math::emission(CAP, crate::math::FACTOR);
 		assert_eq!(Emission::last_emission(), emission);
 		assert_eq!(events(), [Event::Queued { epoch: 7, emission }]);
@@ -74,7 +74,7 @@ fn pays_by_weight_over_blocks() {
 #[test]
 fn a_full_last_page_ends_one_block_later() {
 	build_and_execute(|| {
-		settle(1, &[(1, 1), (2, 1), (3, 1)]);
+		close(1, &[(1, 1), (2, 1), (3, 1)]);
 		next_block();
 		assert_eq!(Pending::<Test>::decode_len(), Some(1));
 		events();
@@ -85,15 +85,15 @@ fn a_full_last_page_ends_one_block_later() {
 }
 
 #[test]
-fn an_epoch_that_settles_meanwhile_waits_its_turn() {
+fn an_epoch_that_closes_during_a_payout_waits() {
 	build_and_execute(|| {
 		let hosts: Vec<_> = (1..=7).map(|host| (host, 1)).collect();
-		settle(1, &hosts);
+		close(1, &hosts);
 		let first = Emission::last_emission();
 		next_block();
-		settle(2, &hosts);
+		close(2, &hosts);
 		let second = Emission::last_emission();
-		// The curve does not know that four hosts are still to be paid.
+		// The curve is the same although four hosts are still to be paid.
 		assert_eq!(second, math::emission(CAP - first, crate::math::FACTOR));
 		pay_all();
 		for host in 1..=7 {
@@ -104,30 +104,30 @@ fn an_epoch_that_settles_meanwhile_waits_its_turn() {
 }
 
 #[test]
-fn a_full_queue_skips_the_new_epoch_which_stays_unmined() {
+fn the_emission_of_an_epoch_stays_unmined_when_the_queue_is_full() {
 	build_and_execute(|| {
 		for epoch in 1..=4 {
-			settle(epoch, &[(1, 1)]);
+			close(epoch, &[(1, 1)]);
 		}
 		events();
-		settle(5, &[(2, 1)]);
+		close(5, &[(2, 1)]);
 		assert!(matches!(events()[..], [Event::Skipped { epoch: 5, .. }]));
 		assert_eq!(Emission::last_emission(), 0);
 		pay_all();
 		assert_eq!(earned(2), 0);
 		assert_eq!(Unmined::<Test>::get() + earned(1), CAP);
-		settle(6, &[(2, 1)]);
+		close(6, &[(2, 1)]);
 		pay_all();
 		assert_eq!(earned(2), math::emission(CAP - earned(1), crate::math::FACTOR));
 	});
 }
 
 #[test]
-fn an_epoch_is_settled_once() {
+fn an_epoch_is_paid_once() {
 	build_and_execute(|| {
-		settle(3, &[(1, 1)]);
-		settle(3, &[(1, 1)]);
-		settle(2, &[(1, 1)]);
+		close(3, &[(1, 1)]);
+		close(3, &[(1, 1)]);
+		close(2, &[(1, 1)]);
 		assert_eq!(Pending::<Test>::decode_len(), Some(1));
 		pay_all();
 		assert_eq!(earned(1), math::emission(CAP, crate::math::FACTOR));
@@ -148,8 +148,8 @@ fn an_epoch_without_weight_mints_nothing() {
 #[test]
 fn weights_that_exceed_the_total_cannot_mint_more_than_the_emission() {
 	build_and_execute(|| {
-		settle(1, &[(1, 60), (2, 60)]);
-		Powers::mutate(|powers| powers.insert(1, [(1, 90), (2, 90)].into()));
+		close(1, &[(1, 60), (2, 60)]);
+		Weights::mutate(|weights| weights.insert(1, [(1, 90), (2, 90)].into()));
 		let emission = Emission::last_emission();
 		pay_all();
 		assert_eq!(Balances::total_issuance(), emission);
@@ -157,11 +157,11 @@ fn weights_that_exceed_the_total_cannot_mint_more_than_the_emission() {
 }
 
 #[test]
-fn weights_that_are_gone_stay_unmined() {
+fn the_share_of_a_forgotten_host_stays_unmined() {
 	build_and_execute(|| {
-		settle(1, &[(1, 1), (2, 1), (3, 1), (4, 1)]);
+		close(1, &[(1, 1), (2, 1), (3, 1), (4, 1)]);
 		next_block();
-		Powers::set(Default::default());
+		Weights::set(Default::default());
 		next_block();
 		assert_eq!(Pending::<Test>::decode_len(), Some(0));
 		assert_eq!(Unmined::<Test>::get() + Balances::total_issuance(), CAP);

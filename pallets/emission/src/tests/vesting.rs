@@ -1,4 +1,4 @@
-//! What hosts earned is paid out over `VESTING` epochs, to the base unit.
+//! Grants are paid out over `VESTING` epochs, to the base unit.
 
 use super::mock::*;
 use crate::{Call, Grants, Vestings};
@@ -18,7 +18,7 @@ fn go_to(epoch: EpochIndex) {
 	Epoch::set(epoch);
 }
 
-/// As the pool and a block do it: whether it was taken.
+/// Sends a claim through the pool into a block. Returns whether the pool accepted it.
 fn claim(host: u64) -> bool {
 	let call = RuntimeCall::Emission(Call::claim { host });
 	if call.authorize(TransactionSource::External).unwrap().is_err() {
@@ -30,12 +30,12 @@ fn claim(host: u64) -> bool {
 }
 
 fn pay(epoch: EpochIndex, hosts: &[(u64, u64)]) {
-	settle(epoch, hosts);
+	close(epoch, hosts);
 	pay_all();
 }
 
 #[test]
-fn a_fifth_of_it_in_each_of_five_epochs() {
+fn a_grant_vests_in_equal_parts_over_five_epochs() {
 	build_and_execute(|| {
 		pay(7, &[(1, 1)]);
 		let all = earned(1);
@@ -49,12 +49,12 @@ fn a_fifth_of_it_in_each_of_five_epochs() {
 		}
 		assert_eq!(Balances::balance(&1), all);
 		assert!(!Vestings::<Test>::contains_key(1) && Grants::<Test>::iter_prefix(1).count() == 0);
-		assert!(!claim(2), "nobody");
+		assert!(!claim(2), "this host never earned anything");
 	});
 }
 
 #[test]
-fn whoever_comes_late_gets_the_same() {
+fn a_host_that_claims_late_gets_the_same() {
 	build_and_execute(|| {
 		pay(1, &[(1, 1), (2, 1)]);
 		go_to(10);
@@ -72,21 +72,21 @@ fn whoever_comes_late_gets_the_same() {
 }
 
 #[test]
-fn idle_blocks_pay_out_by_themselves() {
+fn idle_blocks_pay_out_what_has_vested() {
 	build_and_execute(|| {
 		let hosts: Vec<_> = (1..=7).map(|host| (host, 1)).collect();
 		pay(1, &hosts);
 		go_to(9);
 		let all = earned(1);
 		Emission::on_idle(1, Weight::zero());
-		assert_eq!(Balances::balance(&1), 0, "no room");
+		assert_eq!(Balances::balance(&1), 0, "the block has no room");
 		let paid = || (1..=7).filter(|host| Balances::balance(host) == all / 5).count();
 		for (block, expected) in [(1, 3), (2, 6), (3, 7)] {
 			assert!(Emission::on_idle(block, Weight::MAX).ref_time() > 0);
-			assert_eq!(paid(), expected, "however much room: three a block, as many as are paid");
+			assert_eq!(paid(), expected, "three a block at most, however much room it has");
 		}
 		Emission::do_try_state().unwrap();
-		// A block with little room gets through them, too.
+		// Blocks with little room pay all hosts, too.
 		go_to(10);
 		let little = Weight::from_parts(6_000_000_000, 1_000_000);
 		for block in 4..30 {
@@ -99,7 +99,7 @@ fn idle_blocks_pay_out_by_themselves() {
 }
 
 #[test]
-fn too_little_for_a_new_account_waits() {
+fn an_amount_below_the_existential_deposit_waits_for_more() {
 	build_and_execute(|| {
 		// Host 9 earns so little that a fifth of it cannot make an account.
 		let share = 4_000u64;
@@ -117,7 +117,7 @@ fn too_little_for_a_new_account_waits() {
 }
 
 #[test]
-fn idle_blocks_look_at_each_host_once_an_epoch() {
+fn idle_blocks_visit_each_host_once_an_epoch() {
 	build_and_execute(|| {
 		pay(1, &[(1, 1), (2, 1), (3, 1)]);
 		go_to(9);
@@ -133,7 +133,7 @@ fn idle_blocks_look_at_each_host_once_an_epoch() {
 #[test]
 fn the_pot_is_never_left_with_dust() {
 	build_and_execute(|| {
-		// All of it has vested, and what host 9 leaves to host 1, or the other way round, is dust.
+		// Everything has vested. Paying either host would leave dust for the other one.
 		assert_ok!(<Balances as Mutate<_>>::mint_into(&1, 5_000));
 		assert_ok!(<Balances as Mutate<_>>::mint_into(&9, 5_000));
 		assert_ok!(<Balances as Mutate<_>>::mint_into(&Emission::pot(), 1_010));

@@ -1,13 +1,13 @@
-//! Delegation: per class, one step, and never more power than there is.
+//! Delegation: per class, one step only, and never more votes than there are.
 
 use super::mock::*;
 use crate::{Error, Stance, Stances};
 use polkadot_sdk::frame_support::{assert_noop, assert_ok};
 
 #[test]
-fn power_follows_the_votes_of_the_delegate_in_one_class() {
+fn votes_of_a_delegator_follow_the_delegate_in_one_class() {
 	run(|| {
-		settle(0, &[(1, 10), (2, 20), (3, 30)]);
+		weigh(0, &[(1, 10), (2, 20), (3, 30)]);
 		let (before, other) = (submit(root()), submit(emergency()));
 		assert_ok!(ConvictionVoting::vote(by(1), before, aye()));
 		assert_ok!(ConvictionVoting::vote(by(1), other, aye()));
@@ -29,11 +29,11 @@ fn power_follows_the_votes_of_the_delegate_in_one_class() {
 }
 
 #[test]
-fn a_delegator_has_in_each_poll_what_it_had_at_its_opening() {
+fn a_delegator_has_the_weight_of_the_opening_in_each_poll() {
 	run(|| {
-		settle(0, &[(1, 10), (2, 20)]);
+		weigh(0, &[(1, 10), (2, 20)]);
 		let first = submit(root());
-		settle(1, &[(1, 11), (2, 2), (3, 3)]);
+		weigh(1, &[(1, 11), (2, 2), (3, 3)]);
 		let second = submit(root());
 		for poll in [first, second] {
 			assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
@@ -46,14 +46,14 @@ fn a_delegator_has_in_each_poll_what_it_had_at_its_opening() {
 }
 
 #[test]
-fn loops_and_chains_are_impossible() {
+fn delegations_form_no_loops_and_no_chains() {
 	run(|| {
-		settle(0, &[(1, 10), (2, 20), (3, 30)]);
+		weigh(0, &[(1, 10), (2, 20), (3, 30)]);
 		assert_noop!(delegate(1, 0, 1), Error::<Test>::Nonsense);
 		assert_ok!(delegate(2, 0, 1));
 		assert_noop!(delegate(2, 0, 3), Error::<Test>::AlreadyDelegating);
 		assert_noop!(delegate(3, 0, 2), Error::<Test>::TargetDelegates);
-		// Whom others follow may follow somebody; then they follow nobody.
+		// A delegate may delegate. Delegations to it end.
 		assert_ok!(delegate(1, 0, 3));
 		assert_eq!(Stances::<Test>::get(2, 0), Stance::default());
 		assert_noop!(ConvictionVoting::undelegate(by(2), 0), Error::<Test>::NotDelegating);
@@ -66,9 +66,9 @@ fn loops_and_chains_are_impossible() {
 }
 
 #[test]
-fn who_delegates_does_not_vote() {
+fn a_delegator_does_not_vote() {
 	run(|| {
-		settle(0, &[(1, 10), (2, 20)]);
+		weigh(0, &[(1, 10), (2, 20)]);
 		let poll = submit(root());
 		assert_ok!(ConvictionVoting::vote(by(2), poll, aye()));
 		assert_noop!(delegate(2, 0, 1), Error::<Test>::AlreadyVoting);
@@ -81,9 +81,9 @@ fn who_delegates_does_not_vote() {
 }
 
 #[test]
-fn somebody_without_compute_may_vote_for_others() {
+fn an_account_without_weight_can_be_a_delegate() {
 	run(|| {
-		settle(0, &[(1, 10), (2, 20)]);
+		weigh(0, &[(1, 10), (2, 20)]);
 		let poll = submit(root());
 		assert_noop!(ConvictionVoting::vote(by(9), poll, aye()), Error::<Test>::NoPower);
 		assert_ok!(delegate(1, 0, 9));
@@ -94,9 +94,9 @@ fn somebody_without_compute_may_vote_for_others() {
 }
 
 #[test]
-fn places_among_delegators_go_to_the_heaviest() {
+fn a_full_list_of_delegators_keeps_the_heaviest() {
 	run(|| {
-		settle(0, &[(1, 10), (2, 20), (3, 30), (4, 40), (5, 1), (9, 5)]);
+		weigh(0, &[(1, 10), (2, 20), (3, 30), (4, 40), (5, 1), (9, 5)]);
 		let poll = submit(root());
 		assert_ok!(ConvictionVoting::vote(by(9), poll, aye()));
 		assert_noop!(delegate(8, 0, 9), Error::<Test>::NoPower);

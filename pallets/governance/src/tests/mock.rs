@@ -1,7 +1,7 @@
 //! A chain with real referenda, preimages and scheduler; hosts' weights are set by the tests.
 
 use crate::{self as pallet_governance, Ballot, EnsureTrack, Origin, Tally, Votes};
-use gonka_primitives::{Balance, EpochIndex, traits::HostWeights};
+use gonka_primitives::{Balance, EpochIndex, traits::EffectiveWeights};
 use polkadot_sdk::*;
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -19,10 +19,9 @@ use sp_runtime::{BuildStorage, Perbill, str_array};
 
 pub type AccountId = u64;
 
-/// Votes by epoch and host.
 pub const MAX_VOTES: u32 = 4;
 pub const MAX_DELEGATORS: u32 = 3;
-/// Who pays deposits.
+/// The account that pays deposits.
 pub const PROPOSER: AccountId = 100;
 
 frame_support::construct_runtime!(
@@ -142,8 +141,8 @@ impl pallet_referenda::Config for Test {
 
 /// Keeps the weights of an epoch for two epochs after, as pallet-poc does.
 pub struct Power;
-impl HostWeights<AccountId> for Power {
-	fn last_settled() -> Option<(EpochIndex, u64)> {
+impl EffectiveWeights<AccountId> for Power {
+	fn last_weighed() -> Option<(EpochIndex, u64)> {
 		Last::get().map(|epoch| (epoch, Powers::get().get(&epoch).into_iter().flat_map(BTreeMap::values).sum()))
 	}
 
@@ -161,8 +160,8 @@ impl HostWeights<AccountId> for Power {
 
 #[cfg(feature = "runtime-benchmarks")]
 impl pallet_governance::BenchmarkHelper<AccountId> for Power {
-	fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
-		settle(epoch, hosts);
+	fn weigh(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+		weigh(epoch, hosts);
 	}
 }
 
@@ -200,8 +199,8 @@ pub fn run<R>(test: impl FnOnce() -> R) -> R {
 	})
 }
 
-/// Settles an epoch with these weights and forgets the epochs that pallet-poc would have forgotten.
-pub fn settle(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
+/// Weighs an epoch with these weights and forgets the epochs that pallet-poc would have forgotten.
+pub fn weigh(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
 	Powers::mutate(|powers| {
 		powers.insert(epoch, hosts.iter().copied().collect());
 		powers.retain(|other, _| *other + 2 >= epoch);

@@ -1,4 +1,4 @@
-//! Any sequence of votes, delegations and convictions against a model that counts naively.
+//! Random votes, delegations and convictions, compared with a model that counts naively.
 
 use super::mock::*;
 use crate::{Ballot, types::split};
@@ -17,7 +17,7 @@ enum Step {
 	Undelegate(u64, u16),
 	Convict(u64),
 	Open(u16),
-	Settle(Vec<u64>),
+	Weigh(Vec<u64>),
 	Blocks(u64),
 }
 
@@ -30,13 +30,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 		2 => (host(), 0..2u16).prop_map(|(who, class)| Step::Undelegate(who, class)),
 		1 => host().prop_map(Step::Convict),
 		2 => (0..2u16).prop_map(Step::Open),
-		1 => prop::collection::vec(0..50u64, HOSTS as usize).prop_map(Step::Settle),
+		1 => prop::collection::vec(0..50u64, HOSTS as usize).prop_map(Step::Weigh),
 		1 => (1..8u64).prop_map(Step::Blocks),
 	];
 	prop::collection::vec(step, 1..60)
 }
 
-/// What everybody said, and nothing that is computed from it.
+/// Weights, votes and delegations, without anything computed from them.
 #[derive(Default)]
 struct Model {
 	/// Weights and class by poll, as of its opening.
@@ -56,7 +56,7 @@ impl Model {
 		let mut sum = (0, 0, 0);
 		for who in 1..=HOSTS {
 			let voter = self.delegates.get(&(who, *class)).copied().unwrap_or(who);
-			// Polls opened after a conviction, with a newer epoch's weights, count again.
+			// A convicted host votes again in polls opened afterwards with the weights of a newer epoch.
 			let barred = self.convicted.get(&who).is_some_and(|until| poll < *until);
 			if let Some(ballot) = self.ballots.get(&(voter, poll)).filter(|_| !barred) {
 				let (ayes, nays, abstained) = split(ballot, weights.get(&who).copied().unwrap_or(0).into());
@@ -85,12 +85,12 @@ fn ballot(kind: u8) -> Ballot {
 proptest! {
 	#![proptest_config(ProptestConfig::with_cases(192))]
 	#[test]
-	fn tallies_are_what_a_naive_count_says(steps in steps()) {
+	fn tallies_equal_a_naive_count(steps in steps()) {
 		run(|| {
 			let mut model = Model::default();
 			let mut epoch = 0;
 			let mut weights: Vec<_> = (1..=HOSTS).map(|host| (host, host * 10)).collect();
-			settle(epoch, &weights);
+			weigh(epoch, &weights);
 			for step in steps {
 				match step {
 					Step::Open(class) => {
@@ -99,19 +99,19 @@ proptest! {
 							model.polls.push((class, weights.iter().copied().collect()));
 						}
 					},
-					Step::Settle(new) => {
-						// As the chain does, and not before what was opened is copied.
+					Step::Weigh(new) => {
+						// Not before the weights of open polls are copied, as on the chain.
 						blocks(6);
 						epoch += 1;
 						weights = (1..=HOSTS).zip(new).collect();
-						settle(epoch, &weights);
+						weigh(epoch, &weights);
 					},
 					Step::Convict(who) => {
 						ConvictionVoting::on_offence(&who, epoch, Offence::Fabrication);
 						model.convict(who);
-						// Its weight of the epoch is gone, too.
+						// The conviction takes its weight of the epoch, too.
 						weights.iter_mut().filter(|(host, _)| *host == who).for_each(|(_, weight)| *weight = 0);
-						settle(epoch, &weights);
+						weigh(epoch, &weights);
 					},
 					Step::Blocks(count) => blocks(count),
 					Step::Vote(who, poll, kind) => {

@@ -1,4 +1,4 @@
-//! What a vote weighs, and what a referendum does with it.
+//! The weight of votes, and the outcome of referenda.
 
 use super::mock::*;
 use crate::{Barred, Error, Event, Stances, Tally};
@@ -12,11 +12,11 @@ use polkadot_sdk::{
 };
 
 #[test]
-fn a_vote_weighs_the_compute_at_the_opening() {
+fn a_vote_has_the_effective_weight_of_the_opening_of_its_poll() {
 	run(|| {
-		settle(7, &[(1, 40), (2, 60)]);
+		weigh(7, &[(1, 40), (2, 60)]);
 		let poll = submit(root());
-		settle(8, &[(1, 1_000), (3, 1_000)]);
+		weigh(8, &[(1, 1_000), (3, 1_000)]);
 		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
 		assert_ok!(ConvictionVoting::vote(by(2), poll, nay()));
 		assert_eq!(tally(poll), (40, 60, 40));
@@ -29,9 +29,9 @@ fn a_vote_weighs_the_compute_at_the_opening() {
 }
 
 #[test]
-fn balance_and_conviction_mean_nothing() {
+fn balance_and_conviction_do_not_change_a_vote() {
 	run(|| {
-		settle(0, &[(1, 40), (2, 60)]);
+		weigh(0, &[(1, 40), (2, 60)]);
 		let poll = submit(root());
 		assert_ok!(ConvictionVoting::vote(by(1), poll, standard(true, Conviction::Locked6x, u128::MAX)));
 		assert_eq!(tally(poll), (40, 0, 40));
@@ -41,9 +41,9 @@ fn balance_and_conviction_mean_nothing() {
 }
 
 #[test]
-fn a_vote_can_be_changed_and_taken_back() {
+fn a_vote_can_be_changed_and_removed() {
 	run(|| {
-		settle(0, &[(1, 40), (2, 60)]);
+		weigh(0, &[(1, 40), (2, 60)]);
 		let poll = submit(root());
 		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
 		assert_ok!(ConvictionVoting::vote(by(1), poll, nay()));
@@ -51,14 +51,14 @@ fn a_vote_can_be_changed_and_taken_back() {
 		assert_ok!(ConvictionVoting::remove_vote(by(1), None, poll));
 		assert_eq!(tally(poll), (0, 0, 0));
 		assert_noop!(ConvictionVoting::remove_vote(by(1), Some(0), poll), Error::<Test>::NotVoter);
-		assert_eq!(Stances::<Test>::iter().count(), 0, "nothing is kept");
+		assert_eq!(Stances::<Test>::iter().count(), 0, "no stance is stored");
 	});
 }
 
 #[test]
-fn a_vote_can_be_split_and_withheld() {
+fn a_vote_can_be_split_and_be_an_abstention() {
 	run(|| {
-		settle(0, &[(1, 101), (2, 60)]);
+		weigh(0, &[(1, 101), (2, 60)]);
 		let poll = submit(root());
 		assert_ok!(ConvictionVoting::vote(by(1), poll, AccountVote::Split { aye: 1, nay: 3 }));
 		assert_eq!(tally(poll), (25, 75, 25));
@@ -78,7 +78,7 @@ fn a_vote_can_be_split_and_withheld() {
 #[test]
 fn a_convicted_host_has_no_votes_in_open_polls() {
 	run(|| {
-		settle(3, &[(1, 40), (2, 60), (3, 5)]);
+		weigh(3, &[(1, 40), (2, 60), (3, 5)]);
 		let (first, second) = (submit(root()), submit(emergency()));
 		for poll in [first, second] {
 			assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
@@ -87,27 +87,27 @@ fn a_convicted_host_has_no_votes_in_open_polls() {
 		assert_ok!(delegate(3, 0, 1));
 		assert_eq!(tally(first), (105, 0, 105));
 		ConvictionVoting::on_offence(&1, 4, Offence::Fabrication);
-		assert_eq!(tally(first), (60, 0, 60), "nor does anybody's power follow it");
+		assert_eq!(tally(first), (60, 0, 60), "nor do its delegators count");
 		assert_eq!(tally(second), (60, 0, 60));
 		assert_noop!(ConvictionVoting::vote(by(1), first, aye()), Error::<Test>::NoPower);
 		assert_noop!(delegate(1, 0, 2), Error::<Test>::NoPower);
 		assert_ok!(ConvictionVoting::vote(by(3), first, nay()));
 		assert_eq!(tally(first), (60, 5, 60), "its delegators vote themselves");
 
-		settle(4, &[(1, 40), (2, 60)]);
+		weigh(4, &[(1, 40), (2, 60)]);
 		let barred = submit(root());
 		assert_noop!(ConvictionVoting::vote(by(1), barred, aye()), Error::<Test>::NoPower);
-		settle(5, &[(1, 40), (2, 60)]);
+		weigh(5, &[(1, 40), (2, 60)]);
 		let later = submit(root());
 		assert_ok!(ConvictionVoting::vote(by(1), later, aye()));
-		assert_eq!(tally(later), (40, 0, 40), "with what it did since it votes again");
+		assert_eq!(tally(later), (40, 0, 40), "it votes again with the weight of a later epoch");
 	});
 }
 
 #[test]
 fn missed_duties_take_no_votes() {
 	run(|| {
-		settle(3, &[(1, 40), (2, 60)]);
+		weigh(3, &[(1, 40), (2, 60)]);
 		let poll = submit(root());
 		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
 		ConvictionVoting::on_offence(&1, 3, Offence::MissedDuties);
@@ -118,9 +118,9 @@ fn missed_duties_take_no_votes() {
 }
 
 #[test]
-fn what_passes_is_enacted() {
+fn an_approved_proposal_is_enacted() {
 	run(|| {
-		settle(0, &[(1, 40), (2, 60)]);
+		weigh(0, &[(1, 40), (2, 60)]);
 		let poll = submit(root());
 		assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
 		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
@@ -137,9 +137,9 @@ fn what_passes_is_enacted() {
 }
 
 #[test]
-fn what_is_refused_or_forgotten_is_not_enacted() {
+fn a_rejected_or_unsupported_proposal_is_not_enacted() {
 	run(|| {
-		settle(0, &[(1, 40), (2, 60)]);
+		weigh(0, &[(1, 40), (2, 60)]);
 		let (refused, unsupported) = (submit(root()), submit(root()));
 		for poll in [refused, unsupported] {
 			assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
@@ -155,15 +155,15 @@ fn what_is_refused_or_forgotten_is_not_enacted() {
 }
 
 #[test]
-fn nothing_can_be_decided_before_an_epoch_is_settled() {
+fn nothing_can_be_decided_before_an_epoch_is_weighed() {
 	run(|| {
 		let poll = submit(root());
 		assert_noop!(ConvictionVoting::vote(by(1), poll, aye()), Error::<Test>::NoPower);
 		let empty = Tally::<Test>::new(0);
 		assert_eq!((empty.support(0), empty.approval(0)), (Perbill::zero(), Perbill::zero()));
 		assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
-		// Nor can it be decided when its epoch is settled, and what is opened then can.
-		settle(0, &[(1, 10)]);
+		// It stays undecidable when its epoch is weighed. A poll that is opened then can be decided.
+		weigh(0, &[(1, 10)]);
 		blocks(2);
 		assert_noop!(ConvictionVoting::vote(by(1), poll, aye()), Error::<Test>::NoPower);
 		let later = submit(root());
@@ -179,7 +179,7 @@ fn nothing_can_be_decided_before_an_epoch_is_settled() {
 #[test]
 fn the_emergency_track_dispatches_as_root() {
 	run(|| {
-		settle(0, &[(1, 100)]);
+		weigh(0, &[(1, 100)]);
 		let storage = vec![(b"key".to_vec(), b"value".to_vec())];
 		let call: RuntimeCall = frame_system::Call::set_storage { items: storage }.into();
 		let as_root = crate::Call::dispatch_as_root { call: Box::new(call) };
@@ -198,9 +198,9 @@ fn the_emergency_track_dispatches_as_root() {
 }
 
 #[test]
-fn an_account_has_so_many_votes_in_a_class() {
+fn the_number_of_votes_in_a_class_is_bounded() {
 	run(|| {
-		settle(0, &[(1, 100)]);
+		weigh(0, &[(1, 100)]);
 		for _ in 0..MAX_VOTES {
 			assert_ok!(ConvictionVoting::vote(by(1), submit(root()), aye()));
 		}

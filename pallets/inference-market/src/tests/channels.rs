@@ -28,12 +28,12 @@ impl PublicKeyOf for polkadot_sdk::sp_core::sr25519::Pair {
 }
 
 #[test]
-fn the_configuration_is_sound() {
+fn the_test_configuration_passes_the_integrity_test() {
 	build_and_execute(Market::integrity_test);
 }
 
 #[test]
-fn opens_several_with_one_hold() {
+fn several_channels_open_with_one_hold() {
 	build_and_execute(|| {
 		let first = open(&[(host(0), MIN_DEPOSIT), (host(1), 2 * MIN_DEPOSIT)]);
 		assert_eq!(held(&developer(0)), 3 * MIN_DEPOSIT);
@@ -55,7 +55,7 @@ fn opens_several_with_one_hold() {
 }
 
 #[test]
-fn refuses_bad_openings() {
+fn invalid_openings_are_rejected() {
 	build_and_execute(|| {
 		assert_noop!(try_open(&[(host(0), MIN_DEPOSIT - 1)]), Error::<Test>::AmountTooLow);
 		assert_noop!(try_open(&[(host(9), MIN_DEPOSIT)]), Error::<Test>::NotFound);
@@ -71,7 +71,7 @@ fn refuses_bad_openings() {
 }
 
 #[test]
-fn tops_up() {
+fn top_ups_raise_deposits_and_invalid_ones_are_rejected() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT), (host(1), MIN_DEPOSIT)]);
 		assert_ok!(try_top_up(0, &[(id, 1), (id + 1, 2), (id, 3)]));
@@ -100,7 +100,7 @@ fn last_event_of_market() -> Event<Test> {
 }
 
 #[test]
-fn closes_and_withdraws_after_the_challenge_period() {
+fn a_channel_is_withdrawn_after_the_challenge_period() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		let close = |who| Market::close_channel(RuntimeOrigin::signed(who), id);

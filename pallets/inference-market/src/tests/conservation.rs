@@ -1,8 +1,8 @@
-//! Random sequences of everything that moves money, held fees too: none appears, none vanishes, each party has what a plain ledger says.
+//! Random sequences of all calls that move money: none appears, none vanishes, and each party has what a plain model says.
 
 use super::mock::*;
 use crate::{Channels, Event, HeldFees, NextChannelId, SettledWindows};
-use gonka_primitives::{Balance, ChannelId, GNK, market::Settlement, traits::Verdict};
+use gonka_primitives::{Balance, ChannelId, GNK, market::Settlement, traits::FeeDecision};
 use polkadot_sdk::{
 	frame_support::{BoundedVec, traits::fungible::Inspect},
 	sp_core::Pair,
@@ -32,28 +32,28 @@ enum Step {
 	Withdraw {
 		channel: ChannelId,
 	},
-	/// Each of the channels' vouchers grows by so much.
+	/// The vouchers of the channels grow by these fees and numbers of receipts.
 	Settle {
 		host: u8,
 		channels: Vec<(ChannelId, Balance, u64)>,
 	},
-	/// Each of the host's channels grows by a part of its rest, in 1/255.
+	/// The voucher of each channel of the host grows by a part of the channel's rest, in 1/255.
 	SettleRight {
 		host: u8,
 		parts: Vec<u8>,
 	},
-	/// Sends the last settlement that went through once more.
+	/// Sends the last accepted settlement again.
 	SettleAgain,
-	/// What the samples of one of the waiting settlements say.
+	/// Sets the decision about a waiting settlement.
 	Judge {
 		which: usize,
-		verdict: Option<Verdict>,
+		decision: Option<FeeDecision>,
 	},
-	/// A verdict that does not wait until the fees are due.
+	/// Refunds a waiting settlement before its fees are due.
 	Refund {
 		which: usize,
 	},
-	/// So many blocks.
+	/// Runs blocks.
 	Blocks(u32),
 }
 
@@ -75,29 +75,29 @@ fn step() -> impl Strategy<Value = Step> {
 		3 => (0..2u8, prop::collection::vec(claim, 0..5))
 			.prop_map(|(host, channels)| Step::Settle { host, channels }),
 		1 => Just(Step::SettleAgain),
-		2 => (0..8usize, prop_oneof![Just(None), Just(Some(Verdict::Refund)), Just(Some(Verdict::Release))])
-			.prop_map(|(which, verdict)| Step::Judge { which, verdict }),
+		2 => (0..8usize, prop_oneof![Just(None), Just(Some(FeeDecision::Refund)), Just(Some(FeeDecision::Release))])
+			.prop_map(|(which, decision)| Step::Judge { which, decision }),
 		1 => (0..8usize).prop_map(|which| Step::Refund { which }),
 		6 => (1..2 * WINDOW).prop_map(Step::Blocks),
 	]
 }
 
-/// The block from which fees may be released, and the developers that owe them.
+/// The first block in which fees may be released, and the developers that owe them.
 type Waiting = (u32, Vec<(u8, Balance)>);
 
-/// Who has how much, by nothing but the calls that went through.
+/// The balances of all parties, from the successful calls alone.
 #[derive(Default)]
-struct Ledger {
+struct Model {
 	free: BTreeMap<u8, Balance>,
 	hosts: BTreeMap<u8, Balance>,
-	/// Developer and rest.
+	/// Developer and rest by channel.
 	channels: BTreeMap<ChannelId, (u8, Balance)>,
 	/// Fees by host and window.
 	waiting: BTreeMap<(u8, u32), Waiting>,
 	last: Option<(u8, Settlement)>,
 }
 
-impl Ledger {
+impl Model {
 	fn check(&self) {
 		for index in 0..PARTIES {
 			let fees = self.waiting.values().flat_map(|(_, fees)| fees);
@@ -150,9 +150,9 @@ impl Ledger {
 					assert!(submit_as(&worker(by), again).is_err());
 				}
 			},
-			Step::Judge { which, verdict } => {
+			Step::Judge { which, decision } => {
 				if let Some((by, window)) = self.waiting.keys().nth(which) {
-					Samples::mutate(|samples| samples.insert((host(*by), *window), verdict));
+					Decisions::mutate(|decisions| decisions.insert((host(*by), *window), decision));
 				}
 			},
 			Step::Refund { which } => {
@@ -172,7 +172,7 @@ impl Ledger {
 		self.follow(false);
 	}
 
-	/// Notes what the events say became of fees, and that it had to.
+	/// Follows the events about fees and checks that each was due.
 	fn follow(&mut self, at_once: bool) {
 		for record in System::events() {
 			let RuntimeEvent::Market(event) = record.event else { continue };
@@ -186,23 +186,23 @@ impl Ledger {
 			let now = System::block_number();
 			assert!(at_once || due <= now, "released too early");
 			assert_eq!(fees.iter().map(|(_, fee)| fee).sum::<Balance>(), amount);
-			let verdict = Samples::get().get(&(to, window)).copied().unwrap_or(Some(Verdict::Release));
+			let decision = Decisions::get().get(&(to, window)).copied().unwrap_or(Some(FeeDecision::Release));
 			if paid {
 				let late = due + (MAX_HOLD - 2) * WINDOW <= now;
-				assert!(verdict == Some(Verdict::Release) || (verdict.is_none() && late));
+				assert!(decision == Some(FeeDecision::Release) || (decision.is_none() && late));
 				*self.hosts.get_mut(&by).unwrap() += amount;
 				continue;
 			}
-			// Without a verdict against the host, only what it cannot receive goes back.
+			// Without a decision against the host, only a sum that it cannot receive is refunded.
 			let dust = self.hosts[&by] + amount < EXISTENTIAL_DEPOSIT;
-			assert!(at_once || verdict == Some(Verdict::Refund) || dust);
+			assert!(at_once || decision == Some(FeeDecision::Refund) || dust);
 			for (developer, fee) in fees {
 				*self.free.get_mut(&developer).unwrap() += fee;
 			}
 		}
 	}
 
-	/// Whatever happened, everything is paid or back in the end.
+	/// Runs blocks until all fees are paid or refunded.
 	fn finish(&mut self) {
 		for _ in 0..(MAX_HOLD + 2) * WINDOW {
 			self.block();
@@ -214,7 +214,7 @@ impl Ledger {
 		assert_eq!(everybody + rests, Balances::total_issuance());
 	}
 
-	/// Sends a settlement with these claims, right or wrong. Whether it went through.
+	/// Sends a settlement with these vouchers, right or wrong. Returns whether it was accepted.
 	fn settle(&mut self, by: u8, channels: Vec<(ChannelId, Balance, u64)>) -> bool {
 		let (mut vouchers, mut fees) = (Vec::new(), BTreeMap::new());
 		for (id, fee, receipts) in channels {
@@ -230,7 +230,7 @@ impl Ledger {
 		let mut claim = settlement(window, &vouchers);
 		claim.host = host(by).into();
 		let Ok(result) = submit_as(&worker(by), claim.clone()) else { return false };
-		assert!(result.is_ok(), "what the pool lets through succeeds");
+		assert!(result.is_ok(), "a settlement that the pool accepts succeeds");
 		let mut waiting = Vec::new();
 		for (id, fee) in fees {
 			let channel = self.channels.get_mut(&id).unwrap();
@@ -247,7 +247,7 @@ impl Ledger {
 		true
 	}
 
-	/// Sends a settlement that must go through, if there is anything to settle.
+	/// Sends a settlement that must be accepted, if there is anything to settle.
 	fn settle_right(&mut self, by: u8, parts: &[u8]) {
 		let last = SettledWindows::<Test>::get(host(by)).last().copied();
 		let mut channels: Vec<_> = Channels::<Test>::iter().filter(|(_, channel)| channel.host == host(by)).collect();
@@ -268,7 +268,7 @@ impl Ledger {
 	}
 }
 
-/// A call as a block executes it: all or nothing. Whether it succeeded.
+/// Executes a call as a block does, all or nothing. Returns whether it succeeded.
 fn transactional<E: From<polkadot_sdk::sp_runtime::DispatchError>>(call: impl FnOnce() -> Result<(), E>) -> bool {
 	polkadot_sdk::frame_support::storage::with_storage_layer(call).is_ok()
 }
@@ -279,16 +279,16 @@ proptest! {
 	#[test]
 	fn money_is_conserved_to_the_base_unit(steps in prop::collection::vec(step(), 20..120)) {
 		build_and_execute(|| {
-			let mut ledger = Ledger {
+			let mut model = Model {
 				free: (0..PARTIES).map(|index| (index, FUNDS)).collect(),
 				hosts: [(0, 0), (1, FUNDS)].into(),
 				..Default::default()
 			};
 			for step in steps {
-				ledger.take(step);
-				ledger.check();
+				model.take(step);
+				model.check();
 			}
-			ledger.finish();
+			model.finish();
 		});
 	}
 }

@@ -2,7 +2,7 @@
 
 use super::mock::*;
 use crate::{DueFees, Error, Event, HeldFees, OldestDue, WeightInfo, weights::SubstrateWeight};
-use gonka_primitives::{ChannelId, GNK, traits::Verdict};
+use gonka_primitives::{ChannelId, GNK, traits::FeeDecision};
 use polkadot_sdk::{
 	frame_support::{
 		assert_noop, assert_ok,
@@ -11,8 +11,8 @@ use polkadot_sdk::{
 	sp_core::Pair,
 };
 
-fn judge(window: u32, verdict: Option<Verdict>) {
-	Samples::mutate(|samples| samples.insert((host(0), window), verdict));
+fn decide(window: u32, decision: Option<FeeDecision>) {
+	Decisions::mutate(|decisions| decisions.insert((host(0), window), decision));
 }
 
 /// A channel with 3 GNK settled for window 0, in window 1.
@@ -27,15 +27,15 @@ fn waiting() -> bool {
 }
 
 #[test]
-fn a_bad_verdict_gives_them_back() {
+fn a_refund_decision_returns_held_fees_to_the_developers() {
 	build_and_execute(|| {
 		let id = settled();
-		judge(0, Some(Verdict::Refund));
+		decide(0, Some(FeeDecision::Refund));
 		run_to_release();
 		assert_eq!(last_event(), Event::FeesRefunded { host: host(0), window: 0, amount: 3 * GNK });
 		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (0, MIN_DEPOSIT - 3 * GNK));
 		assert_eq!(Balances::balance(&developer(0)), FUNDS - MIN_DEPOSIT + 3 * GNK);
-		// The voucher is used all the same: what is due next is above it.
+		// The voucher stays used: the next one must be above it.
 		run_to(4 * WINDOW);
 		submit(settlement(3, &[voucher(&gateway(0), id, totals(4 * GNK, 11, 3))]));
 		run_to_release();
@@ -44,7 +44,7 @@ fn a_bad_verdict_gives_them_back() {
 }
 
 #[test]
-fn a_verdict_may_refund_at_once_and_only_once() {
+fn held_fees_can_be_refunded_before_they_are_due_and_only_once() {
 	build_and_execute(|| {
 		settled();
 		assert_ok!(Market::refund(&host(0), 0));
@@ -70,7 +70,7 @@ fn released_fees_cannot_be_refunded() {
 fn a_refund_reaches_developers_whose_channel_is_gone() {
 	build_and_execute(|| {
 		let id = settled();
-		judge(0, None);
+		decide(0, None);
 		assert_ok!(Market::close_channel(RuntimeOrigin::signed(developer(0)), id));
 		run_to(WINDOW + CHALLENGE);
 		assert_ok!(Market::withdraw(RuntimeOrigin::signed(developer(0)), id));
@@ -82,10 +82,10 @@ fn a_refund_reaches_developers_whose_channel_is_gone() {
 }
 
 #[test]
-fn no_verdict_waits_for_the_next_window_but_not_for_ever() {
+fn fees_without_a_decision_are_released_after_max_hold_windows() {
 	build_and_execute(|| {
 		settled();
-		judge(0, None);
+		decide(0, None);
 		run_to((1 + MAX_HOLD) * WINDOW - 1);
 		assert!(waiting());
 		Market::do_try_state().unwrap();
@@ -95,12 +95,12 @@ fn no_verdict_waits_for_the_next_window_but_not_for_ever() {
 }
 
 #[test]
-fn a_late_verdict_counts_with_the_next_window() {
+fn a_late_decision_takes_effect_when_the_next_window_begins() {
 	build_and_execute(|| {
 		settled();
-		judge(0, None);
+		decide(0, None);
 		run_to(3 * WINDOW);
-		judge(0, Some(Verdict::Refund));
+		decide(0, Some(FeeDecision::Refund));
 		run_to(4 * WINDOW - 1);
 		assert!(waiting());
 		run_to(4 * WINDOW);
@@ -109,7 +109,7 @@ fn a_late_verdict_counts_with_the_next_window() {
 }
 
 #[test]
-fn hosts_that_left_are_paid_too() {
+fn hosts_that_are_no_longer_registered_are_paid() {
 	build_and_execute(|| {
 		settled();
 		Workers::mutate(|workers| workers.remove(&host(0)));
@@ -119,7 +119,7 @@ fn hosts_that_left_are_paid_too() {
 }
 
 #[test]
-fn too_little_for_an_account_that_is_gone_goes_back() {
+fn fees_below_the_existential_deposit_of_a_host_without_account_are_refunded() {
 	build_and_execute(|| {
 		assert_ok!(Balances::transfer(&developer(2), &host(0), EXISTENTIAL_DEPOSIT, keep_alive()));
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
@@ -157,12 +157,12 @@ fn held_settlements() -> usize {
 }
 
 #[test]
-fn full_blocks_release_a_bounded_number_and_never_none() {
+fn each_block_releases_a_bounded_number_of_fees_however_full_it_is() {
 	build_and_execute(|| {
 		settle_much();
 		run_to(3 * WINDOW - 1);
 		assert_eq!(held_settlements(), 2);
-		// Empty windows are passed meanwhile; two lists of 8 are more than the 12 of a block.
+		// The blocks before passed the empty windows. Two settlements with 8 fees each exceed the 12 of a block.
 		run_to(3 * WINDOW);
 		assert_eq!(held_settlements(), 1);
 		Market::do_try_state().unwrap();
@@ -175,7 +175,7 @@ fn full_blocks_release_a_bounded_number_and_never_none() {
 }
 
 #[test]
-fn hooks_say_what_they_weigh() {
+fn hooks_return_their_dispatch_weight() {
 	use polkadot_sdk::frame_support::traits::Hooks;
 	build_and_execute(|| {
 		settle_much();
@@ -185,7 +185,7 @@ fn hooks_say_what_they_weigh() {
 		let expected = Weights::release_fees(8).saturating_add(Weights::move_prices(1));
 		assert_eq!(Market::on_initialize(3 * WINDOW), expected);
 		System::set_block_number(3 * WINDOW + 1);
-		// The other list, and the window that is empty then.
+		// The other settlement, and the window that is then empty.
 		assert_eq!(Market::on_initialize(3 * WINDOW + 1), Weights::release_fees(9));
 		System::set_block_number(3 * WINDOW + 2);
 		assert_eq!(Market::on_initialize(3 * WINDOW + 2), Weights::release_fees(0));

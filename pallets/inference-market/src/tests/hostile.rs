@@ -1,7 +1,7 @@
-//! What hostile developers and hosts try. Each attempt is refused, and nothing else changes.
+//! Attempts of hostile developers and hosts. Each is rejected and changes nothing.
 
 use super::mock::*;
-use crate::{Channels, Error, Refusal};
+use crate::{Channels, Error, ValidityError};
 use gonka_primitives::{ChannelId, GNK};
 use polkadot_sdk::{
 	frame_support::{
@@ -34,32 +34,35 @@ fn open_as_developer(amount: u128, key: u8) -> DispatchResult {
 }
 
 #[test]
-fn a_stale_voucher_on_close() {
+fn a_stale_voucher_of_a_closing_channel_is_rejected() {
 	build_and_execute(|| {
 		let (id, newest) = settled();
 		close(developer(0), id);
 		run_to(2 * WINDOW);
 		let stale = voucher(&gateway(0), id, totals(5 * GNK, 50, 5));
-		assert_refused(settlement(1, &[stale]), Refusal::TotalsBelowSettled);
-		assert_refused(settlement(1, &[newest]), Refusal::NothingNew);
-		// A newer one still counts while the challenge runs, and the withdrawal leaves both fees.
+		assert_rejected(settlement(1, &[stale]), ValidityError::TotalsBelowSettled);
+		assert_rejected(settlement(1, &[newest]), ValidityError::NothingNew);
+		// A newer voucher counts during the challenge period, and the withdrawal leaves both fees on hold.
 		submit(settlement(1, &[voucher(&gateway(0), id, totals(7 * GNK, 70, 7))]));
 		run_to(WINDOW + CHALLENGE);
 		assert_ok!(withdraw(id));
 		assert_eq!(held(&developer(0)), GNK);
-		assert_refused(settlement(2, &[voucher(&gateway(0), id, totals(8 * GNK, 80, 8))]), Refusal::ChannelNotFound);
+		assert_rejected(
+			settlement(2, &[voucher(&gateway(0), id, totals(8 * GNK, 80, 8))]),
+			ValidityError::ChannelNotFound,
+		);
 		run_to(5 * WINDOW);
 		assert_eq!((held(&developer(0)), Balances::balance(&host(0))), (0, 7 * GNK));
 	});
 }
 
 #[test]
-fn closing_before_the_host_has_settled() {
+fn a_host_can_settle_after_the_developer_closed_the_channel() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		close(developer(0), id);
 		assert_noop!(withdraw(id), Error::<Test>::NotClosed);
-		// The window that runs when it closes can be settled before it is withdrawn.
+		// The window that is running at the closing can be settled before the withdrawal.
 		run_to(2 * WINDOW);
 		assert_noop!(withdraw(id), Error::<Test>::NotClosed);
 		submit(settlement(1, &[voucher(&gateway(0), id, totals(MIN_DEPOSIT, 9, 1))]));
@@ -70,10 +73,10 @@ fn closing_before_the_host_has_settled() {
 }
 
 #[test]
-fn withdrawing_what_is_held_as_fees() {
+fn a_withdrawal_leaves_held_fees_on_hold() {
 	build_and_execute(|| {
 		let (id, _) = settled();
-		Samples::mutate(|samples| samples.insert((host(0), 0), None));
+		Decisions::mutate(|decisions| decisions.insert((host(0), 0), None));
 		close(developer(0), id);
 		run_to(WINDOW + CHALLENGE);
 		assert_ok!(withdraw(id));
@@ -85,9 +88,9 @@ fn withdrawing_what_is_held_as_fees() {
 }
 
 #[test]
-fn double_funding() {
+fn the_same_money_does_not_fund_two_channels() {
 	build_and_execute(|| {
-		// The same parties, and the same money for two channels.
+		// The same parties, then the same money for two channels.
 		open(&[(host(0), MIN_DEPOSIT)]);
 		let list = vec![(host(0), MIN_DEPOSIT)].try_into().unwrap();
 		let again = Market::open_channels(RuntimeOrigin::signed(developer(0)), gateway(0).public().0, list);
@@ -102,14 +105,14 @@ fn double_funding() {
 }
 
 #[test]
-fn funding_with_held_fees() {
+fn held_fees_do_not_fund_a_channel() {
 	build_and_execute(|| {
 		let (id, _) = settled();
-		Samples::mutate(|samples| samples.insert((host(0), 0), None));
+		Decisions::mutate(|decisions| decisions.insert((host(0), 0), None));
 		close(developer(0), id);
 		run_to(WINDOW + CHALLENGE);
 		assert_ok!(withdraw(id));
-		// 6 GNK are somebody else's but for the verdict.
+		// 6 GNK are held until the decision.
 		let free = FUNDS - 6 * GNK;
 		assert_noop!(open_as_developer(free + 1, 5), TokenError::FundsUnavailable);
 		assert_ok!(open_as_developer(free - EXISTENTIAL_DEPOSIT, 5));
@@ -126,75 +129,78 @@ fn funding_with_held_fees() {
 }
 
 #[test]
-fn overspending() {
+fn a_channel_spends_its_own_deposit_only() {
 	build_and_execute(|| {
 		let (id, _) = settled();
 		open(&[(host(1), MIN_DEPOSIT)]);
 		run_to(4 * WINDOW);
-		// The fees are paid, so the hold has 4 GNK of this channel, and 10 of another.
+		// The fees are paid, so the hold has 4 GNK of this channel and 10 GNK of another one.
 		let over = voucher(&gateway(0), id, totals(MIN_DEPOSIT + 1, 61, 7));
-		assert_refused(settlement(3, &[over]), Refusal::DepositExceeded);
+		assert_rejected(settlement(3, &[over]), ValidityError::DepositExceeded);
 		assert_eq!(Channels::<Test>::get(id).unwrap().rest(), 4 * GNK);
 		submit(settlement(3, &[voucher(&gateway(0), id, totals(MIN_DEPOSIT, 61, 7))]));
-		assert_refused(settlement(2, &[over]), Refusal::WindowSettled);
+		assert_rejected(settlement(2, &[over]), ValidityError::WindowSettled);
 	});
 }
 
 #[test]
-fn a_refund_is_no_second_deposit() {
+fn a_refund_does_not_raise_the_deposit_of_a_channel() {
 	build_and_execute(|| {
 		let (id, _) = settled();
 		assert_ok!(Market::refund(&host(0), 0));
 		run_to(2 * WINDOW);
 		let over = voucher(&gateway(0), id, totals(MIN_DEPOSIT + 1, 61, 7));
-		assert_refused(settlement(1, &[over]), Refusal::DepositExceeded);
+		assert_rejected(settlement(1, &[over]), ValidityError::DepositExceeded);
 		let used = voucher(&gateway(0), id, totals(6 * GNK, 60, 6));
-		assert_refused(settlement(1, &[used]), Refusal::NothingNew);
+		assert_rejected(settlement(1, &[used]), ValidityError::NothingNew);
 	});
 }
 
 #[test]
-fn fees_above_the_deposit() {
+fn fees_above_the_deposit_are_rejected() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		for fee in [MIN_DEPOSIT + 1, u128::MAX] {
-			assert_refused(settlement(0, &[voucher(&gateway(0), id, totals(fee, 1, 1))]), Refusal::DepositExceeded);
+			assert_rejected(
+				settlement(0, &[voucher(&gateway(0), id, totals(fee, 1, 1))]),
+				ValidityError::DepositExceeded,
+			);
 		}
 	});
 }
 
 #[test]
-fn settling_receipts_twice() {
+fn receipts_cannot_be_settled_twice() {
 	build_and_execute(|| {
 		let (_, first) = settled();
 		let mut again = settlement(0, &[first]);
 		again.root.sum = first.voucher.totals;
 		again.work = vec![(0, 60)];
-		assert_refused(again.clone(), Refusal::WindowSettled);
+		assert_rejected(again.clone(), ValidityError::WindowSettled);
 		run_to(2 * WINDOW);
 		again.window = 1;
-		assert_refused(again.clone(), Refusal::NothingNew);
-		// Nor after they were paid.
+		assert_rejected(again.clone(), ValidityError::NothingNew);
+		// The receipts cannot be settled after they were paid either.
 		run_to(4 * WINDOW);
 		again.window = 3;
-		assert_refused(again, Refusal::NothingNew);
+		assert_rejected(again, ValidityError::NothingNew);
 	});
 }
 
 #[test]
-fn sums_that_do_not_match() {
+fn sums_that_differ_from_the_vouchers_are_rejected() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT), (host(1), MIN_DEPOSIT)]);
 		let good = settlement(0, &[voucher(&gateway(0), id, totals(GNK, 10, 2))]);
-		let mut dearer = good.clone();
-		dearer.root.sum.fee += 1;
-		assert_refused(dearer, Refusal::SumMismatch);
+		let mut higher = good.clone();
+		higher.root.sum.fee += 1;
+		assert_rejected(higher, ValidityError::SumMismatch);
 		let mut more = good.clone();
 		(more.root.sum.work, more.work) = (11, vec![(0, 11)]);
-		assert_refused(more, Refusal::SumMismatch);
+		assert_rejected(more, ValidityError::SumMismatch);
 		let mut inflated = good.clone();
 		inflated.work = vec![(0, u64::MAX)];
-		assert_refused(inflated, Refusal::WorkMismatch);
+		assert_rejected(inflated, ValidityError::WorkMismatch);
 		submit(good);
 	});
 }

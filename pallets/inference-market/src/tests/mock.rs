@@ -1,13 +1,13 @@
-//! A runtime of balances and the market; tests register hosts, and sign with real keys.
+//! A runtime of balances and the market. Tests register hosts and sign with real keys.
 
 use crate as pallet_inference_market;
-use crate::{GenesisModel, Refusal, Steering};
+use crate::{GenesisModel, Steering, ValidityError};
 use gonka_primitives::{
 	Balance, BlockNumber, ChannelId, EpochIndex, GNK, Hash, PublicKey, Signature,
 	hashing::{blake2_256, domain, signing_payload},
 	market::{Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::SumNode,
-	traits::{HostRegistry, OnServed, SampleVerdicts, Verdict},
+	traits::{FeeDecision, FeeDecisions, HostRegistry, OnServed},
 };
 use polkadot_sdk::*;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub const MAX_VOUCHERS: u32 = 8;
 pub const MAX_RELEASES: u32 = 12;
 pub const MAX_HOLD: u32 = 4;
 pub const STEERING: Steering =
-	Steering { low: Perbill::from_percent(40), high: Perbill::from_percent(60), most: Perbill::from_percent(2) };
+	Steering { low: Perbill::from_percent(40), high: Perbill::from_percent(60), max_step: Perbill::from_percent(2) };
 pub const FREE_EPOCHS: EpochIndex = 90;
 pub const FUNDS: Balance = 1_000 * GNK;
 
@@ -61,10 +61,10 @@ parameter_types! {
 	pub const MinDeposit: Balance = MIN_DEPOSIT;
 	pub const TestSteering: Steering = STEERING;
 	pub static Workers: BTreeMap<AccountId32, PublicKey> = BTreeMap::new();
-	/// By host and window; what is not here is released.
-	pub static Samples: BTreeMap<(AccountId32, u32), Option<Verdict>> = BTreeMap::new();
+	/// Decisions by host and window. Fees without an entry are released.
+	pub static Decisions: BTreeMap<(AccountId32, u32), Option<FeeDecision>> = BTreeMap::new();
 	pub static Epoch: EpochIndex = FREE_EPOCHS;
-	/// What was told of each host's work.
+	/// Work by host, as the market reported it.
 	pub static Work: BTreeMap<AccountId32, u64> = BTreeMap::new();
 }
 
@@ -82,10 +82,10 @@ impl HostRegistry<AccountId32> for Hosts {
 	}
 }
 
-pub struct Verdicts;
-impl SampleVerdicts<AccountId32> for Verdicts {
-	fn verdict(host: &AccountId32, window: u32) -> Option<Verdict> {
-		Samples::get().get(&(host.clone(), window)).copied().unwrap_or(<()>::verdict(host, window))
+pub struct TestDecisions;
+impl FeeDecisions<AccountId32> for TestDecisions {
+	fn decision(host: &AccountId32, window: u32) -> Option<FeeDecision> {
+		Decisions::get().get(&(host.clone(), window)).copied().unwrap_or(<()>::decision(host, window))
 	}
 }
 
@@ -108,8 +108,8 @@ impl crate::Config for Test {
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Hosts = Hosts;
 	type Genesis = Genesis;
-	type OnSettled = ();
-	type Verdicts = Verdicts;
+	type OnSettlement = ();
+	type FeeDecisions = TestDecisions;
 	type Epoch = Epoch;
 	type FreeEpochs = ConstU32<FREE_EPOCHS>;
 	type RegisterOrigin = frame_system::EnsureRoot<AccountId32>;
@@ -130,7 +130,7 @@ impl crate::Config for Test {
 	type BenchmarkHelper = Hosts;
 }
 
-/// The key of somebody: developer 0, gateway 0, worker 1, …
+/// The key of a role and index, such as developer 0 or worker 1.
 pub fn pair(role: &str, index: u8) -> sr25519::Pair {
 	sr25519::Pair::from_seed(&blake2_256(&[role.as_bytes(), &[index]]))
 }
@@ -181,7 +181,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 	#[cfg(feature = "runtime-benchmarks")]
 	ext.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
 	Workers::set((0..2).map(|index| (host(index), worker(index).public().0)).collect());
-	Samples::take();
+	Decisions::take();
 	Work::take();
 	Epoch::set(FREE_EPOCHS);
 	ext.execute_with(|| System::set_block_number(WINDOW));
@@ -198,14 +198,14 @@ pub fn build_and_execute(test: impl FnOnce()) {
 	});
 }
 
-/// Runs blocks with nothing in them, up to `block`.
+/// Runs empty blocks up to `block`.
 pub fn run_to(block: BlockNumber) {
 	while System::block_number() < block {
 		run_block();
 	}
 }
 
-/// Runs a block with nothing in it.
+/// Runs an empty block.
 pub fn run_block() {
 	let block = System::block_number() + 1;
 	System::set_block_number(block);
@@ -217,7 +217,7 @@ pub fn run_to_release() {
 	run_to((System::block_number() / WINDOW + 2) * WINDOW);
 }
 
-/// Opens channels of developer 0 and gateway 0; the first one's id.
+/// Opens channels of developer 0 and gateway 0. Returns the id of the first one.
 pub fn open(channels: &[(AccountId32, Balance)]) -> ChannelId {
 	let id = crate::NextChannelId::<Test>::get();
 	let origin = RuntimeOrigin::signed(developer(0));
@@ -239,7 +239,7 @@ pub fn voucher(gateway: &sr25519::Pair, channel: ChannelId, totals: Totals) -> S
 	SignedVoucher { voucher, signature: sign(gateway, domain::VOUCHER, &voucher) }
 }
 
-/// Host 0's settlement, with the sum the vouchers have above what their channels have settled. All work is model 0's.
+/// A settlement of host 0 with the growth of the vouchers as its sum. All work is that of model 0.
 pub fn settlement(window: u32, vouchers: &[SignedVoucher]) -> Settlement {
 	let sum = vouchers.iter().fold(Totals::default(), |sum, signed| {
 		let channel = crate::Channels::<Test>::get(signed.voucher.channel);
@@ -264,24 +264,24 @@ pub fn submit_as(
 	extension.dispatch_transaction(frame_system::RawOrigin::None.into(), call, &info, 0, 0)
 }
 
-/// Sends a settlement that has to get through.
+/// Sends a settlement that must be accepted.
 pub fn submit(settlement: Settlement) {
 	assert_ok!(submit_as(&worker(0), settlement).unwrap());
 }
 
-/// Asserts that the pool refuses the settlement and that nothing changes: no balance, no channel, no held fee.
+/// Asserts that the pool rejects the settlement and that the state does not change.
 #[track_caller]
-pub fn assert_refused_as(worker: &sr25519::Pair, settlement: Settlement, refusal: Refusal) {
+pub fn assert_rejected_as(worker: &sr25519::Pair, settlement: Settlement, error: ValidityError) {
 	let root = sp_io::storage::root(sp_runtime::StateVersion::V1);
 	let result = submit_as(worker, settlement);
-	assert_eq!(result.unwrap_err(), InvalidTransaction::Custom(refusal as u8).into(), "{refusal:?}");
+	assert_eq!(result.unwrap_err(), InvalidTransaction::Custom(error as u8).into(), "{error:?}");
 	assert_eq!(sp_io::storage::root(sp_runtime::StateVersion::V1), root);
 }
 
-/// The same for host 0's worker.
+/// Asserts this for a settlement signed by the worker of host 0.
 #[track_caller]
-pub fn assert_refused(settlement: Settlement, refusal: Refusal) {
-	assert_refused_as(&worker(0), settlement, refusal);
+pub fn assert_rejected(settlement: Settlement, error: ValidityError) {
+	assert_rejected_as(&worker(0), settlement, error);
 }
 
 pub fn held(developer: &AccountId32) -> Balance {

@@ -26,7 +26,7 @@ fn genesis_models_have_the_first_ids() {
 }
 
 #[test]
-fn registers_retires_and_never_reuses_an_id() {
+fn ids_of_retired_models_are_never_reused() {
 	build_and_execute(|| {
 		assert_ok!(register(b"llama"));
 		assert_eq!(last_event(), Event::ModelRegistered { model: 1, name: b"llama".to_vec().try_into().unwrap() });
@@ -43,7 +43,7 @@ fn registers_retires_and_never_reuses_an_id() {
 }
 
 #[test]
-fn sets_a_price() {
+fn the_model_origin_sets_a_price() {
 	build_and_execute(|| {
 		let price = Price { input: 7, output: 9 };
 		assert_ok!(Market::set_price(RuntimeOrigin::root(), 0, price));
@@ -56,7 +56,7 @@ fn sets_a_price() {
 }
 
 #[test]
-fn refuses_bad_models() {
+fn invalid_models_are_rejected() {
 	build_and_execute(|| {
 		assert_noop!(register(b"genesis"), Error::<Test>::AlreadyExists);
 		assert_noop!(register(b""), Error::<Test>::Malformed);
@@ -75,7 +75,7 @@ fn refuses_bad_models() {
 }
 
 #[test]
-fn only_the_register_origin_may() {
+fn only_the_register_origin_changes_models() {
 	build_and_execute(|| {
 		let signed = || RuntimeOrigin::signed(developer(0));
 		assert_noop!(register_with(signed(), b"a", b"BF16", 1), DispatchError::BadOrigin);
@@ -102,7 +102,7 @@ fn genesis_models_are_written_as_json() {
 
 #[test]
 #[should_panic(expected = "bad model in the genesis configuration")]
-fn a_genesis_with_the_same_model_twice_is_refused() {
+fn a_genesis_with_the_same_model_twice_is_rejected() {
 	let models = vec![genesis_model("a"), genesis_model("a")];
 	let market = crate::GenesisConfig { models, ..Default::default() };
 	let _ = RuntimeGenesisConfig { market, ..Default::default() }.build_storage();

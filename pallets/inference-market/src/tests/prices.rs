@@ -1,7 +1,7 @@
-//! Prices move once a window, by what was settled in it.
+//! Prices move once a window, by the work that was settled in it.
 
 use super::mock::*;
-use crate::{Error, Event, Models, PriceRule, Work};
+use crate::{Error, Event, Models, PriceRule, WindowWork};
 use gonka_primitives::market::Price;
 use polkadot_sdk::frame_support::{assert_noop, assert_ok};
 use proptest::prelude::*;
@@ -30,9 +30,9 @@ fn price() -> Price {
 	Models::<Test>::get(0).unwrap().price
 }
 
-/// Work that was settled since the window began.
+/// Sets the work that was settled since the window began.
 fn work(work: u64) {
-	Work::<Test>::insert(0, work);
+	WindowWork::<Test>::insert(0, work);
 }
 
 fn next_window() {
@@ -40,7 +40,7 @@ fn next_window() {
 }
 
 #[test]
-fn the_zone_leaves_it_alone_and_outside_it_moves_in_proportion() {
+fn prices_rest_between_low_and_high_use_and_move_in_proportion_outside() {
 	let rule = rule(CAPACITY, 1, u64::MAX.into());
 	let at = |work| rule.step(both(1_000_000), work, STEERING).input;
 	for work in [400, 401, 500, 599, 600] {
@@ -48,12 +48,12 @@ fn the_zone_leaves_it_alone_and_outside_it_moves_in_proportion() {
 	}
 	assert_eq!((at(601), at(700), at(800), at(1_000)), (1_000_050, 1_005_000, 1_010_000, 1_020_000));
 	assert_eq!((at(399), at(300), at(200), at(0)), (999_950, 995_000, 990_000, 980_000));
-	// More than full use is still 2 %.
+	// Work above the capacity moves the price by 2 %, too.
 	assert_eq!((at(1_001), at(u64::MAX)), (1_020_000, 1_020_000));
 }
 
 #[test]
-fn small_prices_do_not_stick() {
+fn a_step_is_at_least_one_unit() {
 	let rule = rule(CAPACITY, 1, 60);
 	assert_eq!(rule.step(both(1), 601, STEERING), both(2));
 	assert_eq!(rule.step(both(2), 399, STEERING), both(1));
@@ -63,20 +63,20 @@ fn small_prices_do_not_stick() {
 }
 
 #[test]
-fn a_step_comes_with_the_window_after_the_one_of_settlement() {
+fn a_price_moves_when_the_window_of_the_settlement_ends() {
 	build_and_execute(|| {
 		set(rule(100, 1, 10_000), both(1_000));
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		submit(settlement(0, &[voucher(&gateway(0), id, totals(0, 100, 1))]));
-		assert_eq!(Work::<Test>::get(0), 100);
+		assert_eq!(WindowWork::<Test>::get(0), 100);
 		run_to(2 * WINDOW - 1);
 		assert_eq!(price(), both(1_000));
 		run_to(2 * WINDOW);
-		assert_eq!((price(), Work::<Test>::get(0)), (both(1_020), 0));
+		assert_eq!((price(), WindowWork::<Test>::get(0)), (both(1_020), 0));
 		assert_eq!(last_event(), Event::PriceMoved { model: 0, price: both(1_020), work: 100 });
 		run_to(3 * WINDOW - 1);
 		assert_eq!(price(), both(1_020));
-		// Nothing was settled meanwhile.
+		// Nothing was settled in this window.
 		run_to(3 * WINDOW);
 		assert_eq!(price(), both(1_000));
 	});
@@ -96,24 +96,24 @@ fn settlements_of_several_hosts_and_models_are_summed() {
 		let mut second = settlement(0, &[voucher(&gateway(0), id + 1, totals(0, 50, 1))]);
 		second.host = host(1).into();
 		assert_ok!(submit_as(&worker(1), second).unwrap());
-		assert_eq!((Work::<Test>::get(0), Work::<Test>::get(1)), (70, 30));
+		assert_eq!((WindowWork::<Test>::get(0), WindowWork::<Test>::get(1)), (70, 30));
 		run_to(2 * WINDOW);
 		assert_eq!((price(), Models::<Test>::get(1).unwrap().price), (both(1_005), both(995)));
 	});
 }
 
 #[test]
-fn without_capacity_it_rests() {
+fn a_price_without_capacity_rests() {
 	build_and_execute(|| {
 		work(u64::MAX);
 		next_window();
 		assert_eq!(price(), Price { input: 1, output: 2 });
-		assert_eq!(Work::<Test>::iter().count(), 0);
+		assert_eq!(WindowWork::<Test>::iter().count(), 0);
 	});
 }
 
 #[test]
-fn it_stays_within_its_bounds() {
+fn a_price_stays_within_its_bounds() {
 	build_and_execute(|| {
 		set(rule(CAPACITY, 990, 1_030), both(1_000));
 		for expected in [1_020, 1_030, 1_030] {
@@ -129,7 +129,7 @@ fn it_stays_within_its_bounds() {
 }
 
 #[test]
-fn the_free_period_shows_zero_and_moves_nothing() {
+fn prices_are_shown_as_zero_and_rest_in_the_free_period() {
 	build_and_execute(|| {
 		set(rule(CAPACITY, 1, 10_000), both(1_000));
 		Epoch::set(FREE_EPOCHS - 1);
@@ -167,9 +167,9 @@ fn a_new_rule_brings_the_price_within_its_bounds() {
 }
 
 #[test]
-fn a_model_out_of_its_bounds_is_not_registered() {
+fn a_model_with_a_price_out_of_bounds_is_not_registered() {
 	build_and_execute(|| {
-		let name: crate::Name = b"dear".to_vec().try_into().unwrap();
+		let name: crate::Name = b"pricey".to_vec().try_into().unwrap();
 		let register = |price, rule| {
 			let quantisation = Default::default();
 			Market::register_model(RuntimeOrigin::root(), name.clone(), [0; 32], quantisation, 1, price, 1, 1, rule)
@@ -186,23 +186,23 @@ fn a_retired_model_leaves_no_work() {
 	build_and_execute(|| {
 		work(9);
 		assert_ok!(Market::retire_model(RuntimeOrigin::root(), 0));
-		assert_eq!(Work::<Test>::iter().count(), 0);
+		assert_eq!(WindowWork::<Test>::iter().count(), 0);
 		next_window();
 	});
 }
 
 proptest! {
 	#[test]
-	fn a_step_is_bounded_and_goes_the_right_way(
+	fn a_step_is_bounded_and_follows_use(
 		capacity: u64, work: u64, old in 1..=u128::MAX, min in 1..=u128::MAX, max in 1..=u128::MAX,
 	) {
 		let rule = rule(capacity, min.min(max), max.max(min));
 		prop_assert!(rule.is_well_formed());
 		let old = rule.bound(both(old)).input;
 		let new = rule.step(both(old), work, STEERING).input;
-		let (part, most) = (u128::from(work) * 100, (old / 50).max(1));
+		let (part, max_step) = (u128::from(work) * 100, (old / 50).max(1));
 		let (low, high) = (u128::from(capacity) * 40, u128::from(capacity) * 60);
-		prop_assert!(new.abs_diff(old) <= most && rule.allows(&both(new)));
+		prop_assert!(new.abs_diff(old) <= max_step && rule.allows(&both(new)));
 		if capacity == 0 || (low..=high).contains(&part) {
 			prop_assert_eq!(new, old);
 		} else if part > high {

@@ -15,7 +15,7 @@ use polkadot_sdk::{
 };
 
 #[test]
-fn fees_go_from_hold_to_host_a_whole_window_later() {
+fn fees_are_released_to_the_host_after_a_whole_window() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		let first = totals(3 * GNK, 100, 5);
@@ -27,7 +27,7 @@ fn fees_go_from_hold_to_host_a_whole_window_later() {
 		assert_eq!((waiting.since, waiting.due, waiting.fees.to_vec()), (1, 3, vec![fee]));
 		assert_eq!(Channels::<Test>::get(id).unwrap().settled, first);
 		assert_eq!(Settlements::<Test>::get(0, host(0)).unwrap().sum, first);
-		assert_eq!(Work::get(), [(host(0), 100)].into(), "what it served is told");
+		assert_eq!(Work::get(), [(host(0), 100)].into(), "the work is reported");
 
 		// Vouchers are cumulative: the second one pays the difference, down to the last unit.
 		run_to(3 * WINDOW - 1);
@@ -44,7 +44,7 @@ fn fees_go_from_hold_to_host_a_whole_window_later() {
 }
 
 #[test]
-fn many_channels_in_one() {
+fn one_settlement_carries_vouchers_of_many_channels() {
 	build_and_execute(|| {
 		let mut vouchers = Vec::new();
 		for index in 0..MAX_VOUCHERS {
@@ -76,7 +76,7 @@ fn fees_too_small_for_an_account_each_are_enough_together() {
 }
 
 #[test]
-fn free_inference_settles_without_money() {
+fn a_settlement_without_fees_holds_no_money() {
 	build_and_execute(|| {
 		Epoch::set(0);
 		assert_eq!(Market::models()[0].price, Price::default());
@@ -122,7 +122,7 @@ fn a_host_can_be_its_own_developer() {
 }
 
 #[test]
-fn old_roots_are_dropped() {
+fn the_oldest_roots_of_a_host_are_removed() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		for window in 0..5u32 {
@@ -136,7 +136,7 @@ fn old_roots_are_dropped() {
 }
 
 #[test]
-fn it_is_free_unique_and_weighed() {
+fn a_settlement_is_free_and_unique_by_host_and_window() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		let settlement = settlement(0, &[voucher(&gateway(0), id, totals(GNK, 1, 1))]);
@@ -158,7 +158,7 @@ fn it_is_free_unique_and_weighed() {
 }
 
 #[test]
-fn nobody_calls_it_with_an_origin_of_their_own() {
+fn settle_rejects_every_origin_that_is_not_authorised() {
 	build_and_execute(|| {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		let settlement = settlement(0, &[voucher(&gateway(0), id, totals(GNK, 1, 1))]);

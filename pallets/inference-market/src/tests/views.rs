@@ -3,7 +3,7 @@ use gonka_primitives::market::Price;
 use polkadot_sdk::{frame_support::assert_ok, sp_core::Pair};
 
 #[test]
-fn models_and_rules() {
+fn the_views_show_models_and_the_rules_of_the_market() {
 	build_and_execute(|| {
 		let models = Market::models();
 		assert_eq!(models.len(), 1);
@@ -17,7 +17,7 @@ fn models_and_rules() {
 }
 
 #[test]
-fn pages_through_all_channels_of_a_developer() {
+fn pages_cover_all_channels_of_a_developer() {
 	build_and_execute(|| {
 		for key in 0..7 {
 			let list = vec![(host(0), MIN_DEPOSIT), (host(1), MIN_DEPOSIT)].try_into().unwrap();
@@ -42,7 +42,7 @@ fn pages_through_all_channels_of_a_developer() {
 }
 
 #[test]
-fn one_channel() {
+fn the_view_of_a_channel_shows_its_state() {
 	build_and_execute(|| {
 		let id = open(&[(host(1), MIN_DEPOSIT)]);
 		assert_ok!(Market::close_channel(RuntimeOrigin::signed(host(1)), id));

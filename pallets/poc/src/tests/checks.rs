@@ -1,8 +1,8 @@
-//! Committees, and what checks and disputes do to weight and pay.
+//! Committees, and the effects of checks and disputes on weight and pay.
 
 use super::mock::*;
-use crate::{Checkers, Duty, Epoch, LastSettled, Power, Standings};
-use gonka_primitives::{check::Offence, traits::HostPower};
+use crate::{Checkers, Duty, Epoch, LastWeighed, Power, Standings};
+use gonka_primitives::{check::Offence, traits::PaidWeights};
 use polkadot_sdk::sp_runtime::AccountId32;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ fn pay(epoch: u32) -> BTreeMap<AccountId32, u64> {
 	Poc::page(epoch, None, 100).into_iter().collect()
 }
 
-/// Everybody reveals all digests.
+/// All hosts reveal all their tags.
 fn all_check(epoch: u32, last: u8) {
 	go_to_offset(epoch, SCHEDULE.reveal_start());
 	for name in 1..=last {
@@ -23,7 +23,7 @@ fn all_check(epoch: u32, last: u8) {
 	}
 }
 
-/// Those that raced commit `counts` in every confirmation of the rest of the epoch.
+/// Hosts 1, 2, … commit `counts` in every confirmation of the rest of the epoch.
 fn confirm(epoch: u32, counts: &[u64]) {
 	for offset in SCHEDULE.work_start()..SCHEDULE.length {
 		go_to_offset(epoch, offset);
@@ -41,11 +41,11 @@ fn confirm(epoch: u32, counts: &[u64]) {
 }
 
 #[test]
-fn duties_and_committees_are_two_views_of_one_draw() {
+fn duties_and_committees_describe_the_same_draw() {
 	run(|| {
 		register_hosts(12, 0);
 		sprint(0, &[10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120]);
-		assert!(Poc::committee(&running(), &account(1)).is_empty(), "not before the draw");
+		assert!(Poc::committee(&running(), &account(1)).is_empty(), "there is no committee before the draw");
 		go_to_offset(0, SCHEDULE.draw());
 		let epoch = running();
 		assert!(epoch.beacon.is_some());
@@ -69,7 +69,7 @@ fn duties_and_committees_are_two_views_of_one_draw() {
 }
 
 #[test]
-fn those_that_weighed_last_check_if_they_race() {
+fn hosts_with_weight_check_the_next_sprint_if_they_take_part() {
 	run(|| {
 		register_hosts(4, 0);
 		sprint(0, &[10, 20, 30, 0]);
@@ -77,17 +77,17 @@ fn those_that_weighed_last_check_if_they_race() {
 		sprint(1, &[10, 20, 0, 1_000]);
 		go_to_offset(1, SCHEDULE.draw());
 		let checkers: Vec<_> = Checkers::<Test>::get(1).into_iter().map(|(who, _)| who).collect();
-		assert_eq!(checkers, [account(2), account(1)], "3 did not race, 4 has no weight yet");
+		assert_eq!(checkers, [account(2), account(1)], "3 does not take part, 4 has no weight yet");
 		assert_eq!(Poc::committee(&running(), &account(4)), checkers);
 		assert_eq!(Poc::committee(&running(), &account(1)), [account(2)]);
 	});
 }
 
 #[test]
-fn pay_is_weight_times_confirmations_times_duties() {
+fn paid_weight_is_effective_weight_times_confirmations_times_duties() {
 	run(|| {
 		register_hosts(4, 0);
-		// An epoch with a confirmation at least.
+		// Try epochs until one has a confirmation segment.
 		let mut epoch = 0;
 		loop {
 			for name in 1..=4 {
@@ -108,18 +108,18 @@ fn pay_is_weight_times_confirmations_times_duties() {
 		assert_eq!(pay[&account(3)], 0, "it left after the sprint");
 		assert_eq!(pay[&account(4)], 500 * called / (called + 1), "it did not check");
 		let view = Poc::standing_view(epoch, &account(4)).unwrap();
-		assert_eq!((view.confirmed, view.duties.1, view.effective), (1_000_000, 0, Some(500)));
+		assert_eq!((view.confirmed, view.duties.1, view.effective_weight), (1_000_000, 0, Some(500)));
 		assert!(view.duties.0 > 0);
 		for name in 1..=4 {
 			Poc::on_turn(epoch, &account(name));
 		}
 		let missed = |name| (account(name), epoch, Offence::MissedDuties);
-		OFFENCES.with_borrow(|offences| assert_eq!(*offences, [missed(3), missed(4)], "who met all loses nothing"));
+		assert_eq!(offences(), [missed(3), missed(4)], "a host that met all duties loses nothing");
 	});
 }
 
 #[test]
-fn an_unanswered_request_loses_the_segment_and_nothing_else() {
+fn an_unanswered_request_costs_its_segment_and_nothing_else() {
 	run(|| {
 		register_hosts(3, 0);
 		sprint(0, &[100, 100, 100]);
@@ -130,10 +130,14 @@ fn an_unanswered_request_loses_the_segment_and_nothing_else() {
 		for segment in [0, 1, 2] {
 			assert!(Poc::note_request(0, &account(3), segment));
 		}
-		assert!(!Poc::note_request(0, &account(9), 0), "it did not race");
+		assert!(!Poc::note_request(0, &account(9), 0), "it is no participant");
 		go_to_offset(0, SCHEDULE.work_start());
-		assert_eq!([1, 2, 3].map(|name| Poc::weight(0, &account(name))), [500, 500, 0], "one of five, three of five");
-		assert_eq!(Poc::offence(0, &account(3)), None, "unavailable is not fraud");
+		assert_eq!(
+			[1, 2, 3].map(|name| Poc::weight(0, &account(name))),
+			[500, 500, 0],
+			"one lost segment of five, then three of five"
+		);
+		assert_eq!(Poc::offence(0, &account(3)), None, "being unavailable is no offence");
 	});
 }
 
@@ -145,10 +149,10 @@ fn convictions_take_weight_power_and_pay() {
 		all_check(0, 4);
 		Poc::convict(0, &account(1), Offence::Fabrication);
 		go_to_offset(0, SCHEDULE.work_start());
-		assert_eq!(LastSettled::<Test>::get(), Some(0));
+		assert_eq!(LastWeighed::<Test>::get(), Some(0));
 		let has_power = |name| Power::<Test>::get().iter().any(|(who, _)| *who == account(name));
 		assert_eq!([1, 2, 3, 4].map(has_power), [false, true, true, true]);
-		// Later in the epoch, too.
+		// Convictions later in the epoch have the same effect.
 		Poc::queue_power();
 		Poc::convict(0, &account(2), Offence::FalseAccusation);
 		Poc::convict(0, &account(3), Offence::FalseDigest);
@@ -158,7 +162,7 @@ fn convictions_take_weight_power_and_pay() {
 		Poc::forfeit(0, &account(4));
 		let pay = pay(0);
 		assert_eq!([1, 2, 3, 4].map(|name| pay[&account(name)]), [0; 4]);
-		// The graver offence stands.
+		// The graver offence remains.
 		Poc::convict(0, &account(3), Offence::Fabrication);
 		Poc::convict(0, &account(1), Offence::FalseDigest);
 		assert_eq!([1, 3].map(|name| Poc::offence(0, &account(name))), [Some(Offence::Fabrication); 2]);
@@ -167,12 +171,12 @@ fn convictions_take_weight_power_and_pay() {
 		for name in 1..=4 {
 			Poc::on_turn(0, &account(name));
 		}
-		OFFENCES.with_borrow(|offences| assert!(offences.is_empty(), "{offences:?}: convictions are told elsewhere"));
+		assert_eq!(offences(), [], "convictions are told elsewhere");
 	});
 }
 
 #[test]
-fn the_last_validator_stays() {
+fn a_conviction_never_removes_the_last_validator() {
 	run(|| {
 		register_hosts(2, 0);
 		sprint(0, &[100, 100]);

@@ -35,7 +35,7 @@ fn segment_seeds_appear_when_the_segment_starts() {
 }
 
 #[test]
-fn view_tells_the_phase() {
+fn the_epoch_view_has_the_phase() {
 	run(|| {
 		go_to_offset(0, SCHEDULE.segment_start(2));
 		let view = Poc::epoch_view().unwrap();
@@ -54,7 +54,7 @@ fn phases_cover_the_epoch_in_order() {
 		order.dedup();
 		let mut expected = vec![Phase::Init];
 		expected.extend((0..schedule.segments).map(Phase::Sprint));
-		expected.extend([Phase::Check, Phase::Settle, Phase::Work]);
+		expected.extend([Phase::Check, Phase::Weigh, Phase::Work]);
 		assert_eq!(order, expected);
 		let starts = (0..schedule.length).filter_map(|offset| schedule.segment_starting_at(offset));
 		assert!(starts.eq(0..schedule.segments));
@@ -62,7 +62,7 @@ fn phases_cover_the_epoch_in_order() {
 			let open = (0..schedule.length).filter(|offset| schedule.takes_commitment(segment, &[], *offset)).count();
 			assert_eq!(open, schedule.grace as usize);
 			assert!(!schedule.takes_commitment(segment, &[], schedule.segment_end(segment) - 1));
-			assert!(!schedule.takes_commitment(segment, &[], schedule.settle_start()));
+			assert!(!schedule.takes_commitment(segment, &[], schedule.weigh_start()));
 		}
 		assert!(!schedule.takes_commitment(schedule.segments, &[], schedule.check_start() + 1));
 	}
@@ -79,10 +79,10 @@ fn old_epochs_are_pruned() {
 		go_to_offset(3, 10);
 		assert_eq!(crate::Commitments::<Test>::iter_prefix(0).count(), 0);
 		assert_eq!(crate::Standings::<Test>::iter_prefix(0).count(), 0);
-		assert_eq!(crate::Racers::<Test>::iter_prefix(0).count(), 0);
+		assert_eq!(crate::Participants::<Test>::iter_prefix(0).count(), 0);
 		assert!(crate::Checkers::<Test>::get(0).is_empty());
 		assert!(crate::PastEpochs::<Test>::get(0).is_none());
-		assert!(crate::Outcomes::<Test>::get(0).is_none());
+		assert!(crate::WeighedEpochs::<Test>::get(0).is_none());
 	});
 }
 
@@ -101,11 +101,11 @@ fn confirmations_are_called_at_random_in_the_work_phase() {
 			assert!(epoch.confirmations.windows(2).all(|pair| pair[0] + length <= pair[1]));
 			called.extend(epoch.confirmations);
 		}
-		// Two an epoch if none kept others from being called; with 12 blocks and 6 for each, a bit more than one.
+		// Two in an epoch if none excluded others. With 12 blocks and 6 for each, a bit more than one.
 		assert!((30..=70).contains(&called.len()), "{}", called.len());
 		called.sort_unstable();
 		called.dedup();
-		assert!(called.len() > 6, "at many offsets");
+		assert!(called.len() > 6, "offsets vary");
 	});
 }
 
@@ -118,9 +118,12 @@ fn windows_of_checking_and_disputes_follow_each_other() {
 		assert_eq!(all.clone().filter(|offset| schedule.takes_digest(*offset)).count() as u32, schedule.digest);
 		assert!(!all.clone().any(|offset| schedule.takes_digest(offset) && schedule.takes_reveal(offset)));
 		let last_request = all.clone().rfind(|offset| schedule.takes_request(*offset)).unwrap();
-		assert!(last_request + schedule.answer < schedule.settle_start());
+		assert!(last_request + schedule.answer < schedule.weigh_start());
 		let confirmable = all.filter(|offset| schedule.may_confirm(&[], *offset)).count() as u32;
 		assert_eq!(confirmable, schedule.confirmation_blocks());
-		assert!(!Schedule { turn: schedule.turn * 2, ..schedule }.is_valid(), "disputes would outlast the epoch");
+		assert!(
+			!Schedule { turn: schedule.turn * 2, ..schedule }.is_valid(),
+			"disputes would not be over when the epoch is paid"
+		);
 	}
 }

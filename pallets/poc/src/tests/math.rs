@@ -5,12 +5,12 @@ const CAP: u64 = 300_000;
 const GUARDED: u64 = 340_000;
 
 #[test]
-fn the_median_decides() {
-	assert_eq!(raw_weight(&[1, 2, 3, 4, 5], 5), 15);
-	assert_eq!(raw_weight(&[5, 5, 5], 5), 25);
-	assert_eq!(raw_weight(&[5, 5], 5), 0);
-	assert_eq!(raw_weight(&[], 5), 0);
-	assert_eq!(raw_weight(&[7], 0), 0);
+fn compute_weight_is_the_median_times_the_segments() {
+	assert_eq!(compute_weight(&[1, 2, 3, 4, 5], 5), 15);
+	assert_eq!(compute_weight(&[5, 5, 5], 5), 25);
+	assert_eq!(compute_weight(&[5, 5], 5), 0);
+	assert_eq!(compute_weight(&[], 5), 0);
+	assert_eq!(compute_weight(&[7], 0), 0);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn descending(weights: &[u64]) -> Vec<u64> {
 
 proptest! {
 	#[test]
-	fn nobody_exceeds_the_cap_and_it_is_the_largest(
+	fn the_cap_is_the_largest_that_no_host_exceeds(
 		weights in prop::collection::vec(1u64..1 << 50, 10..40),
 		share in 100_000u64..=330_000,
 	) {
@@ -41,22 +41,22 @@ proptest! {
 		let largest = u128::from(sorted[0].min(cap));
 		prop_assert!(largest * million <= sum(cap) * share + million);
 		if cap < sorted[0] {
-			// A little more would be too much, unless all are cut to the same anyway.
+			// A higher cap would be exceeded, unless all weights are above it.
 			let more = cap + 2;
 			prop_assert!(u128::from(more) * million > sum(more) * share || sorted[9] >= cap);
 		}
 	}
 
 	#[test]
-	fn the_weight_does_not_depend_on_order(mut counts in prop::collection::vec(0u64..1 << 40, 0..16)) {
-		let weight = raw_weight(&counts, 5);
+	fn compute_weight_does_not_depend_on_the_order_of_counts(mut counts in prop::collection::vec(0u64..1 << 40, 0..16)) {
+		let weight = compute_weight(&counts, 5);
 		counts.truncate(5);
 		counts.reverse();
-		prop_assert_eq!(weight, raw_weight(&counts, 5));
+		prop_assert_eq!(weight, compute_weight(&counts, 5));
 	}
 
 	#[test]
-	fn power_is_never_zero_and_keeps_proportion(weights in prop::collection::vec(0u64..=u64::MAX, 1..300)) {
+	fn power_is_proportional_and_never_zero(weights in prop::collection::vec(0u64..=u64::MAX, 1..300)) {
 		let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
 		let power = normalise(weights.iter().copied().enumerate().collect());
 		prop_assert!(power.iter().all(|(_, power)| *power >= 1));
@@ -70,7 +70,7 @@ proptest! {
 }
 
 #[test]
-fn ratios_are_millionths() {
+fn factors_are_in_millionths() {
 	assert_eq!(confirmed(100, &[100, 50], 2), 750_000);
 	assert_eq!(confirmed(100, &[300], 2), MILLION, "never above 1");
 	assert_eq!(confirmed(100, &[], 3), 0);
@@ -80,14 +80,14 @@ fn ratios_are_millionths() {
 	assert_eq!(performance(&[(0, 0), (0, 0)], 0, 0, 0), MILLION, "no duties");
 	assert_eq!(performance(&[(4, 2)], 1, 1, 0), 750_000);
 	assert_eq!(performance(&[(4, 4)], 0, 0, 1), 500_000);
-	assert_eq!(performance(&[(4, 4), (10, 5)], 0, 0, 0), 750_000, "samples are a duty of their own");
+	assert_eq!(performance(&[(4, 4), (10, 5)], 0, 0, 0), 750_000, "audits are a duty of their own");
 	assert_eq!(paid(1_000, [500_000, 500_000, 200_000]), 50);
 	assert_eq!(paid(u64::MAX, [MILLION; 3]), u64::MAX);
 }
 
 proptest! {
 	#[test]
-	fn guardians_get_their_third_and_nobody_nothing(
+	fn guardians_get_their_share_and_every_validator_has_power(
 		weights in prop::collection::vec(1u64..1 << 40, 1..50),
 		guardians in prop::collection::vec(0usize..60, 0..8),
 	) {
@@ -108,16 +108,16 @@ proptest! {
 		let mut names: Vec<_> = power.iter().map(|(who, _)| who).collect();
 		names.sort_unstable();
 		names.dedup();
-		prop_assert_eq!(names.len(), power.len(), "nobody twice");
+		prop_assert_eq!(names.len(), power.len(), "no validator has two entries");
 	}
 
 	#[test]
-	fn pay_is_never_above_weight(weight: u64, a in 0..=MILLION, b in 0..=MILLION, c in 0..=MILLION) {
+	fn paid_weight_is_never_above_effective_weight(weight: u64, a in 0..=MILLION, b in 0..=MILLION, c in 0..=MILLION) {
 		prop_assert!(paid(weight, [a, b, c]) <= weight);
 	}
 }
 
-/// What [`Traffic`] knows of hosts with these works and weights, and their whole weight.
+/// The [`Traffic`] of hosts with these pairs of work and weight, and the sum of their weights.
 fn traffic(hosts: &[(u64, u64)]) -> (Traffic, u64) {
 	let mut traffic = Traffic::default();
 	for (work, weight) in hosts {
@@ -128,7 +128,7 @@ fn traffic(hosts: &[(u64, u64)]) -> (Traffic, u64) {
 	(traffic, hosts.iter().map(|(_, weight)| weight).sum())
 }
 
-/// The least ratio that hosts of half the weight do not exceed.
+/// The lowest ratio that hosts of half the weight do not exceed.
 fn exact_median(hosts: &[(u64, u64)], total: u64) -> u64 {
 	let mut ratios: Vec<_> = hosts.iter().map(|(work, weight)| (ratio(*work, *weight), *weight)).collect();
 	ratios.sort_unstable();
@@ -144,7 +144,7 @@ fn exact_median(hosts: &[(u64, u64)], total: u64) -> u64 {
 fn buckets_cover_all_ratios_in_order() {
 	assert_eq!(bucket(0), None);
 	assert_eq!([1, 2, 3, 4, 5, u64::MAX].map(bucket), [Some(0), Some(4), Some(6), Some(8), Some(9), Some(255)]);
-	// Below 4 there are not four numbers from one power of two to the next.
+	// Below 4, there are fewer than four numbers from one power of two to the next.
 	for number in 12..=255 {
 		assert_eq!(bucket(lower_edge(number)), Some(number));
 		assert_eq!(bucket(lower_edge(number) - 1), Some(number - 1));
@@ -153,12 +153,12 @@ fn buckets_cover_all_ratios_in_order() {
 }
 
 #[test]
-fn served_is_full_from_a_fifth_of_the_median_on() {
+fn hosts_are_paid_in_full_from_a_fifth_of_the_median_on() {
 	assert_eq!(
 		[0, 1, 10, 19, 20, 21, 500].map(|ratio| served(ratio, 100)),
 		[0, 50_000, 500_000, 950_000, MILLION, MILLION, MILLION]
 	);
-	assert_eq!(served(0, 0), MILLION, "nobody is compared");
+	assert_eq!(served(0, 0), MILLION, "without a median no host is compared");
 	assert_eq!(served(u64::MAX, 1), MILLION);
 }
 
@@ -178,7 +178,7 @@ proptest! {
 	}
 
 	#[test]
-	fn who_serves_in_proportion_is_paid_in_full(weights in prop::collection::vec(1u64..1 << 40, 1..50), rate in 1u64..1 << 20) {
+	fn hosts_that_serve_in_proportion_to_weight_are_paid_in_full(weights in prop::collection::vec(1u64..1 << 40, 1..50), rate in 1u64..1 << 20) {
 		let hosts: Vec<_> = weights.iter().map(|weight| (weight * rate, *weight)).collect();
 		let (traffic, total) = traffic(&hosts);
 		let median = median_ratio(&traffic.weights, total);
@@ -187,11 +187,11 @@ proptest! {
 	}
 
 	#[test]
-	fn who_serves_nothing_earns_nothing_if_most_serve(hosts in hosts(), idle in 1u64..1 << 45) {
+	fn a_host_that_serves_nothing_earns_nothing_if_most_serve(hosts in hosts(), idle in 1u64..1 << 45) {
 		let (traffic, total) = traffic(&hosts);
 		let median = median_ratio(&traffic.weights, total.saturating_add(idle));
 		prop_assert_eq!(served(ratio(0, idle), median), if median > 0 { 0 } else { MILLION });
-		// Half of the weight, or more, never falls below.
+		// At least half of the weight is always paid in full.
 		let full = |(work, weight): &&(u64, u64)| served(ratio(*work, *weight), median) == MILLION;
 		let paid: u64 = hosts.iter().filter(full).map(|(_, weight)| weight).sum();
 		prop_assert!(median == 0 || paid * 2 >= total);

@@ -1,30 +1,29 @@
-//! A chain of this pallet alone. Transactions go through the extension that authorises them, as in a real runtime.
+//! A mock runtime of this pallet alone.
 
-use crate::{self as pallet_poc, Refusal};
+use crate as pallet_poc;
+use gonka_pallet_support::testing::{self, GuardianShare, MaxShare, MinPerformance, RecordOffences, Sent};
 use gonka_primitives::{
 	EpochIndex, Hash, ModelId,
-	check::Offence,
 	epoch::Schedule,
-	hashing::{domain, signing_payload},
+	hashing::domain,
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnOffence},
+	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed},
 };
-use gonka_sprint::Profile;
+use gonka_sprint::SprintFormat;
 use polkadot_sdk::{
 	frame_support::{
-		self, derive_impl,
-		pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
-		parameter_types,
-		traits::{Authorize, ConstU32, ConstU64, Contains, Hooks, UnfilteredDispatchable},
+		self, derive_impl, parameter_types,
+		traits::{ConstU32, ConstU64, Contains, Hooks},
 		weights::Weight,
 	},
 	frame_system,
 	sp_core::{Pair, sr25519},
 	sp_io,
-	sp_keystore::{KeystoreExt, testing::MemoryKeystore},
-	sp_runtime::{AccountId32, BuildStorage, Perbill, traits::IdentityLookup},
+	sp_runtime::{AccountId32, BuildStorage, traits::IdentityLookup},
 };
 use std::cell::RefCell;
+
+pub use gonka_pallet_support::testing::{account, host_key, offences, rejected, worker_key};
 
 pub const SCHEDULE: Schedule = Schedule::FAST;
 pub const BITS: u32 = 4;
@@ -45,10 +44,7 @@ impl frame_system::Config for Test {
 
 parameter_types! {
 	pub const TestSchedule: Schedule = SCHEDULE;
-	pub const TestProfile: Profile = Profile::Nano;
-	pub const MaxShare: Perbill = Perbill::from_percent(30);
-	pub const GuardianShare: Perbill = Perbill::from_percent(34);
-	pub const LeastPerformance: Perbill = Perbill::from_percent(95);
+	pub const TestFormat: SprintFormat = SprintFormat::Nano;
 	pub Threshold: u64 = pallet_poc::Maturity::<Test>::get();
 }
 
@@ -69,7 +65,6 @@ impl ModelRegistry for TenModels {
 
 thread_local! {
 	pub static KEYLESS: RefCell<Vec<AccountId32>> = const { RefCell::new(Vec::new()) };
-	pub static OFFENCES: RefCell<Vec<(AccountId32, EpochIndex, Offence)>> = const { RefCell::new(Vec::new()) };
 	pub static CLOSED: RefCell<Vec<(EpochIndex, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -80,14 +75,8 @@ impl Contains<AccountId32> for Keys {
 	}
 }
 
-pub struct Record;
-impl OnOffence<AccountId32> for Record {
-	fn on_offence(host: &AccountId32, epoch: EpochIndex, offence: Offence) {
-		OFFENCES.with_borrow_mut(|offences| offences.push((host.clone(), epoch, offence)));
-	}
-}
-
-impl OnEpochClosed for Record {
+pub struct RecordClosed;
+impl OnEpochClosed for RecordClosed {
 	fn on_epoch_closed(epoch: EpochIndex, total: u64) {
 		CLOSED.with_borrow_mut(|closed| closed.push((epoch, total)));
 	}
@@ -101,13 +90,13 @@ impl pallet_poc::BenchmarkHelper for TenModels {
 }
 
 thread_local! {
-	/// What of their weight counts, in percent; all of it for hosts that are not named.
+	/// The percentage of their weight that counts; 100 for hosts that are not named.
 	pub static BACKED: RefCell<Vec<(AccountId32, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 pub struct Percent;
 impl Backing<AccountId32> for Percent {
-	fn effective(host: &AccountId32, _: EpochIndex, potential: u64) -> u64 {
+	fn backed(host: &AccountId32, _: EpochIndex, potential: u64) -> u64 {
 		let percent =
 			|all: &Vec<(AccountId32, u64)>| all.iter().find(|(who, _)| who == host).map(|(_, percent)| *percent);
 		potential * BACKED.with_borrow(percent).unwrap_or(100) / 100
@@ -122,37 +111,33 @@ impl pallet_poc::Config for Test {
 	type GuardianShare = GuardianShare;
 	type HasSessionKeys = Keys;
 	type HostExpiry = ConstU32<2>;
-	type LeastWork = ConstU64<1_000>;
-	type LeastPerformance = LeastPerformance;
+	type MinWork = ConstU64<1_000>;
+	type MinPerformance = MinPerformance;
 	type MaturityThreshold = Threshold;
 	type MaxCheckers = ConstU32<8>;
 	type MaxHosts = ConstU32<12>;
 	type MaxShare = MaxShare;
 	type MaxValidators = ConstU32<6>;
 	type Models = TenModels;
-	type OnEpochClosed = Record;
+	type OnEpochClosed = RecordClosed;
 	type OnEpochStart = ();
-	type OnOffence = Record;
-	type Profile = TestProfile;
+	type OnOffence = RecordOffences;
+	type SprintFormat = TestFormat;
 	type RegistrationBits = ConstU32<BITS>;
 	type Schedule = TestSchedule;
-	type SettleBatch = ConstU32<2>;
+	type WeighBatch = ConstU32<2>;
 	type WeightInfo = pallet_poc::weights::SubstrateWeight<Test>;
 }
 
 /// A fresh chain with a keystore.
 pub fn new_test_ext() -> sp_io::TestExternalities {
-	let storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
-	let mut chain = sp_io::TestExternalities::new(storage);
-	chain.register_extension(KeystoreExt::new(MemoryKeystore::new()));
-	chain
+	testing::externalities(frame_system::GenesisConfig::<Test>::default().build_storage().unwrap())
 }
 
 /// Runs `test` on a fresh chain at block 1 and checks the invariants at its end.
 pub fn run(test: impl FnOnce()) {
 	KEYLESS.with_borrow_mut(Vec::clear);
 	CLOSED.with_borrow_mut(Vec::clear);
-	OFFENCES.with_borrow_mut(Vec::clear);
 	BACKED.with_borrow_mut(Vec::clear);
 	new_test_ext().execute_with(|| {
 		go_to(1);
@@ -177,18 +162,6 @@ pub fn go_to_offset(epoch: u32, offset: u32) {
 	go_to(u64::from(1 + epoch * SCHEDULE.length + offset));
 }
 
-pub fn host_key(name: u8) -> sr25519::Pair {
-	sr25519::Pair::from_seed(&[name; 32])
-}
-
-pub fn worker_key(name: u8) -> sr25519::Pair {
-	sr25519::Pair::from_seed(&[name; 32].map(|byte| byte ^ 0x80))
-}
-
-pub fn account(name: u8) -> AccountId32 {
-	AccountId32::new(host_key(name).public().0)
-}
-
 pub fn registration(name: u8, epoch: EpochIndex) -> Registration {
 	Registration {
 		host: host_key(name).public().0,
@@ -206,16 +179,14 @@ pub fn commitment(name: u8, epoch: EpochIndex, segment: u8, count: u64) -> Segme
 	SegmentCommitment { host: host_key(name).public().0, epoch, segment, commitment }
 }
 
-pub fn register(registration: Registration, key: &sr25519::Pair) -> Result<(), TransactionValidityError> {
-	let payload = signing_payload(domain::REGISTRATION, &Poc::genesis_hash(), &registration);
-	let signature = key.sign(&payload).0;
-	submit(RuntimeCall::Poc(crate::Call::register { registration, signature }))
+pub fn register(registration: Registration, key: &sr25519::Pair) -> Sent {
+	let signature = testing::sign(key, &Poc::genesis_hash(), domain::REGISTRATION, &registration);
+	testing::submit(RuntimeCall::Poc(crate::Call::register { registration, signature })).map(drop)
 }
 
-pub fn commit(commitment: SegmentCommitment, key: &sr25519::Pair) -> Result<(), TransactionValidityError> {
-	let payload = signing_payload(domain::COMMITMENT, &Poc::genesis_hash(), &commitment);
-	let signature = key.sign(&payload).0;
-	submit(RuntimeCall::Poc(crate::Call::commit { commitment, signature }))
+pub fn commit(commitment: SegmentCommitment, key: &sr25519::Pair) -> Sent {
+	let signature = testing::sign(key, &Poc::genesis_hash(), domain::COMMITMENT, &commitment);
+	testing::submit(RuntimeCall::Poc(crate::Call::commit { commitment, signature })).map(drop)
 }
 
 /// Registers hosts 1 to `last`.
@@ -233,15 +204,4 @@ pub fn sprint(epoch: EpochIndex, counts: &[u64]) {
 			commit(commitment(name, epoch, segment, *count), &worker_key(name)).unwrap();
 		}
 	}
-}
-
-pub fn refused(refusal: Refusal) -> Result<(), TransactionValidityError> {
-	Err(InvalidTransaction::Custom(refusal as u8).into())
-}
-
-/// What the pool and the block do: authorise, then dispatch.
-fn submit(call: RuntimeCall) -> Result<(), TransactionValidityError> {
-	call.authorize(TransactionSource::External).unwrap()?;
-	call.dispatch_bypass_filter(frame_system::RawOrigin::Authorized.into()).unwrap();
-	Ok(())
 }

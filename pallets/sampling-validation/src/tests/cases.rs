@@ -1,20 +1,20 @@
-//! Cases: the guilty are found out, the innocent are not, and who lied about them pays.
+//! Cases: guilty hosts are convicted, innocent ones are not, and hosts with false findings are discredited.
 
 use super::{mock::*, world::*};
-use crate::{Event, OpenCases, Records, types::Refusal};
+use crate::{Event, OpenCases, Records, ValidityError};
 use gonka_primitives::{
+	audit::{Finding, Outcome},
 	check::Offence,
-	sampling::{Finding, Outcome},
-	traits::{SampleVerdicts, Verdict},
+	traits::{FeeDecision, FeeDecisions},
 };
 use polkadot_sdk::frame_support::assert_ok;
 
 fn reputation(host: u8) -> u32 {
-	Sampling::sampling_view(&account(host)).reputation
+	Audits::reputation_view(&account(host)).reputation
 }
 
-/// Gives everybody a good name.
-fn good_names(hosts: u8) {
+/// Gives hosts 1 to `hosts` a good reputation.
+fn set_reputations(hosts: u8) {
 	let epoch = Poc::running_epoch().unwrap().index;
 	for host in 1..=hosts {
 		let record = crate::Record { reputation: 600_000, epoch, ..Default::default() };
@@ -29,9 +29,9 @@ fn closed() -> Option<Outcome> {
 	})
 }
 
-fn struck() -> Vec<u8> {
+fn discredited() -> Vec<u8> {
 	let hosts = events().into_iter().filter_map(|event| match event {
-		Event::Struck { host, .. } => Some(name_of(&host.into())),
+		Event::Discredited { host, .. } => Some(name_of(&host.into())),
 		_ => None,
 	});
 	let mut hosts: Vec<_> = hosts.collect();
@@ -40,18 +40,18 @@ fn struck() -> Vec<u8> {
 }
 
 #[test]
-fn three_arbiters_are_drawn_after_the_next_block_from_outside_the_audit() {
+fn three_arbiters_that_reported_nothing_are_drawn_two_blocks_later() {
 	run(|| {
 		start(&[10; 8]);
 		raise_alarm(1, &[2, 3, 4, 5, 6, 7, 8], |_| wrong());
 		let case = case_of(1).unwrap();
 		assert!(case.seed.is_none() && case.arbiters.is_empty());
 		pass(1);
-		assert!(case_of(1).unwrap().arbiters.is_empty(), "the block that opened it is not to decide who judges");
+		assert!(case_of(1).unwrap().arbiters.is_empty(), "the author of the opening block must not know the arbiters");
 		pass(1);
 		let case = case_of(1).unwrap();
 		assert_eq!(case.arbiters.len(), 3);
-		let parties: Vec<_> = case.audit.iter().map(|audit| audit.checker).collect();
+		let parties: Vec<_> = case.reviewed.iter().map(|reviewed| reviewed.checker).collect();
 		assert!(case.arbiters.iter().all(|(who, _)| *who != raw(1) && !parties.contains(who)), "{case:?}");
 		assert!(case.deadline - case.opened < WINDOW);
 	});
@@ -61,7 +61,7 @@ fn three_arbiters_are_drawn_after_the_next_block_from_outside_the_audit() {
 fn the_guilty_lose_weight_fees_collateral_and_reputation() {
 	run(|| {
 		start(&[10; 6]);
-		good_names(6);
+		set_reputations(6);
 		raise_alarm(1, &[2, 3, 4, 5, 6], |_| wrong());
 		let (last, epoch) = (window() - 2, Poc::running_epoch().unwrap().index);
 		let funds = Balances::free_balance(developer());
@@ -72,53 +72,53 @@ fn the_guilty_lose_weight_fees_collateral_and_reputation() {
 		assert_eq!(Poc::offence(epoch, &account(1)), Some(Offence::WrongInference));
 		assert_eq!(Poc::weight(epoch, &account(1)), 0);
 		assert_eq!((reputation(1), balance(1)), (0, 0));
-		assert_eq!(Sampling::verdict(&account(1), last), Some(Verdict::Refund));
+		assert_eq!(Audits::decision(&account(1), last), Some(FeeDecision::Refund));
 		next_window(0);
 		next_window(0);
-		assert_eq!(balance(1), 0, "nothing of it was released");
+		assert_eq!(balance(1), 0, "no fee was released");
 		assert!(Balances::free_balance(developer()) > funds, "the developer has its fees back");
 		assert_eq!(pallet_inference_market::HeldFees::<Test>::iter().count(), 0);
-		assert!((2..=6).all(|name| reputation(name) >= 600_000), "and nobody else lost anything");
-		// Developers are warned of it as long as nobody listens to it.
-		assert!(Sampling::is_condemned(&account(1)) && !(2..=6).any(|name| Sampling::is_condemned(&account(name))));
-		let muted = Sampling::sampling_view(&account(1)).muted.unwrap();
+		assert!((2..=6).all(|name| reputation(name) >= 600_000), "no other host lost reputation");
+		// Gateways avoid it as long as it is muted.
+		assert!(Audits::is_condemned(&account(1)) && !(2..=6).any(|name| Audits::is_condemned(&account(name))));
+		let muted = Audits::reputation_view(&account(1)).muted.unwrap();
 		Records::<Test>::mutate(account(1), |record| record.as_mut().unwrap().muted = Some(epoch - 1));
-		assert!(!Sampling::is_condemned(&account(1)));
-		assert_eq!(muted, epoch + RULES.mute);
-		// What it settles from now on is its own again, after samples.
+		assert!(!Audits::is_condemned(&account(1)));
+		assert_eq!(muted, epoch + RULES.mute_epochs);
+		// It is paid for later settlements again, after their audits.
 		let settled = settle(1, &[(0, 1)]);
-		assert_eq!(Sampling::verdict(&account(1), settled), None);
+		assert_eq!(Audits::decision(&account(1), settled), None);
 	});
 }
 
 #[test]
-fn the_checker_that_always_says_invalid_gains_nothing_and_is_struck() {
+fn a_checker_that_finds_every_completion_wrong_gains_nothing_and_is_discredited() {
 	run(|| {
 		start(&[10, 1_000, 10, 10, 10]);
-		good_names(5);
-		// Host 2 has almost all the samples.
+		set_reputations(5);
+		// Host 2 has almost all the audits.
 		raise_alarm(1, &[2], |_| wrong());
 		events();
 		pass(2);
 		let case = case_of(1).unwrap();
-		assert!(case.audit.iter().all(|audit| audit.checker == raw(2)));
+		assert!(case.reviewed.iter().all(|reviewed| reviewed.checker == raw(2)));
 		arbitrate_from(1, |_| right());
-		assert_eq!(closed_and_struck(), (Some(Outcome::Innocent), vec![2]));
-		let view = Sampling::sampling_view(&account(2));
+		assert_eq!(closed_and_discredited(), (Some(Outcome::Innocent), vec![2]));
+		let view = Audits::reputation_view(&account(2));
 		assert_eq!(view.reputation, 0);
 		assert!(view.muted.is_some());
 		assert!(offences().is_empty() && reputation(1) >= 600_000);
 		next_window(0);
 		next_window(0);
 		assert!(balance(1) > 0, "its fees are released");
-		// It is not asked any more, and does not rise in this epoch.
+		// It gets no more audits, and its reputation does not rise in this epoch.
 		settle(1, &[(0, 30)]);
 		next_window(2);
-		assert!(open_samples(2).is_empty());
+		assert!(open_audits(2).is_empty());
 	});
 }
 
-/// As `arbitrate`, of a case whose arbiters are drawn.
+/// Like `arbitrate`, for a case whose arbiters are drawn.
 fn arbitrate_from(host: u8, mind: impl Fn(u8) -> Finding) {
 	let case = case_of(host).unwrap();
 	for (who, _) in &case.arbiters {
@@ -129,21 +129,21 @@ fn arbitrate_from(host: u8, mind: impl Fn(u8) -> Finding) {
 	assert!(case_of(host).is_none());
 }
 
-fn closed_and_struck() -> (Option<Outcome>, Vec<u8>) {
+fn closed_and_discredited() -> (Option<Outcome>, Vec<u8>) {
 	let all = System::read_events_for_pallet::<Event<Test>>();
 	let outcome = all.iter().find_map(|event| match event {
 		Event::CaseClosed { outcome, .. } => Some(*outcome),
 		_ => None,
 	});
-	(outcome, struck())
+	(outcome, discredited())
 }
 
 #[test]
-fn the_checker_that_always_says_valid_is_struck_when_the_host_is_found_out() {
+fn a_checker_that_finds_every_completion_right_is_discredited_when_the_host_is_convicted() {
 	run(|| {
 		start(&[10; 8]);
-		good_names(8);
-		// Host 2 says that all is well, before the others.
+		set_reputations(8);
+		// Host 2 reports that all is right, before the others.
 		settle(1, &[(0, 40)]);
 		next_window(2);
 		assert!(check(2, |_| right()) > 0);
@@ -152,46 +152,46 @@ fn the_checker_that_always_says_valid_is_struck_when_the_host_is_found_out() {
 			check(others.next().unwrap(), |_| wrong());
 		}
 		let case = case_of(1).unwrap();
-		assert!(case.audit.iter().any(|audit| audit.checker == raw(2)));
+		assert!(case.reviewed.iter().any(|reviewed| reviewed.checker == raw(2)));
 		pass(2);
 		events();
 		arbitrate_from(1, |_| wrong());
-		assert_eq!(closed_and_struck(), (Some(Outcome::Guilty), vec![2]));
+		assert_eq!(closed_and_discredited(), (Some(Outcome::Guilty), vec![2]));
 		assert_eq!((reputation(1), reputation(2)), (0, 0));
 		assert!((3..=8).all(|name| reputation(name) >= 600_000));
 	});
 }
 
 #[test]
-fn an_arbiter_against_the_clear_majority_is_struck_and_decides_nothing() {
+fn an_arbiter_against_the_clear_majority_is_discredited_and_decides_nothing() {
 	for (liar_says, others_say, outcome) in [(wrong(), right(), Outcome::Innocent), (right(), wrong(), Outcome::Guilty)]
 	{
 		run(|| {
 			start(&[10; 8]);
-			good_names(8);
+			set_reputations(8);
 			raise_alarm(1, &[2, 3, 4], |_| wrong());
 			pass(2);
 			let liar = name_of(&case_of(1).unwrap().arbiters[1].0);
 			events();
 			arbitrate_from(1, |name| if name == liar { liar_says } else { others_say });
-			let (closed, struck) = closed_and_struck();
+			let (closed, discredited) = closed_and_discredited();
 			assert_eq!(closed, Some(outcome));
-			assert!(struck.contains(&liar));
+			assert!(discredited.contains(&liar));
 			assert_eq!(reputation(liar), 0);
 		});
 	}
 }
 
 #[test]
-fn what_is_hidden_from_arbiters_costs_fees_and_pay_but_no_collateral() {
+fn evidence_withheld_from_arbiters_costs_fees_and_pay_but_no_collateral() {
 	run(|| {
 		start(&[10; 6]);
-		good_names(6);
+		set_reputations(6);
 		raise_alarm(1, &[2, 3, 4, 5, 6], |_| Finding::Unavailable);
 		let epoch = Poc::running_epoch().unwrap().index;
 		events();
 		arbitrate(1, |_| Finding::Unavailable);
-		assert_eq!(closed_and_struck(), (Some(Outcome::Withheld), vec![]));
+		assert_eq!(closed_and_discredited(), (Some(Outcome::Withheld), vec![]));
 		assert!(offences().is_empty());
 		let standing = Poc::standing_view(epoch, &account(1)).unwrap();
 		assert_eq!((standing.offence, standing.performance, reputation(1)), (None, 0, 0));
@@ -203,14 +203,14 @@ fn what_is_hidden_from_arbiters_costs_fees_and_pay_but_no_collateral() {
 }
 
 #[test]
-fn who_cried_absent_about_data_that_arbiters_got_missed_a_duty() {
+fn a_checker_that_finds_evidence_absent_which_arbiters_get_missed_a_duty() {
 	run(|| {
 		start(&[10, 1_000, 10, 10, 10]);
-		good_names(5);
+		set_reputations(5);
 		raise_alarm(1, &[2], |_| Finding::Unavailable);
 		events();
 		arbitrate(1, |_| right());
-		assert_eq!(closed_and_struck(), (Some(Outcome::Innocent), vec![]));
+		assert_eq!(closed_and_discredited(), (Some(Outcome::Innocent), vec![]));
 		assert!(Records::<Test>::get(account(2)).unwrap().missed);
 		assert!(Records::<Test>::get(account(3)).is_none_or(|record| !record.missed));
 	});
@@ -220,7 +220,7 @@ fn who_cried_absent_about_data_that_arbiters_got_missed_a_duty() {
 fn arbiters_that_do_not_rule_miss_duties_and_convict_nobody() {
 	run(|| {
 		start(&[10; 6]);
-		good_names(6);
+		set_reputations(6);
 		raise_alarm(1, &[2, 3, 4, 5, 6], |_| wrong());
 		pass(2);
 		let case = case_of(1).unwrap();
@@ -231,12 +231,12 @@ fn arbiters_that_do_not_rule_miss_duties_and_convict_nobody() {
 		assert!(case_of(1).is_some());
 		events();
 		pass(1);
-		assert_eq!(closed(), Some(Outcome::Innocent), "one of three is not enough");
-		assert_eq!(send_ruling(ruling(late, &case, wrong(), wrong())), refused(Refusal::UnknownCase));
+		assert_eq!(closed(), Some(Outcome::Innocent), "one ruling of three does not decide");
+		assert_eq!(send_ruling(ruling(late, &case, wrong(), wrong())), rejected(ValidityError::UnknownCase));
 		let epoch = Poc::running_epoch().unwrap().index;
-		let samples = |name| pallet_poc::Standings::<Test>::get(epoch, account(name)).unwrap().samples;
-		assert!(samples(first).1 >= 32);
-		assert!(samples(late).0 >= samples(late).1 + 32);
+		let audits = |name| pallet_poc::Standings::<Test>::get(epoch, account(name)).unwrap().audits;
+		assert!(audits(first).1 >= 32);
+		assert!(audits(late).0 >= audits(late).1 + 32);
 		let missed = |name| Records::<Test>::get(account(name)).unwrap().missed;
 		assert!(missed(late) && !missed(first));
 	});
@@ -250,14 +250,14 @@ fn a_small_network_has_fewer_arbiters_and_checkers_among_them() {
 		arbitrate(1, |_| wrong());
 		assert_eq!(offences().len(), 1);
 	});
-	// Of two arbiters both must agree.
+	// Two arbiters must agree.
 	run(|| {
 		start(&[10, 10, 10]);
 		raise_alarm(1, &[2, 3], |_| wrong());
 		arbitrate(1, |name| if name == 2 { wrong() } else { right() });
 		assert!(offences().is_empty());
 	});
-	// Where there is one host to check, it judges.
+	// A single checker is the only arbiter.
 	run(|| {
 		start(&[10, 10]);
 		raise_alarm(1, &[2], |_| wrong());
@@ -272,7 +272,7 @@ fn a_case_without_arbiters_is_dropped() {
 		start(&[10, 10]);
 		raise_alarm(1, &[2], |_| wrong());
 		let epoch = Poc::running_epoch().unwrap().index;
-		Sampling::touch(&account(2), |record| record.muted = Some(epoch + 9));
+		Audits::update_record(&account(2), |record| record.muted = Some(epoch + 9));
 		events();
 		pass(2);
 		assert!(case_of(1).is_none());
@@ -281,12 +281,12 @@ fn a_case_without_arbiters_is_dropped() {
 }
 
 #[test]
-fn a_case_is_over_before_fees_are_released_without_verdict() {
+fn a_case_is_over_before_fees_are_released_without_a_decision() {
 	run(|| {
 		start(&[10, 10, 10, 10]);
 		settle(1, &[(0, 30)]);
 		next_window(2);
-		// The last block in which findings are taken.
+		// The last block in which a report is accepted.
 		next_window(WINDOW - 1);
 		for checker in [2, 3, 4] {
 			check(checker, |_| wrong());
@@ -307,7 +307,7 @@ fn a_case_is_over_before_fees_are_released_without_verdict() {
 }
 
 #[test]
-fn alarms_wait_for_room() {
+fn an_alarm_waits_until_a_case_can_be_opened() {
 	run(|| {
 		start(&[10; 9]);
 		for host in 1..=3 {
@@ -321,13 +321,13 @@ fn alarms_wait_for_room() {
 		let waiting = (1..=3).find(|host| case_of(*host).is_none()).unwrap();
 		let suspicion = crate::Suspicions::<Test>::get(account(waiting), 0);
 		assert!(suspicion.sum >= u64::from(profile().alarm));
-		assert!(suspicion.heard.len() <= 16);
+		assert!(suspicion.recent.len() <= 16);
 		next_window(WINDOW - 1);
 		next_window(2);
 		assert!(OpenCases::<Test>::get().is_empty());
 		settle(waiting, &[(0, 40)]);
 		next_window(2);
-		let first = (2..=9).find(|name| open_samples(*name).iter().any(|(_, s)| s.host == raw(waiting))).unwrap();
+		let first = (2..=9).find(|name| open_audits(*name).iter().any(|(_, s)| s.host == raw(waiting))).unwrap();
 		check(first, |_| wrong());
 		assert!(case_of(waiting).is_some());
 	});

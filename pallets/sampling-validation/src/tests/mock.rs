@@ -1,39 +1,33 @@
-//! A chain of balances, `pallet-poc`, the market and this pallet. Transactions go through the extension that authorises
-//! them, as in a real runtime.
+//! A mock runtime of balances, `pallet-poc`, the market and this pallet.
 
-use crate::{self as pallet_sampling_validation, Refusal};
+use crate as pallet_sampling_validation;
 use codec::Encode;
+use gonka_pallet_support::testing::{self, GuardianShare, MaxShare, MinPerformance, RecordOffences};
 use gonka_primitives::{
-	Balance, BlockNumber, EpochIndex, GNK, Hash, ModelId, Signature,
-	check::Offence,
-	epoch::Schedule,
-	hashing::{blake2_256, signing_payload},
-	sampling::Rules,
-	traits::{Beacon, OnOffence},
+	Balance, BlockNumber, EpochIndex, GNK, Hash, ModelId, Signature, audit::AuditRules, epoch::Schedule,
+	hashing::blake2_256, traits::Beacon,
 };
-use gonka_sprint::Profile;
+use gonka_sprint::SprintFormat;
 use pallet_inference_market::{GenesisModel, Steering};
 use polkadot_sdk::{
 	frame_support::{
-		self, derive_impl,
-		pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
-		parameter_types,
-		traits::{Authorize, ConstU32, ConstU64, Everything, Hooks, UnfilteredDispatchable},
+		self, derive_impl, parameter_types,
+		traits::{ConstU32, ConstU64, Everything, Hooks},
 		weights::Weight,
 	},
 	frame_system, pallet_balances,
 	sp_core::{Pair, sr25519},
 	sp_io,
-	sp_keystore::{KeystoreExt, testing::MemoryKeystore},
-	sp_runtime::{AccountId32, BuildStorage, Perbill, StateVersion, traits::IdentityLookup},
+	sp_runtime::{AccountId32, BuildStorage, Perbill, traits::IdentityLookup},
 };
-use std::cell::RefCell;
+
+pub use gonka_pallet_support::testing::{Sent, account, offences, raw, rejected, worker_key};
 
 pub const SCHEDULE: Schedule = Schedule::FAST;
 pub const WINDOW: BlockNumber = 20;
 pub const MAX_ASSIGNED: u32 = 40;
 pub const MAX_CASES: u32 = 2;
-pub const RULES: Rules = Rules::new(WINDOW);
+pub const RULES: AuditRules = AuditRules::new(WINDOW);
 /// Models of the genesis: the first two get profiles.
 pub const MODELS: ModelId = 3;
 
@@ -43,7 +37,7 @@ frame_support::construct_runtime!(
 		Balances: pallet_balances = 1,
 		Poc: pallet_poc = 2,
 		Market: pallet_inference_market = 3,
-		Sampling: pallet_sampling_validation = 4,
+		Audits: pallet_sampling_validation = 4,
 	}
 );
 
@@ -59,14 +53,11 @@ parameter_types! {
 	pub const ExistentialDeposit: Balance = 1;
 	pub const MinDeposit: Balance = GNK;
 	pub const TestSchedule: Schedule = SCHEDULE;
-	pub const TestProfile: Profile = Profile::Nano;
-	pub const TestRules: Rules = RULES;
-	pub const MaxShare: Perbill = Perbill::from_percent(30);
-	pub const GuardianShare: Perbill = Perbill::from_percent(34);
-	pub const LeastPerformance: Perbill = Perbill::from_percent(95);
+	pub const TestFormat: SprintFormat = SprintFormat::Nano;
+	pub const TestRules: AuditRules = RULES;
 	pub Threshold: u64 = pallet_poc::Maturity::<Test>::get();
 	pub const TestSteering: Steering =
-		Steering { low: Perbill::from_percent(40), high: Perbill::from_percent(60), most: Perbill::from_percent(2) };
+		Steering { low: Perbill::from_percent(40), high: Perbill::from_percent(60), max_step: Perbill::from_percent(2) };
 	/// What seeds differ by from test to test.
 	pub static Salt: u64 = 0;
 }
@@ -85,17 +76,6 @@ impl Beacon for Random {
 	}
 }
 
-thread_local! {
-	pub static OFFENCES: RefCell<Vec<(AccountId32, EpochIndex, Offence)>> = const { RefCell::new(Vec::new()) };
-}
-
-pub struct Record;
-impl OnOffence<AccountId32> for Record {
-	fn on_offence(host: &AccountId32, epoch: EpochIndex, offence: Offence) {
-		OFFENCES.with_borrow_mut(|offences| offences.push((host.clone(), epoch, offence)));
-	}
-}
-
 pub struct Epoch;
 impl frame_support::traits::Get<EpochIndex> for Epoch {
 	fn get() -> EpochIndex {
@@ -104,14 +84,16 @@ impl frame_support::traits::Get<EpochIndex> for Epoch {
 }
 
 #[cfg(feature = "runtime-benchmarks")]
-impl pallet_poc::BenchmarkHelper for Record {
+pub struct Setup;
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_poc::BenchmarkHelper for Setup {
 	fn register_models(count: u32) -> Vec<ModelId> {
 		(0..count.min(MODELS)).collect()
 	}
 }
 
 #[cfg(feature = "runtime-benchmarks")]
-impl pallet_inference_market::BenchmarkHelper<AccountId32> for Record {
+impl pallet_inference_market::BenchmarkHelper<AccountId32> for Setup {
 	fn register_host(_: &AccountId32, _: gonka_primitives::PublicKey) {}
 }
 
@@ -119,12 +101,12 @@ impl pallet_poc::Config for Test {
 	type Backing = ();
 	type Beacon = Random;
 	#[cfg(feature = "runtime-benchmarks")]
-	type BenchmarkHelper = Record;
+	type BenchmarkHelper = Setup;
 	type GuardianShare = GuardianShare;
 	type HasSessionKeys = Everything;
 	type HostExpiry = ConstU32<1_000>;
-	type LeastPerformance = LeastPerformance;
-	type LeastWork = ConstU64<1_000_000>;
+	type MinPerformance = MinPerformance;
+	type MinWork = ConstU64<1_000_000>;
 	type MaturityThreshold = Threshold;
 	type MaxCheckers = ConstU32<32>;
 	type MaxHosts = ConstU32<64>;
@@ -133,17 +115,17 @@ impl pallet_poc::Config for Test {
 	type Models = Market;
 	type OnEpochClosed = ();
 	type OnEpochStart = ();
-	type OnOffence = Record;
-	type Profile = TestProfile;
+	type OnOffence = RecordOffences;
+	type SprintFormat = TestFormat;
 	type RegistrationBits = ConstU32<0>;
 	type Schedule = TestSchedule;
-	type SettleBatch = ConstU32<16>;
+	type WeighBatch = ConstU32<16>;
 	type WeightInfo = pallet_poc::weights::SubstrateWeight<Test>;
 }
 
 impl pallet_inference_market::Config for Test {
 	#[cfg(feature = "runtime-benchmarks")]
-	type BenchmarkHelper = Record;
+	type BenchmarkHelper = Setup;
 	type ChallengePeriod = ConstU32<40>;
 	type Currency = Balances;
 	type Epoch = Epoch;
@@ -159,11 +141,11 @@ impl pallet_inference_market::Config for Test {
 	type MinDeposit = MinDeposit;
 	type MinHold = ConstU32<2>;
 	type OnServed = Poc;
-	type OnSettled = Sampling;
+	type OnSettlement = Audits;
 	type RegisterOrigin = frame_system::EnsureRoot<AccountId32>;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Steering = TestSteering;
-	type Verdicts = Sampling;
+	type FeeDecisions = Audits;
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Test>;
 	type WindowLength = ConstU32<WINDOW>;
 }
@@ -174,8 +156,8 @@ impl pallet_sampling_validation::Config for Test {
 	type MaxAssigned = ConstU32<MAX_ASSIGNED>;
 	type MaxBatches = ConstU32<4>;
 	type MaxCases = ConstU32<MAX_CASES>;
-	type MaxProbes = ConstU32<100>;
-	type Rules = TestRules;
+	type MaxLookups = ConstU32<100>;
+	type AuditRules = TestRules;
 	type TableBatch = ConstU32<4>;
 	type WeightInfo = pallet_sampling_validation::weights::SubstrateWeight<Test>;
 }
@@ -213,18 +195,15 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 		market: genesis_market(),
 		..Default::default()
 	};
-	let mut chain = sp_io::TestExternalities::new(genesis.build_storage().unwrap());
-	chain.register_extension(KeystoreExt::new(MemoryKeystore::new()));
-	chain
+	testing::externalities(genesis.build_storage().unwrap())
 }
 
 /// Runs `test` on a fresh chain at block 1 and checks the invariants at its end.
 pub fn run(test: impl FnOnce()) {
-	OFFENCES.with_borrow_mut(Vec::clear);
 	new_test_ext().execute_with(|| {
 		go_to(1);
 		test();
-		Sampling::do_try_state().unwrap();
+		Audits::do_try_state().unwrap();
 	});
 }
 
@@ -235,11 +214,11 @@ pub fn go_to(block: BlockNumber) {
 		System::set_block_number(now);
 		Poc::on_initialize(now);
 		Market::on_initialize(now);
-		Sampling::on_initialize(now);
+		Audits::on_initialize(now);
 		Poc::on_idle(now, Weight::MAX);
 		Market::on_idle(now, Weight::MAX);
-		Sampling::on_idle(now, Weight::MAX);
-		Sampling::do_try_state().unwrap();
+		Audits::on_idle(now, Weight::MAX);
+		Audits::do_try_state().unwrap();
 	}
 }
 
@@ -247,7 +226,7 @@ pub fn pass(blocks: BlockNumber) {
 	go_to(System::block_number() + blocks);
 }
 
-/// The window that runs.
+/// The running window.
 pub fn window() -> u32 {
 	System::block_number() / WINDOW
 }
@@ -255,14 +234,6 @@ pub fn window() -> u32 {
 /// Goes to the block at `offset` of the next window.
 pub fn next_window(offset: BlockNumber) {
 	go_to((window() + 1) * WINDOW + offset);
-}
-
-pub fn host_key(name: u8) -> sr25519::Pair {
-	sr25519::Pair::from_seed(&[name; 32])
-}
-
-pub fn worker_key(name: u8) -> sr25519::Pair {
-	sr25519::Pair::from_seed(&[name; 32].map(|byte| byte ^ 0x80))
 }
 
 pub fn gateway_key() -> sr25519::Pair {
@@ -273,16 +244,8 @@ pub fn developer() -> AccountId32 {
 	sr25519::Pair::from_seed(b"the developer of all the answers").public().into()
 }
 
-pub fn raw(name: u8) -> [u8; 32] {
-	host_key(name).public().0
-}
-
-pub fn account(name: u8) -> AccountId32 {
-	AccountId32::new(raw(name))
-}
-
 pub fn sign_with(key: &sr25519::Pair, domain: &[u8], body: &impl Encode) -> Signature {
-	key.sign(&signing_payload(domain, &Poc::genesis_hash(), body)).0
+	testing::sign(key, &Poc::genesis_hash(), domain, body)
 }
 
 /// The signature of a host's worker.
@@ -290,33 +253,16 @@ pub fn sign(name: u8, domain: &[u8], body: &impl Encode) -> Signature {
 	sign_with(&worker_key(name), domain, body)
 }
 
-pub type Sent = Result<(), TransactionValidityError>;
-
-pub fn refused(refusal: Refusal) -> Sent {
-	Err(InvalidTransaction::Custom(refusal as u8).into())
-}
-
-/// What the pool and the block do: authorise, then dispatch. What is refused changes nothing, what is authorised
-/// succeeds, and the invariants hold after it.
+/// Sends a transaction; see [`testing::submit`]. The invariants hold after it.
 pub fn submit(call: impl Into<RuntimeCall>) -> Sent {
-	let call = call.into();
-	let root = sp_io::storage::root(StateVersion::V1);
-	let verdict = call.authorize(TransactionSource::External).unwrap();
-	assert_eq!(sp_io::storage::root(StateVersion::V1), root, "the pool changes nothing");
-	let (valid, _) = verdict?;
-	assert!(valid.longevity > 0 && !valid.provides.is_empty());
-	call.dispatch_bypass_filter(frame_system::RawOrigin::Authorized.into()).unwrap();
-	Sampling::do_try_state().unwrap();
+	testing::submit(call.into())?;
+	Audits::do_try_state().unwrap();
 	Ok(())
 }
 
-/// What this pallet's events since the last call say.
+/// This pallet's events since the last call.
 pub fn events() -> Vec<crate::Event<Test>> {
 	let events = System::read_events_for_pallet();
 	System::reset_events();
 	events
-}
-
-pub fn offences() -> Vec<(AccountId32, EpochIndex, Offence)> {
-	OFFENCES.with_borrow(Clone::clone)
 }

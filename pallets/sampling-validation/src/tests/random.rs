@@ -1,8 +1,8 @@
-//! Random hosts with random words: nothing panics, the invariants hold after every transaction and block, and whoever is
-//! honest loses nothing while most are.
+//! Random hosts with random findings. Nothing panics, the invariants hold after every transaction and block, and honest
+//! hosts lose nothing while most hosts are honest.
 
 use super::{mock::*, world::*};
-use gonka_primitives::sampling::Finding;
+use gonka_primitives::audit::Finding;
 use proptest::prelude::*;
 
 /// Hosts 1 to 5 are honest in all they do, 6 and 7 are not.
@@ -41,7 +41,7 @@ fn anything(mood: u8) -> Finding {
 	}
 }
 
-/// What somebody says about `host`: the truth, which is that 7 cheats, or anything.
+/// The finding of `speaker` about `host`: the truth, which is that 7 cheats, or an arbitrary one.
 fn word(speaker: u8, host: u8, mood: u8) -> Finding {
 	match (HONEST.contains(&speaker), host == 7) {
 		(true, true) => wrong(),
@@ -50,17 +50,17 @@ fn word(speaker: u8, host: u8, mood: u8) -> Finding {
 	}
 }
 
-/// Honest hosts answer for all their samples and rule in all their cases.
+/// Honest hosts report on all their audits and rule in all their cases.
 fn duties(mood: u8, liars: bool) {
 	for checker in (1..=HOSTS).filter(|name| liars || HONEST.contains(name)) {
 		check(checker, |host| word(checker, host, mood));
 	}
-	for case in Sampling::case_views() {
+	for case in Audits::case_views() {
 		for (who, ruled) in &case.arbiters {
 			let name = name_of(who);
 			if ruled.is_none() && (liars || HONEST.contains(&name)) {
-				let said = word(name, name_of(&case.host), mood);
-				let _ = send_ruling(ruling(name, &case, said, said));
+				let finding = word(name, name_of(&case.host), mood);
+				let _ = send_ruling(ruling(name, &case, finding, finding));
 			}
 		}
 	}
@@ -80,7 +80,7 @@ fn take(step: Step) {
 		},
 		Step::Rule { mood } => duties(mood, true),
 		Step::Junk { sender, window, index, mood } => {
-			let _ = send_verdicts(sender, window, vec![(index, anything(mood)), (index + 1, anything(mood))]);
+			let _ = send_report(sender, window, vec![(index, anything(mood)), (index + 1, anything(mood))]);
 		},
 		Step::Pass(blocks) => (0..blocks).for_each(|_| {
 			duties(0, false);
@@ -96,10 +96,11 @@ proptest! {
 	fn invariants_hold_and_the_honest_lose_nothing(steps in prop::collection::vec(step(), 10..60), salt: u64) {
 		Salt::set(salt);
 		run(|| {
-			// Liars have a quarter of the weight: they can raise an alarm, but no majority of three but by luck.
+			// Liars have a quarter of the weight: they can raise an alarm, but are a majority of three arbiters only
+			// by luck.
 			start(&[10, 10, 10, 10, 10, 8, 8]);
 			steps.into_iter().for_each(take);
-			// In the end every fee is decided on.
+			// At the end, every fee is decided on.
 			for _ in 0..5 {
 				duties(1, true);
 				next_window(0);
@@ -108,10 +109,10 @@ proptest! {
 			assert_eq!(pallet_inference_market::HeldFees::<Test>::iter().count(), 0);
 			let epoch = Poc::running_epoch().unwrap().index;
 			for name in HONEST {
-				let record = Sampling::record(&account(name));
+				let record = Audits::record(&account(name));
 				let was_convicted = (0..=epoch).any(|epoch| Poc::offence(epoch, &account(name)).is_some());
-				// Two liars among three arbiters are a majority: with a quarter of the weight that can be.
-				if !two_liars_judged() {
+				// Two liars among three arbiters are a majority, which happens with a quarter of the weight.
+				if !two_liars_were_arbiters_of_one_case() {
 					assert!(!was_convicted && record.condemned.is_none() && record.muted.is_none(), "{name}: {record:?}");
 				}
 			}
@@ -121,9 +122,9 @@ proptest! {
 }
 
 /// Whether the two liars ever were arbiters of the same case.
-fn two_liars_judged() -> bool {
+fn two_liars_were_arbiters_of_one_case() -> bool {
 	System::events().iter().any(|record| match &record.event {
-		RuntimeEvent::Sampling(crate::Event::ArbitersDrawn { arbiters, .. }) => {
+		RuntimeEvent::Audits(crate::Event::ArbitersDrawn { arbiters, .. }) => {
 			(6..=HOSTS).all(|liar| arbiters.contains(&account(liar)))
 		},
 		_ => false,

@@ -1,9 +1,9 @@
-//! What validation costs the chain.
+//! The cost of sampled validation for the chain.
 
 use super::{mock::*, world::*};
 use crate::weights::{SubstrateWeight, WeightInfo};
 use codec::Encode;
-use gonka_primitives::sampling::{Counts, FRESH, Finding, MAX_AUDIT, MAX_FINDINGS, Ruling, Verdicts};
+use gonka_primitives::audit::{AuditReport, Counts, FRESH, Finding, MAX_FINDINGS, MAX_REVIEWED, Ruling};
 use polkadot_sdk::{
 	frame_support::{
 		traits::Get,
@@ -12,30 +12,30 @@ use polkadot_sdk::{
 	frame_system,
 };
 
-/// The test's runtime has a database that costs nothing.
+/// Dispatch weights without the cost of the database.
 type W = SubstrateWeight<Test>;
 
 const MILLISECOND: u64 = 1_000_000_000;
-/// What a transaction adds to its message: length, extensions, call, signature.
+/// The size that a transaction adds to its message: length, extensions, call, signature.
 const ENVELOPE: usize = 80;
 
-/// An answer of 500 tokens, nearly all of which fit.
+/// The finding about a completion of 500 tokens, nearly all of which fit.
 fn typical() -> Finding {
 	Finding::Checked(Counts::new([480, 12, 5, 2, 1, 0, 0, 0], [420, 60, 15, 5, 0, 0, 0, 0]))
 }
 
 fn message(findings: usize) -> usize {
 	let findings = (0..).take(findings).map(|index| (index, typical())).collect();
-	ENVELOPE + Verdicts { checker: [1; 32], window: 1, findings }.encoded_size()
+	ENVELOPE + AuditReport { checker: [1; 32], window: 1, findings }.encoded_size()
 }
 
 #[test]
 fn without_the_database_no_message_costs_more_than_a_millisecond_and_a_half() {
 	let db: RuntimeDbWeight = <Test as frame_system::Config>::DbWeight::get();
 	assert_eq!(db, RuntimeDbWeight { read: 0, write: 0 });
-	let verdicts = W::authorize_submit_verdicts(MAX_FINDINGS) + W::submit_verdicts(MAX_FINDINGS, 1);
+	let report = W::authorize_submit_report(MAX_FINDINGS) + W::submit_report(MAX_FINDINGS, 1);
 	let ruling = W::authorize_rule() + W::rule();
-	assert!(verdicts.ref_time() <= MILLISECOND * 3 / 2, "{verdicts:?}");
+	assert!(report.ref_time() <= MILLISECOND * 3 / 2, "{report:?}");
 	assert!(ruling.ref_time() <= MILLISECOND, "{ruling:?}");
 }
 
@@ -49,23 +49,23 @@ fn messages_are_small() {
 		arbiter: [1; 32],
 		host: [2; 32],
 		case: 1,
-		audit: vec![worst; MAX_AUDIT as usize],
+		reviewed: vec![worst; MAX_REVIEWED as usize],
 		fresh: vec![worst; FRESH as usize],
 	};
 	assert!(ruling.encoded_size() + ENVELOPE <= 4_000);
 }
 
-/// A million requests at 1 %: 10,000 samples, in messages of 8 findings, as checkers on a busy network have in a window.
+/// A million requests at 1 %: 10,000 audits, in messages of 8 findings, as checkers on a busy network have in a window.
 #[test]
 fn a_million_requests_cost_the_chain_a_few_blocks() {
-	let (samples, batch) = (10_000u64, 8u32);
-	let messages = samples / u64::from(batch);
+	let (audits, batch) = (10_000u64, 8u32);
+	let messages = audits / u64::from(batch);
 	let db: RuntimeDbWeight = ParityDbWeight::get();
-	let per_message = W::authorize_submit_verdicts(batch) + W::submit_verdicts(batch, 0);
-	// What a sample writes and reads besides: its draw, and its part of a list that is closed.
-	let computing = per_message.ref_time() * messages + (W::draw(1, 1) + W::close(1)).ref_time() * samples;
+	let per_message = W::authorize_submit_report(batch) + W::submit_report(batch, 0);
+	// The other storage accesses of an audit: its draw, and its part of a list that is closed.
+	let computing = per_message.ref_time() * messages + (W::draw(1, 1) + W::close(1)).ref_time() * audits;
 	let database = messages * (db.reads(4 + 6) + db.writes(2)).ref_time()
-		+ samples * (db.reads(4 + 17 + 6) + db.writes(2 + 1 + 1)).ref_time();
+		+ audits * (db.reads(4 + 17 + 6) + db.writes(2 + 1 + 1)).ref_time();
 	let (bytes, time) = (messages * message(batch as usize) as u64, computing + database);
 	println!(
 		"a million requests at 1 %: {bytes} bytes, {} ms of computation, {} ms of database",
@@ -77,12 +77,12 @@ fn a_million_requests_cost_the_chain_a_few_blocks() {
 }
 
 #[test]
-fn a_samples_cost_does_not_depend_on_how_many_requests_there_are() {
+fn the_cost_of_an_audit_does_not_depend_on_the_number_of_requests() {
 	run(|| {
 		start(&[10, 10, 10]);
 		settle(1, &[(0, 2_000)]);
 		next_window(2);
-		let samples: usize = [2, 3].into_iter().map(|name| open_samples(name).len()).sum();
-		assert_eq!(samples, RULES.most as usize, "of a settlement with 2,000 receipts of a new host");
+		let audits: usize = [2, 3].into_iter().map(|name| open_audits(name).len()).sum();
+		assert_eq!(audits, RULES.max_audits as usize, "of a settlement with 2,000 receipts of a new host");
 	});
 }

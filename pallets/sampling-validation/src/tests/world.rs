@@ -1,14 +1,14 @@
-//! Hosts that settle, check and arbitrate, by nothing but what the runtime API shows.
+//! Hosts that settle, check and arbitrate, and know only the runtime API.
 
 use super::mock::*;
 use gonka_primitives::{
 	Balance, GNK, ModelId,
+	audit::{AuditReport, Breach, CalibrationProfile, Counts, FRESH, Finding, MAX_FINDINGS, Ruling, fresh_draw, judge},
 	hashing::domain,
 	host::Commitment,
 	market::{FinishReason, Receipt, Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::{self, SumNode},
-	sampling::{Breach, Counts, FRESH, Finding, MAX_FINDINGS, Profile, Ruling, Verdicts, fresh_draw, judge},
-	views::{SampleView, SamplingCaseView},
+	views::{AuditView, CaseView},
 };
 use pallet_poc::{Commitments, Hosts, Standing, Standings, Workers};
 use polkadot_sdk::{
@@ -20,9 +20,9 @@ const NAT: i32 = 1 << 16;
 /// Epochs in which the hosts have weight.
 const EPOCHS: u32 = 12;
 
-/// A token that fits speaks for the host by a twentieth of a nat, one that was filtered out against it by a nat.
-pub fn profile() -> Profile {
-	Profile {
+/// A profile with ratios of −1/20 nat for a token that fits and of 1 nat for one that the filters exclude.
+pub fn profile() -> CalibrationProfile {
+	CalibrationProfile {
 		margins: [1, 2, 3, 4, 5, 6].map(|quarter| quarter * NAT / 4),
 		tape: [-NAT / 20, 0, 0, 0, 0, 0, 0, NAT],
 		distances: [1, 2, 3, 4, 5, 6, 7].map(|step| step * 100),
@@ -45,7 +45,7 @@ pub fn broken() -> Finding {
 	Finding::Broken(Breach::Output)
 }
 
-/// Registers hosts 1, 2, … with so many leaves a segment in all epochs, serving models 0 and 1.
+/// Registers hosts 1, 2, … with these numbers of leaves in each segment of all epochs, serving models 0 and 1.
 pub fn hosts(weights: &[u64]) {
 	for (name, weight) in (1..).zip(weights) {
 		let (host, worker) = (account(name), worker_key(name).public().0);
@@ -59,8 +59,9 @@ pub fn hosts(weights: &[u64]) {
 		Hosts::<Test>::insert(&host, entry);
 		Workers::<Test>::insert(worker, &host);
 		for epoch in 0..EPOCHS {
-			let (raw, duties) = (weight * u64::from(SCHEDULE.segments), (1, 1));
-			let standing = Standing { racer: u32::from(name), raw, backed: raw, duties, ..Default::default() };
+			let (compute, duties) = (weight * u64::from(SCHEDULE.segments), (1, 1));
+			let standing =
+				Standing { participant: u32::from(name), compute, backed: compute, duties, ..Default::default() };
 			Standings::<Test>::insert(epoch, &host, standing);
 			let commitment = Commitment { count: *weight, root: [1; 32] };
 			let all: Vec<_> = (0..SCHEDULE.segments).map(|segment| (segment, commitment)).collect();
@@ -71,18 +72,18 @@ pub fn hosts(weights: &[u64]) {
 	}
 }
 
-/// Hosts with these weights, profiles for models 0 and 1, and the first tables: the first epoch is settled.
+/// Hosts with these weights, profiles for models 0 and 1, and the first tables: the first epoch is weighed.
 pub fn start(weights: &[u64]) {
 	hosts(weights);
 	for model in 0..2 {
-		assert_ok!(Sampling::set_profile(RuntimeOrigin::root(), model, Some(profile())));
+		assert_ok!(Audits::set_profile(RuntimeOrigin::root(), model, Some(profile())));
 	}
 	go_to(3 * WINDOW + 1);
 	assert_eq!(crate::TableEpoch::<Test>::get(), Some(0));
 	events();
 }
 
-/// The leaves of so many receipts of 100 tokens each.
+/// The leaves of `receipts` receipts of 100 tokens each.
 pub fn leaves(host: u8, window: u32, receipts: u32) -> Vec<SumNode<Totals>> {
 	let leaf = |index: u32| {
 		let receipt = Receipt {
@@ -99,7 +100,7 @@ pub fn leaves(host: u8, window: u32, receipts: u32) -> Vec<SumNode<Totals>> {
 	(0..receipts).map(leaf).collect()
 }
 
-/// Settles the window that ended last: so many receipts of each model, with a fee of 10 and 100 tokens each.
+/// Settles the window that ended last, with these numbers of receipts by model, each with a fee of 10 and 100 tokens.
 pub fn settle(host: u8, receipts: &[(ModelId, u32)]) -> u32 {
 	let settled = window() - 1;
 	let all: u32 = receipts.iter().map(|(_, count)| count).sum();
@@ -115,34 +116,34 @@ pub fn settle(host: u8, receipts: &[(ModelId, u32)]) -> u32 {
 	settled
 }
 
-/// What a host's account has free.
+/// The free balance of a host.
 pub fn balance(host: u8) -> Balance {
 	Balances::free_balance(account(host))
 }
 
-/// The samples that a checker has not answered for, with the window of their draw.
-pub fn open_samples(checker: u8) -> Vec<(u32, SampleView)> {
-	let lists = Sampling::samples_view(&account(checker)).into_iter();
-	let all = lists.flat_map(|list| list.samples.into_iter().map(move |sample| (list.window, sample)));
-	all.filter(|(_, sample)| !sample.done).collect()
+/// The audits that a checker has not reported on, with the window of their draw.
+pub fn open_audits(checker: u8) -> Vec<(u32, AuditView)> {
+	let lists = Audits::audits_view(&account(checker)).into_iter();
+	let all = lists.flat_map(|list| list.audits.into_iter().map(move |audit| (list.window, audit)));
+	all.filter(|(_, audit)| !audit.done).collect()
 }
 
-pub fn send_verdicts(checker: u8, window: u32, findings: Vec<(u16, Finding)>) -> Sent {
-	let verdicts = Verdicts { checker: raw(checker), window, findings };
-	let signature = sign(checker, domain::VERDICTS, &verdicts);
-	submit(crate::Call::<Test>::submit_verdicts { verdicts, signature })
+pub fn send_report(checker: u8, window: u32, findings: Vec<(u16, Finding)>) -> Sent {
+	let report = AuditReport { checker: raw(checker), window, findings };
+	let signature = sign(checker, domain::AUDIT_REPORT, &report);
+	submit(crate::Call::<Test>::submit_report { report, signature })
 }
 
-/// The checker answers for all its samples. Returns for how many.
+/// The checker reports on all its audits. Returns their number.
 pub fn check(checker: u8, mind: impl Fn(u8) -> Finding) -> usize {
-	let open = open_samples(checker);
+	let open = open_audits(checker);
 	let mut windows: Vec<_> = open.iter().map(|(window, _)| *window).collect();
 	windows.dedup();
 	for window in windows {
 		let of_window = open.iter().filter(|(other, _)| *other == window);
-		let findings: Vec<_> = of_window.map(|(_, sample)| (sample.index, mind(name_of(&sample.host)))).collect();
+		let findings: Vec<_> = of_window.map(|(_, audit)| (audit.index, mind(name_of(&audit.host)))).collect();
 		for part in findings.chunks(MAX_FINDINGS as usize) {
-			assert_ok!(send_verdicts(checker, window, part.to_vec()));
+			assert_ok!(send_report(checker, window, part.to_vec()));
 		}
 	}
 	open.len()
@@ -152,12 +153,12 @@ pub fn name_of(raw_account: &[u8; 32]) -> u8 {
 	(1..=64).find(|name| raw(*name) == *raw_account).unwrap()
 }
 
-pub fn case_of(host: u8) -> Option<SamplingCaseView> {
-	Sampling::case_views().into_iter().find(|case| case.host == raw(host))
+pub fn case_of(host: u8) -> Option<CaseView> {
+	Audits::case_views().into_iter().find(|case| case.host == raw(host))
 }
 
-/// A ruling that finds the same about everything; as long as the test wants it.
-pub fn ruling(arbiter: u8, case: &SamplingCaseView, audit: Finding, fresh: Finding) -> Ruling {
+/// A ruling with equal findings about all receipts, as many as the test needs.
+pub fn ruling(arbiter: u8, case: &CaseView, reviewed: Finding, fresh: Finding) -> Ruling {
 	let number = case.arbiters.iter().position(|(who, _)| *who == raw(arbiter)).unwrap_or(0);
 	let mut all = Vec::new();
 	for k in 0..FRESH {
@@ -168,7 +169,13 @@ pub fn ruling(arbiter: u8, case: &SamplingCaseView, audit: Finding, fresh: Findi
 			break;
 		}
 	}
-	Ruling { arbiter: raw(arbiter), host: case.host, case: case.id, audit: vec![audit; case.audit.len()], fresh: all }
+	Ruling {
+		arbiter: raw(arbiter),
+		host: case.host,
+		case: case.id,
+		reviewed: vec![reviewed; case.reviewed.len()],
+		fresh: all,
+	}
 }
 
 pub fn send_ruling(ruling: Ruling) -> Sent {
@@ -176,7 +183,7 @@ pub fn send_ruling(ruling: Ruling) -> Sent {
 	submit(crate::Call::<Test>::rule { ruling, signature })
 }
 
-/// All arbiters of a host's case rule, each by its mind; the case is closed.
+/// All arbiters of a host's case rule, each with the finding of `mind`; the case is closed.
 pub fn arbitrate(host: u8, mind: impl Fn(u8) -> Finding) {
 	pass(2);
 	let case = case_of(host).unwrap();
@@ -189,7 +196,7 @@ pub fn arbitrate(host: u8, mind: impl Fn(u8) -> Finding) {
 	assert!(case_of(host).is_none());
 }
 
-/// Host `host` settles until a case is open against it: `minds` are what each other host finds of it.
+/// Host `host` settles, and `checkers` report the findings of `mind`, until a case is open against it.
 pub fn raise_alarm(host: u8, checkers: &[u8], mind: impl Fn(u8) -> Finding) {
 	for _ in 0..4 {
 		settle(host, &[(0, 30)]);
@@ -201,5 +208,5 @@ pub fn raise_alarm(host: u8, checkers: &[u8], mind: impl Fn(u8) -> Finding) {
 			}
 		}
 	}
-	panic!("no alarm");
+	panic!("no case was opened");
 }

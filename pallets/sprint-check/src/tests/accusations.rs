@@ -1,15 +1,15 @@
 use super::{mock::*, players::*, world::*};
-use crate::{Event, Refusal};
+use crate::{Event, ValidityError};
 use gonka_primitives::check::{Offence, Stage, Turn};
 use gonka_sprint::Tensor;
 use polkadot_sdk::frame_support::assert_ok;
 
-/// A wrong output of host 1, and nothing else wrong.
+/// A computation with a wrong output of host 1, and nothing else wrong.
 pub fn lie() -> Box<Mind> {
 	wrong_at(1, &[output()], 0)
 }
 
-/// Where lane 0's leaf 1 stands.
+/// The position of leaf 1 of lane 0.
 const POSITION: u64 = 1;
 
 fn wait() {
@@ -39,18 +39,18 @@ fn a_false_accusation_is_refuted_by_the_accused() {
 }
 
 #[test]
-fn or_by_anybody_else_that_raced() {
+fn a_false_accusation_is_refuted_by_any_participant() {
 	run(|| {
 		let world = World::new(3, &[]);
 		register(9, 0);
 		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
-		assert_eq!(play(9, 0, 9, 0, Turn::Pick(0)), refused(Refusal::DidNotRace));
-		assert_eq!(play(2, 0, 2, 0, Turn::Pick(0)), refused(Refusal::NothingToDispute));
-		assert_eq!(play(3, 0, 3, 1, Turn::Pick(0)), refused(Refusal::WrongTurn));
-		assert_eq!(play(1, 0, 3, 0, Turn::Pick(0)), refused(Refusal::WrongTurn));
+		assert_eq!(play(9, 0, 9, 0, Turn::Pick(0)), rejected(ValidityError::NotAParticipant));
+		assert_eq!(play(2, 0, 2, 0, Turn::Pick(0)), rejected(ValidityError::NothingToDispute));
+		assert_eq!(play(3, 0, 3, 1, Turn::Pick(0)), rejected(ValidityError::WrongTurn));
+		assert_eq!(play(1, 0, 3, 0, Turn::Pick(0)), rejected(ValidityError::WrongTurn));
 		// 497 blocks in pairs: the last has number 248.
-		assert_eq!(play(3, 0, 3, 0, Turn::Pick(249)), refused(Refusal::Malformed));
-		assert_eq!(play(3, 0, 3, 0, Turn::Children(vec![])), refused(Refusal::UnknownClaim));
+		assert_eq!(play(3, 0, 3, 0, Turn::Pick(249)), rejected(ValidityError::Malformed));
+		assert_eq!(play(3, 0, 3, 0, Turn::Children(vec![])), rejected(ValidityError::UnknownClaim));
 		play_out(&world, 0, 3, &*lie(), &*honest());
 		assert!(!is_open(0));
 		assert_eq!(offences(), [(account(2), 0, Offence::FalseAccusation)]);
@@ -58,7 +58,7 @@ fn or_by_anybody_else_that_raced() {
 }
 
 #[test]
-fn lies_of_every_kind_are_found() {
+fn a_lie_in_any_kind_of_block_is_found() {
 	let embedded = 7;
 	let rows = [
 		row(Tensor::AttentionInput, 0),
@@ -87,37 +87,37 @@ fn lies_of_every_kind_are_found() {
 }
 
 #[test]
-fn a_true_accusation_that_nobody_refutes_convicts() {
+fn a_true_accusation_convicts_because_nobody_can_refute_it() {
 	run(|| {
 		let world = World::new(3, &[(1, 2, 0, 1)]);
 		assert_ok!(accuse(world.accusation(2, 1, 2, POSITION, &*honest())));
-		assert!(!step(&world, 0, 1, &*honest(), &*honest()), "nothing differs");
-		assert_eq!(close(0, None), refused(Refusal::TooEarly));
+		assert!(!step(&world, 0, 1, &*honest(), &*honest()), "the accused finds no difference");
+		assert_eq!(close(0, None), rejected(ValidityError::TooEarly));
 		pass(2 * SCHEDULE.turn);
-		assert_eq!(close(0, None), refused(Refusal::TooEarly));
+		assert_eq!(close(0, None), rejected(ValidityError::TooEarly));
 		pass(1);
-		assert_eq!(play(3, 0, 3, 0, Turn::Pick(0)), refused(Refusal::TooLate));
+		assert_eq!(play(3, 0, 3, 0, Turn::Pick(0)), rejected(ValidityError::TooLate));
 		assert_ok!(close(0, None));
-		assert_eq!(close(0, None), refused(Refusal::UnknownClaim));
+		assert_eq!(close(0, None), rejected(ValidityError::UnknownClaim));
 		assert_eq!(offences(), [(account(1), 0, Offence::Fabrication)]);
 		let events = events();
 		assert!(events.contains(&Event::ClaimWon { claim: 0 }));
 		let convicted = Event::Convicted { host: account(1), epoch: 0, offence: Offence::Fabrication };
 		assert!(events.contains(&convicted));
-		// Once is enough.
+		// The host is convicted once.
 		let again = world.accusation(3, 1, 2, POSITION, &*honest());
-		assert_eq!(accuse(again), refused(Refusal::Convicted));
+		assert_eq!(accuse(again), rejected(ValidityError::Convicted));
 		go_to_offset(0, SCHEDULE.work_start());
 		assert_eq!((weight(1), weight(2)), (0, 35));
 	});
 }
 
 #[test]
-fn a_right_leaf_cannot_be_accused_rightly() {
+fn a_right_leaf_cannot_be_accused_with_its_own_output() {
 	run(|| {
 		let world = World::new(2, &[]);
 		let accusation = world.accusation(2, 1, 2, POSITION, &*honest());
-		assert_eq!(accuse(accusation), refused(Refusal::NothingToDispute));
+		assert_eq!(accuse(accusation), rejected(ValidityError::NothingToDispute));
 	});
 }
 
@@ -132,24 +132,24 @@ fn a_fabricator_that_lies_in_its_defence_is_convicted_at_once() {
 		let events = events();
 		assert!(events.contains(&Event::RefutationLost { claim: 0, refuter: account(1) }));
 		assert!(events.contains(&Event::ClaimWon { claim: 0 }));
-		assert!(!is_open(0), "its own defence was a lie: nothing is left to wait for");
+		assert!(!is_open(0), "a lie in its own defence decides the accusation");
 	});
 }
 
 #[test]
-fn who_defends_a_fabricator_falls_with_it() {
+fn a_host_that_defends_a_fabricator_is_convicted_too() {
 	run(|| {
 		let world = World::new(4, &[(1, 2, 0, 1)]);
 		assert_ok!(accuse(world.accusation(2, 1, 2, POSITION, &*honest())));
 		let mind = wrong_at(1, &[row(Tensor::V, 2)], 3);
-		// Half a game by one, which then says nothing, a whole one by another.
+		// One refuter stops in the middle of its game; another plays to the end.
 		assert!(step(&world, 0, 4, &*honest(), &*mind) && step(&world, 0, 4, &*honest(), &*mind));
 		play_out(&world, 0, 3, &*honest(), &*mind);
 		assert_eq!(offences(), [(account(3), 0, Offence::FalseAccusation)]);
 		wait();
-		assert_eq!(close(0, None), refused(Refusal::TooEarly), "4 still plays");
+		assert_eq!(close(0, None), rejected(ValidityError::TooEarly), "host 4 is still playing");
 		assert_ok!(close(0, Some(4)));
-		assert_eq!(close(0, Some(4)), refused(Refusal::UnknownClaim));
+		assert_eq!(close(0, Some(4)), rejected(ValidityError::UnknownClaim));
 		assert_ok!(close(0, None));
 		assert_eq!(offences()[1..], [(account(1), 0, Offence::Fabrication)]);
 		assert!(events().contains(&Event::Forfeited { host: account(4), epoch: 0 }));
@@ -157,7 +157,7 @@ fn who_defends_a_fabricator_falls_with_it() {
 }
 
 #[test]
-fn games_are_few_but_the_accused_always_has_one() {
+fn the_number_of_games_is_limited_but_the_accused_can_always_play() {
 	run(|| {
 		let world = World::new(6, &[]);
 		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
@@ -165,11 +165,11 @@ fn games_are_few_but_the_accused_always_has_one() {
 		for refuter in [3, 4] {
 			assert!(step(&world, 0, refuter, &*lie(), &*silly));
 		}
-		assert_eq!(play(5, 0, 5, 0, Turn::Pick(0)), refused(Refusal::TooManyGames));
+		assert_eq!(play(5, 0, 5, 0, Turn::Pick(0)), rejected(ValidityError::TooManyGames));
 		assert!(step(&world, 0, 1, &*lie(), &*honest()));
 		assert_eq!(claim(0).games.len(), 3);
-		assert_eq!(play(6, 0, 6, 0, Turn::Pick(0)), refused(Refusal::TooManyGames));
-		// The accuser answers all; the accused wins; the others' games go with the claim.
+		assert_eq!(play(6, 0, 6, 0, Turn::Pick(0)), rejected(ValidityError::TooManyGames));
+		// The accuser plays all games and the accused wins. The other games are removed with the claim.
 		play_out(&world, 0, 1, &*lie(), &*honest());
 		assert!(!is_open(0));
 		assert_eq!(crate::Games::<Test>::iter().count(), 0);
@@ -184,12 +184,12 @@ fn a_confirmation_segments_leaf_can_be_accused() {
 		go_to_offset(0, SCHEDULE.work_start());
 		while Poc::running_epoch().unwrap().confirmations.is_empty() {
 			pass(1);
-			assert_eq!(Poc::running_epoch().unwrap().index, 0, "the test's beacon calls one");
+			assert_eq!(Poc::running_epoch().unwrap().index, 0, "the mock beacon calls a confirmation segment");
 		}
 		let segment = SCHEDULE.segments;
 		let early = world.accusation(2, 1, 0, POSITION, &*lie());
 		let early = gonka_primitives::check::Accusation { segment, ..early };
-		assert_eq!(accuse(early), refused(Refusal::NotCommitted));
+		assert_eq!(accuse(early), rejected(ValidityError::NotCommitted));
 		pass(SCHEDULE.segment);
 		world.commit(0, 1, segment, &[(1, segment, 1, 2)]);
 		let position = 6;
@@ -202,7 +202,7 @@ fn a_confirmation_segments_leaf_can_be_accused() {
 }
 
 #[test]
-fn an_accusers_conviction_ends_its_accusations() {
+fn the_conviction_of_an_accuser_ends_its_accusations() {
 	run(|| {
 		let world = World::new(4, &[(3, 0, 0, 1)]);
 		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
@@ -211,38 +211,38 @@ fn an_accusers_conviction_ends_its_accusations() {
 		wait();
 		assert_ok!(close(1, None));
 		assert_eq!(offences(), [(account(2), 0, Offence::FalseAccusation)]);
-		// Somebody else has to say so.
+		// Another host has to accuse again.
 		assert_ok!(accuse(world.accusation(4, 3, 0, POSITION, &*honest())));
 	});
 }
 
 #[test]
-fn silence_forfeits_on_either_side() {
+fn a_missed_turn_forfeits_on_either_side() {
 	run(|| {
 		let world = World::new(4, &[]);
 		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
 		assert!(step(&world, 0, 3, &*lie(), &*honest()));
 		assert!(step(&world, 0, 3, &*lie(), &*honest()));
 		assert_eq!(claim(0).games[0].stage, Stage::Block);
-		assert_eq!(close(0, Some(3)), refused(Refusal::TooEarly));
+		assert_eq!(close(0, Some(3)), rejected(ValidityError::TooEarly));
 		pass(SCHEDULE.turn);
-		assert_eq!(close(0, Some(3)), refused(Refusal::TooEarly));
+		assert_eq!(close(0, Some(3)), rejected(ValidityError::TooEarly));
 		pass(1);
-		assert_eq!(play(3, 0, 3, 2, Turn::Pick(0)), refused(Refusal::TooLate));
+		assert_eq!(play(3, 0, 3, 2, Turn::Pick(0)), rejected(ValidityError::TooLate));
 		assert_ok!(close(0, Some(3)));
 		assert!(events().contains(&Event::Forfeited { host: account(3), epoch: 0 }));
 		assert!(is_open(0));
-		// Now the accused, whom the accuser does not answer.
+		// Now the accused plays, and the accuser misses its turn.
 		assert!(pick_in_time(&world));
 		pass(SCHEDULE.turn + 1);
-		assert_eq!(play(2, 0, 1, 1, Turn::Children(vec![[0; 32]; 2])), refused(Refusal::TooLate));
+		assert_eq!(play(2, 0, 1, 1, Turn::Children(vec![[0; 32]; 2])), rejected(ValidityError::TooLate));
 		assert_ok!(close(0, Some(1)));
 		assert!(!is_open(0));
 		let events = events();
 		assert!(events.contains(&Event::ClaimLost { claim: 0 }));
 		assert!(events.contains(&Event::Forfeited { host: account(2), epoch: 0 }));
 		assert!(offences().is_empty());
-		assert!(!Poc::is_convicted(0, &account(2)), "its weight stays");
+		assert!(!Poc::is_convicted(0, &account(2)), "its weight remains");
 	});
 }
 

@@ -1,5 +1,5 @@
 use super::{mock::*, players::*, world::*};
-use crate::{Event, Refusal};
+use crate::{Event, ValidityError};
 use gonka_primitives::{
 	check::{Offence, Stage, Turn},
 	views::SubjectView,
@@ -12,14 +12,14 @@ pub fn wrong() -> Box<Mind> {
 	wrong_at(1, &[row(Tensor::Output, 3)], 5)
 }
 
-/// Four hosts of which `liar` gets host 1's digests wrong; all have revealed.
+/// Four hosts that have all revealed; `liar` has wrong digests of host 1.
 pub fn world_with_liar(liar: u8) -> World {
 	let world = World::new(4, &[]);
 	world.check_all(0, 4, |name| if name == liar { wrong() } else { honest() });
 	world
 }
 
-/// A set of host 1 that these two share.
+/// A leaf set of host 1 that these two check.
 pub fn shared(one: u8, other: u8) -> u8 {
 	let view = Check::check_view(&account(one)).unwrap();
 	let duty = view.duties.iter().find(|duty| duty.host == raw(1)).unwrap();
@@ -28,7 +28,7 @@ pub fn shared(one: u8, other: u8) -> u8 {
 }
 
 #[test]
-fn a_digest_that_was_not_computed_is_convicted() {
+fn a_checker_with_a_false_digest_is_convicted() {
 	run(|| {
 		let world = world_with_liar(3);
 		assert_ok!(challenge(2, 3, 1, shared(2, 3)));
@@ -56,10 +56,10 @@ fn a_digest_that_was_not_computed_is_convicted() {
 		play_out(&world, 1, 4, &*wrong(), &*honest());
 		assert!(!is_open(1));
 		assert_eq!(offences().len(), 1);
-		assert!(!Poc::is_convicted(0, &account(3)), "its weight stays");
+		assert!(!Poc::is_convicted(0, &account(3)), "its weight remains");
 		assert_eq!(Poc::standing_view(0, &account(3)).unwrap().performance, 0);
-		assert_eq!(challenge(2, 3, 1, shared(2, 3)), refused(Refusal::Convicted));
-		assert_eq!(challenge(3, 2, 1, shared(2, 3)), refused(Refusal::Convicted));
+		assert_eq!(challenge(2, 3, 1, shared(2, 3)), rejected(ValidityError::Convicted));
+		assert_eq!(challenge(3, 2, 1, shared(2, 3)), rejected(ValidityError::Convicted));
 	});
 }
 
@@ -91,7 +91,7 @@ fn wrong_values_of_every_kind_are_found_before_the_digest() {
 }
 
 #[test]
-fn who_challenges_a_right_digest_loses() {
+fn the_challenger_of_a_right_digest_is_convicted() {
 	run(|| {
 		let world = world_with_liar(2);
 		let set = shared(2, 3);
@@ -101,12 +101,12 @@ fn who_challenges_a_right_digest_loses() {
 		assert_eq!(offences(), [(account(2), 0, Offence::FalseAccusation)]);
 		assert!(Poc::is_convicted(0, &account(2)));
 		assert!(events().contains(&Event::ClaimWon { claim: 0 }));
-		assert_eq!(challenge(3, 2, 1, set), refused(Refusal::Convicted));
+		assert_eq!(challenge(3, 2, 1, set), rejected(ValidityError::Convicted));
 	});
 }
 
 #[test]
-fn made_up_tags_cannot_be_explained() {
+fn fabricated_tags_cannot_be_defended() {
 	run(|| {
 		let world = World::new(4, &[]);
 		let mut tags = world.tags(3, &*honest());
@@ -114,19 +114,19 @@ fn made_up_tags_cannot_be_explained() {
 		world.check(0, &[(2, world.tags(2, &*honest())), (3, tags)]);
 		assert_ok!(challenge(2, 3, 1, shared(2, 3)));
 		let digests = world.digests(0, 1, shared(2, 3), &*honest());
-		assert_eq!(play(3, 0, 2, 0, Turn::Digests(digests)), refused(Refusal::BadProof));
+		assert_eq!(play(3, 0, 2, 0, Turn::Digests(digests)), rejected(ValidityError::BadProof));
 		pass(SCHEDULE.turn + 1);
 		assert_ok!(close(0, Some(2)));
 		assert!(!is_open(0));
 		let standing = Poc::standing_view(0, &account(3)).unwrap();
-		assert_eq!(standing.duties, (6, 5), "this one is not met; the others wait for their partners");
+		assert_eq!(standing.duties, (6, 5), "only the challenged set is not met");
 		assert!(events().contains(&Event::DigestMissed { checker: account(3), epoch: 0 }));
 		assert!(offences().is_empty());
 	});
 }
 
 #[test]
-fn a_challenger_that_falls_silent_forfeits() {
+fn a_challenger_that_misses_its_turn_forfeits() {
 	run(|| {
 		let world = world_with_liar(2);
 		assert_ok!(challenge(2, 3, 1, shared(2, 3)));
@@ -143,7 +143,7 @@ fn a_challenger_that_falls_silent_forfeits() {
 }
 
 #[test]
-fn what_cannot_be_challenged() {
+fn the_pool_rejects_challenges_without_a_subject() {
 	run(|| {
 		let world = World::new(5, &[]);
 		let lie: Vec<_> = world.tags(3, &*wrong());
@@ -154,28 +154,28 @@ fn what_cannot_be_challenged() {
 		for (name, tags) in [(2, world.tags(2, &*honest())), (3, lie), (4, none)] {
 			commit_digest(name, 0, &tags).unwrap();
 			if name == 2 {
-				assert_eq!(challenge(2, 3, 1, two_three), refused(Refusal::NotCommitted));
+				assert_eq!(challenge(2, 3, 1, two_three), rejected(ValidityError::NotCommitted));
 			}
 		}
 		go_to_offset(0, SCHEDULE.reveal_start());
 		reveal(2, 0, &world.tags(2, &*honest())).unwrap();
-		assert_eq!(challenge(2, 3, 1, two_three), refused(Refusal::NotCommitted));
+		assert_eq!(challenge(2, 3, 1, two_three), rejected(ValidityError::NotCommitted));
 		reveal(3, 0, &world.tags(3, &*wrong())).unwrap();
 		reveal(4, 0, &[[0; 4]; 8]).unwrap();
-		assert_eq!(challenge(9, 3, 1, two_three), refused(Refusal::UnknownHost));
-		assert_eq!(challenge(4, 3, 1, three_four), refused(Refusal::NothingToDispute));
-		assert_eq!(challenge(3, 4, 1, three_four), refused(Refusal::NothingToDispute));
-		assert_eq!(challenge(2, 2, 1, two_three), refused(Refusal::NothingToDispute));
-		assert_eq!(challenge(2, 5, 1, two_five), refused(Refusal::NotCommitted));
-		assert_eq!(challenge(2, 3, 1, two_five), refused(Refusal::NotCommitted));
-		// Of host 2's leaves they have right tags, both.
+		assert_eq!(challenge(9, 3, 1, two_three), rejected(ValidityError::UnknownHost));
+		assert_eq!(challenge(4, 3, 1, three_four), rejected(ValidityError::NothingToDispute));
+		assert_eq!(challenge(3, 4, 1, three_four), rejected(ValidityError::NothingToDispute));
+		assert_eq!(challenge(2, 2, 1, two_three), rejected(ValidityError::NothingToDispute));
+		assert_eq!(challenge(2, 5, 1, two_five), rejected(ValidityError::NotCommitted));
+		assert_eq!(challenge(2, 3, 1, two_five), rejected(ValidityError::NotCommitted));
+		// Both have right tags of host 4's set.
 		let view = Check::check_view(&account(3)).unwrap();
 		let duty = view.duties.iter().find(|duty| duty.host == raw(4)).unwrap();
 		let with_two = duty.sets.iter().find(|set| set.partner.is_some_and(|(who, _)| who == raw(2))).unwrap();
-		assert_eq!(challenge(2, 3, 4, with_two.number), refused(Refusal::NothingToDispute));
+		assert_eq!(challenge(2, 3, 4, with_two.number), rejected(ValidityError::NothingToDispute));
 		assert_ok!(challenge(2, 3, 1, two_three));
-		assert_eq!(challenge(2, 3, 1, two_three), refused(Refusal::SlotUsed));
-		// The other way around it is another claim.
+		assert_eq!(challenge(2, 3, 1, two_three), rejected(ValidityError::SlotUsed));
+		// A challenge in the other direction is another claim.
 		assert_ok!(challenge(3, 2, 1, two_three));
 	});
 }

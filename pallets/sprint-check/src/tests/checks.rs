@@ -25,7 +25,7 @@ pub fn honest_answer(world: &World, request: &OpeningRequest) -> OpeningAnswer {
 }
 
 #[test]
-fn honest_partners_agree() {
+fn honest_partners_have_equal_tags() {
 	run(|| {
 		let world = World::new(4, &[]);
 		assert_eq!(Check::check_view(&account(5)), None);
@@ -54,7 +54,7 @@ fn honest_partners_agree() {
 }
 
 #[test]
-fn before_the_draw_nobody_has_duties() {
+fn there_are_no_duties_before_the_draw() {
 	run(|| {
 		let _ = World::new(3, &[]);
 		assert!(Check::check_view(&account(1)).is_some());
@@ -65,23 +65,23 @@ fn before_the_draw_nobody_has_duties() {
 }
 
 #[test]
-fn a_set_without_tag_counts_only_if_the_host_owes_openings() {
+fn a_set_without_a_tag_is_met_only_if_its_host_has_an_open_request() {
 	run(|| {
 		let world = World::new(4, &[]);
 		let mut tags = world.tags(2, &*honest());
 		let view = Check::check_view(&account(2)).unwrap();
-		let place = view.duties.iter().position(|duty| duty.host == raw(1)).unwrap();
-		tags[2 * place] = [0; 4];
-		tags[2 * place + 1] = [0; 4];
-		// Checker 3 asks host 4, which answers, and host 1, which does not.
+		let index = view.duties.iter().position(|duty| duty.host == raw(1)).unwrap();
+		tags[2 * index] = [0; 4];
+		tags[2 * index + 1] = [0; 4];
+		// Checker 3 requests openings of host 4, which posts them, and of host 1, which does not.
 		assert_ok!(request(honest_request(&world, 3, 1)));
 		let asked = honest_request(&world, 3, 4);
 		assert_ok!(request(asked.clone()));
 		assert_ok!(answer(honest_answer(&world, &asked)));
 		let mut others = world.tags(3, &*honest());
 		let view = Check::check_view(&account(3)).unwrap();
-		let place = view.duties.iter().position(|duty| duty.host == raw(4)).unwrap();
-		others[2 * place] = [0; 4];
+		let index = view.duties.iter().position(|duty| duty.host == raw(4)).unwrap();
+		others[2 * index] = [0; 4];
 		world.check(0, &[(2, tags), (3, others)]);
 		assert_eq!(duties(2), (6, 6));
 		assert_eq!(duties(3), (6, 5));
@@ -89,7 +89,7 @@ fn a_set_without_tag_counts_only_if_the_host_owes_openings() {
 }
 
 #[test]
-fn requests_are_answered_or_the_segment_is_lost() {
+fn a_request_without_an_answer_costs_the_segment() {
 	run(|| {
 		let world = World::new(4, &[]);
 		let (first, second) = (honest_request(&world, 2, 1), honest_request(&world, 2, 3));
@@ -117,12 +117,12 @@ fn requests_are_answered_or_the_segment_is_lost() {
 }
 
 #[test]
-fn what_is_old_is_forgotten() {
+fn old_epochs_are_pruned() {
 	run(|| {
 		let mut world = World::new(4, &[]);
 		assert_ok!(request(honest_request(&world, 2, 1)));
 		world.check_all(0, 4, |_| honest());
-		world.race(1, 4, &[]);
+		world.run_sprint(1, 4, &[]);
 		world.check_all(1, 4, |_| honest());
 		assert_eq!(Reveals::<Test>::iter().count(), 8, "the previous epoch is kept");
 		go_to_offset(2, 2);

@@ -1,13 +1,13 @@
 use super::{accusations::lie, checks::honest_request, mock::*, players::*, world::*};
-use crate::{Claims, Event, Games, OldestClaim, OpenAccusations, Refusal};
+use crate::{Claims, Event, Games, OldestClaim, OpenAccusations, ValidityError};
 use gonka_primitives::{
 	check::{Offence, Turn},
-	traits::HostPower,
+	traits::PaidWeights,
 };
 use polkadot_sdk::frame_support::{assert_ok, traits::Hooks};
 
 #[test]
-fn disputes_go_on_in_the_next_epoch() {
+fn disputes_continue_in_the_next_epoch() {
 	run(|| {
 		let world = World::new(4, &[(3, 1, 0, 2)]);
 		go_to_offset(0, SCHEDULE.length - 1);
@@ -16,10 +16,10 @@ fn disputes_go_on_in_the_next_epoch() {
 		assert_ok!(accuse(world.accusation(4, 3, 1, 2, &*honest())));
 		let late = world.accusation(4, 1, 0, 1, &*lie());
 		go_to_offset(1, 0);
-		assert_eq!(accuse(late), refused(Refusal::OutOfPhase));
+		assert_eq!(accuse(late), rejected(ValidityError::OutOfPhase));
 		play_out(&world, 0, 1, &*lie(), &*honest());
 		assert_eq!(offences(), [(account(2), 0, Offence::FalseAccusation)]);
-		go_to_offset(1, SCHEDULE.settle_start() - 1);
+		go_to_offset(1, SCHEDULE.weigh_start() - 1);
 		assert_ok!(close(1, None));
 		assert_eq!(offences().len(), 1, "its accuser is convicted");
 		assert_ok!(close(2, None));
@@ -32,7 +32,7 @@ fn disputes_go_on_in_the_next_epoch() {
 }
 
 #[test]
-fn claims_that_nobody_closes_are_forgotten_in_the_end() {
+fn claims_that_nobody_closes_are_pruned() {
 	run(|| {
 		let world = World::new(4, &[]);
 		assert_ok!(accuse(world.accusation(2, 1, 0, 1, &*lie())));
@@ -46,12 +46,12 @@ fn claims_that_nobody_closes_are_forgotten_in_the_end() {
 		assert_eq!(OldestClaim::<Test>::get(), 2);
 		assert!(events().contains(&Event::ClaimDropped { claim: 1 }));
 		assert!(offences().is_empty());
-		assert_eq!(play(2, 0, 1, 1, Turn::Children(vec![])), refused(Refusal::UnknownClaim));
+		assert_eq!(play(2, 0, 1, 1, Turn::Children(vec![])), rejected(ValidityError::UnknownClaim));
 	});
 }
 
 #[test]
-fn an_accuser_has_four_accusations_open() {
+fn an_accuser_has_at_most_four_open_accusations() {
 	run(|| {
 		let world = World::new(7, &[]);
 		let wrong = |host| wrong_at(host, &[output()], 0);
@@ -59,13 +59,13 @@ fn an_accuser_has_four_accusations_open() {
 			assert_ok!(accuse(world.accusation(3, host, 0, 1, &*wrong(host))));
 		}
 		let fifth = world.accusation(3, 6, 0, 1, &*wrong(6));
-		assert_eq!(accuse(fifth), refused(Refusal::TooManyClaims));
+		assert_eq!(accuse(fifth), rejected(ValidityError::TooManyClaims));
 		for host in [1, 2, 4] {
 			assert_ok!(accuse(world.accusation(7, host, 0, 1, &*wrong(host))));
 		}
 		assert_eq!(Claims::<Test>::count(), MAX_CLAIMS);
 		let eighth = world.accusation(6, 1, 0, 1, &*wrong(1));
-		assert_eq!(accuse(eighth.clone()), refused(Refusal::TooManyClaims));
+		assert_eq!(accuse(eighth.clone()), rejected(ValidityError::TooManyClaims));
 		play_out(&world, 0, 1, &*wrong(1), &*honest());
 		assert_ok!(accuse(eighth));
 		assert_eq!(OpenAccusations::<Test>::get(account(3)), 3);
@@ -73,7 +73,7 @@ fn an_accuser_has_four_accusations_open() {
 }
 
 #[test]
-fn requests_do_not_hinder_disputes() {
+fn open_requests_do_not_prevent_disputes() {
 	run(|| {
 		let world = World::new(4, &[]);
 		assert_ok!(request(honest_request(&world, 2, 1)));
@@ -84,17 +84,17 @@ fn requests_do_not_hinder_disputes() {
 	});
 }
 
-/// Between its epoch's end and the pruning, there is nothing to be done with a claim.
+/// After its epoch is paid and before it is pruned, a claim has no effect.
 #[test]
-fn what_is_paid_is_not_disputed() {
+fn claims_of_a_paid_epoch_cannot_be_played_or_closed() {
 	run(|| {
 		let world = World::new(2, &[(1, 0, 0, 1)]);
 		assert_ok!(accuse(world.accusation(2, 1, 0, 1, &*honest())));
 		go_to_offset(1, SCHEDULE.length - 1);
 		System::set_block_number(System::block_number() + 1);
 		Poc::on_initialize(System::block_number());
-		assert_eq!(close(0, None), refused(Refusal::OutOfPhase));
+		assert_eq!(close(0, None), rejected(ValidityError::OutOfPhase));
 		assert!(Check::claim_views().is_empty());
-		assert_eq!(play(1, 0, 1, 0, Turn::Pick(0)), refused(Refusal::OutOfPhase));
+		assert_eq!(play(1, 0, 1, 0, Turn::Pick(0)), rejected(ValidityError::OutOfPhase));
 	});
 }

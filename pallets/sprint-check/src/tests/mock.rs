@@ -1,31 +1,26 @@
-//! A chain of this pallet and `pallet-poc`. Transactions go through the extension that authorises them, as in a real
-//! runtime.
+//! A mock runtime of this pallet and `pallet-poc`.
 
-use crate::{self as pallet_sprint_check, Refusal};
+use crate as pallet_sprint_check;
 use codec::Encode;
+use gonka_pallet_support::testing::{self, GuardianShare, MaxShare, MinPerformance, RecordOffences};
 use gonka_primitives::{
-	EpochIndex, Hash, ModelId, Signature,
-	check::Offence,
+	Hash, ModelId, Signature,
 	epoch::Schedule,
-	hashing::{blake2_256, signing_payload},
-	traits::{Beacon, ModelRegistry, OnOffence},
+	hashing::blake2_256,
+	traits::{Beacon, ModelRegistry},
 };
-use gonka_sprint::Profile;
+use gonka_sprint::SprintFormat;
 use polkadot_sdk::{
 	frame_support::{
-		self, derive_impl,
-		pallet_prelude::{InvalidTransaction, TransactionSource, TransactionValidityError},
-		parameter_types,
-		traits::{Authorize, ConstU32, ConstU64, Everything, Hooks, UnfilteredDispatchable},
+		self, derive_impl, parameter_types,
+		traits::{ConstU32, ConstU64, Everything, Hooks},
 		weights::Weight,
 	},
-	frame_system,
-	sp_core::{Pair, sr25519},
-	sp_io,
-	sp_keystore::{KeystoreExt, testing::MemoryKeystore},
-	sp_runtime::{AccountId32, BuildStorage, Perbill, StateVersion, traits::IdentityLookup},
+	frame_system, sp_io,
+	sp_runtime::{AccountId32, BuildStorage, traits::IdentityLookup},
 };
-use std::cell::RefCell;
+
+pub use gonka_pallet_support::testing::{Sent, account, host_key, offences, raw, rejected, worker_key};
 
 pub const SCHEDULE: Schedule = Schedule::FAST;
 pub const MAX_CLAIMS: u32 = 7;
@@ -48,10 +43,7 @@ impl frame_system::Config for Test {
 
 parameter_types! {
 	pub const TestSchedule: Schedule = SCHEDULE;
-	pub const TestProfile: Profile = Profile::Nano;
-	pub const MaxShare: Perbill = Perbill::from_percent(30);
-	pub const GuardianShare: Perbill = Perbill::from_percent(34);
-	pub const LeastPerformance: Perbill = Perbill::from_percent(95);
+	pub const TestFormat: SprintFormat = SprintFormat::Nano;
 	pub Threshold: u64 = pallet_poc::Maturity::<Test>::get();
 }
 
@@ -76,17 +68,6 @@ impl pallet_poc::BenchmarkHelper for Models {
 	}
 }
 
-thread_local! {
-	pub static OFFENCES: RefCell<Vec<(AccountId32, EpochIndex, Offence)>> = const { RefCell::new(Vec::new()) };
-}
-
-pub struct Record;
-impl OnOffence<AccountId32> for Record {
-	fn on_offence(host: &AccountId32, epoch: EpochIndex, offence: Offence) {
-		OFFENCES.with_borrow_mut(|offences| offences.push((host.clone(), epoch, offence)));
-	}
-}
-
 impl pallet_poc::Config for Test {
 	type Backing = ();
 	type Beacon = Random;
@@ -95,21 +76,21 @@ impl pallet_poc::Config for Test {
 	type GuardianShare = GuardianShare;
 	type HasSessionKeys = Everything;
 	type HostExpiry = ConstU32<7>;
-	type LeastWork = ConstU64<1_000>;
-	type LeastPerformance = LeastPerformance;
+	type MinWork = ConstU64<1_000>;
+	type MinPerformance = MinPerformance;
 	type MaturityThreshold = Threshold;
 	type MaxCheckers = ConstU32<32>;
 	type MaxHosts = ConstU32<32>;
 	type MaxShare = MaxShare;
 	type MaxValidators = ConstU32<6>;
 	type Models = Models;
-	type OnOffence = Record;
+	type OnOffence = RecordOffences;
 	type OnEpochClosed = ();
 	type OnEpochStart = ();
-	type Profile = TestProfile;
+	type SprintFormat = TestFormat;
 	type RegistrationBits = ConstU32<0>;
 	type Schedule = TestSchedule;
-	type SettleBatch = ConstU32<6>;
+	type WeighBatch = ConstU32<6>;
 	type WeightInfo = pallet_poc::weights::SubstrateWeight<Test>;
 }
 
@@ -122,15 +103,11 @@ impl pallet_sprint_check::Config for Test {
 
 /// A fresh chain with a keystore.
 pub fn new_test_ext() -> sp_io::TestExternalities {
-	let storage = frame_system::GenesisConfig::<Test>::default().build_storage().unwrap();
-	let mut chain = sp_io::TestExternalities::new(storage);
-	chain.register_extension(KeystoreExt::new(MemoryKeystore::new()));
-	chain
+	testing::externalities(frame_system::GenesisConfig::<Test>::default().build_storage().unwrap())
 }
 
 /// Runs `test` on a fresh chain at block 1 and checks the invariants at its end.
 pub fn run(test: impl FnOnce()) {
-	OFFENCES.with_borrow_mut(Vec::clear);
 	new_test_ext().execute_with(|| {
 		go_to(1);
 		test();
@@ -159,54 +136,22 @@ pub fn go_to_offset(epoch: u32, offset: u32) {
 	go_to(u64::from(1 + epoch * SCHEDULE.length + offset));
 }
 
-pub fn host_key(name: u8) -> sr25519::Pair {
-	sr25519::Pair::from_seed(&[name; 32])
-}
-
-pub fn worker_key(name: u8) -> sr25519::Pair {
-	sr25519::Pair::from_seed(&[name; 32].map(|byte| byte ^ 0x80))
-}
-
-pub fn raw(name: u8) -> [u8; 32] {
-	host_key(name).public().0
-}
-
-pub fn account(name: u8) -> AccountId32 {
-	AccountId32::new(raw(name))
-}
-
 /// The signature of a host's worker.
 pub fn sign(name: u8, domain: &[u8], body: &impl Encode) -> Signature {
-	worker_key(name).sign(&signing_payload(domain, &Poc::genesis_hash(), body)).0
+	testing::sign(&worker_key(name), &Poc::genesis_hash(), domain, body)
 }
 
-pub type Sent = Result<(), TransactionValidityError>;
-
-pub fn refused(refusal: Refusal) -> Sent {
-	Err(InvalidTransaction::Custom(refusal as u8).into())
-}
-
-/// What the pool and the block do: authorise, then dispatch. What is refused changes nothing, what is authorised
-/// succeeds, and the invariants hold after it.
+/// Sends a transaction; see [`testing::submit`]. The invariants hold after it.
 pub fn submit(call: impl Into<RuntimeCall>) -> Sent {
-	let call = call.into();
-	let root = sp_io::storage::root(StateVersion::V1);
-	let verdict = call.authorize(TransactionSource::External).unwrap();
-	assert_eq!(sp_io::storage::root(StateVersion::V1), root, "the pool changes nothing");
-	let (valid, _) = verdict?;
-	assert!(valid.longevity > 0 && valid.provides.len() == 1);
-	call.dispatch_bypass_filter(frame_system::RawOrigin::Authorized.into()).unwrap();
+	let transaction = testing::submit(call.into())?;
+	assert_eq!(transaction.provides.len(), 1);
 	Check::do_try_state().unwrap();
 	Ok(())
 }
 
-/// What this pallet's events since the last call say.
+/// This pallet's events since the last call.
 pub fn events() -> Vec<crate::Event<Test>> {
 	let events = System::read_events_for_pallet();
 	System::reset_events();
 	events
-}
-
-pub fn offences() -> Vec<(AccountId32, EpochIndex, Offence)> {
-	OFFENCES.with_borrow(Clone::clone)
 }

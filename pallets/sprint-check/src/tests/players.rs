@@ -1,4 +1,4 @@
-//! What players do, by nothing but what the runtime API shows and the leaves as they compute them.
+//! Players, who know only the runtime API and the leaves that they compute.
 
 use super::{
 	mock::*,
@@ -9,15 +9,15 @@ use gonka_primitives::{
 	views::{ClaimView, GameView, SubjectView},
 };
 use gonka_sprint::{
-	Layout, Profile, Trace,
+	Layout, SprintFormat, Trace,
 	committee::middle_layer,
 	dispute::{evidence, find_coordinate, first_difference},
 };
 use std::sync::Arc;
 
-const LAYOUT: Layout = Layout::new(Profile::Nano);
+const LAYOUT: Layout = Layout::new(SprintFormat::Nano);
 
-/// Which block a game is about.
+/// The block that a game is about.
 pub fn block_of(game: &GameView) -> u32 {
 	LAYOUT.child_index(1, game.picked.unwrap().into(), game.block.unwrap().into()).unwrap()
 }
@@ -36,7 +36,7 @@ pub fn claimant(world: &World, claim: &ClaimView, game: &GameView, mind: &Mind) 
 		Stage::Trace => {
 			let trace = trace_of(claim, mind);
 			let beacon = Poc::epoch_of(claim.epoch).unwrap().beacon.unwrap();
-			let path = trace.digest_path(middle_layer(&beacon, Profile::Nano)).unwrap();
+			let path = trace.digest_path(middle_layer(&beacon, SprintFormat::Nano)).unwrap();
 			Turn::Trace { frontier: trace.frontier().to_vec(), path }
 		},
 		Stage::Children => {
@@ -78,7 +78,7 @@ pub fn refuter(world: &World, claim: &ClaimView, game: Option<&GameView>, mind: 
 	}
 }
 
-/// The next turn of `by`'s game, as its player's mind has it. Whether there was one.
+/// Takes the next turn of the game of refuter `by`, with its player's computation. Returns whether there was one.
 pub fn step(world: &World, id: u32, by: u8, claimants: &Mind, refuters: &Mind) -> bool {
 	let claim = claim(id);
 	let game = claim.games.iter().find(|game| game.refuter == raw(by));
@@ -92,7 +92,7 @@ pub fn step(world: &World, id: u32, by: u8, claimants: &Mind, refuters: &Mind) -
 	turn.map(|turn| world::play(player, id, by, number, turn).unwrap()).is_some()
 }
 
-/// Plays a game to its end, a turn each block.
+/// Plays a game to its end, a turn in each block.
 pub fn play_out(world: &World, id: u32, by: u8, claimants: &Mind, refuters: &Mind) {
 	let mut turns = 0;
 	while is_open(id) && step(world, id, by, claimants, refuters) {

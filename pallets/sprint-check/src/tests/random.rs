@@ -1,4 +1,4 @@
-//! Random players with random moves, legal and illegal, against honest ones: nothing panics, the invariants hold after
+//! Random players with random turns, legal and illegal, against honest ones. Nothing panics, the invariants hold after
 //! every transaction, and no honest player loses anything.
 
 use super::{
@@ -6,7 +6,7 @@ use super::{
 	players::{claimant, refuter},
 	world::*,
 };
-use crate::{Claims, NextClaim, Refusal};
+use crate::{Claims, NextClaim, ValidityError};
 use gonka_primitives::{
 	check::{Stage, Turn},
 	views::{ClaimView, GameView},
@@ -18,13 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Hosts 1 to 3 are honest, 4 and 5 are not.
 const HONEST: std::ops::RangeInclusive<u8> = 1..=3;
 const HOSTS: u8 = 5;
-/// Leaves that 4 and 5 made up: segment, and position in its commitment.
+/// Leaves that 4 and 5 fabricated: segment, and position in its commitment.
 const FABRICATED: [(Fabricated, u64); 2] = [((4, 0, 0, 1), 1), ((5, 2, 1, 0), 4)];
 
 #[derive(Clone, Debug)]
 enum Step {
 	Pass(u32),
-	/// A liar accuses anybody of anything.
+	/// A liar accuses any host of any leaf.
 	Accuse {
 		liar: u8,
 		host: u8,
@@ -43,13 +43,13 @@ enum Step {
 		host: u8,
 		set: u8,
 	},
-	/// A liar takes a turn that looks like one.
+	/// A liar takes a plausible turn.
 	Play {
 		liar: u8,
 		claim: usize,
 		mind: u8,
 	},
-	/// Anybody of the liars sends anything.
+	/// A liar sends an arbitrary message.
 	Junk {
 		liar: u8,
 		claim: u32,
@@ -81,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
 	]
 }
 
-/// What a liar takes for the truth about the leaves of `host`.
+/// A liar's computation of the leaves of `host`.
 fn mind(number: u8, host: u8) -> Box<Mind> {
 	match number {
 		0 => honest(),
@@ -112,15 +112,15 @@ fn junk(turn: u8, value: u8, world: &World) -> Turn {
 
 struct Match {
 	world: World,
-	/// Fabricators that were accused by honest hosts.
+	/// Fabricators that honest hosts accused.
 	accused: Vec<u8>,
-	/// Whether liars take all their turns, and stick to their stories.
+	/// Whether liars take all their turns and stick to their computations.
 	diligent: bool,
-	/// The stories of accusations.
+	/// The computations behind accusations.
 	stories: BTreeMap<u32, u8>,
 }
 
-/// What a liar's tags are of: which mind, and of whose leaves.
+/// The computation behind a liar's tags.
 fn checked(liar: u8) -> Box<Mind> {
 	if liar == 4 { mind(4, 1) } else { mind(3, 2) }
 }
@@ -152,8 +152,8 @@ impl Match {
 				if sent.is_ok() {
 					self.accused.push(host);
 				} else {
-					let excuses = [Refusal::TooManyClaims, Refusal::SlotUsed, Refusal::Convicted];
-					assert!(excuses.map(refused).contains(&sent), "{sent:?}");
+					let excuses = [ValidityError::TooManyClaims, ValidityError::SlotUsed, ValidityError::Convicted];
+					assert!(excuses.map(rejected).contains(&sent), "{sent:?}");
 				}
 			},
 			Step::Challenge { liar, checker, host, set } => {
@@ -207,11 +207,11 @@ impl Match {
 		}
 	}
 
-	/// The honest hosts look at all claims and take their turns.
+	/// The honest hosts read all claims and take their turns.
 	fn answer(&self) {
 		for claim in Check::claim_views() {
 			for honest_host in HONEST {
-				// An earlier turn may have ended it, or changed what is shown.
+				// An earlier turn may have ended the claim or changed its state.
 				let now = Check::claim_views().into_iter().find(|other| other.id == claim.id);
 				now.iter().for_each(|claim| self.answer_claim(honest_host, claim));
 			}
@@ -236,7 +236,7 @@ impl Match {
 			None if !is_challenge(claim) && now <= claim.until => {
 				if let Some(turn) = refuter(&self.world, claim, None, &*honest()) {
 					let sent = play(name, claim.id, name, 0, turn);
-					let full = claim.host != raw(name) && sent == refused(Refusal::TooManyGames);
+					let full = claim.host != raw(name) && sent == rejected(ValidityError::TooManyGames);
 					assert!(sent.is_ok() || full, "{sent:?}");
 				}
 			},
@@ -244,7 +244,7 @@ impl Match {
 		}
 	}
 
-	/// All disputes are played to their ends and closed.
+	/// Plays all disputes to their ends and closes them.
 	fn finish(&self) {
 		while Claims::<Test>::count() > 0 {
 			pass(1);
@@ -264,7 +264,7 @@ impl Match {
 		let convicted = offences();
 		assert!(convicted.iter().all(|(who, _, _)| (4..=HOSTS).map(account).any(|liar| liar == *who)));
 		let distinct: BTreeSet<_> = convicted.iter().map(|(who, _, what)| (who, *what as u8)).collect();
-		assert_eq!(distinct.len(), convicted.len(), "the same conviction twice");
+		assert_eq!(distinct.len(), convicted.len(), "no conviction is recorded twice");
 	}
 
 	/// Honest checkers challenge their partners' wrong tags.
@@ -276,8 +276,8 @@ impl Match {
 					let Some((partner, Some(theirs))) = set.partner else { continue };
 					if set.tag != Some(theirs) {
 						let sent = challenge(name, name_of(&partner), name_of(&duty.host), set.number);
-						let excuses = [Refusal::TooManyClaims, Refusal::SlotUsed, Refusal::Convicted];
-						assert!(sent.is_ok() || excuses.map(refused).contains(&sent), "{sent:?}");
+						let excuses = [ValidityError::TooManyClaims, ValidityError::SlotUsed, ValidityError::Convicted];
+						assert!(sent.is_ok() || excuses.map(rejected).contains(&sent), "{sent:?}");
 					}
 				}
 			}

@@ -2,21 +2,21 @@ use super::mock::*;
 use crate::{types::MAX_ANSWER, weights::*};
 use codec::Encode;
 use gonka_primitives::check::{Accusation, MAX_BLOCK, MAX_REQUESTED, OpeningAnswer, Play, Turn};
-use gonka_sprint::{InputBlock, LaneCommitment, LaneProof, LeafOpening, Place, Profile, Tensor, trace::Layout};
+use gonka_sprint::{InputBlock, LaneCommitment, LaneProof, LeafOpening, Place, SprintFormat, Tensor, trace::Layout};
 use polkadot_sdk::frame_support::{
 	traits::Get,
 	weights::{RuntimeDbWeight, Weight},
 };
 
 const MILLISECOND: u64 = 1_000_000_000;
-/// What a transaction adds to its message.
+/// The size that a transaction adds to its message.
 const ENVELOPE: usize = 256;
 
-/// The test's runtime has a database that costs nothing.
+/// Dispatch weights without the cost of the database.
 type W = SubstrateWeight<Test>;
 
 #[test]
-fn without_the_database_nothing_costs_more_than_a_millisecond() {
+fn without_the_database_no_call_costs_more_than_a_millisecond() {
 	let db: RuntimeDbWeight = <Test as polkadot_sdk::frame_system::Config>::DbWeight::get();
 	assert_eq!(db, RuntimeDbWeight { read: 0, write: 0 });
 	let (tags, games) = (2_304, 16);
@@ -40,10 +40,10 @@ fn lane(levels: usize) -> LaneProof {
 	LaneProof { lanes: 1 << 16, lane, path: vec![(1 << 40, [2; 32]); levels] }
 }
 
-/// The largest messages that can be legal with the large profile: 2^16 lanes, 2^40 leaves.
+/// The largest legal messages of the large format: 2^16 lanes, 2^40 leaves.
 #[test]
 fn messages_fit_16_kilobytes() {
-	let layout = Layout::new(Profile::P400);
+	let layout = Layout::new(SprintFormat::P400);
 	let path = vec![[3; 32]; 8];
 	let longest = layout.block_len(Place::Row { layer: 0, tensor: Tensor::Hidden, row: 0 });
 	let block = |tensor| layout.block_len(Place::Row { layer: 23, tensor, row: 127 });

@@ -1,4 +1,4 @@
-//! Hosts that race: real leaves, real commitments, and some that are made up.
+//! Hosts that take part in sprints, with real leaves and commitments and some fabricated ones.
 
 use super::mock::*;
 use gonka_primitives::{
@@ -11,7 +11,7 @@ use gonka_primitives::{
 	views::{ClaimView, SubjectView},
 };
 use gonka_sprint::{
-	LaneCommitment, Lanes, Layout, LeafId, LeafOpening, MerkleTree, Model, ModelSeed, Place, Profile, SegmentSeed,
+	LaneCommitment, Lanes, Layout, LeafId, LeafOpening, MerkleTree, Model, ModelSeed, Place, SegmentSeed, SprintFormat,
 	Tensor, Trace,
 	committee::{LEAVES_PER_SET, Tag, locate_segment, middle_layer, tag},
 	sample,
@@ -22,10 +22,10 @@ use std::{
 	sync::{Arc, LazyLock, Mutex},
 };
 
-/// Leaves by lane: with five segments more than a leaf set takes.
+/// Number of leaves by lane: in five segments, more than a leaf set has.
 const LANES: [u64; 2] = [4, 3];
 
-/// What a host computed in a segment.
+/// A host's leaves of a segment.
 pub struct Segment {
 	lanes: Lanes,
 	leaves: Vec<Vec<Hash>>,
@@ -48,22 +48,22 @@ impl Segment {
 	}
 }
 
-/// What all hosts computed.
+/// The leaves of all hosts.
 #[derive(Default)]
 pub struct World(BTreeMap<(EpochIndex, u8, u8), Segment>);
 
-/// A leaf that is made up: name, segment, lane, index.
+/// A fabricated leaf: name, segment, lane, index.
 pub type Fabricated = (u8, u8, u16, u64);
 
 impl World {
-	/// Hosts 1 to `last` register and race in epoch 0, which then is at its draw.
+	/// Hosts 1 to `last` register and take part in epoch 0, up to its draw.
 	pub fn new(last: u8, fabricated: &[Fabricated]) -> Self {
 		let mut world = Self::default();
-		world.race(0, last, fabricated);
+		world.run_sprint(0, last, fabricated);
 		world
 	}
 
-	pub fn race(&mut self, epoch: EpochIndex, last: u8, fabricated: &[Fabricated]) {
+	pub fn run_sprint(&mut self, epoch: EpochIndex, last: u8, fabricated: &[Fabricated]) {
 		go_to_offset(epoch, 0);
 		(1..=last).for_each(|name| register(name, epoch));
 		for segment in 0..SCHEDULE.segments {
@@ -98,7 +98,7 @@ impl World {
 		&self.0[&(epoch, name, segment)]
 	}
 
-	/// The leaves of a set of the host `name` in the order of their positions, and where they are.
+	/// The leaves of a set of the host `name` in the order of their positions, with the positions.
 	pub fn leaves(&self, epoch: EpochIndex, name: u8, set: u8) -> Vec<(LeafId, u64)> {
 		let counts: Vec<(u8, u64)> =
 			(0..SCHEDULE.segments).map(|segment| (segment, LANES.iter().sum::<u64>())).collect();
@@ -113,10 +113,10 @@ impl World {
 		positions.into_iter().map(leaf).collect()
 	}
 
-	/// The digests of a set, as the checker's `mind` has the leaves.
+	/// The digests of a set, with the checker's computation `mind`.
 	pub fn digests(&self, epoch: EpochIndex, name: u8, set: u8, mind: &Mind) -> Vec<Hash> {
 		let beacon = Poc::epoch_of(epoch).unwrap().beacon.unwrap();
-		let layer = middle_layer(&beacon, Profile::Nano);
+		let layer = middle_layer(&beacon, SprintFormat::Nano);
 		self.leaves(epoch, name, set).into_iter().map(|(leaf, _)| mind(leaf).digest(layer).unwrap()).collect()
 	}
 
@@ -138,13 +138,13 @@ impl World {
 		}
 	}
 
-	/// All of hosts 1 to `last` check, each as its mind tells it.
+	/// Hosts 1 to `last` all check, each with its own computation.
 	pub fn check_all(&self, epoch: EpochIndex, last: u8, mind: impl Fn(u8) -> Box<Mind>) {
 		let tags: Vec<_> = (1..=last).map(|name| (name, self.tags(name, &*mind(name)))).collect();
 		self.check(epoch, &tags);
 	}
 
-	/// An accusation of the leaf at `position`, with the computation that `mind` has of it.
+	/// An accusation of the leaf at `position`, with the computation `mind`.
 	pub fn accusation(&self, accuser: u8, host: u8, segment: u8, position: u64, mind: &Mind) -> Accusation {
 		let epoch = Poc::running_epoch().unwrap().index;
 		let work = self.segment(epoch, host, segment);
@@ -164,10 +164,10 @@ impl World {
 	}
 }
 
-/// How somebody computes leaves.
+/// A way to compute leaves.
 pub type Mind = dyn Fn(LeafId) -> Arc<Trace>;
 
-/// The computation of a leaf. Each is done once for all tests.
+/// The right computation of a leaf. Each is done once for all tests.
 pub fn trace(leaf: LeafId) -> Arc<Trace> {
 	type Cache<K, V> = LazyLock<Mutex<HashMap<K, Arc<V>>>>;
 	static MODELS: Cache<Hash, Model> = LazyLock::new(Default::default);
@@ -177,19 +177,19 @@ pub fn trace(leaf: LeafId) -> Arc<Trace> {
 	if let Some(trace) = TRACES.lock().unwrap().get(&(seed, leaf)) {
 		return trace.clone();
 	}
-	let new_model = || Arc::new(Model::new(&ModelSeed(epoch.model_seed), Profile::Nano));
+	let new_model = || Arc::new(Model::new(&ModelSeed(epoch.model_seed), SprintFormat::Nano));
 	let model = MODELS.lock().unwrap().entry(epoch.model_seed).or_insert_with(new_model).clone();
-	let trace = Arc::new(Trace::new(&model, &leaf.tokens(&SegmentSeed(seed), Profile::Nano)).unwrap());
+	let trace = Arc::new(Trace::new(&model, &leaf.tokens(&SegmentSeed(seed), SprintFormat::Nano)).unwrap());
 	TRACES.lock().unwrap().insert((seed, leaf), trace.clone());
 	trace
 }
 
-/// Computes everything as it is.
+/// Computes all leaves right.
 pub fn honest() -> Box<Mind> {
 	Box::new(trace)
 }
 
-/// Gets one byte of these blocks of every leaf of `host` wrong, and nothing else.
+/// Has one wrong byte in these blocks of every leaf of `host`.
 pub fn wrong_at(host: u8, indices: &[u32], byte: usize) -> Box<Mind> {
 	let indices = indices.to_vec();
 	Box::new(move |leaf| {
@@ -203,18 +203,18 @@ pub fn wrong_at(host: u8, indices: &[u32], byte: usize) -> Box<Mind> {
 			let at = byte % block.len();
 			block[at] = if block[at] == 3 { 4 } else { 3 };
 		}
-		Arc::new(Trace::from_blocks(Profile::Nano, blocks).unwrap())
+		Arc::new(Trace::from_blocks(SprintFormat::Nano, blocks).unwrap())
 	})
 }
 
-/// The block of a row of layer 0, which is the middle one.
+/// The block of a row of layer 0, which is the middle layer.
 pub fn row(tensor: Tensor, row: u32) -> u32 {
-	Layout::new(Profile::Nano).index(Place::Row { layer: 0, tensor, row }).unwrap()
+	Layout::new(SprintFormat::Nano).index(Place::Row { layer: 0, tensor, row }).unwrap()
 }
 
 /// The block of the leaf's output.
 pub fn output() -> u32 {
-	Layout::new(Profile::Nano).blocks() - 1
+	Layout::new(SprintFormat::Nano).blocks() - 1
 }
 
 /// The name of a host, of 1 to 32.

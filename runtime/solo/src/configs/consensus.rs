@@ -1,4 +1,4 @@
-//! BABE, GRANDPA and the sessions that hand them their validators.
+//! BABE, GRANDPA, and the sessions that give them their validators.
 
 use crate::*;
 use frame_support::traits::{ConstU32, ConstU64};
@@ -10,12 +10,12 @@ use gonka_runtime_common::{
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
-/// A quarter of the slots have a primary author; in the others a secondary one steps in, with a VRF output, so that
-/// every block brings randomness.
+/// A quarter of the slots have a primary author. The others have a secondary one with a VRF output, so that every block
+/// has randomness.
 pub const BABE_CONFIGURATION: BabeEpochConfiguration =
 	BabeEpochConfiguration { c: (1, 4), allowed_slots: AllowedSlots::PrimaryAndSecondaryVRFSlots };
 
-/// Blocks for which a report stays in the pool: as many as it can be proven for.
+/// Number of blocks for which a report stays in the pool: as long as it can be proven.
 pub type ReportLongevity = ConstU64<{ Time::THIS.reportable_sessions() as u64 * Time::THIS.session }>;
 
 impl pallet_babe::Config for Runtime {
@@ -37,7 +37,7 @@ impl pallet_grandpa::Config for Runtime {
 	type KeyOwnerProof = sp_session::MembershipProof;
 	type MaxAuthorities = ConstU32<MAX_VALIDATORS>;
 	type MaxNominators = ConstU32<0>;
-	// A session has one set at most.
+	// A session has at most one set.
 	type MaxSetIdSessionEntries = ConstU64<{ Time::THIS.reportable_sessions() as u64 }>;
 	type RuntimeEvent = RuntimeEvent;
 	type WeightInfo = ();
@@ -54,7 +54,8 @@ impl pallet_authority_discovery::Config for Runtime {
 
 impl pallet_session::Config for Runtime {
 	type Currency = Balances;
-	// Strategies count heads, and here one head may be a third of the power: offenders go with the next session instead.
+	// The strategies count validators, and one validator may have a third of the power. Offenders lose power with the next
+	// session instead.
 	type DisablingStrategy = ();
 	type KeyDeposit = frame_support::traits::ConstU128<0>;
 	type Keys = SessionKeys;
@@ -88,7 +89,7 @@ where
 	type RuntimeCall = RuntimeCall;
 }
 
-/// Nodes report equivocations without an account.
+/// Transactions without an account, by which nodes report equivocations.
 impl<C> frame_system::offchain::CreateBare<C> for Runtime
 where
 	RuntimeCall: From<C>,

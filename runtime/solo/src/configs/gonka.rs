@@ -1,4 +1,4 @@
-//! The pallets this chain exists for.
+//! Gonka's own pallets, except governance and parameters.
 
 use super::parameters::{
 	PriceSteering, SlashShares,
@@ -9,22 +9,22 @@ use frame_support::{
 	PalletId, parameter_types,
 	traits::{ConstU32, ConstU128, Get},
 };
-use gonka_primitives::{EpochIndex, sampling::Rules};
+use gonka_primitives::{EpochIndex, audit::AuditRules};
 use gonka_runtime_common::{
-	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, SETTLE_BATCH, Time,
+	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, Time, WEIGH_BATCH,
 	power::{BabeBeacon, HasSessionKeys},
 };
-use gonka_sprint::Profile;
+use gonka_sprint::SprintFormat;
 
-/// The sprint's model format: what CPUs can do on local networks, what GPUs can do elsewhere.
-pub struct SprintProfile;
-impl Get<Profile> for SprintProfile {
-	fn get() -> Profile {
-		if cfg!(feature = "fast-runtime") { Profile::Nano } else { Profile::P400 }
+/// The sprint format: a small one for CPUs with `fast-runtime`, a large one for GPUs otherwise.
+pub struct CurrentFormat;
+impl Get<SprintFormat> for CurrentFormat {
+	fn get() -> SprintFormat {
+		if cfg!(feature = "fast-runtime") { SprintFormat::Nano } else { SprintFormat::P400 }
 	}
 }
 
-/// The running epoch, for pallets that only count them.
+/// The index of the running epoch; 0 before the first block.
 pub struct CurrentEpoch;
 impl Get<EpochIndex> for CurrentEpoch {
 	fn get() -> EpochIndex {
@@ -55,8 +55,8 @@ impl pallet_poc::Config for Runtime {
 	type GuardianShare = poc::GuardianShare;
 	type HasSessionKeys = HasSessionKeys<Runtime>;
 	type HostExpiry = poc::HostExpiry;
-	type LeastPerformance = poc::LeastPerformance;
-	type LeastWork = poc::LeastWork;
+	type MinPerformance = poc::MinPerformance;
+	type MinWork = poc::MinWork;
 	type MaturityThreshold = poc::MaturityThreshold;
 	type MaxCheckers = ConstU32<MAX_CHECKERS>;
 	type MaxHosts = ConstU32<MAX_HOSTS>;
@@ -66,10 +66,10 @@ impl pallet_poc::Config for Runtime {
 	type OnEpochClosed = Emission;
 	type OnEpochStart = Amendments;
 	type OnOffence = (Collateral, ConvictionVoting);
-	type Profile = SprintProfile;
+	type SprintFormat = CurrentFormat;
 	type RegistrationBits = poc::RegistrationBits;
 	type Schedule = poc::Phases;
-	type SettleBatch = ConstU32<SETTLE_BATCH>;
+	type WeighBatch = ConstU32<WEIGH_BATCH>;
 	type WeightInfo = pallet_poc::weights::SubstrateWeight<Runtime>;
 }
 
@@ -86,12 +86,12 @@ impl pallet_emission::Config for Runtime {
 	type Cap = ConstU128<{ 680_000_000 * GNK }>;
 	type Currency = Balances;
 	type Epoch = CurrentEpoch;
-	type MaxPayoutsPerBlock = ConstU32<SETTLE_BATCH>;
-	// Not more than the epochs whose weights pallet-poc keeps.
+	type MaxPayoutsPerBlock = ConstU32<WEIGH_BATCH>;
+	// At most as many as the epochs whose weights pallet-poc keeps.
 	type MaxPending = ConstU32<2>;
 	type MaxVestingSteps = ConstU32<16>;
 	type PalletId = VestingPot;
-	type Power = Poc;
+	type Weights = Poc;
 	type Rate = emission::Rate;
 	type Treasury = crate::genesis::Treasury;
 	type VestingEpochs = ConstU32<180>;
@@ -116,20 +116,20 @@ impl pallet_inference_market::Config for Runtime {
 	type MinDeposit = market::MinDeposit;
 	type MinHold = market::MinHold;
 	type OnServed = Poc;
-	type OnSettled = SamplingValidation;
+	type OnSettlement = SamplingValidation;
 	type RegisterOrigin = super::governance::EnsureModels;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Steering = PriceSteering;
-	type Verdicts = SamplingValidation;
+	type FeeDecisions = SamplingValidation;
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;
 	type WindowLength = ConstU32<{ Time::THIS.window }>;
 }
 
-/// The rules of sampled validation.
-pub struct SamplingRules;
-impl Get<Rules> for SamplingRules {
-	fn get() -> Rules {
-		Rules::new(Time::THIS.window)
+/// The rules of audits.
+pub struct MarketAuditRules;
+impl Get<AuditRules> for MarketAuditRules {
+	fn get() -> AuditRules {
+		AuditRules::new(Time::THIS.window)
 	}
 }
 
@@ -140,8 +140,8 @@ impl pallet_sampling_validation::Config for Runtime {
 	type MaxAssigned = ConstU32<128>;
 	type MaxBatches = ConstU32<32>;
 	type MaxCases = ConstU32<64>;
-	type MaxProbes = ConstU32<128>;
-	type Rules = SamplingRules;
+	type MaxLookups = ConstU32<128>;
+	type AuditRules = MarketAuditRules;
 	type TableBatch = ConstU32<32>;
 	type WeightInfo = pallet_sampling_validation::weights::SubstrateWeight<Runtime>;
 }

@@ -1,4 +1,4 @@
-//! Referenda, what they may do, and the community fund.
+//! Referenda, their origins, and the community fund.
 
 use super::system::RuntimeBlockWeights;
 use crate::*;
@@ -15,7 +15,7 @@ use frame_support::{
 	weights::Weight,
 };
 use frame_system::{EnsureRoot, EnsureRootWithSuccess, EnsureSigned};
-use gonka_runtime_common::{SETTLE_BATCH, tracks};
+use gonka_runtime_common::{WEIGH_BATCH, tracks};
 use pallet_governance::{EnsureTrack, Origin, Tally, Votes};
 use pallet_referenda::Track;
 use scale_info::TypeInfo;
@@ -37,11 +37,11 @@ parameter_types! {
 	pub const AllOfIt: Balance = Balance::MAX;
 }
 
-/// Root, or referenda on models.
+/// Root, or the models track.
 pub type EnsureModels = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<ModelsTrack>>;
-/// Root, or an emergency.
+/// Root, or the emergency track.
 type EnsureEmergency = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<EmergencyTrack>>;
-/// What is charged for a preimage, or a proxy's or multisig's record: a hundredth of a GNK, and 10⁻⁵ a byte.
+/// Deposit for stored items such as preimages, proxies and multisigs: 0.01 GNK an item and 10⁻⁵ GNK a byte.
 const fn deposit(items: u32, bytes: u32) -> Balance {
 	(GNK / 100).saturating_mul(items as Balance).saturating_add((GNK / 100_000).saturating_mul(bytes as Balance))
 }
@@ -49,7 +49,7 @@ const fn deposit(items: u32, bytes: u32) -> Balance {
 impl pallet_governance::Config for Runtime {
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = crate::benchmarks::Helper;
-	type CopyBatch = ConstU32<SETTLE_BATCH>;
+	type CopyBatch = ConstU32<WEIGH_BATCH>;
 	type Electorate = Poc;
 	type EmergencyOrigin = EnsureTrack<EmergencyTrack>;
 	type MaxDelegators = ConstU32<32>;
@@ -61,11 +61,11 @@ impl pallet_governance::Config for Runtime {
 	type WeightInfo = pallet_governance::weights::SubstrateWeight<Runtime>;
 }
 
-/// The tracks, each with its origin.
+/// The tracks with their origins.
 pub struct Tracks;
 
 impl Tracks {
-	/// The origin of what a track decides; `None` if there is no such track.
+	/// The origin with which a track dispatches; `None` if there is no such track.
 	pub fn origin_of(track: u16) -> Option<OriginCaller> {
 		Some(match track {
 			tracks::UPGRADE => OriginCaller::system(frame_system::RawOrigin::Root),
@@ -109,7 +109,7 @@ impl pallet_referenda::Config for Runtime {
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
 	type Scheduler = Scheduler;
-	// Not burnt: what exists stays issued.
+	// The community fund gets slashed deposits, so that the issuance does not change.
 	type Slash = Treasury;
 	type SubmissionDeposit = ConstU128<{ tracks::SUBMISSION_DEPOSIT }>;
 	type SubmitOrigin = AsEnsureOriginWithArg<EnsureSigned<AccountId>>;
@@ -135,7 +135,7 @@ impl pallet_preimage::Config for Runtime {
 
 impl pallet_scheduler::Config for Runtime {
 	type BlockNumberProvider = System;
-	// Each referendum that was voted on has an alarm in the next block: to use them up costs as many deposits.
+	// Each referendum that was voted on has an alarm in the next block. To fill a block with alarms costs as many deposits.
 	type MaxScheduledPerBlock = ConstU32<200>;
 	type MaximumWeight = SchedulerWeight;
 	type OriginPrivilegeCmp = EqualPrivilegeOnly;
@@ -159,7 +159,7 @@ impl pallet_treasury::Config for Runtime {
 	type Burn = NoBurn;
 	type BurnDestination = ();
 	type Currency = Balances;
-	// Nothing is approved the old way.
+	// Spends are dispatched by `spend`; the older approvals are not used.
 	type MaxApprovals = ConstU32<0>;
 	type PalletId = TreasuryId;
 	type Paymaster = PayFromAccount<Balances, pallet_treasury::TreasuryAccountId<Runtime>>;
@@ -186,7 +186,7 @@ impl pallet_multisig::Config for Runtime {
 	type WeightInfo = pallet_multisig::weights::SubstrateWeight<Runtime>;
 }
 
-/// What a proxy may do.
+/// The calls that a proxy may send.
 #[derive(
 	Clone,
 	Copy,
@@ -207,7 +207,7 @@ pub enum ProxyType {
 	#[default]
 	#[codec(index = 0)]
 	Any,
-	/// Votes, delegations and referenda: a host's cold key need not come out for them.
+	/// Votes, delegations, referenda and preimages, so that a host's key can stay cold.
 	#[codec(index = 1)]
 	Governance,
 }

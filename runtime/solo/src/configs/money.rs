@@ -11,7 +11,7 @@ use pallet_transaction_payment::{FungibleAdapter, Multiplier};
 use sp_runtime::traits::{ConvertInto, One};
 
 parameter_types! {
-	/// What vests may pay for nothing, not even for fees.
+	/// Unvested funds cannot be withdrawn for transfers, reserves or fees.
 	pub NothingUnvested: WithdrawReasons =
 		WithdrawReasons::except(WithdrawReasons::TRANSFER | WithdrawReasons::RESERVE | WithdrawReasons::FEE);
 	pub FeeMultiplier: Multiplier = Multiplier::one();

@@ -1,66 +1,67 @@
-//! The numbers that governance changes, with their defaults and bounds. `docs/governance.md` has the table.
+//! The parameters that governance can change, with their defaults and bounds: `docs/parameters.md` is made from them.
 
 use crate::*;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use core::ops::RangeInclusive;
 use frame_support::{
 	dynamic_params::{dynamic_pallet_params, dynamic_params},
 	parameter_types,
 	traits::{Contains, EnsureOriginWithArg, Get},
 };
 use gonka_primitives::{EpochIndex, check::Offence, epoch::Schedule};
-use gonka_runtime_common::{EXISTENTIAL_DEPOSIT, LEAST_WORK, MAX_HOSTS, SETTLE_BATCH, Time};
+use gonka_runtime_common::{EXISTENTIAL_DEPOSIT, MAX_HOSTS, MIN_WORK, Time, WEIGH_BATCH};
 use pallet_governance::EnsureTrack;
 use pallet_inference_market::Steering;
-use pallet_poc::types::{LEAST_CAP, MAX_CONFIRMATIONS, MAX_SEGMENTS};
+use pallet_poc::types::{MAX_CONFIRMATIONS, MAX_SEGMENTS, MIN_CAP};
 use scale_info::TypeInfo;
 use sp_runtime::Perbill;
 
-/// Since when workers must have which version.
+/// The version that workers must have, and from which block on.
 #[derive(
 	Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
 )]
 pub struct WorkerVersion {
 	/// major · 10⁶ + minor · 10³ + patch.
 	pub version: u32,
-	/// The first block in which an older one is too old.
+	/// The first block from which an older worker is too old.
 	pub from: BlockNumber,
 }
 
-/// Shorter, as these stand for percentages in the table below.
 const fn percent(share: u32) -> Perbill {
 	Perbill::from_percent(share)
 }
 
+// A parameter's doc comment is its meaning in `docs/parameters.md`.
 #[dynamic_params(RuntimeParameters, pallet_parameters::Parameters::<Runtime>)]
 pub mod dynamic {
 	use super::*;
 
-	/// What backs weight, and what offences cost.
+	/// Collateral and slashes.
 	#[dynamic_pallet_params]
 	#[codec(index = 0)]
 	pub mod collateral {
-		/// Epochs, from the first on, in which weight needs no backing.
+		/// Number of epochs, from the first on, in which the whole compute weight counts without collateral.
 		#[codec(index = 0)]
 		pub static GracePeriod: EpochIndex = 180;
-		/// The share of weight that needs none.
+		/// Share of the compute weight that counts without collateral after the grace period.
 		#[codec(index = 1)]
 		pub static BaseShare: Perbill = percent(20);
-		/// Base units that back one leaf.
+		/// Collateral that backs one leaf of compute weight.
 		#[codec(index = 2)]
 		pub static PerWeight: Balance = Time::THIS.collateral_per_weight;
-		/// The share that fraud costs.
+		/// Share of a host's collateral that is burnt for fabrication, a false accusation or wrong inference.
 		#[codec(index = 3)]
 		pub static FraudSlash: Perbill = percent(20);
-		/// The share that false digests and missed duties cost.
+		/// Share of a host's collateral that is burnt for a false digest or missed duties.
 		#[codec(index = 4)]
 		pub static DutySlash: Perbill = percent(10);
 	}
 
-	/// What is mined.
+	/// Emission.
 	#[dynamic_pallet_params]
 	#[codec(index = 1)]
 	pub mod emission {
-		/// The part of the unmined supply that an epoch may mint, in parts of 2⁶⁴.
+		/// Share of the unmined supply that an epoch may mint.
 		#[codec(index = 0)]
 		pub static Rate: u64 = pallet_emission::math::FACTOR;
 	}
@@ -69,77 +70,133 @@ pub mod dynamic {
 	#[dynamic_pallet_params]
 	#[codec(index = 2)]
 	pub mod poc {
-		/// The phases of an epoch.
+		/// Lengths of an epoch and its phases.
 		#[codec(index = 0)]
 		pub static Phases: Schedule = Time::THIS.schedule;
-		/// Leading zero bits of a registration's proof of work.
+		/// Leading zero bits that the proof of work of a registration needs.
 		#[codec(index = 1)]
 		pub static RegistrationBits: u32 = Time::THIS.registration_bits;
-		/// Epochs after which an idle host is forgotten.
+		/// Number of epochs after which a host without a registration or commitment is forgotten.
 		#[codec(index = 2)]
 		pub static HostExpiry: EpochIndex = 7;
-		/// The largest share of all weight that one host may have.
+		/// Maximum share of the total effective weight for one host.
 		#[codec(index = 3)]
 		pub static MaxShare: Perbill = percent(30);
-		/// The share of consensus power that the genesis guardians keep on a young network.
+		/// Share of the power that guardians keep until the network is mature.
 		#[codec(index = 4)]
 		pub static GuardianShare: Perbill = percent(34);
-		/// The total effective weight from which on the network is mature; genesis says it at first.
+		/// Total effective weight from which on the network is mature. The genesis names the default.
 		#[codec(index = 5)]
 		pub static MaturityThreshold: u64 = pallet_poc::Maturity::<Runtime>::get();
-		/// A host that met less of its duties loses collateral.
+		/// Minimum performance in an epoch. A host below it loses collateral.
 		#[codec(index = 6)]
-		pub static LeastPerformance: Perbill = percent(95);
-		/// Work units, on average over the hosts with weight, from which on what hosts served is compared.
+		pub static MinPerformance: Perbill = percent(95);
+		/// Minimum work of an epoch, on average over the hosts with weight. Below it no host loses pay for serving little.
 		#[codec(index = 7)]
-		pub static LeastWork: u64 = LEAST_WORK;
+		pub static MinWork: u64 = MIN_WORK;
 	}
 
 	/// Channels, fees and prices.
 	#[dynamic_pallet_params]
 	#[codec(index = 3)]
 	pub mod market {
-		/// Epochs, from the first on, in which inference costs nothing.
+		/// Number of epochs, from the first on, in which inference is free of charge.
 		#[codec(index = 0)]
 		pub static FreeEpochs: EpochIndex = Time::THIS.free_epochs;
-		/// Least deposit of a channel.
+		/// Minimum deposit of a channel.
 		#[codec(index = 1)]
 		pub static MinDeposit: Balance = GNK / 10;
-		/// Blocks between a channel's closing and its withdrawal.
+		/// Number of blocks between the closing of a channel and its withdrawal.
 		#[codec(index = 2)]
 		pub static ChallengePeriod: BlockNumber = Time::THIS.challenge_period;
-		/// Use below this share of capacity lowers prices.
+		/// Share of a model's capacity below which its use lowers the price.
 		#[codec(index = 3)]
 		pub static LowUse: Perbill = percent(40);
-		/// Use above this share of capacity raises prices.
+		/// Share of a model's capacity above which its use raises the price.
 		#[codec(index = 4)]
 		pub static HighUse: Perbill = percent(60);
-		/// The most that a price moves in a window.
+		/// Maximum change of a price in a window.
 		#[codec(index = 5)]
 		pub static MaxPriceStep: Perbill = percent(2);
-		/// Windows for which fees are held at least.
+		/// Number of windows after a settlement in which its fees are held in any case.
 		#[codec(index = 6)]
 		pub static MinHold: u32 = 2;
-		/// Windows for which fees without a verdict are held.
+		/// Number of windows after a settlement from which on its fees are released without a decision.
 		#[codec(index = 7)]
 		pub static MaxHold: u32 = 4;
 	}
 
-	/// What workers must be.
+	/// Workers.
 	#[dynamic_pallet_params]
 	#[codec(index = 4)]
 	pub mod worker {
-		/// The oldest version.
+		/// Minimum version of workers, major · 10⁶ + minor · 10³ + patch, and the block from which on it holds.
 		#[codec(index = 0)]
 		pub static MinVersion: WorkerVersion = WorkerVersion::default();
 	}
 }
 use dynamic::{collateral, emission, market, poc, worker};
 
-/// Writes [`present`] for these parameters.
-macro_rules! present {
-	($($module:ident $group:ident: $($name:ident)+;)+) => {
-		/// All parameters as they are in force.
+/// The values that a parameter may have.
+trait Limits<T> {
+	fn allow(&self, value: &T) -> bool;
+}
+
+impl<T: PartialOrd> Limits<T> for RangeInclusive<T> {
+	fn allow(&self, value: &T) -> bool {
+		self.contains(value)
+	}
+}
+
+/// A number of settlement windows, for a parameter in blocks.
+pub(crate) struct Windows(pub RangeInclusive<u32>);
+
+impl Limits<BlockNumber> for Windows {
+	fn allow(&self, blocks: &BlockNumber) -> bool {
+		let blocks_of = |windows: &u32| windows.saturating_mul(Time::THIS.window);
+		(blocks_of(self.0.start())..=blocks_of(self.0.end())).contains(blocks)
+	}
+}
+
+/// Worker versions, from any block on.
+pub(crate) struct Versions(pub RangeInclusive<u32>);
+
+impl Limits<WorkerVersion> for Versions {
+	fn allow(&self, required: &WorkerVersion) -> bool {
+		self.0.contains(&required.version)
+	}
+}
+
+/// Schedules that fit the session, the maximum number of hosts and what is stored of an epoch.
+pub(crate) struct Schedules;
+
+impl Schedules {
+	/// Minimum length of an epoch: four sessions, so that new power reaches the validators within it.
+	pub const MIN_LENGTH: u64 = 4 * Time::THIS.session;
+	/// Maximum length of an epoch: a week of mainnet's blocks.
+	pub const MAX_LENGTH: u64 = 7 * 14_400;
+}
+
+impl Limits<Schedule> for Schedules {
+	fn allow(&self, schedule: &Schedule) -> bool {
+		let segments = u32::from(schedule.segments).saturating_add(MAX_CONFIRMATIONS);
+		let hosts = schedule.weigh.saturating_mul(WEIGH_BATCH);
+		schedule.is_valid()
+			&& segments <= MAX_SEGMENTS
+			&& u32::from(schedule.confirmations) <= MAX_CONFIRMATIONS
+			&& hosts >= MAX_HOSTS
+			&& (Self::MIN_LENGTH..=Self::MAX_LENGTH).contains(&schedule.length.into())
+	}
+}
+
+/// The values that governance may set parameters to. No allowed value contradicts an allowed value of another parameter.
+pub struct Bounds;
+
+/// Writes [`present`] and [`Bounds`] for the parameters, and for tests the rows of `docs/parameters.md`. The compiler sees
+/// to it that no parameter is missing.
+macro_rules! parameters {
+	($($module:ident $group:ident { $($name:ident: $unit:literal, $limits:expr;)+ })+) => {
+		/// All parameters with their present values.
 		pub fn present() -> Vec<RuntimeParameters> {
 			let mut all = Vec::new();
 			$($(
@@ -148,83 +205,69 @@ macro_rules! present {
 			)+)+
 			all
 		}
+
+		impl Contains<RuntimeParameters> for Bounds {
+			fn contains(parameter: &RuntimeParameters) -> bool {
+				match parameter {
+					$(RuntimeParameters::$group(parameter) => match parameter {
+						$($module::Parameters::$name(_, value) => {
+							value.as_ref().is_none_or(|value| Limits::allow(&$limits, value))
+						},)+
+					},)+
+				}
+			}
+		}
+
+		#[cfg(test)]
+		pub(crate) fn rows() -> Vec<crate::tests::docs::Row> {
+			let mut rows = Vec::new();
+			$($(
+				let default = $module::$name::get();
+				rows.push(crate::tests::docs::row(stringify!($group), stringify!($name), $unit, default, $limits));
+			)+)+
+			rows
+		}
 	};
 }
-present! {
-	collateral Collateral: GracePeriod BaseShare PerWeight FraudSlash DutySlash;
-	emission Emission: Rate;
-	poc Poc: Phases RegistrationBits HostExpiry MaxShare GuardianShare MaturityThreshold LeastPerformance LeastWork;
-	market Market: FreeEpochs MinDeposit ChallengePeriod LowUse HighUse MaxPriceStep MinHold MaxHold;
-	worker Worker: MinVersion;
-}
 
-/// What governance may set a parameter to. The bounds of two never contradict each other.
-pub struct Bounds;
-
-impl Contains<RuntimeParameters> for Bounds {
-	fn contains(parameter: &RuntimeParameters) -> bool {
-		let years = |epochs: &EpochIndex| *epochs <= 3_650;
-		let between = |share: &Perbill, least, most| (percent(least)..=percent(most)).contains(share);
-		match parameter {
-			RuntimeParameters::Collateral(parameter) => match parameter {
-				collateral::Parameters::GracePeriod(_, Some(epochs)) => years(epochs),
-				collateral::Parameters::BaseShare(_, Some(share)) => between(share, 5, 100),
-				collateral::Parameters::PerWeight(_, Some(amount)) => (1..=1_000 * GNK).contains(amount),
-				collateral::Parameters::FraudSlash(_, Some(share)) => between(share, 5, 100),
-				collateral::Parameters::DutySlash(_, Some(share)) => between(share, 1, 50),
-				_ => true,
-			},
-			RuntimeParameters::Emission(emission::Parameters::Rate(_, rate)) => {
-				rate.is_none_or(|rate| (MIN_RATE..=MAX_RATE).contains(&rate))
-			},
-			RuntimeParameters::Poc(parameter) => match parameter {
-				poc::Parameters::Phases(_, Some(schedule)) => is_possible(schedule),
-				poc::Parameters::RegistrationBits(_, Some(bits)) => (8..=40).contains(bits),
-				poc::Parameters::HostExpiry(_, Some(epochs)) => (2..=365).contains(epochs),
-				poc::Parameters::MaxShare(_, Some(share)) => (LEAST_CAP..=percent(33)).contains(share),
-				poc::Parameters::GuardianShare(_, Some(share)) => between(share, 0, 40),
-				poc::Parameters::MaturityThreshold(_, Some(leaves)) => *leaves <= 1 << 60,
-				poc::Parameters::LeastPerformance(_, Some(share)) => between(share, 50, 100),
-				poc::Parameters::LeastWork(_, Some(work)) => (1_000..=1_000_000_000_000).contains(work),
-				_ => true,
-			},
-			RuntimeParameters::Market(parameter) => match parameter {
-				market::Parameters::FreeEpochs(_, Some(epochs)) => years(epochs),
-				market::Parameters::MinDeposit(_, Some(amount)) => (EXISTENTIAL_DEPOSIT..=1_000 * GNK).contains(amount),
-				market::Parameters::ChallengePeriod(_, Some(blocks)) => {
-					(2 * Time::THIS.window..=240 * Time::THIS.window).contains(blocks)
-				},
-				market::Parameters::LowUse(_, Some(share)) => between(share, 5, 50),
-				market::Parameters::HighUse(_, Some(share)) => between(share, 50, 95),
-				market::Parameters::MaxPriceStep(_, Some(share)) => (*share <= percent(10)) && !share.is_zero(),
-				market::Parameters::MinHold(_, Some(windows)) => (2..=4).contains(windows),
-				market::Parameters::MaxHold(_, Some(windows)) => (4..=64).contains(windows),
-				_ => true,
-			},
-			RuntimeParameters::Worker(worker::Parameters::MinVersion(_, required)) => {
-				required.is_none_or(|required| required.version < 1_000_000_000)
-			},
-		}
+parameters! {
+	collateral Collateral {
+		GracePeriod: "epochs", 0..=3_650;
+		BaseShare: "%", percent(5)..=percent(100);
+		PerWeight: "GNK", 1..=1_000 * GNK;
+		FraudSlash: "%", percent(5)..=percent(100);
+		DutySlash: "%", percent(1)..=percent(50);
+	}
+	emission Emission {
+		// From a sixteenth of the emission that the supply was designed for to four times as much.
+		Rate: "2⁻⁶⁴", pallet_emission::math::FACTOR / 16..=pallet_emission::math::FACTOR * 4;
+	}
+	poc Poc {
+		Phases: "blocks", Schedules;
+		RegistrationBits: "bits", 8..=40;
+		HostExpiry: "epochs", 2..=365;
+		MaxShare: "%", MIN_CAP..=percent(33);
+		GuardianShare: "%", percent(0)..=percent(40);
+		MaturityThreshold: "leaves", 0..=1 << 60;
+		MinPerformance: "%", percent(50)..=percent(100);
+		MinWork: "tokens", 1_000..=1_000_000_000_000;
+	}
+	market Market {
+		FreeEpochs: "epochs", 0..=3_650;
+		MinDeposit: "GNK", EXISTENTIAL_DEPOSIT..=1_000 * GNK;
+		ChallengePeriod: "blocks", Windows(2..=240);
+		LowUse: "%", percent(5)..=percent(50);
+		HighUse: "%", percent(50)..=percent(95);
+		MaxPriceStep: "%", Perbill::from_parts(1)..=percent(10);
+		MinHold: "windows", 2..=4;
+		MaxHold: "windows", 4..=64;
+	}
+	worker Worker {
+		MinVersion: "version", Versions(0..=999_999_999);
 	}
 }
 
-/// A sixteenth of the emission that the supply was designed for, and four times as much.
-const MIN_RATE: u64 = pallet_emission::math::FACTOR / 16;
-const MAX_RATE: u64 = pallet_emission::math::FACTOR * 4;
-
-/// Whether epochs can be like this: as a whole, for power's way to the validators, and for what is kept of them. From
-/// an epoch of four sessions up to a week of mainnet's.
-pub fn is_possible(schedule: &Schedule) -> bool {
-	let segments = u32::from(schedule.segments).saturating_add(MAX_CONFIRMATIONS);
-	let hosts = schedule.settle.saturating_mul(SETTLE_BATCH);
-	schedule.is_valid()
-		&& segments <= MAX_SEGMENTS
-		&& u32::from(schedule.confirmations) <= MAX_CONFIRMATIONS
-		&& hosts >= MAX_HOSTS
-		&& (4 * Time::THIS.session..=7 * 14_400).contains(&schedule.length.into())
-}
-
-/// Nobody writes to the store of parameters directly, not even root.
+/// Rejects every origin, root included: only `Amendments.amend`, which checks the bounds, changes parameters.
 pub struct Nobody;
 
 impl<Key> EnsureOriginWithArg<RuntimeOrigin, Key> for Nobody {
@@ -265,23 +308,23 @@ impl Default for RuntimeParameters {
 	}
 }
 
-/// What offences cost.
+/// The share of collateral that each offence costs.
 pub struct SlashShares;
 impl pallet_collateral::SlashShare for SlashShares {
 	fn of(offence: Offence) -> Perbill {
 		match offence {
 			Offence::Fabrication | Offence::FalseAccusation | Offence::WrongInference => collateral::FraudSlash::get(),
 			Offence::FalseDigest | Offence::MissedDuties => collateral::DutySlash::get(),
-			// As its report says, and `Collateral::slash_equivocation` takes.
+			// The report names the share, and `Collateral::slash_equivocation` takes it.
 			Offence::Equivocation => Perbill::zero(),
 		}
 	}
 }
 
-/// How use moves prices.
+/// How the use of a model moves its price.
 pub struct PriceSteering;
 impl Get<Steering> for PriceSteering {
 	fn get() -> Steering {
-		Steering { low: market::LowUse::get(), high: market::HighUse::get(), most: market::MaxPriceStep::get() }
+		Steering { low: market::LowUse::get(), high: market::HighUse::get(), max_step: market::MaxPriceStep::get() }
 	}
 }

@@ -1,4 +1,4 @@
-//! System, time, utility, sudo.
+//! System, timestamp, utility and sudo.
 
 use crate::*;
 use frame_support::{
@@ -15,9 +15,9 @@ use frame_system::limits::{BlockLength, BlockWeights};
 use gonka_runtime_common::Time;
 use sp_runtime::Perbill;
 
-/// The share of a block that ordinary transactions may fill; the rest is for consensus and hooks.
+/// Share of a block that ordinary transactions may fill. The rest is for consensus and hooks.
 const NORMAL_SHARE: Perbill = Perbill::from_percent(75);
-/// A third of a slot for computation. Nobody needs proofs of a solo chain's state: they are not limited.
+/// Maximum dispatch weight of a block: a third of a slot. The proof size is not limited, since a solo chain needs no proofs.
 const BLOCK_WEIGHT: Weight =
 	Weight::from_parts(WEIGHT_REF_TIME_PER_MILLIS.saturating_mul(Time::THIS.slot_ms) / 3, u64::MAX);
 

@@ -1,4 +1,4 @@
-//! A chain from the `local_testnet` preset, block by block, without transactions.
+//! A chain from the `local_testnet` preset that runs block by block, without transactions.
 
 use crate::*;
 use codec::Encode;
@@ -10,12 +10,12 @@ use sp_consensus_babe::{
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::{Digest, DigestItem, traits::Header as _};
 
-/// Runs `test` right after genesis and checks all pallets' invariants at its end.
+/// Runs `test` after genesis and checks the invariants of all pallets at its end.
 pub fn run(test: impl FnOnce()) {
 	run_in(sp_io::TestExternalities::new_empty(), test);
 }
 
-/// The same with what a node has beside the state.
+/// Runs `test` as [`run`] does, in externalities with extensions.
 pub fn run_in(mut node: sp_io::TestExternalities, test: impl FnOnce()) {
 	let patch = genesis::preset(&sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET.into()).unwrap();
 	let mut config = serde_json::to_value(RuntimeGenesisConfig::default()).unwrap();
@@ -36,7 +36,7 @@ pub fn run_in(mut node: sp_io::TestExternalities, test: impl FnOnce()) {
 	});
 }
 
-/// The account of one of the preset's validators, or of somebody else.
+/// The account of a well-known key.
 pub fn account(key: Sr25519Keyring) -> AccountId {
 	key.to_account_id()
 }
@@ -52,45 +52,45 @@ pub fn blocks(count: BlockNumber) {
 		let digest = Digest { logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, claim.encode())] };
 		let parent =
 			Header::new(number, Default::default(), Default::default(), Default::default(), Default::default());
-		// The last block's, and its transactions'.
+		// Closes the block before, whose transactions tests dispatch after `blocks`.
 		Authorship::on_finalize(number - 1);
 		System::initialize(&number, &parent.hash(), &digest);
 		AllPalletsWithSystem::on_initialize(number);
 		AllPalletsWithSystem::on_idle(number, frame_support::weights::Weight::MAX);
-		// Not the timestamp's, which wants its inherent.
+		// Without the timestamp pallet, which needs its inherent.
 		Babe::on_finalize(number);
 		Grandpa::on_finalize(number);
 		Authorship::on_finalize(number);
 	}
 }
 
-/// Makes epoch 0 settled, with these weights. All of them raced.
+/// Makes epoch 0 weighed with these effective weights of participants.
 pub fn weigh(weights: &[(Sr25519Keyring, u64)]) {
-	use pallet_poc::{Commitments, LastSettled, Outcomes, Power, RacerCount, Racers, Standings};
+	use pallet_poc::{Commitments, LastWeighed, ParticipantCount, Participants, Power, Standings, WeighedEpochs};
 	let (mut total, mut power) = (0, Vec::new());
-	for (racer, (key, weight)) in (0..).zip(weights) {
+	for (participant, (key, weight)) in (0..).zip(weights) {
 		let host = account(*key);
-		let standing = pallet_poc::Standing { racer, raw: *weight, backed: *weight, ..Default::default() };
+		let standing = pallet_poc::Standing { participant, compute: *weight, backed: *weight, ..Default::default() };
 		Standings::<Runtime>::insert(0, &host, standing);
-		Racers::<Runtime>::insert(0, racer, &host);
+		Participants::<Runtime>::insert(0, participant, &host);
 		Commitments::<Runtime>::insert(0, &host, frame_support::BoundedVec::default());
 		power.push((host, *weight));
 		total += weight;
 	}
 	let hosts = weights.len() as u32;
-	RacerCount::<Runtime>::insert(0, hosts);
-	Outcomes::<Runtime>::insert(0, pallet_poc::Settled { total, cap: u64::MAX, hosts });
-	LastSettled::<Runtime>::put(0);
+	ParticipantCount::<Runtime>::insert(0, hosts);
+	WeighedEpochs::<Runtime>::insert(0, pallet_poc::EpochWeights { total, cap: u64::MAX, hosts });
+	LastWeighed::<Runtime>::put(0);
 	Power::<Runtime>::put(frame_support::BoundedVec::truncate_from(pallet_poc::math::normalise(power)));
 }
 
 /// The weights that epoch 0 pays.
 pub fn paid() -> std::collections::BTreeMap<AccountId, u64> {
-	use gonka_primitives::traits::HostPower;
+	use gonka_primitives::traits::PaidWeights;
 	Poc::page(0, None, 100).into_iter().collect()
 }
 
-/// Runs blocks until two more sessions have begun, so that queued validators are in charge.
+/// Runs blocks until two more sessions have begun, so that queued validators are active.
 pub fn two_sessions() {
 	let target = Session::current_index() + 2;
 	while Session::current_index() < target {
@@ -121,7 +121,7 @@ fn a_billion_is_issued_or_unmined() {
 		let founders = Sr25519Keyring::FerdieStash.to_account_id();
 		assert_eq!(Balances::balance(&founders), 200_000_000 * GNK);
 		let transferable = Balances::usable_balance(&founders);
-		assert!(transferable < 200 * GNK, "a block's part at most: {transferable}");
+		assert!(transferable < 200 * GNK, "the part of a block at most: {transferable}");
 	});
 }
 

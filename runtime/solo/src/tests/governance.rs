@@ -1,4 +1,4 @@
-//! Referenda on the whole runtime: from the sprint's weights to what a proposal does.
+//! Referenda on the whole runtime, from effective weights to the effects of proposals.
 
 use super::chain::*;
 use crate::*;
@@ -23,12 +23,12 @@ pub fn by(key: Sr25519Keyring) -> RuntimeOrigin {
 	RuntimeOrigin::signed(account(key))
 }
 
-/// Has these hosts race in the running epoch, with so many leaves a segment, and goes on until it is settled.
-pub fn race(counts: &[(Sr25519Keyring, u64)]) -> EpochIndex {
+/// Has these hosts commit to so many leaves in each segment of the running epoch, and runs blocks until it is weighed.
+pub fn take_part(counts: &[(Sr25519Keyring, u64)]) -> EpochIndex {
 	pallet_poc::AllowUnchecked::<Runtime>::put(true);
 	let epoch = Poc::running_epoch().unwrap();
-	assert!(epoch.offset(System::block_number()) < epoch.schedule.settle_start(), "too late to race");
-	for (racer, (key, count)) in (0..).zip(counts) {
+	assert!(epoch.offset(System::block_number()) < epoch.schedule.weigh_start(), "too late to take part");
+	for (participant, (key, count)) in (0..).zip(counts) {
 		let commitment = Commitment { count: *count, root: [1; 32] };
 		let all: Vec<_> = (0..epoch.schedule.segments).map(|segment| (segment, commitment)).collect();
 		pallet_poc::Commitments::<Runtime>::insert(
@@ -36,18 +36,18 @@ pub fn race(counts: &[(Sr25519Keyring, u64)]) -> EpochIndex {
 			account(*key),
 			frame_support::BoundedVec::truncate_from(all),
 		);
-		let standing = pallet_poc::Standing { racer, ..Default::default() };
+		let standing = pallet_poc::Standing { participant, ..Default::default() };
 		pallet_poc::Standings::<Runtime>::insert(epoch.index, account(*key), standing);
-		pallet_poc::Racers::<Runtime>::insert(epoch.index, racer, account(*key));
-		pallet_poc::RacerCount::<Runtime>::insert(epoch.index, racer + 1);
+		pallet_poc::Participants::<Runtime>::insert(epoch.index, participant, account(*key));
+		pallet_poc::ParticipantCount::<Runtime>::insert(epoch.index, participant + 1);
 	}
-	while pallet_poc::LastSettled::<Runtime>::get() != Some(epoch.index) {
+	while pallet_poc::LastWeighed::<Runtime>::get() != Some(epoch.index) {
 		blocks(1);
 	}
 	epoch.index
 }
 
-/// Goes on to the first block of the next epoch.
+/// Runs blocks up to the first of the next epoch.
 pub fn next_epoch() {
 	let running = Poc::running_epoch().unwrap().index;
 	while Poc::running_epoch().unwrap().index == running {
@@ -64,16 +64,18 @@ pub fn propose(origin: impl Into<OriginCaller>, call: impl Into<RuntimeCall>) ->
 	index
 }
 
-/// Goes on until a referendum has ended, and a little further.
+/// Runs blocks until a referendum has ended and, if it was approved, is enacted.
 pub fn conclude(index: u32) -> pallet_referenda::ReferendumInfoOf<Runtime, ()> {
-	while Referenda::ensure_ongoing(index).is_ok() {
+	let mut enactment = 0;
+	while let Ok(status) = Referenda::ensure_ongoing(index) {
+		enactment = tracks::TRACKS[usize::from(status.track)].info.min_enactment_period;
 		blocks(1);
 	}
-	blocks(10);
+	blocks(enactment + 7);
 	ReferendumInfoFor::<Runtime>::get(index).unwrap()
 }
 
-/// Reads the version of code that is nothing but its version.
+/// Reads the version of code that consists of an encoded version.
 pub struct PlainVersion;
 impl sp_core::traits::ReadRuntimeVersion for PlainVersion {
 	fn read_runtime_version(&self, code: &[u8], _: &mut dyn sp_core::traits::Externalities) -> Result<Vec<u8>, String> {
@@ -90,10 +92,11 @@ fn remark() -> frame_system::Call<Runtime> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "a referendum takes days of blocks with mainnet's times")]
 fn a_referendum_from_preimage_to_enactment() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		take_part(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
 		let call =
 			RuntimeCall::System(frame_system::Call::set_storage { items: vec![(b"law".to_vec(), b"yes".to_vec())] });
 		let encoded = codec::Encode::encode(&call);
@@ -113,7 +116,7 @@ fn a_referendum_from_preimage_to_enactment() {
 		let tally = Referenda::ensure_ongoing(0).unwrap().tally;
 		assert_eq!((tally.ayes, tally.nays, tally.support, tally.electorate), (400, 100, 400, 500));
 		assert_eq!(tally.approval(0), Perbill::from_percent(80));
-		// A change of mind.
+		// A changed vote.
 		assert_ok!(ConvictionVoting::vote(by(Charlie), 0, AYE));
 
 		let info = conclude(0);
@@ -132,14 +135,14 @@ fn a_referendum_from_preimage_to_enactment() {
 fn a_host_that_joined_after_the_opening_has_no_vote() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		let index = propose(root(), remark());
 		next_epoch();
-		let later = race(&[(Alice, 50), (Bob, 30), (Charlie, 900)]);
+		let later = take_part(&[(Alice, 50), (Bob, 30), (Charlie, 900)]);
 		assert!(Poc::weight(later, &account(Charlie)) > 0);
-		let refused = pallet_governance::Error::<Runtime>::NoPower;
+		let error = pallet_governance::Error::<Runtime>::NoPower;
 		if Referenda::ensure_ongoing(index).is_ok() {
-			assert_noop!(ConvictionVoting::vote(by(Charlie), index, AYE), refused);
+			assert_noop!(ConvictionVoting::vote(by(Charlie), index, AYE), error);
 		} else {
 			panic!("the referendum ended too soon to show anything");
 		}
@@ -149,11 +152,11 @@ fn a_host_that_joined_after_the_opening_has_no_vote() {
 }
 
 #[test]
-fn a_slashed_host_votes_with_nothing() {
+fn a_convicted_host_has_no_votes() {
 	use gonka_primitives::{check::Offence, traits::OnOffence};
 	run(|| {
 		blocks(1);
-		let epoch = race(&[(Alice, 50), (Bob, 30)]);
+		let epoch = take_part(&[(Alice, 50), (Bob, 30)]);
 		let index = propose(root(), remark());
 		assert_ok!(ConvictionVoting::vote(by(Alice), index, AYE));
 		Poc::convict(epoch, &account(Alice), Offence::Fabrication);
@@ -166,7 +169,7 @@ fn a_slashed_host_votes_with_nothing() {
 fn a_killed_referendum_pays_the_community_fund() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		let issued = Balances::total_issuance();
 		let fund = Balances::balance(&Treasury::account_id());
 		let bad = propose(root(), remark());
@@ -178,15 +181,16 @@ fn a_killed_referendum_pays_the_community_fund() {
 		assert!(matches!(ReferendumInfoFor::<Runtime>::get(bad).unwrap(), ReferendumInfo::Killed(_)));
 		let slashed = tracks::SUBMISSION_DEPOSIT + 5_000 * GNK;
 		assert_eq!(Balances::balance(&Treasury::account_id()), fund + slashed);
-		assert_eq!(Balances::total_issuance(), issued, "nothing is burnt");
+		assert_eq!(Balances::total_issuance(), issued, "the issuance does not change");
 	});
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "a referendum takes days of blocks with mainnet's times")]
 fn the_community_fund_is_spent_by_referendum_only() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		assert_eq!(Treasury::account_id(), <genesis::Treasury as frame_support::traits::Get<_>>::get());
 		let spend = |amount| pallet_treasury::Call::spend {
 			asset_kind: Box::new(()),
@@ -204,33 +208,35 @@ fn the_community_fund_is_spent_by_referendum_only() {
 		let before = Balances::balance(&account(Eve));
 		assert_ok!(Treasury::payout(by(Charlie), 0));
 		assert_eq!(Balances::balance(&account(Eve)), before + 1_000 * GNK);
-		assert!(Treasury::payout(by(Charlie), 1).is_err(), "the other one was not approved");
+		assert!(Treasury::payout(by(Charlie), 1).is_err(), "the other spend was not approved");
 		let direct = Treasury::spend(Origin::Models.into(), Box::new(()), GNK, Box::new(account(Eve)), None);
 		assert!(direct.is_err());
 	});
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "a referendum takes days of blocks with mainnet's times")]
 fn models_are_registered_and_retired_by_their_track() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		let index = propose(Origin::Models, pallet_inference_market::Call::retire_model { model: 0 });
 		assert_ok!(ConvictionVoting::vote(by(Alice), index, AYE));
 		assert_eq!(InferenceMarket::models().len(), 1);
 		conclude(index);
 		assert!(InferenceMarket::models().is_empty());
-		// Nobody else, and the track nothing else.
+		// No other track may do this, and the track may do nothing else.
 		assert!(InferenceMarket::retire_model(Origin::Treasury.into(), 0).is_err());
 		assert!(System::set_code(Origin::Models.into(), vec![]).is_err());
 	});
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "a referendum takes days of blocks with mainnet's times")]
 fn an_upgrade_is_authorised_by_referendum_and_checked_when_it_is_applied() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		let code = |spec_version| codec::Encode::encode(&sp_version::RuntimeVersion { spec_version, ..VERSION });
 		let authorise = |code: &[u8]| {
 			let code_hash = sp_io::hashing::blake2_256(code).into();
@@ -244,7 +250,7 @@ fn an_upgrade_is_authorised_by_referendum_and_checked_when_it_is_applied() {
 		let current = || frame_support::storage::unhashed::get_raw(sp_storage::well_known_keys::CODE);
 		let (same, newer) = (code(VERSION.spec_version), code(VERSION.spec_version + 1));
 		authorise(&same);
-		assert!(System::apply_authorized_upgrade(by(Eve), newer.clone()).is_err(), "this is not what was decided");
+		assert!(System::apply_authorized_upgrade(by(Eve), newer.clone()).is_err(), "it is not the authorised code");
 		let _ = System::apply_authorized_upgrade(by(Eve), same.clone());
 		assert_ne!(current(), Some(same), "it is not newer");
 		authorise(&newer);
@@ -257,7 +263,7 @@ fn an_upgrade_is_authorised_by_referendum_and_checked_when_it_is_applied() {
 fn delegates_vote_for_others_in_one_track() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		take_part(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
 		let to = sp_runtime::MultiAddress::Id(account(Alice));
 		assert_ok!(ConvictionVoting::delegate(by(Charlie), tracks::UPGRADE, to, Conviction::Locked6x, GNK));
 		let index = propose(root(), remark());
@@ -297,9 +303,9 @@ fn each_track_has_its_origin_and_sound_curves() {
 }
 
 #[test]
-fn polkadot_js_finds_what_it_looks_for() {
+fn the_metadata_has_what_polkadot_js_reads() {
 	use scale_info::TypeInfo;
-	// Some constants are parameters, which are read from storage.
+	// Some constants are parameters, which the metadata reads from storage.
 	let metadata = sp_io::TestExternalities::default().execute_with(Runtime::metadata_ir);
 	let pallet = |name: &str| metadata.pallets.iter().find(|pallet| pallet.name == name).unwrap();
 	let voting = pallet("ConvictionVoting");
@@ -307,7 +313,7 @@ fn polkadot_js_finds_what_it_looks_for() {
 		assert!(voting.constants.iter().any(|other| other.name == constant), "{constant}");
 	}
 	assert!(pallet("Referenda").constants.iter().any(|constant| constant.name == "Tracks"));
-	// Storage of these names would be read as upstream's.
+	// polkadot.js would decode storage of these names as the SDK's pallet does.
 	let entries: Vec<_> = voting.storage.iter().flat_map(|storage| &storage.entries).map(|entry| entry.name).collect();
 	assert!(!entries.contains(&"VotingFor") && !entries.contains(&"ClassLocksFor"), "{entries:?}");
 
@@ -334,11 +340,12 @@ fn polkadot_js_finds_what_it_looks_for() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "a referendum takes days of blocks with mainnet's times")]
 fn clients_see_a_referendum_from_submission_to_enactment() {
 	use gonka_primitives::views::{EnactmentView, ReferendumState as State};
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		take_part(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
 		let call: RuntimeCall = remark().into();
 		let (encoded, submitted) = (codec::Encode::encode(&call), System::block_number());
 		let index = propose(root(), call);
@@ -364,7 +371,7 @@ fn clients_see_a_referendum_from_submission_to_enactment() {
 		assert_eq!((open.ayes, open.nays, open.support_votes, open.electorate), (250, 100, 250, 500));
 		assert_eq!((open.approval, open.support), (714_285_714, 500_000_000));
 		assert_eq!(open.enactment, EnactmentView::After(0));
-		// Between what is asked for at the ends, and below it as the support is.
+		// The thresholds lie between those of begin and end; approval is still below its threshold, support above.
 		let track = &views::tracks()[0];
 		assert_eq!((track.approval, track.support), ((900_000_000, 670_000_000), (500_000_000, 250_000_000)));
 		assert!((670_000_000..900_000_000).contains(&open.approval_needed) && open.approval < open.approval_needed);
@@ -389,7 +396,7 @@ fn clients_see_a_referendum_from_submission_to_enactment() {
 fn lists_of_referenda_come_in_pages_without_long_calls() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50)]);
+		take_part(&[(Alice, 50)]);
 		let long = frame_system::Call::<Runtime>::remark { remark: vec![0; 2_000] };
 		propose(root(), remark());
 		propose(root(), long);
@@ -411,7 +418,7 @@ fn clients_see_votes_and_delegations() {
 	use gonka_primitives::views::{BallotView, StanceView};
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		take_part(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
 		let to = sp_runtime::MultiAddress::Id(account(Alice));
 		assert_ok!(ConvictionVoting::delegate(by(Charlie), tracks::UPGRADE, to, Conviction::None, 0));
 		let index = propose(root(), remark());
@@ -431,7 +438,7 @@ fn clients_see_votes_and_delegations() {
 }
 
 #[test]
-fn a_proposal_is_rehearsed_without_effect() {
+fn a_dry_run_of_a_proposal_has_no_effect() {
 	use configs::parameters::{
 		RuntimeParameters,
 		dynamic::collateral::{BaseShare, Parameters},
@@ -443,12 +450,12 @@ fn a_proposal_is_rehearsed_without_effect() {
 			codec::Encode::encode(&RuntimeCall::Amendments(pallet_amendments::Call::amend { parameter }))
 		};
 		let good = amend(Perbill::from_percent(50));
-		assert_eq!(views::rehearse(tracks::PARAMETERS, &good), Ok(()));
+		assert_eq!(views::dry_run(tracks::PARAMETERS, &good), Ok(()));
 		assert!(pallet_amendments::Pending::<Runtime>::get().is_empty());
 		let out_of_bounds = pallet_amendments::Error::<Runtime>::OutOfBounds.into();
-		assert_eq!(views::rehearse(tracks::PARAMETERS, &amend(Perbill::from_percent(1))), Err(out_of_bounds));
-		assert_eq!(views::rehearse(tracks::MODELS, &good), Err(sp_runtime::DispatchError::BadOrigin));
-		assert_eq!(views::rehearse(9, &good), Err(sp_runtime::DispatchError::BadOrigin));
-		assert_eq!(views::rehearse(tracks::UPGRADE, &good[1..]), Err(sp_runtime::DispatchError::Corruption));
+		assert_eq!(views::dry_run(tracks::PARAMETERS, &amend(Perbill::from_percent(1))), Err(out_of_bounds));
+		assert_eq!(views::dry_run(tracks::MODELS, &good), Err(sp_runtime::DispatchError::BadOrigin));
+		assert_eq!(views::dry_run(9, &good), Err(sp_runtime::DispatchError::BadOrigin));
+		assert_eq!(views::dry_run(tracks::UPGRADE, &good[1..]), Err(sp_runtime::DispatchError::Corruption));
 	});
 }

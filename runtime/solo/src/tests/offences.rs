@@ -1,4 +1,4 @@
-//! Equivocations, proven with real signatures, and what they cost.
+//! Equivocations, proven with real signatures, and their costs.
 
 use super::chain::*;
 use crate::*;
@@ -83,14 +83,14 @@ fn grandpa_report(proof: GrandpaProof<Hash, BlockNumber>, key: Ed25519Keyring) -
 	UncheckedExtrinsic::new_bare(call.into())
 }
 
-/// What the pool says. It looks at a state of its own.
+/// The validity of a report in the pool, without a change of state.
 fn pool(source: TransactionSource, report: &UncheckedExtrinsic) -> TransactionValidity {
 	with_transaction_unchecked(|| {
 		TransactionOutcome::Rollback(Executive::validate_transaction(source, report.clone(), Hash::default()))
 	})
 }
 
-/// Reports through the author's pool into the block.
+/// Sends a report through the pool of the author into the block.
 fn submit(report: UncheckedExtrinsic) {
 	let validity = pool(TransactionSource::Local, &report).unwrap();
 	assert!(!validity.propagate && validity.longevity >= u64::from(Time::THIS.schedule.length));
@@ -98,13 +98,13 @@ fn submit(report: UncheckedExtrinsic) {
 }
 
 #[track_caller]
-fn assert_refused(report: UncheckedExtrinsic, reason: InvalidTransaction) {
+fn assert_rejected(report: UncheckedExtrinsic, reason: InvalidTransaction) {
 	assert_eq!(pool(TransactionSource::Local, &report), Err(reason.into()));
-	assert_eq!(Executive::apply_extrinsic(report), Err(reason.into()), "nor can an author include it");
+	assert_eq!(Executive::apply_extrinsic(report), Err(reason.into()), "an author cannot include it either");
 }
 
 /// Three validators with weight and collateral.
-fn pledged() {
+fn with_collateral() {
 	blocks(1);
 	weigh(&[(Alice, 400), (Bob, 300), (Charlie, 300)]);
 	for key in [Alice, Bob, Charlie] {
@@ -117,7 +117,7 @@ fn has_power(key: Sr25519Keyring) -> bool {
 	pallet_poc::Power::<Runtime>::get().iter().any(|(who, _)| *who == account(key))
 }
 
-/// Bob has lost all that he can lose, and the others nothing.
+/// Bob has lost all collateral, power and pay, the others nothing.
 fn assert_bob_lost(issued: Balance) {
 	let collateral = Collateral::view(&account(Bob));
 	assert_eq!(collateral.active + collateral.unbonding.iter().map(|(_, amount)| amount).sum::<Balance>(), 0);
@@ -134,11 +134,11 @@ fn assert_bob_lost(issued: Balance) {
 #[test]
 fn two_blocks_of_a_slot_cost_collateral_power_and_pay() {
 	run(|| {
-		pledged();
+		with_collateral();
 		let issued = Balances::total_issuance();
 		let report = babe_report(two_blocks(Bob), babe_owner(Bob));
 		submit(report.clone());
-		assert_refused(report, InvalidTransaction::Stale);
+		assert_rejected(report, InvalidTransaction::Stale);
 		assert_bob_lost(issued);
 	});
 }
@@ -146,19 +146,19 @@ fn two_blocks_of_a_slot_cost_collateral_power_and_pay() {
 #[test]
 fn two_votes_of_a_round_cost_the_same() {
 	run(|| {
-		pledged();
+		with_collateral();
 		let issued = Balances::total_issuance();
 		let report = grandpa_report(in_set(two_votes(Ed25519Keyring::Bob, 7)), Ed25519Keyring::Bob);
 		submit(report.clone());
-		assert_refused(report, InvalidTransaction::Stale);
+		assert_rejected(report, InvalidTransaction::Stale);
 		assert_bob_lost(issued);
 	});
 }
 
 #[test]
-fn forged_reports_are_refused_and_strangers_cannot_send_any() {
+fn forged_reports_and_reports_from_other_nodes_are_rejected() {
 	run(|| {
-		pledged();
+		with_collateral();
 		let issued = Balances::total_issuance();
 		let good = two_blocks(Bob);
 		let report = babe_report(good.clone(), babe_owner(Bob));
@@ -166,29 +166,29 @@ fn forged_reports_are_refused_and_strangers_cannot_send_any() {
 		let forged = [
 			// The same block twice.
 			BabeProof { second_header: good.first_header.clone(), ..good.clone() },
-			// Sealed by somebody else.
+			// Sealed by another validator.
 			BabeProof { offender: Alice.public().into(), ..good.clone() },
 			// Of another slot.
 			BabeProof { slot: good.slot + 1, ..good.clone() },
 		];
 		for proof in forged {
 			let owner = if proof.offender == Alice.public().into() { Alice } else { Bob };
-			assert_refused(babe_report(proof, babe_owner(owner)), InvalidTransaction::BadProof);
+			assert_rejected(babe_report(proof, babe_owner(owner)), InvalidTransaction::BadProof);
 		}
-		// Somebody else's key, another session, another number of validators.
-		assert_refused(babe_report(good.clone(), babe_owner(Alice)), InvalidTransaction::BadProof);
+		// The key of another validator, another session, another number of validators.
+		assert_rejected(babe_report(good.clone(), babe_owner(Alice)), InvalidTransaction::BadProof);
 		let owner = babe_owner(Bob);
 		let session = MembershipProof { session: owner.session + 9, ..owner.clone() };
-		assert_refused(babe_report(good.clone(), session), InvalidTransaction::BadProof);
+		assert_rejected(babe_report(good.clone(), session), InvalidTransaction::BadProof);
 		let many = MembershipProof { validator_count: 300, ..owner };
-		assert_refused(babe_report(good, many), InvalidTransaction::BadProof);
+		assert_rejected(babe_report(good, many), InvalidTransaction::BadProof);
 
 		// Votes of another round than they were signed for, and the same vote twice.
 		let Twice { identity, first, second, .. } = two_votes(Ed25519Keyring::Bob, 7);
 		let moved = Twice { round_number: 8, identity: identity.clone(), first: first.clone(), second };
 		let once = Twice { round_number: 7, identity, first: first.clone(), second: first };
 		for votes in [moved, once] {
-			assert_refused(grandpa_report(in_set(votes), Ed25519Keyring::Bob), InvalidTransaction::BadProof);
+			assert_rejected(grandpa_report(in_set(votes), Ed25519Keyring::Bob), InvalidTransaction::BadProof);
 		}
 		assert_eq!(Balances::total_issuance(), issued);
 		assert!(has_power(Bob));
@@ -201,7 +201,7 @@ fn nodes_report_through_the_runtime_api() {
 	let (pool, state) = TestTransactionPoolExt::new();
 	node.register_extension(TransactionPoolExt::new(pool));
 	run_in(node, || {
-		pledged();
+		with_collateral();
 		let proof = two_blocks(Bob);
 		let owner = <Runtime as BabeApiV2<Block>>::generate_key_ownership_proof(proof.slot, proof.offender.clone());
 		<Runtime as BabeApiV2<Block>>::submit_report_equivocation_unsigned_extrinsic(proof, owner.unwrap()).unwrap();
@@ -222,7 +222,7 @@ fn nodes_report_through_the_runtime_api() {
 #[test]
 fn past_sessions_can_be_reported_from_genesis_on_until_they_are_forgotten() {
 	run(|| {
-		pledged();
+		with_collateral();
 		let (blocks_proof, owner) = (two_blocks(Bob), babe_owner(Bob));
 		let report = babe_report(blocks_proof, owner);
 		let votes = grandpa_report(in_set(two_votes(Ed25519Keyring::Charlie, 3)), Ed25519Keyring::Charlie);
@@ -233,19 +233,19 @@ fn past_sessions_can_be_reported_from_genesis_on_until_they_are_forgotten() {
 		let sessions = Time::THIS.reportable_sessions();
 		while Session::current_index() <= sessions {
 			assert!(pool(TransactionSource::Local, &report).is_ok());
-			blocks(1);
+			blocks(Time::THIS.session as u32);
 		}
 		two_sessions();
-		assert_refused(report, InvalidTransaction::BadProof);
+		assert_rejected(report, InvalidTransaction::BadProof);
 		let kept = HistoricalSessions::<Runtime>::iter().count();
 		assert!(kept as u32 <= sessions + 3, "{kept} sessions are on record");
 	});
 }
 
 #[test]
-fn new_keys_are_on_record_without_a_change_of_power() {
+fn new_session_keys_can_be_proven_without_a_change_of_power() {
 	run(|| {
-		pledged();
+		with_collateral();
 		let mut keys = Session::load_keys(&account(Bob)).unwrap();
 		keys.babe = Dave.public().into();
 		pallet_session::NextKeys::<Runtime>::insert(account(Bob), keys);
@@ -258,9 +258,9 @@ fn new_keys_are_on_record_without_a_change_of_power() {
 }
 
 #[test]
-fn of_several_equivocations_the_dearest_counts() {
+fn of_several_equivocations_the_heaviest_counts() {
 	run(|| {
-		pledged();
+		with_collateral();
 		let of = |key| OffenceDetails { offender: (account(key), ()), reporters: vec![] };
 		let held = |key| {
 			let view = Collateral::view(&account(key));
@@ -269,11 +269,11 @@ fn of_several_equivocations_the_dearest_counts() {
 		let (quarter, half) = (Perbill::from_percent(25), Perbill::from_percent(50));
 		Punish::<Runtime>::on_offence(&[of(Bob)], &[quarter], 0);
 		assert_eq!(held(Bob), 750 * GNK);
-		// Another epoch gives Bob weight. Charlie is found to have joined in then, and so Bob is told of again.
+		// Bob gets weight again. Then Charlie is reported for the same offence, which names Bob again.
 		weigh(&[(Alice, 400), (Bob, 300), (Charlie, 300)]);
 		Punish::<Runtime>::on_offence(&[of(Bob), of(Charlie)], &[half, half], 0);
 		assert_eq!([held(Bob), held(Charlie)].map(|held| held.abs_diff(500 * GNK) < 1_000), [true; 2]);
-		assert_eq!([Bob, Charlie].map(has_power), [true, false], "Bob has lost his epoch");
+		assert_eq!([Bob, Charlie].map(has_power), [true, false], "Bob has lost his weight of the epoch");
 		let before = [Bob, Charlie].map(held);
 		Punish::<Runtime>::on_offence(&[of(Bob), of(Charlie)], &[quarter, half], 0);
 		assert_eq!([Bob, Charlie].map(held), before);
@@ -281,9 +281,9 @@ fn of_several_equivocations_the_dearest_counts() {
 }
 
 #[test]
-fn somebody_goes_on_with_the_chain() {
+fn the_last_validator_keeps_its_power() {
 	run(|| {
-		pledged();
+		with_collateral();
 		for key in [Alice, Bob, Charlie] {
 			submit(babe_report(two_blocks(key), babe_owner(key)));
 		}
@@ -295,10 +295,10 @@ fn somebody_goes_on_with_the_chain() {
 }
 
 #[test]
-fn a_validator_without_weight_leaves_too() {
+fn an_equivocating_validator_without_weight_loses_its_power() {
 	run(|| {
 		blocks(1);
-		assert!(has_power(Alice), "by genesis alone");
+		assert!(has_power(Alice), "the genesis gave it power");
 		submit(babe_report(two_blocks(Alice), babe_owner(Alice)));
 		assert!(!has_power(Alice));
 		two_sessions();

@@ -1,4 +1,4 @@
-//! Parameters: from a referendum to the next epoch, and what is refused on the way.
+//! Parameters, from a referendum to the next epoch, and their bounds.
 
 use super::{chain::*, governance::*};
 use crate::{
@@ -31,17 +31,18 @@ fn phases(schedule: Schedule) -> RuntimeParameters {
 	RuntimeParameters::Poc(poc::Parameters::Phases(poc::Phases, Some(schedule)))
 }
 
-/// In force from the next epoch on.
-fn decree(parameter: RuntimeParameters) {
+/// Amends a parameter by root.
+fn amend_by_root(parameter: RuntimeParameters) {
 	assert_ok!(Amendments::amend(RuntimeOrigin::root(), parameter));
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "a referendum takes days of blocks with mainnet's times")]
 fn a_referendum_changes_a_parameter_from_the_next_epoch_on() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
-		let longer = Schedule { length: 70, ..Time::THIS.schedule };
+		take_part(&[(Alice, 50), (Bob, 30), (Charlie, 20)]);
+		let longer = Schedule { length: Time::THIS.schedule.length + 10, ..Time::THIS.schedule };
 		let index = propose(
 			Origin::Parameters,
 			pallet_utility::Call::batch_all { calls: vec![amend(grace(Some(0))).into(), amend(phases(longer)).into()] },
@@ -50,20 +51,21 @@ fn a_referendum_changes_a_parameter_from_the_next_epoch_on() {
 			assert_ok!(ConvictionVoting::vote(by(host), index, AYE));
 		}
 		assert!(matches!(conclude(index), ReferendumInfo::Approved(..)));
-		assert_eq!(pallet_amendments::Pending::<Runtime>::get().len(), 2, "decided");
-		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 180, "and not in force");
+		assert_eq!(pallet_amendments::Pending::<Runtime>::get().len(), 2, "both amendments wait");
+		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 180, "not in force yet");
 		assert_eq!(Poc::running_epoch().unwrap().schedule, Time::THIS.schedule);
 		next_epoch();
 		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 0);
-		assert_eq!(Poc::running_epoch().unwrap().schedule, longer, "the epoch that starts has it");
+		assert_eq!(Poc::running_epoch().unwrap().schedule, longer, "the new epoch has the new schedule");
 	});
 }
 
 #[test]
-fn an_absurd_value_is_refused_when_it_is_enacted() {
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "a referendum takes days of blocks with mainnet's times")]
+fn a_value_out_of_bounds_is_rejected_at_its_enactment() {
 	run(|| {
 		blocks(1);
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		let index = propose(Origin::Parameters, amend(grace(Some(u32::MAX))));
 		assert_ok!(ConvictionVoting::vote(by(Alice), index, AYE));
 		conclude(index);
@@ -76,7 +78,7 @@ fn an_absurd_value_is_refused_when_it_is_enacted() {
 }
 
 #[test]
-fn bounds_are_where_the_table_says() {
+fn parameters_are_accepted_within_their_bounds_only() {
 	run(|| {
 		let percent = Perbill::from_percent;
 		let p = |parameter| RuntimeParameters::Poc(parameter);
@@ -92,7 +94,7 @@ fn bounds_are_where_the_table_says() {
 		let hold = |windows| m(market::Parameters::MaxHold(market::MaxHold, Some(windows)));
 		let step = |share| m(market::Parameters::MaxPriceStep(market::MaxPriceStep, Some(share)));
 		let window = Time::THIS.window;
-		let sound = [
+		let allowed = [
 			grace(Some(0)),
 			grace(Some(3_650)),
 			grace(None),
@@ -114,7 +116,7 @@ fn bounds_are_where_the_table_says() {
 			step(percent(10)),
 			phases(Schedule { confirmations: 0, ..Time::THIS.schedule }),
 		];
-		let absurd = [
+		let out_of_bounds = [
 			grace(Some(3_651)),
 			rate(factor / 16 - 1),
 			rate(factor * 4 + 1),
@@ -132,24 +134,24 @@ fn bounds_are_where_the_table_says() {
 			hold(65),
 			step(Perbill::zero()),
 			step(percent(11)),
-			phases(Schedule { settle: Time::THIS.schedule.settle - 1, ..Time::THIS.schedule }),
+			phases(Schedule { weigh: Time::THIS.schedule.weigh - 1, ..Time::THIS.schedule }),
 			phases(Schedule { segments: 9, ..Time::THIS.schedule }),
 			phases(Schedule { length: 100_801, ..Time::THIS.schedule }),
-			phases(Schedule { length: 39, ..Time::THIS.schedule }),
-			phases(Schedule { turn: 1_000, ..Time::THIS.schedule }),
+			phases(Schedule { length: 4 * Time::THIS.session as u32 - 1, ..Time::THIS.schedule }),
+			phases(Schedule { turn: Time::THIS.schedule.length, ..Time::THIS.schedule }),
 			phases(Schedule { check: 0, ..Time::THIS.schedule }),
 		];
-		for parameter in sound {
+		for parameter in allowed {
 			assert!(Bounds::contains(&parameter), "{parameter:?}");
 		}
-		for parameter in absurd {
+		for parameter in out_of_bounds {
 			assert!(!Bounds::contains(&parameter), "{parameter:?}");
 		}
 	});
 }
 
 #[test]
-fn there_is_no_way_around_the_bounds() {
+fn no_origin_changes_parameters_past_the_bounds() {
 	run(|| {
 		for origin in [RuntimeOrigin::root(), Origin::Parameters.into(), by(Alice)] {
 			assert_noop!(Parameters::set_parameter(origin, grace(Some(0))), BadOrigin);
@@ -161,18 +163,21 @@ fn there_is_no_way_around_the_bounds() {
 }
 
 #[test]
-fn the_collateral_of_a_host_decides_over_four_fifths_of_its_votes() {
+fn collateral_backs_four_fifths_of_the_votes_of_a_host() {
 	run(|| {
 		blocks(1);
-		decree(grace(Some(0)));
-		decree(RuntimeParameters::Collateral(collateral::Parameters::PerWeight(collateral::PerWeight, Some(GNK))));
+		amend_by_root(grace(Some(0)));
+		amend_by_root(RuntimeParameters::Collateral(collateral::Parameters::PerWeight(
+			collateral::PerWeight,
+			Some(GNK),
+		)));
 		next_epoch();
 		for (host, leaves) in [(Alice, 200), (Bob, 200), (Charlie, 100)] {
 			assert_ok!(Collateral::deposit(by(host), leaves * GNK));
 		}
-		// Alice has 40 % of the power, and nothing behind it any more.
+		// Alice has 40 % of the compute weight and withdraws all collateral.
 		assert_ok!(Collateral::withdraw(by(Alice), 200 * GNK));
-		race(&[(Alice, 40), (Bob, 40), (Charlie, 20)]);
+		take_part(&[(Alice, 40), (Bob, 40), (Charlie, 20)]);
 		let index = propose(Origin::Models, frame_system::Call::remark { remark: vec![] });
 		assert_ok!(ConvictionVoting::vote(by(Alice), index, AYE));
 		assert_ok!(ConvictionVoting::vote(by(Bob), index, NAY));
@@ -184,26 +189,26 @@ fn the_collateral_of_a_host_decides_over_four_fifths_of_its_votes() {
 }
 
 #[test]
-fn parameters_reach_what_reads_them() {
+fn changed_parameters_reach_the_pallets() {
 	run(|| {
 		blocks(1);
-		decree(RuntimeParameters::Emission(emission::Parameters::Rate(
+		amend_by_root(RuntimeParameters::Emission(emission::Parameters::Rate(
 			emission::Rate,
 			Some(pallet_emission::math::FACTOR * 2),
 		)));
-		decree(RuntimeParameters::Collateral(collateral::Parameters::FraudSlash(
+		amend_by_root(RuntimeParameters::Collateral(collateral::Parameters::FraudSlash(
 			collateral::FraudSlash,
 			Some(Perbill::from_percent(50)),
 		)));
-		decree(RuntimeParameters::Market(market::Parameters::MinDeposit(market::MinDeposit, Some(7 * GNK))));
-		decree(RuntimeParameters::Poc(poc::Parameters::RegistrationBits(poc::RegistrationBits, Some(9))));
+		amend_by_root(RuntimeParameters::Market(market::Parameters::MinDeposit(market::MinDeposit, Some(7 * GNK))));
+		amend_by_root(RuntimeParameters::Poc(poc::Parameters::RegistrationBits(poc::RegistrationBits, Some(9))));
 		let required = WorkerVersion { version: 1_002_003, from: 77 };
-		decree(RuntimeParameters::Worker(worker::Parameters::MinVersion(worker::MinVersion, Some(required))));
+		amend_by_root(RuntimeParameters::Worker(worker::Parameters::MinVersion(worker::MinVersion, Some(required))));
 		next_epoch();
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		let normal = pallet_emission::math::emission(Emission::supply().unmined, pallet_emission::math::FACTOR);
 		next_epoch();
-		race(&[(Alice, 50), (Bob, 30)]);
+		take_part(&[(Alice, 50), (Bob, 30)]);
 		assert!(Emission::last_emission().abs_diff(2 * normal) <= 1, "{} {normal}", Emission::last_emission());
 		assert_ok!(Collateral::deposit(by(Alice), 100 * GNK));
 		use gonka_primitives::{check::Offence, traits::OnOffence};
@@ -217,19 +222,19 @@ fn parameters_reach_what_reads_them() {
 }
 
 #[test]
-fn maturity_is_what_genesis_says_until_governance_says_otherwise() {
+fn the_genesis_names_the_maturity_until_governance_changes_it() {
 	run(|| {
 		blocks(1);
 		pallet_poc::Maturity::<Runtime>::put(123);
 		assert_eq!(<poc::MaturityThreshold as Get<u64>>::get(), 123);
-		decree(RuntimeParameters::Poc(poc::Parameters::MaturityThreshold(poc::MaturityThreshold, Some(5))));
+		amend_by_root(RuntimeParameters::Poc(poc::Parameters::MaturityThreshold(poc::MaturityThreshold, Some(5))));
 		next_epoch();
 		assert_eq!(<poc::MaturityThreshold as Get<u64>>::get(), 5);
 	});
 }
 
 #[test]
-fn clients_see_every_parameter_with_its_default_and_what_waits() {
+fn clients_see_every_parameter_with_its_default_and_pending_value() {
 	use codec::{Decode, Encode};
 	use scale_info::TypeInfo;
 	run(|| {
@@ -254,13 +259,13 @@ fn clients_see_every_parameter_with_its_default_and_what_waits() {
 		assert_eq!(changed.len(), 1);
 		assert_eq!(changed[0].present, half.encode());
 		let share = collateral::BaseShare::get();
-		assert_eq!(share, Perbill::from_percent(50), "asking for the defaults changes nothing");
+		assert_eq!(share, Perbill::from_percent(50), "a query of the defaults changes nothing");
 		assert_eq!(
 			after.iter().map(|one| &one.default).collect::<Vec<_>>(),
 			before.iter().map(|one| &one.default).collect::<Vec<_>>()
 		);
 
-		// None is missing, and none is there twice.
+		// No parameter is missing, and none is listed twice.
 		let groups = [
 			collateral::Parameters::type_info(),
 			emission::Parameters::type_info(),

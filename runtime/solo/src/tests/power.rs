@@ -1,4 +1,4 @@
-//! The traps of weighted authorities, one test each.
+//! Pitfalls of weighted authorities, one test for each.
 
 use super::chain::*;
 use crate::*;
@@ -6,8 +6,8 @@ use frame_support::BoundedVec;
 use pallet_poc::math::{POWER_BUDGET, normalise};
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
 
-/// What settling an epoch with these weights leaves.
-fn settle(weights: &[(Sr25519Keyring, u64)]) {
+/// Sets the power that weighing an epoch with these weights leaves.
+fn weigh(weights: &[(Sr25519Keyring, u64)]) {
 	let weights = weights.iter().map(|(key, weight)| (account(*key), *weight)).collect();
 	pallet_poc::Power::<Runtime>::put(BoundedVec::truncate_from(normalise(weights)));
 	pallet_poc::PowerChanged::<Runtime>::put(true);
@@ -38,11 +38,11 @@ fn genesis_power_reaches_both_engines() {
 }
 
 #[test]
-fn settled_power_reaches_both_engines_once() {
+fn new_power_reaches_both_engines_once() {
 	run(|| {
 		blocks(1);
 		let before = set_id();
-		settle(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
+		weigh(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
 		two_sessions();
 		assert_eq!(grandpa(), [571_428, 285_714, 142_857]);
 		assert_eq!(babe(), [571_428, 285_714, 142_857]);
@@ -50,7 +50,7 @@ fn settled_power_reaches_both_engines_once() {
 		assert!(changed > before);
 		two_sessions();
 		two_sessions();
-		assert_eq!(set_id(), changed, "sessions without a new weight are the same set");
+		assert_eq!(set_id(), changed, "sessions without new power keep the set");
 	});
 }
 
@@ -58,10 +58,10 @@ fn settled_power_reaches_both_engines_once() {
 fn a_weight_may_change_without_a_validator_changing() {
 	run(|| {
 		blocks(1);
-		settle(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
+		weigh(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
 		two_sessions();
 		let (validators, before) = (Session::validators(), set_id());
-		settle(&[(Alice, 1), (Bob, 1), (Charlie, 2)]);
+		weigh(&[(Alice, 1), (Bob, 1), (Charlie, 2)]);
 		two_sessions();
 		let mut same = Session::validators();
 		same.sort();
@@ -80,7 +80,7 @@ fn a_weight_may_change_without_a_validator_changing() {
 fn babe_announces_the_next_weights_a_session_ahead() {
 	run(|| {
 		blocks(1);
-		settle(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
+		weigh(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
 		let session = Session::current_index();
 		while Session::current_index() == session {
 			blocks(1);
@@ -88,15 +88,15 @@ fn babe_announces_the_next_weights_a_session_ahead() {
 		let next = pallet_babe::NextAuthorities::<Runtime>::get();
 		let next: Vec<u64> = next.iter().map(|(_, weight)| *weight).collect();
 		assert_eq!(next, [571_428, 285_714, 142_857]);
-		assert_eq!(babe(), [POWER_BUDGET / 3; 3], "and not earlier than announced");
+		assert_eq!(babe(), [POWER_BUDGET / 3; 3], "not earlier than announced");
 	});
 }
 
 #[test]
-fn no_weight_is_zero() {
+fn no_validator_has_zero_power() {
 	run(|| {
 		blocks(1);
-		settle(&[(Alice, u64::MAX), (Bob, 1), (Charlie, 0)]);
+		weigh(&[(Alice, u64::MAX), (Bob, 1), (Charlie, 0)]);
 		two_sessions();
 		assert!(grandpa().iter().all(|weight| *weight > 0), "{:?}", grandpa());
 		assert!(babe().iter().all(|weight| *weight > 0));
@@ -107,17 +107,17 @@ fn no_weight_is_zero() {
 fn the_sum_of_weights_does_not_overflow() {
 	run(|| {
 		blocks(1);
-		settle(&[(Alice, u64::MAX), (Bob, u64::MAX), (Charlie, u64::MAX)]);
+		weigh(&[(Alice, u64::MAX), (Bob, u64::MAX), (Charlie, u64::MAX)]);
 		two_sessions();
 		assert_eq!(grandpa().iter().try_fold(0u64, |sum, weight| sum.checked_add(*weight)), Some(999_999));
 	});
 }
 
 #[test]
-fn hosts_without_session_keys_are_passed_over() {
+fn hosts_without_session_keys_get_no_power() {
 	run(|| {
 		blocks(1);
-		settle(&[(Dave, 100), (Alice, 4), (Bob, 4)]);
+		weigh(&[(Dave, 100), (Alice, 4), (Bob, 4)]);
 		two_sessions();
 		let mut validators = Session::validators();
 		validators.sort();
@@ -133,9 +133,9 @@ fn hosts_without_session_keys_are_passed_over() {
 fn an_empty_next_set_does_not_halt_the_chain() {
 	run(|| {
 		blocks(1);
-		settle(&[(Dave, 100), (Eve, 1)]);
+		weigh(&[(Dave, 100), (Eve, 1)]);
 		two_sessions();
-		assert_eq!(Session::validators().len(), 3, "the old set goes on");
+		assert_eq!(Session::validators().len(), 3, "the old set stays");
 		assert!(!pallet_babe::NextAuthorities::<Runtime>::get().is_empty());
 		assert_eq!(babe().len(), 3);
 	});

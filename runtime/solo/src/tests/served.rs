@@ -1,4 +1,4 @@
-//! Settlements that reach the pay of hosts.
+//! The effect of served work on the pay of hosts.
 
 use super::chain::*;
 use crate::*;
@@ -11,12 +11,12 @@ use gonka_primitives::{
 	market::{Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::SumNode,
 };
-use gonka_runtime_common::{LEAST_WORK, Time};
+use gonka_runtime_common::{MIN_WORK, Time};
 use sp_core::Pair;
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave};
 use sp_runtime::transaction_validity::TransactionSource;
 
-/// A registered host, which is its own worker, with a channel of Dave's.
+/// Registers a host, which is its own worker, with a channel from Dave.
 fn serving(host: Sr25519Keyring) {
 	let worker = host.public().0;
 	let url = BoundedVec::default();
@@ -27,7 +27,7 @@ fn serving(host: Sr25519Keyring) {
 	assert_ok!(InferenceMarket::open_channels(RuntimeOrigin::signed(account(Dave)), Dave.public().0, channels));
 }
 
-/// The host settles so much work of the first window.
+/// The host settles `work` units of the first window.
 fn settle(host: Sr25519Keyring, channel: u64, work: u64) {
 	let genesis = Poc::genesis_hash();
 	let totals = Totals { fee: 1, work, receipts: 1 };
@@ -47,21 +47,21 @@ fn settle(host: Sr25519Keyring, channel: u64, work: u64) {
 }
 
 #[test]
-fn nobody_is_paid_for_racing_without_serving() {
+fn a_host_that_serves_too_little_is_paid_less() {
 	run(|| {
 		blocks(Time::THIS.window);
 		weigh(&[(Alice, 400), (Bob, 300), (Charlie, 300)]);
 		[Alice, Bob, Charlie].into_iter().for_each(serving);
 		let pay = || [Alice, Bob, Charlie].map(|key| paid()[&account(key)]);
-		// Ten thousand tokens for each leaf: more than is needed, on average, to compare.
-		settle(Alice, 0, 4 * LEAST_WORK);
-		assert_eq!(pay(), [400, 300, 300], "most have not served yet: that is how it is");
-		settle(Bob, 1, 3 * LEAST_WORK);
+		// Ten thousand tokens for each leaf: above the minimum work, on average.
+		settle(Alice, 0, 4 * MIN_WORK);
+		assert_eq!(pay(), [400, 300, 300], "the median host has served nothing yet");
+		settle(Bob, 1, 3 * MIN_WORK);
 		assert_eq!(pay(), [400, 300, 0]);
 		let view = Poc::standing_view(0, &account(Charlie)).unwrap();
-		assert_eq!((view.work, view.served, view.effective), (0, 0, Some(300)));
-		// A tenth of what the others did for their weight: about half of the fifth that is enough.
-		settle(Charlie, 2, 3 * LEAST_WORK / 10);
+		assert_eq!((view.work, view.served, view.effective_weight), (0, 0, Some(300)));
+		// A tenth of what the others served for their weight: about half of the fifth that suffices.
+		settle(Charlie, 2, 3 * MIN_WORK / 10);
 		let [alice, bob, charlie] = pay();
 		assert_eq!((alice, bob), (400, 300));
 		assert!((150..190).contains(&charlie), "{charlie}: the median is rounded down to its bucket");

@@ -1,4 +1,4 @@
-//! What clients rely on.
+//! Indices, presets, times and encodings on which clients rely.
 
 use crate::*;
 use frame_support::traits::PalletInfoAccess;
@@ -43,7 +43,7 @@ fn pallet_indices_are_pinned() {
 }
 
 #[test]
-fn there_is_a_root_key_in_the_development_preset_only() {
+fn only_the_development_preset_has_a_root_key() {
 	for name in genesis::preset_names() {
 		let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&name).unwrap()).unwrap();
 		let has_key = !preset["sudo"]["key"].is_null();
@@ -52,7 +52,7 @@ fn there_is_a_root_key_in_the_development_preset_only() {
 }
 
 #[test]
-fn both_presets_sample_the_demo_model() {
+fn both_presets_audit_the_demo_model() {
 	let profile = genesis::smollm2_profile().unwrap();
 	assert!(profile.is_well_formed());
 	for id in genesis::preset_names() {
@@ -63,7 +63,7 @@ fn both_presets_sample_the_demo_model() {
 }
 
 #[test]
-fn both_clocks_are_sound() {
+fn both_clocks_are_valid() {
 	for time in [Time::MAINNET, Time::FAST] {
 		assert!(time.schedule.is_valid());
 		assert!(time.challenge_period > time.window, "a host can still settle after a channel closed");
@@ -90,5 +90,14 @@ fn general_transactions_carry_these_extension_bytes() {
 		pallet_transaction_payment::ChargeTransactionPayment::from(0),
 		frame_system::WeightReclaim::new(),
 	);
-	assert_eq!(extension.encode(), [0, 0, 0], "era, nonce, tip: workers send nothing else");
+	assert_eq!(extension.encode(), [0, 0, 0], "era, nonce and tip, as workers send them");
+}
+
+#[test]
+fn the_version_is_made_of_the_common_constants() {
+	use gonka_runtime_common::version::*;
+	let next = u32::from(cfg!(feature = "next-spec-version"));
+	assert_eq!((&*VERSION.spec_name, VERSION.spec_version), (SPEC_NAME, SPEC_VERSION + next));
+	assert_eq!((VERSION.authoring_version, VERSION.impl_version), (AUTHORING_VERSION, IMPL_VERSION));
+	assert_eq!((VERSION.transaction_version, VERSION.system_version), (TRANSACTION_VERSION, SYSTEM_VERSION));
 }

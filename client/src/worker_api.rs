@@ -1,0 +1,53 @@
+//! The worker's HTTP API: paths, headers and bodies. Reference: `docs/worker-api.md`.
+//!
+//! Signed values travel as the hex of their SCALE encoding; everything else is JSON. A completion is a stream of
+//! server-sent events, each one [`Event`].
+
+mod checks;
+mod encoding;
+mod error;
+mod inference;
+mod payment;
+
+pub use checks::{EvidenceQuery, MAX_POSITIONS, OpeningQuery, Openings};
+pub use encoding::{Account, HexError, Scale, from_hex, to_hex};
+pub use error::{Error, ErrorBody, ErrorCode};
+pub use inference::{Event, InferenceRequest, Input, MAX_STOPS, Message};
+pub use payment::{Acknowledgement, ChannelQuery, ChannelState, UnacknowledgedReceipt};
+
+use serde::{Deserialize, Serialize};
+
+/// Request header: hex of a `SignedEnvelope`.
+pub const ENVELOPE_HEADER: &str = "x-gonka-envelope";
+/// `POST`: body [`InferenceRequest`], response a stream of [`Event`]s.
+pub const INFERENCE_PATH: &str = "/v1/inference";
+/// `POST`: body [`Acknowledgement`], response `{}` once the voucher is on disk.
+pub const VOUCHERS_PATH: &str = "/v1/vouchers";
+/// `POST`: body [`ChannelQuery`], response [`ChannelState`].
+pub const CHANNEL_PATH: &str = "/v1/channel";
+/// `POST`: body [`OpeningQuery`], response [`Openings`].
+pub const OPENINGS_PATH: &str = "/v1/openings";
+/// `POST`: body [`EvidenceQuery`], response a SCALE-encoded [`SealedEvidence`](crate::evidence::SealedEvidence).
+pub const EVIDENCE_PATH: &str = "/v1/evidence";
+/// `GET`: response [`Health`].
+pub const HEALTH_PATH: &str = "/health";
+
+/// Whether a worker can serve requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+	/// The worker's version.
+	pub version: String,
+	/// The host's account, SS58.
+	pub host: String,
+	/// Names of the models that the worker serves.
+	pub models: Vec<String>,
+	/// The best block that the worker has seen.
+	pub block: u32,
+	/// Number of requests that run or wait in the queue.
+	pub load: u32,
+	/// Maximum number of requests that run or wait; further ones get `busy`.
+	pub capacity: u32,
+	/// Why the worker takes no requests, if governance demands a newer version.
+	#[serde(default, skip_serializing_if = "Option::is_none")]
+	pub outdated: Option<String>,
+}

@@ -1,0 +1,489 @@
+//! An engine for models that another program serves, over HTTP.
+//!
+//! `UpstreamEngine` tells two protocols apart by what the server returns: servers that sample themselves and return
+//! token ids ([`completions`]: vLLM, SGLang), and servers that return the likeliest tokens after a prompt ([`rows`]:
+//! llama.cpp), from which this engine samples. Text is never compared with tokens: a server that returns no ids is
+//! rejected.
+
+mod completions;
+mod http;
+mod rows;
+
+use std::{
+	fmt,
+	sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+	thread,
+	time::Duration,
+};
+
+use gonka_primitives::fingerprint::Fingerprint;
+use serde_json::{Value, json};
+use tokio::{
+	runtime::{Builder, Handle},
+	sync::{mpsc, oneshot, watch},
+	time::sleep,
+};
+use tracing::Instrument;
+
+use self::http::{Http, broken};
+use crate::{
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Health,
+	ModelInfo, TokenEvent, stop::END_TOKENS,
+};
+
+/// Fingerprint of every token: no server returns hidden states over HTTP.
+const FINGERPRINT: Fingerprint = [0; 16];
+/// Number of events that may wait for their reader; beyond it the engine stops reading from the server.
+const EVENTS: usize = 64;
+
+/// Address of a server, the model on it, and timeouts.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+	/// URL of the server: `http://host:port` or `https://…`, with or without `/v1`.
+	pub url: String,
+	/// Key sent as `Authorization: Bearer …`.
+	pub key: Option<ApiKey>,
+	/// The model's name at the server; not needed if the server has only one.
+	pub model: Option<String>,
+	/// The model's name in [`ModelInfo`]; by default the server's.
+	pub name: Option<String>,
+	/// Maximum number of tokens of prompt and completion together. The server's own limit caps it.
+	pub context_length: usize,
+	/// Number of the model's token ids, for servers that do not report it.
+	pub vocab_size: Option<usize>,
+	/// Ids that end a completion; if empty, those that the server's tokenizer has of the usual names. All hosts of a
+	/// model must use the same ids.
+	pub eos: Vec<u32>,
+	/// Maximum number of completions and checks at the same time; more are rejected. The server's own number of slots
+	/// caps it.
+	pub max_running: usize,
+	/// Timeout for a connection.
+	pub connect: Duration,
+	/// Timeout for a completion's first token, and for every request that generates none.
+	pub first_token: Duration,
+	/// Timeout between two tokens.
+	pub between_tokens: Duration,
+	/// Interval at which the engine checks that the server is reachable.
+	pub probe: Duration,
+}
+
+impl UpstreamConfig {
+	/// Configures a server at `url` that serves one model: no limit on tokens beyond the server's, 64 completions at a
+	/// time, 2 s for a connection, 120 s for a first token, 30 s for each other one, a probe every 5 s.
+	pub fn new(url: impl Into<String>) -> Self {
+		Self {
+			url: url.into(),
+			key: None,
+			model: None,
+			name: None,
+			context_length: usize::MAX,
+			vocab_size: None,
+			eos: Vec::new(),
+			max_running: 64,
+			connect: Duration::from_secs(2),
+			first_token: Duration::from_secs(120),
+			between_tokens: Duration::from_secs(30),
+			probe: Duration::from_secs(5),
+		}
+	}
+}
+
+/// A server's key. Its `Debug` form hides it.
+#[derive(Clone)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+	/// Takes the key from `text`, without spaces and line ends around it.
+	pub fn new(text: &str) -> Self {
+		Self(text.trim().to_owned())
+	}
+}
+
+impl fmt::Debug for ApiKey {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		f.write_str("ApiKey")
+	}
+}
+
+/// Protocol of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+	/// The server samples. `reads`: it also returns `prompt_logprobs`, so completions can be checked.
+	Completions { reads: bool },
+	/// The server returns the likeliest tokens after a prompt.
+	Rows,
+}
+
+/// A server and what was found out about it.
+struct Upstream {
+	http: Http,
+	config: UpstreamConfig,
+	/// The model's name at the server.
+	model: String,
+	protocol: Protocol,
+	info: ModelInfo,
+	/// Free slots of the server; for a server without slots, just numbers.
+	free: Mutex<Vec<usize>>,
+}
+
+impl Upstream {
+	/// Connects, and finds out which model is served by which protocol.
+	async fn find(config: UpstreamConfig) -> Result<Self, EngineError> {
+		let http = Http::new(&config)?;
+		let served = http.request("/v1/models", None, config.first_token).await?;
+		let served = served["data"].as_array().ok_or_else(|| broken("it lists no models"))?;
+		let name_of = |model: &Value| model["id"].as_str().unwrap_or_default().to_owned();
+		let wanted = match (&config.model, served.as_slice()) {
+			(Some(name), _) => served.iter().find(|model| model["id"].as_str() == Some(name)),
+			(None, [only]) => Some(only),
+			(None, _) => None,
+		};
+		let wanted = wanted.ok_or_else(|| {
+			let names: Vec<_> = served.iter().map(name_of).collect();
+			EngineError::Model(format!(
+				"the upstream serves several models or another one; name one of these: {}",
+				names.join(", ")
+			))
+		})?;
+		let number = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
+		let limit = number(&wanted["max_model_len"]).or(number(&wanted["meta"]["n_ctx"]));
+		let vocab_size = number(&wanted["meta"]["n_vocab"]).or(config.vocab_size);
+		let model = name_of(wanted);
+		let info = ModelInfo {
+			name: config.name.clone().unwrap_or_else(|| model.clone()),
+			context_length: limit.unwrap_or(usize::MAX).min(config.context_length),
+			vocab_size: vocab_size.unwrap_or_default(),
+			eos: config.eos.clone(),
+			max_running: config.max_running.max(1),
+		};
+		let mut found = Self {
+			http,
+			config,
+			model,
+			protocol: Protocol::Completions { reads: false },
+			info,
+			free: Mutex::default(),
+		};
+		found.protocol = match completions::probe(&found).await? {
+			Some(reads) => Protocol::Completions { reads },
+			None if rows::probe(&found).await? => Protocol::Rows,
+			None => {
+				let message = "the upstream returns no token ids: neither as token_ids on /v1/completions with \
+				               return_token_ids, nor by n_probs on /completion";
+				return Err(EngineError::Model(message.into()));
+			},
+		};
+		found.complete().await?;
+		Ok(found)
+	}
+
+	/// Fills in what depends on the protocol.
+	async fn complete(&mut self) -> Result<(), EngineError> {
+		let missing =
+			|what: &str| Err(EngineError::Model(format!("the upstream does not report {what}: configure it")));
+		if self.info.vocab_size == 0 {
+			return missing("the number of the model's token ids (vocab_size in its config.json)");
+		}
+		if self.info.context_length == usize::MAX {
+			return missing("the length of the model's context");
+		}
+		if self.protocol == Protocol::Rows {
+			let props = self.http.request("/props", None, self.config.first_token).await?;
+			let slots = props["total_slots"].as_u64().and_then(|slots| usize::try_from(slots).ok()).unwrap_or(1);
+			self.info.max_running = self.info.max_running.min(slots.max(1));
+		}
+		self.free = Mutex::new((0..self.info.max_running).rev().collect());
+		if self.info.eos.is_empty() {
+			for name in END_TOKENS {
+				let ids = match self.protocol {
+					Protocol::Completions { .. } => self.tokenize(name, false).await?,
+					Protocol::Rows => rows::tokenize(self, name, false, true).await?,
+				};
+				if let [id] = ids[..] {
+					self.info.eos.push(id);
+				}
+			}
+		}
+		if self.info.eos.is_empty() {
+			missing("the ids that end a completion (eos_token_id in its generation_config.json)")
+		} else {
+			Ok(())
+		}
+	}
+
+	async fn post(&self, path: &str, body: &Value) -> Result<Value, EngineError> {
+		self.http.request(path, Some(body), self.config.first_token).await
+	}
+
+	/// Tokenizes a text. `leading`: whether to add the token that the model wants before every text.
+	async fn tokenize(&self, text: &str, leading: bool) -> Result<Vec<u32>, EngineError> {
+		match self.protocol {
+			Protocol::Completions { .. } => {
+				let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": leading });
+				ids(&self.post("/tokenize", &body).await?)
+			},
+			Protocol::Rows => rows::tokenize(self, text, leading, false).await,
+		}
+	}
+
+	async fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+		if self.protocol == Protocol::Rows {
+			return rows::tokenize_chat(self, messages, options).await;
+		}
+		let body = json!({
+			"model": self.model, "messages": messages, "add_generation_prompt": options.add_generation_prompt,
+			"add_special_tokens": false, "chat_template_kwargs": options.variables,
+		});
+		let response = self.post("/tokenize", &body).await.map_err(|error| match error {
+			EngineError::InvalidRequest(why) => EngineError::Template(why),
+			other => other,
+		});
+		ids(&response?)
+	}
+
+	async fn detokenize(&self, tokens: &[u32]) -> Result<String, EngineError> {
+		let response = self.post("/detokenize", &json!({ "model": self.model, "tokens": tokens })).await?;
+		// llama.cpp, SGLang and vLLM each name the field differently.
+		let text = ["content", "text", "prompt"].iter().find_map(|key| response[key].as_str());
+		text.map(str::to_owned).ok_or_else(|| broken("/detokenize returned no text"))
+	}
+
+	fn free(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
+		self.free.lock().unwrap_or_else(PoisonError::into_inner)
+	}
+}
+
+/// Returns the token ids in a response of `/tokenize`.
+fn ids(response: &Value) -> Result<Vec<u32>, EngineError> {
+	serde_json::from_value(response["tokens"].clone()).map_err(|error| broken(&format!("tokens: {error}")))
+}
+
+/// The right to run one of a bounded number of completions and checks, with a slot of the server.
+struct Permit {
+	upstream: Arc<Upstream>,
+	slot: usize,
+	/// Keeps the engine's thread running.
+	_thread: mpsc::Sender<()>,
+}
+
+impl Drop for Permit {
+	fn drop(&mut self) {
+		self.upstream.free().push(self.slot);
+	}
+}
+
+/// The destination of a completion's tokens.
+struct TokenSink {
+	events: mpsc::Sender<TokenEvent>,
+	/// Number of tokens sent.
+	sent: usize,
+}
+
+impl TokenSink {
+	async fn token(&mut self, id: u32, text: String) -> Result<(), EngineError> {
+		let event = TokenEvent::Token { id, text, fingerprint: FINGERPRINT };
+		// Without a reader the completion is cancelled from outside.
+		self.events.send(event).await.map_err(|_| EngineError::Stopped)?;
+		self.sent += 1;
+		Ok(())
+	}
+}
+
+/// An engine whose model another program serves.
+///
+/// A thread of its own talks to the server. Fingerprints are all zero. Dropping the engine ends all completions with
+/// [`FinishReason::Cancelled`].
+pub struct UpstreamEngine {
+	upstream: Arc<Upstream>,
+	runtime: Handle,
+	/// Closed when the engine is dropped, which ends everything that runs.
+	alive: watch::Receiver<()>,
+	_alive: watch::Sender<()>,
+	thread: mpsc::Sender<()>,
+}
+
+impl UpstreamEngine {
+	/// Connects to a server and finds out its protocol. Blocks until that is done.
+	///
+	/// # Errors
+	/// [`EngineError::Compute`] or [`EngineError::Busy`] while no server responds; [`EngineError::Model`] when the
+	/// server does not serve the model, returns no token ids, or does not report what the configuration leaves open;
+	/// [`EngineError::InvalidRequest`] when the URL or the key is malformed.
+	pub fn connect(config: UpstreamConfig) -> Result<Self, EngineError> {
+		let failed = |error: std::io::Error| EngineError::Compute(error.to_string());
+		let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+		let handle = runtime.handle().clone();
+		let (thread, mut ended) = mpsc::channel(1);
+		thread::Builder::new()
+			.name("upstream-engine".into())
+			.spawn(move || runtime.block_on(ended.recv()))
+			.map_err(failed)?;
+		let upstream = Arc::new(wait(&handle, Upstream::find(config))??);
+		let (sender, alive) = watch::channel(());
+		handle.spawn(watch_health(upstream.clone(), alive.clone()));
+		Ok(Self { upstream, runtime: handle, alive, _alive: sender, thread })
+	}
+
+	/// Returns the server, or an error if it is known to be unreachable, so that nothing waits for it.
+	fn reachable(&self) -> Result<Arc<Upstream>, EngineError> {
+		if self.upstream.http.is_reachable.load(Ordering::Relaxed) {
+			return Ok(self.upstream.clone());
+		}
+		Err(EngineError::Compute("the upstream does not respond".into()))
+	}
+
+	fn permit(&self) -> Result<Permit, EngineError> {
+		let upstream = self.reachable()?;
+		let slot = upstream.free().pop().ok_or(EngineError::Busy { waiting: 0 })?;
+		Ok(Permit { upstream, slot, _thread: self.thread.clone() })
+	}
+}
+
+/// Probes the server at intervals, so that the engine becomes healthy again without requests.
+async fn watch_health(upstream: Arc<Upstream>, mut alive: watch::Receiver<()>) {
+	let watch = async {
+		let mut was_served = true;
+		loop {
+			sleep(upstream.config.probe).await;
+			let served = upstream.http.request("/v1/models", None, upstream.config.first_token).await;
+			let models = served.as_ref().ok().and_then(|served| served["data"].as_array());
+			let is_served =
+				models.is_some_and(|models| models.iter().any(|model| model["id"] == upstream.model.as_str()));
+			upstream.http.is_reachable.store(is_served, Ordering::Relaxed);
+			match served {
+				Err(error) if was_served => {
+					tracing::warn!(%error, "the upstream is not reachable; probing until it is")
+				},
+				Ok(_) if was_served && !is_served => {
+					tracing::warn!("the upstream no longer serves the model; probing until it does")
+				},
+				_ if is_served && !was_served => tracing::info!("the upstream is reachable again"),
+				_ => {},
+			}
+			was_served = is_served;
+		}
+	};
+	tokio::select! {
+		() = watch => {},
+		_ = alive.changed() => {},
+	}
+}
+
+/// Runs `future` on the engine's thread and returns its result.
+fn wait<T: Send + 'static>(
+	runtime: &Handle,
+	future: impl Future<Output = T> + Send + 'static,
+) -> Result<T, EngineError> {
+	let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+	let task = async move {
+		// The receiver is waiting.
+		let _ = sender.send(future.await);
+	};
+	runtime.spawn(task.in_current_span());
+	receiver.recv().map_err(|_| EngineError::Stopped)
+}
+
+/// Generates a completion and sends its end.
+async fn generate(
+	permit: Permit,
+	request: GenerateRequest,
+	events: mpsc::Sender<TokenEvent>,
+	mut alive: watch::Receiver<()>,
+) {
+	let upstream = &permit.upstream;
+	let mut out = TokenSink { events: events.clone(), sent: 0 };
+	let generation = async {
+		match upstream.protocol {
+			Protocol::Completions { .. } => completions::generate(upstream, &request, &mut out).await,
+			Protocol::Rows => rows::generate(upstream, &request, permit.slot, &mut out).await,
+		}
+	};
+	let reason = tokio::select! {
+		reason = generation => reason,
+		() = events.closed() => return,
+		_ = alive.changed() => Ok(FinishReason::Cancelled),
+	};
+	let last = match reason {
+		Ok(finish_reason) => {
+			TokenEvent::Done { finish_reason, prompt_tokens: request.prompt.len(), completion_tokens: out.sent }
+		},
+		Err(error) => TokenEvent::Error { message: error.to_string() },
+	};
+	drop(permit);
+	if alive.has_changed().is_ok() {
+		let _ = events.send(last).await;
+	} else {
+		// The engine is gone: do not wait for a reader.
+		let _ = events.try_send(last);
+	}
+}
+
+impl Engine for UpstreamEngine {
+	fn info(&self) -> ModelInfo {
+		self.upstream.info.clone()
+	}
+
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+		let (upstream, text) = (self.reachable()?, text.to_owned());
+		wait(&self.runtime, async move { upstream.tokenize(&text, true).await })?
+	}
+
+	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+		let (upstream, messages, options) = (self.reachable()?, messages.to_vec(), options.clone());
+		wait(&self.runtime, async move { upstream.tokenize_chat(&messages, &options).await })?
+	}
+
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
+		let (upstream, ids) = (self.reachable()?, ids.to_vec());
+		wait(&self.runtime, async move { upstream.detokenize(&ids).await })?
+	}
+
+	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+		request.check(&self.upstream.info)?;
+		let (sender, receiver) = mpsc::channel(EVENTS);
+		let task = generate(self.permit()?, request, sender, self.alive.clone());
+		self.runtime.spawn(task.in_current_span());
+		Ok(receiver)
+	}
+
+	fn check(&self, check: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		check.check(&self.upstream.info)?;
+		let protocol = self.upstream.protocol;
+		if protocol == (Protocol::Completions { reads: false }) {
+			return Err(EngineError::Unsupported(
+				"the upstream returns no prompt_logprobs, so its completions cannot be checked".into(),
+			));
+		}
+		if protocol != Protocol::Rows && check.request.sampling().penalises() {
+			return Err(EngineError::Unsupported(
+				"the upstream's prompt_logprobs leave penalties out, so this completion cannot be checked".into(),
+			));
+		}
+		let (permit, mut alive) = (self.permit()?, self.alive.clone());
+		let (mut sender, receiver) = oneshot::channel();
+		let task = async move {
+			let upstream = &permit.upstream;
+			let check = async {
+				match protocol {
+					Protocol::Completions { .. } => completions::check(upstream, &check).await,
+					Protocol::Rows => rows::check(upstream, &check, permit.slot).await,
+				}
+			};
+			let result = tokio::select! {
+				result = check => result,
+				() = sender.closed() => return,
+				_ = alive.changed() => Err(EngineError::Stopped),
+			};
+			drop(permit);
+			let _ = sender.send(result);
+		};
+		self.runtime.spawn(task.in_current_span());
+		Ok(receiver)
+	}
+
+	fn health(&self) -> Health {
+		let running = self.upstream.info.max_running.saturating_sub(self.upstream.free().len());
+		let healthy = self.upstream.http.is_reachable.load(Ordering::Relaxed);
+		Health { healthy, running, waiting: 0, waiting_limit: 0 }
+	}
+}

@@ -1,0 +1,107 @@
+//! The composition root: builds the [`Gateway`] and starts the tasks that keep it up to date.
+
+use crate::{
+	chain_view::ChainView,
+	channels,
+	config::{Options, format_gnk},
+	gateway::Gateway,
+	ledger::Ledger,
+	metrics::Metrics,
+	snapshot,
+	store::{PowerCut, Store},
+	vouchers,
+	worker_client::WorkerClient,
+};
+use anyhow::Context;
+use gonka_primitives::Hash;
+use std::{
+	path::Path,
+	sync::Arc,
+	time::{Duration, Instant},
+};
+use subxt_signer::sr25519::Keypair;
+use tokio::{
+	task::JoinSet,
+	time::{sleep, timeout},
+};
+
+/// The keys of a gateway.
+#[derive(Clone)]
+pub struct Keys {
+	/// Pays the deposits.
+	pub developer: Keypair,
+	/// Signs envelopes and vouchers.
+	pub gateway: Keypair,
+}
+
+/// A gateway with its tasks. Dropping it ends them.
+pub struct Running {
+	/// The shared state.
+	pub gateway: Arc<Gateway>,
+	tasks: JoinSet<()>,
+}
+
+/// Opens the ledger under `base_path` and starts the tasks.
+pub fn start<C: ChainView>(chain: C, keys: Keys, base_path: &Path, options: Options) -> anyhow::Result<Running> {
+	start_until(chain, keys, base_path, options, None)
+}
+
+/// Does what [`start`] does, with a ledger whose disk fails at `cut`.
+pub fn start_until<C: ChainView>(
+	chain: C,
+	keys: Keys,
+	base_path: &Path,
+	options: Options,
+	cut: Option<PowerCut>,
+) -> anyhow::Result<Running> {
+	let genesis = chain.genesis();
+	std::fs::create_dir_all(base_path).with_context(|| format!("cannot create {}", base_path.display()))?;
+	let path = base_path.join(ledger_name(&genesis, &keys.gateway.public_key().0));
+	let (store, saved) = Store::open_until(&path, cut)
+		.with_context(|| format!("cannot open {}; only one gateway can use it at a time", path.display()))?;
+	let ledger = Ledger::new(genesis, keys.gateway, store, saved);
+	let workers = WorkerClient::new(&options.timeouts).context("cannot set up TLS for connections to workers")?;
+	let signer = ledger.public_key();
+	let gateway = Arc::new(Gateway::new(options, ledger, workers, Metrics::new()?));
+	let developer = keys.developer.public_key().0;
+	let mut tasks = JoinSet::new();
+	tasks.spawn(vouchers::supervise(gateway.clone()));
+	tasks.spawn(channels::manage(gateway.clone(), chain.clone(), keys.developer));
+	tasks.spawn(snapshot::follow(chain, gateway.snapshots.clone(), developer, signer));
+	Ok(Running { gateway, tasks })
+}
+
+impl Running {
+	/// Waits until every receipt is acknowledged, for at most `limit`, and ends the tasks.
+	pub async fn stop(mut self, limit: Duration) {
+		self.flush(limit).await;
+		let _ = timeout(Duration::from_secs(1), self.tasks.shutdown()).await;
+		for channel in &self.gateway.snapshots.load().channels {
+			let totals = self.gateway.ledger.confirmed(channel.id);
+			let promised = format_gnk(totals.fee);
+			tracing::info!(
+				channel = channel.id,
+				receipts = totals.receipts,
+				promised,
+				"final state of a channel (GNK)"
+			);
+		}
+	}
+
+	async fn flush(&self, limit: Duration) {
+		let started = Instant::now();
+		let is_due = || {
+			let snapshot = self.gateway.snapshots.load();
+			snapshot.channels.iter().any(|channel| self.gateway.ledger.open_items(channel.id).0 > 0)
+		};
+		while is_due() && started.elapsed() < limit {
+			sleep(Duration::from_millis(20)).await;
+		}
+	}
+}
+
+/// The file name of the ledger of one chain and one key: on another chain, the same channel id names another channel.
+fn ledger_name(genesis: &Hash, key: &[u8; 32]) -> String {
+	let short = |bytes: &[u8; 32]| hex::encode(bytes).chars().take(16).collect::<String>();
+	format!("ledger-{}-{}.redb", short(genesis), short(key))
+}

@@ -1,0 +1,39 @@
+//! The interface of sampled validation: audits as duties, and convictions for wrong inference.
+
+use crate::*;
+use gonka_primitives::check::Offence;
+
+impl<T: Config> Pallet<T> {
+	/// The epoch in which a finding of now counts for `host`: the running one if it takes part there, else the one
+	/// before;
+	/// `None` if it takes part in neither.
+	pub fn epoch_at_stake(host: &T::AccountId) -> Option<EpochIndex> {
+		let running = Self::running_epoch()?.index;
+		let took_part = |epoch: &EpochIndex| Standings::<T>::contains_key(epoch, host);
+		Some(running).filter(took_part).or_else(|| running.checked_sub(1).filter(took_part))
+	}
+
+	/// Adds `total` audits to the duties of `checker`, of which it met `met`.
+	pub fn note_audits(checker: &T::AccountId, total: u32, met: u32) {
+		let Some(epoch) = Self::epoch_at_stake(checker) else { return };
+		Standings::<T>::mutate(epoch, checker, |standing| {
+			if let Some(standing) = standing {
+				let (due, done) = standing.audits;
+				standing.audits = (due.saturating_add(total), done.saturating_add(met.min(total)));
+			}
+		});
+	}
+
+	/// Convicts `host` of wrong inference, unless it is already convicted in that epoch.
+	pub fn convict_of_inference(host: &T::AccountId) {
+		let Some(epoch) = Self::epoch_at_stake(host) else {
+			// The host has no weight to lose.
+			let running = Self::running_epoch().map_or(0, |epoch| epoch.index);
+			return T::OnOffence::on_offence(host, running, Offence::WrongInference);
+		};
+		if !Self::is_convicted(epoch, host) {
+			Self::convict(epoch, host, Offence::WrongInference);
+			T::OnOffence::on_offence(host, epoch, Offence::WrongInference);
+		}
+	}
+}

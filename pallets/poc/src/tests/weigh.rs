@@ -1,0 +1,155 @@
+use super::mock::*;
+use crate::{
+	AllowUnchecked, Guardians, LastWeighed, Maturity, Power, PowerChanged, QueuedPower, WeighedEpochs,
+	math::POWER_BUDGET,
+};
+use gonka_primitives::traits::PaidWeights;
+use polkadot_sdk::frame_support::BoundedVec;
+
+fn weigh(epoch: u32, counts: &[u64]) {
+	sprint(epoch, counts);
+	go_to_offset(epoch, SCHEDULE.work_start());
+}
+
+#[test]
+fn weights_are_proportional_to_leaves() {
+	run(|| {
+		register_hosts(3, 0);
+		weigh(0, &[400, 200, 100]);
+		assert_eq!(LastWeighed::<Test>::get(), Some(0));
+		assert_eq!([1, 2, 3].map(|name| Poc::weight(0, &account(name))), [2000, 1000, 500]);
+		CLOSED.with_borrow(|closed| assert!(closed.is_empty(), "disputes may still follow"));
+		let power = Power::<Test>::get();
+		let of = |name| Poc::power_of(&power, &account(name));
+		assert_eq!([1, 2, 3].map(of), [571_428, 285_714, 142_857]);
+		assert_eq!(Poc::host_view(&account(2), |_| false).unwrap().effective_weight, 1000);
+		go_to_offset(1, SCHEDULE.weigh_start());
+		CLOSED.with_borrow(|closed| assert_eq!(*closed, [(0, 3500)]));
+	});
+}
+
+#[test]
+fn a_burst_in_a_minority_of_segments_adds_no_weight() {
+	run(|| {
+		register_hosts(2, 0);
+		for segment in 0..5 {
+			go_to_offset(0, SCHEDULE.segment_end(segment));
+			let burst = if segment == 3 { 1_000_000 } else { 100 };
+			commit(commitment(1, 0, segment, burst), &worker_key(1)).unwrap();
+			if segment != 3 {
+				commit(commitment(2, 0, segment, 100), &worker_key(2)).unwrap();
+			}
+		}
+		go_to_offset(0, SCHEDULE.work_start());
+		assert_eq!(Poc::weight(0, &account(1)), 500);
+		assert_eq!(Poc::weight(0, &account(2)), 500, "a missed segment in the minority costs nothing");
+	});
+}
+
+#[test]
+fn many_hosts_are_weighed_over_several_blocks_and_capped() {
+	run(|| {
+		register_hosts(9, 0);
+		sprint(0, &[1000, 10, 10, 10, 10, 10, 10, 10, 10]);
+		go_to_offset(0, SCHEDULE.weigh_start());
+		assert!(WeighedEpochs::<Test>::get(0).is_none(), "two hosts are weighed in a block");
+		go_to_offset(0, SCHEDULE.work_start());
+		let weights = WeighedEpochs::<Test>::get(0).unwrap();
+		assert_eq!(weights.hosts, 9);
+		assert_eq!(weights.cap, 3 * 400 / 7);
+		assert_eq!(weights.total, 400 + weights.cap);
+		let (mut all, mut after) = (Vec::new(), None);
+		loop {
+			let page = Poc::page(0, after.as_ref(), 2);
+			let Some((last, _)) = page.last() else { break };
+			after = Some(last.clone());
+			all.extend(page);
+		}
+		assert_eq!(all.len(), 9);
+		assert_eq!(all.iter().map(|(host, _)| Poc::weight(0, host)).sum::<u64>(), weights.total);
+		assert_eq!(Power::<Test>::get().len(), 6, "MaxValidators");
+	});
+}
+
+#[test]
+fn power_stays_if_nobody_takes_part() {
+	run(|| {
+		register_hosts(2, 0);
+		weigh(0, &[10, 30]);
+		let power = Power::<Test>::get();
+		assert!(Poc::queue_power().is_some());
+		weigh(1, &[]);
+		assert_eq!(WeighedEpochs::<Test>::get(1).unwrap().total, 0);
+		assert_eq!(Power::<Test>::get(), power);
+		assert_eq!(Poc::queue_power(), None);
+	});
+}
+
+#[test]
+fn hosts_without_session_keys_have_weight_but_no_power() {
+	run(|| {
+		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(1)));
+		register_hosts(2, 0);
+		weigh(0, &[30, 10]);
+		assert_eq!(Poc::weight(0, &account(1)), 150);
+		assert_eq!(Power::<Test>::get().to_vec(), [(account(2), POWER_BUDGET)]);
+	});
+}
+
+#[test]
+fn the_next_set_of_validators_is_never_empty() {
+	run(|| {
+		AllowUnchecked::<Test>::put(true);
+		register_hosts(1, 0);
+		weigh(0, &[10]);
+		let queued = QueuedPower::<Test>::get();
+		// The only validator removed its keys between the weigh phase and the session.
+		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(1)));
+		assert_eq!(Poc::queue_power(), None);
+		assert_eq!(QueuedPower::<Test>::get(), queued);
+		assert!(!PowerChanged::<Test>::get());
+	});
+}
+
+#[test]
+fn a_host_without_a_committee_has_no_weight_unless_genesis_allows_it() {
+	run(|| {
+		register_hosts(1, 0);
+		weigh(0, &[10]);
+		assert_eq!(Poc::weight(0, &account(1)), 0);
+		assert_eq!(Poc::standing_view(0, &account(1)).unwrap().checked, Some(false));
+		AllowUnchecked::<Test>::put(true);
+		weigh(1, &[10]);
+		assert_eq!(Poc::weight(1, &account(1)), 50);
+	});
+}
+
+#[test]
+fn guardians_keep_a_third_until_the_network_is_mature() {
+	run(|| {
+		Guardians::<Test>::put(BoundedVec::truncate_from(vec![account(3), account(9)]));
+		Maturity::<Test>::put(1_000);
+		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(9)));
+		register_hosts(3, 0);
+		weigh(0, &[60, 60, 1]);
+		let of = |name| Poc::power_of(&Power::<Test>::get(), &account(name));
+		assert_eq!([1, 2, 3].map(of), [330_000, 330_000, 340_000]);
+		assert!(Power::<Test>::get().iter().all(|(who, _)| *who != account(9)), "no keys, no power");
+		weigh(1, &[100, 100, 50]);
+		assert_eq!([1, 2, 3].map(of), [400_000, 400_000, 200_000], "mature");
+	});
+}
+
+#[test]
+fn weight_without_backing_does_not_count() {
+	run(|| {
+		BACKED.with_borrow_mut(|backed| backed.extend([(account(1), 20), (account(2), 0)]));
+		register_hosts(3, 0);
+		weigh(0, &[100, 100, 100]);
+		assert_eq!([1, 2, 3].map(|name| Poc::weight(0, &account(name))), [100, 0, 500]);
+		assert_eq!(WeighedEpochs::<Test>::get(0).unwrap().total, 600);
+		let view = Poc::standing_view(0, &account(1)).unwrap();
+		assert_eq!((view.compute_weight, view.backed_weight, view.effective_weight), (Some(500), Some(100), Some(100)));
+		assert_eq!(Poc::power_of(&Power::<Test>::get(), &account(1)), 166_666);
+	});
+}

@@ -1,0 +1,11 @@
+//! Tests at the level of calls and hooks, with settlements that the market took.
+
+mod cases;
+mod draws;
+mod duties;
+pub(crate) mod mock;
+mod random;
+mod report;
+mod validity;
+mod weights;
+mod world;

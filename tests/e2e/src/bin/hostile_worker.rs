@@ -1,0 +1,16 @@
+//! `hostile-worker KIND …`: a `gonka-worker` that cheats, for test networks.
+
+use clap::ValueEnum;
+use gonka_hostile::{Cheat, Kind};
+use gonka_worker::program;
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
+
+fn main() -> ExitCode {
+	let mut arguments: Vec<OsString> = std::env::args_os().collect();
+	let kind = (arguments.len() > 1).then(|| arguments.remove(1));
+	let Some(kind) = kind.as_ref().and_then(|kind| Kind::from_str(kind.to_str()?, true).ok()) else {
+		eprintln!("hostile-worker: the first argument is the way to cheat; the options of gonka-worker follow it");
+		return ExitCode::from(2);
+	};
+	program::run(arguments, Arc::new(Cheat::new(kind)))
+}

@@ -1,0 +1,154 @@
+//! The network of voters, and the steps of the test.
+
+mod upgrade;
+
+use anyhow::{Context, Result, bail, ensure};
+use gonka::devnet::{Config, Devnet, Engine, Ports, find_or_build, free_ports};
+use gonka_client::{chain::Chain, keys};
+use gonka_e2e::{PATIENCE, node::Node, step, until};
+use gonka_primitives::{AccountId, GNK};
+use std::{path::Path, process::Stdio};
+use tokio::process::Command;
+
+/// A running network and what the steps need of it.
+pub struct Scenario {
+	devnet: Devnet,
+	folder: tempfile::TempDir,
+	chain: Chain,
+	node: Node,
+}
+
+impl Scenario {
+	/// Starts a network whose workers use the mock engine, and waits until the hosts' weights are 4 : 2 : 1.
+	pub async fn start() -> Result<Self> {
+		step("start: three hosts with votes");
+		let folder = tempfile::tempdir()?;
+		let binaries = find_or_build(Engine::Mock)?;
+		let ports = Ports { any: true, ..Ports::default() };
+		let usual = Config::new(folder.path().join("devnet"), binaries);
+		let devnet = Devnet::start(Config { ports, engine: Engine::Mock, patience: PATIENCE, ..usual }).await?;
+		let url = devnet.urls().nodes.first().context("no node")?.clone();
+		let (chain, node) = (Chain::connect(&url).await?, Node::connect(&url).await?);
+		until("all hosts' weights", || async {
+			let mut weights: Vec<u64> = chain.hosts().await?.iter().map(|host| host.effective_weight).collect();
+			weights.sort_unstable();
+			ensure!(weights.len() == 3, "{} hosts are registered", weights.len());
+			// A busy machine may cost a host segments of its first epochs, and the votes below are compared to 4 : 2 : 1.
+			let total: u64 = weights.iter().sum();
+			ensure!(total > 0, "no epoch has been weighed");
+			for (weight, share) in weights.iter().zip([1, 2, 4]) {
+				ensure!((7 * weight).abs_diff(share * total) * 5 <= share * total, "{weights:?} are not 1 : 2 : 4");
+			}
+			println!("weights {weights:?}");
+			Ok(())
+		})
+		.await?;
+		Ok(Self { devnet, folder, chain, node })
+	}
+
+	/// Ends all programs.
+	pub async fn stop(self) {
+		self.devnet.stop().await;
+	}
+
+	/// polkadot.js finds the names, constants, types and votes that its Referenda page reads.
+	pub async fn the_referenda_page_finds_what_it_needs(&self) -> Result<()> {
+		step("the metadata holds what the Referenda page of polkadot.js Apps needs");
+		self.polkadotjs("page.cjs").await
+	}
+
+	/// A referendum changes a parameter, from the preimage to the new value in the next epoch.
+	pub async fn polkadotjs_changes_a_parameter(&self) -> Result<()> {
+		step("polkadot.js: a referendum changes a parameter from the next epoch on");
+		self.polkadotjs("amend.cjs").await
+	}
+
+	/// Runs `gonka` as a person would, and returns its output.
+	async fn gonka(&self, arguments: &[&str]) -> Result<String> {
+		// The programs lie in one folder.
+		let program = find_or_build(Engine::Mock)?.node.with_file_name("gonka");
+		let node = self.devnet.urls().nodes.first().context("no node")?;
+		let run = Command::new(program)
+			.args(arguments)
+			.env("GONKA_NODE", node)
+			.stdin(Stdio::null())
+			.kill_on_drop(true)
+			.output();
+		let output = tokio::time::timeout(PATIENCE, run).await.context("gonka does not end")??;
+		let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+		ensure!(output.status.success(), "gonka {}: {err}", arguments.join(" "));
+		Ok(out.trim().to_owned())
+	}
+
+	/// Writes the secret of a host to a file, and returns its path.
+	fn key(&self, name: &str) -> Result<String> {
+		let path = self.folder.path().join(format!("{name}.key"));
+		if !path.exists() {
+			keys::write_secret(&path, &format!("//{name}"))?;
+		}
+		Ok(path.display().to_string())
+	}
+
+	/// Runs a script of `tests/e2e/polkadotjs`.
+	async fn polkadotjs(&self, script: &str) -> Result<()> {
+		// Read at run time: the compiled test may serve another checkout.
+		let folder = std::env::var_os("CARGO_MANIFEST_DIR").context("run this through cargo")?;
+		let folder = Path::new(&folder);
+		let run = Command::new("node")
+			.arg(folder.join("polkadotjs").join(script))
+			.arg(self.devnet.urls().nodes.first().context("no node")?)
+			.env("NODE_PATH", folder.join("../../examples/node_modules"))
+			.stdin(Stdio::null())
+			.kill_on_drop(true)
+			.output();
+		let output = tokio::time::timeout(PATIENCE, run).await.with_context(|| format!("{script} does not end"))?;
+		let output = output.context("Node.js is missing: run scripts/setup")?;
+		let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+		ensure!(output.status.success(), "{script} failed:\n{out}{err}");
+		print!("{out}");
+		Ok(())
+	}
+
+	/// A second node with the keys of the first signs other blocks of the same slots.
+	pub async fn an_equivocating_validator_is_punished(&self) -> Result<()> {
+		step("one validator on two machines: equivocation is reported, and costs collateral and power");
+		let charlie = keys::from_uri("//Charlie")?;
+		let host = keys::public(&charlie);
+		self.chain.deposit_collateral(&charlie, 100 * GNK).await?;
+		let mut twin = self.twin().await?;
+		until("the report", || async {
+			let left = self.chain.collateral(&host).await?.active;
+			ensure!(left < 100 * GNK, "nothing was slashed");
+			println!("{left} base units of collateral are left");
+			Ok(())
+		})
+		.await?;
+		twin.kill().await?;
+		until("another set of validators", || async {
+			let validators: Vec<AccountId> =
+				self.chain.validators().await?.into_iter().map(|(account, _)| account).collect();
+			ensure!(!validators.contains(&host) && validators.len() == 2, "{} validators", validators.len());
+			Ok(())
+		})
+		.await
+	}
+
+	/// Starts a second node with Charlie's keys; its bootnode is the first node.
+	async fn twin(&self) -> Result<tokio::process::Child> {
+		let [port] = free_ports(1)?[..] else { bail!("one port is needed") };
+		let log = std::fs::File::create(self.folder.path().join("twin.log"))?;
+		let child = Command::new(find_or_build(Engine::Mock)?.node)
+			.args(["--chain", "local", "--charlie", "--validator", "--no-telemetry", "--no-prometheus", "--no-mdns"])
+			.args(["--listen-addr", "/ip4/127.0.0.1/tcp/0", "--rpc-port", &port.to_string()])
+			.args(["--node-key", &format!("{:064x}", 9)])
+			.args(["--bootnodes", &self.node.bootnode().await?])
+			.arg("--base-path")
+			.arg(self.folder.path().join("twin"))
+			.stdin(Stdio::null())
+			.stdout(Stdio::null())
+			.stderr(log)
+			.kill_on_drop(true)
+			.spawn()?;
+		Ok(child)
+	}
+}

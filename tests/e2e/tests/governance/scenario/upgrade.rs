@@ -1,0 +1,99 @@
+//! A runtime upgrade by referendum with the command line, while a developer sends requests.
+
+use super::*;
+use gonka_e2e::http;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+impl Scenario {
+	/// Every request succeeds, before, in and after the block that changes the runtime. Nodes that were built with the old
+	/// runtime execute the new one.
+	pub async fn the_runtime_is_upgraded_while_requests_are_served(&self) -> Result<()> {
+		step("a runtime upgrade by referendum, while requests are served");
+		let before = self.spec_version(&self.node).await?;
+		let done = AtomicBool::new(false);
+		let (upgraded, served) = tokio::try_join!(
+			async {
+				let outcome = self.upgrade(before).await;
+				done.store(true, Ordering::Relaxed);
+				outcome
+			},
+			self.requests_until(&done)
+		)?;
+		println!("spec version {before} → {upgraded}; {served} requests served meanwhile, none failed");
+		ensure!(served >= 20, "only {served} requests");
+		Ok(())
+	}
+
+	async fn upgrade(&self, before: u64) -> Result<u64> {
+		let wasm = self.next_runtime()?;
+		let (alice, bob, charlie) = (self.key("Alice")?, self.key("Bob")?, self.key("Charlie")?);
+		let proposed =
+			self.gonka(&["gov", "propose", "upgrade", &wasm, "--key", &alice, "--deposit", "--yes", "--json"]).await?;
+		let proposed: serde_json::Value = serde_json::from_str(&proposed)?;
+		let index = proposed["referendum"].as_u64().with_context(|| format!("no referendum: {proposed}"))?.to_string();
+		for key in [&alice, &bob, &charlie] {
+			println!("{}", self.gonka(&["gov", "vote", &index, "aye", "--key", key]).await?);
+		}
+		println!("{}", self.gonka(&["gov", "show", &index]).await?);
+		until("the enactment", || async {
+			let shown = self.gonka(&["gov", "show", &index, "--json"]).await?;
+			ensure!(shown.contains("\"enacted\""), "{shown}");
+			Ok(())
+		})
+		.await?;
+		// `gonka gov apply` may time out while nodes compile the new runtime, so the condition is the version they run.
+		until("all nodes to run the new runtime", || async {
+			for url in &self.devnet.urls().nodes {
+				let node = Node::connect(url).await?;
+				let version = self.spec_version(&node).await?;
+				if version == before {
+					println!("{:?}", self.gonka(&["gov", "apply", &wasm, "--key", &alice]).await);
+				}
+				ensure!(version == before + 1, "{url} runs {version}");
+			}
+			Ok(())
+		})
+		.await?;
+		// Finality goes on under the new runtime.
+		let from = self.node.height(true).await?;
+		until("20 more finalized blocks", || async {
+			let now = self.node.height(true).await?;
+			ensure!(now >= from + 20, "finalized {now}, from {from}");
+			Ok(())
+		})
+		.await?;
+		self.spec_version(&self.node).await
+	}
+
+	/// Sends requests, one after the other, and returns their number. Fails if one fails.
+	async fn requests_until(&self, done: &AtomicBool) -> Result<u32> {
+		let urls = self.devnet.urls();
+		let models = self.chain.models().await?;
+		let model = String::from_utf8(models.first().context("no model")?.name.clone())?;
+		let body = serde_json::json!({
+			"model": model, "max_tokens": 8, "messages": [{ "role": "user", "content": "What is a blockchain?" }],
+		});
+		let url = format!("{}/v1/chat/completions", urls.gateway);
+		let mut served = 0;
+		while !done.load(Ordering::Relaxed) {
+			let response = http::post(&url, &urls.api_key, &body.to_string()).await?;
+			ensure!(response.status == 200, "a request failed while the runtime was upgraded: {response:?}");
+			served += 1;
+		}
+		Ok(served)
+	}
+
+	async fn spec_version(&self, node: &Node) -> Result<u64> {
+		let version: serde_json::Value = node.request("state_getRuntimeVersion", serde_json::json!([])).await?;
+		version["specVersion"].as_u64().context("no spec version")
+	}
+
+	/// Path of the next runtime, which the feature `fast-runtime` builds for this test.
+	fn next_runtime(&self) -> Result<String> {
+		let node = find_or_build(Engine::Mock)?.node;
+		let folder = node.parent().context("the node has no folder")?.join("wbuild/gonka-runtime");
+		let wasm = folder.join("gonka_runtime_next.wasm");
+		ensure!(wasm.exists(), "{} is missing: build the workspace with fast-runtime", wasm.display());
+		Ok(wasm.display().to_string())
+	}
+}

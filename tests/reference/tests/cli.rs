@@ -1,0 +1,31 @@
+//! `docs/cli.md` holds what the programs' `--help` says.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{env, fs, path::Path};
+
+#[test]
+fn the_reference_matches_the_help_texts() {
+	// Read at run time: the compiled test may serve another checkout.
+	let folder = env::var_os("CARGO_MANIFEST_DIR").expect("run this through cargo");
+	let path = Path::new(&folder).join("../../docs/cli.md");
+	let rendered = gonka_reference::markdown();
+	if env::var_os("UPDATE_DOCS").is_some() {
+		fs::write(&path, &rendered).unwrap();
+	}
+	let written = fs::read_to_string(&path).unwrap_or_default();
+	let difference = written.lines().zip(rendered.lines()).find(|(written, rendered)| written != rendered);
+	assert!(
+		written == rendered,
+		"docs/cli.md differs from the programs' help, first at {difference:?}. UPDATE_DOCS=1 rewrites it."
+	);
+}
+
+#[test]
+fn every_command_has_a_man_page() {
+	let folder = tempfile::tempdir().unwrap();
+	gonka_reference::write_man_pages(folder.path()).unwrap();
+	for page in ["gonka.1", "gonka-host-show.1", "gonka-gov-propose-parameter.1", "gonka-gateway.1", "gonka-worker.1"] {
+		let text = fs::read_to_string(folder.path().join(page)).unwrap();
+		assert!(text.contains(".SH SYNOPSIS"), "{page}:\n{text}");
+	}
+}

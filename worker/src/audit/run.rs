@@ -1,0 +1,186 @@
+//! One audit: the host's evidence is fetched, compared with what the host settled, and replayed by the engine.
+
+use super::{AuditContext, AuditError, Result, running::Permits};
+use crate::{prompt::generate_request, version};
+use gonka_client::{evidence::Evidence, keys, worker_api::InferenceRequest};
+use gonka_engine::{CheckRequest, CheckResult, EngineError, FinishReason as EngineFinish};
+use gonka_primitives::{
+	AccountId, Hash, ModelId,
+	audit::{AuditQuery, Breach, CalibrationProfile, Counts, Finding, Pick},
+	fingerprint,
+	market::{FinishReason, Totals, body_hash, output_hash},
+	merkle_sum::{Sibling, SumNode},
+	tape::tape_key,
+	views::ChannelView,
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Maximum time for the engine to replay a completion, once it is its turn.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(120);
+/// Maximum number of steps from a leaf to its root: more than receipts can need.
+const MAX_PATH: usize = 64;
+
+/// A receipt to audit.
+#[derive(Clone, Debug)]
+pub struct Audit {
+	/// The host that generated the completion.
+	pub host: AccountId,
+	/// The model.
+	pub model: ModelId,
+	/// The settled window.
+	pub window: u32,
+	/// Root over the receipts of the settlement.
+	pub root: SumNode<Totals>,
+	/// The receipt, as it was drawn.
+	pub pick: Pick,
+}
+
+/// Runs an audit. Returns the finding, with the receipt's number in its settlement if the host showed it. `profile` is
+/// the model's calibration profile.
+pub async fn run(
+	context: &AuditContext,
+	permits: &Permits,
+	audit: &Audit,
+	profile: Option<&CalibrationProfile>,
+) -> Result<(Finding, Option<u64>)> {
+	let Some(profile) = profile.filter(|profile| profile.min_worker_version <= version::own()) else {
+		return Ok((Finding::Inconclusive, None));
+	};
+	let snapshot = context.follower.first().await?;
+	if context.served(&snapshot) != Some(audit.model) {
+		return Ok((Finding::Inconclusive, None));
+	}
+	if let Some(finding) = context.conduct.invented_finding() {
+		return Ok((finding, None));
+	}
+	let chain = context.follower.chain();
+	let host = chain.host(&audit.host).await?.ok_or(AuditError::NotRegistered)?;
+	let query =
+		AuditQuery { checker: *context.follower.host(), host: audit.host, window: audit.window, pick: audit.pick };
+	let _permit = permits.held.acquire().await.map_err(|_| AuditError::Stopped)?;
+	let shown = context.peers.evidence(query, &host.url, &host.worker).await?;
+	let channel = chain.channel(shown.envelope.envelope.channel).await?;
+	let genesis = chain.genesis();
+	if let Err(breach) = verify(&genesis, audit, channel.as_ref(), &shown) {
+		return Ok((Finding::Broken(breach), None));
+	}
+	let receipt = Some(number(&shown.path));
+	let finding = replay(context, permits, &genesis, audit, shown, profile).await?;
+	Ok((finding, receipt))
+}
+
+/// Returns the number of receipts to the left of a path's leaf.
+fn number(path: &[Sibling<Totals>]) -> u64 {
+	path.iter().fold(0, |sum, sibling| match sibling {
+		Sibling::Left(left) => sum.saturating_add(left.sum.receipts),
+		Sibling::Right(_) => sum,
+	})
+}
+
+/// Verifies all that does not need the model. `channel` is the envelope's channel. If it is no longer on chain, its
+/// gateway key is unknown, and the envelope's signature is not verified.
+pub fn verify(
+	genesis: &Hash,
+	audit: &Audit,
+	channel: Option<&ChannelView>,
+	shown: &Evidence,
+) -> std::result::Result<(), Breach> {
+	let Evidence { envelope: signed, receipt, path, body, output, fingerprints } = shown;
+	let holds = |is_so: bool, breach: Breach| if is_so { Ok(()) } else { Err(breach) };
+	holds(path.len() <= MAX_PATH && audit.pick.is_shown(&audit.root, &receipt.leaf(), path), Breach::Proof)?;
+	let envelope = &signed.envelope;
+	let hash = envelope.hash(genesis);
+	holds(hash == receipt.envelope && body_hash(body) == envelope.body, Breach::Envelope)?;
+	if let Some(channel) = channel {
+		let is_signed = keys::verify(&signed.signature, &hash, &channel.gateway);
+		holds(channel.host == audit.host && is_signed, Breach::Envelope)?;
+	}
+	holds(envelope.model == audit.model, Breach::Model)?;
+	holds(output_hash(output) == receipt.output, Breach::Output)?;
+	let made = receipt.completion_tokens;
+	holds(made > 0 && made <= envelope.max_tokens && made as usize == output.len(), Breach::Counts)?;
+	let fee = envelope.price.fee(receipt.prompt_tokens, made);
+	holds(fee == Some(receipt.fee) && receipt.fee <= envelope.max_fee, Breach::Counts)?;
+	let is_whole = fingerprints.len() == output.len() && fingerprint::root(fingerprints) == receipt.fingerprint;
+	holds(is_whole, Breach::Fingerprint)
+}
+
+/// Replays the completion on the engine, from the prompt that the host must have read.
+async fn replay(
+	context: &AuditContext,
+	permits: &Permits,
+	genesis: &Hash,
+	audit: &Audit,
+	shown: Evidence,
+	profile: &CalibrationProfile,
+) -> Result<Finding> {
+	let Evidence { envelope, receipt, body, output, fingerprints, .. } = shown;
+	let envelope = envelope.envelope;
+	let Ok(request) = serde_json::from_slice::<InferenceRequest>(&body) else {
+		return Ok(Finding::Broken(Breach::Envelope));
+	};
+	let key = tape_key(&envelope.hash(genesis), &audit.host);
+	let engine = context.engine.clone();
+	let span = tracing::Span::current();
+	let build = move || span.in_scope(|| generate_request(&*engine, request, &envelope, key));
+	let request = match tokio::task::spawn_blocking(build).await.map_err(|_| AuditError::Stopped)? {
+		Ok(request) => request,
+		Err(EngineError::InvalidRequest(_) | EngineError::Template(_)) => return Ok(Finding::Broken(Breach::Envelope)),
+		// A request that this engine does not support says nothing about the host.
+		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
+		Err(error) => return Err(error.into()),
+	};
+	if request.prompt.len() as u64 != u64::from(receipt.prompt_tokens) {
+		return Ok(Finding::Broken(Breach::Counts));
+	}
+	let model = context.engine.info();
+	match request.check(&model) {
+		Ok(()) => {},
+		// The context window of this engine is smaller than that of the host.
+		Err(EngineError::ContextTooLong { .. }) => return Ok(Finding::Inconclusive),
+		Err(_) => return Ok(Finding::Broken(Breach::Envelope)),
+	}
+	let finish_reason = match receipt.finish {
+		FinishReason::Stop => EngineFinish::Stop,
+		FinishReason::Length => EngineFinish::Length,
+		FinishReason::Cancelled => EngineFinish::Cancelled,
+	};
+	let check = CheckRequest { request, output, finish_reason };
+	if check.check(&model).is_err() {
+		return Ok(Finding::Broken(Breach::Output));
+	}
+	let _permit = permits.replays.acquire().await.map_err(|_| AuditError::Stopped)?;
+	let replaying = match context.engine.check(check) {
+		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
+		replaying => replaying?,
+	};
+	let result = timeout(REPLAY_TIMEOUT, replaying).await.map_err(|_| AuditError::Slow)?;
+	let result = result.map_err(|_| EngineError::Stopped)??;
+	let last = result.tokens.last().map_or(0, |token| margin(token.margin));
+	let is_false_end = finish_reason == EngineFinish::Stop && profile.is_false_end(last);
+	if !result.ends_rightly || is_false_end {
+		return Ok(Finding::Broken(Breach::Finish));
+	}
+	Ok(Finding::Checked(count(profile, &result, &fingerprints)))
+}
+
+/// Converts a margin of the engine to the type that profiles use.
+fn margin(units: u32) -> i32 {
+	i32::try_from(units).unwrap_or(i32::MAX)
+}
+
+/// Counts the completion's tokens by bin of the profile.
+fn count(profile: &CalibrationProfile, result: &CheckResult, fingerprints: &[fingerprint::Fingerprint]) -> Counts {
+	let (mut tape, mut distances) = ([0u16; 8], [0u16; 8]);
+	let add = |bins: &mut [u16; 8], bin: usize| {
+		if let Some(count) = bins.get_mut(bin) {
+			*count = count.saturating_add(1);
+		}
+	};
+	for (token, shown) in result.tokens.iter().zip(fingerprints) {
+		add(&mut tape, profile.tape_bin(margin(token.margin)));
+		add(&mut distances, profile.fingerprint_bin(fingerprint::distance(&token.fingerprint, shown)));
+	}
+	Counts::new(tape, distances)
+}

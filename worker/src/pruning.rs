@@ -1,0 +1,77 @@
+//! The task that deletes old entries of the store, which no host can request any more. It runs once an epoch.
+
+use crate::{
+	chain::{Follower, Snapshot},
+	settlement::KEPT_EPOCHS,
+	store::{Durability, Result, Store, check, evidence, findings, market, settlements, sprint},
+};
+use gonka_primitives::{ChannelId, EpochIndex};
+
+/// Number of windows for which settlements stay in the store.
+const KEPT_WINDOWS: u32 = 1000;
+
+/// Deletes old entries of the store.
+pub struct Pruner {
+	follower: Follower,
+	store: Store,
+	/// The last epoch in which it deleted.
+	pruned: Option<EpochIndex>,
+}
+
+impl Pruner {
+	/// Makes the task for a store.
+	pub fn new(follower: Follower, store: Store) -> Self {
+		Self { follower, store, pruned: None }
+	}
+
+	/// Runs until the chain is no longer followed.
+	pub async fn run(mut self) {
+		let mut snapshots = self.follower.subscribe();
+		while snapshots.changed().await.is_ok() {
+			let Some(snapshot) = snapshots.borrow_and_update().clone() else { continue };
+			if self.pruned.replace(snapshot.epoch.index) == Some(snapshot.epoch.index) {
+				continue;
+			}
+			if let Err(error) = self.prune(&snapshot).await {
+				tracing::error!(%error, "cannot delete old entries; trying again in the next epoch");
+			}
+		}
+	}
+
+	async fn prune(&self, snapshot: &Snapshot) -> Result<()> {
+		let closed = self.closed_channels(snapshot).await?;
+		let oldest = snapshot.epoch.index.saturating_sub(KEPT_EPOCHS);
+		let window = snapshot.block.checked_div(snapshot.market.window).unwrap_or(0).saturating_sub(KEPT_WINDOWS);
+		let pruned = self.store.write(Durability::Later, move |tx| {
+			let mut receipts = Vec::new();
+			for channel in closed {
+				receipts.append(&mut market::forget(tx, channel)?);
+			}
+			if !receipts.is_empty() {
+				evidence::forget(tx, &receipts)?;
+			}
+			sprint::prune(tx, oldest)?;
+			check::prune(tx, oldest)?;
+			evidence::prune(tx, oldest)?;
+			findings::prune(tx, oldest)?;
+			settlements::prune(tx, window)?;
+			market::prune_settled(tx, oldest)
+		});
+		let receipts = pruned.await?;
+		if receipts > 0 {
+			tracing::debug!(receipts, "deleted settled receipts of old epochs");
+		}
+		Ok(())
+	}
+
+	/// Returns the stored channels that are no longer on chain.
+	async fn closed_channels(&self, snapshot: &Snapshot) -> Result<Vec<ChannelId>> {
+		let mut closed = Vec::new();
+		for id in self.store.read(market::channels)? {
+			if !snapshot.channels.contains_key(&id) && matches!(self.follower.current_channel(id).await, Ok(None)) {
+				closed.push(id);
+			}
+		}
+		Ok(closed)
+	}
+}

@@ -1,0 +1,66 @@
+//! Authentication of queries from other hosts: they must be signed by a registered host's worker key.
+
+use super::{Rejection, Service};
+use gonka_client::{keys, worker_api::ErrorCode};
+use gonka_primitives::{AccountId, BlockNumber, Hash, PublicKey, Signature};
+use std::collections::HashMap;
+use tokio::sync::Mutex;
+
+/// Maximum number of accounts looked up on chain within one block.
+const MAX_LOOK_UPS: u32 = 256;
+/// Maximum number of remembered keys.
+const MAX_KEYS: usize = 4096;
+
+/// Worker keys of hosts, as they were looked up on chain.
+#[derive(Default)]
+pub struct WorkerKeys(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+	/// The block of the latest look-ups, and their number.
+	block: BlockNumber,
+	look_ups: u32,
+	/// Key of each host, and the block in which it was looked up.
+	keys: HashMap<AccountId, (BlockNumber, PublicKey)>,
+}
+
+impl Service {
+	/// Rejects a query unless the worker key of the registered host `checker` signed `payload`. `block` is the best block.
+	pub(super) async fn authenticate(
+		&self,
+		checker: &AccountId,
+		payload: &Hash,
+		signature: &Signature,
+		block: BlockNumber,
+	) -> Result<(), Rejection> {
+		let is_signed_by = |key: &PublicKey| keys::verify(signature, payload, key);
+		let mut known = self.worker_keys.0.lock().await;
+		if known.block != block {
+			(known.block, known.look_ups) = (block, 0);
+		}
+		match known.keys.get(checker) {
+			Some((_, key)) if is_signed_by(key) => return Ok(()),
+			Some((looked_up, _)) if *looked_up == block => return Err(bad_signature()),
+			// The host may have replaced its key since.
+			_ => {},
+		}
+		if known.look_ups >= MAX_LOOK_UPS {
+			let message = "too many queries of unknown hosts: try again with the next block";
+			return Err(Rejection::new(ErrorCode::Busy, message));
+		}
+		known.look_ups = known.look_ups.saturating_add(1);
+		let Some(host) = self.parts.follower.chain().host(checker).await.map_err(Rejection::internal)? else {
+			let message = format!("{} is not a registered host; only hosts are served", keys::ss58(checker));
+			return Err(Rejection::new(ErrorCode::NotAHost, message));
+		};
+		if known.keys.len() >= MAX_KEYS {
+			known.keys.clear();
+		}
+		known.keys.insert(*checker, (block, host.worker));
+		if is_signed_by(&host.worker) { Ok(()) } else { Err(bad_signature()) }
+	}
+}
+
+fn bad_signature() -> Rejection {
+	Rejection::new(ErrorCode::BadSignature, "not signed by the checker's worker key for this chain and host")
+}
