@@ -100,7 +100,7 @@ impl SamplingParams {
 	/// [`choose`](Self::choose) returns and for its equals, [`MAX_MARGIN`] for a token outside the vocabulary.
 	///
 	/// Each token with a better score has to lose its lead or be excluded by a filter, and the token itself must not be
-	/// excluded. The margin is that of the hardest of these conditions, each filter taken by itself ([`Ends`]).
+	/// excluded. The margin is that of the hardest of these conditions, each filter taken by itself.
 	pub fn margin(&self, key: &Hash, position: u32, logits: &[i32], token: u32) -> u32 {
 		Row::new(self, key, position, logits).and_then(|row| row.margin(self, token)).unwrap_or(MAX_MARGIN)
 	}

@@ -8,7 +8,7 @@ use gonka_primitives::{
 	host::Registration,
 };
 
-/// What the host's registration should say.
+/// The contents that the host's registration should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declaration {
 	/// Public key of the worker.

@@ -189,7 +189,7 @@ impl SettlementTask {
 	}
 }
 
-/// What the chain's state says about a signed settlement.
+/// The state of a signed settlement on chain.
 enum Inclusion {
 	/// It is included.
 	Included,

@@ -9,7 +9,7 @@ use gonka_docs_tests::{
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a code span with a folder in it is taken for when it ends so, wherever it begins.
+/// Ends by which a code span with a folder in it is a path, wherever it begins.
 const EXTENSIONS: [&str; 8] = [".rs", ".md", ".toml", ".py", ".cjs", ".ts", ".sh", ".svg"];
 
 #[test]
@@ -65,10 +65,10 @@ fn paths_in_documents_exist() -> Result<()> {
 			let is_path = path.is_match(&code) && code.contains('/') && {
 				let first = code.split('/').next().unwrap_or_default();
 				let is_folder = code.matches('/').count() == 1 && code.ends_with('/');
-				let placeholder = first.chars().all(|c| c.is_uppercase());
+				let is_variable = first.chars().all(|c| c.is_uppercase());
 				let known =
 					Tree::resolve(&document, first).is_some_and(|path| tree.exists(&path)) || tree.exists(first);
-				!placeholder && (known || is_folder || EXTENSIONS.iter().any(|end| code.ends_with(end)))
+				!is_variable && (known || is_folder || EXTENSIONS.iter().any(|end| code.ends_with(end)))
 			};
 			let scripts = script.captures_iter(&code).map(|found| found[1].to_owned());
 			for target in is_path.then(|| code.clone()).into_iter().chain(scripts) {

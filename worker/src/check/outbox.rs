@@ -18,7 +18,7 @@ const FINAL: [SprintCheck; 4] =
 /// Number of times that a message may be sent successfully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-	/// Once. It is sent until it was included, up to [`MAX_ATTEMPTS`] times.
+	/// Once. It is sent until it was included, up to `MAX_ATTEMPTS` times.
 	Once,
 	/// Again whenever the chain's state needs it, as after a change of forks.
 	Repeated,

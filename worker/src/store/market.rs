@@ -177,7 +177,7 @@ pub fn unacknowledged(tx: &ReadTransaction, channel: ChannelId) -> Result<Vec<St
 	Ok(found)
 }
 
-/// What the admission of a request depends on, besides the store.
+/// Terms of a request's admission that are not in the store.
 #[derive(Clone, Debug)]
 pub struct Terms {
 	/// The channel, as it is on chain.
