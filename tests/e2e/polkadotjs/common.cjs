@@ -27,8 +27,28 @@ function run(main) {
 	);
 }
 
-/** Signs and sends a transaction, and returns its events. Fails with the name of the chain's error. */
-function send(api, tx, signer) {
+/**
+ * Signs and sends a transaction, and returns its events. Fails with the name of the chain's error.
+ *
+ * For a moment after a block, a node returns the nonce that the block used as the next one. It then rejects the transaction
+ * as outdated, which changes nothing, and the next block brings another attempt.
+ */
+async function send(api, tx, signer) {
+	let rejection;
+	const sent = await until(api, "the account's next nonce", async () => {
+		try {
+			return { events: await sendOnce(api, tx, signer) };
+		} catch (error) {
+			if (/Transaction is outdated/.test(error.message)) return false;
+			rejection = error;
+			return true;
+		}
+	});
+	if (rejection) throw rejection;
+	return sent.events;
+}
+
+function sendOnce(api, tx, signer) {
 	return new Promise((resolve, reject) => {
 		tx.signAndSend(signer, ({ status, dispatchError, events }) => {
 			if (dispatchError) {
