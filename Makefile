@@ -20,7 +20,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check check-all test soak bench calibrate man
+.PHONY: help setup build devnet stop status check test soak bench weights calibrate man
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,11 +40,8 @@ stop: ## Stop a detached network
 status: ## Show the network's state
 	$(BIN)/gonka status
 
-check: setup ## Check formatting, spelling, dependencies, documents and lints
+check: setup ## Check formatting, spelling, dependencies, documents, lints and the crates' documentation
 	$(WASM) scripts/check
-
-check-all: setup ## The same, with mainnet's times and the crates' documentation
-	$(WASM) scripts/check --all
 
 test: check build ## Run all tests: units, pallets, networks of processes
 	$(WASM) scripts/test
@@ -54,6 +51,9 @@ soak: build ## Test sampled validation with 500 requests: writes benches/results
 
 bench: setup ## Measure speed: takes long, writes benches/results
 	$(WASM) scripts/bench
+
+weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/solo/src/weights
+	$(WASM) scripts/weights
 
 calibrate: build ## Make the demo model's calibration profile: takes hours, continues where it stopped (CALIBRATE_ARGS=--tokens=…, …)
 	@scripts/calibrate $(CALIBRATE_ARGS)

@@ -20,7 +20,7 @@ mod types;
 
 pub use blocks::BestBlocks;
 pub use error::Error;
-pub use governance::{MAX_INLINE, NewModel, Vote};
+pub use governance::{MAX_INLINE, NewModel, ProposalCost, Vote};
 pub use subxt::ext::scale_value::Value;
 pub use types::{DecodeError, Kind, Shown, Types, percent};
 
@@ -31,7 +31,7 @@ use gonka_primitives::{
 	host::Commitment,
 	views::{
 		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView,
-		MarketView, ModelView, ReputationView, RequestView, StandingView, SupplyView, VestingView,
+		MarketView, ModelView, RegistrationTerms, ReputationView, RequestView, StandingView, SupplyView, VestingView,
 	},
 };
 use std::{sync::Arc, time::Duration};
@@ -66,6 +66,14 @@ pub struct BlockRef {
 	pub number: u32,
 	/// The hash.
 	pub hash: Hash,
+}
+
+/// An account's balances, as `System.Account` stores them.
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+struct AccountData {
+	free: u128,
+	frozen: u128,
 }
 
 /// A connection to a node. Clones share it.
@@ -174,6 +182,11 @@ impl Chain {
 		self.view("host", host, None).await
 	}
 
+	/// What the next registration of `host` needs; `None` if the epoch takes no more of it.
+	pub async fn registration_terms(&self, host: &AccountId) -> Result<Option<RegistrationTerms>> {
+		self.view("registration_terms", host, None).await
+	}
+
 	/// The commitments of `host` in `epoch`, by segment.
 	pub async fn commitments(&self, epoch: EpochIndex, host: &AccountId) -> Result<Vec<(u8, Commitment)>> {
 		self.view("commitments", &(epoch, host), None).await
@@ -238,7 +251,7 @@ impl Chain {
 		self.view("audits", checker, None).await
 	}
 
-	/// All open cases of sampled validation.
+	/// All cases and appeals of sampled validation that are heard.
 	pub async fn cases(&self) -> Result<Vec<CaseView>> {
 		self.view("cases", &(), None).await
 	}
@@ -265,15 +278,19 @@ impl Chain {
 
 	/// Base units that `who` holds and has not reserved.
 	pub async fn free_balance(&self, who: &AccountId) -> Result<Balance> {
+		Ok(self.account(who).await?.map_or(0, |data| data.free))
+	}
+
+	/// Base units that `who` can spend, reserve or hold: those that are neither reserved nor frozen.
+	pub async fn spendable(&self, who: &AccountId) -> Result<Balance> {
+		Ok(self.account(who).await?.map_or(0, |data| data.free.saturating_sub(data.frozen)))
+	}
+
+	async fn account(&self, who: &AccountId) -> Result<Option<AccountData>> {
 		#[derive(DecodeAsType)]
 		#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
 		struct Account {
-			data: Data,
-		}
-		#[derive(DecodeAsType)]
-		#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
-		struct Data {
-			free: u128,
+			data: AccountData,
 		}
 		let what = "System.Account";
 		let best = self.best().await?;
@@ -285,13 +302,10 @@ impl Chain {
 				.try_fetch(address, (*who,))
 				.await
 				.map_err(|error| Error::Rpc { method: "state_getStorage".into(), cause: error.to_string() })?;
-			match value {
-				None => Ok(0),
-				Some(value) => value
-					.decode()
-					.map(|account| account.data.free)
-					.map_err(|error| Error::Decode { what: what.into(), cause: error.to_string() }),
-			}
+			let decoded = value.map(|value| value.decode()).transpose();
+			decoded
+				.map(|account| account.map(|account| account.data))
+				.map_err(|error| Error::Decode { what: what.into(), cause: error.to_string() })
 		});
 		fetched.await
 	}

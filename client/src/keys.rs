@@ -142,6 +142,11 @@ pub fn verify(signature: &Signature, payload: &Hash, key: &PublicKey) -> bool {
 	sr25519::verify(&sr25519::Signature(*signature), payload, &sr25519::PublicKey(*key))
 }
 
+/// `signature` if it is by the key of `pair` over `payload`; otherwise a new one, as after a change of keys.
+pub fn renew(pair: &Keypair, payload: &Hash, signature: Signature) -> Signature {
+	if verify(&signature, payload, &public(pair)) { signature } else { sign(pair, payload) }
+}
+
 /// The address of an account: SS58 with prefix 42.
 pub fn ss58(account: &AccountId) -> String {
 	AccountId32(*account).to_string()

@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod evidence;
 pub mod keys;
+pub mod peer_http;
 pub mod request_id;
 pub mod telemetry;
 pub mod worker_api;

@@ -60,7 +60,8 @@ pub fn start_until<C: ChainView>(
 	let (store, saved) = Store::open_until(&path, cut)
 		.with_context(|| format!("cannot open {}; only one gateway can use it at a time", path.display()))?;
 	let ledger = Ledger::new(genesis, keys.gateway, store, saved);
-	let workers = WorkerClient::new(&options.timeouts).context("cannot set up TLS for connections to workers")?;
+	let workers = WorkerClient::new(&options.timeouts, options.addresses);
+	let workers = workers.context("cannot set up TLS for connections to workers")?;
 	let signer = ledger.public_key();
 	let gateway = Arc::new(Gateway::new(options, ledger, workers, Metrics::new()?));
 	let developer = keys.developer.public_key().0;

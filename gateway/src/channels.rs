@@ -18,8 +18,9 @@ use std::{
 use subxt_signer::sr25519::Keypair;
 use tokio::time::sleep;
 
-/// Base units that are kept back for transaction fees.
-const FEE_RESERVE: Balance = GNK / 100;
+/// Base units that are kept back for transaction fees. To open 64 channels costs 0.015 GNK, and more while blocks are
+/// full.
+const FEE_RESERVE: Balance = GNK / 10;
 /// How long a transaction may take to show in the snapshot before it is sent again.
 const VISIBILITY_LIMIT: Duration = Duration::from_secs(60);
 /// The first pause after a failed transaction. It doubles with every further failure.

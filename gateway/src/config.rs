@@ -3,7 +3,10 @@
 use crate::auth::ApiKeys;
 use anyhow::{Context, bail};
 use clap::Parser;
-use gonka_client::telemetry::TelemetryArgs;
+use gonka_client::{
+	peer_http::{AddressArgs, Addresses},
+	telemetry::TelemetryArgs,
+};
 use gonka_primitives::{Balance, GNK};
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -71,6 +74,9 @@ pub struct Args {
 	/// Ignore parameters that the network cannot honour (tools, logprobs, penalties …) instead of rejecting the request.
 	#[arg(long, env = "GONKA_IGNORE_UNSUPPORTED")]
 	pub ignore_unsupported: bool,
+	/// Hosts.
+	#[command(flatten)]
+	pub hosts: AddressArgs,
 	/// Maximum time until the first token of a host, in seconds.
 	#[arg(long, env = "GONKA_FIRST_TOKEN_TIMEOUT", default_value_t = 120, value_name = "SECONDS")]
 	pub first_token_timeout: u64,
@@ -105,6 +111,8 @@ pub struct Options {
 	pub default_max_tokens: u32,
 	/// Whether to ignore parameters that the network cannot honour.
 	pub ignore_unsupported: bool,
+	/// The addresses of hosts to which the gateway connects.
+	pub addresses: Addresses,
 	/// The time limits.
 	pub timeouts: Timeouts,
 }
@@ -152,6 +160,7 @@ impl Default for Options {
 			spending_limit: None,
 			default_max_tokens: 1024,
 			ignore_unsupported: false,
+			addresses: Addresses::Public,
 			timeouts: Timeouts::default(),
 		}
 	}
@@ -194,6 +203,7 @@ impl Args {
 			spending_limit: self.spending_limit,
 			default_max_tokens: self.default_max_tokens.max(1),
 			ignore_unsupported: self.ignore_unsupported,
+			addresses: self.hosts.addresses(),
 			timeouts: Timeouts {
 				first_token: Duration::from_secs(self.first_token_timeout),
 				token: Duration::from_secs(self.token_timeout),

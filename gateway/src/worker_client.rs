@@ -3,6 +3,7 @@
 use crate::config::Timeouts;
 use bytes::{Buf, Bytes, BytesMut};
 use gonka_client::{
+	peer_http::{self, Addresses, PeerHttp, ReadError, TlsError, describe, endpoint},
 	request_id::{REQUEST_ID_HEADER, RequestId},
 	worker_api::{
 		Acknowledgement, CHANNEL_PATH, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event,
@@ -10,20 +11,15 @@ use gonka_client::{
 	},
 };
 use gonka_primitives::market::SignedEnvelope;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, http};
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-	client::legacy::{Client, connect::HttpConnector},
-	rt::{TokioExecutor, TokioTimer},
-};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error::Error, fmt::Write, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 use tokio::time::timeout;
 
 /// Maximum length of an event or of an error's body, in bytes.
 const MAX_EVENT: usize = 1 << 20;
-/// Maximum length of a response that is not a stream, in bytes.
+/// Maximum length of a response, in bytes: a million tokens.
 const MAX_RESPONSE: usize = 64 << 20;
 /// Interval of pings on a connection. They show that a worker has vanished while a completion streams.
 const PING: Duration = Duration::from_secs(10);
@@ -49,6 +45,9 @@ pub enum CallError {
 	/// An event exceeds the maximum length.
 	#[error("sent an event of more than {MAX_EVENT} bytes")]
 	EventTooLong,
+	/// The response exceeds the maximum length.
+	#[error("sent more than {MAX_RESPONSE} bytes")]
+	TooLong,
 	/// Nothing arrived in time; the worker may have read the request.
 	#[error("sent nothing for {} s", .0.as_secs())]
 	Silent(Duration),
@@ -71,31 +70,20 @@ impl From<http::Error> for CallError {
 /// The client for all workers. Clones share its connections.
 #[derive(Clone)]
 pub struct WorkerClient {
-	client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+	client: PeerHttp,
 	control: Duration,
 }
 
 impl WorkerClient {
-	/// Makes a client without connections.
-	pub fn new(timeouts: &Timeouts) -> Result<Self, rustls::Error> {
-		let mut tcp = HttpConnector::new();
-		tcp.enforce_http(false);
-		tcp.set_nodelay(true);
-		tcp.set_connect_timeout(Some(timeouts.connect));
-		let tls = hyper_rustls::HttpsConnectorBuilder::new()
-			.with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))?
-			.https_or_http()
-			.enable_http2()
-			.wrap_connector(tcp);
-		let client = Client::builder(TokioExecutor::new())
-			.http2_only(true)
-			.timer(TokioTimer::new())
-			.http2_keep_alive_interval(PING)
-			.http2_keep_alive_timeout(PING)
-			.http2_initial_stream_window_size(STREAM_WINDOW)
-			.http2_initial_connection_window_size(CONNECTION_WINDOW)
-			.build(tls);
-		Ok(Self { client, control: timeouts.control })
+	/// Makes a client without connections. It connects to `addresses` alone.
+	pub fn new(timeouts: &Timeouts, addresses: Addresses) -> Result<Self, TlsError> {
+		let client = peer_http::client(addresses, timeouts.connect, |http| {
+			http.http2_keep_alive_interval(PING)
+				.http2_keep_alive_timeout(PING)
+				.http2_initial_stream_window_size(STREAM_WINDOW)
+				.http2_initial_connection_window_size(CONNECTION_WINDOW);
+		});
+		Ok(Self { client: client?, control: timeouts.control })
 	}
 
 	/// Sends a request for a completion and returns its events. Dropping them tells the worker to stop.
@@ -109,14 +97,14 @@ impl WorkerClient {
 	) -> Result<EventStream, CallError> {
 		let request = Request::builder()
 			.method(Method::POST)
-			.uri(join(url, INFERENCE_PATH))
+			.uri(endpoint(url, INFERENCE_PATH))
 			.header("content-type", "application/json")
 			.header("accept", "text/event-stream")
 			.header(REQUEST_ID_HEADER, id.as_str())
 			.header(ENVELOPE_HEADER, to_hex(envelope))
 			.body(Full::new(body))?;
 		let response = self.send(request, limit).await?;
-		Ok(EventStream { body: response.into_body(), buffer: BytesMut::new(), ended: false })
+		Ok(EventStream { body: response.into_body(), buffer: BytesMut::new(), read: 0, ended: false })
 	}
 
 	/// Sends a voucher. Returns when the worker has it on disk.
@@ -133,13 +121,16 @@ impl WorkerClient {
 		let body = serde_json::to_vec(body).map_err(|error| CallError::Unreachable(error.into()))?;
 		let request = Request::builder()
 			.method(Method::POST)
-			.uri(join(url, path))
+			.uri(endpoint(url, path))
 			.header("content-type", "application/json")
 			.body(Full::new(Bytes::from(body)))?;
 		let response = self.send(request, self.control).await?;
-		let body = timeout(self.control, Limited::new(response.into_body(), MAX_RESPONSE).collect());
+		let body = timeout(self.control, peer_http::read(response.into_body(), MAX_RESPONSE));
 		let body = body.await.map_err(|_| CallError::Silent(self.control))?;
-		let body = body.map_err(CallError::Broken)?.to_bytes();
+		let body = body.map_err(|error| match error {
+			ReadError::TooLarge(_) => CallError::TooLong,
+			ReadError::BrokenOff(error) => CallError::Broken(error),
+		})?;
 		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
 	}
 
@@ -152,8 +143,8 @@ impl WorkerClient {
 		if status.is_success() {
 			return Ok(response);
 		}
-		let body = timeout(self.control, Limited::new(response.into_body(), MAX_EVENT).collect()).await;
-		let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+		let body = timeout(self.control, peer_http::read(response.into_body(), MAX_EVENT)).await;
+		let body = body.ok().and_then(Result::ok).unwrap_or_default();
 		Err(match serde_json::from_slice::<ErrorBody>(&body) {
 			Ok(ErrorBody { error }) => CallError::Refused { code: error.code, message: error.message },
 			Err(_) => CallError::Status(status),
@@ -161,25 +152,12 @@ impl WorkerClient {
 	}
 }
 
-fn join(url: &str, path: &str) -> String {
-	format!("{}{path}", url.trim_end_matches('/'))
-}
-
-/// An error with all its causes.
-fn describe(error: &(dyn Error + 'static)) -> String {
-	let mut text = error.to_string();
-	let mut source = error.source();
-	while let Some(cause) = source {
-		let _ = write!(text, ": {cause}");
-		source = cause.source();
-	}
-	text
-}
-
 /// The events of one response.
 pub struct EventStream {
 	body: Incoming,
 	buffer: BytesMut,
+	/// Number of bytes read so far.
+	read: usize,
 	ended: bool,
 }
 
@@ -202,6 +180,10 @@ impl EventStream {
 			match self.body.frame().await {
 				Some(Ok(frame)) => {
 					if let Ok(data) = frame.into_data() {
+						self.read = self.read.saturating_add(data.len());
+						if self.read > MAX_RESPONSE {
+							return Err(CallError::TooLong);
+						}
 						self.buffer.extend_from_slice(&data);
 					}
 				},

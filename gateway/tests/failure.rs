@@ -153,6 +153,18 @@ async fn a_condemned_host_gets_no_more_requests_and_is_paid_what_it_is_owed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_does_not_stop_is_cut_off() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Endless)));
+	let reply = front.chat(json!({"max_tokens": 9})).await;
+	assert_eq!((reply.status, &reply.json()["usage"]["completion_tokens"]), (200, &json!(9)));
+	eventually("the host is told to stop", || net.workers[0].state().cancelled == 1).await;
+	let host = net.market.state.lock().unwrap().hosts[0].account;
+	assert!(!front.running.gateway.router.is_healthy(&host), "and paused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_waits_for_a_busy_host() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;

@@ -81,9 +81,4 @@ pub enum Command {
 
 	/// Print the best and the finalised block of the database.
 	ChainInfo(ChainInfoCmd),
-
-	/// Measure the dispatch weights of calls, an empty block, or this machine.
-	#[cfg(feature = "runtime-benchmarks")]
-	#[command(subcommand)]
-	Benchmark(polkadot_sdk::frame_benchmarking_cli::BenchmarkCmd),
 }

@@ -97,32 +97,5 @@ pub fn run() -> Result<()> {
 			};
 			Ok((cmd.run(client, backend, Some(Box::new(revert_engines))), task_manager))
 		}),
-
-		#[cfg(feature = "runtime-benchmarks")]
-		Command::Benchmark(cmd) => benchmark(&cli, cmd),
-	}
-}
-
-#[cfg(feature = "runtime-benchmarks")]
-fn benchmark(cli: &Cli, cmd: &frame_benchmarking_cli::BenchmarkCmd) -> Result<()> {
-	use frame_benchmarking_cli::{BenchmarkCmd, SUBSTRATE_REFERENCE_HARDWARE};
-	use sp_runtime::traits::HashingFor;
-
-	let runner = cli.create_runner(cmd)?;
-	match cmd {
-		BenchmarkCmd::Pallet(cmd) => {
-			runner.sync_run(|config| cmd.run_with_spec::<HashingFor<Block>, ()>(Some(config.chain_spec)))
-		},
-		BenchmarkCmd::Overhead(cmd) => {
-			runner.sync_run(|config| cmd.run_with_default_builder_and_spec::<Block, ()>(Some(config.chain_spec)))
-		},
-		BenchmarkCmd::Machine(cmd) => runner.sync_run(|config| cmd.run(&config, SUBSTRATE_REFERENCE_HARDWARE.clone())),
-		BenchmarkCmd::Block(cmd) => runner.sync_run(|config| {
-			let Parts { client, .. } = service::parts(&config)?;
-			cmd.run(client)
-		}),
-		BenchmarkCmd::Storage(_) | BenchmarkCmd::Extrinsic(_) => {
-			Err("This node measures `pallet`, `overhead`, `block` and `machine`.".into())
-		},
 	}
 }

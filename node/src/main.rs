@@ -1,13 +1,14 @@
 //! The Gonka node.
 //!
 //! [`cli`] defines the command line, [`command`] runs its commands, [`chain_spec`] names the chains, [`service`]
-//! builds a running node, [`rpc`] lists its RPC methods.
+//! builds a running node, [`finality`] tells the chain what is final, [`rpc`] lists the RPC methods.
 
 #![allow(clippy::result_large_err, reason = "sc-cli defines these errors")]
 
 mod chain_spec;
 mod cli;
 mod command;
+mod finality;
 mod rpc;
 mod service;
 

@@ -1,17 +1,18 @@
 //! Builds a node: the parts that commands about the chain need ([`parts`]), and the running node ([`start`]).
 
-use crate::rpc;
+use crate::{finality::KnownFinality, rpc};
 use futures::StreamExt;
-use gonka_runtime::{Hash, apis::RuntimeApi, opaque::Block};
+use gonka_runtime::{BlockNumber, Hash, apis::RuntimeApi, opaque::Block};
 use polkadot_sdk::*;
 use sc_client_api::BlockBackend;
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
 use sc_consensus_grandpa as grandpa;
+use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
 use sc_network::{NetworkBackend, NetworkEventStream, config::NetworkBackendType};
 use sc_service::{Configuration, KeystoreContainer, TaskManager, error::Error};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
-use sp_consensus_babe::inherents::BabeCreateInherentDataProviders;
+use sp_blockchain::HeaderBackend;
 use std::{sync::Arc, time::Duration};
 
 /// GRANDPA stores a proof of finality at least once in this number of blocks, for bridges and light clients.
@@ -23,11 +24,13 @@ const PROPOSING: f32 = 0.5;
 /// Duration for which GRANDPA gossips messages in a round: about a network round trip.
 const GOSSIP: Duration = Duration::from_millis(333);
 
+/// The node authors fewer blocks while finality lags far behind, since states that are not final stay in memory. The way
+/// out of a stall takes sessions with enough blocks, about 1,500 of them with mainnet's times, so these are not slowed.
+const BACKOFF: BackoffAuthoringOnFinalizedHeadLagging<BlockNumber> =
+	BackoffAuthoringOnFinalizedHeadLagging { max_interval: 10, unfinalized_slack: 2_000, authoring_bias: 20 };
+
 /// Functions of the node that the runtime may call.
-#[cfg(not(feature = "runtime-benchmarks"))]
 type HostFunctions = sp_io::SubstrateHostFunctions;
-#[cfg(feature = "runtime-benchmarks")]
-type HostFunctions = (sp_io::SubstrateHostFunctions, frame_benchmarking::benchmarking::HostFunctions);
 
 pub type FullBackend = sc_service::TFullBackend<Block>;
 pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, sc_executor::WasmExecutor<HostFunctions>>;
@@ -35,7 +38,17 @@ pub type SelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 pub type TransactionPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
 
 type GrandpaImport = grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, SelectChain>;
-type Inherents = BabeCreateInherentDataProviders<Block>;
+type Inherents = Arc<
+	dyn sp_inherents::CreateInherentDataProviders<
+			Block,
+			(),
+			InherentDataProviders = (
+				sp_consensus_babe::inherents::InherentDataProvider,
+				sp_timestamp::InherentDataProvider,
+				KnownFinality,
+			),
+		>,
+>;
 type BabeImport = sc_consensus_babe::BabeBlockImport<Block, FullClient, GrandpaImport, Inherents, SelectChain>;
 
 /// The chain on this machine, without a network.
@@ -107,11 +120,17 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
 
 	let babe_config = sc_consensus_babe::configuration(&*client)?;
 	let slot_duration = babe_config.slot_duration();
-	let inherents: Inherents = Arc::new(move |_, ()| async move {
-		let now = sp_timestamp::InherentDataProvider::from_system_time();
-		let slot =
-			sp_consensus_babe::inherents::InherentDataProvider::from_timestamp_and_slot_duration(*now, slot_duration);
-		Ok((slot, now))
+	let chain = Arc::clone(&client);
+	let inherents: Inherents = Arc::new(move |_, ()| {
+		let finality = KnownFinality(chain.info().finalized_number);
+		async move {
+			let now = sp_timestamp::InherentDataProvider::from_system_time();
+			let slot = sp_consensus_babe::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
+				*now,
+				slot_duration,
+			);
+			Ok((slot, now, finality))
+		}
 	});
 	let (block_import, babe_link) = sc_consensus_babe::block_import(
 		babe_config,
@@ -277,9 +296,7 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<T
 			justification_sync_link: Arc::clone(&sync_service),
 			create_inherent_data_providers: inherents,
 			force_authoring,
-			// Author fewer blocks while finality lags: from 50 unfinalised blocks on, at most 100 slots in a row are
-			// left out.
-			backoff_authoring_blocks: Some(sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging::default()),
+			backoff_authoring_blocks: Some(BACKOFF),
 			babe_link,
 			block_proposal_slot_portion: SlotProportion::new(PROPOSING),
 			max_block_proposal_slot_portion: None,

@@ -1,7 +1,8 @@
 //! Sampled validation (`docs/protocol.md#15-sampled-validation`): the draw of audits, checkers' findings, and cases.
 //! Everything that follows from a seed is a pure function of this module.
 //!
-//! **Draw.** In the second block of window W the chain takes a seed for the settlements posted in W − 1. Some receipts
+//! **Draw.** Shortly after the beginning of window W the chain takes a seed for the settlements posted in W − 1. Seeds mix
+//! the beacons of all blocks. Some receipts
 //! of each settlement are picked by a position in its Merkle-sum tree ([`Pick`]). Each pick is assigned to a host that
 //! serves the model.
 //!
@@ -9,8 +10,10 @@
 //! [`CalibrationProfile`] turns counts of tokens by bin into a log-likelihood ratio. The ratios are summed by host and
 //! model, never below 0. When a sum reaches the profile's alarm, a case is opened.
 //!
-//! **Cases.** Up to [`ARBITERS`] hosts review the audits that raised the alarm and audit [`FRESH`] newly drawn receipts
-//! each ([`Ruling`]). [`judge`] is Wald's sequential test over the latter.
+//! **Cases.** The more of the network's weight a host has, the more seats are drawn for a case about it
+//! ([`AuditRules::seats_for`]), and an appeal has [`AuditRules::appeal_seats`]. The arbiters that have them review the
+//! audits that raised the alarm and audit [`FRESH`] newly drawn receipts each ([`Ruling`]). [`judge`] is Wald's
+//! sequential test over the latter.
 //!
 //! Log-likelihood ratios are in units of 2⁻¹⁶ nats ([`NAT`]). A positive ratio indicates wrong weights or a wrong
 //! sampler.
@@ -36,8 +39,10 @@ pub const NAT: i64 = 1 << 16;
 pub const MILLION: u32 = 1_000_000;
 /// Maximum number of findings in a report.
 pub const MAX_FINDINGS: u32 = 64;
-/// Maximum number of arbiters of a case.
-pub const ARBITERS: u32 = 3;
+/// Maximum number of arbiters' seats of a case.
+pub const MAX_SEATS: u32 = 31;
+/// Maximum number of tickets that are drawn for the seats of a case.
+pub const MAX_TICKETS: u32 = 64;
 /// Maximum number of audits that a case reviews.
 pub const MAX_REVIEWED: u32 = 16;
 /// Number of fresh receipts that each arbiter audits.
@@ -271,8 +276,10 @@ pub struct AuditQuery {
 	pub pick: Pick,
 }
 
-/// The outcome of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
+/// The outcome of a case, ascending by its gravity.
+#[derive(
+	Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
 pub enum Outcome {
 	/// The findings are within chance.
 	#[codec(index = 0)]
@@ -321,8 +328,21 @@ pub struct AuditRules {
 	pub max_audits: u32,
 	/// Whole windows that a checker has to report, after the window in which its audits were drawn.
 	pub report_windows: u32,
-	/// Blocks that arbiters have to rule. Less than a window.
+	/// Blocks from the opening of a case or appeal to the draw of its arbiters, and one more than from the beginning of a
+	/// window to the draw of its audits. At least 2. Seeds mix the beacons of all blocks, so that they are known in
+	/// advance only to whoever makes all blocks of that time.
+	pub draw_blocks: u32,
+	/// Blocks from the opening of a case or appeal to the last ruling. More than `draw_blocks`, less than a window.
 	pub case_blocks: u32,
+	/// Numbers of arbiters' seats of a case about a host with a share of the total effective weight below the first of
+	/// `shares`, below the second, and of the second or more. Odd, at most [`MAX_SEATS`].
+	pub seats: [u32; 3],
+	/// Shares of the total effective weight, in millionths, ascending: see `seats`.
+	pub shares: [u32; 2],
+	/// Number of arbiters' seats of an appeal: odd, above all of `seats`, at most [`MAX_SEATS`].
+	pub appeal_seats: u32,
+	/// Blocks in which a host may appeal, after a case was decided against it.
+	pub appeal_blocks: u32,
 	/// The ratio of [`Finding::Unavailable`], in 2⁻¹⁶ nats.
 	pub unavailable: u32,
 	/// A finding is clear if its ratio has at least this magnitude, in 2⁻¹⁶ nats. A checker or arbiter whose clear
@@ -343,15 +363,20 @@ impl AuditRules {
 	/// α = 10⁻⁹ and β = 10⁻⁹: 20.72 nats.
 	pub const LN_BILLION: u32 = 1_358_120;
 
-	/// The default parameters for windows of `window` blocks.
-	pub const fn new(window: u32) -> Self {
+	/// The default parameters for windows of `window` blocks, and `appeal` blocks in which a host may appeal.
+	pub const fn new(window: u32, appeal: u32) -> Self {
 		Self {
 			base_rate: 10_000,
 			extra_rate: 90_000,
 			first: 50,
 			max_audits: 64,
 			report_windows: 1,
+			draw_blocks: if window / 60 > 2 { window / 60 } else { 2 },
 			case_blocks: window.saturating_sub(window / 10).saturating_sub(2),
+			seats: [5, 9, 15],
+			shares: [1_000, 10_000],
+			appeal_seats: MAX_SEATS,
+			appeal_blocks: appeal,
 			unavailable: 2 << 16,
 			clear: 2 << 16,
 			guilty: Self::LN_BILLION,
@@ -359,6 +384,25 @@ impl AuditRules {
 			mute_epochs: 3,
 			recovery: 30,
 		}
+	}
+
+	/// Number of arbiters' seats of a case about a host with this effective weight, of a sum of `total`.
+	pub fn seats_for(&self, weight: u64, total: u64) -> u32 {
+		let (scaled, total) = (u128::from(weight).saturating_mul(MILLION.into()), u128::from(total));
+		let is_below = |share: u32| scaled < total.saturating_mul(share.into());
+		let ([few, some, many], [first, second]) = (self.seats, self.shares);
+		match (weight == 0 || is_below(first), is_below(second)) {
+			(true, _) => few,
+			(false, true) => some,
+			(false, false) => many,
+		}
+	}
+
+	/// Number of windows, from the one in which a settlement was posted on, after which every case and appeal about it is
+	/// over. One of them is for cases that wait until others are done.
+	pub const fn windows_held(&self, window: u32) -> u32 {
+		let term = if window == 0 { 0 } else { self.appeal_blocks.div_ceil(window) };
+		self.report_windows.saturating_add(term).saturating_add(5)
 	}
 
 	/// Share of the receipts of a host with this reputation that is audited. Both are in millionths.
@@ -379,14 +423,14 @@ impl AuditRules {
 	}
 }
 
-/// The seed of all draws of a settlement.
+/// The seed of all draws of a settlement. `seed` is the mix as of the draw.
 pub fn batch_seed(seed: &Hash, host: &AccountId, window: u32) -> Hash {
 	blake2_256(&[domain::AUDIT_BATCH, seed, host, &window.to_le_bytes()])
 }
 
-/// The seed of all draws of a case.
-pub fn case_seed(beacon: &Hash, case: u32) -> Hash {
-	blake2_256(&[domain::AUDIT_CASE, beacon, &case.to_le_bytes()])
+/// The seed of all draws of a case, from the mix as of the draw. An appeal has a number of its own.
+pub fn case_seed(mix: &Hash, case: u32) -> Hash {
+	blake2_256(&[domain::AUDIT_CASE, mix, &case.to_le_bytes()])
 }
 
 /// A number below `bound`: the first 16 bytes of `H(domain ‖ seed ‖ a:u32 ‖ b:u32)` modulo it; 0 for a bound of 0.
@@ -417,9 +461,18 @@ pub fn checker_ticket(batch_seed: &Hash, k: u32, attempt: u32, weight: u64) -> u
 	number(domain::AUDIT_CHECKER, batch_seed, k, attempt, weight)
 }
 
-/// The ticket, below the sum of weights, that draws an arbiter in an attempt.
+/// The ticket, below the sum of the weights that are left, that draws an arbiter's seat in an attempt.
 pub fn arbiter_ticket(case_seed: &Hash, attempt: u32, weight: u64) -> u64 {
 	number(domain::AUDIT_ARBITER, case_seed, attempt, 0, weight)
+}
+
+/// A ticket among all weights, from one among those that are left without `excluded`: first unit and weight of each
+/// excluded host, ascending.
+pub fn skip_excluded(ticket: u64, excluded: &[(u64, u64)]) -> u64 {
+	let skip = |ticket: u64, (first, weight): &(u64, u64)| {
+		if ticket >= *first { ticket.saturating_add(*weight) } else { ticket }
+	};
+	excluded.iter().fold(ticket, skip)
 }
 
 /// The part of a settlement that one model did. A case draws fresh receipts from such parts.

@@ -1,14 +1,16 @@
 //! The messages of the sprint's checkers and of disputes (`docs/protocol.md#4-checking`,
 //! `docs/protocol.md#5-disputes`).
 //!
-//! **Checking.** After the draw, a checker recomputes the leaf sets of its duties. It commits to the [`digest_hash`] of
+//! **Checking.** There are several rounds in an epoch: round 0 checks the sprint, round r the r-th confirmation segment.
+//! After a round's draw, a checker recomputes the leaf sets of its duties. It commits to the [`digest_hash`] of
 //! its tags, one for each set, and later reveals the tags. The two checkers of a set must have equal tags. If a host
 //! serves no openings, the checker requests them on chain: [`OpeningRequest`], [`OpeningAnswer`].
 //!
 //! **Disputes.** A *claimant* claims to know a leaf's computation, block by block (`gonka_sprint::trace`). A *refuter*
 //! may show that it is wrong. There are two kinds of claims:
-//! - An [`Accusation`] says that a host committed to a wrong leaf. The accuser is the claimant. Any participant may
-//!   refute it, beginning with a [`Turn::Pick`]. If nobody does so in time, the host is convicted.
+//! - An [`Accusation`] says that a host committed to a wrong leaf. The accuser is the claimant. The accused host and the
+//!   refuters that the beacon appoints may refute it, each once, beginning with a [`Turn::Pick`]; other participants may
+//!   while places are open. If nobody does so in time, the host is convicted.
 //! - A [`Challenge`] says that a checker's tag is wrong. The checker is the claimant, its partner the refuter.
 //!
 //! Claimant and refuter take turns. A player that misses its turn loses:
@@ -35,14 +37,16 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use gonka_sprint::{LaneProof, LeafOpening, committee::Tag, dispute::InputBlock};
 use scale_info::TypeInfo;
 
-/// Maximum number of openings in a request.
-pub const MAX_REQUESTED: u32 = 4;
+/// Maximum number of openings in a request: one for each segment of the longest sprint.
+pub const MAX_REQUESTED: u32 = 8;
+/// Maximum number of hosts of which a checker may request openings in an epoch.
+pub const MAX_REQUESTS_PER_CHECKER: u32 = 64;
 /// Maximum size of a block, in bytes.
 pub const MAX_BLOCK: u32 = 4_096;
 
-/// The hash that a checker commits to: `H("gonka/digest" ‖ checker ‖ epoch:u32 ‖ SCALE(tags))`.
-pub fn digest_hash(checker: &AccountId, epoch: EpochIndex, tags: &[Tag]) -> Hash {
-	tags.using_encoded(|tags| blake2_256(&[domain::DIGEST, checker, &epoch.to_le_bytes(), tags]))
+/// The hash that a checker commits to: `H("gonka/digest" ‖ checker ‖ epoch:u32 ‖ round:u8 ‖ SCALE(tags))`.
+pub fn digest_hash(checker: &AccountId, epoch: EpochIndex, round: u8, tags: &[Tag]) -> Hash {
+	tags.using_encoded(|tags| blake2_256(&[domain::DIGEST, checker, &epoch.to_le_bytes(), &[round], tags]))
 }
 
 /// A checker's commitment to its tags, signed by its worker key.
@@ -52,6 +56,8 @@ pub struct DigestCommitment {
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
+	/// The round.
+	pub round: u8,
 	/// [`digest_hash`] of the tags.
 	pub hash: Hash,
 }
@@ -63,6 +69,8 @@ pub struct DigestReveal {
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
+	/// The round.
+	pub round: u8,
 	/// A tag for each set of each duty, in the order of `CheckView`. A tag of zeros stands for a set that the checker
 	/// could not compute because the host served no openings.
 	pub tags: Vec<Tag>,
@@ -75,12 +83,12 @@ pub struct OpeningRequest {
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
+	/// The round.
+	pub round: u8,
 	/// The host that must answer.
 	pub host: AccountId,
-	/// The segment.
-	pub segment: u8,
-	/// 1 to [`MAX_REQUESTED`] positions in the segment's commitment, ascending, all in sets of the checker.
-	pub positions: Vec<u64>,
+	/// 1 to [`MAX_REQUESTED`] leaves, as (segment, position in its commitment), ascending, all in sets of the checker.
+	pub positions: Vec<(u8, u64)>,
 }
 
 /// A host's answer to an [`OpeningRequest`], signed by its worker key.
@@ -90,6 +98,8 @@ pub struct OpeningAnswer {
 	pub host: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
+	/// The round.
+	pub round: u8,
 	/// The checker that requested the openings.
 	pub checker: AccountId,
 	/// The openings, in the order of the request.
@@ -126,6 +136,8 @@ pub struct Challenge {
 	pub challenger: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
+	/// The round.
+	pub round: u8,
 	/// The checker whose tag is challenged.
 	pub checker: AccountId,
 	/// The host that was checked.
@@ -230,7 +242,8 @@ pub enum Offence {
 	/// It revealed a digest that it did not compute. It is not paid for the epoch.
 	#[codec(index = 2)]
 	FalseDigest,
-	/// It missed more than 5 % of its duties. This is no conviction: it only costs collateral.
+	/// It revealed no tag, or reported nothing, for more than 5 % of at least 20 duties. This is no conviction: it only
+	/// costs collateral.
 	#[codec(index = 3)]
 	MissedDuties,
 	/// As a validator, it signed two blocks of a slot or two votes of a round. Its weight of the epoch is 0.

@@ -4,8 +4,17 @@ use crate::BlockNumber;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
-/// Maximum number of turns of a dispute after its opening: see [`crate::check`].
+/// Maximum number of turns of a dispute after its opening: see [`crate::check`]. A challenge has eight. An accusation
+/// waits [`REFUTER_DRAW`] blocks, has a [`REFUTATION_TURNS`] long term and then at most four turns. Both leave time to
+/// close, even if a turn has one block.
 pub const MAX_TURNS: BlockNumber = 9;
+/// Blocks from an accusation to the draw of its refuters. The beacon of that draw is unknown when the accusation is
+/// included.
+pub const REFUTER_DRAW: BlockNumber = 2;
+/// Turns from that draw on in which a refutation may begin. Nothing prolongs this term.
+pub const REFUTATION_TURNS: BlockNumber = 2;
+
+const _: () = assert!(REFUTER_DRAW + REFUTATION_TURNS + 4 < MAX_TURNS);
 
 /// Lengths of the phases, in blocks. The work phase is the rest of `length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen)]
@@ -20,12 +29,12 @@ pub struct Schedule {
 	pub grace: BlockNumber,
 	/// Blocks of the check phase.
 	pub check: BlockNumber,
-	/// Blocks from the draw on in which openings may be requested on chain.
+	/// Blocks from a draw on in which openings may be requested on chain.
 	pub request: BlockNumber,
 	/// Blocks that a host has to answer such a request.
 	pub answer: BlockNumber,
-	/// Blocks from the draw on in which checkers commit to their digests. They reveal them in the rest of the check
-	/// phase.
+	/// Blocks from a draw on in which checkers commit to their digests. They reveal them in the rest of the check phase,
+	/// or of the round.
 	pub digest: BlockNumber,
 	/// Blocks that a player of a dispute has for its turn.
 	pub turn: BlockNumber,
@@ -61,27 +70,27 @@ impl Schedule {
 		grace: 3,
 		check: 40,
 		request: 10,
-		answer: 20,
+		answer: 10,
 		digest: 31,
 		turn: 10,
 		confirmations: 3,
 		weigh: 100,
 		length: 14_400,
 	};
-	/// 2 s blocks, one epoch in two minutes.
+	/// 2 s blocks, one epoch in 160 seconds.
 	pub const FAST: Self = Self {
 		init: 3,
 		segments: 5,
 		segment: 3,
 		grace: 3,
-		check: 18,
-		request: 5,
-		answer: 6,
-		digest: 10,
+		check: 20,
+		request: 4,
+		answer: 4,
+		digest: 12,
 		turn: 4,
-		confirmations: 2,
+		confirmations: 3,
 		weigh: 6,
-		length: 60,
+		length: 80,
 	};
 
 	/// Offset of the first block of `segment`, at which its seed is drawn.
@@ -99,9 +108,15 @@ impl Schedule {
 		self.segment_start(self.segments)
 	}
 
-	/// Offset of the block in which committees are drawn: the first after the last commitments.
+	/// Offset of the block in which committees are drawn. Between it and the last commitments lies a block without any,
+	/// whose author fixes the beacon. So the author of a block with commitments cannot know the draw.
 	pub const fn draw(&self) -> BlockNumber {
-		self.check_start().saturating_add(self.grace)
+		self.check_start().saturating_add(self.grace).saturating_add(1)
+	}
+
+	/// Blocks from a draw to the last reveals.
+	pub const fn checking(&self) -> BlockNumber {
+		self.check.saturating_sub(self.grace).saturating_sub(1)
 	}
 
 	/// Offset of the first block in which digests are revealed. Commitments to digests end before it.
@@ -142,34 +157,58 @@ impl Schedule {
 		end.is_some_and(|end| offset >= end && offset < end.saturating_add(self.grace))
 	}
 
-	/// Whether a confirmation segment may begin at `offset`: in the work phase, after the commitments to the one
-	/// before, and early enough that its commitments are accepted before the epoch ends.
+	/// The segments that a round checks. Round 0 checks the sprint, round r the r-th confirmation segment.
+	pub const fn segments_of(&self, round: u8) -> core::ops::Range<u8> {
+		match round.checked_sub(1) {
+			None => 0..self.segments,
+			Some(number) => {
+				let segment = self.segments.saturating_add(number);
+				segment..segment.saturating_add(1)
+			},
+		}
+	}
+
+	/// Offset of the block in which the beacon of a round is drawn: for a confirmation segment as long after it as
+	/// [`Schedule::draw`] is after the sprint. `None` if that segment was not called.
+	pub fn draw_of(&self, round: u8, confirmations: &[BlockNumber]) -> Option<BlockNumber> {
+		let Some(number) = round.checked_sub(1) else { return Some(self.draw()) };
+		let start = confirmations.get(usize::from(number))?;
+		Some(start.saturating_add(self.segment).saturating_add(self.grace).saturating_add(1))
+	}
+
+	/// Blocks from the first of a confirmation segment to the last in which its digests are revealed.
+	pub const fn round(&self) -> BlockNumber {
+		self.segment.saturating_add(self.check)
+	}
+
+	/// Whether a confirmation segment may begin at `offset`: in the work phase, after the round before, and so early that
+	/// a turn's time is left for challenges when its round is over.
 	pub fn may_confirm(&self, confirmations: &[BlockNumber], offset: BlockNumber) -> bool {
-		let length = self.segment.saturating_add(self.grace);
-		let free = confirmations.last().is_none_or(|last| offset >= last.saturating_add(length));
-		free && offset >= self.work_start() && offset < self.length.saturating_sub(length)
+		let free = confirmations.last().is_none_or(|last| offset >= last.saturating_add(self.round()));
+		let end = offset.saturating_add(self.round()).saturating_add(self.turn);
+		free && offset >= self.work_start() && end <= self.length
 	}
 
 	/// Number of blocks of an epoch in which [`Schedule::may_confirm`] can be true; at least 1.
 	pub const fn confirmation_blocks(&self) -> BlockNumber {
-		let end = self.length.saturating_sub(self.segment).saturating_sub(self.grace);
+		let end = self.length.saturating_sub(self.round()).saturating_sub(self.turn).saturating_add(1);
 		let blocks = end.saturating_sub(self.work_start());
 		if blocks == 0 { 1 } else { blocks }
 	}
 
-	/// Whether a block at `offset` may carry a checker's commitment to its digests.
-	pub const fn takes_digest(&self, offset: BlockNumber) -> bool {
-		offset >= self.draw() && offset < self.reveal_start()
+	/// Whether a block at `offset` may carry a checker's commitment to its digests in the round of this `draw`.
+	pub const fn takes_digest(&self, draw: BlockNumber, offset: BlockNumber) -> bool {
+		offset >= draw && offset < draw.saturating_add(self.digest)
 	}
 
-	/// Whether a block at `offset` may carry a checker's digests.
-	pub const fn takes_reveal(&self, offset: BlockNumber) -> bool {
-		offset >= self.reveal_start() && offset < self.weigh_start()
+	/// Whether a block at `offset` may carry a checker's digests in the round of this `draw`.
+	pub const fn takes_reveal(&self, draw: BlockNumber, offset: BlockNumber) -> bool {
+		offset >= draw.saturating_add(self.digest) && offset < draw.saturating_add(self.checking())
 	}
 
-	/// Whether a block at `offset` may carry a request for openings.
-	pub const fn takes_request(&self, offset: BlockNumber) -> bool {
-		offset >= self.draw() && offset < self.draw().saturating_add(self.request)
+	/// Whether a block at `offset` may carry a request for openings in the round of this `draw`.
+	pub const fn takes_request(&self, draw: BlockNumber, offset: BlockNumber) -> bool {
+		offset >= draw && offset < draw.saturating_add(self.request)
 	}
 
 	/// The phase of the block at `offset`.
@@ -190,23 +229,22 @@ impl Schedule {
 		}
 	}
 
-	/// Whether all phases fit into the epoch and none is empty; whether the last commitments, reveals and opening
-	/// answers come before the weigh phase; and whether a dispute opened in an epoch's last block is over before the
-	/// next epoch's weigh phase, when the first epoch is paid.
+	/// Whether all phases and a confirmation's round fit into the epoch and none is empty; whether the last commitments and reveals come before the
+	/// weigh phase; whether a checker has as much time to recompute leaves after the last opening answers as a host had to
+	/// answer; and whether a dispute opened in an epoch's last block is over before the next epoch's weigh phase, when the
+	/// first epoch is paid.
 	pub const fn is_valid(&self) -> bool {
-		let checking = self.check.saturating_sub(self.grace);
 		self.init > 0
 			&& self.segments > 0
 			&& self.segment > 0
 			&& self.grace > 0
 			&& self.request > 0
 			&& self.answer > 0
-			&& self.request.saturating_add(self.answer) <= checking
-			&& self.digest > 0
-			&& self.digest < checking
+			&& self.request.saturating_add(self.answer.saturating_mul(2)) <= self.digest
+			&& self.digest < self.checking()
 			&& self.turn > 0
 			&& self.turn.saturating_mul(MAX_TURNS) <= self.weigh_start()
 			&& self.weigh > 0
-			&& self.work_start().saturating_add(self.segment).saturating_add(self.grace) < self.length
+			&& self.work_start().saturating_add(self.round()).saturating_add(self.turn) <= self.length
 	}
 }

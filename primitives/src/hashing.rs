@@ -7,6 +7,8 @@ use codec::Encode;
 pub mod domain {
 	/// A host's registration, signed by the host key.
 	pub const REGISTRATION: &[u8] = b"gonka/registration";
+	/// The account of the host that a worker key works for, signed by the worker key.
+	pub const WORKER: &[u8] = b"gonka/worker";
 	/// The proof of work of a registration.
 	pub const REGISTRATION_WORK: &[u8] = b"gonka/registration/work";
 	/// A sprint commitment, signed by the worker key.
@@ -45,6 +47,8 @@ pub mod domain {
 	pub const AUDIT_QUERY: &[u8] = b"gonka/audit-query";
 	/// The evidence that a host shows for an audit, signed by the worker key.
 	pub const EVIDENCE: &[u8] = b"gonka/evidence";
+	/// The running hash of the blocks' beacons, from which seeds and draws follow.
+	pub const BEACON_MIX: &[u8] = b"gonka/beacon/mix";
 	/// The seed of the audits of a settlement.
 	pub const AUDIT_BATCH: &[u8] = b"gonka/audit/batch";
 	/// The number of audits of a settlement.

@@ -58,6 +58,10 @@ pub type ChannelId = u64;
 pub const GNK: Balance = 1_000_000_000;
 /// Maximum supply in base units: 680 M GNK mined, 120 M for the community fund, 200 M for the founders.
 pub const TOTAL_SUPPLY: Balance = 1_000_000_000 * GNK;
+/// Deposit for stored items such as preimages, proxies and multisigs: 0.01 GNK an item and 10⁻⁵ GNK a byte.
+pub const fn storage_deposit(items: u32, bytes: u32) -> Balance {
+	(GNK / 100).saturating_mul(items as Balance).saturating_add((GNK / 100_000).saturating_mul(bytes as Balance))
+}
 /// Maximum length of a host's URL, in bytes.
 pub const MAX_URL: u32 = 128;
 /// Maximum number of models that a host declares.

@@ -193,6 +193,10 @@ pub struct Settlement {
 	pub vouchers: Vec<SignedVoucher>,
 }
 
+/// Number of windows, back from the one that ended last, of which a settlement is accepted. A worker signs that of the
+/// window that ended last; the other one is for a settlement on its way when a window ends.
+pub const SETTLEABLE_WINDOWS: u32 = 2;
+
 /// The offset within a window at which a host settles the window before: in the first quarter, and spread over the
 /// hosts so that no block is filled with settlements. It comes from a hash, since not every bit of a key is random.
 pub fn settling_offset(host: &AccountId, window_length: BlockNumber) -> BlockNumber {

@@ -9,10 +9,15 @@ pub trait Beacon {
 	fn randomness() -> Hash;
 }
 
-/// Hosts and the keys of their workers.
+/// Hosts, the keys of their workers, and what else other pallets ask about them.
 pub trait HostRegistry<AccountId> {
 	/// The worker key of a registered host.
 	fn worker(host: &AccountId) -> Option<PublicKey>;
+	/// The models that a registered host declared, ascending.
+	fn models(host: &AccountId) -> Vec<ModelId>;
+	/// A host's effective weight in the last weighed epoch, in leaves; 0 if it has none. Its free transactions have
+	/// priority by it.
+	fn rank(host: &AccountId) -> u64;
 }
 
 /// The paid weights of epochs.
@@ -23,23 +28,31 @@ pub trait PaidWeights<AccountId> {
 	fn on_turn(_epoch: EpochIndex, _host: &AccountId) {}
 }
 
-/// The effective weights of weighed epochs. They carry votes, and the draws of checkers and arbiters.
+/// The weights of weighed epochs that carry votes, and the draws of auditors and arbiters: the part of the effective
+/// weights that was proven in this epoch and the one before.
 pub trait EffectiveWeights<AccountId> {
-	/// The epoch weighed last and the sum of its effective weights; `None` before the first.
+	/// The epoch weighed last and the sum of these weights; `None` before the first.
 	fn last_weighed() -> Option<(EpochIndex, u64)>;
-	/// A host's effective weight in a recent weighed epoch; 0 if it has none.
+	/// A host's weight in a recent weighed epoch; 0 if it has none.
 	fn weight(epoch: EpochIndex, host: &AccountId) -> u64;
-	/// Up to `limit` hosts of such an epoch with their effective weights, in storage order, after `after`.
+	/// Up to `limit` hosts of such an epoch with their weights, in storage order, after `after`.
 	fn page(epoch: EpochIndex, after: Option<&AccountId>, limit: u32) -> Vec<(AccountId, u64)>;
 }
 
 /// Called for each settlement, to draw audits from it.
 pub trait OnSettlement<AccountId> {
+	/// Whether receipts of `model` are audited. Work of other models does not count.
+	fn is_audited(model: ModelId) -> bool;
 	/// `host` settled `window`. `root` is over the receipts, ascending by model; `work` is the work of each model.
 	fn on_settlement(host: &AccountId, window: u32, root: &SumNode<Totals>, work: &[(ModelId, u64)]);
 }
 
+/// Nothing is audited.
 impl<AccountId> OnSettlement<AccountId> for () {
+	fn is_audited(_: ModelId) -> bool {
+		false
+	}
+
 	fn on_settlement(_: &AccountId, _: u32, _: &SumNode<Totals>, _: &[(ModelId, u64)]) {}
 }
 
@@ -73,9 +86,38 @@ impl<AccountId> OnOffence<AccountId> for () {
 	fn on_offence(_: &AccountId, _: EpochIndex, _: Offence) {}
 }
 
+/// Called for hosts that are no longer registered, to remove what a pallet keeps of them.
+pub trait OnHostRemoved<AccountId> {
+	/// Whether nothing open needs what the pallet keeps of `host`.
+	fn is_done(host: &AccountId) -> bool;
+	/// Removes what the pallet keeps of `host`, except for money, or a part of it if it is much. Returns whether nothing
+	/// is left. Called only when all pallets are done.
+	fn on_host_removed(host: &AccountId) -> bool;
+}
+
+impl<AccountId> OnHostRemoved<AccountId> for () {
+	fn is_done(_: &AccountId) -> bool {
+		true
+	}
+	fn on_host_removed(_: &AccountId) -> bool {
+		true
+	}
+}
+
+/// Asks both and calls both, one after the other.
+impl<AccountId, A: OnHostRemoved<AccountId>, B: OnHostRemoved<AccountId>> OnHostRemoved<AccountId> for (A, B) {
+	fn is_done(host: &AccountId) -> bool {
+		A::is_done(host) && B::is_done(host)
+	}
+	fn on_host_removed(host: &AccountId) -> bool {
+		let (first, second) = (A::on_host_removed(host), B::on_host_removed(host));
+		first && second
+	}
+}
+
 /// Called for the work that hosts settle.
 pub trait OnServed<AccountId> {
-	/// `host` settled `work` more work units.
+	/// `host` settled `work` more work units that count.
 	fn on_served(host: &AccountId, work: u64);
 }
 
@@ -101,6 +143,25 @@ pub trait ModelRegistry {
 pub trait Unmined {
 	/// Base units not yet minted.
 	fn unmined() -> Balance;
+}
+
+/// The pay of hosts that has not vested. It backs weight as collateral does, and offences cost it.
+pub trait UnvestedPay<AccountId> {
+	/// Base units that a host has earned and that have not vested.
+	fn unvested(host: &AccountId) -> Balance;
+	/// Burns at most `amount` of them. Returns the amount burnt.
+	fn burn(host: &AccountId, amount: Balance) -> Balance;
+}
+
+/// No host has unvested pay.
+impl<AccountId> UnvestedPay<AccountId> for () {
+	fn unvested(_: &AccountId) -> Balance {
+		0
+	}
+
+	fn burn(_: &AccountId, _: Balance) -> Balance {
+		0
+	}
 }
 
 /// The part of a host's compute weight that counts.

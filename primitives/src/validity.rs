@@ -27,7 +27,7 @@ pub fn describe(code: u8) -> Option<&'static Code> {
 }
 
 macro_rules! validity_errors {
-	($($pallet:ident: $range:expr, { $($name:ident = $code:literal, $meaning:literal, $advice:literal;)* })*) => {
+	($($pallet:ident: [$($range:expr),+], { $($name:ident = $code:literal, $meaning:literal, $advice:literal;)* })*) => {
 		$(
 			#[doc = concat!("Validity errors of the pallet `", stringify!($pallet), "`.")]
 			#[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ macro_rules! validity_errors {
 		)*
 
 		/// The codes that each pallet may use.
-		pub const RANGES: &[(&str, RangeInclusive<u8>)] = &[$((stringify!($pallet), $range)),*];
+		pub const RANGES: &[(&str, &[RangeInclusive<u8>])] = &[$((stringify!($pallet), &[$($range),+])),*];
 
 		/// All validity errors, by pallet.
 		pub const ALL: &[Code] = &[$($(Code {
@@ -58,19 +58,19 @@ macro_rules! validity_errors {
 }
 
 validity_errors! {
-	Poc: 1..=49, {
+	Poc: [1..=49], {
 		Malformed = 1,
-			"A length, the URL, the order of the models or a count is not allowed",
-			"Use an `http://` or `https://` URL of at most 128 characters, at most 16 models, ascending, and 1 to 2⁴⁰ leaves";
+			"A length, the URL, the order of the models, the revision or a count is not allowed",
+			"Use an `http://` or `https://` URL of at most 128 characters, at most 16 models, ascending, a revision below 8, and 1 to 2⁴⁰ leaves";
 		OutOfPhase = 2,
 			"The message is for another epoch, or its segment takes no commitments now",
 			"Wait for the next epoch or segment. If it happens every time, the node is behind or its clock is wrong";
 		SlotUsed = 3,
-			"The host has already registered in this epoch, or has already committed to this segment",
-			"Do nothing: the first message counts";
+			"The host has already registered with this revision or a higher one in this epoch, or has already committed to this segment",
+			"Register with the next revision, if the registration on chain is not the wanted one; otherwise do nothing";
 		TooLittleWork = 4,
 			"The proof of work has too few leading zero bits",
-			"Solve it again with the chain's current `registration_bits`";
+			"Read `registration_terms` again and continue to solve: the work rises with the number of hosts";
 		BadSignature = 5,
 			"The signature does not match",
 			"Sign with the right key, over this chain's genesis hash";
@@ -85,12 +85,15 @@ validity_errors! {
 			"Declare only models that `gonka status` lists";
 		TooManyHosts = 9,
 			"The network has its maximum number of hosts",
-			"Try again in the next epoch: inactive hosts may have expired by then";
+			"Try again in the next epoch: hosts without weight will have expired by then";
 		NotAParticipant = 10,
 			"The host did not take part in the sprint that this confirmation segment belongs to",
 			"Do nothing: take part in the next sprint";
+		NoConsent = 11,
+			"The worker key has not signed the host's account for this chain",
+			"Give the signature that the worker logs at its start, for exactly this host and worker key";
 	}
-	SprintCheck: 50..=69, {
+	SprintCheck: [50..=69], {
 		Malformed = 50,
 			"A length, an order or a number is out of its range",
 			"Correct the message and sign it again";
@@ -98,7 +101,7 @@ validity_errors! {
 			"The message is for another epoch or another part of this one",
 			"Wait for the right phase of the next epoch";
 		SlotUsed = 52,
-			"The digests, the request, its response or the claim are on chain already",
+			"The digests, the request, its response, the claim or the sender's refutation are on chain already",
 			"Do nothing: the first message counts";
 		BadSignature = 53,
 			"The message is not signed by the sender's worker key for this chain",
@@ -119,8 +122,8 @@ validity_errors! {
 			"The deadline has passed",
 			"Do nothing: the message can no longer be sent";
 		TooEarly = 59,
-			"The deadline has not passed yet, or a refutation of the claim is under way",
-			"Wait until the deadline has passed and the refutations are over";
+			"The deadline has not passed yet, a refutation of the claim is under way, or its refuters are not drawn yet",
+			"Wait for the draw, or until the deadline has passed and the refutations are over";
 		UnknownClaim = 60,
 			"There is no such claim or game; a game begins with a `Pick`",
 			"Read the open claims again: this one may be over";
@@ -137,18 +140,24 @@ validity_errors! {
 			"The leaf is right, the tags are equal or zero, or both sides are the same host",
 			"Recompute the leaf before accusing or challenging";
 		TooManyClaims = 65,
-			"The chain, or this accuser, has its maximum number of open claims",
+			"This host has its maximum number of open claims, or the chain has, and none of a lighter host gives way",
 			"Try again when a claim is closed";
 		TooManyGames = 66,
-			"The claim has its maximum number of refutations",
-			"Try again when one of them is over";
+			"The claim's open places are taken",
+			"Try again when one is free. The accused host and appointed refuters have places of their own";
+		TooManyRequests = 67,
+			"The checker has requested openings of its maximum number of hosts in this epoch",
+			"Check the other hosts with the openings that they serve";
+		NoStake = 68,
+			"The sender lost its pay of that epoch, so it has nothing at stake",
+			"Do nothing: it may still defend itself and refute where it is appointed";
 	}
-	Emission: 70..=99, {
+	Emission: [70..=99], {
 		NothingVested = 70,
 			"Nothing has vested for the host since its last payout",
 			"Wait for the next epoch";
 	}
-	InferenceMarket: 100..=119, {
+	InferenceMarket: [100..=119, 140..=149], {
 		NoVouchers = 100,
 			"The settlement has no vouchers",
 			"Settle when there are vouchers";
@@ -180,7 +189,7 @@ validity_errors! {
 			"A voucher's fee, work or number of receipts is below what its channel has settled",
 			"Send the channel's newest voucher";
 		NothingNew = 110,
-			"A voucher adds nothing to what its channel has settled",
+			"A voucher adds no receipt to what its channel has settled",
 			"Leave the voucher out";
 		DepositExceeded = 111,
 			"A voucher promises more than its channel's deposit",
@@ -206,8 +215,14 @@ validity_errors! {
 		UnknownModel = 118,
 			"A model in the list of work was never registered",
 			"Name only registered models; retired ones are allowed";
+		WindowTooOld = 119,
+			"The window ended too long ago",
+			"Add these receipts to the settlement of the window that ended last";
+		FeeNotCovered = 140,
+			"Neither the host's account nor the settled fees cover what a transaction of this size costs",
+			"Settle these receipts together with later ones, or send the host's account some GNK";
 	}
-	SamplingValidation: 120..=139, {
+	SamplingValidation: [120..=139], {
 		Malformed = 120,
 			"A length or an order of the findings is not allowed",
 			"Correct the message and sign it again";

@@ -38,10 +38,10 @@ pub struct EpochView {
 	pub segment_seeds: Vec<Hash>,
 	/// Offsets of the confirmation segments that were called. Their numbers continue those of the sprint's segments.
 	pub confirmations: Vec<BlockNumber>,
-	/// The beacon from which committees and leaf sets are drawn; `None` before the draw.
+	/// The beacon from which committees and the sprint's leaf sets are drawn; `None` before the draw.
 	pub beacon: Option<Hash>,
-	/// Number of leading zero bits that a registration's proof of work needs.
-	pub registration_bits: u32,
+	/// The beacons from which the leaf sets of confirmation segments are drawn, in the order of the segments.
+	pub round_beacons: Vec<Hash>,
 }
 
 impl EpochView {
@@ -50,11 +50,29 @@ impl EpochView {
 		self.schedule.start_of(segment, &self.confirmations)
 	}
 
+	/// The round drawn last with its beacon and the offset of its draw; `None` before the draw of the committees.
+	pub fn round(&self) -> Option<(u8, Hash, BlockNumber)> {
+		let round = u8::try_from(self.round_beacons.len()).ok()?;
+		let beacon = self.round_beacons.last().copied();
+		Some((round, beacon.or(self.beacon)?, self.schedule.draw_of(round, &self.confirmations)?))
+	}
+
 	/// Whether the block after the best one may carry a commitment of `segment`.
 	pub fn takes_commitment_next(&self, segment: u8) -> bool {
 		let next = self.block.saturating_sub(self.start).saturating_add(1);
 		self.schedule.takes_commitment(segment, &self.confirmations, next)
 	}
+}
+
+/// What the next registration of a host needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct RegistrationTerms {
+	/// The running epoch.
+	pub epoch: EpochIndex,
+	/// The next revision in that epoch.
+	pub revision: u8,
+	/// Number of leading zero bits of the proof of work. Of a new host, it rises with the number of hosts.
+	pub bits: u32,
 }
 
 /// A registered host.
@@ -149,6 +167,8 @@ pub struct VestingView {
 	pub vested: Balance,
 	/// The amount that vests in an epoch at the current rate.
 	pub per_epoch: Balance,
+	/// Pay that was burnt for offences and is still to be deducted from the parts that vest next.
+	pub burnt: Balance,
 	/// The epoch up to which the amounts are counted.
 	pub updated: EpochIndex,
 	/// The rewards that are still vesting, ascending by the epoch in which they were granted: the one after they were
@@ -161,8 +181,12 @@ pub struct VestingView {
 pub struct CollateralView {
 	/// The amount that backs its weight.
 	pub active: Balance,
-	/// Withdrawn amounts, by the epoch from which each can be released.
+	/// Withdrawn amounts, by the last epoch whose weights each may have backed.
 	pub unbonding: Vec<(EpochIndex, Balance)>,
+	/// Collateral withdrawn in earlier epochs than this one can be released.
+	pub released_before: EpochIndex,
+	/// The host's pay that has not vested. It backs weight, too.
+	pub unvested: Balance,
 	/// The amount that backs one leaf of weight.
 	pub per_weight: Balance,
 	/// The first epoch in which weight needs backing.
@@ -176,20 +200,27 @@ pub struct StandingView {
 	pub epoch: EpochIndex,
 	/// The host's commitments, ascending by segment, confirmation segments included.
 	pub commitments: Vec<(u8, Commitment)>,
-	/// Segments lost because the host did not post requested openings.
-	pub lost: Vec<u8>,
+	/// Number of requests for openings that the host has not answered, in all rounds.
+	pub unanswered: u32,
 	/// Whether the host has a committee; `None` before the draw. Without one, its weight is 0, unless genesis allows
 	/// unchecked hosts.
 	pub checked: Option<bool>,
-	/// The compute weight, `segments × median` of the counts; `None` until the epoch is weighed.
+	/// The compute weight, `segments × median` of the counts, less a third of it or more for each request that was not
+	/// answered; `None` until the epoch is weighed.
 	pub compute_weight: Option<u64>,
 	/// The part of it that counts by itself or is backed by collateral; `None` until the epoch is weighed.
 	pub backed_weight: Option<u64>,
-	/// The backed weight under the cap, which carries votes, power and routing; `None` until the epoch is weighed.
+	/// The backed weight under the cap, which carries pay and routing; `None` until the epoch is weighed.
 	pub effective_weight: Option<u64>,
-	/// Number of leaf sets that the host had to check, and of those whose tags it revealed.
+	/// The part of it that the confirmations of the epoch before bore out, which carries power and checking duty; `None`
+	/// until the epoch is weighed.
+	pub proven_weight: Option<u64>,
+	/// The part of it that was proven in the epoch before, too, which carries votes and the draws of auditors and
+	/// arbiters; `None` until the epoch is weighed.
+	pub vote_weight: Option<u64>,
+	/// Number of leaf sets that the host had to check in all rounds, and of those that count as met.
 	pub duties: (u32, u32),
-	/// Number of confirmation segments called so far.
+	/// Number of confirmation segments so far whose commitments are in.
 	pub confirmations: u32,
 	/// The confirmed factor in millionths: the share of its sprint that its confirmation segments showed.
 	pub confirmed: u32,
@@ -205,11 +236,13 @@ pub struct StandingView {
 	pub offence: Option<Offence>,
 }
 
-/// A checker's duties in the running epoch.
+/// A checker's duties in the round of the running epoch that was drawn last.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct CheckView {
 	/// The epoch.
 	pub epoch: EpochIndex,
+	/// The round.
+	pub round: u8,
 	/// The beacon from which leaf sets are drawn.
 	pub beacon: Hash,
 	/// The layer after which the residual's digest is taken.
@@ -229,13 +262,13 @@ pub struct DutyView {
 	pub host: AccountId,
 	/// Its worker's URL.
 	pub url: Vec<u8>,
-	/// Its commitments of the sprint, ascending by segment. Positions count through all of them.
+	/// Its commitments to the round's segments, ascending by segment.
 	pub commitments: Vec<(u8, Commitment)>,
 	/// The leaf sets to check, ascending.
 	pub sets: Vec<SetView>,
 }
 
-/// A leaf set: `sample(beacon, host, number, total count, 32)`.
+/// A leaf set: see `gonka_sprint::committee::leaf_set`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct SetView {
 	/// Its number within the committee.
@@ -253,12 +286,12 @@ pub struct RequestView {
 	pub checker: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
+	/// The round.
+	pub round: u8,
 	/// The host that must answer.
 	pub host: AccountId,
-	/// The segment.
-	pub segment: u8,
-	/// Positions in the segment's commitment.
-	pub positions: Vec<u64>,
+	/// The requested leaves: segment, and position in its commitment.
+	pub positions: Vec<(u8, u64)>,
 	/// The last block that may carry the answer.
 	pub deadline: BlockNumber,
 	/// The openings; `None` until the host posts them.
@@ -288,6 +321,9 @@ pub struct ClaimView {
 	pub frontier: Vec<Hash>,
 	/// The last block that may carry a new refutation of an accusation.
 	pub until: BlockNumber,
+	/// The appointed refuters of an accusation; `None` before their draw, when no refutation may begin, and of a
+	/// challenge.
+	pub appointed: Option<Vec<AccountId>>,
 	/// Refutations in progress.
 	pub games: Vec<GameView>,
 }
@@ -302,13 +338,15 @@ pub enum SubjectView {
 	},
 	/// The claimant's tag of a leaf set is right.
 	Challenge {
+		/// The round.
+		round: u8,
 		/// The set.
 		set: u8,
 		/// The layer after which the digests are taken.
 		layer: u16,
-		/// The positions of the set's leaves, through all segments of the sprint.
-		positions: Vec<u64>,
-		/// The host's commitments of the sprint, ascending by segment.
+		/// The leaves of the set: segment, and position in its commitment.
+		leaves: Vec<(u8, u64)>,
+		/// The host's commitments to the round's segments, ascending by segment.
 		commitments: Vec<(u8, Commitment)>,
 		/// The claimant's digests, once shown.
 		digests: Vec<Hash>,
@@ -370,11 +408,13 @@ pub struct AuditView {
 	pub done: bool,
 }
 
-/// An open case: see [`crate::audit`].
+/// A case, or an appeal, that is heard: see [`crate::audit`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct CaseView {
-	/// Its number.
+	/// Its number. An appeal has another one than the case that it is about.
 	pub id: u32,
+	/// Whether it is an appeal.
+	pub appeal: bool,
 	/// The host that the case is about.
 	pub host: AccountId,
 	/// Its worker's URL.
@@ -393,8 +433,32 @@ pub struct CaseView {
 	pub reviewed: Vec<ReviewedView>,
 	/// The parts of settlements from which fresh receipts are drawn, by the arbiter's index in `arbiters`.
 	pub scope: Vec<Scope>,
-	/// The arbiters, each with its outcome once it ruled.
-	pub arbiters: Vec<(AccountId, Option<Outcome>)>,
+	/// The arbiters, in the order of their indices.
+	pub arbiters: Vec<ArbiterView>,
+}
+
+/// An arbiter of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct ArbiterView {
+	/// The host.
+	pub who: AccountId,
+	/// Number of its seats: its ruling counts as many times.
+	pub seats: u32,
+	/// Its outcome, once it ruled.
+	pub ruled: Option<Outcome>,
+}
+
+/// A judgement against a host, which takes effect unless the host appeals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct JudgementView {
+	/// The case.
+	pub case: u32,
+	/// The outcome.
+	pub outcome: Outcome,
+	/// The last block that may carry an appeal.
+	pub until: BlockNumber,
+	/// The deposit of an appeal, in base units.
+	pub deposit: Balance,
 }
 
 /// An audit that a case reviews.
@@ -421,6 +485,8 @@ pub struct ReputationView {
 	pub muted: Option<EpochIndex>,
 	/// The sums of log-likelihood ratios against it by model, in 2⁻¹⁶ nats.
 	pub suspicions: Vec<(ModelId, u64)>,
-	/// The open case against it.
+	/// The case or appeal about it that is heard.
 	pub case: Option<u32>,
+	/// The judgement against it that can be appealed.
+	pub judgement: Option<JudgementView>,
 }

@@ -93,14 +93,34 @@ fn draws_are_those_of_the_protocol() {
 
 #[test]
 fn rates_and_reputation_follow_their_formulas() {
-	let rules = AuditRules::new(600);
+	let rules = AuditRules::new(600, 7_200);
 	assert_eq!([MILLION, MILLION / 2, 0].map(|reputation| rules.rate(reputation)), [10_000, 32_500, 100_000]);
 	assert_eq!(rules.next_reputation(0, false), 33_333);
 	assert_eq!(rules.next_reputation(400_000, true), 200_000);
 	assert_eq!(rules.next_reputation(MILLION, false), MILLION);
 	// ln 10⁹ = 20.7233 nats.
 	assert_eq!(AuditRules::LN_BILLION, (1e9f64.ln() * NAT as f64).ceil() as u32);
-	assert!(rules.case_blocks < 600 && AuditRules::new(20).case_blocks == 16);
+	assert!(rules.case_blocks < 600 && AuditRules::new(20, 20).case_blocks == 16);
+}
+
+#[test]
+fn more_arbiters_decide_about_heavier_hosts() {
+	let rules = AuditRules::new(600, 7_200);
+	let seats = |weight| rules.seats_for(weight, 100_000);
+	assert_eq!([0, 1, 99, 100, 999, 1_000, 30_000].map(seats), [5, 5, 5, 9, 9, 15, 15]);
+	assert_eq!((rules.seats_for(0, 0), rules.seats_for(u64::MAX, u64::MAX)), (5, 15));
+	assert_eq!((rules.draw_blocks, AuditRules::new(20, 20).draw_blocks), (10, 2));
+	assert!(rules.appeal_seats == MAX_SEATS && rules.seats.iter().all(|seats| *seats < MAX_SEATS && seats % 2 == 1));
+	// Posted in window p, drawn in p + 1, reported in p + 2, decided in p + 3. The term, the appeal; one for the queue.
+	assert_eq!((rules.windows_held(600), AuditRules::new(20, 20).windows_held(20)), (18, 7));
+}
+
+#[test]
+fn tickets_skip_excluded_hosts() {
+	// Rows of 10, 20, 30 and 40 units; the second and the last are excluded.
+	let excluded = [(10, 20), (60, 40)];
+	assert_eq!([0, 9, 10, 39].map(|ticket| skip_excluded(ticket, &excluded)), [0, 9, 30, 59]);
+	assert_eq!(skip_excluded(7, &[]), 7);
 }
 
 #[test]
@@ -222,7 +242,7 @@ proptest! {
 		let ratio = profile.ratio(&Counts::new(a, b));
 		prop_assert!(ratio.unsigned_abs() <= u64::from(clamp));
 		prop_assert!(profile.tape_bin(margin) < TAPE_BINS && profile.fingerprint_bin(far) < FINGERPRINT_BINS);
-		let rules = AuditRules::new(20);
+		let rules = AuditRules::new(20, 20);
 		prop_assert!((10_000..=MILLION).contains(&rules.rate(rep)));
 		prop_assert!(rules.next_reputation(rep.min(MILLION), false) <= MILLION);
 		prop_assert!(judge(&profile, &[Finding::Checked(Counts::new(a, b)); 32], u32::MAX, (u32::MAX, u32::MAX)).is_some());

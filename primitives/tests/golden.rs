@@ -5,7 +5,7 @@
 use codec::{Decode, Encode};
 use gonka_primitives::{
 	hashing::{blake2_256, domain, leading_zero_bits, signing_payload},
-	host::{Commitment, Registration, SegmentCommitment},
+	host::{Commitment, Registration, SegmentCommitment, required_bits},
 	market::{
 		Envelope, FinishReason, Price, Receipt, Settlement, SignedVoucher, Totals, Voucher, body_hash, output_hash,
 	},
@@ -83,8 +83,16 @@ fn encodings() {
 		&format!("{one}02000000030500000000000000{two}"),
 	);
 	frozen(
-		&Registration { host: [1; 32], worker: [2; 32], url: b"http://a".to_vec(), models: vec![7], epoch: 3, work: 4 },
-		&format!("{one}{two}20687474703a2f2f610407000000030000000400000000000000"),
+		&Registration {
+			host: [1; 32],
+			worker: [2; 32],
+			url: b"http://a".to_vec(),
+			models: vec![7],
+			epoch: 3,
+			revision: 5,
+			work: 4,
+		},
+		&format!("{one}{two}20687474703a2f2f61040700000003000000050400000000000000"),
 	);
 }
 
@@ -122,6 +130,7 @@ fn malformed_registrations_are_recognised() {
 		url: b"https://h.example:1".to_vec(),
 		models: vec![1, 2],
 		epoch: 0,
+		revision: 7,
 		work: 0,
 	};
 	assert!(good.is_well_formed());
@@ -133,10 +142,24 @@ fn malformed_registrations_are_recognised() {
 		Registration { url: [b"http://".to_vec(), vec![b'a'; 122]].concat(), ..good.clone() },
 		Registration { url: b"http://\n".to_vec(), ..good.clone() },
 		Registration { models: vec![2, 1], ..good.clone() },
-		Registration { models: (0..17).collect(), ..good },
+		Registration { models: (0..17).collect(), ..good.clone() },
+		Registration { revision: 8, ..good },
 	] {
 		assert!(!bad.is_well_formed(), "{bad:?}");
 	}
+}
+
+#[test]
+fn the_work_of_a_registration_rises_with_the_places_taken_and_with_its_revision() {
+	let new = |hosts| required_bits(22, 0, Some((hosts, 10_000)));
+	assert_eq!([0, 1_249, 1_250, 5_000, 8_749, 8_750, 9_999].map(new), [22, 22, 23, 26, 28, 29, 29]);
+	assert_eq!((required_bits(22, 0, None), required_bits(22, 3, None)), (22, 28));
+	let first =
+		Registration { host: [1; 32], worker: [2; 32], url: vec![], models: vec![], epoch: 0, revision: 0, work: 0 };
+	let solved = first.solve(&GENESIS, 8);
+	let next = Registration { revision: 1, ..solved.clone() };
+	assert_ne!(next.work_bits(&GENESIS), solved.work_bits(&GENESIS), "each revision needs work of its own");
+	assert!(solved.clone().solve(&GENESIS, 10).work >= solved.work, "a higher requirement continues the search");
 }
 
 #[test]

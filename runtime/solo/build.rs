@@ -1,5 +1,8 @@
 //! Writes the runtime's version and, in a native build, builds the runtime's wasm. With `fast-runtime` it also builds the
 //! runtime after this one, which differs by its spec version only: tests of upgrades need it.
+//!
+//! The features `runtime-benchmarks` and `try-runtime` are for native code, which tests run. No wasm has them unless
+//! `GONKA_WASM_FEATURES` names them, as `scripts/weights` does.
 
 #[path = "../common/src/version.rs"]
 mod version;
@@ -37,19 +40,33 @@ pub const VERSION: RuntimeVersion = RuntimeVersion {{
 	fs::write(Path::new(&folder).join("version.rs"), code)
 }
 
+/// The variables by which cargo names features of native code.
+#[cfg(feature = "std")]
+const NATIVE: [&str; 2] = ["CARGO_FEATURE_RUNTIME_BENCHMARKS", "CARGO_FEATURE_TRY_RUNTIME"];
+/// Features that only the wasm gets, separated by commas.
+#[cfg(feature = "std")]
+const WASM: &str = "GONKA_WASM_FEATURES";
+
 #[cfg(feature = "std")]
 fn build_wasm() {
 	use substrate_wasm_builder::WasmBuilder;
 	// Part of the genesis presets. The builder itself watches code only.
 	println!("cargo:rerun-if-changed=../../chain-spec/profiles");
-	if cfg!(feature = "fast-runtime") {
-		WasmBuilder::init_with_defaults().enable_feature("fast-runtime").build();
-		WasmBuilder::init_with_defaults()
-			.enable_feature("fast-runtime")
-			.enable_feature("next-spec-version")
-			.set_file_name("gonka_runtime_next")
-			.build();
-	} else {
-		WasmBuilder::build_using_defaults();
+	println!("cargo:rerun-if-env-changed={WASM}");
+	for feature in NATIVE {
+		// The builder takes the wasm's features from these variables.
+		// SAFETY: a build script has one thread.
+		unsafe { env::remove_var(feature) };
+	}
+	let more = env::var(WASM).unwrap_or_default();
+	let fast = cfg!(feature = "fast-runtime").then_some("fast-runtime");
+	let features: Vec<&str> = more.split(',').filter(|feature| !feature.is_empty()).chain(fast).collect();
+	let builder = || {
+		let builder = WasmBuilder::init_with_defaults();
+		features.iter().fold(builder, |builder, feature| builder.enable_feature(*feature))
+	};
+	builder().build();
+	if fast.is_some() && more.is_empty() {
+		builder().enable_feature("next-spec-version").set_file_name("gonka_runtime_next").build();
 	}
 }

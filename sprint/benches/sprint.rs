@@ -72,7 +72,7 @@ fn commitments(c: &mut Criterion) {
 	group.bench_function("open, 8 lanes of 2^20", |b| b.iter(open));
 	group.bench_function("verify, 8 lanes of 2^20", |b| b.iter(|| commitment.verify(position, black_box(&opening))));
 	group.bench_function("sample 32 of 2^23", |b| {
-		b.iter(|| sample(black_box(&[1; 32]), &[2; 32], 0, commitment.count, 32));
+		b.iter(|| sample(black_box(&[1; 32]), &[2; 32], 0, 0, commitment.count, 32));
 	});
 }
 

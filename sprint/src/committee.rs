@@ -14,7 +14,7 @@
 use crate::{
 	SprintFormat,
 	hash::{Hash, Stream, blake2_256},
-	sample::below_or_equal,
+	sample::{below_or_equal, sample},
 };
 use alloc::{vec, vec::Vec};
 
@@ -22,12 +22,20 @@ use alloc::{vec, vec::Vec};
 pub const COMMITTEE: u32 = 9;
 /// Number of seats for each participant. A checker may hold several of them, so there are more seats than members.
 pub const SEATS: u32 = 12;
-/// Number of leaves of a leaf set: the `n` of [`crate::sample()`].
+/// Maximum number of leaves of a leaf set of the sprint.
 pub const LEAVES_PER_SET: u32 = 32;
+/// Maximum number of leaves of a leaf set of a confirmation segment.
+pub const LEAVES_PER_CONFIRMATION: u32 = 8;
 /// Number of participants that one checker of the largest weight makes checkable. Participants beyond have no committee.
 pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
 /// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
+
+/// Number of draws of refuters for an accusation. With this number of checkers or fewer, all are appointed.
+pub const APPOINTED: u32 = 24;
+
+/// Maximum number of draws until [`APPOINTED`] fell on checkers that are no parties.
+const MAX_DRAWS: usize = 96;
 
 /// What a checker publishes of its digests of one leaf set.
 pub type Tag = [u8; 4];
@@ -124,11 +132,28 @@ impl Draw {
 		if let Some(all) = &self.all {
 			return if all.contains(&checker) { (0..self.checkable).collect() } else { Vec::new() };
 		}
-		let participant = |seat| self.permutation.slot(seat).div_euclid(SEATS.into()) as u32;
-		let mut participants: Vec<u32> = self.seats(checker).map(participant).collect();
+		let mut participants: Vec<u32> = self.seats(checker).map(|seat| self.participant(seat)).collect();
 		participants.sort_unstable();
 		participants.dedup();
 		participants
+	}
+
+	/// The participants of [`Draw::duties`], in the order of the checker's seats and once for each seat. Computes each when it
+	/// is taken.
+	pub fn places(&self, checker: u32) -> impl Iterator<Item = u32> + '_ {
+		let all = self.all.as_ref().map(|all| 0..if all.contains(&checker) { self.checkable } else { 0 });
+		let seats = if all.is_some() { 0..0 } else { self.seats(checker) };
+		all.into_iter().flatten().chain(seats.map(|seat| self.participant(seat)))
+	}
+
+	/// Number of seats of `checker`; `None` if all checkers check all others.
+	pub fn seat_count(&self, checker: u32) -> Option<u32> {
+		let seats = self.seats(checker);
+		self.all.is_none().then(|| u32::try_from(seats.end.saturating_sub(seats.start)).unwrap_or(u32::MAX))
+	}
+
+	fn participant(&self, seat: u64) -> u32 {
+		self.permutation.slot(seat).div_euclid(SEATS.into()) as u32
 	}
 
 	fn seats(&self, checker: u32) -> core::ops::Range<u64> {
@@ -146,6 +171,28 @@ impl Draw {
 	}
 }
 
+/// The order in which participants get the places that are not given to checkers: a permutation keyed by the draw's
+/// beacon, so that the draw's limit leaves out random ones and not the last to commit.
+#[derive(Clone, Debug)]
+pub struct Order(Permutation);
+
+impl Order {
+	/// The order of `participants` participants.
+	pub fn new(beacon: &Hash, participants: u32) -> Self {
+		Self(Permutation::keyed(b"gonka/sprint/order", beacon, participants.into()))
+	}
+
+	/// The place of the participant with this number. Numbers beyond the participants are their own places.
+	pub fn place(&self, number: u32) -> u32 {
+		self.0.seat(number.into()) as u32
+	}
+
+	/// The number of the participant at a place: the inverse of [`Self::place`].
+	pub fn number(&self, place: u32) -> u32 {
+		self.0.slot(place.into()) as u32
+	}
+}
+
 /// A keyed permutation of `0..size`.
 #[derive(Clone, Debug)]
 struct Permutation {
@@ -156,9 +203,14 @@ struct Permutation {
 }
 
 impl Permutation {
-	/// Keys from `ChaCha8(H("gonka/sprint/committee" ‖ beacon))`.
+	/// The permutation of seats: keys from `ChaCha8(H("gonka/sprint/committee" ‖ beacon))`.
 	fn new(beacon: &Hash, size: u64) -> Self {
-		let mut stream = Stream::new(&blake2_256(&[b"gonka/sprint/committee", beacon]));
+		Self::keyed(b"gonka/sprint/committee", beacon, size)
+	}
+
+	/// Keys from `ChaCha8(H(domain ‖ beacon))`.
+	fn keyed(domain: &[u8], beacon: &Hash, size: u64) -> Self {
+		let mut stream = Stream::new(&blake2_256(&[domain, beacon]));
 		let bits = u64::BITS.saturating_sub(size.saturating_sub(1).leading_zeros());
 		Self { keys: core::array::from_fn(|_| stream.next_u64()), half: bits.div_ceil(2).max(1), size }
 	}
@@ -236,6 +288,38 @@ pub fn partner(member: u32, set: u32, size: u32) -> Option<u32> {
 	if member == set { Some(next) } else { (member == next).then_some(set) }
 }
 
+/// The refuters that the beacon appoints for an accusation, as ascending positions in the weights.
+///
+/// `weights[i]` is the [qualified](qualify) weight of checker i, and `parties` are the positions of the accuser and of the
+/// accused host, which are never appointed. With [`APPOINTED`] checkers or fewer, all with a weight are appointed.
+/// Otherwise [`APPOINTED`] draws are made with replacement, each by weight, from `ChaCha8(H("gonka/sprint/refuters" ‖
+/// beacon))`. So there are fewer if one is drawn twice. The order of the draws depends on nothing but the beacon: an
+/// accuser that knows it cannot choose among accusations. Costs O(checkers).
+pub fn appoint(beacon: &Hash, weights: &[u64], parties: &[u32]) -> Vec<u32> {
+	let is_free = |checker: &u32| !parties.contains(checker);
+	if weights.len() <= APPOINTED as usize {
+		let weighty = (0..).zip(weights).filter(|(_, weight)| **weight > 0).map(|(checker, _)| checker);
+		return weighty.filter(is_free).collect();
+	}
+	let mut total = 0u64;
+	let mut bounds = Vec::with_capacity(weights.len());
+	for weight in weights {
+		total = total.saturating_add(*weight);
+		bounds.push(total);
+	}
+	let Some(last) = total.checked_sub(1) else { return Vec::new() };
+	let mut stream = Stream::new(&blake2_256(&[b"gonka/sprint/refuters", beacon]));
+	let draw = || {
+		let at = below_or_equal(&mut stream, last);
+		bounds.partition_point(|bound| *bound <= at) as u32
+	};
+	let draws = core::iter::repeat_with(draw).take(MAX_DRAWS).filter(is_free);
+	let mut appointed: Vec<u32> = draws.take(APPOINTED as usize).collect();
+	appointed.sort_unstable();
+	appointed.dedup();
+	appointed
+}
+
 /// The layer after which the residual's digest is taken: uniform in `layers/4 .. 3·layers/4`, read from
 /// `ChaCha8(H("gonka/sprint/layer" ‖ beacon))`.
 pub fn middle_layer(beacon: &Hash, format: SprintFormat) -> u16 {
@@ -251,17 +335,30 @@ pub fn tag(digests: &[Hash]) -> Tag {
 	if [a, b, c, d] == [0; 4] { [0, 0, 0, 1] } else { [a, b, c, d] }
 }
 
-/// `(segment, position within it)` of a position in the concatenation of segments, given as `(segment, leaves)`;
-/// `None` from their total on.
-pub fn locate_segment(counts: &[(u8, u64)], position: u64) -> Option<(u8, u64)> {
-	let mut left = position;
-	for (segment, count) in counts {
-		if left < *count {
-			return Some((*segment, left));
-		}
-		left = left.checked_sub(*count)?;
-	}
-	None
+/// Maximum number of leaves of a leaf set of a round. Round 0 checks the sprint, the others a confirmation segment each.
+pub const fn set_size(round: u8) -> u32 {
+	if round == 0 { LEAVES_PER_SET } else { LEAVES_PER_CONFIRMATION }
+}
+
+/// The leaves of a set of at most `size`, ascending by segment and position in its commitment. `counts` are the segments that
+/// the host committed to, ascending, with their numbers of leaves.
+///
+/// Each segment has a [`sample`] of its own, of ⌊size / segments⌋ leaves. The remainder goes to the segments in turn, from
+/// number `set` on. So no segment can draw the samples of the others, however many leaves a host claims to have in it.
+pub fn leaf_set(beacon: &Hash, host: &[u8; 32], set: u32, counts: &[(u8, u64)], size: u32) -> Vec<(u8, u64)> {
+	let segments = counts.len() as u32;
+	let (Some(each), Some(rest), Some(first)) =
+		(size.checked_div(segments), size.checked_rem(segments), set.checked_rem(segments))
+	else {
+		return Vec::new();
+	};
+	let leaves = |(number, (segment, count)): (u32, &(u8, u64))| {
+		let turn = number.checked_sub(first).unwrap_or(number.saturating_add(segments).saturating_sub(first));
+		let n = each.saturating_add(u32::from(turn < rest));
+		let segment = *segment;
+		sample(beacon, host, set, segment, *count, n).into_iter().map(move |position| (segment, position))
+	};
+	(0..).zip(counts).flat_map(leaves).collect()
 }
 
 #[cfg(test)]
@@ -286,6 +383,16 @@ mod tests {
 		}
 
 		#[test]
+		fn the_order_of_places_is_a_bijection_of_its_own(beacon: Hash, participants in 2u32..3000) {
+			let order = Order::new(&beacon, participants);
+			let places: BTreeSet<u32> = (0..participants).map(|number| order.place(number)).collect();
+			prop_assert!(places.len() as u32 == participants && places.last() == Some(&(participants - 1)));
+			prop_assert!((0..participants + 2).all(|number| order.number(order.place(number)) == number));
+			let seats = Permutation::new(&beacon, participants.into());
+			prop_assert!(participants < 100 || (0..participants).any(|at| u64::from(order.place(at)) != seats.seat(at.into())));
+		}
+
+		#[test]
 		fn committees_and_duties_are_inverse(
 			beacon: Hash, weights in prop::collection::vec(0u64..1000, 0..60), participants in 0u32..400, own in 0u32..60,
 		) {
@@ -303,6 +410,10 @@ mod tests {
 				})
 				.collect();
 			prop_assert!(draw.duties(checkers).is_empty() && draw.duties(u32::MAX).is_empty());
+			for checker in 0..checkers + 1 {
+				let places: BTreeSet<u32> = draw.places(checker).collect();
+				prop_assert!(places.into_iter().eq(draw.duties(checker)));
+			}
 			for participant in 0..participants + 2 {
 				let committee = draw.committee(participant, None);
 				let members: BTreeSet<u32> = committee.iter().copied().collect();
@@ -340,6 +451,29 @@ mod tests {
 			}
 			prop_assert_eq!(u128::from(next), seats);
 			prop_assert_eq!(draw.holder(next), None);
+		}
+
+		#[test]
+		fn refuters_are_distinct_weighty_and_no_parties(
+			beacon: Hash, weights in prop::collection::vec(prop_oneof![Just(0), 1u64..1000], 0..60), one in 0u32..60,
+			other in 0u32..60,
+		) {
+			let appointed = appoint(&beacon, &weights, &[one, other]);
+			prop_assert!(appointed.len() <= APPOINTED as usize && appointed.windows(2).all(|pair| pair[0] < pair[1]));
+			prop_assert!(appointed.iter().all(|checker| weights[*checker as usize] > 0));
+			prop_assert!(!appointed.contains(&one) && !appointed.contains(&other));
+			let free = (0..weights.len() as u32).filter(|checker| weights[*checker as usize] > 0);
+			let free: Vec<u32> = free.filter(|checker| ![one, other].contains(checker)).collect();
+			prop_assert!(weights.len() > APPOINTED as usize || appointed == free);
+		}
+
+		/// With other parties, only their own draws fall on others.
+		#[test]
+		fn an_accuser_cannot_choose_among_draws(beacon: Hash, one in 0u32..100, other in 0u32..100) {
+			let weights = [10u64; 100];
+			let without = appoint(&beacon, &weights, &[]);
+			let with = appoint(&beacon, &weights, &[one, other]);
+			prop_assert!(without.iter().all(|checker| [one, other].contains(checker) || with.contains(checker)));
 		}
 
 		#[test]
@@ -398,13 +532,37 @@ mod tests {
 		}
 
 		#[test]
-		fn segments_follow_each_other(counts in prop::collection::vec(0u64..5, 0..9)) {
+		fn a_leaf_set_is_spread_over_all_segments(
+			beacon: Hash, counts in prop::collection::vec(1u64..1 << 40, 1..9), size in 8u32..40, set in 0u32..20,
+		) {
 			let counts: Vec<(u8, u64)> = (3..).zip(counts).collect();
-			let places = counts.iter().flat_map(|(segment, count)| (0..*count).map(|index| (*segment, index)));
-			let total = counts.iter().map(|(_, count)| count).sum();
-			prop_assert!((0..total).map(|position| locate_segment(&counts, position)).eq(places.map(Some)));
-			prop_assert_eq!(locate_segment(&counts, total), None);
-			prop_assert_eq!(locate_segment(&counts, u64::MAX), None);
+			let leaves = leaf_set(&beacon, &[1; 32], set, &counts, size);
+			prop_assert!(leaves.is_sorted_by(|a, b| a < b));
+			let segments = counts.len() as u64;
+			for (segment, count) in &counts {
+				let mine: Vec<u64> = leaves.iter().filter(|(of, _)| of == segment).map(|(_, at)| *at).collect();
+				prop_assert!(mine.iter().all(|position| position < count));
+				let (low, high) = (u64::from(size) / segments, u64::from(size).div_ceil(segments));
+				prop_assert!((low.min(*count)..=high.min(*count)).contains(&(mine.len() as u64)));
+			}
+			// In as many sets as there are segments, each segment has the same number.
+			let of_sets = |segment: u8| (set..set + segments as u32)
+				.map(|set| leaf_set(&beacon, &[1; 32], set, &counts, size))
+				.map(|leaves| leaves.iter().filter(|(of, _)| *of == segment).count())
+				.sum::<usize>();
+			let large = counts.iter().filter(|(_, count)| *count >= 40).map(|(segment, _)| of_sets(*segment));
+			prop_assert!(large.into_iter().all(|number| number == size as usize));
+			prop_assert!(leaf_set(&beacon, &[1; 32], set, &[], size).is_empty());
+		}
+
+		/// A segment's sample depends on no other segment.
+		#[test]
+		fn a_huge_count_draws_no_sample_of_another_segment(beacon: Hash, junk in 1u64..1 << 40, set in 0u32..9) {
+			let honest = [(0, 100), (1, 100), (2, 100), (3, 100)];
+			let with = |count| leaf_set(&beacon, &[1; 32], set, &[&honest[..], &[(4, count)]].concat(), LEAVES_PER_SET);
+			let of_honest = |leaves: Vec<(u8, u64)>| leaves.into_iter().filter(|(of, _)| *of < 4).collect::<Vec<_>>();
+			prop_assert_eq!(of_honest(with(junk)), of_honest(with(100)));
+			prop_assert!(of_honest(with(junk)).len() >= 25);
 		}
 	}
 
@@ -421,5 +579,20 @@ mod tests {
 		let draw = Draw::new([5; 32], &[7; 1024], 10_000);
 		let members: usize = (0..10_000).map(|participant| draw.committee(participant, None).len()).sum();
 		assert_eq!(members, 90_000);
+	}
+
+	/// 40 % of the weight, in as many hosts as there are others, gets 40 % of the draws.
+	#[test]
+	fn refuters_are_drawn_by_weight() {
+		let weights: Vec<u64> = (0..100).map(|checker| if checker < 50 { 2 } else { 3 }).collect();
+		let (mut light, mut all) = (0, 0);
+		for beacon in 0..2_000u32 {
+			let beacon = blake2_256(&[&beacon.to_le_bytes()]);
+			let appointed = appoint(&beacon, &weights, &[]);
+			light += appointed.iter().filter(|checker| **checker < 50).count();
+			all += appointed.len();
+		}
+		let share = light as f64 / all as f64;
+		assert!((0.395..0.42).contains(&share), "{share}");
 	}
 }

@@ -5,11 +5,11 @@ use alloc::{collections::BTreeSet, vec::Vec};
 
 /// `min(n, count)` distinct positions below `count`, ascending; every set of that size is equally likely.
 ///
-/// The draw reads `ChaCha8(H("gonka/sprint/sample" ‖ beacon ‖ host ‖ pair:u32 ‖ count:u64))`. `pair` is the number of the
-/// leaf set within the host's committee: the two checkers of a set use the same number and so draw the same leaves. `count`
-/// is the host's committed total. Costs O(n log n) for any `count`.
-pub fn sample(beacon: &Hash, host: &[u8; 32], pair: u32, count: u64, n: u32) -> Vec<u64> {
-	let key = blake2_256(&[b"gonka/sprint/sample", beacon, host, &pair.to_le_bytes(), &count.to_le_bytes()]);
+/// The draw reads `ChaCha8(H("gonka/sprint/sample" ‖ beacon ‖ host ‖ set:u32 ‖ segment:u8 ‖ count:u64))`. `set` is the number
+/// of the leaf set within the host's committee: the two checkers of a set use the same number and so draw the same leaves.
+/// `count` is the number of leaves that the host committed to in `segment`. Costs O(n log n) for any `count`.
+pub fn sample(beacon: &Hash, host: &[u8; 32], set: u32, segment: u8, count: u64, n: u32) -> Vec<u64> {
+	let key = blake2_256(&[b"gonka/sprint/sample", beacon, host, &set.to_le_bytes(), &[segment], &count.to_le_bytes()]);
 	let mut stream = Stream::new(&key);
 	let mut chosen = BTreeSet::new();
 	// Floyd's algorithm: one draw for each element, without retries for duplicates.
@@ -41,7 +41,7 @@ mod tests {
 		#[test]
 		fn positions_are_distinct_in_range_and_ascending(beacon in any::<[u8; 32]>(), count in any::<u64>(), small in 0u64..200, n in 0u32..100) {
 			for count in [count, small] {
-				let positions = sample(&beacon, &[1; 32], 0, count, n);
+				let positions = sample(&beacon, &[1; 32], 0, 0, count, n);
 				prop_assert_eq!(positions.len() as u64, count.min(u64::from(n)));
 				prop_assert!(positions.windows(2).all(|pair| pair[0] < pair[1]));
 				prop_assert!(positions.iter().all(|position| *position < count));
@@ -53,8 +53,8 @@ mod tests {
 	fn every_position_is_equally_likely() {
 		let (count, n, rounds) = (23u64, 7, 20_000u32);
 		let mut hits = [0f64; 23];
-		for pair in 0..rounds {
-			for position in sample(&[3; 32], &[4; 32], pair, count, n) {
+		for set in 0..rounds {
+			for position in sample(&[3; 32], &[4; 32], set, 1, count, n) {
 				hits[position as usize] += 1.0;
 			}
 		}
@@ -66,11 +66,12 @@ mod tests {
 
 	#[test]
 	fn every_argument_matters() {
-		let base = sample(&[1; 32], &[2; 32], 3, 1 << 40, 32);
-		assert_ne!(base, sample(&[9; 32], &[2; 32], 3, 1 << 40, 32));
-		assert_ne!(base, sample(&[1; 32], &[9; 32], 3, 1 << 40, 32));
-		assert_ne!(base, sample(&[1; 32], &[2; 32], 9, 1 << 40, 32));
-		assert_ne!(base, sample(&[1; 32], &[2; 32], 3, (1 << 40) - 1, 32));
-		assert_eq!(sample(&[1; 32], &[2; 32], 3, 5, 32), [0, 1, 2, 3, 4]);
+		let base = sample(&[1; 32], &[2; 32], 3, 4, 1 << 40, 32);
+		assert_ne!(base, sample(&[9; 32], &[2; 32], 3, 4, 1 << 40, 32));
+		assert_ne!(base, sample(&[1; 32], &[9; 32], 3, 4, 1 << 40, 32));
+		assert_ne!(base, sample(&[1; 32], &[2; 32], 9, 4, 1 << 40, 32));
+		assert_ne!(base, sample(&[1; 32], &[2; 32], 3, 9, 1 << 40, 32));
+		assert_ne!(base, sample(&[1; 32], &[2; 32], 3, 4, (1 << 40) - 1, 32));
+		assert_eq!(sample(&[1; 32], &[2; 32], 3, 4, 5, 32), [0, 1, 2, 3, 4]);
 	}
 }

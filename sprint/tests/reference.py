@@ -147,6 +147,18 @@ def committee(beacon, weights, participants, participant):
     return members[:9]
 
 
+def refuters(beacon, weights, parties):
+    draws, appointed = iter(unpack("<512Q", chacha8(h(b"gonka/sprint/refuters" + beacon), 4096))), []
+    last = sum(weights) - 1
+    for _ in range(96):
+        while (draw := next(draws) & ((1 << last.bit_length()) - 1)) > last:
+            pass
+        checker = next(i for i in range(len(weights)) if draw < sum(weights[: i + 1]))
+        if checker not in parties and len(appointed) < 24:
+            appointed.append(checker)
+    return sorted(set(appointed))
+
+
 def merkle_root(leaves):
     count, level = len(leaves), leaves or [bytes(32)]
     while len(level) > 1:
@@ -165,8 +177,8 @@ def commitment(lanes):
     return h(b"gonka/sprint/commitment" + pack("<IQ", len(lanes), level[0][0]) + level[0][1])
 
 
-def sample(beacon, host, pair, count, n):
-    key = h(b"gonka/sprint/sample" + beacon + host + pack("<IQ", pair, count))
+def sample(beacon, host, number, segment, count, n):
+    key = h(b"gonka/sprint/sample" + beacon + host + pack("<IBQ", number, segment, count))
     draws, chosen = iter(unpack("<512Q", chacha8(key, 4096))), set()
     for last in range(max(0, count - n), count):
         while (draw := next(draws) & ((1 << last.bit_length()) - 1)) > last:
@@ -198,12 +210,13 @@ def main():
     print("trace  ", root.hex())
     print("empty  ", merkle_root([]).hex())
     print("lanes  ", commitment([(100, bytes(32)), (20, bytes([1] * 32)), (3, bytes([2] * 32))]).hex())
-    print("sample ", sample(bytes([1] * 32), bytes([2] * 32), 3, 1_000_000, 4))
+    print("sample ", sample(bytes([1] * 32), bytes([2] * 32), 3, 4, 1_000_000, 4))
     print("tag    ", h(b"gonka/sprint/digests" + bytes([1] * 32) + bytes([2] * 32))[:4].hex())
     draws = unpack("<64Q", chacha8(h(b"gonka/sprint/layer" + bytes([6] * 32)), 512))
     print("layer  ", 6 + next(draw & 15 for draw in draws if draw & 15 < 12))
     for participant in (0, 399):
         print("members", committee(bytes([6] * 32), [i % 5 for i in range(20)], 400, participant))
+    print("refuters", refuters(bytes([6] * 32), [i % 5 for i in range(60)], (14, 19)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ mod common;
 use common::{leaf_id, seeds};
 use gonka_sprint::{
 	Commitment, Draw, LaneCommitment, Lanes, Matrix, Model, SprintFormat, Trace,
-	committee::{middle_layer, tag},
+	committee::{appoint, middle_layer, tag},
 	expand_row, merkle, sample,
 };
 
@@ -54,7 +54,7 @@ fn commitments_and_samples_have_the_known_answers() {
 		(count, hex::encode(root).as_str()),
 		(123, "f45d7d3b2da8d77737ece7dc75c5fa007ac78483e63c6b80210752fd2ea91c8b")
 	);
-	assert_eq!(sample(&[1; 32], &[2; 32], 3, 1_000_000, 4), [179461, 731061, 742176, 935085]);
+	assert_eq!(sample(&[1; 32], &[2; 32], 3, 4, 1_000_000, 4), [145223, 455800, 561393, 729150]);
 }
 
 #[test]
@@ -65,4 +65,7 @@ fn committees_have_the_known_answers() {
 	assert_eq!(draw.committee(399, None), [3, 9, 7, 19, 14, 12, 13, 17]);
 	assert_eq!(middle_layer(&[6; 32], SprintFormat::P400), 17);
 	assert_eq!(hex::encode(tag(&[[1; 32], [2; 32]])), "20b0d28e");
+	let weights: Vec<u64> = (0..60).map(|checker| checker % 5).collect();
+	let appointed = appoint(&[6; 32], &weights, &[14, 19]);
+	assert_eq!(appointed, [1, 3, 4, 13, 18, 24, 26, 32, 34, 39, 44, 49, 51, 53, 54, 56, 57]);
 }

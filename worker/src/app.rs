@@ -69,6 +69,7 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 		url,
 		limits,
 		timeouts,
+		addresses: cli.peers.addresses(),
 		sprint,
 		conduct,
 	})?;

@@ -3,11 +3,13 @@
 //! - [`run`]: one audit: evidence fetched, verified and replayed;
 //! - [`running`]: audits that are under way;
 //! - [`checker`]: the audits that the chain assigns to this host;
-//! - [`arbiter`]: cases in which this host rules.
+//! - [`arbiter`]: cases and appeals in which this host rules;
+//! - [`accused`]: cases about this host.
 //!
 //! Findings are stored before they are sent, so that a restart continues where it was. Prompts and completions of others
 //! are only in memory, and only while they are audited.
 
+pub mod accused;
 pub mod arbiter;
 pub mod checker;
 pub mod run;
@@ -97,6 +99,7 @@ impl AuditContext {
 	pub fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
 		tasks.spawn(follow(self.follower.clone(), checker::AuditChecker::new(self.clone())));
 		tasks.spawn(follow(self.follower.clone(), arbiter::Arbiter::new(self.clone())));
+		tasks.spawn(follow(self.follower.clone(), accused::Accused::new(self.clone())));
 	}
 
 	/// Returns the id of the model that this worker serves.

@@ -20,7 +20,7 @@ use gonka_primitives::{
 	market::{Price, Settlement},
 	views::{
 		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView,
-		RequestView, StandingView,
+		RegistrationTerms, ReputationView, RequestView, StandingView,
 	},
 };
 use std::collections::{HashMap, VecDeque};
@@ -60,8 +60,10 @@ pub trait ChainApi: Send + Sync + 'static {
 	fn standing<'a>(&'a self, epoch: EpochIndex, host: &'a AccountId) -> BoxFuture<'a, Result<Option<StandingView>>>;
 	/// Reads the audits on which a checker can still report.
 	fn audits<'a>(&'a self, checker: &'a AccountId) -> BoxFuture<'a, Result<Vec<AssignedAuditsView>>>;
-	/// Reads all open cases of sampled validation.
+	/// Reads all cases and appeals of sampled validation that are heard.
 	fn cases(&self) -> BoxFuture<'_, Result<Vec<CaseView>>>;
+	/// Reads a host's reputation, and what is decided and heard about it.
+	fn reputation<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<ReputationView>>;
 	/// Reads a model's calibration profile.
 	fn calibration_profile(&self, model: ModelId) -> BoxFuture<'_, Result<Option<CalibrationProfile>>>;
 	/// Reads the rules of sampled validation.
@@ -70,8 +72,16 @@ pub trait ChainApi: Send + Sync + 'static {
 	fn channel(&self, channel: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>>;
 	/// Reads all channels that pay a host.
 	fn channels_of_host<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<ChannelView>>>;
-	/// Registers a host, or replaces its registration.
-	fn submit_registration(&self, registration: Registration, signature: Signature) -> BoxFuture<'_, Result<()>>;
+	/// Reads what the next registration of a host needs; `None` if the epoch takes no more of it.
+	fn registration_terms<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Option<RegistrationTerms>>>;
+	/// Registers a host, or replaces its registration. The second signature is that of the worker key over the host's
+	/// account.
+	fn submit_registration(
+		&self,
+		registration: Registration,
+		signature: Signature,
+		worker_signature: Signature,
+	) -> BoxFuture<'_, Result<()>>;
 	/// Commits to a segment's leaves.
 	fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> BoxFuture<'_, Result<()>>;
 	/// Settles a window.

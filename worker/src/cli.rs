@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Args, CommandFactory, Parser, ValueEnum, error::ErrorKind};
-use gonka_client::telemetry::TelemetryArgs;
+use gonka_client::{peer_http::AddressArgs, telemetry::TelemetryArgs};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Runs beside the node of a Gonka host: computes the sprint, serves inference to gateways, checks other hosts, and
@@ -17,7 +17,7 @@ Examples:
       --listen 0.0.0.0:9000 --public-url http://203.0.113.7:9000
   On a test network, the worker registers its host itself:
     gonka-worker --host-key alice.key --model SmolLM2-135M-Instruct.Q4_1.gguf \\
-      --model-name SmolLM2-135M-Instruct --listen 127.0.0.1:0 --sprint-rate 40
+      --model-name SmolLM2-135M-Instruct --listen 127.0.0.1:0 --allow-private-addresses --sprint-rate 40
   A large model, served by vLLM on this machine (docs/worker.md tells how to start it, and what audits can see):
     gonka-worker --host 5Grw… --engine upstream --upstream-url http://127.0.0.1:8000 --upstream-vocab 151936 \\
       --model-name Qwen3-32B --listen 0.0.0.0:9000 --public-url http://203.0.113.7:9000
@@ -56,6 +56,9 @@ pub struct Cli {
 	/// The sprint.
 	#[command(flatten)]
 	pub sprint: Sprint,
+	/// Other hosts.
+	#[command(flatten)]
+	pub peers: AddressArgs,
 	/// Maximum time for running completions after SIGTERM, in seconds.
 	#[arg(long, env = "GONKA_GRACE", default_value_t = 20, value_name = "SECONDS")]
 	pub grace: u64,

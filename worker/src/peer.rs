@@ -5,20 +5,16 @@ use codec::Decode;
 use gonka_client::{
 	evidence::{self, Evidence, SealedEvidence},
 	keys::{self, Keypair},
+	peer_http::{self, Addresses, PeerHttp, ReadError, TlsError, describe, endpoint},
 	worker_api::{
 		Account, EVIDENCE_PATH, Error, ErrorBody, MAX_POSITIONS, OPENINGS_PATH, OpeningQuery, Openings, Scale,
 	},
 };
 use gonka_primitives::{AccountId, EpochIndex, Hash, PublicKey, audit::AuditQuery};
 use gonka_sprint::LeafOpening;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
-use hyper_rustls::HttpsConnector;
-use hyper_util::{
-	client::legacy::{Client, connect::HttpConnector},
-	rt::{TokioExecutor, TokioTimer},
-};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// Number of attempts to fetch openings.
@@ -37,17 +33,14 @@ pub enum PeerError {
 	#[error("its URL is not valid: {0}")]
 	Url(#[from] hyper::http::Error),
 	/// The worker cannot be reached.
-	#[error("it cannot be reached: {0}")]
+	#[error("it cannot be reached: {}", describe(.0))]
 	Unreachable(#[from] hyper_util::client::legacy::Error),
-	/// The response broke off.
-	#[error("its response broke off: {0}")]
-	BrokenOff(hyper::Error),
+	/// The response broke off, or is larger than allowed.
+	#[error(transparent)]
+	Read(#[from] ReadError),
 	/// The worker did not respond in time.
 	#[error("it did not respond within {} s", .0.as_secs())]
 	Timeout(Duration),
-	/// The response is larger than allowed.
-	#[error("its response has more than {0} bytes")]
-	TooLarge(usize),
 	/// The worker rejected the query.
 	#[error("it rejected the query with {:?}: {}", .0.code, .0.message)]
 	Rejected(Error),
@@ -93,7 +86,7 @@ impl Default for Timeouts {
 
 /// Client of other hosts' workers, in the name of this host.
 pub struct PeerClient {
-	client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+	client: PeerHttp,
 	genesis: Hash,
 	host: AccountId,
 	key: Keypair,
@@ -112,21 +105,18 @@ pub struct Target<'a> {
 }
 
 impl PeerClient {
-	/// Makes a client for `host`, whose worker key is `key`.
+	/// Makes a client for `host`, whose worker key is `key`. It connects to `addresses` alone.
 	///
 	/// # Errors
 	/// If TLS cannot be set up.
-	pub fn new(genesis: Hash, host: AccountId, key: Keypair, timeouts: Timeouts) -> Result<Self, rustls::Error> {
-		let mut tcp = HttpConnector::new();
-		tcp.enforce_http(false);
-		tcp.set_nodelay(true);
-		tcp.set_connect_timeout(Some(timeouts.connect));
-		let tls = hyper_rustls::HttpsConnectorBuilder::new()
-			.with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))?
-			.https_or_http()
-			.enable_http2()
-			.wrap_connector(tcp);
-		let client = Client::builder(TokioExecutor::new()).http2_only(true).timer(TokioTimer::new()).build(tls);
+	pub fn new(
+		genesis: Hash,
+		host: AccountId,
+		key: Keypair,
+		timeouts: Timeouts,
+		addresses: Addresses,
+	) -> Result<Self, TlsError> {
+		let client = peer_http::client(addresses, timeouts.connect, |_| ())?;
 		Ok(Self { client, genesis, host, key, timeouts })
 	}
 
@@ -146,7 +136,7 @@ impl PeerClient {
 		};
 		query.signature = Scale(keys::sign(&self.key, &query.payload(&self.genesis, target.host)));
 		let body = Bytes::from(serde_json::to_vec(&query)?);
-		let url = endpoint(target.url, OPENINGS_PATH);
+		let url = endpoint(&String::from_utf8_lossy(target.url), OPENINGS_PATH);
 		let mut attempt = 1u32;
 		let openings = loop {
 			match self.post(&url, body.clone(), MAX_OPENINGS, self.timeouts.openings).await {
@@ -167,7 +157,8 @@ impl PeerClient {
 	pub async fn evidence(&self, query: AuditQuery, url: &[u8], worker: &PublicKey) -> Result<Evidence, PeerError> {
 		let (query, opener) = evidence::query(query, &self.key, &self.genesis);
 		let body = Bytes::from(serde_json::to_vec(&query)?);
-		let response = self.post(&endpoint(url, EVIDENCE_PATH), body, MAX_EVIDENCE, self.timeouts.evidence).await?;
+		let url = endpoint(&String::from_utf8_lossy(url), EVIDENCE_PATH);
+		let response = self.post(&url, body, MAX_EVIDENCE, self.timeouts.evidence).await?;
 		let sealed = SealedEvidence::decode(&mut &response[..])?;
 		Ok(opener.open(&sealed, worker, &self.genesis)?)
 	}
@@ -184,12 +175,7 @@ impl PeerClient {
 			.body(Full::new(body))?;
 		let response = self.client.request(request).await?;
 		let status = response.status();
-		let body = Limited::new(response.into_body(), max_bytes).collect().await;
-		let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
-			Ok(error) => PeerError::BrokenOff(*error),
-			Err(_) => PeerError::TooLarge(max_bytes),
-		});
-		let body = body?.to_bytes();
+		let body = peer_http::read(response.into_body(), max_bytes).await?;
 		if status.is_success() {
 			return Ok(body);
 		}
@@ -198,8 +184,4 @@ impl PeerClient {
 			Err(_) => PeerError::Status(status),
 		})
 	}
-}
-
-fn endpoint(url: &[u8], path: &str) -> String {
-	format!("{}{path}", String::from_utf8_lossy(url).trim_end_matches('/'))
 }

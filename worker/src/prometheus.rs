@@ -41,6 +41,7 @@ fn describe() {
 	use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
 	gauge!("gonka_worker_best_block", "Number of the best block that the worker has seen");
 	gauge!("gonka_worker_load", "Running and waiting requests");
+	gauge!("gonka_worker_appeal_until", "Last block in which the host may appeal against a judgement; 0 without one");
 	gauge!("gonka_worker_outdated", "1 if governance requires a newer worker, otherwise 0");
 	gauge!("gonka_worker_sprint_leaves_per_second", "Speed of the segment that was computed last");
 	counter!("gonka_worker_sprint_leaves_total", "Computed leaves");

@@ -10,6 +10,10 @@ use gonka_primitives::{ChannelId, EpochIndex};
 /// Number of windows for which settlements stay in the store.
 const KEPT_WINDOWS: u32 = 1000;
 
+/// Minimum number of windows for which evidence stays in the store: a case may draw from settlements of 8 windows, and an
+/// appeal against it is over within 18 more.
+const EVIDENCE_WINDOWS: u32 = 26;
+
 /// Deletes old entries of the store.
 pub struct Pruner {
 	follower: Follower,
@@ -41,6 +45,9 @@ impl Pruner {
 	async fn prune(&self, snapshot: &Snapshot) -> Result<()> {
 		let closed = self.closed_channels(snapshot).await?;
 		let oldest = snapshot.epoch.index.saturating_sub(KEPT_EPOCHS);
+		let windows = EVIDENCE_WINDOWS.saturating_mul(snapshot.market.window);
+		let epochs = windows.div_ceil(snapshot.epoch.schedule.length.max(1)).max(KEPT_EPOCHS);
+		let oldest_evidence = snapshot.epoch.index.saturating_sub(epochs);
 		let window = snapshot.block.checked_div(snapshot.market.window).unwrap_or(0).saturating_sub(KEPT_WINDOWS);
 		let pruned = self.store.write(Durability::Later, move |tx| {
 			let mut receipts = Vec::new();
@@ -52,7 +59,7 @@ impl Pruner {
 			}
 			sprint::prune(tx, oldest)?;
 			check::prune(tx, oldest)?;
-			evidence::prune(tx, oldest)?;
+			evidence::prune(tx, oldest_evidence)?;
 			findings::prune(tx, oldest)?;
 			settlements::prune(tx, window)?;
 			market::prune_settled(tx, oldest)

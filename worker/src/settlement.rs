@@ -22,6 +22,7 @@ use gonka_primitives::{
 	ChannelId, EpochIndex,
 	hashing::{domain, signing_payload},
 	market::{Settlement, Totals, settling_offset},
+	validity::InferenceMarket as ValidityError,
 	views::ChannelView,
 };
 use std::collections::{BTreeSet, HashMap};
@@ -39,6 +40,8 @@ pub struct SettlementTask {
 	considered: Option<u32>,
 	/// Settled totals by channel, as they were seen last.
 	seen: HashMap<ChannelId, Totals>,
+	/// The last window whose settlement costs more than host and fees can pay; it is not sent again.
+	unpaid: Option<u32>,
 	/// Channels whose totals on chain this host did not sign; an error was logged for each.
 	unknown: BTreeSet<ChannelId>,
 }
@@ -46,7 +49,7 @@ pub struct SettlementTask {
 impl SettlementTask {
 	/// Makes the task for the follower's host. `key` is the worker key.
 	pub fn new(follower: Follower, store: Store, key: Keypair) -> Self {
-		Self { follower, store, key, considered: None, seen: HashMap::new(), unknown: BTreeSet::new() }
+		Self { follower, store, key, considered: None, unpaid: None, seen: HashMap::new(), unknown: BTreeSet::new() }
 	}
 
 	/// Runs until the chain is no longer followed.
@@ -129,7 +132,12 @@ impl SettlementTask {
 			},
 			Inclusion::Impossible => self.replace(snapshot, stored, ended).await,
 			Inclusion::Possible => {
-				if !self.send(&stored).await && stored.settlement.window < ended {
+				let window = stored.settlement.window;
+				if self.unpaid == Some(window) && window >= ended {
+					// Receipts of the next window may pay for it; until then nothing changes.
+					return Ok(());
+				}
+				if !self.send(&stored).await && window < ended {
 					// The settlement of a later window replaces it; only one of the two can be included.
 					return self.replace(snapshot, stored, ended).await;
 				}
@@ -149,13 +157,24 @@ impl SettlementTask {
 	}
 
 	/// Sends a settlement. Returns whether the chain confirmed that it is included.
-	async fn send(&self, stored: &StoredSettlement) -> bool {
+	async fn send(&mut self, stored: &StoredSettlement) -> bool {
 		let StoredSettlement { settlement, signature, .. } = stored;
 		let (vouchers, sum) = (settlement.vouchers.len(), settlement.root.sum);
 		tracing::info!(vouchers, receipts = sum.receipts, fee = sum.fee, "sending a settlement");
-		let sent = self.follower.chain().submit_settlement(settlement.clone(), *signature).await;
-		if let Err(error) = &sent {
-			tracing::warn!(%error, "the settlement was not confirmed; reading the chain again with the next block");
+		let chain = self.follower.chain();
+		// The worker key may have changed since.
+		let payload = signing_payload(domain::SETTLEMENT, &chain.genesis(), settlement);
+		let signature = keys::renew(&self.key, &payload, *signature);
+		let sent = chain.submit_settlement(settlement.clone(), signature).await;
+		match &sent {
+			Err(error) if error.validity_code() == Some(ValidityError::FeeNotCovered.into()) => {
+				self.unpaid = Some(settlement.window);
+				tracing::warn!(%error, "the settlement waits for the receipts of the next window");
+			},
+			Err(error) => {
+				tracing::warn!(%error, "the settlement was not confirmed; reading the chain again with the next block");
+			},
+			Ok(()) => {},
 		}
 		sent.is_ok()
 	}

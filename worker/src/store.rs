@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 /// Name of a fixed fact about the store → its SCALE encoding.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Version of the tables. Increase it when they change.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// Result of the store.
 pub type Result<T> = std::result::Result<T, StoreError>;

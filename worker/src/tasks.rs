@@ -49,17 +49,28 @@ pub fn slot(what: &str, of: &impl codec::Encode) -> Hash {
 	of.using_encoded(|of| blake2_256(&[b"worker/slot/", what.as_bytes(), of]))
 }
 
-/// Maximum number of running tasks in one [`Tasks`].
+/// Maximum number of running tasks in one [`Tasks`], unless it is made with another.
 const MAX_TASKS: usize = 64;
 
 /// Running tasks, at most one for each slot. Dropping it aborts them.
-#[derive(Default)]
 pub struct Tasks {
+	max: usize,
 	running: HashMap<Hash, AbortHandle>,
 	set: JoinSet<()>,
 }
 
+impl Default for Tasks {
+	fn default() -> Self {
+		Self::with_max(MAX_TASKS)
+	}
+}
+
 impl Tasks {
+	/// Makes a list of at most `max` running tasks.
+	pub fn with_max(max: usize) -> Self {
+		Self { max, running: HashMap::new(), set: JoinSet::new() }
+	}
+
 	/// Starts a task in `span`, unless the slot has a running one or there are too many. The caller tries again with the
 	/// next block. `what` names the task in logs.
 	pub fn start<E: TaskError>(
@@ -71,7 +82,7 @@ impl Tasks {
 	) {
 		while self.set.try_join_next().is_some() {}
 		self.running.retain(|_, task| !task.is_finished());
-		if self.running.len() >= MAX_TASKS || self.running.contains_key(&slot) {
+		if self.running.len() >= self.max || self.running.contains_key(&slot) {
 			return;
 		}
 		let logged = async move {

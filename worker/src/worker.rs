@@ -20,9 +20,15 @@ use crate::{
 	store::Store,
 	version_watch::VersionWatch,
 };
-use gonka_client::keys::{self, Keypair};
+use gonka_client::{
+	keys::{self, Keypair},
+	peer_http::Addresses,
+};
 use gonka_engine::Engine;
-use gonka_primitives::AccountId;
+use gonka_primitives::{
+	AccountId,
+	hashing::{domain, signing_payload},
+};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
@@ -51,6 +57,8 @@ pub struct Parts {
 	pub limits: Limits,
 	/// Bounds on the time that other hosts' workers have.
 	pub timeouts: Timeouts,
+	/// The addresses of other hosts to which the worker connects.
+	pub addresses: Addresses,
 	/// Implementation and pace of the sprint, if the worker takes part in it.
 	pub sprint: Option<(Box<dyn Expand>, Pace)>,
 	/// Deviations from the protocol, in tests.
@@ -67,18 +75,33 @@ pub struct Worker {
 impl Worker {
 	/// Starts all parts except the server, which [`Worker::serve`] runs.
 	pub fn start(parts: Parts) -> io::Result<Self> {
-		let Parts { chain, host, key, host_key, store, engine, model, url, limits, timeouts, sprint, conduct } = parts;
+		let Parts {
+			chain,
+			host,
+			key,
+			host_key,
+			store,
+			engine,
+			model,
+			url,
+			limits,
+			timeouts,
+			addresses,
+			sprint,
+			conduct,
+		} = parts;
 		let follower = Follower::start(chain, host);
-		let peers =
-			PeerClient::new(follower.chain().genesis(), host, key.clone(), timeouts).map_err(io::Error::other)?;
+		let genesis = follower.chain().genesis();
+		let peers = PeerClient::new(genesis, host, key.clone(), timeouts, addresses).map_err(io::Error::other)?;
 		let peers = Arc::new(peers);
-		let declaration = Declaration { worker: keys::public(&key), url, model: Some(model.clone()) };
+		let consent = keys::sign(&key, &signing_payload(domain::WORKER, &genesis, &host));
+		let declaration = Declaration { worker: keys::public(&key), consent, url, model: Some(model.clone()) };
 		let signed = Arc::new(Notify::new());
 
 		let mut tasks = JoinSet::new();
 		tasks.spawn(VersionWatch::default().run(follower.clone()));
 		tasks.spawn(Registrar::new(follower.clone(), declaration, host_key).run());
-		tasks.spawn(Committer::new(follower.clone(), store.clone(), signed.clone()).run());
+		tasks.spawn(Committer::new(follower.clone(), store.clone(), key.clone(), signed.clone()).run());
 		tasks.spawn(SettlementTask::new(follower.clone(), store.clone(), key.clone()).run());
 		tasks.spawn(Pruner::new(follower.clone(), store.clone()).run());
 

@@ -298,7 +298,7 @@ async fn evidence_is_served_to_the_checkers_and_arbiters_that_the_chain_names() 
 		.unwrap()
 		.1;
 	assert_eq!(query_evidence(&audited, "//Worker", query(host(), drawn)).await, Ok(()), "an arbiter's own draw");
-	chain.with(|state| state.cases[0].arbiters[0].1 = Some(Outcome::Innocent));
+	chain.with(|state| state.cases[0].arbiters[0].ruled = Some(Outcome::Innocent));
 	chain.block(122);
 	eventually(async || {
 		query_evidence(&audited, "//Worker", query(host(), drawn)).await == Err(ErrorCode::NotAssigned)
@@ -326,7 +326,7 @@ async fn ruled(
 	rig.block(121).await;
 	ruling(&chain).await;
 	rig.stop().await;
-	chain.with(|state| (state.cases[0].arbiters[1].1.unwrap(), state.rulings[0].clone()))
+	chain.with(|state| (state.cases[0].arbiters[1].ruled.unwrap(), state.rulings[0].clone()))
 }
 
 #[tokio::test]
@@ -392,7 +392,7 @@ async fn a_case_does_not_wait_behind_a_list_of_audits() {
 	chain.with(|state| state.cases = vec![case(&audited, root, vec![host()], vec![Pick::Receipt(2)])]);
 	rig.block(121).await;
 	ruling(&chain).await;
-	assert_eq!(chain.with(|state| state.cases[0].arbiters[0].1), Some(Outcome::Innocent));
+	assert_eq!(chain.with(|state| state.cases[0].arbiters[0].ruled), Some(Outcome::Innocent));
 	rig.stop().await;
 }
 

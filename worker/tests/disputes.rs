@@ -59,6 +59,7 @@ fn accusation(claimant: AccountId, trace: &Trace) -> ClaimView {
 		leaf: Some((id(), seed_of(2).0)),
 		frontier: trace.frontier().to_vec(),
 		until: 130,
+		appointed: Some(Vec::new()),
 		games: Vec::new(),
 	}
 }
@@ -89,10 +90,10 @@ fn referee(claim: &mut ClaimView, play: &Play) -> Option<DisputeVerdict> {
 		(
 			Stage::Leaf,
 			Turn::Leaf { number, lane },
-			SubjectView::Challenge { number: named, positions, commitments, .. },
+			SubjectView::Challenge { number: named, leaves, commitments, .. },
 		) => {
 			*named = Some(*number);
-			let position = positions[usize::from(*number)];
+			let (_, position) = leaves[usize::from(*number)];
 			let (lane, index) = commitments[0].1.locate(position, lane).unwrap();
 			claim.leaf = Some((LeafId { host: claim.host, epoch: 5, segment: 2, lane, index }, seed_of(2).0));
 			Stage::Trace
@@ -163,12 +164,21 @@ struct Court {
 
 impl Court {
 	async fn open(claim: ClaimView, prepare: impl AsyncFnOnce(&gonka_worker::store::Store)) -> Self {
+		Self::open_among(&[], claim, prepare).await
+	}
+
+	/// Opens a claim after others.
+	async fn open_among(
+		others: &[ClaimView],
+		claim: ClaimView,
+		prepare: impl AsyncFnOnce(&gonka_worker::store::Store),
+	) -> Self {
 		let (chain, _directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 		let own = store(_directory.path());
 		let made = compute_segments(&own, host(), 2..3, |_, _, leaf| leaf).await;
 		prepare(&own).await;
 		drop(own);
-		chain.with(|state| (state.commitments, state.claims) = (made, vec![claim.clone()]));
+		chain.with(|state| (state.commitments, state.claims) = (made, [others, std::slice::from_ref(&claim)].concat()));
 		chain.block(121);
 		let rig = Rig::start(&chain, _directory.path(), Options::default()).await;
 		Self { chain, rig, claim, block: 121, seen: 0, _directory }
@@ -272,6 +282,39 @@ async fn missed_turns_end_games_and_claims() {
 	court.rig.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refutation_waits_for_the_draw_of_refuters() {
+	let claim = ClaimView { appointed: None, ..accusation(LIAR, &lie(&[Place::Output])) };
+	let mut court = Court::open(claim, async |_| {}).await;
+	court.next().await;
+	court.chain.step_finished(|reads| reads.claims).await;
+	assert_eq!(court.chain.with(|state| state.messages.len()), 0);
+	court.claim.appointed = Some(vec![[3; 32]]);
+	court.next().await;
+	assert!(matches!(court.workers().await, (Turn::Pick(_), None)));
+	court.rig.stop().await;
+}
+
+/// An accuser that floods workers with accusations does not keep an appointed refuter from the one that counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn accusations_that_the_worker_is_appointed_for_come_first() {
+	let liar = lie(&[Place::Output]);
+	let other = |id| ClaimView { id, ..accusation([id as u8; 32], &liar) };
+	let others: Vec<_> = (100..140).map(other).collect();
+	let claim = ClaimView { appointed: Some(vec![[3; 32], host()]), ..accusation(LIAR, &liar) };
+	let mut court = Court::open_among(&others, claim, async |_| {}).await;
+	// The referee checks that this is a turn in the claim after all others.
+	assert!(matches!(court.workers().await, (Turn::Pick(_), None)));
+	let all: Vec<_> = others.iter().chain([&court.claim]).cloned().collect();
+	court.chain.with(|state| state.claims = all);
+	eventually(async || {
+		court.chain.announce_again();
+		court.chain.with(|state| state.messages.len()) > others.len()
+	})
+	.await;
+	court.rig.stop().await;
+}
+
 /// Returns the worker's set 3: four leaves of segment 2 with their positions. The disputed leaf is the third one.
 fn set() -> (Vec<u64>, StoredSet) {
 	let (model, positions) = (model(), vec![1, 3, 7, 30]);
@@ -292,9 +335,10 @@ fn lane() -> (gonka_sprint::Commitment, gonka_sprint::LaneProof) {
 
 fn challenge(claimant: AccountId, refuter: AccountId) -> ClaimView {
 	let subject = SubjectView::Challenge {
+		round: 0,
 		set: 3,
 		layer: LAYER,
-		positions: set().0,
+		leaves: set().0.into_iter().map(|position| (2, position)).collect(),
 		commitments: vec![(2, lane().0)],
 		digests: Vec::new(),
 		number: None,
@@ -304,7 +348,7 @@ fn challenge(claimant: AccountId, refuter: AccountId) -> ClaimView {
 }
 
 async fn put_set(own: &gonka_worker::store::Store) {
-	let put = own.write(Durability::Now, |tx| check::put_set(tx, 5, &id().host, 3, &set().1));
+	let put = own.write(Durability::Now, |tx| check::put_set(tx, (5, 0), &id().host, 3, &set().1));
 	put.await.unwrap();
 }
 

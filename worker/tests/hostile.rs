@@ -51,6 +51,7 @@ fn a_fabricator_that_defends_its_leaf_loses() {
 		leaf: Some((leaf(49), seed.0)),
 		frontier: trace.frontier().to_vec(),
 		until: 0,
+		appointed: Some(Vec::new()),
 		games: Vec::new(),
 	};
 	let (children, bytes) = (Vec::new(), Vec::new());
@@ -143,5 +144,5 @@ async fn cheap_completions_are_served_settled_and_convicted() {
 	})
 	.await;
 	rig.stop().await;
-	assert_eq!(chain.with(|state| state.cases[0].arbiters[0].1), Some(Outcome::Guilty));
+	assert_eq!(chain.with(|state| state.cases[0].arbiters[0].ruled), Some(Outcome::Guilty));
 }

@@ -6,6 +6,7 @@ mod common;
 use common::*;
 use gonka_client::{
 	keys::{self, Keypair},
+	peer_http::Addresses,
 	worker_api::{Account, ErrorCode, OpeningQuery, Openings, Scale},
 };
 use gonka_primitives::AccountId;
@@ -60,7 +61,7 @@ async fn hosts_get_the_leaves_of_the_commitment() {
 		assert_eq!(peer.commitments[2].commitment.verify(position, &opening.0), Some((0, position)));
 	}
 	// The worker's own client gets the same, over HTTP/2.
-	let client = PeerClient::new(GENESIS, host(), key("//Worker"), TIMEOUTS).unwrap();
+	let client = PeerClient::new(GENESIS, host(), key("//Worker"), TIMEOUTS, Addresses::Any).unwrap();
 	let target = Target { host: &peer.account, url: peer.url.as_bytes(), epoch: 5 };
 	let fetched = client.openings(target, 2, &[0, 7, 39]).await.unwrap();
 	assert_eq!(fetched, openings.into_iter().map(|opening| opening.0).collect::<Vec<_>>());

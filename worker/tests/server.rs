@@ -347,7 +347,7 @@ async fn a_restart_between_receipt_and_voucher_loses_nothing() {
 }
 
 #[tokio::test]
-async fn the_worker_registers_its_host_once_an_epoch() {
+async fn the_worker_registers_its_host_and_changes_the_registration_at_once() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let options = || Options { host_key: Some(key("//Host")), ..Default::default() };
 	let rig = Rig::start(&chain, directory.path(), options()).await;
@@ -358,14 +358,30 @@ async fn the_worker_registers_its_host_once_an_epoch() {
 	});
 	rig.block(101).await;
 	rig.stop().await;
-	// The port is another one now. It is registered in the next epoch.
+	// The port is another one now.
 	let rig = Rig::start(&chain, directory.path(), options()).await;
-	rig.block(102).await;
-	chain.with(|state| (state.epoch.index, state.epoch.start) = (6, 160));
-	rig.block(160).await;
 	eventually(async || chain.with(|state| state.registrations.len()) == 2).await;
-	let epochs: Vec<_> = chain.with(|state| state.registrations.iter().map(|made| made.epoch).collect());
-	assert_eq!(epochs, [5, 6], "an epoch takes one registration");
+	rig.block(102).await;
+	rig.block(103).await;
+	let made: Vec<_> = chain.with(|state| state.registrations.iter().map(|made| (made.epoch, made.revision)).collect());
+	assert_eq!(made, [(5, 0), (5, 1)], "and not again while nothing changes");
+	rig.stop().await;
+}
+
+/// The chain demands more work than it said: other hosts registered meanwhile.
+#[tokio::test]
+async fn the_worker_works_more_if_the_work_of_a_registration_rose_meanwhile() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| state.rises = Some(9));
+	let options = Options { host_key: Some(key("//Host")), ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), options).await;
+	for block in 101.. {
+		rig.block(block).await;
+		if chain.with(|state| !state.registrations.is_empty()) {
+			break;
+		}
+	}
+	assert!(chain.with(|state| state.registrations[0].work_bits(&GENESIS)) >= 9);
 	rig.stop().await;
 }
 

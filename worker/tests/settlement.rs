@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use gonka_client::keys;
+use gonka_client::{keys, peer_http::Addresses};
 use gonka_primitives::{
 	BlockNumber,
 	audit::{AuditQuery, Breach, Pick},
@@ -85,7 +85,7 @@ async fn settled_receipts_have_evidence_after_a_restart() {
 		state.audits.push((peer, AssignedAuditsView { window: window + 1, deadline: 139, audits: audits.clone() }));
 	});
 	rig.block(112).await;
-	let client = PeerClient::new(GENESIS, peer, key("//Peer"), TIMEOUTS).unwrap();
+	let client = PeerClient::new(GENESIS, peer, key("//Peer"), TIMEOUTS, Addresses::Any).unwrap();
 	let worker = keys::public(&key("//Worker"));
 	for view in audits {
 		let query = AuditQuery { checker: peer, host: host(), window, pick: view.pick };
@@ -187,5 +187,47 @@ async fn a_closed_channel_does_not_hold_up_the_others() {
 	rig.block(112).await;
 	settled(&chain, 1).await;
 	assert_eq!(chain.settled(2), second);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn receipts_that_do_not_pay_for_a_settlement_are_settled_with_later_ones() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let mut totals = Totals::default();
+	gateway.serve_and_pay(1, 2, &mut totals).await;
+	chain.with(|state| state.least_fee = totals.fee + 1);
+	rig.block(FIRST).await;
+	eventually(async || chain.with(|state| !state.sent.is_empty())).await;
+	// Nothing changes within the window, so nothing is sent again.
+	for block in FIRST + 1..119 {
+		rig.block(block).await;
+	}
+	assert_eq!(chain.with(|state| state.sent.len()), 1);
+	gateway.serve_and_pay(3, 1, &mut totals).await;
+	rig.block(119).await;
+	rig.block(FIRST + 10).await;
+	settled(&chain, 1).await;
+	assert_eq!(chain.settled(1), totals, "both windows in one settlement");
+	assert_eq!(chain.with(|state| state.settlements[0].window), 11);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_was_down_for_hours_settles_everything_in_the_last_window() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| state.reject = true);
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let mut totals = Totals::default();
+	Gateway::new(&rig.url, 1).serve_and_pay(1, 2, &mut totals).await;
+	rig.block(FIRST).await;
+	eventually(async || chain.with(|state| !state.sent.is_empty())).await;
+	rig.stop().await;
+	chain.with(|state| state.reject = false);
+	chain.block(FIRST + 100);
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	settled(&chain, 1).await;
+	assert_eq!((chain.with(|state| state.settlements[0].window), chain.settled(1)), (20, totals));
 	rig.stop().await;
 }

@@ -69,7 +69,8 @@ impl SprintRig {
 		let (store, computed) = (store(path), Arc::default());
 		let follower = Follower::start(chain.clone(), host());
 		let signed = Arc::new(Notify::new());
-		let committer = tokio::spawn(Committer::new(follower.clone(), store.clone(), signed.clone()).run());
+		let committer = Committer::new(follower.clone(), store.clone(), key("//Worker"), signed.clone());
+		let committer = tokio::spawn(committer.run());
 		let expand = Box::new(Watched { computed: Arc::clone(&computed), inner: None });
 		let (queue, jobs) = queue();
 		let runner = Runner::new(RunnerParts {

@@ -267,7 +267,8 @@ async fn signed_messages_and_results_of_checks_stay_until_they_are_old() {
 	let first = store(directory.path());
 	let message = |set| {
 		let (challenger, checker) = (host(), [2; 32]);
-		let challenge = gonka_primitives::check::Challenge { challenger, epoch: 5, checker, host: [3; 32], set };
+		let challenge =
+			gonka_primitives::check::Challenge { challenger, epoch: 5, round: 0, checker, host: [3; 32], set };
 		let message = CheckMessage::Challenge(challenge);
 		StoredMessage { message, signature: [set; 64], taken: false, failures: 0 }
 	};
@@ -291,10 +292,10 @@ async fn signed_messages_and_results_of_checks_stay_until_they_are_old() {
 	// Tags of another beacon belong to an abandoned fork and are replaced.
 	for (beacon, tag, stands) in [([1; 32], 1, 1), ([1; 32], 2, 1), ([2; 32], 3, 3)] {
 		let new = StoredTags { beacon, tags: vec![[tag; 4]] };
-		let put = second.write(Durability::Now, move |tx| check::put_tags(tx, 5, &new)).await.unwrap();
+		let put = second.write(Durability::Now, move |tx| check::put_tags(tx, (5, 0), &new)).await.unwrap();
 		assert_eq!(put, [[stands; 4]]);
 	}
-	assert_eq!(second.read(|tx| check::tags(tx, 5, &[1; 32])).unwrap(), None);
+	assert_eq!(second.read(|tx| check::tags(tx, (5, 0), &[1; 32])).unwrap(), None);
 	let lane = gonka_sprint::LaneCommitment { lane: 0, count: 1, root: [1; 32] };
 	let lane = gonka_sprint::Lanes::new(&[lane]).unwrap().proof(0).unwrap();
 	for (host, position) in [([0; 32], 1), ([255; 32], 2), ([0; 32], 3)] {
@@ -309,7 +310,7 @@ async fn signed_messages_and_results_of_checks_stay_until_they_are_old() {
 	for (epoch, left) in [(5, true), (6, false)] {
 		second.write(Durability::Now, move |tx| check::prune(tx, epoch)).await.unwrap();
 		let message = second.read(|tx| check::message(tx, 5, &slot)).unwrap();
-		let tags = second.read(|tx| check::tags(tx, 5, &[2; 32])).unwrap();
+		let tags = second.read(|tx| check::tags(tx, (5, 0), &[2; 32])).unwrap();
 		let suspects = second.read(|tx| check::suspects(tx, 5)).unwrap();
 		assert_eq!([message.is_some(), tags.is_some(), !suspects.is_empty()], [left; 3]);
 	}

@@ -26,6 +26,16 @@ use std::{marker::PhantomData, time::Duration};
 /// Header of a block, the same in both runtimes.
 pub type Header = gonka_runtime::Header;
 
+/// Asserts the invariants of all pallets, within the state of [`Chain::with`], in builds with the feature `try-runtime`.
+pub fn assert_invariants() {
+	#[cfg(feature = "try-runtime")]
+	<gonka_runtime::AllPalletsWithSystem as frame_support::traits::TryState<BlockNumber>>::try_state(
+		gonka_runtime::System::block_number(),
+		frame_support::traits::TryStateSelect::All,
+	)
+	.unwrap();
+}
+
 /// The calls that a node makes to a runtime, within its state.
 pub trait Rules {
 	/// Runs the hooks of a block's start and its inherents. `slot` is the block's time, in slots.

@@ -6,7 +6,7 @@
 
 use crate::{
 	audit::{self, AuditPlan},
-	chain::{Block, Chain, Gonka, max_block},
+	chain::{Block, Chain, Gonka, assert_invariants, max_block},
 	network::{self, Developer, Host, MODELS},
 };
 use gonka_plot::{Plot, Series};
@@ -231,12 +231,7 @@ impl World {
 			let accounts = frame_system::Account::<Runtime>::iter_values();
 			let sum: u128 = accounts.map(|account| account.data.free + account.data.reserved).sum();
 			assert_eq!(sum, Balances::total_issuance());
-			#[cfg(feature = "try-runtime")]
-			<gonka_runtime::AllPalletsWithSystem as frame_support::traits::TryState<BlockNumber>>::try_state(
-				System::block_number(),
-				frame_support::traits::TryStateSelect::All,
-			)
-			.unwrap();
+			assert_invariants();
 		});
 	}
 }
@@ -252,6 +247,7 @@ fn past(first: EpochIndex, length: BlockNumber) {
 		segment_seeds: Default::default(),
 		confirmations: Default::default(),
 		beacon: None,
+		round_beacons: Default::default(),
 	};
 	pallet_poc::CurrentEpoch::<Runtime>::put(epoch);
 	pallet_poc::PrunedTo::<Runtime>::put(first - 1);

@@ -129,7 +129,8 @@ pub fn register(hosts: &[Host], epoch: u32) {
 		let worker = host.worker.public().0;
 		let url = b"https://host.example:8443".to_vec().try_into().unwrap();
 		let models = (0..MODELS).collect::<Vec<_>>().try_into().unwrap();
-		let registered = pallet_poc::Host { worker, url, models, registered: epoch, active: epoch };
+		let registered =
+			pallet_poc::Host { worker, url, models, registered: epoch, joined: epoch, ..Default::default() };
 		pallet_poc::Workers::<Runtime>::insert(worker, &host.account);
 		pallet_poc::Hosts::<Runtime>::insert(&host.account, registered);
 	}

@@ -129,6 +129,7 @@ fn each_step_can_be_taken() {
 		Step::Withdraw(0),
 		Step::Register(0),
 		Step::Epoch,
+		Step::Epoch,
 		Step::Release(0),
 		Step::Epoch,
 		// Just before the block's end would pay it.
@@ -176,7 +177,8 @@ static READY: LazyLock<(Storage, BlockNumber, gonka_primitives::Hash)> = LazyLoc
 	assert!(world.sign(2, Pledge::withdraw { amount: 100 * GNK }));
 	let closed = world.channel(2, 0);
 	assert!(world.close(closed, false));
-	world.epochs(2);
+	// Until no report about power that the collateral backed is possible.
+	world.epochs(3);
 	// To the epoch's last block: the first block of the next epoch has something to claim.
 	world.blocks(Time::THIS.schedule.length - 1);
 	let number = world.chain.with(System::block_number);

@@ -158,7 +158,7 @@ async fn warn_if_slow(urls: &Urls) {
 	{
 		println!(
 			"Note: gonka-node was built without `--features fast-runtime`, so an epoch takes {} blocks. Build it with the \
-			 feature for epochs of two minutes.",
+			 feature for epochs of 160 seconds.",
 			epoch.schedule.length
 		);
 	}

@@ -24,6 +24,8 @@ pub struct Dispute {
 	pub host: String,
 	/// Last block in which a refuter may open a game; none for a challenge.
 	pub open_until: Option<u32>,
+	/// Addresses of the appointed refuters; none before their draw, and for a challenge.
+	pub appointed: Option<Vec<String>>,
 	/// Games that are being played.
 	pub games: Vec<Game>,
 }
@@ -55,14 +57,16 @@ impl Dispute {
 			claimant: keys::ss58(&claim.claimant),
 			host: keys::ss58(&claim.host),
 			open_until,
+			appointed: claim.appointed.as_ref().map(|all| all.iter().map(keys::ss58).collect()),
 			games: claim.games.iter().map(Game::of).collect(),
 		}
 	}
 
-	/// Whether `host` can win or lose by it: as claimant, accused or refuter.
+	/// Whether `host` can win or lose by it, or is appointed to refute it.
 	pub fn concerns(claim: &ClaimView, host: &AccountId) -> bool {
 		let accused = matches!(claim.subject, SubjectView::Accusation { .. }) && claim.host == *host;
-		accused || claim.claimant == *host || claim.games.iter().any(|game| game.refuter == *host)
+		let appointed = claim.appointed.as_ref().is_some_and(|appointed| appointed.contains(host));
+		accused || appointed || claim.claimant == *host || claim.games.iter().any(|game| game.refuter == *host)
 	}
 
 	/// Moves that are due, each with its last block: one for each game.
@@ -70,7 +74,8 @@ impl Dispute {
 		let game = |game: &Game| (game.awaited(), game.deadline.to_string());
 		let mut all: Vec<_> = self.games.iter().map(game).collect();
 		if let Some(until) = self.open_until.filter(|_| all.is_empty()) {
-			all.push(("a refuter".into(), until.to_string()));
+			let awaited = if self.appointed.is_some() { "a refuter" } else { "its refuters' draw" };
+			all.push((awaited.into(), until.to_string()));
 		}
 		all
 	}
@@ -169,6 +174,7 @@ pub(super) mod tests {
 			leaf: None,
 			frontier: Vec::new(),
 			until: 90,
+			appointed: Some(vec![[4; 32]]),
 			games,
 		}
 	}
@@ -183,6 +189,8 @@ pub(super) mod tests {
 	fn a_claim_waits_for_its_games_or_else_for_a_refuter() {
 		let waits = |games| Dispute::of(&claim(games)).awaited();
 		assert_eq!(waits(Vec::new()), [("a refuter".to_owned(), "90".to_owned())]);
+		let undrawn = Dispute::of(&ClaimView { appointed: None, ..claim(Vec::new()) }).awaited();
+		assert_eq!(undrawn, [("its refuters' draw".to_owned(), "90".to_owned())]);
 		let [(children, block)] = &waits(vec![game(Stage::Children)])[..] else { panic!("one game") };
 		assert!(children.starts_with("the claimant's children"), "{children}");
 		assert_eq!(block, "94");
@@ -190,9 +198,9 @@ pub(super) mod tests {
 	}
 
 	#[test]
-	fn a_claim_concerns_claimant_accused_and_refuters() {
+	fn a_claim_concerns_claimant_accused_and_refuters_appointed_ones_included() {
 		let claim = claim(vec![game(Stage::Value)]);
-		for (host, concerned) in [(1, true), (2, true), (3, true), (4, false)] {
+		for (host, concerned) in [(1, true), (2, true), (3, true), (4, true), (5, false)] {
 			assert_eq!(Dispute::concerns(&claim, &[host; 32]), concerned, "{host}");
 		}
 	}

@@ -419,21 +419,17 @@ async fn refund(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> R
 		.referendum(index)
 		.await?
 		.with_context(|| format!("there is no referendum {index}: `gonka gov list --all` lists them"))?;
-	let mut paid = Vec::new();
-	if let Some(deposit) = view.decision_deposit.filter(|deposit| deposit.refundable) {
-		chain.refund_decision_deposit(key, index).await?;
-		paid.push(deposit);
-	}
-	if let Some(deposit) = view.submission_deposit.filter(|deposit| deposit.refundable) {
-		chain.refund_submission_deposit(key, index).await?;
-		paid.push(deposit);
-	}
+	let decision = view.decision_deposit.filter(|deposit| deposit.refundable);
+	let submission = view.submission_deposit.filter(|deposit| deposit.refundable);
+	let (of_decision, of_submission) = (decision.is_some(), submission.is_some());
+	let paid: Vec<_> = decision.into_iter().chain(submission).collect();
 	if paid.is_empty() {
 		bail!(
 			"referendum {index} has no deposit to refund: it is still open, its deposits were refunded, or it was killed. \
 			 The submission deposit of a referendum that is rejected or times out is lost"
 		);
 	}
+	chain.refund_deposits(key, index, of_decision, of_submission).await?;
 	let one = |deposit: &gonka_primitives::views::DepositView| json!({ "to": keys::ss58(&deposit.who), "amount": deposit.amount });
 	let lines =
 		paid.iter().map(|deposit| format!("refunded {} GNK to {}", gnk(deposit.amount), keys::ss58(&deposit.who)));
@@ -479,6 +475,11 @@ mod tests {
 			"gov propose parameter Collateral.BaseShare 25% --key file --deposit --yes".into(),
 			format!("gov propose --key file spend 100 {to}"),
 			"gov propose call 0x0000 --track emergency --key file --after 20".into(),
+			"gov propose pause InferenceMarket.settle --key file".into(),
+			"gov propose resume InferenceMarket.settle --key file".into(),
+			"gov propose cancel 3 --key file".into(),
+			"gov propose kill 3 --key file --deposit".into(),
+			"gov propose end-stall --delay 100 --key file".into(),
 			"gov propose retire-model M --key file".into(),
 			"gov propose calibration-profile M profile.json --key file".into(),
 			format!(

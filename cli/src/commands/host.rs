@@ -1,5 +1,6 @@
 //! `gonka host`.
 
+pub mod cases;
 pub mod money;
 pub mod show;
 
@@ -7,12 +8,16 @@ use super::{NodeArgument, account, emit, table};
 use crate::amount::parse_gnk;
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use gonka_client::{chain::Chain, keys};
+use gonka_client::{
+	chain::Chain,
+	keys::{self, Keypair},
+	worker_api::{HexError, from_hex},
+};
 use gonka_primitives::{
-	AccountId, Balance, ModelId, PublicKey,
+	AccountId, Balance, Hash, ModelId, PublicKey, Signature,
 	hashing::{domain, signing_payload},
 	host::Registration,
-	views::{HostView, ModelView},
+	views::{HostView, ModelView, RegistrationTerms},
 };
 use money::Format;
 use std::path::PathBuf;
@@ -118,12 +123,37 @@ Example:
 		#[arg(long, value_name = "FILE")]
 		host_key: PathBuf,
 	},
-	/// Register a host, or replace its registration: once an epoch, without a fee. A worker that has the host's key registers
-	/// its host itself.
+	/// List the cases and appeals that arbiters hear about the completions of hosts.
 	#[command(after_help = "\
 Example:
-  gonka host register --host-key host.key --worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY \\
-    --url http://203.0.113.7:9000 --model SmolLM2-135M-Instruct")]
+  gonka host cases")]
+	Cases {
+		/// Print JSON.
+		#[arg(long)]
+		json: bool,
+	},
+	/// Appeal against a judgement about your completions. More arbiters hear the appeal. If they acquit the host, the judgement
+	/// is void and the deposit comes back; otherwise the judgement takes effect and the deposit is burnt.
+	#[command(after_help = "\
+Example:
+  gonka host appeal --host-key host.key")]
+	Appeal {
+		/// File with the host's secret.
+		#[arg(long, value_name = "FILE")]
+		host_key: PathBuf,
+	},
+	/// Register a host, or replace its registration, without a fee. A worker that has the host's key registers its host
+	/// itself.
+	///
+	/// A registration needs a proof of work: seconds, and longer the more hosts there are. Up to eight are possible in an
+	/// epoch, each with four times the work of the one before. A new worker key counts at once, and the old one no longer.
+	#[command(after_help = "\
+Examples:
+  gonka host register --host-key host.key --worker-key worker.key --url http://203.0.113.7:9000 # its key is here
+
+The worker on another machine logs this command at its start, with its signature:
+    gonka host register --host-key host.key --worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY \\
+      --worker-signature 2c91… --url http://203.0.113.7:9000 --model SmolLM2-135M-Instruct")]
 	Register(Register),
 }
 
@@ -133,8 +163,14 @@ struct Register {
 	#[arg(long, value_name = "FILE")]
 	host_key: PathBuf,
 	/// Address of the worker's key. Default: the host's own.
-	#[arg(long, value_parser = account, value_name = "ADDRESS")]
+	#[arg(long, value_parser = account, value_name = "ADDRESS", requires = "worker_signature")]
 	worker: Option<PublicKey>,
+	/// Signature of the worker's key over the host's account, in hex. The worker logs it.
+	#[arg(long, value_parser = signature, value_name = "HEX", requires = "worker")]
+	worker_signature: Option<Signature>,
+	/// File with the worker's secret, instead of its address and signature.
+	#[arg(long, value_name = "FILE", conflicts_with_all = ["worker", "worker_signature"])]
+	worker_key: Option<PathBuf>,
 	/// Address at which gateways reach the worker: http:// or https://.
 	#[arg(long)]
 	url: String,
@@ -157,6 +193,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		Command::Deposit { amount, host_key } => money::deposit(&chain, &keys::load(&host_key)?, amount).await,
 		Command::Withdraw { amount, host_key } => money::withdraw(&chain, &keys::load(&host_key)?, amount).await,
 		Command::Release { host_key } => money::release(&chain, &keys::load(&host_key)?).await,
+		Command::Cases { json } => cases::list(&chain, json).await,
+		Command::Appeal { host_key } => cases::appeal(&chain, &keys::load(&host_key)?).await,
 		Command::Register(register) => self::register(&chain, register).await,
 	}
 }
@@ -178,8 +216,32 @@ async fn list(chain: &Chain) -> Result<()> {
 	emit(&format!("{table}\n"))
 }
 
+/// Reads a signature in hex.
+fn signature(text: &str) -> Result<Signature, HexError> {
+	from_hex(text)
+}
+
+/// The worker's key and its signature over the account of `pair`, which is the host's key.
+fn consent(register: &Register, pair: &Keypair, genesis: &Hash) -> Result<(PublicKey, Signature)> {
+	let payload = signing_payload(domain::WORKER, genesis, &keys::public(pair));
+	if let Some((worker, signature)) = register.worker.zip(register.worker_signature) {
+		if !keys::verify(&signature, &payload, &worker) {
+			bail!(
+				"--worker-signature is not by --worker for this host and chain: copy both from the log of a worker that was \
+				 started with --host {}",
+				keys::ss58(&keys::public(pair))
+			);
+		}
+		return Ok((worker, signature));
+	}
+	let key = register.worker_key.as_ref().map(keys::load).transpose()?.unwrap_or_else(|| pair.clone());
+	Ok((keys::public(&key), keys::sign(&key, &payload)))
+}
+
 async fn register(chain: &Chain, register: Register) -> Result<()> {
 	let pair = keys::load(&register.host_key)?;
+	let (host, genesis) = (keys::public(&pair), chain.genesis());
+	let (worker, worker_signature) = consent(&register, &pair, &genesis)?;
 	let known = chain.models().await?;
 	let mut models: Vec<ModelId> = Vec::new();
 	for name in &register.models {
@@ -191,28 +253,21 @@ async fn register(chain: &Chain, register: Register) -> Result<()> {
 	}
 	models.sort_unstable();
 	models.dedup();
-	let epoch = chain.epoch().await?;
-	let host = keys::public(&pair);
-	let registration = Registration {
-		host,
-		worker: register.worker.unwrap_or(host),
-		url: register.url.into_bytes(),
-		models,
-		epoch: epoch.index,
-		work: 0,
+	let Some(RegistrationTerms { epoch, revision, bits }) = chain.registration_terms(&host).await? else {
+		bail!("the host has registered eight times in this epoch: wait for the next one");
 	};
+	let registration = Registration { host, worker, url: register.url.into_bytes(), models, epoch, revision, work: 0 };
 	if !registration.is_well_formed() {
 		bail!(
 			"the registration is malformed: --url has to start with http:// or https://, without spaces and with at most \
 			 128 bytes; --model can be given at most 16 times"
 		);
 	}
-	let genesis = chain.genesis();
-	let proof_of_work = tokio::task::spawn_blocking(move || registration.solve(&genesis, epoch.registration_bits));
-	let registration = proof_of_work.await?;
+	eprintln!("solving a proof of work of {bits} bits");
+	let registration = tokio::task::spawn_blocking(move || registration.solve(&genesis, bits)).await?;
 	let signature = keys::sign(&pair, &signing_payload(domain::REGISTRATION, &genesis, &registration));
-	chain.submit_registration(registration, signature).await?;
-	println!("registered {} in epoch {}", keys::ss58(&host), epoch.index);
+	chain.submit_registration(registration, signature, worker_signature).await?;
+	println!("registered {} in epoch {epoch}", keys::ss58(&host));
 	Ok(())
 }
 

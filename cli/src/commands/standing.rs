@@ -17,9 +17,11 @@ pub struct Standing {
 	pub checked: Option<bool>,
 	/// Segments of the sprint.
 	pub segments: Vec<Segment>,
-	/// Median of their leaves. A missing or lost segment counts 0.
+	/// Median of their leaves. A missing segment counts 0.
 	pub median: u64,
-	/// Number of segments × median, once weighed.
+	/// Number of requests for openings that it has not answered.
+	pub unanswered: u32,
+	/// Number of segments × median, once weighed, less what unanswered requests cost.
 	pub compute_weight: Option<u64>,
 	/// Part of the compute weight that counts by itself or is backed by collateral.
 	pub backed_weight: Option<u64>,
@@ -27,7 +29,11 @@ pub struct Standing {
 	pub capped: bool,
 	/// Backed weight under the cap.
 	pub effective_weight: Option<u64>,
-	/// Confirmation segments called so far.
+	/// Weight that the confirmations of the epoch before bore out: it carries power.
+	pub proven_weight: Option<u64>,
+	/// Weight that was proven in the epoch before, too: it carries votes.
+	pub vote_weight: Option<u64>,
+	/// Confirmation segments so far whose commitments are in.
 	pub confirmations: Vec<Segment>,
 	/// Share of the sprint's rate that the confirmation segments showed, once weighed.
 	pub confirmed: Option<f64>,
@@ -58,9 +64,6 @@ pub struct Segment {
 	pub leaves: Option<u64>,
 	/// Root of the commitment.
 	pub root: Option<String>,
-	/// Before the epoch is weighed: whether the segment is lost unless the host posts openings in time. After: whether it is
-	/// lost.
-	pub lost: bool,
 }
 
 impl Standing {
@@ -73,12 +76,11 @@ impl Standing {
 				segment,
 				leaves: commitment.map(|commitment| commitment.count),
 				root: commitment.map(|commitment| format!("0x{}", hex::encode(commitment.root))),
-				lost: view.lost.contains(&segment),
 			}
 		};
 		let called = u8::try_from(view.confirmations).unwrap_or(u8::MAX);
 		let sprint: Vec<Segment> = (0..segments).map(segment).collect();
-		let mut counts: Vec<u64> = sprint.iter().map(Segment::counted).collect();
+		let mut counts: Vec<u64> = sprint.iter().map(|segment| segment.leaves.unwrap_or(0)).collect();
 		counts.sort_unstable();
 		let middle = counts.len().saturating_sub(1) / 2;
 		let convicted = view.offence.is_some();
@@ -88,12 +90,15 @@ impl Standing {
 			checked: view.checked,
 			median: counts.get(middle).copied().unwrap_or(0),
 			segments: sprint,
+			unanswered: view.unanswered,
 			compute_weight: view.compute_weight,
 			backed_weight: view.backed_weight,
 			capped: view
 				.effective_weight
 				.is_some_and(|effective| effective > 0 && Some(effective) < view.backed_weight),
 			effective_weight: view.effective_weight,
+			proven_weight: view.proven_weight,
+			vote_weight: view.vote_weight,
 			confirmations: (segments..segments.saturating_add(called)).map(segment).collect(),
 			confirmed: view.compute_weight.map(|_| ratio(view.confirmed)),
 			sets_to_check: view.duties.0,
@@ -119,21 +124,33 @@ impl Standing {
 			Some(false) => "by nobody, since there are too few hosts: leaves count only where genesis allows it",
 		};
 		line("checked", checked.into())?;
-		line("leaves", leaves(&self.segments, if self.weighed { "lost" } else { "openings requested" }))?;
-		line("median", format!("{}; a missing or lost segment counts 0", self.median))?;
+		line("leaves", leaves(&self.segments))?;
+		line("median", format!("{}; a missing segment counts 0", self.median))?;
+		let less = if self.unanswered > 0 { ", less what unanswered requests cost" } else { "" };
+		if self.unanswered > 0 {
+			let when = if self.weighed { "were not answered: each cost" } else { "are not answered yet: each costs" };
+			line("openings", format!("{} requests {when} a third of the weight or more", self.unanswered))?;
+		}
 		if let Some((compute, effective)) = self.compute_weight.zip(self.effective_weight) {
-			line("compute weight", format!("{compute} = {} segments × median", self.segments.len()))?;
+			line("compute weight", format!("{compute} = {} segments × median{less}", self.segments.len()))?;
 			if let Some(backed) = self.backed_weight.filter(|backed| *backed < compute) {
 				line("backed weight", format!("{backed}: deposit collateral to back more"))?;
 			}
 			let cut = if self.capped { ", cut: no host counts for more than 30 %" } else { "" };
 			line("effective weight", format!("{effective}{cut}"))?;
+			let [proven, votes] = [self.proven_weight, self.vote_weight].map(Option::unwrap_or_default);
+			if proven < effective || votes < effective {
+				line(
+					"proven weight",
+					format!("{proven} carries power, {votes} carries votes; confirmations prove more"),
+				)?;
+			}
 		}
 		let called = self.confirmations.len();
 		let shown = self.confirmed.filter(|_| called > 0);
 		let shown =
 			shown.map_or_else(String::new, |share| format!("; they showed {} of the sprint's rate", percent(share)));
-		let list = if called > 0 { format!(": {}", leaves(&self.confirmations, "")) } else { String::new() };
+		let list = if called > 0 { format!(": {}", leaves(&self.confirmations)) } else { String::new() };
 		line("confirmations", format!("{called} called{list}{shown}"))?;
 		if self.weighed || self.sets_to_check > 0 {
 			line("duties", format!("{} of {} leaf sets met", self.sets_met, self.sets_to_check))?;
@@ -151,19 +168,9 @@ impl Standing {
 	}
 }
 
-impl Segment {
-	fn counted(&self) -> u64 {
-		if self.lost { 0 } else { self.leaves.unwrap_or(0) }
-	}
-}
-
-/// Formats the leaf counts of segments in a row; `lost` marks those that are lost.
-fn leaves(segments: &[Segment], lost: &str) -> String {
-	let one = |segment: &Segment| match segment.leaves {
-		None => "none".into(),
-		Some(leaves) if segment.lost => format!("{leaves} ({lost})"),
-		Some(leaves) => leaves.to_string(),
-	};
+/// Formats the leaf counts of segments in a row.
+fn leaves(segments: &[Segment]) -> String {
+	let one = |segment: &Segment| segment.leaves.map_or_else(|| "none".into(), |leaves| leaves.to_string());
 	segments.iter().map(one).collect::<Vec<_>>().join(" · ")
 }
 
@@ -181,18 +188,20 @@ pub(super) mod tests {
 	use super::*;
 	use gonka_primitives::{check::Offence, host::Commitment};
 
-	/// A view with 50, 40, no, 30 and 20 leaves, and a confirmation segment of 36. Segment 3 is lost.
+	/// A view with 50, 40, no, 30 and 20 leaves, and a confirmation segment of 36. A request for openings is not answered.
 	pub fn view() -> StandingView {
 		let counts = [(0, 50), (1, 40), (3, 30), (4, 20), (5, 36)];
 		let commitment = |(segment, count)| (segment, Commitment { count, root: [segment; 32] });
 		StandingView {
 			epoch: 4,
 			commitments: counts.map(commitment).to_vec(),
-			lost: vec![3],
+			unanswered: 1,
 			checked: Some(true),
 			compute_weight: Some(100),
 			backed_weight: Some(100),
 			effective_weight: Some(80),
+			proven_weight: Some(70),
+			vote_weight: Some(60),
 			duties: (16, 15),
 			confirmations: 2,
 			confirmed: 900_000,
@@ -207,14 +216,16 @@ pub(super) mod tests {
 	#[test]
 	fn a_weighed_epoch_shows_every_step_from_leaves_to_pay() {
 		let standing = Standing::of(&view(), 5);
-		assert_eq!((standing.median, standing.capped, standing.forfeited), (20, true, false));
+		assert_eq!((standing.median, standing.capped, standing.forfeited), (30, true, false));
 		let mut text = String::new();
 		standing.write(&mut text).unwrap();
 		for line in [
 			"epoch 4, weighed",
-			"50 · 40 · none · 30 (lost) · 20",
-			"100 = 5 segments × median",
+			"50 · 40 · none · 30 · 20",
+			"1 requests were not answered: each cost a third",
+			"100 = 5 segments × median, less what",
 			"80, cut:",
+			"70 carries power, 60 carries votes",
 			"2 called: 36 · none; they showed 90.0 % of the sprint's rate",
 			"15 of 16 leaf sets met",
 			"50.0 %\n",
@@ -266,6 +277,8 @@ pub(super) mod tests {
 			compute_weight: None,
 			backed_weight: None,
 			effective_weight: None,
+			proven_weight: None,
+			vote_weight: None,
 			paid_weight: None,
 			checked: None,
 			confirmations: 0,
@@ -274,7 +287,7 @@ pub(super) mod tests {
 		};
 		let mut text = String::new();
 		Standing::of(&running, 5).write(&mut text).unwrap();
-		assert!(text.contains("not drawn yet") && text.contains("30 (openings requested)"), "{text}");
-		assert!(["weight ", "served", "duties", "performance"].iter().all(|word| !text.contains(word)), "{text}");
+		assert!(text.contains("not drawn yet") && text.contains("1 requests are not answered yet"), "{text}");
+		assert!(["weight  ", "served", "duties", "performance"].iter().all(|word| !text.contains(word)), "{text}");
 	}
 }

@@ -251,7 +251,7 @@ fn checking(epoch: &EpochView) -> Option<Checking> {
 	let (schedule, offset) = (epoch.schedule, epoch.block.saturating_sub(epoch.start));
 	let (stage, end) = match epoch.phase {
 		Phase::Check if offset < schedule.draw() => ("wait", schedule.draw()),
-		Phase::Check if schedule.takes_digest(offset) => ("commit", schedule.reveal_start()),
+		Phase::Check if schedule.takes_digest(schedule.draw(), offset) => ("commit", schedule.reveal_start()),
 		Phase::Check => ("reveal", schedule.weigh_start()),
 		_ => return None,
 	};
@@ -392,15 +392,15 @@ mod tests {
 				segment_seeds: Vec::new(),
 				confirmations: Vec::new(),
 				beacon: None,
-				registration_bits: 0,
+				round_beacons: Vec::new(),
 			})
 			.map(|checking| (checking.stage, checking.until - 61))
 		};
-		assert_eq!(at(17), None);
-		assert_eq!(at(18), Some(("wait", 20)));
-		assert_eq!(at(21), Some(("commit", 30)));
-		assert_eq!(at(31), Some(("reveal", 35)));
-		assert_eq!(at(36), None);
+		assert_eq!(at(schedule.check_start() - 1), None);
+		assert_eq!(at(schedule.check_start()), Some(("wait", schedule.draw() - 1)));
+		assert_eq!(at(schedule.draw()), Some(("commit", schedule.reveal_start() - 1)));
+		assert_eq!(at(schedule.reveal_start()), Some(("reveal", schedule.weigh_start() - 1)));
+		assert_eq!(at(schedule.weigh_start()), None);
 	}
 
 	#[test]

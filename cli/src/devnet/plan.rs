@@ -130,6 +130,7 @@ fn worker(config: &Config, host: &Host, rpc: u16, port: u16, model: Option<&Path
 		.pair("--base-path", config.base_path.join("workers").join(host.name))
 		.pair("--listen", format!("127.0.0.1:{port}"))
 		.pair("--public-url", format!("http://127.0.0.1:{port}"))
+		.flag("--allow-private-addresses")
 		.pair("--engine", config.engine.name())
 		.pair("--threads", "1")
 		.pair("--grace", DRAIN_SECONDS)
@@ -153,6 +154,7 @@ fn gateway(config: &Config, ports: &Chosen) -> Result<Spec> {
 		.pair("--key", key_file(base, "developer", DEVELOPER)?)
 		.pair("--base-path", base.join("gateway"))
 		.pair("--api-keys", api_keys)
+		.flag("--allow-private-addresses")
 		.pair("--drain-timeout", DRAIN_SECONDS);
 	Ok(spec(config, "gateway".into(), &config.binaries.gateway, arguments.0))
 }

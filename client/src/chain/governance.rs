@@ -10,6 +10,7 @@ use gonka_primitives::{
 	audit::CalibrationProfile,
 	hashing::blake2_256,
 	market::Price,
+	storage_deposit,
 	views::{EnactmentView, ParameterView, ReferendumView, TrackView, VoterView},
 };
 use subxt::{
@@ -21,8 +22,53 @@ use subxt::{
 pub const MAX_INLINE: usize = 128;
 /// The pallet of referenda.
 const REFERENDA: &str = "Referenda";
+/// The call that places a decision deposit.
+const DECIDE: &str = "place_decision_deposit";
 /// The pallet of votes.
 const VOTING: &str = "ConvictionVoting";
+
+/// What a proposal costs its proposer, in base units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProposalCost {
+	/// The deposit for the submission.
+	pub submission: Balance,
+	/// The deposit for the decision; 0 if it is placed later.
+	pub decision: Balance,
+	/// The deposit for the preimage; 0 if there need not be one.
+	pub preimage: Balance,
+	/// The fees of the transactions at present.
+	pub fees: Balance,
+	/// The minimum that stays in the account.
+	pub minimum: Balance,
+}
+
+impl ProposalCost {
+	/// The sum, which the account must be able to spend.
+	pub fn total(&self) -> Balance {
+		let parts = [self.submission, self.decision, self.preimage, self.fees, self.minimum];
+		parts.into_iter().fold(0, Balance::saturating_add)
+	}
+}
+
+/// A call to sign.
+struct Prepared {
+	pallet: &'static str,
+	call: &'static str,
+	arguments: Composite<()>,
+}
+
+impl Prepared {
+	fn new(pallet: &'static str, call: &'static str, arguments: impl IntoIterator<Item = Value>) -> Self {
+		Self { pallet, call, arguments: Composite::unnamed(arguments) }
+	}
+}
+
+/// One call that makes all of these or, if one of them fails, none.
+fn batch(calls: impl IntoIterator<Item = Prepared>) -> Prepared {
+	let one = |made: Prepared| Value::unnamed_variant(made.pallet, [Value::variant(made.call, made.arguments)]);
+	let calls = Value::unnamed_composite(calls.into_iter().map(one));
+	Prepared::new("Utility", "batch_all", [calls])
+}
 
 /// A vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +156,8 @@ impl Chain {
 		self.view("dry_run", &(track, call), None).await
 	}
 
-	/// Submits a referendum on a call, and notes the preimage of a long one. Returns the referendum's index, which is
-	/// that of a best block: a reorganisation can still change it.
+	/// Submits a referendum on a call, and notes the preimage of a long one: both or neither. Returns the referendum's
+	/// index, which is that of a best block: a reorganisation can still change it.
 	pub async fn propose(
 		&self,
 		from: &Keypair,
@@ -119,15 +165,10 @@ impl Chain {
 		call: &[u8],
 		enactment: EnactmentView,
 	) -> Result<u32> {
-		let what = || format!("{REFERENDA}.submit");
 		let hash = blake2_256(&[call]);
-		let unknown = |error: DecodeError| Error::Encode { what: what(), cause: error.to_string() };
-		let origin = self.types().await?.origin(&track.origin).map_err(unknown)?;
-		if call.len() > MAX_INLINE {
-			self.note_preimage(from, call).await?;
-		}
-		let arguments = Composite::unnamed([origin, bounded(call), moment(enactment)]);
-		let block = self.in_turn_at(from, REFERENDA, "submit", &arguments).await?;
+		let needs_preimage = self.needs_preimage(call).await?;
+		let prepared = self.submission(track, call, enactment, needs_preimage).await?;
+		let block = self.in_turn_at(from, prepared.pallet, prepared.call, &prepared.arguments).await?;
 		let newest: Vec<ReferendumView> = self.view("referenda", &(None::<u32>, PAGE), Some(H256(block.hash))).await?;
 		let account = keys::public(from);
 		let submitted = newest.iter().find(|one| {
@@ -135,32 +176,89 @@ impl Chain {
 			by && one.proposal.as_ref().is_some_and(|proposal| proposal.hash == hash)
 		});
 		submitted.map(|one| one.index).ok_or_else(|| Error::Decode {
-			what: what(),
+			what: format!("{REFERENDA}.submit"),
 			cause: "the referendum is missing after it was submitted".into(),
 		})
 	}
 
-	/// Notes a preimage unless it is noted already.
-	async fn note_preimage(&self, from: &Keypair, call: &[u8]) -> Result<()> {
-		match self.in_turn(from, "Preimage", "note_preimage", &Composite::unnamed([Value::from_bytes(call)])).await {
-			Err(Error::Dispatch(cause)) if cause.contains("AlreadyNoted") => Ok(()),
-			noted => noted,
+	/// What [`Self::propose`] costs, and the decision deposit if it is to be placed, too.
+	pub async fn proposal_cost(
+		&self,
+		from: &Keypair,
+		track: &TrackView,
+		call: &[u8],
+		enactment: EnactmentView,
+		with_decision: bool,
+	) -> Result<ProposalCost> {
+		let needs_preimage = self.needs_preimage(call).await?;
+		let prepared = self.submission(track, call, enactment, needs_preimage).await?;
+		let mut fees = self.fee(from, prepared.pallet, prepared.call, &prepared.arguments).await?;
+		if with_decision {
+			fees = fees.saturating_add(self.fee(from, REFERENDA, DECIDE, &(0u32,)).await?);
 		}
+		let length = u32::try_from(call.len()).unwrap_or(u32::MAX);
+		Ok(ProposalCost {
+			submission: track.submission_deposit,
+			decision: if with_decision { track.decision_deposit } else { 0 },
+			preimage: if needs_preimage { storage_deposit(1, length) } else { 0 },
+			fees,
+			minimum: self.types().await?.existential_deposit(),
+		})
+	}
+
+	/// The transaction that submits a referendum.
+	async fn submission(
+		&self,
+		track: &TrackView,
+		call: &[u8],
+		enactment: EnactmentView,
+		with_preimage: bool,
+	) -> Result<Prepared> {
+		let unknown =
+			|error: DecodeError| Error::Encode { what: format!("{REFERENDA}.submit"), cause: error.to_string() };
+		let origin = self.types().await?.origin(&track.origin).map_err(unknown)?;
+		let submit = Prepared::new(REFERENDA, "submit", [origin, bounded(call), moment(enactment)]);
+		Ok(match with_preimage {
+			true => batch([Prepared::new("Preimage", "note_preimage", [Value::from_bytes(call)]), submit]),
+			false => submit,
+		})
+	}
+
+	/// Whether a call is too long for a referendum and its preimage is not noted yet.
+	async fn needs_preimage(&self, call: &[u8]) -> Result<bool> {
+		if call.len() <= MAX_INLINE {
+			return Ok(false);
+		}
+		let key = (blake2_256(&[call]), u32::try_from(call.len()).unwrap_or(u32::MAX));
+		let address = subxt::dynamic::storage::<((Hash, u32),), Vec<u8>>("Preimage", "PreimageFor");
+		let best = self.best().await?;
+		let failed = |cause: String| Error::Rpc { method: "state_getStorage".into(), cause };
+		self.patient(async {
+			let at = self.at(&best).await?;
+			let noted = at.storage().try_fetch(address, (key,)).await.map_err(|error| failed(error.to_string()))?;
+			Ok(noted.is_none())
+		})
+		.await
 	}
 
 	/// Places the decision deposit of a referendum.
 	pub async fn place_decision_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
-		self.in_turn(from, REFERENDA, "place_decision_deposit", &(referendum,)).await
+		self.in_turn(from, REFERENDA, DECIDE, &(referendum,)).await
 	}
 
-	/// Refunds the decision deposit to the account that placed it.
-	pub async fn refund_decision_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
-		self.in_turn(from, REFERENDA, "refund_decision_deposit", &(referendum,)).await
-	}
-
-	/// Refunds the submission deposit to the account that placed it.
-	pub async fn refund_submission_deposit(&self, from: &Keypair, referendum: u32) -> Result<()> {
-		self.in_turn(from, REFERENDA, "refund_submission_deposit", &(referendum,)).await
+	/// Refunds deposits of a referendum to the accounts that placed them: all of those that are named, or none.
+	pub async fn refund_deposits(
+		&self,
+		from: &Keypair,
+		referendum: u32,
+		decision: bool,
+		submission: bool,
+	) -> Result<()> {
+		let calls = [(decision, "refund_decision_deposit"), (submission, "refund_submission_deposit")];
+		let refund = |call| Prepared::new(REFERENDA, call, [Value::u128(referendum.into())]);
+		let Prepared { pallet, call, arguments } =
+			batch(calls.into_iter().filter(|(wanted, _)| *wanted).map(|(_, call)| refund(call)));
+		self.in_turn(from, pallet, call, &arguments).await
 	}
 
 	/// Votes in a referendum, or changes a vote.
@@ -285,6 +383,25 @@ impl Types {
 		]);
 		let arguments = [Value::u128(model.into()), Value::unnamed_variant("Some", [profile])];
 		self.encode("SamplingValidation", "set_profile", Composite::unnamed(arguments))
+	}
+
+	/// Encodes the call that pauses `Pallet.call`, or resumes it.
+	pub fn pause(&self, name: &str, paused: bool) -> Result<Vec<u8>> {
+		let (pallet, call) = name.split_once('.').unwrap_or((name, ""));
+		let name = Value::unnamed_composite([Value::from_bytes(pallet), Value::from_bytes(call)]);
+		self.encode("TxPause", if paused { "pause" } else { "unpause" }, Composite::unnamed([name]))
+	}
+
+	/// Encodes the call that cancels a referendum, or kills it: then its deposits go to the community fund.
+	pub fn stop(&self, referendum: u32, kill: bool) -> Result<Vec<u8>> {
+		let call = if kill { "kill" } else { "cancel" };
+		self.encode(REFERENDA, call, Composite::unnamed([Value::u128(referendum.into())]))
+	}
+
+	/// Encodes the call that ends a stall of finality.
+	pub fn end_stall(&self, delay: BlockNumber, finalized: BlockNumber) -> Result<Vec<u8>> {
+		let arguments = [Value::u128(delay.into()), Value::u128(finalized.into())];
+		self.encode(VOTING, "end_stall", Composite::unnamed(arguments))
 	}
 
 	/// Encodes the call that retires a model.

@@ -2,6 +2,7 @@
 
 use super::{BlockRef, Chain, Error, Result};
 use crate::keys;
+use codec::{Compact, Decode, Encode};
 use gonka_primitives::{AccountId, Balance, ChannelId, PublicKey};
 use std::{
 	collections::{BTreeSet, HashMap},
@@ -27,6 +28,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const NONCE_ATTEMPTS: usize = 20;
 /// Pause between them.
 const NONCE_PAUSE: Duration = Duration::from_millis(250);
+
+/// The answer of the runtime API about a transaction: dispatch weight, class, fee.
+type DispatchInfo = ((Compact<u64>, Compact<u64>), u8, Balance);
 
 /// The last nonce of an account that a block included. Holding the lock is the right to use the next one.
 type Turn = Arc<tokio::sync::Mutex<Option<u64>>>;
@@ -120,6 +124,11 @@ impl Chain {
 		self.in_turn(host, "Collateral", "release", &()).await
 	}
 
+	/// Appeals against the judgement of a case about `host`. The deposit must be there.
+	pub async fn appeal(&self, host: &Keypair, case: u32) -> Result<()> {
+		self.in_turn(host, "SamplingValidation", "appeal", &(case,)).await
+	}
+
 	/// Sends base units to another account.
 	pub async fn transfer(&self, from: &Keypair, to: &AccountId, amount: Balance) -> Result<()> {
 		let to = MultiAddress::<AccountId32, ()>::Id(AccountId32(*to));
@@ -175,6 +184,24 @@ impl Chain {
 			}
 			return included;
 		}
+	}
+
+	/// The fee of a call, in base units, at present.
+	pub(super) async fn fee(
+		&self,
+		from: &Keypair,
+		pallet: &str,
+		call: &str,
+		arguments: &(impl EncodeAsFields + Clone),
+	) -> Result<Balance> {
+		let method = "TransactionPaymentApi_query_info";
+		let nonce = self.next_nonce(from, None).await?;
+		let mut bytes = self.make_signed(from, nonce, pallet, call, arguments).await?;
+		let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+		length.encode_to(&mut bytes);
+		let info = self.rpc(method, || self.inner.methods.state_call(method, Some(&bytes), None)).await?;
+		let info: Result<DispatchInfo, _> = Decode::decode(&mut info.as_slice());
+		info.map(|(_, _, fee)| fee).map_err(|error| Error::Decode { what: method.into(), cause: error.to_string() })
 	}
 
 	/// The account's next nonce, after all transactions in the pool. For a moment after a block, the node may still

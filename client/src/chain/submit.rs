@@ -38,9 +38,15 @@ const LOOK_BACK: u32 = 16;
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Chain {
-	/// Registers a host, or replaces its registration. Returns when a best block includes it.
-	pub async fn submit_registration(&self, registration: Registration, signature: Signature) -> Result<()> {
-		self.submit_general("Poc", "register", &(registration, signature)).await
+	/// Registers a host, or replaces its registration. `worker_signature` is that of the worker key over the host's
+	/// account. Returns when a best block includes it.
+	pub async fn submit_registration(
+		&self,
+		registration: Registration,
+		signature: Signature,
+		worker_signature: Signature,
+	) -> Result<()> {
+		self.submit_general("Poc", "register", &(registration, signature, worker_signature)).await
 	}
 
 	/// Commits a segment's leaves. Returns when a best block includes it.

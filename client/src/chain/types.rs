@@ -216,6 +216,13 @@ impl Types {
 		time.and_then(|time| u64::decode(&mut time.value()).ok()).unwrap_or_default()
 	}
 
+	/// The minimum balance of an account, in base units.
+	pub fn existential_deposit(&self) -> Balance {
+		let pallet = self.0.pallet_by_name("Balances");
+		let minimum = pallet.and_then(|balances| balances.constant_by_name("ExistentialDeposit"));
+		minimum.and_then(|minimum| Balance::decode(&mut minimum.value()).ok()).unwrap_or_default()
+	}
+
 	/// Decodes a track's origin for use as an argument.
 	pub(super) fn origin(&self, bytes: &[u8]) -> Result<Value, DecodeError> {
 		let ty = self.argument("Referenda", "submit", 0).ok_or(DecodeError::NoSuchCall("Referenda.submit"))?;

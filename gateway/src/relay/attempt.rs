@@ -109,6 +109,7 @@ impl Relay {
 				event = timeout(limit, stream.next()) => event.map_err(|_| Failure::Silent(limit))?,
 			};
 			match event.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)? {
+				Event::Token { .. } if self.tokens_left() == 0 => return Err(Failure::Call(CallError::TooLong)),
 				Event::Token { id, text } => {
 					if self.delivered() == 0 {
 						self.gateway.metrics.first_token.observe(self.started.elapsed().as_secs_f64());

@@ -5,7 +5,7 @@
 pub mod worker;
 
 use bytes::Bytes;
-use gonka_client::chain;
+use gonka_client::{chain, peer_http::Addresses};
 use gonka_gateway::{
 	app::{self, Keys, Running},
 	chain_view::ChainView,
@@ -177,6 +177,7 @@ impl Net {
 	}
 
 	pub async fn gateway_until(&self, base: &Path, options: Options, cut: Option<PowerCut>) -> Front {
+		let options = Options { addresses: Addresses::Any, ..options };
 		let keys = Keys { developer: dev::alice(), gateway: dev::alice() };
 		let started = Instant::now();
 		let running = loop {

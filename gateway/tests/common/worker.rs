@@ -49,6 +49,8 @@ pub enum Failure {
 	Resets,
 	/// It sends nothing more.
 	Silent,
+	/// It sends tokens without end.
+	Endless,
 }
 
 #[derive(Clone, Debug)]
@@ -236,6 +238,11 @@ async fn complete(
 				return;
 			},
 			Some((after, Failure::Silent)) if after == made => events.closed().await,
+			Some((after, Failure::Endless)) if after == made => {
+				while events.send(Ok(Event::Token { id: 1, text: "and ".into() })).await.is_ok() {}
+				worker.state().cancelled += 1;
+				return;
+			},
 			_ => {},
 		}
 		tokio::time::sleep(behaviour.pause).await;

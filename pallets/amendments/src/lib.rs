@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+pub mod migrations;
 pub mod weights;
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -14,6 +15,8 @@ mod tests;
 pub use pallet::*;
 pub use weights::WeightInfo;
 
+use alloc::vec::Vec;
+use codec::{DecodeAll, Encode};
 use gonka_primitives::{EpochIndex, traits::OnEpochStart};
 use polkadot_sdk::{
 	frame_support::{
@@ -37,7 +40,8 @@ pub mod pallet {
 	use frame_support::pallet_prelude::*;
 	use frame_system::pallet_prelude::*;
 
-	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
+	/// Version 1: no stored or waiting value is out of the bounds of this release. See [`migrations`].
+	const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
 
 	#[pallet::pallet]
 	#[pallet::storage_version(STORAGE_VERSION)]
@@ -84,6 +88,11 @@ pub mod pallet {
 			value: Option<ValueOf<T>>,
 			/// The epoch that starts.
 			epoch: EpochIndex,
+		},
+		/// A runtime upgrade changed a parameter's bounds or form, and removed what was stored of it or waited.
+		Reset {
+			/// The parameter.
+			key: KeyOf<T>,
 		},
 	}
 
@@ -134,8 +143,20 @@ pub mod pallet {
 	}
 
 	impl<T: Config> Pallet<T> {
+		/// Whether a value is allowed; false if the key has no such value.
+		pub(crate) fn is_allowed(key: &KeyOf<T>, value: &Option<ValueOf<T>>) -> bool {
+			// A parameter is encoded as its key and an optional value. The encoding of a value begins with its key.
+			let mut bytes = key.encode();
+			let value: Option<Vec<u8>> = value.as_ref().map(|value| value.encode().split_off(bytes.len()));
+			bytes.push(u8::from(value.is_some()));
+			bytes.extend(value.unwrap_or_default());
+			T::RuntimeParameters::decode_all(&mut bytes.as_slice())
+				.is_ok_and(|parameter| T::Bounds::contains(&parameter))
+		}
+
 		/// # Invariants
 		/// 1. No parameter waits twice.
+		/// 2. Every stored and every waiting value is allowed.
 		#[cfg(any(feature = "try-runtime", test))]
 		pub fn do_try_state() -> Result<(), polkadot_sdk::sp_runtime::TryRuntimeError> {
 			let pending = Pending::<T>::get();
@@ -143,6 +164,9 @@ pub mod pallet {
 				let earlier = pending.iter().take(position).any(|(other, _)| other == key);
 				ensure!(!earlier, "1: a parameter waits twice");
 			}
+			let stored = pallet_parameters::Parameters::<T>::iter().map(|(key, value)| (key, Some(value)));
+			let all = stored.chain(pending).all(|(key, value)| Self::is_allowed(&key, &value));
+			ensure!(all, "2: a value is out of bounds");
 			Ok(())
 		}
 	}

@@ -57,9 +57,33 @@ mod benchmarks {
 		Pallet::<T>::deposit(RawOrigin::Signed(host.clone()).into(), GNK)?;
 		#[block]
 		{
-			Pallet::<T>::slash(&host, Perbill::from_percent(20), Offence::Fabrication);
+			let share = Perbill::from_percent(20);
+			Pallet::<T>::slash(&host, share, share, Offence::Fabrication);
 		}
 		assert_eq!(Ledgers::<T>::get(host).active, GNK / 5 * 4);
+		Ok(())
+	}
+
+	/// The last of `n` equivocations, which raises the share of all.
+	#[benchmark]
+	fn punish(n: Linear<1, 30>) -> Result<(), BenchmarkError> {
+		Pallet::<T>::plan_session(0, Some(0));
+		let mut last = None;
+		for index in 0..n {
+			let host: T::AccountId = account("host", index, 0);
+			let _ = T::Currency::mint_into(&host, 100 * GNK);
+			Pallet::<T>::deposit(RawOrigin::Signed(host.clone()).into(), GNK)?;
+			let earlier = last.replace(host);
+			if let Some(host) = earlier {
+				Pallet::<T>::punish(0, &host, Perbill::from_percent(1)).map_err(|_| "it is new")?;
+			}
+		}
+		let host = last.ok_or("at least one")?;
+		#[block]
+		{
+			let _ = Pallet::<T>::punish(0, &host, Perbill::from_percent(10));
+		}
+		assert!(Ledgers::<T>::get(host).active < GNK);
 		Ok(())
 	}
 

@@ -2,7 +2,10 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
 
-mod types;
+extern crate alloc;
+
+mod equivocations;
+pub mod types;
 pub mod weights;
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -13,19 +16,26 @@ mod tests;
 use gonka_primitives::{
 	Balance, EpochIndex,
 	check::Offence,
-	traits::{Backing, OnOffence},
+	traits::{Backing, OnOffence, UnvestedPay},
 	views::CollateralView,
 };
 use polkadot_sdk::{frame_support::traits::Get, sp_runtime::Perbill, *};
 
+pub use equivocations::ReportError;
 pub use pallet::*;
 pub use types::CollateralLedger;
 pub use weights::WeightInfo;
 
-/// The share of collateral that an offence costs.
+/// Number of a session of validators.
+pub type SessionIndex = u32;
+
+/// The shares of what a host has at stake that an offence costs. They are not used for equivocations, whose share follows
+/// from the power of the offenders.
 pub trait SlashShare {
-	/// The share of active and unbonding collateral. It is not used for equivocations, whose reports name the share.
+	/// The share of active and unbonding collateral.
 	fn of(offence: Offence) -> Perbill;
+	/// The share of the pay that has not vested.
+	fn of_pay(offence: Offence) -> Perbill;
 }
 
 // `expect` is what the macro itself writes for storage prefixes; there is none in the code below.
@@ -46,6 +56,10 @@ pub mod pallet {
 	use frame_system::pallet_prelude::*;
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
+
+	/// Maximum number of epochs that a withdrawal waits. It counts only when nobody takes part any more: the validators then
+	/// keep the power of the epoch that was weighed last, and their equivocations can be reported for ever.
+	pub const MAX_WAIT: EpochIndex = 28;
 
 	#[pallet::pallet]
 	#[pallet::storage_version(STORAGE_VERSION)]
@@ -73,8 +87,18 @@ pub mod pallet {
 		/// Base units of collateral that back one leaf of compute weight. At least 1.
 		type PerWeight: Get<Balance>;
 
-		/// The share of collateral that an offence costs.
+		/// The pay of hosts that has not vested. It backs weight beside collateral, and offences cost it.
+		type UnvestedPay: UnvestedPay<Self::AccountId>;
+
+		/// The shares of collateral and of unvested pay that an offence costs.
 		type SlashShare: SlashShare;
+
+		/// Minimum share that an equivocation costs.
+		type MinEquivocationSlash: Get<Perbill>;
+
+		/// Maximum number of validators that can equivocate with the power of one epoch.
+		#[pallet::constant]
+		type MaxValidators: Get<u32>;
 
 		/// Dispatch weights of the calls.
 		type WeightInfo: WeightInfo;
@@ -83,6 +107,23 @@ pub mod pallet {
 	/// Collateral by host. Written by the calls and by slashes; removed when nothing is left. Blake: users choose accounts.
 	#[pallet::storage]
 	pub type Ledgers<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, CollateralLedger, ValueQuery>;
+
+	/// The epoch whose weights gave the validators of a session their power. Written when a session is planned; removed when
+	/// its equivocations can no longer be reported, so there are a few more than the sessions that can be reported.
+	/// TWOX-NOTE: sessions are numbered.
+	#[pallet::storage]
+	pub type Sessions<T: Config> = StorageMap<_, Twox64Concat, SessionIndex, EpochIndex>;
+
+	/// The oldest session in `Sessions`. Written with it. One value.
+	#[pallet::storage]
+	pub type OldestSession<T: Config> = StorageValue<_, SessionIndex, OptionQuery>;
+
+	/// The validators that were reported for an equivocation with the power of an epoch, with their shares of the power.
+	/// Written by reports; removed with the epoch's last session. At most `MaxValidators` an epoch.
+	/// TWOX-NOTE: epochs are numbered.
+	#[pallet::storage]
+	pub type Equivocators<T: Config> =
+		StorageMap<_, Twox64Concat, EpochIndex, BoundedVec<(T::AccountId, Perbill), T::MaxValidators>, ValueQuery>;
 
 	/// Reasons for holds.
 	#[pallet::composite_enum]
@@ -107,8 +148,8 @@ pub mod pallet {
 			host: T::AccountId,
 			/// Base units withdrawn.
 			amount: Balance,
-			/// First epoch in which they can be released.
-			release: EpochIndex,
+			/// The last epoch whose weights they may have backed.
+			epoch: EpochIndex,
 		},
 		/// Withdrawn collateral was released.
 		Released {
@@ -134,10 +175,9 @@ pub mod pallet {
 		ZeroAmount,
 		/// The host has less active collateral than the amount.
 		NotEnoughCollateral,
-		/// No withdrawal can be released yet: each waits until one whole epoch has passed.
+		/// No withdrawal can be released yet: each waits until no dispute and no report about an epoch that it backed is
+		/// possible.
 		NothingToRelease,
-		/// The maximum number of withdrawals wait. Release them first.
-		LimitExceeded,
 	}
 
 	#[pallet::hooks]
@@ -170,28 +210,24 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Withdraws `amount` base units. They stop counting at once and can be released when one whole epoch has passed.
+		/// Withdraws `amount` base units. They stop counting at once and can be released when no offence can be punished any
+		/// more that was committed with weight or power which they backed.
 		///
 		/// - Origin: signed, by the host.
 		/// - Effects: the amount becomes unbonding. Event `Withdrawn`.
-		/// - Errors: `ZeroAmount`, `NotEnoughCollateral`, `LimitExceeded`.
+		/// - Errors: `ZeroAmount`, `NotEnoughCollateral`.
 		/// - Cost: constant.
 		#[pallet::call_index(1)]
 		pub fn withdraw(origin: OriginFor<T>, amount: Balance) -> DispatchResult {
 			let host = ensure_signed(origin)?;
 			ensure!(amount > 0, Error::<T>::ZeroAmount);
-			let release = T::Epoch::get().saturating_add(2);
+			let epoch = T::Epoch::get();
 			Ledgers::<T>::try_mutate(&host, |ledger| {
 				ledger.active = ledger.active.checked_sub(amount).ok_or(Error::<T>::NotEnoughCollateral)?;
-				match ledger.unbonding.iter_mut().find(|(epoch, _)| *epoch == release) {
-					Some((_, waiting)) => *waiting = waiting.saturating_add(amount),
-					None => {
-						ledger.unbonding.try_push((release, amount)).map_err(|_| Error::<T>::LimitExceeded)?;
-					},
-				}
+				ledger.unbond(epoch, amount);
 				DispatchResult::Ok(())
 			})?;
-			Self::deposit_event(Event::Withdrawn { host, amount, release });
+			Self::deposit_event(Event::Withdrawn { host, amount, epoch });
 			Ok(())
 		}
 
@@ -205,7 +241,7 @@ pub mod pallet {
 		pub fn release(origin: OriginFor<T>) -> DispatchResult {
 			let host = ensure_signed(origin)?;
 			let mut ledger = Ledgers::<T>::get(&host);
-			let amount = ledger.release(T::Epoch::get());
+			let amount = ledger.release(Self::released_before());
 			ensure!(amount > 0, Error::<T>::NothingToRelease);
 			T::Currency::release(&HoldReason::Collateral.into(), &host, amount, Precision::Exact)?;
 			Self::put(&host, ledger);
@@ -221,31 +257,34 @@ pub mod pallet {
 			CollateralView {
 				active: ledger.active,
 				unbonding: ledger.unbonding.into_inner(),
+				released_before: Self::released_before(),
+				unvested: T::UnvestedPay::unvested(host),
 				per_weight: T::PerWeight::get(),
 				needed_from: T::GracePeriod::get(),
 			}
 		}
 
-		/// Burns `share` of the active and unbonding collateral of `host`.
-		pub fn slash(host: &T::AccountId, share: Perbill, offence: Offence) {
-			Self::burn(host, offence, |ledger| ledger.slash(share));
+		/// Collateral withdrawn in earlier epochs than this one can be released: all disputes about an epoch that it backed are
+		/// over, and no equivocation with power that it backed can be reported any more.
+		pub fn released_before() -> EpochIndex {
+			let running = T::Epoch::get();
+			let undisputed = running.saturating_sub(1);
+			undisputed.min(Self::reported_from()).max(running.saturating_add(1).saturating_sub(MAX_WAIT))
 		}
 
-		/// Burns `share`, which the report of an equivocation in `epoch` names. Of all equivocations of an epoch the largest
-		/// share counts, once.
-		pub fn slash_equivocation(host: &T::AccountId, epoch: EpochIndex, share: Perbill) {
-			Self::burn(host, Offence::Equivocation, |ledger| ledger.slash_up_to(epoch, share));
-		}
-
-		fn burn(host: &T::AccountId, offence: Offence, take: impl FnOnce(&mut CollateralLedger) -> Balance) {
+		/// Burns `share` of the active and unbonding collateral of `host`, and `share_of_pay` of its unvested pay.
+		pub fn slash(host: &T::AccountId, share: Perbill, share_of_pay: Perbill, offence: Offence) {
 			let mut ledger = Ledgers::<T>::get(host);
-			let amount = take(&mut ledger);
+			let amount = ledger.slash(share);
 			let reason = HoldReason::Collateral.into();
 			// The account holds what the ledger says, so the burn is exact.
 			let burnt = T::Currency::burn_held(&reason, host, amount, Precision::BestEffort, Fortitude::Force);
 			if amount > 0 && burnt.is_ok() {
 				Self::put(host, ledger);
 				Self::deposit_event(Event::Slashed { host: host.clone(), offence, amount });
+			}
+			if !share_of_pay.is_zero() {
+				T::UnvestedPay::burn(host, share_of_pay.mul_floor(T::UnvestedPay::unvested(host)));
 			}
 		}
 
@@ -259,17 +298,18 @@ pub mod pallet {
 
 		/// # Invariants
 		/// 1. A host's ledger is exactly what is held in its account for this reason.
-		/// 2. Withdrawals ascend by epoch, and each waits for at most two epochs.
+		/// 2. Withdrawals ascend by epoch, and none is of the future.
+		/// 3. The sessions on record follow each other, the epochs of their power ascend, and no equivocation is kept longer.
 		#[cfg(any(feature = "try-runtime", test))]
 		pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
 			for (host, ledger) in Ledgers::<T>::iter() {
 				let held = T::Currency::balance_on_hold(&HoldReason::Collateral.into(), &host);
 				ensure!(held == ledger.total(), "1: ledger and hold differ");
 				ensure!(ledger.unbonding.is_sorted_by(|(a, _), (b, _)| a < b), "2: withdrawals out of order");
-				let last = T::Epoch::get().saturating_add(2);
-				ensure!(ledger.unbonding.iter().all(|(epoch, _)| *epoch <= last), "2: a withdrawal waits too long");
+				let last = T::Epoch::get();
+				ensure!(ledger.unbonding.iter().all(|(epoch, _)| *epoch <= last), "2: a withdrawal of the future");
 			}
-			Ok(())
+			Self::try_state_sessions()
 		}
 	}
 }
@@ -280,7 +320,9 @@ impl<T: Config> Backing<T::AccountId> for Pallet<T> {
 			return potential;
 		}
 		let base = T::BaseShare::get().mul_floor(potential);
-		let backed = Ledgers::<T>::get(host).active.checked_div(T::PerWeight::get()).unwrap_or(0);
+		// Both can be slashed, so both back.
+		let at_stake = Ledgers::<T>::get(host).active.saturating_add(T::UnvestedPay::unvested(host));
+		let backed = at_stake.checked_div(T::PerWeight::get()).unwrap_or(0);
 		let rest = potential.saturating_sub(base);
 		base.saturating_add(rest.min(u64::try_from(backed).unwrap_or(u64::MAX)))
 	}
@@ -288,6 +330,6 @@ impl<T: Config> Backing<T::AccountId> for Pallet<T> {
 
 impl<T: Config> OnOffence<T::AccountId> for Pallet<T> {
 	fn on_offence(host: &T::AccountId, _: EpochIndex, offence: Offence) {
-		Self::slash(host, T::SlashShare::of(offence), offence);
+		Self::slash(host, T::SlashShare::of(offence), T::SlashShare::of_pay(offence), offence);
 	}
 }

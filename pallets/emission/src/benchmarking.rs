@@ -65,6 +65,7 @@ mod benchmarks {
 			rest: 0,
 			vested: amount,
 			locked: amount.saturating_mul(grants),
+			burnt: 0,
 		};
 		Vestings::<T>::insert(&host, vesting);
 		#[extrinsic_call]
@@ -77,7 +78,7 @@ mod benchmarks {
 	fn authorize_claim() -> Result<(), BenchmarkError> {
 		use frame_support::pallet_prelude::{Authorize, TransactionSource};
 		let host: T::AccountId = account("host", 0, 0);
-		let vesting = Vesting { updated: 0, rate: 1, rest: 0, vested: 0, locked: 1 };
+		let vesting = Vesting { rate: 1, locked: 1, ..Default::default() };
 		Vestings::<T>::insert(&host, vesting);
 		let call = Call::<T>::claim { host };
 		#[block]

@@ -18,7 +18,7 @@ mod tests;
 
 use gonka_primitives::{
 	Balance, EpochIndex,
-	traits::{self, OnEpochClosed, PaidWeights},
+	traits::{self, OnEpochClosed, PaidWeights, UnvestedPay},
 	views::{SupplyView, VestingView},
 };
 use polkadot_sdk::*;
@@ -167,6 +167,13 @@ pub mod pallet {
 			forfeited: Balance,
 			/// Number of hosts paid.
 			hosts: u32,
+		},
+		/// Unvested pay was burnt for an offence.
+		Burnt {
+			/// The host.
+			host: T::AccountId,
+			/// Base units burnt.
+			amount: Balance,
 		},
 	}
 
@@ -359,6 +366,16 @@ pub mod pallet {
 				}
 			}
 			LastClosed::<T>::put(Closed { epoch, emission });
+		}
+	}
+
+	impl<T: Config> UnvestedPay<T::AccountId> for Pallet<T> {
+		fn unvested(host: &T::AccountId) -> Balance {
+			Vestings::<T>::get(host).map_or(0, |vesting| vesting.unvested())
+		}
+
+		fn burn(host: &T::AccountId, amount: Balance) -> Balance {
+			Self::burn_unvested(host, amount)
 		}
 	}
 

@@ -3,6 +3,9 @@
 //! The *rate* of a host is the sum of its grants that are vesting. Each epoch pays `1/n` of it. A grant joins the rate when
 //! it is made and leaves it n epochs later, so a step from one epoch to the next costs the same for any number of grants.
 //! The remainder of a division is carried into the next step: over its n epochs a grant pays out exactly.
+//!
+//! What an offence costs is burnt at once and deducted from the parts that vest next. Grants and rate stay as they are, so
+//! a penalty takes constant time and leaves no remainder.
 
 use crate::*;
 use codec::{Decode, Encode, MaxEncodedLen};
@@ -10,7 +13,7 @@ use frame_support::{
 	traits::{
 		Get,
 		fungible::{Inspect, Mutate},
-		tokens::{Preservation, Provenance},
+		tokens::{Fortitude, Precision, Preservation, Provenance},
 	},
 	weights::WeightMeter,
 };
@@ -28,8 +31,17 @@ pub struct Vesting {
 	pub rest: Balance,
 	/// Amount that has vested and is not paid out.
 	pub vested: Balance,
-	/// Amount that has not vested.
+	/// Amount that the grants still pay, before the deduction of `burnt`.
 	pub locked: Balance,
+	/// Amount that was burnt for offences and that the parts that vest next do not pay. At most `locked`.
+	pub burnt: Balance,
+}
+
+impl Vesting {
+	/// The amount that has not vested and is the host's.
+	pub fn unvested(&self) -> Balance {
+		self.locked.saturating_sub(self.burnt)
+	}
 }
 
 /// Progress of the payouts by idle blocks in an epoch.
@@ -76,7 +88,9 @@ impl<T: Config> Pallet<T> {
 			let due = vesting.rate.saturating_add(vesting.rest);
 			let part = due.checked_div(parts.into()).unwrap_or(0);
 			vesting.rest = due.checked_rem(parts.into()).unwrap_or(0);
-			vesting.vested = vesting.vested.saturating_add(part);
+			let deducted = part.min(vesting.burnt);
+			vesting.burnt = vesting.burnt.saturating_sub(deducted);
+			vesting.vested = vesting.vested.saturating_add(part.saturating_sub(deducted));
 			vesting.locked = vesting.locked.saturating_sub(part);
 			if let Some(ended) = vesting.updated.checked_sub(parts) {
 				vesting.rate = vesting.rate.saturating_sub(Grants::<T>::take(host, ended));
@@ -143,6 +157,27 @@ impl<T: Config> Pallet<T> {
 		IdleRound::<T>::put(round);
 	}
 
+	/// Burns at most `amount` of what has not vested. The parts that vest next pay it off. Returns the amount burnt: less
+	/// than `amount` if the pot would be left with less than the existential deposit.
+	pub(crate) fn burn_unvested(host: &T::AccountId, amount: Balance) -> Balance {
+		let Some(mut vesting) = Vestings::<T>::get(host) else { return 0 };
+		let amount = amount.min(vesting.unvested());
+		let pot = T::Currency::balance(&Self::pot());
+		let spare = pot.saturating_sub(T::Currency::minimum_balance());
+		let amount = if amount == pot { amount } else { amount.min(spare) };
+		if amount == 0 {
+			return 0;
+		}
+		let (expendable, exact, force) = (Preservation::Expendable, Precision::Exact, Fortitude::Force);
+		if T::Currency::burn_from(&Self::pot(), amount, expendable, exact, force).is_err() {
+			return 0;
+		}
+		vesting.burnt = vesting.burnt.saturating_add(amount);
+		Vestings::<T>::insert(host, vesting);
+		Self::deposit_event(Event::Burnt { host: host.clone(), amount });
+		amount
+	}
+
 	/// What a host has earned and has not been paid, for clients.
 	pub fn vesting_view(host: &T::AccountId) -> VestingView {
 		let Some(vesting) = Vestings::<T>::get(host) else { return VestingView::default() };
@@ -150,9 +185,10 @@ impl<T: Config> Pallet<T> {
 		let mut grants: alloc::vec::Vec<_> = Grants::<T>::iter_prefix(host).collect();
 		grants.sort_unstable();
 		VestingView {
-			locked: vesting.locked,
+			locked: vesting.unvested(),
 			vested: vesting.vested,
 			per_epoch: vesting.rate.checked_div(parts).unwrap_or(0),
+			burnt: vesting.burnt,
 			updated: vesting.updated,
 			grants,
 		}
@@ -161,12 +197,14 @@ impl<T: Config> Pallet<T> {
 	/// # Invariants
 	/// 1. The pot holds exactly what is granted and not paid out.
 	/// 2. A host's rate is the sum of its grants that have not ended, and its locked amount is what they still pay.
+	/// 3. No more was burnt than is locked.
 	#[cfg(any(feature = "try-runtime", test))]
 	pub(crate) fn try_state_vesting() -> Result<(), sp_runtime::TryRuntimeError> {
 		let parts = T::VestingEpochs::get().max(1);
 		let mut owed: Balance = 0;
 		for (host, vesting) in Vestings::<T>::iter() {
-			owed = owed.saturating_add(vesting.locked).saturating_add(vesting.vested);
+			frame_support::ensure!(vesting.burnt <= vesting.locked, "3: more was burnt than is locked");
+			owed = owed.saturating_add(vesting.unvested()).saturating_add(vesting.vested);
 			let (mut rate, mut left) = (0u128, 0u128);
 			for (epoch, granted) in Grants::<T>::iter_prefix(&host) {
 				let remaining = epoch.saturating_add(parts).saturating_sub(vesting.updated);

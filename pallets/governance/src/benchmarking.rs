@@ -19,7 +19,7 @@ pub trait BenchmarkHelper<AccountId> {
 
 const AYE: Ballot = AccountVote::Standard { vote: Vote { aye: true, conviction: Conviction::None }, balance: 0 };
 
-#[benchmarks(where <T as Config>::RuntimeCall: From<frame_system::Call<T>>)]
+#[benchmarks]
 mod benchmarks {
 	use super::*;
 
@@ -104,13 +104,14 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn dispatch_as_root() -> Result<(), BenchmarkError> {
+	fn end_stall() -> Result<(), BenchmarkError> {
 		let origin = T::EmergencyOrigin::try_successful_origin().map_err(|()| BenchmarkError::Weightless)?;
-		let call = alloc::boxed::Box::new(frame_system::Call::<T>::remark { remark: Vec::new() }.into());
+		let (delay, finalized) = (T::MaxStallDelay::get(), 0u32.into());
+		frame_system::Pallet::<T>::set_block_number(1u32.into());
 		#[extrinsic_call]
-		_(origin as T::RuntimeOrigin, call);
+		_(origin as T::RuntimeOrigin, delay, finalized);
 		frame_system::Pallet::<T>::assert_last_event(<T as polkadot_sdk::frame_system::Config>::RuntimeEvent::from(
-			Event::<T>::DispatchedAsRoot { result: Ok(()) }.into(),
+			Event::<T>::StallEnded { delay, finalized }.into(),
 		));
 		Ok(())
 	}

@@ -21,7 +21,7 @@ mod try_state;
 
 pub use origin::EnsureTrack;
 pub use pallet::*;
-pub use types::{Ballot, Poll, Snapshot, Stance, Tally, Votes};
+pub use types::{Ballot, Finality, Poll, Snapshot, Stance, Tally, Votes};
 pub use weights::WeightInfo;
 
 use gonka_primitives::{
@@ -47,17 +47,9 @@ pub type StanceOf<T> =
 #[frame_support::pallet]
 pub mod pallet {
 	use super::*;
-	use alloc::boxed::Box;
-	use frame_support::{
-		dispatch::{GetDispatchInfo, PostDispatchInfo},
-		pallet_prelude::*,
-		weights::WeightMeter,
-	};
+	use frame_support::{pallet_prelude::*, weights::WeightMeter};
 	use frame_system::pallet_prelude::*;
-	use polkadot_sdk::{
-		pallet_conviction_voting::Conviction,
-		sp_runtime::traits::{Dispatchable, StaticLookup},
-	};
+	use polkadot_sdk::{pallet_conviction_voting::Conviction, sp_runtime::traits::StaticLookup};
 
 	const STORAGE_VERSION: StorageVersion = StorageVersion::new(0);
 
@@ -76,13 +68,15 @@ pub mod pallet {
 		/// The effective weights, which are the votes.
 		type Electorate: EffectiveWeights<Self::AccountId>;
 
-		/// Origin that may dispatch calls as root.
+		/// Origin that may end a stall of finality.
 		type EmergencyOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
-		/// The runtime's calls.
-		type RuntimeCall: Parameter
-			+ GetDispatchInfo
-			+ Dispatchable<RuntimeOrigin = Self::RuntimeOrigin, PostInfo = PostDispatchInfo>;
+		/// Finality, which may have stalled.
+		type Finality: Finality<BlockNumberFor<Self>>;
+
+		/// Maximum number of blocks between the end of a stall and its enforcement. No set of validators changes meanwhile.
+		#[pallet::constant]
+		type MaxStallDelay: Get<BlockNumberFor<Self>>;
 
 		/// Maximum number of ballots of an account in a class. At least 1.
 		#[pallet::constant]
@@ -219,10 +213,13 @@ pub mod pallet {
 			/// The last epoch in whose polls it has no votes.
 			until: EpochIndex,
 		},
-		/// A call was dispatched as root.
-		DispatchedAsRoot {
-			/// The result of the call.
-			result: DispatchResult,
+		/// The validators of the next session finalise from the last finalised block on, whether those before have taken part
+		/// or not.
+		StallEnded {
+			/// Number of blocks until then, from the start of the next session on.
+			delay: BlockNumberFor<T>,
+			/// The last finalised block.
+			finalized: BlockNumberFor<T>,
 		},
 	}
 
@@ -254,6 +251,8 @@ pub mod pallet {
 		ClassNeeded,
 		/// There is no such class.
 		BadClass,
+		/// The last finalised block is not older than this one, or the delay is longer than `MaxStallDelay`.
+		NoStall,
 	}
 
 	#[pallet::hooks]
@@ -360,21 +359,28 @@ pub mod pallet {
 			Ok(Some(T::WeightInfo::remove_vote(counted.saturating_sub(1))).into())
 		}
 
-		/// Dispatches a call as root.
+		/// Ends a stall of finality: the validators of the next session take over although the present ones did not finalise
+		/// the change.
+		///
+		/// `delay` is the number of blocks, from the start of that session on, after which nodes take this as final. It has to
+		/// be longer than the chain can be expected to fork. `finalized` is the last block that nodes have finalised.
 		///
 		/// - Origin: `EmergencyOrigin`.
-		/// - Effects: those of the call, or none if it fails. Event `DispatchedAsRoot`.
-		/// - Errors: none of its own.
-		/// - Cost: that of the call.
-		#[pallet::call_index(16)]
-		#[pallet::weight({
-			let info = call.get_dispatch_info();
-			(T::WeightInfo::dispatch_as_root().saturating_add(info.call_weight), info.class)
-		})]
-		pub fn dispatch_as_root(origin: OriginFor<T>, call: Box<<T as Config>::RuntimeCall>) -> DispatchResult {
+		/// - Effects: those of `Finality`. Event `StallEnded`.
+		/// - Errors: `NoStall`.
+		/// - Cost: constant.
+		#[pallet::call_index(17)]
+		#[pallet::weight(T::WeightInfo::end_stall())]
+		pub fn end_stall(
+			origin: OriginFor<T>,
+			delay: BlockNumberFor<T>,
+			finalized: BlockNumberFor<T>,
+		) -> DispatchResult {
 			T::EmergencyOrigin::ensure_origin(origin)?;
-			let result = call.dispatch(frame_system::RawOrigin::Root.into());
-			Self::deposit_event(Event::DispatchedAsRoot { result: result.map(|_| ()).map_err(|error| error.error) });
+			let is_older = finalized < frame_system::Pallet::<T>::block_number();
+			ensure!(is_older && delay <= T::MaxStallDelay::get(), Error::<T>::NoStall);
+			T::Finality::end_stall(delay, finalized)?;
+			Self::deposit_event(Event::StallEnded { delay, finalized });
 			Ok(())
 		}
 	}

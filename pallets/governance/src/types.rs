@@ -9,9 +9,15 @@ use polkadot_sdk::{
 		traits::{Get, VoteTally},
 	},
 	pallet_conviction_voting::AccountVote,
-	sp_runtime::{Perbill, Rounding, helpers_128bit::multiply_by_rational_with_rounding},
+	sp_runtime::{DispatchResult, Perbill, Rounding, helpers_128bit::multiply_by_rational_with_rounding},
 };
 use scale_info::TypeInfo;
+
+/// Finality, which a referendum can start again.
+pub trait Finality<BlockNumber> {
+	/// Has the validators of the next session finalise the blocks after `finalized`, `delay` blocks after its start.
+	fn end_stall(delay: BlockNumber, finalized: BlockNumber) -> DispatchResult;
+}
 
 /// A number of votes: leaves of effective weight.
 pub type Votes = u128;

@@ -19,8 +19,8 @@ pub trait WeightInfo {
 	fn delegate(v: u32) -> Weight;
 	/// Ending a delegation to a host with `v` votes.
 	fn undelegate(v: u32) -> Weight;
-	/// Dispatching a call as root, without the call.
-	fn dispatch_as_root() -> Weight;
+	/// Ending a stall of finality.
+	fn end_stall() -> Weight;
 	/// Looking for new polls and for weights to copy.
 	fn idle() -> Weight;
 	/// Recording `n` new polls.
@@ -75,8 +75,8 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn undelegate(v: u32) -> Weight {
 		Self::poll(v).saturating_add(Self::count(v)).saturating_add(T::DbWeight::get().reads_writes(3, 2))
 	}
-	fn dispatch_as_root() -> Weight {
-		Weight::from_parts(10_000_000, 0)
+	fn end_stall() -> Weight {
+		Weight::from_parts(15_000_000, 2_000).saturating_add(T::DbWeight::get().reads_writes(1, 1))
 	}
 	fn idle() -> Weight {
 		Weight::from_parts(5_000_000, 8_000).saturating_add(T::DbWeight::get().reads(3))

@@ -98,6 +98,8 @@ where
 {
 	let (worker, gateway) = (benchmarking::new_key(), benchmarking::new_key());
 	let host = host::<T>(0, worker.0);
+	// The account pays for the block space.
+	T::Currency::mint_into(&host, fee::<T>().saturating_mul(1_000))?;
 	let window = T::KeptSettlements::get().saturating_add(1);
 	let block = T::WindowLength::get().saturating_mul(window.saturating_add(1));
 	System::<T>::set_block_number(BlockNumberFor::<T>::from(block));
@@ -306,7 +308,7 @@ mod benchmarks {
 			let (host, developer) = (host::<T>(index, [index as u8; 32]), developer::<T>(index, 1)?);
 			T::Currency::hold(&HoldReason::ChannelDeposit.into(), &developer, fee::<T>())?;
 			let fees = [HeldFee { channel: 0, developer, amount: fee::<T>() }].to_vec();
-			HeldFees::<T>::insert(&host, 0, Held { since: 1, due, fees: BoundedVec::truncate_from(fees) });
+			HeldFees::<T>::insert(&host, 0, Held { since: 1, due, charge: 1, fees: BoundedVec::truncate_from(fees) });
 			DueFees::<T>::insert(due, (host, 0), ());
 		}
 

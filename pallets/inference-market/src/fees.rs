@@ -10,11 +10,12 @@ use frame_support::{
 	traits::{
 		Get,
 		fungible::{
-			Inspect, Unbalanced,
+			Inspect, Mutate, Unbalanced,
 			hold::{Mutate as _, Unbalanced as _},
 		},
-		tokens::{DepositConsequence, Precision, Provenance},
+		tokens::{DepositConsequence, Fortitude, Precision, Preservation, Provenance},
 	},
+	weights::Weight,
 };
 use gonka_primitives::traits::{FeeDecision, FeeDecisions};
 use scale_info::TypeInfo;
@@ -50,6 +51,9 @@ pub struct Held<AccountId: Clone + core::fmt::Debug + Eq, MaxFees: Get<u32>> {
 	pub since: u32,
 	/// The window in whose first block the pallet asks for a decision.
 	pub due: u32,
+	/// Base units that are burnt out of the fees when the host gets them: the price of the settlement's block space, if the
+	/// host's account could not pay it. Not above the sum of the fees.
+	pub charge: Balance,
 	/// Ascending by channel. Not empty.
 	pub fees: BoundedVec<HeldFee<AccountId>, MaxFees>,
 }
@@ -61,21 +65,106 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxFees: Get<u32>> Held<AccountId
 	}
 }
 
+/// The fee that a signed transaction pays for block space.
+pub trait TransactionFee {
+	/// Base units for a transaction of this length in bytes and this dispatch weight, without a tip, while blocks have
+	/// room.
+	fn fee(length: u32, weight: Weight) -> Balance;
+}
+
+/// Block space is free of charge.
+impl TransactionFee for () {
+	fn fee(_: u32, _: Weight) -> Balance {
+		0
+	}
+}
+
+/// The payer of a settlement's block space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charge {
+	/// The host's account pays at once.
+	Account(Balance),
+	/// The amount is withheld from the settled fees.
+	Fees(Balance),
+}
+
+/// Bytes of a settlement without models and vouchers, with its signature.
+const SETTLEMENT_BYTES: u32 = 180;
+/// Bytes of a model with its work.
+const MODEL_BYTES: u32 = 12;
+/// Bytes of a voucher with its signature.
+const VOUCHER_BYTES: u32 = 104;
+
 impl<T: Config> Pallet<T> {
+	/// Panics if fees could not be held and released as promised, or if a settlement or the hooks do not fit into a quarter
+	/// of a block.
+	pub(crate) fn assert_limits() {
+		assert!(T::MaxReleases::get() >= T::MaxVouchers::get(), "`MaxReleases` is below `MaxVouchers`");
+		assert!(T::MinHold::get() >= 2, "`MinHold` is below 2: fees would not be held for a whole window");
+		assert!(T::MaxHold::get() >= T::MinHold::get(), "`MaxHold` is below `MinHold`");
+		let quarter = T::BlockWeights::get().max_block / 4;
+		let (vouchers, models) = (T::MaxVouchers::get(), MAX_MODELS_PER_HOST);
+		let authorize = T::WeightInfo::authorize_settle(vouchers, models);
+		let weight = authorize.saturating_add(T::WeightInfo::settle(vouchers, models));
+		assert!(weight.all_lte(quarter), "a settlement needs more than a quarter of a block");
+		let weight = T::WeightInfo::release_fees(T::MaxReleases::get());
+		let weight = weight.saturating_add(T::WeightInfo::move_prices(T::MaxModels::get()));
+		assert!(weight.all_lte(quarter), "the hooks need more than a quarter of a block");
+	}
+
+	/// The price in base units of a settlement with so many vouchers and models: what a signed transaction of its size
+	/// and dispatch weight costs while blocks have room. It does not rise with the fees of transactions, since otherwise
+	/// one who fills blocks could keep hosts from settling until channels are withdrawn.
+	pub fn settlement_fee(vouchers: u32, models: u32) -> Balance {
+		let length = SETTLEMENT_BYTES
+			.saturating_add(vouchers.saturating_mul(VOUCHER_BYTES))
+			.saturating_add(models.saturating_mul(MODEL_BYTES));
+		let weight = T::WeightInfo::authorize_settle(vouchers, models);
+		T::TransactionFee::fee(length, weight.saturating_add(T::WeightInfo::settle(vouchers, models)))
+	}
+
+	/// The payer of `amount` for a settlement of `fees`: the host's account, or the fees if it has too little; `None` if
+	/// both are too little.
+	pub(crate) fn payer(host: &T::AccountId, amount: Balance, fees: Balance) -> Option<Charge> {
+		if T::Currency::reducible_balance(host, Preservation::Preserve, Fortitude::Polite) >= amount {
+			Some(Charge::Account(amount))
+		} else {
+			(fees >= amount).then_some(Charge::Fees(amount))
+		}
+	}
+
+	/// Burns what the host's account pays for the settlement of a window. Returns what is withheld from the fees.
+	pub(crate) fn take_charge(host: &T::AccountId, window: u32, charge: Charge) -> Result<Balance, DispatchError> {
+		let amount = match charge {
+			Charge::Account(amount) if amount > 0 => amount,
+			Charge::Account(_) => return Ok(0),
+			Charge::Fees(amount) => return Ok(amount),
+		};
+		let (preservation, force) = (Preservation::Preserve, Fortitude::Polite);
+		T::Currency::burn_from(host, amount, preservation, Precision::Exact, force)?;
+		Self::deposit_event(Event::Charged { host: host.clone(), window, amount });
+		Ok(0)
+	}
+
 	/// The running window.
 	pub(crate) fn running() -> u32 {
 		Self::now().checked_div(T::WindowLength::get()).unwrap_or_default()
 	}
 
-	/// Stores the fees of a settlement. The money stays on hold where it is.
-	pub(crate) fn hold_fees(host: &T::AccountId, window: u32, fees: Vec<HeldFee<T::AccountId>>) -> DispatchResult {
+	/// Stores the fees of a settlement, out of which `charge` will be burnt. The money stays on hold where it is.
+	pub(crate) fn hold_fees(
+		host: &T::AccountId,
+		window: u32,
+		charge: Balance,
+		fees: Vec<HeldFee<T::AccountId>>,
+	) -> DispatchResult {
 		if fees.is_empty() {
 			return Ok(());
 		}
 		let since = Self::running();
 		let due = since.checked_add(T::MinHold::get()).ok_or(Error::<T>::Overflow)?;
 		let fees = BoundedVec::try_from(fees).map_err(|_| Error::<T>::LimitExceeded)?;
-		HeldFees::<T>::insert(host, window, Held { since, due, fees });
+		HeldFees::<T>::insert(host, window, Held { since, due, charge, fees });
 		DueFees::<T>::insert(due, (host, window), ());
 		Ok(())
 	}
@@ -131,12 +220,12 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Pays a host the held fees of a window. Refunds them if the host's account is gone and the sum is too small for a new
-	/// one.
+	/// Pays a host the held fees of a window, less what is burnt. Refunds them if the host's account is gone and the sum is
+	/// too small for a new one.
 	fn release(host: &T::AccountId, window: u32) -> DispatchResult {
 		with_storage_layer(|| {
 			let held = HeldFees::<T>::get(host, window).ok_or(Error::<T>::NotFound)?;
-			let amount = held.sum().ok_or(Error::<T>::Overflow)?;
+			let amount = held.sum().and_then(|sum| sum.checked_sub(held.charge)).ok_or(Error::<T>::Overflow)?;
 			if !Self::can_receive(host, amount) {
 				return Self::refund(host, window);
 			}
@@ -147,6 +236,10 @@ impl<T: Config> Pallet<T> {
 			}
 			// One deposit for all channels: a new account can receive the sum, but not always each part.
 			T::Currency::increase_balance(host, amount, Precision::Exact)?;
+			if held.charge > 0 {
+				T::Currency::set_total_issuance(T::Currency::total_issuance().saturating_sub(held.charge));
+				Self::deposit_event(Event::Charged { host: host.clone(), window, amount: held.charge });
+			}
 			Self::forget(host, window, held.due);
 			Self::deposit_event(Event::FeesReleased { host: host.clone(), window, amount });
 			Ok(())

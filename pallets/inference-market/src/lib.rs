@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod channels;
 mod fees;
+mod forget;
 mod genesis;
 mod prices;
 mod settlement;
@@ -28,7 +29,7 @@ use gonka_primitives::{
 };
 use polkadot_sdk::*;
 
-pub use fees::{Held, HeldFee};
+pub use fees::{Held, HeldFee, TransactionFee};
 pub use genesis::GenesisModel;
 pub use gonka_primitives::validity::InferenceMarket as ValidityError;
 pub use pallet::*;
@@ -46,7 +47,7 @@ pub mod pallet {
 	use frame_support::{
 		pallet_prelude::*,
 		traits::fungible::{
-			Inspect,
+			Inspect, Mutate,
 			hold::{Inspect as InspectHold, Mutate as MutateHold},
 		},
 	};
@@ -69,15 +70,19 @@ pub mod pallet {
 		/// GNK.
 		type Currency: MutateHold<Self::AccountId>
 			+ InspectHold<Self::AccountId, Reason = Self::RuntimeHoldReason>
-			+ Inspect<Self::AccountId, Balance = Balance>;
+			+ Inspect<Self::AccountId, Balance = Balance>
+			+ Mutate<Self::AccountId>;
 
 		/// The runtime's reasons to hold money.
 		type RuntimeHoldReason: From<HoldReason>;
 
-		/// Hosts and their workers' keys.
+		/// Hosts, their workers' keys, their models and their weights.
 		type Hosts: HostRegistry<Self::AccountId>;
 
-		/// Receives the work that hosts served.
+		/// The price of a settlement's block space.
+		type TransactionFee: TransactionFee;
+
+		/// Receives the work that hosts served and that counts.
 		type OnServed: OnServed<Self::AccountId>;
 
 		/// Hash of the genesis block, which every signature covers. `frame_system` forgets it after `BlockHashCount` blocks.
@@ -169,8 +174,8 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type ModelNames<T: Config> = StorageMap<_, Blake2_128Concat, Name, ModelId>;
 
-	/// Work units settled for a registered model since the running window began. Written by `settle`; removed when prices
-	/// move and by `retire_model`. At most `MaxModels`. TWOX-NOTE: a counter assigns the ids.
+	/// Work units settled for a registered model since the running window began, as far as they count. Written by `settle`;
+	/// removed when prices move and by `retire_model`. At most `MaxModels`. TWOX-NOTE: a counter assigns the ids.
 	#[pallet::storage]
 	pub type WindowWork<T: Config> = StorageMap<_, Twox64Concat, ModelId, u64, ValueQuery>;
 
@@ -325,6 +330,15 @@ pub mod pallet {
 			/// Base units.
 			amount: Balance,
 		},
+		/// The price of a settlement's block space was burnt.
+		Charged {
+			/// The host.
+			host: T::AccountId,
+			/// The window.
+			window: u32,
+			/// Base units.
+			amount: Balance,
+		},
 	}
 
 	#[pallet::error]
@@ -387,24 +401,11 @@ pub mod pallet {
 		fn integrity_test() {
 			assert!(T::WindowLength::get() > 0, "`WindowLength` is 0");
 			assert!(T::ChallengePeriod::get() > T::WindowLength::get(), "`ChallengePeriod` is at most a window");
-			assert!(
-				T::KeptSettlements::get() > 0,
-				"`KeptSettlements` is 0: the last settled window would be forgotten"
-			);
+			assert!(T::KeptSettlements::get() > 0, "`KeptSettlements` is 0: the last window would be forgotten");
 			assert!(T::MaxVouchers::get() > 0, "`MaxVouchers` is 0");
 			assert!(T::MaxChannelsPerCall::get() > 0, "`MaxChannelsPerCall` is 0");
-			assert!(T::MaxReleases::get() >= T::MaxVouchers::get(), "`MaxReleases` is below `MaxVouchers`");
-			assert!(T::MinHold::get() >= 2, "`MinHold` is below 2: fees would not be held for a whole window");
-			assert!(T::MaxHold::get() >= T::MinHold::get(), "`MaxHold` is below `MinHold`");
 			assert!(T::Steering::get().is_sound(), "`Steering` leaves no room below, above or between its shares");
-			let quarter = T::BlockWeights::get().max_block / 4;
-			let (vouchers, models) = (T::MaxVouchers::get(), MAX_MODELS_PER_HOST);
-			let authorize = T::WeightInfo::authorize_settle(vouchers, models);
-			let weight = authorize.saturating_add(T::WeightInfo::settle(vouchers, models));
-			assert!(weight.all_lte(quarter), "a settlement needs more than a quarter of a block");
-			let weight = T::WeightInfo::release_fees(T::MaxReleases::get());
-			let weight = weight.saturating_add(T::WeightInfo::move_prices(T::MaxModels::get()));
-			assert!(weight.all_lte(quarter), "the hooks need more than a quarter of a block");
+			Self::assert_limits();
 		}
 
 		#[cfg(feature = "try-runtime")]
@@ -556,12 +557,12 @@ pub mod pallet {
 			Self::remove_channel(id)
 		}
 
-		/// Settles a window of a host. The call has no fee, account nonce or signer: the worker's signature among its
-		/// arguments authorises it.
+		/// Settles a window of a host. The call has no account nonce or signer: the worker's signature among its arguments
+		/// authorises it. The host's account, or else the settled fees, pay for its block space.
 		///
 		/// - Origin: authorised; [`ValidityError`] names what the transaction pool rejects.
 		/// - Effects: the channels' settled totals become the vouchers' totals, their fees wait for a decision, work is counted,
-		///   the root is kept. Event `Settled`.
+		///   the root is kept. Events `Settled`, and `Charged` if the host's account pays.
 		/// - Errors: none after authorisation.
 		/// - Cost: linear in the number of vouchers, with a signature check for each, and in the number of models.
 		#[pallet::call_index(7)]

@@ -94,6 +94,15 @@ impl PriceRule {
 	}
 }
 
+/// The part of `work` that is paid for, rounded down, where `fees` were paid and `due` is the least price of all work.
+pub fn paid_work(work: u64, fees: Balance, due: Balance) -> u64 {
+	if fees >= due {
+		return work;
+	}
+	let paid = multiply_by_rational_with_rounding(work.into(), fees, due, Rounding::Down);
+	paid.and_then(|paid| u64::try_from(paid).ok()).unwrap_or(0)
+}
+
 impl<T: Config> Pallet<T> {
 	/// Whether inference is free of charge in the running epoch.
 	pub(crate) fn is_free() -> bool {
@@ -115,13 +124,29 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
-	/// Adds the work of a settlement to that of the window. Work of retired models is left out.
-	pub(crate) fn count_work(work: &[(ModelId, u64)]) {
-		for (model, work) in work {
-			if Models::<T>::contains_key(model) {
-				WindowWork::<T>::mutate(model, |sum| *sum = sum.saturating_add(*work));
+	/// Adds the work of a settlement with these `fees` to that of the window, and returns the sum of what counts: work that
+	/// is paid for, of models that are registered, audited, and declared by the host. In the free period none counts.
+	pub(crate) fn count_work(host: &T::AccountId, work: &[(ModelId, u64)], fees: Balance) -> u64 {
+		if Self::is_free() {
+			return 0;
+		}
+		let registered = |(id, work): &(ModelId, u64)| Some((*id, *work, Models::<T>::get(id)?.price));
+		let work: Vec<_> = work.iter().filter_map(registered).collect();
+		let due = work.iter().fold(0, |due: Balance, (_, work, price)| {
+			due.saturating_add(price.input.min(price.output).saturating_mul((*work).into()))
+		});
+		let (declared, mut counted) = (T::Hosts::models(host), 0u64);
+		for (id, work, _) in work {
+			if !declared.contains(&id) || !T::OnSettlement::is_audited(id) {
+				continue;
+			}
+			let paid = paid_work(work, fees, due);
+			counted = counted.saturating_add(paid);
+			if paid > 0 {
+				WindowWork::<T>::mutate(id, |sum| *sum = sum.saturating_add(paid));
 			}
 		}
+		counted
 	}
 
 	/// Moves every price by the work of the window that ended, unless prices `rest`, and resets the work to 0. Returns the

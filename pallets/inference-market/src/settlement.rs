@@ -1,17 +1,18 @@
 //! Settlements: the checks in the transaction pool, and the effects.
 //!
-//! A settlement carries no fee, so everything that could be wrong with it is checked before it gets into a block, in the
-//! order of cost: lengths, window and order; the worker's signature; channels and sums; the gateways' signatures.
+//! No account signs a settlement, so everything that could be wrong with it is checked before it gets into a block, in the
+//! order of cost: lengths, window and order; the worker's signature; channels, sums and the price of its block space; the
+//! gateways' signatures.
 
-use crate::*;
+use crate::{fees::Charge, *};
 use alloc::vec::Vec;
 use frame_support::{ensure, pallet_prelude::*, traits::Get};
 use gonka_pallet_support::pool::{is_signed, urgent};
 use gonka_primitives::{
 	BlockNumber, Signature,
 	hashing::domain,
-	market::{Settlement, Totals, Voucher},
-	traits::{OnServed, OnSettlement},
+	market::{SETTLEABLE_WINDOWS, Settlement, Totals, Voucher},
+	traits::{HostRegistry, OnServed, OnSettlement},
 };
 use sp_runtime::SaturatedConversion;
 
@@ -35,14 +36,17 @@ impl<T: Config> Pallet<T> {
 		Self::check_form(settlement)?;
 		Self::check_worker_signature(settlement, signature)?;
 		let vouchers = Self::check_vouchers(settlement)?;
+		Self::check_charge(settlement)?;
 		Self::check_gateway_signatures(settlement, &vouchers)?;
-		Ok(urgent("gonka/settlement", [(settlement.host, settlement.window)], T::WindowLength::get()))
+		let rank = T::Hosts::rank(&T::AccountId::from(settlement.host));
+		Ok(urgent("gonka/settlement", [(settlement.host, settlement.window)], T::WindowLength::get(), rank))
 	}
 
 	/// Stores a settlement that `validate_settle` accepted, and holds its fees.
 	pub(crate) fn apply_settlement(settlement: &Settlement) -> DispatchResult {
 		let host = T::AccountId::from(settlement.host);
 		let vouchers = Self::check_vouchers(settlement).map_err(|_| Error::<T>::InvalidSettlement)?;
+		let charge = Self::check_charge(settlement).map_err(|_| Error::<T>::InvalidSettlement)?;
 		let mut fees = Vec::with_capacity(vouchers.len());
 		for CheckedVoucher { mut channel, voucher, growth } in vouchers {
 			if growth.fee > 0 {
@@ -52,9 +56,12 @@ impl<T: Config> Pallet<T> {
 			channel.settled = voucher.totals;
 			Channels::<T>::insert(voucher.channel, channel);
 		}
-		Self::hold_fees(&host, settlement.window, fees)?;
-		Self::count_work(&settlement.work);
-		T::OnServed::on_served(&host, settlement.root.sum.work);
+		let charge = Self::take_charge(&host, settlement.window, charge)?;
+		Self::hold_fees(&host, settlement.window, charge, fees)?;
+		let counted = Self::count_work(&host, &settlement.work, settlement.root.sum.fee);
+		if counted > 0 {
+			T::OnServed::on_served(&host, counted);
+		}
 		T::OnSettlement::on_settlement(&host, settlement.window, &settlement.root, &settlement.work);
 		Self::keep_settlement(settlement, &host)?;
 		Self::deposit_event(Event::Settled { host, window: settlement.window, totals: settlement.root.sum });
@@ -65,7 +72,9 @@ impl<T: Config> Pallet<T> {
 		let vouchers = &settlement.vouchers;
 		ensure!(!vouchers.is_empty(), ValidityError::NoVouchers);
 		ensure!(vouchers.len() <= T::MaxVouchers::get() as usize, ValidityError::TooManyVouchers);
-		ensure!(settlement.window < Self::running(), ValidityError::WindowNotEnded);
+		let ended = Self::running().checked_sub(settlement.window).filter(|ended| *ended > 0);
+		let ended = ended.ok_or(ValidityError::WindowNotEnded)?;
+		ensure!(ended <= SETTLEABLE_WINDOWS, ValidityError::WindowTooOld);
 		let ascending = vouchers.is_sorted_by(|a, b| a.voucher.channel < b.voucher.channel);
 		ensure!(ascending, ValidityError::VouchersNotAscending);
 		let last = SettledWindows::<T>::get(T::AccountId::from(settlement.host)).last().copied();
@@ -109,6 +118,32 @@ impl<T: Config> Pallet<T> {
 		ensure!(sum == settlement.root.sum, ValidityError::SumMismatch);
 		ensure!(Self::can_receive(&host, sum.fee), ValidityError::HostCannotReceive);
 		Ok(vouchers)
+	}
+
+	/// The payer of a settlement's block space. What fills a block pays for it, or deposits would be enough to fill blocks
+	/// with settlements between accounts of one's own.
+	fn check_charge(settlement: &Settlement) -> Result<Charge, ValidityError> {
+		let host = T::AccountId::from(settlement.host);
+		if Self::is_exempt(&host, settlement) {
+			return Ok(Charge::Account(0));
+		}
+		let fees = settlement.root.sum.fee;
+		let amount = Self::settlement_fee(settlement.vouchers.len() as u32, settlement.work.len() as u32);
+		let charge = Self::payer(&host, amount, fees).ok_or(ValidityError::FeeNotCovered)?;
+		if let Charge::Fees(amount) = charge {
+			let paid = Self::can_receive(&host, fees.saturating_sub(amount));
+			ensure!(paid, ValidityError::HostCannotReceive);
+		}
+		Ok(charge)
+	}
+
+	/// Whether a settlement costs nothing: in the free period, one of a host with weight whose work is audited. Invented
+	/// work is then found out, and costs the host its pay.
+	fn is_exempt(host: &T::AccountId, settlement: &Settlement) -> bool {
+		Self::is_free()
+			&& T::Hosts::rank(host) > 0
+			&& !settlement.work.is_empty()
+			&& settlement.work.iter().all(|(model, _)| T::OnSettlement::is_audited(*model))
 	}
 
 	fn check_gateway_signatures(

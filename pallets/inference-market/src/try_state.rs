@@ -82,7 +82,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// # Invariants of held fees
-	/// 1. None is empty or 0; they ascend by channel, whose ids were given out.
+	/// 1. None is empty or 0, or below its charge; they ascend by channel, whose ids were given out.
 	/// 2. Each is in `DueFees`, once, and nothing else is.
 	/// 3. None is due before `OldestDue`, or before it is settled.
 	fn try_state_fees() -> Result<(), TryRuntimeError> {
@@ -90,6 +90,7 @@ impl<T: Config> Pallet<T> {
 		for (host, window, held) in HeldFees::<T>::iter() {
 			all = all.saturating_add(1);
 			ensure!(!held.fees.is_empty() && held.fees.iter().all(|fee| fee.amount > 0), "fees 1: nothing held");
+			ensure!(held.sum().is_some_and(|sum| sum >= held.charge), "fees 1: charge above the sum");
 			ensure!(held.fees.is_sorted_by(|a, b| a.channel < b.channel), "fees 1: out of order");
 			let next = NextChannelId::<T>::get();
 			ensure!(held.fees.iter().all(|fee| fee.channel < next), "fees 1: id never given out");

@@ -88,7 +88,7 @@ impl<AccountId> Channel<AccountId> {
 	/// What a voucher of `totals` adds to the settled totals.
 	pub fn growth(&self, totals: &Totals) -> Result<Totals, ValidityError> {
 		let growth = totals.checked_sub(&self.settled).ok_or(ValidityError::TotalsBelowSettled)?;
-		if growth == Totals::default() {
+		if growth.receipts == 0 {
 			return Err(ValidityError::NothingNew);
 		}
 		if growth.fee > self.rest() {

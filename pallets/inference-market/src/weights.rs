@@ -104,7 +104,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads(3))
 			.saturating_add(T::DbWeight::get().writes(4))
 	}
-	/// Storage: `System::Account` host (r:1 w:0)
+	/// Storage: `System::Account` host (r:1 w:1)
+	/// Storage: `Balances::TotalIssuance` (r:1 w:1)
+	/// Storage: `Poc` epoch, host's models and weight (r:5 w:0)
+	/// Storage: `Poc` weighing, host's standing and served work (r:3 w:2)
 	/// Storage: `InferenceMarket::SettledWindows` (r:1 w:1)
 	/// Storage: `InferenceMarket::Settlements` (r:0 w:2)
 	/// Storage: `InferenceMarket::HeldFees` (r:0 w:1)
@@ -115,14 +118,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `SamplingValidation::Profiles` (r:m w:0)
 	/// Storage: `SamplingValidation::Batches` (r:0 w:1)
 	/// Storage: `SamplingValidation::Posted` (r:0 w:1)
+	/// Storage: `Poc::LastWeighed`, `WeighProgress`, `WeighedEpochs` (r:3 w:0)
+	/// Storage: `Poc::Standings`, `Served` (r:2 w:2)
 	fn settle(v: u32, m: u32) -> Weight {
-		Weight::from_parts(45_000_000, 45_000)
+		Weight::from_parts(65_000_000, 60_000)
 			.saturating_add(Weight::from_parts(6_000_000, 2_700).saturating_mul(v.into()))
-			.saturating_add(Weight::from_parts(4_000_000, 5_300).saturating_mul(m.into()))
-			.saturating_add(T::DbWeight::get().reads(7))
+			.saturating_add(Weight::from_parts(5_000_000, 5_300).saturating_mul(m.into()))
+			.saturating_add(T::DbWeight::get().reads(17))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
 			.saturating_add(T::DbWeight::get().reads(3).saturating_mul(m.into()))
-			.saturating_add(T::DbWeight::get().writes(7))
+			.saturating_add(T::DbWeight::get().writes(11))
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(v.into()))
 			.saturating_add(T::DbWeight::get().writes(1).saturating_mul(m.into()))
 	}
@@ -130,13 +135,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `InferenceMarket::SettledWindows` (r:1 w:0)
 	/// Storage: `InferenceMarket::NextModelId` (r:1 w:0)
 	/// Storage: `System::Account` host (r:1 w:0)
+	/// Storage: `Poc` epoch and host's weight (r:4 w:0)
+	/// Storage: `SamplingValidation::Profiles` (r:m w:0)
 	/// Storage: `InferenceMarket::Channels` (r:v w:0)
 	fn authorize_settle(v: u32, m: u32) -> Weight {
-		Weight::from_parts(70_000_000, 6_900)
+		Weight::from_parts(75_000_000, 12_000)
 			.saturating_add(Weight::from_parts(55_000_000, 2_700).saturating_mul(v.into()))
-			.saturating_add(Weight::from_parts(20_000, 0).saturating_mul(m.into()))
-			.saturating_add(T::DbWeight::get().reads(4))
+			.saturating_add(Weight::from_parts(1_000_000, 2_700).saturating_mul(m.into()))
+			.saturating_add(T::DbWeight::get().reads(9))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(v.into()))
+			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(m.into()))
 	}
 	/// Storage: `InferenceMarket::Models` (r:1 w:1)
 	fn set_price_rule() -> Weight {
@@ -161,12 +169,13 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	/// Storage: `System::Account` host (r:n w:n)
 	/// Storage: `Balances::Holds` (r:n w:n)
 	/// Storage: `System::Account` developer (r:n w:n)
+	/// Storage: `Balances::TotalIssuance` (r:1 w:1)
 	fn release_fees(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 25_000)
 			.saturating_add(Weight::from_parts(45_000_000, 30_000).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(5))
+			.saturating_add(T::DbWeight::get().reads(6))
 			.saturating_add(T::DbWeight::get().reads(12).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().writes(1))
+			.saturating_add(T::DbWeight::get().writes(2))
 			.saturating_add(T::DbWeight::get().writes(5).saturating_mul(n.into()))
 	}
 }

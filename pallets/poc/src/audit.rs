@@ -1,4 +1,5 @@
-//! The interface of sampled validation: audits as duties, and convictions for wrong inference.
+//! The interface of sampled validation and of block production: audits and blocks as duties, and convictions for wrong
+//! inference.
 
 use crate::*;
 use gonka_primitives::check::Offence;
@@ -20,6 +21,16 @@ impl<T: Config> Pallet<T> {
 			if let Some(standing) = standing {
 				let (due, done) = standing.audits;
 				standing.audits = (due.saturating_add(total), done.saturating_add(met.min(total)));
+			}
+		});
+	}
+
+	/// Adds blocks to the duties of a validator: `due`, in thousandths, were expected of it, of which it wrote `written`.
+	pub fn note_blocks(validator: &T::AccountId, due: u32, written: u32) {
+		let Some(epoch) = Self::epoch_at_stake(validator).filter(|_| due > 0 || written > 0) else { return };
+		Standings::<T>::mutate(epoch, validator, |standing| {
+			if let Some(Standing { blocks: (all, met), .. }) = standing {
+				(*all, *met) = (all.saturating_add(due), met.saturating_add(written));
 			}
 		});
 	}

@@ -13,6 +13,8 @@ use polkadot_sdk::{frame_benchmarking::v2::*, sp_core::sr25519};
 pub trait BenchmarkHelper {
 	/// Registers `count` models, so that `ModelRegistry::is_registered` is true for them. Returns their ids, ascending.
 	fn register_models(count: u32) -> Vec<ModelId>;
+	/// Stores what other pallets keep of a host that settled for a long time.
+	fn leave_records(_host: &Raw) {}
 }
 
 fn sign<T: Config>(key: &sr25519::Public, domain: &[u8], body: &impl Encode) -> Result<Signature, BenchmarkError> {
@@ -30,13 +32,14 @@ fn registration<T: Config>() -> (sr25519::Public, Registration) {
 		url,
 		models: T::BenchmarkHelper::register_models(MAX_MODELS_PER_HOST),
 		epoch: CurrentEpoch::<T>::get().map_or(0, |epoch| epoch.index),
+		revision: 0,
 		work: 0,
 	};
 	(host, registration.solve(&Pallet::<T>::genesis_hash(), T::RegistrationBits::get()))
 }
 
 fn insert_host<T: Config>(account: &T::AccountId, worker: PublicKey) {
-	let host = Host { worker, url: Default::default(), models: Default::default(), registered: 0, active: 0 };
+	let host = Host { worker, url: Default::default(), models: Default::default(), ..Default::default() };
 	Workers::<T>::insert(worker, account);
 	Hosts::<T>::insert(account, host);
 }
@@ -85,7 +88,8 @@ mod benchmarks {
 		go_to::<T>(0);
 		let (key, registration) = registration::<T>();
 		let signature = sign::<T>(&key, domain::REGISTRATION, &registration)?;
-		let call = Call::<T>::register { registration, signature };
+		let worker_signature = sign::<T>(&key, domain::WORKER, &registration.host)?;
+		let call = Call::<T>::register { registration, signature, worker_signature };
 		#[block]
 		{
 			benchmarking::authorize(&call)?;
@@ -101,7 +105,7 @@ mod benchmarks {
 		insert_host::<T>(&host, [9; 32]);
 		let signature = sign::<T>(&key, domain::REGISTRATION, &registration)?;
 		#[extrinsic_call]
-		_(RawOrigin::Authorized, registration, signature);
+		_(RawOrigin::Authorized, registration, signature, signature);
 		assert!(Hosts::<T>::get(host).is_some_and(|host| host.worker == key.0));
 		Ok(())
 	}
@@ -135,6 +139,7 @@ mod benchmarks {
 		#[block]
 		{
 			// The next epoch's first block.
+			Pallet::<T>::mix_beacon();
 			Pallet::<T>::tick(T::Schedule::get().length.saturating_add(1));
 		}
 		assert_eq!(CurrentEpoch::<T>::get().map(|epoch| epoch.index), Some(1));
@@ -168,6 +173,30 @@ mod benchmarks {
 	}
 
 	#[benchmark]
+	fn follow_confirmations(n: Linear<1, { T::MaxValidators::get() }>) -> Result<(), BenchmarkError> {
+		let mut epoch = participants::<T>(n)?;
+		epoch.beacon = Some([1; 32]);
+		epoch.round_beacons = BoundedVec::truncate_from(alloc::vec![[1; 32]]);
+		let mut power = Vec::new();
+		for participant in 0..n {
+			let host = Participants::<T>::get(0, participant).ok_or("a participant is missing")?;
+			// Their shares are far from the equal ones that they have.
+			let weight = if participant == 0 { 1_000_000 } else { 1 };
+			Standings::<T>::insert(0, &host, Standing::of_weight(participant, weight));
+			power.push((host, 1_000));
+		}
+		Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(power));
+		WeighedEpochs::<T>::insert(0, EpochWeights::of_total(2_000_000, n));
+		LastWeighed::<T>::put(0);
+		#[block]
+		{
+			Pallet::<T>::follow_confirmations(&epoch);
+		}
+		assert!(PowerChanged::<T>::get());
+		Ok(())
+	}
+
+	#[benchmark]
 	fn note_equivocation() -> Result<(), BenchmarkError> {
 		// While weights are counted, with all lists full.
 		participants::<T>(T::MaxCheckers::get())?;
@@ -182,6 +211,45 @@ mod benchmarks {
 		}
 		assert!(Power::<T>::get().iter().all(|(who, _)| who != host));
 		assert!(Standings::<T>::get(0, host).is_some_and(|standing| standing.equivocated));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn sweep(n: Linear<0, 64>) -> Result<(), BenchmarkError> {
+		let mut epoch = participants::<T>(n)?;
+		let total = u64::from(n).saturating_mul(10);
+		WeighedEpochs::<T>::insert(0, EpochWeights::of_total(total, n));
+		LastWeighed::<T>::put(0);
+		epoch.schedule.length = 1;
+		CurrentEpoch::<T>::put(epoch);
+		for index in 0..n {
+			let host: T::AccountId = account("host", index, 0);
+			insert_host::<T>(&host, host.clone().into());
+			Standings::<T>::mutate(0, &host, |standing| standing.iter_mut().for_each(|standing| standing.backed = 10));
+		}
+		let mut meter = WeightMeter::new();
+		#[block]
+		{
+			Pallet::<T>::sweep(&mut meter);
+		}
+		assert!(Hosts::<T>::iter_values().all(|host| host.weighed == Some(0)));
+		Ok(())
+	}
+
+	#[benchmark]
+	fn expire() -> Result<(), BenchmarkError> {
+		go_to::<T>(0);
+		WeighedEpochs::<T>::insert(T::HostExpiry::get(), EpochWeights::default());
+		LastWeighed::<T>::put(T::HostExpiry::get());
+		let host: T::AccountId = account("host", 0, 0);
+		insert_host::<T>(&host, [1; 32]);
+		T::BenchmarkHelper::leave_records(&host.clone().into());
+		let mut meter = WeightMeter::new();
+		#[block]
+		{
+			Pallet::<T>::sweep(&mut meter);
+		}
+		assert!(!Hosts::<T>::contains_key(&host) && !Expired::<T>::contains_key(host));
 		Ok(())
 	}
 

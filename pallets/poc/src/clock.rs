@@ -2,17 +2,29 @@
 
 use crate::{types::Weighing, *};
 use frame_support::weights::WeightMeter;
-use gonka_primitives::hashing::blake2_256;
+use gonka_primitives::hashing::{blake2_256, domain};
 
 /// Number of epochs before the running one whose state is kept.
 const KEPT_EPOCHS: EpochIndex = 2;
-/// Hosts that the sweep visits in a block.
-const SWEEP_BATCH: usize = 4;
 
 type WeighingOf<T> =
 	Weighing<<T as frame_system::Config>::AccountId, <T as Config>::MaxValidators, <T as Config>::MaxCheckers>;
 
 impl<T: Config> Pallet<T> {
+	/// Adds the block's beacon to the running hash of all beacons.
+	///
+	/// A block's author knows the VRF outputs of all slots in which it may author. If a seed followed from one output
+	/// alone, the author of the right block could compute leaves long before everybody else. The running hash is known
+	/// no earlier than the block before.
+	pub(crate) fn mix_beacon() {
+		Mix::<T>::mutate(|mix| *mix = blake2_256(&[domain::BEACON_MIX, mix, &T::Beacon::randomness()]));
+	}
+
+	/// The random value of this block, for seeds and draws.
+	pub fn beacon() -> Hash {
+		Mix::<T>::get()
+	}
+
 	/// Advances the epoch to block `now`: starts the next epoch when it is due, or draws a segment's seed or the
 	/// committees.
 	pub(crate) fn tick(now: BlockNumber) -> (Epoch, Weight) {
@@ -22,8 +34,20 @@ impl<T: Config> Pallet<T> {
 		};
 		let mut weight = T::WeightInfo::tick();
 		let offset = epoch.offset(now);
+		let round = epoch.rounds();
+		if round > 0 && epoch.draw_of(round).map(|draw| draw.saturating_add(epoch.schedule.checking())) == Some(offset)
+		{
+			weight = weight.saturating_add(T::WeightInfo::follow_confirmations(Self::follow_confirmations(&epoch)));
+		}
+		let next = round.saturating_add(1);
 		if let Some(segment) = epoch.schedule.segment_starting_at(offset) {
 			Self::start_segment(&mut epoch, segment);
+		} else if epoch.schedule.draw_of(next, &epoch.confirmations) == Some(offset) {
+			let beacon = Self::beacon();
+			if epoch.round_beacons.try_push(beacon).is_ok() {
+				Self::deposit_event(Event::RoundDrawn { epoch: epoch.index, round: next, beacon });
+			}
+			CurrentEpoch::<T>::put(&epoch);
 		} else if offset == epoch.schedule.draw() {
 			weight = weight.saturating_add(T::WeightInfo::draw(Self::draw(&mut epoch)));
 			CurrentEpoch::<T>::put(&epoch);
@@ -37,7 +61,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	fn start_segment(epoch: &mut Epoch, segment: u8) {
-		let seed = ModelSeed(epoch.model_seed).segment(segment, &T::Beacon::randomness()).0;
+		let seed = ModelSeed(epoch.model_seed).segment(segment, &Self::beacon()).0;
 		if epoch.segment_seeds.try_push(seed).is_ok() {
 			Self::deposit_event(Event::SegmentStarted { epoch: epoch.index, segment, seed });
 		}
@@ -47,7 +71,7 @@ impl<T: Config> Pallet<T> {
 	/// Whether the beacon calls a confirmation segment now. Each block has the same probability, so the segments that
 	/// were called say nothing about those to come.
 	fn calls_confirmation(epoch: &Epoch) -> bool {
-		let hash = blake2_256(&[b"gonka/confirmation", &T::Beacon::randomness()]);
+		let hash = blake2_256(&[b"gonka/confirmation", &Self::beacon()]);
 		let draw = u64::from_le_bytes(hash.first_chunk().copied().unwrap_or_default());
 		let blocks = u64::from(epoch.schedule.confirmation_blocks());
 		draw.checked_rem(blocks).is_some_and(|draw| draw < epoch.schedule.confirmations.into())
@@ -59,7 +83,7 @@ impl<T: Config> Pallet<T> {
 		}
 		T::OnEpochStart::on_epoch_start(index);
 		let format = T::SprintFormat::get();
-		let model_seed = ModelSeed::derive(&Self::genesis_hash(), index, format, &T::Beacon::randomness()).0;
+		let model_seed = ModelSeed::derive(&Self::genesis_hash(), index, format, &Self::beacon()).0;
 		let epoch = Epoch {
 			index,
 			start: now,
@@ -69,6 +93,7 @@ impl<T: Config> Pallet<T> {
 			segment_seeds: Default::default(),
 			confirmations: Default::default(),
 			beacon: None,
+			round_beacons: Default::default(),
 		};
 		CurrentEpoch::<T>::put(&epoch);
 		Self::deposit_event(Event::EpochStarted { epoch: index, model_seed });
@@ -87,21 +112,30 @@ impl<T: Config> Pallet<T> {
 		let page: Vec<_> = rest.take(batch).collect();
 		let visited = page.len() as u32;
 		let committees = Self::committees(epoch);
+		// Until some host has weight, there is nobody whose weight could have been proven.
+		let is_first = Candidates::<T>::decode_len().unwrap_or(0) == 0;
+		let last = LastWeighed::<T>::get().filter(|_| !is_first).map(Self::epoch_of);
 		for (host, mut standing) in page {
-			let checked = committees.as_ref().is_some_and(|all| !all.of(&host, standing.participant).is_empty());
-			if checked || AllowUnchecked::<T>::get() {
-				let counts = Self::counts(epoch, &host, &standing.requests);
-				standing.compute = math::compute_weight(&counts, epoch.schedule.segments);
+			let checkers = committees.as_ref().map_or(0, |all| all.of(&host, standing.participant).len() as u32);
+			standing.committee = checkers as u8;
+			if checkers > 0 || AllowUnchecked::<T>::get() {
+				let counts = Self::counts(epoch, &host);
+				let claimed = math::compute_weight(&counts, epoch.schedule.segments);
+				standing.compute = math::answered(claimed, standing.unanswered_in(0), checkers);
 				standing.backed = T::Backing::backed(&host, epoch.index, standing.compute).min(standing.compute);
 			}
-			if standing.duties == (0, 0) {
-				// The host revealed no tags. Count the sets that it had to check, if any.
-				let sets = |duty: Duty<T::AccountId>| duty.sets.len() as u32;
-				let duties = committees.iter().flat_map(|all| all.duties(&host).map(sets));
-				standing.duties.0 = duties.fold(0, u32::saturating_add);
+			let (shown, before) = match &last {
+				None => (standing.backed, standing.backed),
+				Some(last) => last.as_ref().map_or((0, 0), |last| Self::shown(last, &host)),
+			};
+			standing.proven = standing.backed.min(shown);
+			standing.votes = standing.proven.min(before);
+			if standing.duties.due == 0 {
+				// The host revealed no tags, so it missed all its sets.
+				standing.duties.due = committees.as_ref().map_or(0, |all| all.sets_at_most(&host));
 			}
 			if standing.backed > 0 && !standing.is_weightless() {
-				progress.add(host.clone(), standing.backed, T::HasSessionKeys::contains(&host));
+				progress.add(host.clone(), &standing, T::HasSessionKeys::contains(&host));
 			}
 			Standings::<T>::insert(epoch.index, &host, standing);
 			progress.after = Some(host);
@@ -114,35 +148,69 @@ impl<T: Config> Pallet<T> {
 		T::WeightInfo::weigh(visited)
 	}
 
-	/// Fixes the cap, the next checkers and the power.
+	/// Fixes the caps, the next checkers and the power.
 	fn finish(epoch: EpochIndex, progress: WeighingOf<T>) {
-		let cap =
-			math::cap(&progress.heaviest, progress.total, progress.hosts, T::MaxShare::get().mul_floor(math::MILLION));
-		let total = math::capped_total(&progress.heaviest, progress.total, cap);
-		let weights = EpochWeights { total, cap, hosts: progress.hosts };
+		let share = T::MaxShare::get().mul_floor(math::MILLION);
+		let Capped { total, cap } = progress.backed.capped(share);
+		let (proven, votes) = (progress.proven.capped(share), progress.votes.capped(share));
+		let weights = EpochWeights { total, cap, hosts: progress.backed.hosts, proven, votes };
 		WeighedEpochs::<T>::insert(epoch, weights);
 		LastWeighed::<T>::put(epoch);
 		let mut checkers = progress.checkers;
-		checkers.iter_mut().for_each(|(_, weight)| *weight = cap.min(*weight));
+		checkers.iter_mut().for_each(|(_, weight)| *weight = proven.cap.min(*weight));
 		if !checkers.is_empty() {
 			Candidates::<T>::put(checkers);
 		}
 		if !progress.validators.is_empty() {
-			let mut weights: Vec<_> =
-				progress.validators.into_iter().map(|(who, weight)| (who, weight.min(cap))).collect();
-			let mut guardians: Vec<_> = Guardians::<T>::get().into_inner();
-			guardians.retain(|guardian| {
-				total < T::MaturityThreshold::get()
-					&& T::HasSessionKeys::contains(guardian)
-					&& !Self::is_weightless(epoch, guardian)
-			});
-			// Guardians without weight need slots, too.
-			weights.truncate((T::MaxValidators::get() as usize).saturating_sub(guardians.len()));
-			let power = math::guard(weights, &guardians, T::GuardianShare::get().mul_floor(math::MILLION));
-			Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(power));
+			let validators = progress.validators.into_iter().map(|(who, weight)| (who, weight.min(proven.cap)));
+			Power::<T>::put(Self::share_power(epoch, proven.total, validators.collect()));
 			PowerChanged::<T>::put(true);
 		}
 		Self::deposit_event(Event::EpochWeighed { epoch, weights });
+	}
+
+	/// The power of validators with these weights, descending, and of the guardians while the network is not mature.
+	fn share_power(
+		epoch: EpochIndex,
+		total: u64,
+		mut weights: Vec<(T::AccountId, u64)>,
+	) -> BoundedVec<(T::AccountId, u64), T::MaxValidators> {
+		let mut guardians: Vec<_> = Guardians::<T>::get().into_inner();
+		guardians.retain(|guardian| {
+			total < T::MaturityThreshold::get()
+				&& T::HasSessionKeys::contains(guardian)
+				&& !Self::is_weightless(epoch, guardian)
+		});
+		// Guardians without weight need slots, too.
+		weights.truncate((T::MaxValidators::get() as usize).saturating_sub(guardians.len()));
+		let power = math::guard(weights, &guardians, T::GuardianShare::get().mul_floor(math::MILLION));
+		BoundedVec::truncate_from(power)
+	}
+
+	/// Lets the validators' power follow what their confirmations of the day have shown so far. Returns the number of
+	/// hosts visited.
+	///
+	/// Power that nobody showed stays where it was: there is nothing else to go by.
+	pub(crate) fn follow_confirmations(epoch: &Epoch) -> u32 {
+		let weights = LastWeighed::<T>::get().filter(|last| *last == epoch.index).and_then(WeighedEpochs::<T>::get);
+		let (Some(weights), old) = (weights, Power::<T>::get()) else { return 0 };
+		let visited = old.len() as u32;
+		let shown = |who: &T::AccountId| {
+			let standing = Standings::<T>::get(epoch.index, who)?;
+			Some(math::scale(weights.proven(&standing), Self::confirmed(epoch, who, &standing)))
+		};
+		let mut all: Vec<_> = old.iter().map(|(who, _)| (who.clone(), shown(who).unwrap_or(0))).collect();
+		all.sort_by_key(|(_, weight)| core::cmp::Reverse(*weight));
+		if all.first().is_none_or(|(_, weight)| *weight == 0) {
+			return visited;
+		}
+		let new = Self::share_power(epoch.index, weights.proven.total, all);
+		if math::has_moved(&old, &new) {
+			Power::<T>::put(new);
+			PowerChanged::<T>::put(true);
+			Self::deposit_event(Event::PowerFollowed { epoch: epoch.index, round: epoch.rounds() });
+		}
+		visited
 	}
 
 	/// Closes the epoch before `running`: its confirmations and disputes are over, so it can be paid.
@@ -178,29 +246,6 @@ impl<T: Config> Pallet<T> {
 			ParticipantCount::<T>::remove(oldest);
 			PastEpochs::<T>::remove(oldest);
 			PrunedTo::<T>::put(oldest.saturating_add(1));
-		}
-	}
-
-	/// Removes hosts without a registration or commitment for `HostExpiry` epochs. Visits a few hosts in each block.
-	pub(crate) fn sweep(meter: &mut WeightMeter) {
-		let cost = T::WeightInfo::prune().saturating_mul(SWEEP_BATCH as u64);
-		if meter.try_consume(cost).is_err() {
-			return;
-		}
-		let Some(epoch) = CurrentEpoch::<T>::get() else { return };
-		let hosts = match SweptTo::<T>::take() {
-			Some(after) => Hosts::<T>::iter_from(Hosts::<T>::hashed_key_for(&after)),
-			None => Hosts::<T>::iter(),
-		};
-		let mut seen: Vec<_> = hosts.take(SWEEP_BATCH).collect();
-		if seen.len() == SWEEP_BATCH {
-			SweptTo::<T>::set(seen.last().map(|(account, _)| account.clone()));
-		}
-		seen.retain(|(_, host)| host.active.saturating_add(T::HostExpiry::get()) < epoch.index);
-		for (account, host) in seen {
-			Workers::<T>::remove(host.worker);
-			Hosts::<T>::remove(&account);
-			Self::deposit_event(Event::HostExpired { host: account });
 		}
 	}
 }

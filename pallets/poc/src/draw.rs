@@ -3,19 +3,27 @@
 //! The checkers of an epoch are the heaviest hosts of the epoch weighed last that take part in this one. On a chain's
 //! first sprint, or if none of them takes part, they are the participants.
 //!
-//! The draw numbers positions: first the checkers, then all participants by their numbers. So the checkers are checked
-//! however many new hosts take part. A checker's second position stays unused.
+//! The draw numbers positions: first the checkers, then the other candidates, then all participants in an order that is
+//! drawn, too. So hosts with weight are checked however many new hosts take part, and of the new hosts it makes no
+//! difference which committed first. A listed host's second position stays unused.
 
 use crate::{types::Duty, *};
 use alloc::collections::BTreeMap;
-use gonka_sprint::committee::{Draw, partner, qualify, sets_of};
+use gonka_sprint::committee::{Draw, Order, partner, qualify, sets_of};
+
+/// Number of a checker's seats in which a duty is looked for. At least half of the places are used, and nine of a host's
+/// twelve seats are on its committee, so a seat is a duty with a probability of 3/8 or more: a checker with so many seats
+/// has no duty among them with a probability of 10⁻¹³.
+const MAX_SEATS: usize = 64;
 
 /// The checkers of an epoch, and the draw over them.
 pub(crate) struct Committees<T: Config> {
 	epoch: EpochIndex,
-	checkers: Vec<T::AccountId>,
+	/// The checkers, then the other candidates.
+	listed: Vec<T::AccountId>,
 	positions: BTreeMap<T::AccountId, u32>,
 	draw: Draw,
+	order: Order,
 }
 
 impl<T: Config> Pallet<T> {
@@ -35,10 +43,12 @@ impl<T: Config> Pallet<T> {
 		}
 		let mut weights: Vec<u64> = checkers.iter().map(|(_, weight)| *weight).collect();
 		qualify(&mut weights);
+		let number = weights.len() as u32;
+		// The others get places, but no seats.
+		weights.resize(checkers.len(), 0);
 		let checkers: Vec<_> = checkers.into_iter().zip(weights).map(|((who, _), weight)| (who, weight)).collect();
-		let beacon = T::Beacon::randomness();
+		let beacon = Self::beacon();
 		epoch.beacon = Some(beacon);
-		let number = checkers.len() as u32;
 		Checkers::<T>::insert(epoch.index, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
 		Self::deposit_event(Event::CommitteesDrawn { epoch: epoch.index, beacon, checkers: number });
 		visited
@@ -47,11 +57,12 @@ impl<T: Config> Pallet<T> {
 	/// The committees of an epoch; `None` before they are drawn.
 	pub(crate) fn committees(epoch: &Epoch) -> Option<Committees<T>> {
 		let beacon = epoch.beacon?;
-		let (checkers, weights): (Vec<_>, Vec<_>) = Checkers::<T>::get(epoch.index).into_iter().unzip();
-		let places = ParticipantCount::<T>::get(epoch.index).saturating_add(weights.len() as u32);
-		let draw = Draw::new(beacon, &weights, places);
-		let positions = checkers.iter().cloned().zip(0..).collect();
-		Some(Committees { epoch: epoch.index, checkers, positions, draw })
+		let (listed, mut weights): (Vec<_>, Vec<_>) = Checkers::<T>::get(epoch.index).into_iter().unzip();
+		weights.retain(|weight| *weight > 0);
+		let participants = ParticipantCount::<T>::get(epoch.index);
+		let draw = Draw::new(beacon, &weights, participants.saturating_add(listed.len() as u32));
+		let positions = listed.iter().cloned().zip(0..).collect();
+		Some(Committees { epoch: epoch.index, listed, positions, draw, order: Order::new(&beacon, participants) })
 	}
 
 	/// The committee of `host`; empty before the draw, and if the host is no participant or has no committee.
@@ -63,7 +74,7 @@ impl<T: Config> Pallet<T> {
 
 	/// Whether `checker` has duties.
 	pub fn has_duty(epoch: &Epoch, checker: &T::AccountId) -> bool {
-		Self::committees(epoch).is_some_and(|committees| committees.duties(checker).next().is_some())
+		Self::committees(epoch).is_some_and(|committees| committees.has_duty(checker))
 	}
 
 	/// The duties of `checker`. Tags are in the order of duties, then of sets.
@@ -80,23 +91,47 @@ impl<T: Config> Committees<T> {
 	/// The committee of `host`, the participant with number `participant`.
 	pub(crate) fn of(&self, host: &T::AccountId, participant: u32) -> Vec<&T::AccountId> {
 		let own = self.position(host);
-		let place = own.unwrap_or((self.checkers.len() as u32).saturating_add(participant));
+		let place = own.unwrap_or((self.listed.len() as u32).saturating_add(self.order.place(participant)));
 		let committee = self.draw.committee(place, own);
-		committee.into_iter().filter_map(|position| self.checkers.get(position as usize)).collect()
+		committee.into_iter().filter_map(|position| self.listed.get(position as usize)).collect()
+	}
+
+	/// The host at a place of the draw, with its number if it is not listed; `None` if the place is unused.
+	fn host_at(&self, place: u32) -> Option<(T::AccountId, u32)> {
+		match place.checked_sub(self.listed.len() as u32) {
+			None => Some((self.listed.get(place as usize)?.clone(), 0)),
+			Some(place) => {
+				let participant = self.order.number(place);
+				let host = Participants::<T>::get(self.epoch, participant)?;
+				self.position(&host).is_none().then_some((host, participant))
+			},
+		}
 	}
 
 	/// The hosts in whose committees `checker` has a seat, with the numbers of those that are not checkers.
 	fn assigned_hosts<'a>(&'a self, checker: &'a T::AccountId) -> impl Iterator<Item = (T::AccountId, u32)> + 'a {
-		let checkers = self.checkers.len() as u32;
-		let host = move |place: u32| match place.checked_sub(checkers) {
-			None => Some((self.checkers.get(place as usize)?.clone(), 0)),
-			Some(participant) => {
-				let host = Participants::<T>::get(self.epoch, participant)?;
-				self.position(&host).is_none().then_some((host, participant))
-			},
-		};
 		let places = self.position(checker).map_or_else(Vec::new, |position| self.draw.duties(position));
-		places.into_iter().filter_map(host).filter(move |(host, _)| host != checker)
+		places.into_iter().filter_map(|place| self.host_at(place)).filter(move |(host, _)| host != checker)
+	}
+
+	/// Whether `checker` has a duty. Looks at seats until one is a duty, which takes three on average and never more than
+	/// [`MAX_SEATS`].
+	pub(crate) fn has_duty(&self, checker: &T::AccountId) -> bool {
+		let seats = self.position(checker).into_iter().flat_map(|position| self.draw.places(position));
+		seats.take(MAX_SEATS).filter_map(|place| self.host_at(place)).any(|(host, participant)| {
+			host != *checker && self.of(&host, participant).into_iter().any(|member| member == checker)
+		})
+	}
+
+	/// The number of leaf sets of `checker`, two for each of its seats, without looking the hosts up: a few seats may belong
+	/// to one host, or to none. Exact where all check all. 0 if it has no duty.
+	pub(crate) fn sets_at_most(&self, checker: &T::AccountId) -> u32 {
+		if !self.has_duty(checker) {
+			return 0;
+		}
+		let seats = self.position(checker).and_then(|position| self.draw.seat_count(position));
+		let hosts = || ParticipantCount::<T>::get(self.epoch).saturating_sub(1);
+		seats.unwrap_or_else(hosts).saturating_mul(2)
 	}
 
 	/// The duties of `checker`, in the order of the hosts' positions.

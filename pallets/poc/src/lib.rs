@@ -6,6 +6,7 @@ extern crate alloc;
 mod audit;
 mod clock;
 mod draw;
+mod expiry;
 pub mod math;
 mod pool;
 mod standing;
@@ -24,7 +25,7 @@ mod try_state;
 
 pub use gonka_primitives::validity::Poc as ValidityError;
 pub use pallet::*;
-pub use types::{Duty, Epoch, EpochWeights, Host, Standing, Traffic};
+pub use types::{Capped, Duty, Epoch, EpochWeights, Host, SetDuties, Standing, Traffic};
 pub use views::GenesisHash;
 pub use weights::WeightInfo;
 
@@ -33,7 +34,7 @@ use gonka_primitives::{
 	AccountId as Raw, BlockNumber, EpochIndex, Hash,
 	epoch::Schedule,
 	host::{Commitment, Registration, SegmentCommitment},
-	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnEpochStart, OnOffence},
+	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed, OnEpochStart, OnHostRemoved, OnOffence},
 };
 use gonka_sprint::{ModelSeed, SprintFormat};
 use polkadot_sdk::{
@@ -72,9 +73,9 @@ pub mod pallet {
 		type Schedule: Get<Schedule>;
 		/// The sprint format from the next epoch on.
 		type SprintFormat: Get<SprintFormat>;
-		/// Number of leading zero bits that a registration's proof of work needs.
+		/// Number of leading zero bits that a registration's proof of work needs at least.
 		type RegistrationBits: Get<u32>;
-		/// The source of seeds.
+		/// The source of the running hash from which seeds and draws follow.
 		type Beacon: Beacon;
 		/// The models that a host may declare.
 		type Models: ModelRegistry;
@@ -88,13 +89,15 @@ pub mod pallet {
 		type OnEpochClosed: OnEpochClosed;
 		/// Called when an epoch starts, before its parameters are read.
 		type OnEpochStart: OnEpochStart;
+		/// Called for hosts that expired, to remove what other pallets keep of them.
+		type OnHostRemoved: OnHostRemoved<Self::AccountId>;
 		/// Maximum share of one host in the capped sum of weights. At least 10 %.
 		type MaxShare: Get<Perbill>;
 		/// The share of the power that the genesis guardians together hold until the network is mature.
 		type GuardianShare: Get<Perbill>;
 		/// The total effective weight, in leaves, from which the network is mature.
 		type MaturityThreshold: Get<u64>;
-		/// Minimum share of its duties that a host must meet in an epoch; below it, the host loses collateral.
+		/// Minimum share of its duties for which a host must do something in an epoch; below it, the host loses collateral.
 		type MinPerformance: Get<Perbill>;
 		/// Maximum number of registered hosts.
 		#[pallet::constant]
@@ -110,7 +113,8 @@ pub mod pallet {
 		/// Hosts whose weight is computed in a block.
 		#[pallet::constant]
 		type WeighBatch: Get<u32>;
-		/// Epochs without a registration or commitment after which a host expires.
+		/// Weighed epochs without weight after which a host expires while less than half of the places are taken. At
+		/// least 1.
 		type HostExpiry: Get<EpochIndex>;
 		/// Dispatch weights of calls and hooks.
 		type WeightInfo: WeightInfo;
@@ -123,11 +127,15 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Genesis<T> = StorageValue<_, Hash, OptionQuery>;
 
-	/// The running epoch. Written at its start, at the start of each segment and at the draw.
+	/// The running hash of the beacons of all blocks: the random value of this block. Written in each block.
+	#[pallet::storage]
+	pub type Mix<T> = StorageValue<_, Hash, ValueQuery>;
+
+	/// The running epoch. Written at its start, at the start of each segment and at each draw.
 	#[pallet::storage]
 	pub type CurrentEpoch<T> = StorageValue<_, Epoch, OptionQuery>;
 
-	/// Registered hosts, at most `MaxHosts`. Written by registrations, first commitments and expiry.
+	/// Registered hosts, at most `MaxHosts`. Written by registrations and by the sweep.
 	#[pallet::storage]
 	pub type Hosts<T: Config> = CountedStorageMap<_, Blake2_128Concat, T::AccountId, Host>;
 
@@ -166,13 +174,14 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type PastEpochs<T> = StorageMap<_, Twox64Concat, EpochIndex, Epoch, OptionQuery>;
 
-	/// The heaviest hosts of the last weighed epoch with weight, descending. Those that take part in the next sprint
+	/// The heaviest hosts of the last weighed epoch with proven weight, descending. Those that take part in the next sprint
 	/// check it.
 	#[pallet::storage]
 	pub type Candidates<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxCheckers>, ValueQuery>;
 
-	/// The checkers of an epoch with the weights by which seats are drawn. Written at the draw; kept for two more
-	/// epochs.
+	/// The checkers of an epoch with the weights by which seats are drawn, then the other candidates that take part,
+	/// with weight 0: they hold no seats, but have places before the other participants. Written at the draw; kept for
+	/// two more epochs.
 	#[pallet::storage]
 	pub type Checkers<T: Config> =
 		StorageMap<_, Twox64Concat, EpochIndex, BoundedVec<(T::AccountId, u64), T::MaxCheckers>, ValueQuery>;
@@ -195,7 +204,7 @@ pub mod pallet {
 	pub type WeighProgress<T: Config> =
 		StorageValue<_, Weighing<T::AccountId, T::MaxValidators, T::MaxCheckers>, OptionQuery>;
 
-	/// Total and cap of weighed epochs; kept for two more epochs.
+	/// Totals and caps of weighed epochs; kept for two more epochs.
 	#[pallet::storage]
 	pub type WeighedEpochs<T> = StorageMap<_, Twox64Concat, EpochIndex, EpochWeights, OptionQuery>;
 
@@ -208,8 +217,8 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type LastWeighed<T> = StorageValue<_, EpochIndex, OptionQuery>;
 
-	/// The power for the next session: normalised, at most `MaxValidators` entries. Written at genesis and when an
-	/// epoch with weight is weighed.
+	/// The power for the next session: normalised, at most `MaxValidators` entries. Written at genesis, when an epoch
+	/// with proven weight is weighed, and after rounds of confirmation segments.
 	#[pallet::storage]
 	pub type Power<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxValidators>, ValueQuery>;
 
@@ -233,6 +242,15 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type SweptTo<T: Config> = StorageValue<_, T::AccountId, OptionQuery>;
 
+	/// Hosts that expired while something open needed what other pallets keep of them. Written by the sweep; removed
+	/// when all pallets are done. At most those of a few epochs.
+	#[pallet::storage]
+	pub type Expired<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, (), OptionQuery>;
+
+	/// The host of `Expired` that was asked about last.
+	#[pallet::storage]
+	pub type AskedTo<T: Config> = StorageValue<_, T::AccountId, OptionQuery>;
+
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
@@ -242,13 +260,17 @@ pub mod pallet {
 		SegmentStarted { epoch: EpochIndex, segment: u8, seed: Hash },
 		/// A host registered or replaced its registration.
 		HostRegistered { host: T::AccountId, worker: PublicKey },
-		/// A host was removed after `HostExpiry` epochs without a registration or commitment.
+		/// A host was removed because it had no weight for too long.
 		HostExpired { host: T::AccountId },
 		/// The committees of an epoch were drawn from `beacon`.
 		CommitteesDrawn { epoch: EpochIndex, beacon: Hash, checkers: u32 },
+		/// The leaf sets of a confirmation segment were drawn from `beacon`.
+		RoundDrawn { epoch: EpochIndex, round: u8, beacon: Hash },
+		/// Confirmations changed the validators' power.
+		PowerFollowed { epoch: EpochIndex, round: u8 },
 		/// A host committed to a segment.
 		Committed { host: T::AccountId, epoch: EpochIndex, segment: u8, count: u64 },
-		/// A host met less than `MinPerformance` of its duties.
+		/// A host did nothing for more than `1 − MinPerformance` of its duties.
 		DutiesMissed { host: T::AccountId, epoch: EpochIndex },
 		/// The weights of an epoch are final.
 		EpochWeighed { epoch: EpochIndex, weights: EpochWeights },
@@ -258,8 +280,6 @@ pub mod pallet {
 	pub enum Error<T> {
 		/// A list or string is longer than its bound.
 		LimitExceeded,
-		/// No such host is registered.
-		NotFound,
 	}
 
 	#[pallet::genesis_config]
@@ -296,6 +316,7 @@ pub mod pallet {
 			if now == 1 {
 				Genesis::<T>::put(Self::hash_bytes(frame_system::Pallet::<T>::parent_hash()));
 			}
+			Self::mix_beacon();
 			let (epoch, mut weight) = Self::tick(now);
 			if epoch.offset(now) == epoch.schedule.weigh_start() {
 				Self::close_previous(epoch.index);
@@ -311,6 +332,7 @@ pub mod pallet {
 			let mut meter = WeightMeter::with_limit(limit);
 			Self::prune(&mut meter);
 			Self::sweep(&mut meter);
+			Self::clean(&mut meter);
 			meter.consumed()
 		}
 
@@ -336,23 +358,36 @@ pub mod pallet {
 	impl<T: Config> Pallet<T> {
 		/// Registers a host or replaces its registration.
 		///
-		/// Origin: a free transaction; `signature` is that of the host key over the registration. Once per host and
-		/// epoch, with a proof of work. Cost: up to 16 model lookups and one signature in the pool, then constant.
+		/// Origin: a free transaction; `signature` is that of the host key over the registration, `worker_signature`
+		/// that of the worker key over the host's account. Up to 8 times per host and epoch, with a proof of work. Cost:
+		/// up to 16 model lookups and two signatures in the pool, then constant.
 		#[pallet::call_index(0)]
 		#[pallet::weight(T::WeightInfo::register())]
-		#[pallet::authorize(|_, new, signature| authorize(Self::validate_register(new, signature)))]
+		#[pallet::authorize(|_, new, signature, worker_signature| {
+			authorize(Self::validate_register(new, signature, worker_signature))
+		})]
 		#[pallet::weight_of_authorize(T::WeightInfo::authorize_register())]
-		pub fn register(origin: OriginFor<T>, registration: Registration, _signature: Signature) -> DispatchResult {
+		pub fn register(
+			origin: OriginFor<T>,
+			registration: Registration,
+			_signature: Signature,
+			_worker_signature: Signature,
+		) -> DispatchResult {
 			ensure_authorized(origin)?;
 			let account = T::AccountId::from(registration.host);
+			let old = Hosts::<T>::get(&account);
+			// Another registration brings no time: the host must show weight as before.
+			let (joined, weighed) = old.as_ref().map_or((registration.epoch, None), |old| (old.joined, old.weighed));
 			let host = Host {
 				worker: registration.worker,
 				url: registration.url.try_into().map_err(|_| Error::<T>::LimitExceeded)?,
 				models: registration.models.try_into().map_err(|_| Error::<T>::LimitExceeded)?,
 				registered: registration.epoch,
-				active: registration.epoch,
+				revision: registration.revision,
+				joined,
+				weighed,
 			};
-			if let Some(old) = Hosts::<T>::get(&account) {
+			if let Some(old) = old {
 				Workers::<T>::remove(old.worker);
 			}
 			Workers::<T>::insert(host.worker, &account);
@@ -380,11 +415,6 @@ pub mod pallet {
 			Standings::<T>::mutate(epoch, &host, |standing| {
 				standing.get_or_insert_with(|| Self::enter(epoch, &host));
 			});
-			let mut stored = Hosts::<T>::get(&host).ok_or(Error::<T>::NotFound)?;
-			if stored.active != epoch {
-				stored.active = epoch;
-				Hosts::<T>::insert(&host, stored);
-			}
 			Self::deposit_event(Event::Committed { host, epoch, segment, count: commitment.count });
 			Ok(())
 		}

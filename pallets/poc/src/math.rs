@@ -1,6 +1,7 @@
 //! Weight and power as pure functions (`docs/protocol.md#8-weight`, `docs/protocol.md#9-power`).
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
+use gonka_primitives::EpochIndex;
 
 /// The sum of all power, up to rounding. A validator's share of it is its share of the votes.
 pub const POWER_BUDGET: u64 = 1_000_000;
@@ -15,6 +16,20 @@ pub fn compute_weight(counts: &[u64], segments: u8) -> u64 {
 	counts.sort_unstable();
 	let middle = segments.saturating_sub(1) / 2;
 	counts.get(middle).copied().unwrap_or(0).saturating_mul(segments as u64)
+}
+
+/// A host's weight or count after `unanswered` of the requests for openings of its `committee` checkers: a third of a
+/// full committee that got no answer leaves nothing, in a committee of three or fewer a single one does.
+///
+/// A committee has nine checkers, or fewer in a small network. A host that withholds the openings of a fabricated leaf
+/// from the few checkers that drew it thus loses far more than the leaf could bring.
+pub fn answered(weight: u64, unanswered: u32, committee: u32) -> u64 {
+	if unanswered == 0 {
+		return weight;
+	}
+	let left = u128::from(committee.saturating_sub(unanswered.saturating_mul(3)));
+	let kept = u128::from(weight).saturating_mul(left).checked_div(committee.into());
+	kept.map_or(0, |kept| u64::try_from(kept).unwrap_or(weight))
 }
 
 /// The cap: the largest weight with which no host exceeds `share` of the capped sum; `u64::MAX` if no cap applies, as
@@ -87,14 +102,12 @@ pub fn confirmed(median: u64, confirmed: &[u64], called: u32) -> u64 {
 }
 
 /// The performance factor in millionths: the share of its duties that a host met. Each pair of `checks` (assigned,
-/// done) is one duty, which may be met in part. Each confirmation that was `called` and each `unanswered` request is
-/// a duty, too.
-pub fn performance(checks: &[(u32, u32)], called: u32, committed: u32, unanswered: u32) -> u64 {
-	let million = u128::from(MILLION);
-	let mut duties = u128::from(called).saturating_add(unanswered.into());
-	let mut met = u128::from(committed.min(called)).saturating_mul(million);
+/// done) is one duty, which may be met in part. Each confirmation that was `called` is a duty, too.
+pub fn performance(checks: &[(u32, u32)], called: u32, committed: u32) -> u64 {
+	let mut duties = u128::from(called);
+	let mut met = u128::from(committed.min(called)).saturating_mul(MILLION.into());
 	for (due, done) in checks {
-		if let Some(share) = u128::from(*done).saturating_mul(million).checked_div((*due).into()) {
+		if let Some(share) = u128::from(*done).saturating_mul(MILLION.into()).checked_div((*due).into()) {
 			duties = duties.saturating_add(1);
 			met = met.saturating_add(share);
 		}
@@ -102,10 +115,65 @@ pub fn performance(checks: &[(u32, u32)], called: u32, committed: u32, unanswere
 	met.checked_div(duties).map_or(MILLION, |share| u64::try_from(share).unwrap_or(MILLION).min(MILLION))
 }
 
+/// Number of duties from which on missing some of them costs collateral. With fewer, a single duty would be more than
+/// the share that a host may miss.
+pub const MIN_DUTIES: u32 = 20;
+
+/// Whether a host missed so many duties that it loses collateral. Each pair of `checks` has the number of duties and of
+/// those that the host did anything for. `share` is the part of all of them that it must do, in millionths.
+pub fn is_idle(checks: &[(u32, u32)], share: u64) -> bool {
+	let sum = |of: fn(&(u32, u32)) -> u32| checks.iter().map(of).fold(0u64, |sum, one| sum.saturating_add(one.into()));
+	let (due, done) = (sum(|(due, _)| *due), sum(|(_, done)| *done));
+	due >= MIN_DUTIES.into() && done.saturating_mul(MILLION) < due.saturating_mul(share)
+}
+
+/// Blocks from which a validator's number of blocks is a duty: with fewer, chance decides too much.
+pub const MIN_BLOCKS: u32 = 20;
+
+/// The duty of a validator as a pair for [`performance`]. `due` blocks, in thousandths, were expected of it. Three quarters
+/// of them meet it; below [`MIN_BLOCKS`] there is none.
+pub fn blocks_duty((due, written): (u32, u32)) -> (u32, u32) {
+	let (needed, written) = ((due / 4).saturating_mul(3), written.saturating_mul(1_000));
+	if due < MIN_BLOCKS.saturating_mul(1_000) { (0, 0) } else { (needed, written.min(needed)) }
+}
+
+/// `weight` times a ratio in millionths, rounded down.
+pub fn scale(weight: u64, ratio: u64) -> u64 {
+	let scaled = u128::from(weight).saturating_mul(ratio.into()).checked_div(MILLION.into());
+	scaled.and_then(|scaled| u64::try_from(scaled).ok()).unwrap_or(weight)
+}
+
 /// `weight` times ratios in millionths, each rounded down.
 pub fn paid(weight: u64, ratios: [u64; 3]) -> u64 {
-	let scale = |weight: u128, ratio: u64| weight.saturating_mul(ratio.into()).checked_div(MILLION.into()).unwrap_or(0);
-	u64::try_from(ratios.into_iter().fold(weight.into(), scale)).unwrap_or(weight)
+	ratios.into_iter().fold(weight, scale)
+}
+
+/// Whether more than a hundredth of the power is in other hands in `new` than in `old`, both normalised. Changes add up,
+/// so that many small validators count as much as a large one.
+pub fn has_moved<A: Ord>(old: &[(A, u64)], new: &[(A, u64)]) -> bool {
+	let old: BTreeMap<&A, u64> = old.iter().map(|(who, power)| (who, *power)).collect();
+	let change = |(who, power): &(A, u64)| old.get(who).copied().unwrap_or(0).abs_diff(*power);
+	// What some lose others gain, so the changes sum to twice what moves.
+	let sum = new.iter().map(change).fold(0u64, u64::saturating_add);
+	sum > POWER_BUDGET / 50
+}
+
+/// Weighed epochs without weight after which a host expires: `longest` while less than half of the places are taken, then
+/// fewer in proportion, 1 from seven eighths on.
+pub fn patience(hosts: u32, max: u32, longest: EpochIndex) -> EpochIndex {
+	let (hosts, max) = (u64::from(hosts), u64::from(max));
+	let range = max.saturating_mul(3);
+	let over = hosts.saturating_mul(8).saturating_sub(max.saturating_mul(4)).min(range);
+	let fewer = u64::from(longest.saturating_sub(1)).saturating_mul(over).checked_div(range).unwrap_or(0);
+	longest.saturating_sub(fewer as EpochIndex).max(1)
+}
+
+/// The effective weight above which a host keeps its place: from seven eighths of the places on a sixteenth of what hosts
+/// had if all places were taken and all hosts equal, before that 0. So a host that holds many places needs compute for them.
+pub fn least_weight(hosts: u32, max: u32, total: u64) -> u64 {
+	let (hosts, max) = (u64::from(hosts), u64::from(max));
+	let is_full = hosts.saturating_mul(8) >= max.saturating_mul(7);
+	if is_full { total.checked_div(max.saturating_mul(16)).unwrap_or(0) } else { 0 }
 }
 
 /// Number of buckets: see [`bucket`].

@@ -2,14 +2,17 @@
 //!
 //! Cheap checks come first and the signature last, so that an invalid transaction costs a node little.
 
-use crate::{Commitments, Config, CurrentEpoch, Hosts, Pallet, Standings, ValidityError, Workers, math::MAX_LEAVES};
+use crate::{
+	Commitments, Config, CurrentEpoch, Host, Hosts, Pallet, Standings, ValidityError, Workers, math::MAX_LEAVES,
+};
 use codec::Encode;
-use gonka_pallet_support::pool::{is_signed, valid};
+use gonka_pallet_support::pool::{is_signed, registration, urgent};
 use gonka_primitives::{
 	PublicKey, Signature,
 	hashing::domain,
-	host::{Registration, SegmentCommitment},
+	host::{MAX_REVISIONS, Registration, SegmentCommitment, required_bits},
 	traits::ModelRegistry,
+	views::RegistrationTerms,
 };
 use polkadot_sdk::{
 	frame_support::{ensure, pallet_prelude::ValidTransaction, traits::Get},
@@ -24,21 +27,41 @@ impl<T: Config> Pallet<T> {
 	pub(crate) fn validate_register(
 		new: &Registration,
 		signature: &Signature,
+		worker_signature: &Signature,
 	) -> Result<ValidTransaction, ValidityError> {
 		let epoch = CurrentEpoch::<T>::get().ok_or(ValidityError::OutOfPhase)?;
 		ensure!(new.is_well_formed(), ValidityError::Malformed);
 		ensure!(new.epoch == epoch.index, ValidityError::OutOfPhase);
-		let genesis = Self::genesis_hash();
-		ensure!(new.work_bits(&genesis) >= T::RegistrationBits::get(), ValidityError::TooLittleWork);
 		let account = T::AccountId::from(new.host);
-		match Hosts::<T>::get(&account) {
-			Some(old) => ensure!(old.registered != new.epoch, ValidityError::SlotUsed),
+		let old = Hosts::<T>::get(&account);
+		let bits = new.work_bits(&Self::genesis_hash());
+		ensure!(bits >= Self::required_bits(old.as_ref(), new.revision), ValidityError::TooLittleWork);
+		match &old {
+			Some(old) => ensure!(old.next_revision(new.epoch) <= new.revision, ValidityError::SlotUsed),
 			None => ensure!(Hosts::<T>::count() < T::MaxHosts::get(), ValidityError::TooManyHosts),
 		}
 		ensure!(Workers::<T>::get(new.worker).is_none_or(|owner| owner == account), ValidityError::WorkerTaken);
 		ensure!(new.models.iter().all(|model| T::Models::is_registered(*model)), ValidityError::UnknownModel);
 		ensure!(Self::is_signed(&new.host, domain::REGISTRATION, new, signature), ValidityError::BadSignature);
-		Ok(valid("gonka/register", [(new.host, new.epoch)], REGISTRATION_LONGEVITY))
+		let consents = Self::is_signed(&new.worker, domain::WORKER, &new.host, worker_signature);
+		ensure!(consents, ValidityError::NoConsent);
+		let slot = [(new.host, new.epoch, new.revision)];
+		Ok(registration("gonka/register", slot, REGISTRATION_LONGEVITY, Self::rank(&account), bits))
+	}
+
+	/// Number of leading zero bits that a registration needs. `old` is the host's registration before it.
+	fn required_bits(old: Option<&Host>, revision: u8) -> u32 {
+		let taken = old.is_none().then(|| (Hosts::<T>::count(), T::MaxHosts::get()));
+		required_bits(T::RegistrationBits::get(), revision, taken)
+	}
+
+	/// What the next registration of `account` needs, for clients; `None` if the epoch takes no more of it.
+	pub fn registration_terms(account: &T::AccountId) -> Option<RegistrationTerms> {
+		let epoch = CurrentEpoch::<T>::get()?.index;
+		let old = Hosts::<T>::get(account);
+		let revision = old.as_ref().map_or(0, |old| old.next_revision(epoch));
+		let bits = Self::required_bits(old.as_ref(), revision);
+		(revision < MAX_REVISIONS).then_some(RegistrationTerms { epoch, revision, bits })
 	}
 
 	pub(crate) fn validate_commit(
@@ -58,7 +81,8 @@ impl<T: Config> Pallet<T> {
 		let earlier = Commitments::<T>::get(new.epoch, &account);
 		ensure!(earlier.iter().all(|(segment, _)| *segment != new.segment), ValidityError::SlotUsed);
 		ensure!(Self::is_signed(&host.worker, domain::COMMITMENT, new, signature), ValidityError::BadSignature);
-		Ok(valid("gonka/commit", [(new.host, new.epoch, new.segment)], epoch.schedule.grace))
+		let slot = [(new.host, new.epoch, new.segment)];
+		Ok(urgent("gonka/commit", slot, epoch.schedule.grace, Self::rank(&account)))
 	}
 
 	/// Whether `signature` is that of `key` over `body`, on this chain and for the purpose that `domain` names.

@@ -1,7 +1,14 @@
 //! Standings: the results of checks and disputes, and the weights that follow from them.
 
-use crate::{math, types::Standing, *};
-use gonka_primitives::{check::Offence, traits::OnServed};
+use crate::{
+	math,
+	types::{SetDuties, Standing},
+	*,
+};
+use gonka_primitives::{
+	check::{MAX_REQUESTS_PER_CHECKER, Offence},
+	traits::OnServed,
+};
 
 impl<T: Config> Pallet<T> {
 	/// The running epoch or a kept one.
@@ -14,45 +21,64 @@ impl<T: Config> Pallet<T> {
 		CurrentEpoch::<T>::get()
 	}
 
-	/// A host's commitments of the sprint, ascending by segment.
-	pub fn sprint_commitments(epoch: &Epoch, host: &T::AccountId) -> Vec<(u8, Commitment)> {
-		let all = Commitments::<T>::get(epoch.index, host).into_iter();
-		all.filter(|(segment, _)| *segment < epoch.schedule.segments).collect()
+	/// A host's commitments to the segments of a round, ascending by segment.
+	pub fn commitments_of(epoch: &Epoch, round: u8, host: &T::AccountId) -> Vec<(u8, Commitment)> {
+		let (all, segments) = (Commitments::<T>::get(epoch.index, host), epoch.schedule.segments_of(round));
+		all.into_iter().filter(|(segment, _)| segments.contains(segment)).collect()
 	}
 
-	/// The counts of a host's sprint, without `lost` segments.
-	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId, lost: &[u8]) -> Vec<u64> {
-		let all = Self::sprint_commitments(epoch, host).into_iter();
-		all.filter(|(segment, _)| !lost.contains(segment)).map(|(_, commitment)| commitment.count).collect()
+	/// The counts of a host's sprint.
+	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId) -> Vec<u64> {
+		Self::commitments_of(epoch, 0, host).into_iter().map(|(_, commitment)| commitment.count).collect()
 	}
 
-	/// Notes that `checker` revealed its tags and met `met` of `total` leaf sets.
+	/// Notes that `checker` revealed its tags of the `total` leaf sets of a round and met `met` of them.
 	pub fn note_digests(epoch: EpochIndex, checker: &T::AccountId, total: u32, met: u32) {
-		Self::mutate(epoch, checker, |standing| standing.duties = (total, met.min(total)));
+		Self::mutate(epoch, checker, |standing| {
+			let SetDuties { revealed, met: before, .. } = standing.duties;
+			let (revealed, met) = (revealed.saturating_add(total), before.saturating_add(met.min(total)));
+			standing.duties = SetDuties { due: total, revealed, met };
+		});
 	}
 
-	/// Notes that `checker` did not defend one of its tags.
+	/// Notes that `checker` did not defend one of its tags: it counts as not revealed.
 	pub fn miss_digest(epoch: EpochIndex, checker: &T::AccountId) {
-		Self::mutate(epoch, checker, |standing| standing.duties.1 = standing.duties.1.saturating_sub(1));
+		Self::mutate(epoch, checker, |standing| {
+			standing.duties.revealed = standing.duties.revealed.saturating_sub(1);
+			standing.duties.met = standing.duties.met.saturating_sub(1);
+		});
 	}
 
-	/// Notes a request to `host` for openings of `segment`; false if the host has its maximum number of open requests.
-	pub fn note_request(epoch: EpochIndex, host: &T::AccountId, segment: u8) -> bool {
-		Self::mutate(epoch, host, |standing| standing.requests.try_push(segment).is_ok()).unwrap_or(false)
+	/// Whether `checker` may request openings of another host.
+	pub fn may_request(epoch: EpochIndex, checker: &T::AccountId) -> bool {
+		let standing = Standings::<T>::get(epoch, checker);
+		standing.is_some_and(|standing| u32::from(standing.asked) < MAX_REQUESTS_PER_CHECKER)
 	}
 
-	/// Notes that `host` posted requested openings of `segment`.
-	pub fn note_answer(epoch: EpochIndex, host: &T::AccountId, segment: u8) {
+	/// Notes a request of `checker` to `host` for openings in a round.
+	pub fn note_request(epoch: EpochIndex, round: u8, host: &T::AccountId, checker: &T::AccountId) {
 		Self::mutate(epoch, host, |standing| {
-			if let Some(position) = standing.requests.iter().position(|other| *other == segment) {
-				standing.requests.swap_remove(position);
+			let len = standing.unanswered.len().max(usize::from(round).saturating_add(1));
+			standing.unanswered.bounded_resize(len, 0);
+			if let Some(count) = standing.unanswered.get_mut(usize::from(round)) {
+				*count = count.saturating_add(1);
+			}
+		});
+		Self::mutate(epoch, checker, |standing| standing.asked = standing.asked.saturating_add(1));
+	}
+
+	/// Notes that `host` posted the openings of a request.
+	pub fn note_answer(epoch: EpochIndex, round: u8, host: &T::AccountId) {
+		Self::mutate(epoch, host, |standing| {
+			if let Some(count) = standing.unanswered.get_mut(usize::from(round)) {
+				*count = count.saturating_sub(1);
 			}
 		});
 	}
 
-	/// Whether `host` has an open request for openings.
-	pub fn has_open_request(epoch: EpochIndex, host: &T::AccountId) -> bool {
-		Standings::<T>::get(epoch, host).is_some_and(|standing| !standing.requests.is_empty())
+	/// Number of requests for openings that `host` has not answered in a round.
+	pub fn unanswered(epoch: EpochIndex, round: u8, host: &T::AccountId) -> u32 {
+		Standings::<T>::get(epoch, host).map_or(0, |standing| standing.unanswered_in(round))
 	}
 
 	/// Takes the pay of `host` for `epoch`: it missed a turn of a dispute.
@@ -131,23 +157,65 @@ impl<T: Config> Pallet<T> {
 		weights.zip(Standings::<T>::get(epoch, host)).map_or(0, |(weights, standing)| weights.effective(&standing))
 	}
 
+	/// Number of leaf sets that a host had to check in all rounds.
+	pub(crate) fn sets_due(epoch: &Epoch, standing: &Standing) -> u32 {
+		standing.duties.due.saturating_mul(u32::from(epoch.rounds()).saturating_add(1))
+	}
+
+	/// Whether a host missed so many of its duties that it loses collateral: leaf sets for which it revealed no tag at
+	/// all, and audits on which it did not report. A tag of zeros only costs pay, because a host that answers late could
+	/// force it on honest checkers.
+	pub(crate) fn is_idle(epoch: &Epoch, standing: &Standing) -> bool {
+		let sets = (Self::sets_due(epoch, standing), standing.duties.revealed);
+		math::is_idle(&[sets, standing.audits], T::MinPerformance::get().mul_floor(math::MILLION))
+	}
+
+	/// The effective weight of `host` in the epoch weighed last, in leaves; 0 if it has none.
+	pub fn rank(host: &T::AccountId) -> u64 {
+		LastWeighed::<T>::get().map_or(0, |epoch| Self::weight(epoch, host))
+	}
+
+	/// The counts of a host's confirmations, less what unanswered requests cost.
+	fn confirmations(epoch: &Epoch, host: &T::AccountId, standing: &Standing) -> Vec<u64> {
+		let round = |segment: u8| segment.checked_sub(epoch.schedule.segments)?.checked_add(1);
+		let all = Commitments::<T>::get(epoch.index, host).into_iter();
+		all.filter_map(|(segment, commitment)| {
+			let round = round(segment).filter(|round| *round <= epoch.rounds())?;
+			Some(math::answered(commitment.count, standing.unanswered_in(round), standing.committee.into()))
+		})
+		.collect()
+	}
+
+	/// The confirmed factor of a host in millionths: the share of its sprint that its confirmations showed.
+	pub(crate) fn confirmed(epoch: &Epoch, host: &T::AccountId, standing: &Standing) -> u64 {
+		let median = standing.compute.checked_div(epoch.schedule.segments.into()).unwrap_or(0);
+		math::confirmed(median, &Self::confirmations(epoch, host, standing), epoch.rounds().into())
+	}
+
 	/// The confirmed and the performance factor of a host, in millionths: the share of its sprint that its
 	/// confirmations showed, and the share of its duties that it met.
 	pub(crate) fn ratios(epoch: &Epoch, host: &T::AccountId, standing: &Standing) -> (u64, u64) {
-		let called = epoch.confirmations.len() as u32;
-		let shown: Vec<u64> = Commitments::<T>::get(epoch.index, host)
-			.into_iter()
-			.filter(|(segment, _)| *segment >= epoch.schedule.segments)
-			.map(|(_, commitment)| commitment.count)
-			.collect();
-		let median = standing.compute.checked_div(epoch.schedule.segments.into()).unwrap_or(0);
 		let performance = if standing.forfeited || standing.offence.is_some() {
 			0
 		} else {
-			let unanswered = standing.requests.len() as u32;
-			math::performance(&[standing.duties, standing.audits], called, shown.len() as u32, unanswered)
+			let sets = (Self::sets_due(epoch, standing), standing.duties.met);
+			let blocks = math::blocks_duty(standing.blocks);
+			let committed = Self::confirmations(epoch, host, standing).len() as u32;
+			math::performance(&[sets, standing.audits, blocks], epoch.rounds().into(), committed)
 		};
-		(math::confirmed(median, &shown, called), performance)
+		(Self::confirmed(epoch, host, standing), performance)
+	}
+
+	/// The weight that a host showed throughout the epoch `last`, and the part that was proven there. An epoch without a
+	/// confirmation shows nothing new.
+	pub(crate) fn shown(last: &Epoch, host: &T::AccountId) -> (u64, u64) {
+		let standing = Standings::<T>::get(last.index, host).filter(|standing| !standing.is_weightless());
+		let Some(standing) = standing else { return (0, 0) };
+		let shown = match last.rounds() {
+			0 => standing.proven,
+			_ => math::scale(standing.backed, Self::confirmed(last, host, &standing)),
+		};
+		(shown, standing.proven)
 	}
 
 	/// The median by weight of the hosts' [`math::ratio`]s of work to weight; 0 if too little work was settled for a

@@ -4,6 +4,7 @@ use crate::{
 	Commitments, Config, CurrentEpoch, Hosts, LastWeighed, Pallet, ParticipantCount, Participants, Power, Served,
 	Standings, Traffic, WeighProgress, WeighedEpochs, Workers,
 };
+use gonka_primitives::host::MAX_REVISIONS;
 use polkadot_sdk::{
 	frame_support::{ensure, traits::Get},
 	sp_runtime::TryRuntimeError,
@@ -12,16 +13,20 @@ use polkadot_sdk::{
 impl<T: Config> Pallet<T> {
 	/// Checks the invariants:
 	/// 1. `Workers` is the inverse map of `Hosts`.
-	/// 2. There are at most `MaxHosts` hosts, and the counter is right.
+	/// 2. There are at most `MaxHosts` hosts, and the counter is right. None registered before it joined, or with a
+	///    revision too many.
 	/// 3. No validator has power 0 or two entries, and the sum of power fits a `u64`.
 	/// 4. Commitments ascend by segment, and each segment was called. Each host with commitments has a standing and a number
 	///    of its own, below the number of participants.
 	/// 5. A weighing in progress lists validators and heaviest weights in descending order.
 	/// 6. The served work, and the weight in each bucket, are the sums over the hosts.
+	/// 7. A host's proven weight is part of its backed weight, and its votes are part of that. It revealed at least as many
+	///    sets as it met, and no more than it had to check.
 	pub fn do_try_state() -> Result<(), TryRuntimeError> {
 		let mut hosts = 0u32;
 		for (account, host) in Hosts::<T>::iter() {
 			ensure!(Workers::<T>::get(host.worker) == Some(account), "1: worker key of a host points elsewhere");
+			ensure!(host.joined <= host.registered && host.revision < MAX_REVISIONS, "2: a host's registrations");
 			hosts = hosts.saturating_add(1);
 		}
 		ensure!(Workers::<T>::iter().count() == hosts as usize, "1: a worker key without a host");
@@ -48,6 +53,9 @@ impl<T: Config> Pallet<T> {
 				"4: count of hosts with commitments"
 			);
 			for (host, standing) in Standings::<T>::iter_prefix(epoch.index) {
+				let sets = (standing.duties.met, standing.duties.revealed, Self::sets_due(&epoch, &standing));
+				ensure!(standing.votes <= standing.proven && standing.proven <= standing.backed, "7: proven weight");
+				ensure!(sets.0 <= sets.1 && sets.1 <= sets.2, "7: leaf sets");
 				ensure!(
 					Participants::<T>::get(epoch.index, standing.participant) == Some(host),
 					"4: a participant's number"
@@ -55,7 +63,8 @@ impl<T: Config> Pallet<T> {
 			}
 		}
 		if let Some(progress) = WeighProgress::<T>::get() {
-			ensure!(progress.heaviest.is_sorted_by(|a, b| a >= b), "5: heaviest out of order");
+			let mut sums = [&progress.backed, &progress.proven, &progress.votes].into_iter();
+			ensure!(sums.all(|sum| sum.heaviest.is_sorted_by(|a, b| a >= b)), "5: heaviest out of order");
 			ensure!(progress.validators.is_sorted_by(|(_, a), (_, b)| a >= b), "5: validators out of order");
 		}
 		if let Some((epoch, weighed)) =

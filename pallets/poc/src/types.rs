@@ -22,8 +22,8 @@ use scale_info::TypeInfo;
 pub const MAX_SEGMENTS: u32 = 16;
 /// Maximum number of confirmation segments of an epoch.
 pub const MAX_CONFIRMATIONS: u32 = 8;
-/// Maximum number of open requests for openings of a host. A committee has fewer checkers.
-pub const MAX_REQUESTS: u32 = 16;
+/// Maximum number of rounds of checks of an epoch: that of the sprint, and one for each confirmation segment.
+pub const MAX_ROUNDS: u32 = MAX_CONFIRMATIONS + 1;
 /// Maximum number of guardians.
 pub const MAX_GUARDIANS: u32 = 16;
 /// Minimum of the cap on a host's share.
@@ -48,8 +48,10 @@ pub struct Epoch {
 	pub segment_seeds: BoundedVec<Hash, ConstU32<MAX_SEGMENTS>>,
 	/// Offsets of the confirmation segments that were called.
 	pub confirmations: BoundedVec<BlockNumber, ConstU32<MAX_CONFIRMATIONS>>,
-	/// The beacon from which committees and leaf sets are drawn; `None` before the draw.
+	/// The beacon from which committees and the sprint's leaf sets are drawn; `None` before the draw.
 	pub beacon: Option<Hash>,
+	/// The beacons from which the leaf sets of confirmation segments are drawn, in the order of the segments.
+	pub round_beacons: BoundedVec<Hash, ConstU32<MAX_CONFIRMATIONS>>,
 }
 
 impl Epoch {
@@ -62,10 +64,28 @@ impl Epoch {
 	pub fn phase(&self, block: BlockNumber) -> Phase {
 		self.schedule.phase(self.offset(block))
 	}
+
+	/// The beacon of a round; `None` if the round is not drawn.
+	pub fn beacon_of(&self, round: u8) -> Option<Hash> {
+		match round.checked_sub(1) {
+			None => self.beacon,
+			Some(number) => self.round_beacons.get(usize::from(number)).copied(),
+		}
+	}
+
+	/// The offset at which a round was drawn; `None` if it is not drawn.
+	pub fn draw_of(&self, round: u8) -> Option<BlockNumber> {
+		self.beacon_of(round).and_then(|_| self.schedule.draw_of(round, &self.confirmations))
+	}
+
+	/// Number of rounds of confirmation segments that are drawn: the segments whose commitments are in.
+	pub fn rounds(&self) -> u8 {
+		self.round_beacons.len() as u8
+	}
 }
 
 /// A registered host.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Host {
 	/// Its worker's key.
 	pub worker: PublicKey,
@@ -75,8 +95,31 @@ pub struct Host {
 	pub models: BoundedVec<ModelId, ConstU32<MAX_MODELS_PER_HOST>>,
 	/// The epoch of its last registration.
 	pub registered: EpochIndex,
-	/// The last epoch in which it registered or committed.
-	pub active: EpochIndex,
+	/// The revision of that registration.
+	pub revision: u8,
+	/// The epoch of its first registration.
+	pub joined: EpochIndex,
+	/// The last epoch in which it was seen to have weight.
+	pub weighed: Option<EpochIndex>,
+}
+
+impl Host {
+	/// The lowest revision of its next registration, in `epoch`.
+	pub fn next_revision(&self, epoch: EpochIndex) -> u8 {
+		if self.registered == epoch { self.revision.saturating_add(1) } else { 0 }
+	}
+}
+
+/// Numbers of leaf sets of a checker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct SetDuties {
+	/// The sets that it had to check in each round.
+	pub due: u32,
+	/// Those for which it revealed a tag, if only one of zeros, and did not fail to defend it. The others are missed: too
+	/// many of them cost collateral.
+	pub revealed: u32,
+	/// Those that count for its pay: sets with a tag, and sets of hosts that left requests for openings unanswered.
+	pub met: u32,
 }
 
 /// A participant's standing in an epoch.
@@ -88,12 +131,22 @@ pub struct Standing {
 	pub compute: u64,
 	/// The backed weight: the part of it that counts by itself or is backed by collateral. 0 until the host is weighed.
 	pub backed: u64,
-	/// Number of leaf sets that it had to check, and of those whose tags it revealed.
-	pub duties: (u32, u32),
+	/// The part of it that the confirmations of the epoch weighed before bore out. 0 until the host is weighed.
+	pub proven: u64,
+	/// The part of that which was proven in the epoch weighed before, too. 0 until the host is weighed.
+	pub votes: u64,
+	/// Number of checkers of its committee. 0 until the host is weighed.
+	pub committee: u8,
+	/// The leaf sets that it had to check.
+	pub duties: SetDuties,
 	/// Number of audits that were assigned to it, and of those on which it reported.
 	pub audits: (u32, u32),
-	/// Segments of the requests for openings that it has not answered. They count 0 when the host is weighed.
-	pub requests: BoundedVec<u8, ConstU32<MAX_REQUESTS>>,
+	/// Number of blocks that it had to write as a validator, in thousandths, and of those that it wrote.
+	pub blocks: (u32, u32),
+	/// Number of requests for openings that it has not answered, by round, at most one of each of its checkers.
+	pub unanswered: BoundedVec<u8, ConstU32<MAX_ROUNDS>>,
+	/// Number of hosts of which it requested openings, at most `MAX_REQUESTS_PER_CHECKER`.
+	pub asked: u8,
 	/// The offence it was convicted of.
 	pub offence: Option<Offence>,
 	/// Whether it lost its pay because it missed a turn of a dispute.
@@ -106,6 +159,17 @@ pub struct Standing {
 }
 
 impl Standing {
+	/// A standing of which all of `weight` is backed and proven, for states that tests and benchmarks make.
+	pub fn of_weight(participant: u32, weight: u64) -> Self {
+		let (compute, backed, proven, votes) = (weight, weight, weight, weight);
+		Self { participant, compute, backed, proven, votes, ..Default::default() }
+	}
+
+	/// Number of requests of a round that it has not answered.
+	pub fn unanswered_in(&self, round: u8) -> u32 {
+		self.unanswered.get(usize::from(round)).copied().unwrap_or(0).into()
+	}
+
 	/// Whether its offence makes its weight 0.
 	pub fn is_convicted(&self) -> bool {
 		matches!(self.offence, Some(Offence::Fabrication | Offence::FalseAccusation | Offence::WrongInference))
@@ -158,21 +222,51 @@ pub struct Duty<AccountId> {
 	pub sets: Vec<(u8, Option<AccountId>)>,
 }
 
+/// The sum of weights of one kind, and what their cap follows from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Sum {
+	/// Sum of the weights.
+	pub total: u64,
+	/// Hosts with weight.
+	pub hosts: u32,
+	/// The largest weights, descending.
+	pub heaviest: BoundedVec<u64, ConstU32<HEAVIEST>>,
+}
+
+impl Sum {
+	fn add(&mut self, weight: u64) {
+		if weight == 0 {
+			return;
+		}
+		self.total = self.total.saturating_add(weight);
+		self.hosts = self.hosts.saturating_add(1);
+		let rank = self.heaviest.partition_point(|other| *other >= weight);
+		// What falls off the end of a full list is not needed.
+		let _ = self.heaviest.force_insert_keep_left(rank, weight);
+	}
+
+	/// Cap and capped total, with which no host exceeds `share` millionths.
+	pub fn capped(&self, share: u64) -> Capped {
+		let cap = math::cap(&self.heaviest, self.total, self.hosts, share);
+		Capped { total: math::capped_total(&self.heaviest, self.total, cap), cap }
+	}
+}
+
 /// A weighing in progress: sums over the participants visited so far.
 #[derive(CloneNoBound, DebugNoBound, PartialEqNoBound, EqNoBound, Encode, Decode, TypeInfo, MaxEncodedLen)]
 #[scale_info(skip_type_params(MaxValidators, MaxCheckers))]
 pub struct Weighing<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> {
 	/// The last host visited.
 	pub after: Option<AccountId>,
-	/// Sum of backed weights.
-	pub total: u64,
-	/// Hosts with weight.
-	pub hosts: u32,
-	/// The largest weights, descending.
-	pub heaviest: BoundedVec<u64, ConstU32<HEAVIEST>>,
-	/// The heaviest hosts with session keys, descending.
+	/// The backed weights.
+	pub backed: Sum,
+	/// The proven weights.
+	pub proven: Sum,
+	/// The weights that carry votes.
+	pub votes: Sum,
+	/// The hosts with session keys of the largest proven weight, descending.
 	pub validators: BoundedVec<(AccountId, u64), MaxValidators>,
-	/// The heaviest hosts, descending.
+	/// The hosts of the largest proven weight, descending.
 	pub checkers: BoundedVec<(AccountId, u64), MaxCheckers>,
 }
 
@@ -182,9 +276,9 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheck
 	fn default() -> Self {
 		Self {
 			after: None,
-			total: 0,
-			hosts: 0,
-			heaviest: Default::default(),
+			backed: Default::default(),
+			proven: Default::default(),
+			votes: Default::default(),
 			validators: Default::default(),
 			checkers: Default::default(),
 		}
@@ -194,13 +288,15 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheck
 impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>>
 	Weighing<AccountId, MaxValidators, MaxCheckers>
 {
-	/// Adds a host with `weight` > 0.
-	pub fn add(&mut self, who: AccountId, weight: u64, has_keys: bool) {
-		self.total = self.total.saturating_add(weight);
-		self.hosts = self.hosts.saturating_add(1);
-		let rank = self.heaviest.partition_point(|other| *other >= weight);
-		// What falls off the end of a full list is not needed.
-		let _ = self.heaviest.force_insert_keep_left(rank, weight);
+	/// Adds a host.
+	pub fn add(&mut self, who: AccountId, standing: &Standing, has_keys: bool) {
+		self.backed.add(standing.backed);
+		self.proven.add(standing.proven);
+		self.votes.add(standing.votes);
+		let weight = standing.proven;
+		if weight == 0 {
+			return;
+		}
 		let rank = self.checkers.partition_point(|(_, other)| *other >= weight);
 		let _ = self.checkers.force_insert_keep_left(rank, (who.clone(), weight));
 		if has_keys {
@@ -210,7 +306,21 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheck
 	}
 }
 
-/// Total and cap of a weighed epoch.
+/// Total and cap of weights of one kind.
+#[derive(
+	Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
+)]
+pub struct Capped {
+	/// Sum of the capped weights.
+	pub total: u64,
+	/// A host's weight is at most this.
+	pub cap: u64,
+}
+
+/// Totals and caps of a weighed epoch.
+///
+/// Each kind of weight has a cap of its own. Otherwise compute that is rented for a sprint and proves nothing would raise
+/// the cap on the power and the votes of a heavy host.
 #[derive(
 	Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo, MaxEncodedLen,
 )]
@@ -221,9 +331,19 @@ pub struct EpochWeights {
 	pub cap: u64,
 	/// Hosts with weight.
 	pub hosts: u32,
+	/// Of proven weights, which carry power.
+	pub proven: Capped,
+	/// Of the weights that carry votes.
+	pub votes: Capped,
 }
 
 impl EpochWeights {
+	/// An epoch without caps in which all weight is proven, for states that tests and benchmarks make.
+	pub const fn of_total(total: u64, hosts: u32) -> Self {
+		let uncapped = Capped { total, cap: u64::MAX };
+		Self { total, cap: u64::MAX, hosts, proven: uncapped, votes: uncapped }
+	}
+
 	/// A host's effective weight.
 	pub fn effective(&self, standing: &Standing) -> u64 {
 		if standing.is_weightless() { 0 } else { self.counted(standing) }
@@ -232,5 +352,15 @@ impl EpochWeights {
 	/// A host's effective weight without regard to offences.
 	pub fn counted(&self, standing: &Standing) -> u64 {
 		standing.backed.min(self.cap)
+	}
+
+	/// The part of a host's weight that carries power.
+	pub fn proven(&self, standing: &Standing) -> u64 {
+		if standing.is_weightless() { 0 } else { standing.proven.min(self.proven.cap) }
+	}
+
+	/// The part of a host's weight that carries votes.
+	pub fn votes(&self, standing: &Standing) -> u64 {
+		if standing.is_weightless() { 0 } else { standing.votes.min(self.votes.cap) }
 	}
 }

@@ -32,7 +32,7 @@ impl<T: Config> Pallet<T> {
 			segment_seeds: epoch.segment_seeds.into_inner(),
 			confirmations: epoch.confirmations.into_inner(),
 			beacon: epoch.beacon,
-			registration_bits: T::RegistrationBits::get(),
+			round_beacons: epoch.round_beacons.into_inner(),
 		})
 	}
 
@@ -80,15 +80,17 @@ impl<T: Config> Pallet<T> {
 			compute_weight: weights.map(|_| standing.compute),
 			backed_weight: weights.map(|_| standing.backed),
 			effective_weight: weights.map(|weights| weights.effective(&standing)),
-			duties: standing.duties,
-			confirmations: epoch.confirmations.len() as u32,
+			proven_weight: weights.map(|weights| weights.proven(&standing)),
+			vote_weight: weights.map(|weights| weights.votes(&standing)),
+			duties: (Self::sets_due(&epoch, &standing), standing.duties.met),
+			confirmations: epoch.rounds().into(),
 			confirmed: u32::try_from(confirmed).unwrap_or(u32::MAX),
 			performance: u32::try_from(performance).unwrap_or(u32::MAX),
 			work: standing.work,
 			served: u32::try_from(served).unwrap_or(u32::MAX),
 			paid_weight: weights.map(|weights| Self::paid(&epoch, &weights, median, host, &standing)),
 			offence: standing.gravest(),
-			lost: standing.requests.into_inner(),
+			unanswered: standing.unanswered.iter().map(|count| u32::from(*count)).sum(),
 		})
 	}
 
@@ -112,6 +114,14 @@ impl<T: Config> HostRegistry<T::AccountId> for Pallet<T> {
 	fn worker(host: &T::AccountId) -> Option<gonka_primitives::PublicKey> {
 		Hosts::<T>::get(host).map(|host| host.worker)
 	}
+
+	fn models(host: &T::AccountId) -> Vec<gonka_primitives::ModelId> {
+		Hosts::<T>::get(host).map_or_else(Vec::new, |host| host.models.into_inner())
+	}
+
+	fn rank(host: &T::AccountId) -> u64 {
+		Self::rank(host)
+	}
 }
 
 impl<T: Config> Pallet<T> {
@@ -128,17 +138,18 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> EffectiveWeights<T::AccountId> for Pallet<T> {
 	fn last_weighed() -> Option<(EpochIndex, u64)> {
 		let epoch = LastWeighed::<T>::get()?;
-		Some((epoch, WeighedEpochs::<T>::get(epoch)?.total))
+		Some((epoch, WeighedEpochs::<T>::get(epoch)?.votes.total))
 	}
 
 	fn weight(epoch: EpochIndex, host: &T::AccountId) -> u64 {
-		Self::weight(epoch, host)
+		let weights = WeighedEpochs::<T>::get(epoch);
+		weights.zip(Standings::<T>::get(epoch, host)).map_or(0, |(weights, standing)| weights.votes(&standing))
 	}
 
 	fn page(epoch: EpochIndex, after: Option<&T::AccountId>, limit: u32) -> Vec<(T::AccountId, u64)> {
 		let Some(weights) = WeighedEpochs::<T>::get(epoch) else { return Vec::new() };
 		let standings = Self::standings(epoch, after, limit).into_iter();
-		standings.map(|(host, standing)| (host, weights.effective(&standing))).collect()
+		standings.map(|(host, standing)| (host, weights.votes(&standing))).collect()
 	}
 }
 
@@ -158,12 +169,10 @@ impl<T: Config> PaidWeights<T::AccountId> for Pallet<T> {
 	/// Slashes the collateral of a host that missed duties. No duty can be met any more at this point.
 	fn on_turn(epoch: EpochIndex, host: &T::AccountId) {
 		let found = Self::epoch_of(epoch).zip(Standings::<T>::get(epoch, host));
-		let Some((epoch, standing)) = found.filter(|(_, standing)| standing.offence.is_none()) else { return };
-		// A missed turn of a dispute costs the pay alone.
-		let (_, performance) = Self::ratios(&epoch, host, &Standing { forfeited: false, ..standing });
-		if performance < T::MinPerformance::get().mul_floor(math::MILLION) {
-			Self::deposit_event(Event::DutiesMissed { host: host.clone(), epoch: epoch.index });
-			T::OnOffence::on_offence(host, epoch.index, Offence::MissedDuties);
+		let found = found.filter(|(_, standing)| standing.offence.is_none());
+		if found.is_some_and(|(epoch, standing)| Self::is_idle(&epoch, &standing)) {
+			Self::deposit_event(Event::DutiesMissed { host: host.clone(), epoch });
+			T::OnOffence::on_offence(host, epoch, Offence::MissedDuties);
 		}
 	}
 }

@@ -19,14 +19,20 @@ pub trait WeightInfo {
 	fn authorize_commit() -> Weight;
 	/// Storing a commitment.
 	fn commit() -> Weight;
-	/// A block's tick: starting an epoch is the most expensive.
+	/// A block's tick, with its beacon: starting an epoch is the most expensive.
 	fn tick() -> Weight;
 	/// Drawing the committees out of `n` hosts.
 	fn draw(n: u32) -> Weight;
 	/// Weighing `n` hosts, and the last of them; closing the epoch before.
 	fn weigh(n: u32) -> Weight;
+	/// Letting the power of `n` validators follow their confirmations.
+	fn follow_confirmations(n: u32) -> Weight;
 	/// Pruning one item.
 	fn prune() -> Weight;
+	/// Visiting `n` hosts to see whether they expire.
+	fn sweep(n: u32) -> Weight;
+	/// Removing a host, and what other pallets keep of it.
+	fn expire() -> Weight;
 	/// Taking an equivocator's power.
 	fn note_equivocation() -> Weight;
 }
@@ -36,19 +42,19 @@ pub struct SubstrateWeight<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn authorize_register() -> Weight {
-		Weight::from_parts(70_000_000, 20_000).saturating_add(T::DbWeight::get().reads(23))
+		Weight::from_parts(127_000_000, 24_000).saturating_add(T::DbWeight::get().reads(28))
 	}
 	fn register() -> Weight {
 		Weight::from_parts(25_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(4, 5))
 	}
 	fn authorize_commit() -> Weight {
-		Weight::from_parts(65_000_000, 8_000).saturating_add(T::DbWeight::get().reads(4))
+		Weight::from_parts(67_000_000, 12_000).saturating_add(T::DbWeight::get().reads(7))
 	}
 	fn commit() -> Weight {
-		Weight::from_parts(30_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(5, 5))
+		Weight::from_parts(30_000_000, 8_000).saturating_add(T::DbWeight::get().reads_writes(4, 4))
 	}
 	fn tick() -> Weight {
-		Weight::from_parts(20_000_000, 6_000).saturating_add(T::DbWeight::get().reads_writes(5, 2))
+		Weight::from_parts(22_000_000, 6_000).saturating_add(T::DbWeight::get().reads_writes(6, 3))
 	}
 	fn draw(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 4_000)
@@ -57,13 +63,22 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads_writes(3, 2))
 	}
 	fn weigh(n: u32) -> Weight {
-		// A draw over all checkers once, then a committee and perhaps duties for each host.
-		Weight::from_parts(100_000_000, 50_000)
+		// A draw over all checkers once, then a committee for each host. Of a host that revealed nothing, the seats until one
+		// is a duty: three on average, each with a lookup and a committee.
+		Weight::from_parts(110_000_000, 52_000)
 			.saturating_mul(n.into())
 			.saturating_add(Weight::from_parts(500_000_000, 50_000))
-			.saturating_add(T::DbWeight::get().reads_writes(15, 1).saturating_mul(n.into()))
+			// Two of the reads are the host's standing and commitments of the epoch before.
+			.saturating_add(T::DbWeight::get().reads_writes(18, 1).saturating_mul(n.into()))
 			// At the end the guardians' keys and standings, too.
 			.saturating_add(T::DbWeight::get().reads_writes(47, 10))
+	}
+	fn follow_confirmations(n: u32) -> Weight {
+		Weight::from_parts(10_000_000, 2_000)
+			.saturating_mul(n.into())
+			.saturating_add(T::DbWeight::get().reads(2).saturating_mul(n.into()))
+			// The guardians' keys and standings, too.
+			.saturating_add(T::DbWeight::get().reads_writes(40, 2))
 	}
 	fn note_equivocation() -> Weight {
 		// Through the lists of candidates and validators, and those of a weighing in progress.
@@ -71,5 +86,16 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	}
 	fn prune() -> Weight {
 		Weight::from_parts(5_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+	}
+	fn sweep(n: u32) -> Weight {
+		Weight::from_parts(6_000_000, 5_000)
+			.saturating_mul(n.into())
+			.saturating_add(T::DbWeight::get().reads_writes(2, 1).saturating_mul(n.into()))
+			.saturating_add(Weight::from_parts(10_000_000, 4_000))
+			.saturating_add(T::DbWeight::get().reads_writes(8, 1))
+	}
+	fn expire() -> Weight {
+		// The records of other pallets: suspicions, and windows with their roots.
+		Weight::from_parts(100_000_000, 120_000).saturating_add(T::DbWeight::get().reads_writes(100, 80))
 	}
 }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
 	cases::PER_BLOCK,
-	types::{Arbiter, Assignment, ClearFinding, Draw, RecentFinding, Reviewed, Row},
+	judgements::Money,
+	types::{Arbiter, Assignment, ClearFinding, Draw, Hearing, Judgement, RecentFinding, Reviewed, Row},
 };
 use alloc::{vec, vec::Vec};
 use codec::Encode;
@@ -11,7 +12,7 @@ use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
 use gonka_pallet_support::benchmarking;
 use gonka_primitives::{
 	MAX_MODELS_PER_HOST, Signature,
-	audit::{ARBITERS, Counts, FRESH, Finding, MAX_FINDINGS, MAX_REVIEWED, MAX_SCOPE, Pick, Scope},
+	audit::{Counts, FRESH, Finding, MAX_FINDINGS, MAX_REVIEWED, MAX_SCOPE, MAX_SEATS, Pick, Scope},
 	hashing::domain,
 	market::Totals,
 	merkle_sum::SumNode,
@@ -21,7 +22,10 @@ use pallet_poc::{
 };
 use polkadot_sdk::{
 	frame_benchmarking::v2::*,
-	frame_support::traits::{EnsureOrigin, Hooks},
+	frame_support::traits::{
+		EnsureOrigin, Hooks,
+		fungible::{Inspect, Mutate},
+	},
 	sp_core::sr25519,
 };
 
@@ -69,10 +73,10 @@ fn models<T: Config>(count: u32) -> Vec<ModelId> {
 fn worker<T: Config>(index: u32, models: &[ModelId]) -> sr25519::Public {
 	let (key, account) = (benchmarking::new_key(), host::<T>(index));
 	let models = BoundedVec::truncate_from(models.to_vec());
-	let new = Host { worker: key.0, url: Default::default(), models, registered: 0, active: 0 };
+	let new = Host { worker: key.0, url: Default::default(), models, ..Default::default() };
 	Workers::<T>::insert(key.0, &account);
 	Hosts::<T>::insert(&account, new);
-	let standing = Standing { participant: index, compute: 10, backed: 10, ..Default::default() };
+	let standing = Standing::of_weight(index, 10);
 	Standings::<T>::insert(0, account, standing);
 	key
 }
@@ -112,7 +116,8 @@ fn report<T: Config>(n: u32) -> Result<(sr25519::Public, AuditReport), Benchmark
 	Ok((key, AuditReport { checker: host::<T>(1).into(), window: WINDOW, findings }))
 }
 
-/// A full case against host `index`, with the arbiters 1, 2 and 3. All but `missing` ruled.
+/// A full case against host 100 · `index`, with as many arbiters as a case may have, from 1 on. All but the first `missing`
+/// ruled.
 fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
 	let of = host::<T>(index.saturating_mul(100));
 	let reviewed = (0..MAX_REVIEWED).map(|number| Reviewed {
@@ -125,26 +130,28 @@ fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
 		root: SumNode::default(),
 	});
 	let scope = (0..MAX_SCOPE).map(|window| Scope { window, root: SumNode::default(), first: 0, work: 1_000 });
-	let arbiters = (1..ARBITERS.saturating_add(1)).map(|number| {
+	let arbiters = (1..MAX_SEATS.saturating_add(1)).map(|number| {
 		let reviewed = BoundedVec::truncate_from(vec![Some(ClearFinding::Wrong); MAX_REVIEWED as usize]);
 		let ruled = (number > missing).then_some((Outcome::Guilty, reviewed));
-		Arbiter { who: host::<T>(number), ruled }
+		Arbiter { who: host::<T>(number), seats: 1, ruled }
 	});
 	let case = Case {
 		id: index,
 		model,
 		profile: profile(),
+		sum: 8 << 16,
 		opened: 1,
 		deadline: Pallet::<T>::now(),
 		seed: Some([1; 32]),
 		reviewed: BoundedVec::truncate_from(reviewed.collect()),
 		scope: BoundedVec::truncate_from(scope.collect()),
 		arbiters: BoundedVec::truncate_from(arbiters.collect()),
+		judgement: None,
 	};
 	Cases::<T>::insert(&of, &case);
 	NextCase::<T>::put(index.saturating_add(1));
 	OpenCases::<T>::mutate(|open| {
-		let _ = open.try_push((of, Pallet::<T>::now()));
+		let _ = open.try_push(Hearing { host: of, next: Pallet::<T>::now(), weight: 0, appeal: false });
 	});
 	case
 }
@@ -172,7 +179,7 @@ fn ruling<T: Config>() -> Result<(sr25519::Public, Ruling), BenchmarkError> {
 	Ok((key, Ruling { arbiter: host::<T>(1).into(), host: host::<T>(0).into(), case: case.id, reviewed, fresh }))
 }
 
-#[benchmarks]
+#[benchmarks(where <T as pallet_inference_market::Config>::Currency: Mutate<T::AccountId>)]
 mod benchmarks {
 	use super::*;
 
@@ -235,6 +242,34 @@ mod benchmarks {
 	}
 
 	#[benchmark]
+	fn appeal() -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("no model is registered")?;
+		table::<T>(model);
+		let (of, until) = (host::<T>(0), Pallet::<T>::now());
+		// The other places are taken, so that one gives way.
+		for index in 0..T::MaxCases::get().saturating_add(1) {
+			case::<T>(index, model, 0);
+		}
+		OpenCases::<T>::mutate(|open| open.retain(|hearing| hearing.host != of));
+		OpenCases::<T>::mutate(|open| {
+			let last = host::<T>(T::MaxCases::get().saturating_mul(100));
+			let _ = open.try_push(Hearing { host: last, next: until, weight: 0, appeal: false });
+		});
+		let judgement = Some(Judgement { outcome: Outcome::Guilty, window: 0, until, appeal: None });
+		let judged = Case { judgement, ..Cases::<T>::get(&of).ok_or("the case is not open")? };
+		let id = judged.id;
+		Cases::<T>::insert(&of, judged);
+		Terms::<T>::insert(until, &of, ());
+		let (deposit, rest) = (T::AppealDeposit::get(), Money::<T>::minimum_balance());
+		Money::<T>::mint_into(&of, deposit.saturating_add(rest))?;
+		#[extrinsic_call]
+		_(RawOrigin::Signed(of.clone()), id);
+		assert!(Cases::<T>::get(of).is_some_and(|case| case.appeal().is_some()));
+		Ok(())
+	}
+
+	#[benchmark]
 	fn build(
 		h: Linear<1, { T::TableBatch::get() }>,
 		r: Linear<0, { T::TableBatch::get() * MAX_MODELS_PER_HOST }>,
@@ -244,7 +279,7 @@ mod benchmarks {
 		for index in 0..h {
 			worker::<T>(index, models.get(..each).unwrap_or_default());
 		}
-		WeighedEpochs::<T>::insert(0, EpochWeights { total: 1, cap: u64::MAX, hosts: h });
+		WeighedEpochs::<T>::insert(0, EpochWeights::of_total(1, h));
 		LastWeighed::<T>::put(0);
 		#[block]
 		{
@@ -311,7 +346,7 @@ mod benchmarks {
 		{
 			Pallet::<T>::advance_cases();
 		}
-		let drawn = Cases::<T>::iter_values().filter(|case| case.arbiters.len() == 1).count();
+		let drawn = Cases::<T>::iter_values().filter(|case| case.seed.is_some()).count();
 		assert_eq!(drawn, n as usize);
 		Ok(())
 	}

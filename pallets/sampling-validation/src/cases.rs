@@ -1,22 +1,17 @@
-//! Cases: opening, arbiters, rulings and outcomes.
+//! Cases: opening, their places, arbiters and rulings.
 
 use crate::{
-	types::{Arbiter, ClearFinding, Reviewed, Suspicion},
+	types::{Arbiter, Hearing, Reviewed, Suspicion},
 	*,
 };
 use alloc::vec::Vec;
-use gonka_primitives::{
-	audit::{ARBITERS, FRESH, MAX_SCOPE, Scope, arbiter_ticket, case_seed, judge},
-	traits::Beacon,
-};
+use gonka_primitives::audit::{MAX_SCOPE, MAX_SEATS, Scope, arbiter_ticket, case_seed, judge};
 use polkadot_sdk::sp_runtime::DispatchResult;
 
-/// Maximum number of cases that a block advances.
-pub(crate) const PER_BLOCK: u32 = 4;
-/// Blocks from a case's opening to the draw of its arbiters. The author of the opening block knows the next beacon.
-const DRAW_AFTER: BlockNumber = 2;
-/// Number of tickets drawn for arbiters, and of hosts tried in all.
-pub(crate) const ARBITER_TRIES: (u32, u32) = (24, 32);
+/// Maximum number of cases that a block advances, and of judgements that it lets take effect, together.
+pub(crate) const PER_BLOCK: u32 = 2;
+/// The queue of cases that are heard.
+type Queue<T> = BoundedVec<Hearing<<T as frame_system::Config>::AccountId>, <T as Config>::MaxCases>;
 
 impl<T: Config> Pallet<T> {
 	/// Opens a case against a host that has none. Returns false if there is no room.
@@ -26,9 +21,15 @@ impl<T: Config> Pallet<T> {
 		profile: CalibrationProfile,
 		suspicion: &Suspicion<T::AccountId>,
 	) -> bool {
-		let batches = Batches::<T>::iter_prefix(host).take(MAX_SCOPE as usize);
-		let mut scope: Vec<Scope> =
-			batches.filter_map(|(window, batch)| Self::scope_of(window, &batch, model)).collect();
+		let (mut open, (weight, _)) = (OpenCases::<T>::get(), Self::weight_of(host));
+		if open.is_full() && Self::lightest(&open, Some(weight)).is_none() {
+			return false;
+		}
+		let record = Self::record(host);
+		// Of windows that a judgement is about, about as many are kept as later ones.
+		let batches = Batches::<T>::iter_prefix(host).take(MAX_SCOPE.saturating_mul(2) as usize);
+		let parts = batches.filter(|(window, _)| record.is_open(*window)).take(MAX_SCOPE as usize);
+		let mut scope: Vec<Scope> = parts.filter_map(|(window, batch)| Self::scope_of(window, &batch, model)).collect();
 		scope.sort_by_key(|part| part.window);
 		if scope.is_empty() {
 			// No settlement is left that arbiters could draw from.
@@ -43,21 +44,50 @@ impl<T: Config> Pallet<T> {
 			id,
 			model,
 			profile,
+			sum: suspicion.sum,
 			opened,
 			deadline: opened.saturating_add(T::AuditRules::get().case_blocks),
 			seed: None,
 			reviewed: BoundedVec::truncate_from(reviewed.collect()),
 			scope: BoundedVec::truncate_from(scope),
 			arbiters: BoundedVec::new(),
+			judgement: None,
 		};
-		let draw = opened.saturating_add(DRAW_AFTER);
-		if OpenCases::<T>::try_mutate(|open| open.try_push((host.clone(), draw))).is_err() {
+		Self::make_room(&mut open, Some(weight));
+		let next = opened.saturating_add(T::AuditRules::get().draw_blocks);
+		if open.try_push(Hearing { host: host.clone(), next, weight, appeal: false }).is_err() {
 			return false;
 		}
+		OpenCases::<T>::put(open);
 		NextCase::<T>::put(id.saturating_add(1));
 		Cases::<T>::insert(host, case);
 		Self::deposit_event(Event::CaseOpened { case: id, host: host.clone(), model });
 		true
+	}
+
+	/// A host's effective weight in the epoch weighed last, and the sum of all.
+	pub(crate) fn weight_of(host: &T::AccountId) -> (u64, u64) {
+		let weights = pallet_poc::LastWeighed::<T>::get().and_then(pallet_poc::WeighedEpochs::<T>::get);
+		(Poc::<T>::rank(host), weights.map_or(0, |weights| weights.total))
+	}
+
+	/// The place of the lightest host's case that is not an appeal, if the host is lighter than `below`.
+	fn lightest(open: &Queue<T>, below: Option<u64>) -> Option<usize> {
+		let cases = open.iter().enumerate().filter(|(_, hearing)| !hearing.appeal);
+		let (place, lightest) = cases.min_by_key(|(_, hearing)| hearing.weight)?;
+		below.is_none_or(|weight| lightest.weight < weight).then_some(place)
+	}
+
+	/// Closes the case of the lightest host, lighter than `below`, if the queue is full. Its suspicion stays as it was, so
+	/// that another finding opens the case again once there is room.
+	pub(crate) fn make_room(open: &mut Queue<T>, below: Option<u64>) {
+		let Some(place) = open.is_full().then(|| Self::lightest(open, below)).flatten() else { return };
+		let host = open.remove(place).host;
+		let Some(case) = Cases::<T>::take(&host) else { return };
+		let recent = case.reviewed.into_iter().map(|reviewed| reviewed.finding).collect();
+		let (recent, after) = (BoundedVec::truncate_from(recent), Self::record(&host).condemned);
+		Suspicions::<T>::insert(&host, case.model, Suspicion { sum: case.sum, recent, after });
+		Self::deposit_event(Event::CaseDisplaced { case: case.id, host });
 	}
 
 	/// The part of a settlement that a model did.
@@ -68,20 +98,21 @@ impl<T: Config> Pallet<T> {
 		Some(Scope { window, root: batch.root, first, work: *work })
 	}
 
-	/// Draws arbiters of new cases and closes cases that are over.
+	/// Lets judgements take effect, draws arbiters of new cases and decides cases that are over.
 	pub(crate) fn advance_cases() -> Weight {
-		let (now, mut open) = (Self::now(), OpenCases::<T>::get());
-		let is_due = |(_, block): &(T::AccountId, BlockNumber)| *block <= now;
-		let due: Vec<_> = open.iter().filter(|entry| is_due(entry)).take(PER_BLOCK as usize).cloned().collect();
-		let (mut drawn, mut closed) = (0u32, 0u32);
-		for (host, _) in &due {
+		let (now, ended) = (Self::now(), Self::end_terms(PER_BLOCK));
+		let mut open = OpenCases::<T>::get();
+		let due = open.iter().filter(|hearing| hearing.next <= now).map(|hearing| hearing.host.clone());
+		let due: Vec<_> = due.take(PER_BLOCK.saturating_sub(ended) as usize).collect();
+		let (mut drawn, mut closed) = (0u32, ended);
+		for host in &due {
 			let case = Cases::<T>::get(host);
 			let count = if case.as_ref().is_some_and(|case| case.seed.is_none()) { &mut drawn } else { &mut closed };
 			*count = count.saturating_add(1);
 			let next = case.and_then(|case| Self::advance(host, case));
-			match (next, open.iter_mut().find(|(other, _)| other == host)) {
-				(Some(next), Some(entry)) => entry.1 = next,
-				_ => open.retain(|(other, _)| other != host),
+			match (next, open.iter_mut().find(|hearing| hearing.host == *host)) {
+				(Some(next), Some(hearing)) => hearing.next = next,
+				_ => open.retain(|hearing| hearing.host != *host),
 			}
 		}
 		if !due.is_empty() {
@@ -91,7 +122,7 @@ impl<T: Config> Pallet<T> {
 		drawing.saturating_add(<T as Config>::WeightInfo::close_cases(closed))
 	}
 
-	/// Advances a case. Returns the block in which it advances next; `None` once it is closed.
+	/// Advances a case. Returns the block in which it advances next; `None` once it is decided.
 	fn advance(host: &T::AccountId, mut case: CaseOf<T>) -> Option<BlockNumber> {
 		if case.seed.is_none() {
 			Self::draw_arbiters(host, &mut case);
@@ -100,32 +131,27 @@ impl<T: Config> Pallet<T> {
 				return Some(case.deadline.saturating_add(1));
 			}
 		}
-		Cases::<T>::remove(host);
-		Self::close_case(host, &case);
+		Self::decide(host, case);
 		None
 	}
 
-	/// Draws arbiters by weight from hosts that did not report on the reviewed audits, and from others if these are
-	/// too few.
+	/// Draws the seats of arbiters, each by weight and by itself, so that many light hosts get no more of them than one
+	/// of the same weight. Findings about the host exclude nobody: they would exclude the heavy hosts that check most.
 	fn draw_arbiters(host: &T::AccountId, case: &mut CaseOf<T>) {
-		let seed = case_seed(&T::Beacon::randomness(), case.id);
-		let max = ARBITERS as usize;
-		let (mut outside, mut inside) = (Vec::new(), Vec::new());
-		if let Some(epoch) = TableEpoch::<T>::get() {
-			let ticket = |attempt, total| arbiter_ticket(&seed, attempt, total);
-			Self::draw_host((epoch, case.model), ARBITER_TRIES, ticket, |who| {
-				let is_known = outside.contains(who) || inside.contains(who);
-				if who != host && !is_known && Self::can_check(who) {
-					let is_party = case.reviewed.iter().any(|reviewed| reviewed.finding.checker == *who);
-					if is_party { inside.push(who.clone()) } else { outside.push(who.clone()) }
-				}
-				outside.len() >= max
-			});
-		}
-		let drawn: Vec<_> = outside.into_iter().chain(inside).take(max).collect();
+		let (rules, (weight, total)) = (T::AuditRules::get(), Self::weight_of(host));
+		let seats = if case.appeal().is_some() { rules.appeal_seats } else { rules.seats_for(weight, total) };
+		let seed = case_seed(&Poc::<T>::beacon(), case.id);
+		let drawn = TableEpoch::<T>::get().map_or_else(Vec::new, |epoch| {
+			let ticket = |attempt, left| arbiter_ticket(&seed, attempt, left);
+			Self::draw_seats((epoch, case.model), seats.min(MAX_SEATS), ticket, |who| {
+				who != host && Self::can_check(who)
+			})
+		});
 		case.seed = Some(seed);
-		let arbiters = drawn.iter().map(|who| Arbiter { who: who.clone(), ruled: None }).collect();
-		case.arbiters = BoundedVec::truncate_from(arbiters);
+		// The draw may have waited until other cases were done.
+		case.deadline = Self::now().saturating_add(rules.case_blocks.saturating_sub(rules.draw_blocks));
+		let arbiters = drawn.iter().map(|(who, seats)| Arbiter { who: who.clone(), seats: *seats, ruled: None });
+		case.arbiters = BoundedVec::truncate_from(arbiters.collect());
 		Self::deposit_event(Event::ArbitersDrawn { case: case.id, arbiters: BoundedVec::truncate_from(drawn) });
 	}
 
@@ -139,7 +165,7 @@ impl<T: Config> Pallet<T> {
 		own.ruled = Some((outcome, BoundedVec::truncate_from(reviewed)));
 		if case.arbiters.iter().all(|arbiter| arbiter.ruled.is_some()) {
 			OpenCases::<T>::mutate(|open| {
-				open.iter_mut().filter(|(other, _)| *other == host).for_each(|entry| entry.1 = Self::now());
+				open.iter_mut().filter(|hearing| hearing.host == host).for_each(|hearing| hearing.next = Self::now());
 			});
 		}
 		Cases::<T>::insert(&host, case);
@@ -151,71 +177,5 @@ impl<T: Config> Pallet<T> {
 	pub(crate) fn outcome(case: &CaseOf<T>, ruling: &Ruling) -> Option<Outcome> {
 		let rules = T::AuditRules::get();
 		judge(&case.profile, &ruling.fresh, rules.unavailable, (rules.guilty, rules.innocent))
-	}
-
-	fn close_case(host: &T::AccountId, case: &CaseOf<T>) {
-		let outcome = case.outcome();
-		if outcome != Outcome::Innocent {
-			let last = pallet_inference_market::SettledWindows::<T>::get(host).last().copied();
-			Self::update_record(host, |record| {
-				record.lose_reputation();
-				record.condemned = last.or(record.condemned);
-			});
-		}
-		match outcome {
-			Outcome::Guilty => {
-				Self::mute(host);
-				Poc::<T>::convict_of_inference(host);
-			},
-			Outcome::Withheld => {
-				if let Some(epoch) = Poc::<T>::epoch_at_stake(host) {
-					Poc::<T>::forfeit(epoch, host);
-				}
-			},
-			Outcome::Innocent => {},
-		}
-		for arbiter in &case.arbiters {
-			let met = if arbiter.ruled.is_some() { FRESH } else { 0 };
-			Poc::<T>::note_audits(&arbiter.who, FRESH, met);
-			Self::update_record(&arbiter.who, |record| record.missed |= met == 0);
-		}
-		Self::review(case);
-		Self::deposit_event(Event::CaseClosed { case: case.id, host: host.clone(), outcome });
-	}
-
-	/// Compares the clear findings of checkers and arbiters with those of most arbiters. A host with the opposite
-	/// finding is discredited. A host that found evidence absent which the arbiters found right missed a duty.
-	fn review(case: &CaseOf<T>) {
-		let mut discredited = Vec::new();
-		for (index, reviewed) in case.reviewed.iter().enumerate() {
-			let Some(truth) = case.truth(index) else { continue };
-			let of_arbiter = |arbiter: &Arbiter<T::AccountId>| {
-				let finding = arbiter.ruled.as_ref()?.1.get(index).copied().flatten()?;
-				Some((arbiter.who.clone(), finding))
-			};
-			let rulings = case.arbiters.iter().filter_map(of_arbiter);
-			let report = (reviewed.finding.checker.clone(), reviewed.finding.clear);
-			for (who, finding) in rulings.chain([report]) {
-				match (finding, truth) {
-					(ClearFinding::Absent, ClearFinding::Right) => {
-						Self::update_record(&who, |record| record.missed = true)
-					},
-					(ClearFinding::Absent, _) => {},
-					_ if finding != truth && !discredited.contains(&who) => discredited.push(who),
-					_ => {},
-				}
-			}
-		}
-		for host in discredited {
-			Self::update_record(&host, Record::lose_reputation);
-			Self::mute(&host);
-			Self::deposit_event(Event::Discredited { host, case: case.id });
-		}
-	}
-
-	/// Mutes a host: for some epochs it is not drawn, and its findings are ignored.
-	fn mute(host: &T::AccountId) {
-		let last = Self::epoch().saturating_add(T::AuditRules::get().mute_epochs);
-		Self::update_record(host, |record| record.muted = Some(last));
 	}
 }

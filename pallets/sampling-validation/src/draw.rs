@@ -9,10 +9,15 @@ use gonka_primitives::{
 	audit::{MILLION, Pick, audit_count, batch_seed, checker_ticket, locate, position},
 	market::Totals,
 	merkle_sum::SumNode,
-	traits::{Beacon, OnSettlement},
+	traits::OnSettlement,
 };
 
 impl<T: Config> OnSettlement<T::AccountId> for Pallet<T> {
+	/// Whether the model has a profile.
+	fn is_audited(model: ModelId) -> bool {
+		Profiles::<T>::contains_key(model)
+	}
+
 	/// Keeps a settlement whose work can be audited.
 	fn on_settlement(host: &T::AccountId, window: u32, root: &SumNode<Totals>, work: &[(ModelId, u64)]) {
 		if !work.iter().any(|(model, _)| Profiles::<T>::contains_key(model)) {
@@ -27,15 +32,16 @@ impl<T: Config> OnSettlement<T::AccountId> for Pallet<T> {
 }
 
 impl<T: Config> Pallet<T> {
-	/// Continues the window's draw. The seed is the beacon of the window's second block, since the author of the
-	/// block before the window knows the first beacon and may include a settlement of its own.
+	/// Continues the window's draw. The seed is taken some blocks after the window began: an author knows the beacons of
+	/// its own blocks in advance, and may have settled accordingly.
 	pub(crate) fn draw_audits() -> Weight {
 		let window = Self::running();
-		if Self::now().checked_rem(T::WindowLength::get()) == Some(1) {
+		let offset = T::AuditRules::get().draw_blocks.saturating_sub(1);
+		if Self::now().checked_rem(T::WindowLength::get()) == Some(offset) {
 			// Settlements that the last window did not get to are not audited.
 			Drawing::<T>::kill();
 			if let Some(epoch) = TableEpoch::<T>::get() {
-				Drawing::<T>::put(Draw { window, seed: T::Beacon::randomness(), epoch, after: None });
+				Drawing::<T>::put(Draw { window, seed: Poc::<T>::beacon(), epoch, after: None });
 			}
 		}
 		let draw = Drawing::<T>::get().filter(|draw| draw.window == window);

@@ -5,6 +5,8 @@ extern crate alloc;
 
 mod cases;
 mod draw;
+mod forget;
+mod judgements;
 mod pool;
 mod prune;
 mod report;
@@ -26,7 +28,7 @@ pub use types::{Batch, Case, Record};
 pub use weights::WeightInfo;
 
 use gonka_primitives::{
-	BlockNumber, EpochIndex, ModelId,
+	Balance, BlockNumber, EpochIndex, ModelId,
 	audit::{AuditReport, AuditRules, CalibrationProfile, Outcome, Ruling},
 	traits::ModelRegistry,
 };
@@ -49,7 +51,7 @@ pub type CaseOf<T> = Case<<T as frame_system::Config>::AccountId>;
 #[allow(clippy::expect_used, reason = "the macro's own code")]
 pub mod pallet {
 	use super::*;
-	use crate::types::{Assignment, Build, Draw, Row, Suspicion};
+	use crate::types::{Assignment, Build, Draw, Hearing, Row, Suspicion};
 	use alloc::vec::Vec;
 	use frame_support::{
 		pallet_prelude::*,
@@ -67,14 +69,19 @@ pub mod pallet {
 
 	#[pallet::config]
 	#[pallet::disable_frame_system_supertrait_check]
-	pub trait Config: pallet_poc::Config + pallet_inference_market::Config {
+	pub trait Config:
+		pallet_poc::Config + pallet_inference_market::Config<RuntimeHoldReason: From<HoldReason>>
+	{
+		/// Base units that a host deposits for an appeal.
+		#[pallet::constant]
+		type AppealDeposit: Get<Balance>;
 		/// The parameters of audits and cases.
 		#[pallet::constant]
 		type AuditRules: Get<AuditRules>;
 		/// Maximum number of audits of a checker in a window.
 		#[pallet::constant]
 		type MaxAssigned: Get<u32>;
-		/// Maximum number of open cases.
+		/// Maximum number of cases that are heard at a time. At most half of them, rounded up, are appeals.
 		#[pallet::constant]
 		type MaxCases: Get<u32>;
 		/// Maximum number of settlements that a block draws from.
@@ -97,6 +104,13 @@ pub mod pallet {
 		type WeightInfo: WeightInfo;
 	}
 
+	/// Reasons for holds.
+	#[pallet::composite_enum]
+	pub enum HoldReason {
+		/// The deposit of an appeal.
+		Appeal,
+	}
+
 	/// Calibration profiles by model. Written at genesis and by `set_profile`, for registered models only, so bounded
 	/// by governance.
 	#[pallet::storage]
@@ -117,7 +131,7 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type OldestPosted<T> = StorageValue<_, u32, ValueQuery>;
 
-	/// The draw in progress. Written from a window's second block until the draw is done, at the latest until the
+	/// The draw in progress. Written from a block near a window's beginning until the draw is done, at the latest until the
 	/// window ends.
 	#[pallet::storage]
 	pub type Drawing<T: Config> = StorageValue<_, Draw<T::AccountId>, OptionQuery>;
@@ -174,19 +188,37 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Records<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Record, OptionQuery>;
 
-	/// Suspicions by host and model. Written by reports; removed when a case is opened. At most one for each
-	/// model of a host that ever settled.
+	/// Suspicions by host and model. Written by reports, and when a case gives way; removed when a case is opened. At most
+	/// one for each model of a host that ever settled.
 	#[pallet::storage]
-	pub type Suspicions<T: Config> =
-		StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Twox64Concat, ModelId, Suspicion<T::AccountId>, ValueQuery>;
+	pub type Suspicions<T: Config> = StorageDoubleMap<
+		_,
+		Blake2_128Concat,
+		T::AccountId,
+		Twox64Concat,
+		ModelId,
+		Suspicion<T::AccountId>,
+		OptionQuery,
+	>;
 
-	/// Open cases, at most one for each host. Written by reports, hooks and rulings.
+	/// Cases, at most one for each host: those that are heard, and those that are decided and can be appealed. Written by
+	/// reports, hooks, rulings and appeals.
 	#[pallet::storage]
 	pub type Cases<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, CaseOf<T>, OptionQuery>;
 
-	/// The hosts of `Cases`, each with the next block in which its case advances.
+	/// The queue of the cases that are heard. Written together with them.
 	#[pallet::storage]
-	pub type OpenCases<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, BlockNumber), T::MaxCases>, ValueQuery>;
+	pub type OpenCases<T: Config> = StorageValue<_, BoundedVec<Hearing<T::AccountId>, T::MaxCases>, ValueQuery>;
+
+	/// The hosts whose cases can be appealed, by the last block that may carry the appeal. Written when a case is decided
+	/// against its host, at most a few in a block; removed by appeals and by hooks.
+	#[pallet::storage]
+	pub type Terms<T: Config> =
+		StorageDoubleMap<_, Twox64Concat, BlockNumber, Blake2_128Concat, T::AccountId, (), OptionQuery>;
+
+	/// The oldest block that may have an entry in `Terms`.
+	#[pallet::storage]
+	pub type OldestTerm<T> = StorageValue<_, BlockNumber, ValueQuery>;
 
 	/// The next case's number. It never decreases.
 	#[pallet::storage]
@@ -207,15 +239,24 @@ pub mod pallet {
 		AuditsClosed { checker: T::AccountId, window: u32, total: u32, met: u32 },
 		/// A case was opened: findings about a host reached the alarm.
 		CaseOpened { case: u32, host: T::AccountId, model: ModelId },
-		/// The arbiters of a case were drawn.
-		ArbitersDrawn { case: u32, arbiters: BoundedVec<T::AccountId, ConstU32<{ gonka_primitives::audit::ARBITERS }>> },
+		/// The arbiters of a case were drawn, each with a number of seats.
+		ArbitersDrawn {
+			case: u32,
+			arbiters: BoundedVec<(T::AccountId, u32), ConstU32<{ gonka_primitives::audit::MAX_SEATS }>>,
+		},
 		/// An arbiter ruled.
 		Ruled { case: u32, arbiter: T::AccountId, outcome: Outcome },
-		/// A case was closed.
+		/// A case or an appeal was closed. The outcome is final.
 		CaseClosed { case: u32, host: T::AccountId, outcome: Outcome },
 		/// A checker or arbiter had a clear finding opposite to what the arbiters found. It lost its reputation and
 		/// is muted.
 		Discredited { host: T::AccountId, case: u32 },
+		/// A case was decided against its host. The judgement takes effect after block `until`, unless the host appeals.
+		Judged { case: u32, host: T::AccountId, outcome: Outcome, until: BlockNumber },
+		/// A host appealed. The appeal has a number of its own.
+		Appealed { case: u32, host: T::AccountId, appeal: u32 },
+		/// A case gave way to one about a heavier host, or to an appeal. Its suspicion stays.
+		CaseDisplaced { case: u32, host: T::AccountId },
 	}
 
 	#[pallet::error]
@@ -228,6 +269,14 @@ pub mod pallet {
 		NotFound,
 		/// A list is longer than its bound. Cannot happen.
 		LimitExceeded,
+		/// The sender has no case of this number that was decided against it and not appealed.
+		NoJudgement,
+		/// The term of the appeal has passed.
+		TermOver,
+		/// All hosts that serve the model were arbiters of the case.
+		NoLargerDraw,
+		/// Too many appeals are heard. Try again when one of them is over.
+		TooManyAppeals,
 	}
 
 	#[pallet::genesis_config]
@@ -265,12 +314,23 @@ pub mod pallet {
 
 		fn integrity_test() {
 			let (rules, window) = (T::AuditRules::get(), T::WindowLength::get());
-			assert!(window > 2, "a window needs a second block, in which seeds are drawn");
-			assert!((1..window).contains(&rules.case_blocks), "a case must be over within a window");
+			assert!(rules.draw_blocks >= 2, "the author of a block knows its beacon in advance");
+			let heard = rules.draw_blocks.saturating_add(1)..window;
+			assert!(heard.contains(&rules.case_blocks), "a case must be drawn and be over within a window");
 			assert!(rules.recovery > 0 && rules.max_audits > 0 && rules.guilty > 0 && rules.innocent > 0);
 			assert!(rules.clear > 0, "`clear` must not be 0");
-			let held = rules.report_windows.saturating_add(3);
-			assert!(T::MaxHold::get() >= held, "fees would be released before cases about them are over");
+			assert!(
+				T::MaxHold::get() >= rules.windows_held(window),
+				"fees would be released before cases and appeals about them are over"
+			);
+			let [few, some, many] = rules.seats;
+			assert!(few <= some && some <= many && many < rules.appeal_seats, "an appeal needs the most seats");
+			assert!(rules.appeal_seats <= gonka_primitives::audit::MAX_SEATS, "too many seats");
+			assert!(
+				[few, some, many, rules.appeal_seats].iter().all(|seats| seats % 2 == 1),
+				"an even number of seats"
+			);
+			assert!(rules.shares.is_sorted() && rules.appeal_blocks > 0);
 			assert!(
 				T::KeptWindows::get() > rules.report_windows.saturating_add(1),
 				"`KeptWindows` must outlast reports"
@@ -283,9 +343,10 @@ pub mod pallet {
 			let rows = T::TableBatch::get().saturating_mul(gonka_primitives::MAX_MODELS_PER_HOST);
 			let building = <T as Config>::WeightInfo::build(T::TableBatch::get(), rows);
 			let drawing = <T as Config>::WeightInfo::draw(T::MaxBatches::get(), lookups);
-			let rest = <T as Config>::WeightInfo::close(T::CloseBatch::get())
-				.saturating_add(<T as Config>::WeightInfo::draw_arbiters(cases::PER_BLOCK))
-				.saturating_add(<T as Config>::WeightInfo::close_cases(0));
+			let rest = <T as Config>::WeightInfo::close(T::CloseBatch::get()).saturating_add(
+				<T as Config>::WeightInfo::draw_arbiters(cases::PER_BLOCK)
+					.max(<T as Config>::WeightInfo::close_cases(cases::PER_BLOCK)),
+			);
 			assert!(building.saturating_add(rest).all_lte(quarter), "building needs more than a quarter of a block");
 			assert!(drawing.saturating_add(rest).all_lte(quarter), "drawing needs more than a quarter of a block");
 		}
@@ -351,6 +412,17 @@ pub mod pallet {
 			ensure_authorized(origin)?;
 			Self::note_ruling(ruling)
 		}
+
+		/// Appeals against the judgement of a case. More arbiters are drawn, and only if they acquit the host is the
+		/// judgement reversed; otherwise the deposit is burnt.
+		///
+		/// Origin: signed, by the host of the case. Errors: `NoJudgement`, `TermOver`, `NoLargerDraw`,
+		/// `TooManyAppeals`; `TokenError` if the account has less than `AppealDeposit`. Cost: constant.
+		#[pallet::call_index(3)]
+		pub fn appeal(origin: OriginFor<T>, case: u32) -> DispatchResult {
+			let host = ensure_signed(origin)?;
+			Self::try_appeal(host, case)
+		}
 	}
 }
 
@@ -386,8 +458,11 @@ impl<T: Config> Pallet<T> {
 		Records::<T>::get(host).map_or(Record { epoch, ..Default::default() }, |record| record.at(epoch, &rules))
 	}
 
-	/// Updates a host's record. This marks the host as active in the running epoch.
+	/// Updates a host's record, unless the host is forgotten. This marks the host as active in the running epoch.
 	pub(crate) fn update_record(host: &T::AccountId, change: impl FnOnce(&mut Record)) {
+		if Self::is_forgotten(host) {
+			return;
+		}
 		let mut record = Self::record(host);
 		change(&mut record);
 		Records::<T>::insert(host, record);

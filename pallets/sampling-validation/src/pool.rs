@@ -1,6 +1,7 @@
 //! The checks by which the transaction pool validates reports and rulings.
 //!
-//! Cheap checks come first and the signature last, so that an invalid transaction costs a node little.
+//! Cheap checks come first. The signature is verified before a list of audits or a case is read, so that a message that
+//! no worker signed costs a node little.
 
 use crate::*;
 use gonka_pallet_support::pool::urgent;
@@ -22,15 +23,15 @@ impl<T: Config> Pallet<T> {
 		ensure!(new.window <= Self::running() && Self::is_open(new.window), ValidityError::OutOfWindow);
 		let checker = T::AccountId::from(new.checker);
 		let worker = Self::worker(&checker)?;
+		ensure!(Poc::<T>::is_signed(&worker, domain::AUDIT_REPORT, new, signature), ValidityError::BadSignature);
 		let list = Assigned::<T>::get(new.window, &checker);
 		for (index, _) in findings {
 			let audit = list.get(usize::from(*index)).ok_or(ValidityError::NotAssigned)?;
 			ensure!(!audit.done, ValidityError::SlotUsed);
 		}
-		ensure!(Poc::<T>::is_signed(&worker, domain::AUDIT_REPORT, new, signature), ValidityError::BadSignature);
 		let slots = findings.iter().map(|(index, _)| (new.checker, new.window, *index));
 		let end = Self::last_window(new.window).saturating_add(1).saturating_mul(T::WindowLength::get());
-		Ok(urgent("gonka/audit-report", slots, end.saturating_sub(Self::now())))
+		Ok(urgent("gonka/audit-report", slots, end.saturating_sub(Self::now()), Poc::<T>::rank(&checker)))
 	}
 
 	pub(crate) fn validate_rule(new: &Ruling, signature: &Signature) -> Validity {
@@ -40,14 +41,15 @@ impl<T: Config> Pallet<T> {
 		);
 		let (host, arbiter) = (T::AccountId::from(new.host), T::AccountId::from(new.arbiter));
 		let worker = Self::worker(&arbiter)?;
-		let case = Cases::<T>::get(&host).filter(|case| case.id == new.case).ok_or(ValidityError::UnknownCase)?;
+		ensure!(Poc::<T>::is_signed(&worker, domain::RULING, new, signature), ValidityError::BadSignature);
+		let case = Cases::<T>::get(&host).filter(|case| case.id == new.case && case.is_heard());
+		let case = case.ok_or(ValidityError::UnknownCase)?;
 		let left = case.deadline.checked_sub(Self::now()).ok_or(ValidityError::TooLate)?;
 		let own = case.arbiters.iter().find(|other| other.who == arbiter).ok_or(ValidityError::NotArbiter)?;
 		ensure!(own.ruled.is_none(), ValidityError::SlotUsed);
 		ensure!(new.reviewed.len() == case.reviewed.len(), ValidityError::Malformed);
 		ensure!(Self::outcome(&case, new).is_some(), ValidityError::Undecided);
-		ensure!(Poc::<T>::is_signed(&worker, domain::RULING, new, signature), ValidityError::BadSignature);
-		Ok(urgent("gonka/ruling", [(new.arbiter, new.case)], left))
+		Ok(urgent("gonka/ruling", [(new.arbiter, new.case)], left, Poc::<T>::rank(&arbiter)))
 	}
 
 	fn worker(host: &T::AccountId) -> Result<PublicKey, ValidityError> {

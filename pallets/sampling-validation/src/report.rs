@@ -39,17 +39,23 @@ impl<T: Config> Pallet<T> {
 		Ok(NextCase::<T>::get().saturating_sub(first))
 	}
 
-	/// Adds a finding to the suspicion against a host. Opens a case if the sum reaches the profile's alarm.
+	/// Adds a finding to the suspicion against a host, unless a judgement against it covers the window. Opens a case if the
+	/// sum reaches the profile's alarm.
 	fn suspect(
 		host: &T::AccountId,
 		model: ModelId,
 		(checker, window, pick): (T::AccountId, u32, gonka_primitives::audit::Pick),
 		finding: &Finding,
 	) {
-		let (rules, profile) = (T::AuditRules::get(), Profiles::<T>::get(model));
+		let (rules, profile, record) = (T::AuditRules::get(), Profiles::<T>::get(model), Self::record(host));
+		if !record.is_open(window) {
+			return;
+		}
 		let weighed = profile.and_then(|profile| Some((profile, profile.weigh(finding, rules.unavailable)?)));
 		let Some((profile, weight)) = weighed else { return };
-		let Suspicion { sum, mut recent } = Suspicions::<T>::get(host, model);
+		let after = record.condemned;
+		let known = Suspicions::<T>::get(host, model).filter(|suspicion| suspicion.after == after);
+		let Suspicion { sum, mut recent, .. } = known.unwrap_or_else(|| Suspicion::new(after));
 		let sum = sum.saturating_add_signed(weight);
 		if let Some(clear) = Self::clear_finding(&profile, finding) {
 			if recent.is_full() {
@@ -58,7 +64,7 @@ impl<T: Config> Pallet<T> {
 			// There is room.
 			let _ = recent.try_push(RecentFinding { checker, window, pick, clear });
 		}
-		let suspicion = Suspicion { sum, recent };
+		let suspicion = Suspicion { sum, recent, after };
 		// If no case can be opened now, the next finding opens it.
 		if sum >= profile.alarm.into() && Self::open_case(host, model, profile, &suspicion) {
 			Suspicions::<T>::remove(host, model);
@@ -82,8 +88,7 @@ impl<T: Config> Pallet<T> {
 
 impl<T: Config> FeeDecisions<T::AccountId> for Pallet<T> {
 	fn decision(host: &T::AccountId, window: u32) -> Option<FeeDecision> {
-		let condemned = Records::<T>::get(host).and_then(|record| record.condemned);
-		if condemned.is_some_and(|last| window <= last) {
+		if Records::<T>::get(host).is_some_and(|record| !record.is_open(window)) {
 			return Some(FeeDecision::Refund);
 		}
 		if Cases::<T>::contains_key(host) {

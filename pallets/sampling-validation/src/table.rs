@@ -8,7 +8,10 @@ use crate::{
 	*,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
-use gonka_primitives::traits::{EffectiveWeights, HostRegistry};
+use gonka_primitives::{
+	audit::{MAX_TICKETS, skip_excluded},
+	traits::{EffectiveWeights, HostRegistry},
+};
 
 /// Number of tickets drawn for an audit before neighbours in the table are tried.
 const TICKETS: u32 = 3;
@@ -74,18 +77,17 @@ impl<T: Config> Pallet<T> {
 		low
 	}
 
-	/// Tries up to `attempts` hosts that serve the model, first by tickets, then neighbours in the table, until
-	/// `take` returns true for one. Returns the number of hosts tried.
-	pub(crate) fn draw_host(
+	/// Tries hosts that serve the model, first by tickets, then neighbours in the table, until `take` returns true for
+	/// one. Returns the number of hosts tried.
+	pub(crate) fn assign_audit(
 		(epoch, model): (EpochIndex, ModelId),
-		(tickets, attempts): (u32, u32),
 		ticket: impl Fn(u32, u64) -> u64,
 		mut take: impl FnMut(&T::AccountId) -> bool,
 	) -> u32 {
 		let (rows, total) = Tables::<T>::get(epoch, model);
 		let mut index = 0u32;
-		for attempt in 0..attempts {
-			index = if attempt < tickets {
+		for attempt in 0..ATTEMPTS {
+			index = if attempt < TICKETS {
 				Self::find_row(epoch, model, rows, ticket(attempt, total))
 			} else {
 				index.saturating_add(1).checked_rem(rows).unwrap_or(0)
@@ -95,16 +97,42 @@ impl<T: Config> Pallet<T> {
 				return attempt.saturating_add(1);
 			}
 		}
-		attempts
+		ATTEMPTS
 	}
 
-	/// Tries hosts for an audit: see [`Self::draw_host`].
-	pub(crate) fn assign_audit(
-		table: (EpochIndex, ModelId),
+	/// Draws up to `seats` seats by weight, each by itself. Returns the hosts in the order of their first seats, with the
+	/// number of their seats. A host that is not `eligible` is excluded once a ticket falls on it.
+	pub(crate) fn draw_seats(
+		(epoch, model): (EpochIndex, ModelId),
+		seats: u32,
 		ticket: impl Fn(u32, u64) -> u64,
-		take: impl FnMut(&T::AccountId) -> bool,
-	) -> u32 {
-		Self::draw_host(table, (TICKETS, ATTEMPTS), ticket, take)
+		eligible: impl Fn(&T::AccountId) -> bool,
+	) -> Vec<(T::AccountId, u32)> {
+		let (rows, mut left) = Tables::<T>::get(epoch, model);
+		let (mut drawn, mut excluded) = (Vec::<(T::AccountId, u32)>::new(), Vec::new());
+		let mut taken = 0u32;
+		for attempt in 0..MAX_TICKETS {
+			if left == 0 || taken >= seats {
+				break;
+			}
+			let unit = skip_excluded(ticket(attempt, left), &excluded);
+			let index = Self::find_row(epoch, model, rows, unit);
+			let Some(row) = TableRows::<T>::get((epoch, model, index)) else { break };
+			if let Some((_, own)) = drawn.iter_mut().find(|(who, _)| *who == row.host) {
+				(*own, taken) = (own.saturating_add(1), taken.saturating_add(1));
+			} else if eligible(&row.host) {
+				drawn.push((row.host, 1));
+				taken = taken.saturating_add(1);
+			} else {
+				let before = index.checked_sub(1).and_then(|before| TableRows::<T>::get((epoch, model, before)));
+				let first = before.map_or(0, |row| row.cumulative);
+				let weight = row.cumulative.saturating_sub(first);
+				left = left.saturating_sub(weight);
+				excluded.push((first, weight));
+				excluded.sort_unstable();
+			}
+		}
+		drawn
 	}
 
 	/// Whether a host may check and arbitrate: it is registered and not muted.

@@ -3,6 +3,7 @@
 mod cases;
 mod draws;
 mod duties;
+mod judgements;
 pub(crate) mod mock;
 mod random;
 mod report;

@@ -1,9 +1,9 @@
 //! The invariants between blocks.
 
-use crate::*;
+use crate::{judgements::Money, *};
 use alloc::collections::{BTreeMap, BTreeSet};
 use gonka_primitives::audit::MILLION;
-use polkadot_sdk::sp_runtime::TryRuntimeError;
+use polkadot_sdk::{frame_support::traits::fungible::hold::Inspect, sp_runtime::TryRuntimeError};
 
 impl<T: Config> Pallet<T> {
 	/// Checks all invariants.
@@ -70,25 +70,44 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// # Invariants of cases
-	/// 1. `OpenCases` has each host of `Cases` exactly once.
+	/// 1. `OpenCases` has each host whose case is heard exactly once, `Terms` each other host of `Cases`.
 	/// 2. Numbers were assigned and are unique.
-	/// 3. Arbiters are drawn together with the seed. They differ from each other and from the host of the case.
-	/// 4. The scope is not empty, and its windows ascend.
+	/// 3. Arbiters are drawn together with the seed. They differ from each other and from the host of the case, and have
+	///    seats.
+	/// 4. The scope is not empty, and its windows ascend. No judgement covers them.
+	/// 5. At most half of the heard cases, rounded up, are appeals, and their deposits are on hold.
 	fn try_state_cases() -> Result<(), TryRuntimeError> {
-		let open: BTreeSet<_> = OpenCases::<T>::get().into_iter().map(|(host, _)| host).collect();
-		ensure!(open.len() == OpenCases::<T>::get().len(), "cases 1: twice");
+		let queue = OpenCases::<T>::get();
+		let open: BTreeMap<_, _> = queue.iter().map(|hearing| (&hearing.host, hearing.appeal)).collect();
+		ensure!(open.len() == queue.len(), "cases 1: twice");
+		let terms: BTreeMap<_, _> = Terms::<T>::iter_keys().map(|(until, host)| (host, until)).collect();
+		ensure!(terms.len() == Terms::<T>::iter_keys().count(), "cases 1: two terms");
 		let (mut cases, mut ids) = (0usize, BTreeSet::new());
 		for (host, case) in Cases::<T>::iter() {
 			cases = cases.saturating_add(1);
-			ensure!(open.contains(&host), "cases 1: not open");
+			if case.is_heard() {
+				ensure!(open.get(&host) == Some(&case.appeal().is_some()), "cases 1: not heard");
+			} else {
+				let until = case.judgement.as_ref().map(|judgement| judgement.until);
+				ensure!(until.is_some() && terms.get(&host).copied() == until, "cases 1: no term");
+			}
 			ensure!(case.id < NextCase::<T>::get() && ids.insert(case.id), "cases 2: number");
 			ensure!(case.seed.is_some() != case.arbiters.is_empty(), "cases 3: seed");
 			let arbiters: BTreeSet<_> = case.arbiters.iter().map(|arbiter| &arbiter.who).collect();
 			ensure!(arbiters.len() == case.arbiters.len() && !arbiters.contains(&host), "cases 3: arbiters");
+			ensure!(case.arbiters.iter().all(|arbiter| arbiter.seats > 0), "cases 3: no seat");
 			let ascending = case.scope.is_sorted_by(|a, b| a.window < b.window);
 			ensure!(!case.scope.is_empty() && ascending, "cases 4: scope");
+			let record = Self::record(&host);
+			ensure!(case.scope.iter().all(|part| record.is_open(part.window)), "cases 4: judged before");
+			if let Some(appeal) = case.appeal() {
+				let held = Money::<T>::balance_on_hold(&HoldReason::Appeal.into(), &host);
+				ensure!(held == appeal.deposit, "cases 5: deposit");
+			}
 		}
-		ensure!(cases == open.len(), "cases 1: no such case");
+		let appeals = open.values().filter(|appeal| **appeal).count();
+		ensure!(appeals <= T::MaxCases::get().div_ceil(2) as usize, "cases 5: too many appeals");
+		ensure!(cases == open.len().saturating_add(terms.len()), "cases 1: no such case");
 		Ok(())
 	}
 

@@ -2,8 +2,8 @@
 
 use codec::{Decode, Encode, MaxEncodedLen};
 use gonka_primitives::{
-	BlockNumber, EpochIndex, Hash, MAX_MODELS_PER_HOST, ModelId,
-	audit::{ARBITERS, AuditRules, CalibrationProfile, MAX_REVIEWED, MAX_SCOPE, Outcome, Pick, Scope},
+	Balance, BlockNumber, EpochIndex, Hash, MAX_MODELS_PER_HOST, ModelId,
+	audit::{AuditRules, CalibrationProfile, MAX_REVIEWED, MAX_SCOPE, MAX_SEATS, Outcome, Pick, Scope},
 	market::Totals,
 	merkle_sum::SumNode,
 };
@@ -87,7 +87,8 @@ pub struct Record {
 	pub missed: bool,
 	/// The last epoch in which the host is muted.
 	pub muted: Option<EpochIndex>,
-	/// The last window whose fees are refunded, after a case against the host.
+	/// The window in which a case was decided against the host. The fees of windows up to it are refunded, and findings
+	/// about them no longer count.
 	pub condemned: Option<u32>,
 }
 
@@ -104,6 +105,11 @@ impl Record {
 	/// Whether the host is muted in `epoch`.
 	pub fn is_muted(&self, epoch: EpochIndex) -> bool {
 		self.muted.is_some_and(|last| epoch <= last)
+	}
+
+	/// Whether a finding about this window may still count: no judgement about it has taken effect.
+	pub fn is_open(&self, window: u32) -> bool {
+		self.condemned.is_none_or(|last| window > last)
 	}
 
 	/// Takes all reputation.
@@ -143,11 +149,14 @@ pub struct Suspicion<AccountId> {
 	pub sum: u64,
 	/// The last clear findings, oldest first.
 	pub recent: BoundedVec<RecentFinding<AccountId>, ConstU32<MAX_REVIEWED>>,
+	/// [`Record::condemned`] as of the first finding. A later judgement voids the suspicion.
+	pub after: Option<u32>,
 }
 
-impl<AccountId> Default for Suspicion<AccountId> {
-	fn default() -> Self {
-		Self { sum: 0, recent: BoundedVec::new() }
+impl<AccountId> Suspicion<AccountId> {
+	/// A suspicion without findings.
+	pub fn new(after: Option<u32>) -> Self {
+		Self { sum: 0, recent: BoundedVec::new(), after }
 	}
 }
 
@@ -165,20 +174,57 @@ pub struct Reviewed<AccountId> {
 pub struct Arbiter<AccountId> {
 	/// The host.
 	pub who: AccountId,
+	/// Number of its seats: its ruling counts as many times. At least 1.
+	pub seats: u32,
 	/// Its outcome, once it ruled, and its clear finding about each reviewed audit.
 	pub ruled: Option<(Outcome, BoundedVec<Option<ClearFinding>, ConstU32<MAX_REVIEWED>>)>,
 }
 
-/// A case against a host.
+impl<AccountId> Arbiter<AccountId> {
+	/// Its clear finding about a reviewed audit.
+	pub fn finding(&self, index: usize) -> Option<ClearFinding> {
+		self.ruled.as_ref()?.1.get(index).copied().flatten()
+	}
+}
+
+/// The arbiters of a case. Their seats are at most [`MAX_SEATS`] together.
+pub type Arbiters<AccountId> = BoundedVec<Arbiter<AccountId>, ConstU32<MAX_SEATS>>;
+
+/// A decision against the host of a case, which takes effect unless an appeal reverses it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Judgement<AccountId> {
+	/// The outcome. Not innocent.
+	pub outcome: Outcome,
+	/// The window in which it was decided.
+	pub window: u32,
+	/// The last block that may carry an appeal.
+	pub until: BlockNumber,
+	/// The appeal, if there is one.
+	pub appeal: Option<Appeal<AccountId>>,
+}
+
+/// An appeal against a judgement.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Appeal<AccountId> {
+	/// Base units on hold in the host's account.
+	pub deposit: Balance,
+	/// The arbiters of the judgement.
+	pub before: Arbiters<AccountId>,
+}
+
+/// A case about a host. It is heard until it is decided. A judgement against the host then waits for an appeal, which is
+/// heard like a case.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Case<AccountId> {
-	/// Its number.
+	/// Its number. An appeal gives it another one.
 	pub id: u32,
 	/// The model.
 	pub model: ModelId,
 	/// The model's profile when it was opened.
 	pub profile: CalibrationProfile,
-	/// The block in which it was opened.
+	/// The sum of the suspicion that opened it, in 2⁻¹⁶ nats.
+	pub sum: u64,
+	/// The block in which it was opened, or appealed.
 	pub opened: BlockNumber,
 	/// The last block that may carry a ruling.
 	pub deadline: BlockNumber,
@@ -189,31 +235,67 @@ pub struct Case<AccountId> {
 	/// The parts of settlements from which fresh receipts are drawn, ascending by window. Not empty.
 	pub scope: BoundedVec<Scope, ConstU32<MAX_SCOPE>>,
 	/// The arbiters, in the order of their indices.
-	pub arbiters: BoundedVec<Arbiter<AccountId>, ConstU32<ARBITERS>>,
+	pub arbiters: Arbiters<AccountId>,
+	/// The judgement, once it was decided against the host.
+	pub judgement: Option<Judgement<AccountId>>,
 }
 
 impl<AccountId> Case<AccountId> {
-	/// The outcome that more than half of the arbiters support.
-	pub fn outcome(&self) -> Outcome {
-		let found = |is: fn(Outcome) -> bool| {
-			let votes = self.arbiters.iter().flat_map(|arbiter| &arbiter.ruled).filter(|(outcome, _)| is(*outcome));
-			votes.count().saturating_mul(2) > self.arbiters.len()
-		};
-		if found(|outcome| outcome == Outcome::Guilty) {
-			Outcome::Guilty
-		} else if found(|outcome| outcome != Outcome::Innocent) {
-			Outcome::Withheld
-		} else {
-			Outcome::Innocent
-		}
+	/// The appeal that is heard.
+	pub fn appeal(&self) -> Option<&Appeal<AccountId>> {
+		self.judgement.as_ref()?.appeal.as_ref()
 	}
 
-	/// The clear finding of more than half of the arbiters about a reviewed audit.
-	pub fn truth(&self, index: usize) -> Option<ClearFinding> {
-		[ClearFinding::Right, ClearFinding::Wrong].into_iter().find(|finding| {
-			let rulings = self.arbiters.iter().flat_map(|arbiter| &arbiter.ruled);
-			let votes = rulings.filter(|(_, all)| all.get(index).copied().flatten() == Some(*finding));
-			votes.count().saturating_mul(2) > self.arbiters.len()
+	/// Whether arbiters hear it: it is not decided, or was appealed.
+	pub fn is_heard(&self) -> bool {
+		self.judgement.as_ref().is_none_or(|judgement| judgement.appeal.is_some())
+	}
+
+	/// The numbers of seats and of arbiters of those for whom `is` holds.
+	fn votes(&self, is: impl Fn(&Arbiter<AccountId>) -> bool) -> (u32, u32) {
+		let them = self.arbiters.iter().filter(|arbiter| is(arbiter));
+		them.fold((0, 0), |(seats, arbiters), arbiter| {
+			(seats.saturating_add(arbiter.seats), arbiters.saturating_add(1))
 		})
 	}
+
+	/// Whether the arbiters for whom `is` holds have more than half of `seats`. Where several were drawn, one alone
+	/// never decides.
+	fn is_majority(&self, seats: u32, is: impl Fn(&Arbiter<AccountId>) -> bool) -> bool {
+		let (votes, arbiters) = self.votes(is);
+		votes.saturating_mul(2) > seats && arbiters as usize >= self.arbiters.len().min(2)
+	}
+
+	/// The outcome that the majority of seats supports. An arbiter that does not rule counts for the host. In an appeal it
+	/// does not count, if those who ruled have half of the seats.
+	pub fn outcome(&self) -> Outcome {
+		let ((drawn, _), (ruled, _)) = (self.votes(|_| true), self.votes(|arbiter| arbiter.ruled.is_some()));
+		let is_quorum = self.appeal().is_some() && ruled.saturating_mul(2) >= drawn;
+		let seats = if is_quorum { ruled } else { drawn };
+		let outcomes = [Outcome::Guilty, Outcome::Withheld].into_iter();
+		let mut found = outcomes.filter(|least| {
+			self.is_majority(seats, |arbiter| arbiter.ruled.as_ref().is_some_and(|(outcome, _)| outcome >= least))
+		});
+		found.next().unwrap_or(Outcome::Innocent)
+	}
+
+	/// The clear finding of the majority of seats about a reviewed audit.
+	pub fn truth(&self, index: usize) -> Option<ClearFinding> {
+		let (drawn, _) = self.votes(|_| true);
+		let mut findings = [ClearFinding::Right, ClearFinding::Wrong].into_iter();
+		findings.find(|finding| self.is_majority(drawn, |arbiter| arbiter.finding(index) == Some(*finding)))
+	}
+}
+
+/// A case that is heard, in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Hearing<AccountId> {
+	/// The host that it is about.
+	pub host: AccountId,
+	/// The next block in which it advances.
+	pub next: BlockNumber,
+	/// The effective weight of the host when it was opened.
+	pub weight: u64,
+	/// Whether it is an appeal.
+	pub appeal: bool,
 }

@@ -2,7 +2,9 @@
 
 use crate::{types::Assignment, *};
 use alloc::vec::Vec;
-use gonka_primitives::views::{AssignedAuditsView, AuditView, CaseView, ReputationView, ReviewedView};
+use gonka_primitives::views::{
+	ArbiterView, AssignedAuditsView, AuditView, CaseView, JudgementView, ReputationView, ReviewedView,
+};
 
 impl<T: Config> Pallet<T> {
 	/// A model's profile.
@@ -44,10 +46,10 @@ impl<T: Config> Pallet<T> {
 		pallet_poc::Hosts::<T>::get(host).map_or_else(Vec::new, |host| host.url.into_inner())
 	}
 
-	/// All open cases, ascending by number: at most `MaxCases`.
+	/// All cases and appeals that are heard, ascending by number: at most `MaxCases`.
 	pub fn case_views() -> Vec<CaseView> {
-		let hosts = OpenCases::<T>::get().into_iter();
-		let mut cases: Vec<_> = hosts.filter_map(|(host, _)| Self::case_view(&host)).collect();
+		let open = OpenCases::<T>::get().into_iter();
+		let mut cases: Vec<_> = open.filter_map(|hearing| Self::case_view(&hearing.host)).collect();
 		cases.sort_by_key(|case| case.id);
 		cases
 	}
@@ -56,6 +58,7 @@ impl<T: Config> Pallet<T> {
 		let case = Cases::<T>::get(host)?;
 		Some(CaseView {
 			id: case.id,
+			appeal: case.appeal().is_some(),
 			url: Self::url(host),
 			host: host.clone().into(),
 			model: case.model,
@@ -77,7 +80,11 @@ impl<T: Config> Pallet<T> {
 			arbiters: case
 				.arbiters
 				.into_iter()
-				.map(|arbiter| (arbiter.who.into(), arbiter.ruled.map(|(outcome, _)| outcome)))
+				.map(|arbiter| ArbiterView {
+					who: arbiter.who.into(),
+					seats: arbiter.seats,
+					ruled: arbiter.ruled.map(|(outcome, _)| outcome),
+				})
 				.collect(),
 		})
 	}
@@ -86,21 +93,30 @@ impl<T: Config> Pallet<T> {
 	pub fn reputation_view(host: &T::AccountId) -> ReputationView {
 		let record = Self::record(host);
 		// At most one for each model that the host ever served. It may declare 16 at a time.
-		let suspicions = Suspicions::<T>::iter_prefix(host).map(|(model, suspicion)| (model, suspicion.sum));
-		let mut suspicions: Vec<_> = suspicions.collect();
+		let suspicions =
+			Suspicions::<T>::iter_prefix(host).filter(|(_, suspicion)| suspicion.after == record.condemned);
+		let mut suspicions: Vec<_> = suspicions.map(|(model, suspicion)| (model, suspicion.sum)).collect();
 		suspicions.sort_unstable();
+		let (heard, judged): (Vec<_>, Vec<_>) = Cases::<T>::get(host).into_iter().partition(Case::is_heard);
+		let judgement = judged.into_iter().find_map(|case| {
+			let (id, judgement, deposit) = (case.id, case.judgement?, T::AppealDeposit::get());
+			Some(JudgementView { case: id, outcome: judgement.outcome, until: judgement.until, deposit })
+		});
 		ReputationView {
 			reputation: record.reputation,
 			receipts: record.receipts,
 			muted: record.muted.filter(|last| *last >= Self::epoch()),
 			suspicions,
-			case: Cases::<T>::get(host).map(|case| case.id),
+			case: heard.first().map(|case| case.id),
+			judgement,
 		}
 	}
 
-	/// Whether a host was found guilty and is still muted.
+	/// Whether a host was found guilty and is still muted, or is found guilty unless its appeal succeeds.
 	pub fn is_condemned(host: &T::AccountId) -> bool {
+		let is_guilty = |case: CaseOf<T>| case.judgement.is_some_and(|judgement| judgement.outcome == Outcome::Guilty);
 		Records::<T>::get(host).is_some_and(|record| record.condemned.is_some() && record.is_muted(Self::epoch()))
+			|| Cases::<T>::get(host).is_some_and(is_guilty)
 	}
 
 	/// The parameters of audits and cases.

@@ -22,6 +22,8 @@ pub trait WeightInfo {
 	fn authorize_rule() -> Weight;
 	/// Storing it.
 	fn rule() -> Weight;
+	/// Opening an appeal.
+	fn appeal() -> Weight;
 	/// Entering `h` hosts with `r` rows into the tables.
 	fn build(h: u32, r: u32) -> Weight;
 	/// Drawing from `b` settlements, with `p` lookups of checkers.
@@ -30,7 +32,7 @@ pub trait WeightInfo {
 	fn close(n: u32) -> Weight;
 	/// Drawing the arbiters of `n` cases.
 	fn draw_arbiters(n: u32) -> Weight;
-	/// Closing `n` cases.
+	/// Deciding `n` cases, or letting their judgements take effect.
 	fn close_cases(n: u32) -> Weight;
 	/// Pruning one item.
 	fn prune() -> Weight;
@@ -46,23 +48,28 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 	fn authorize_submit_report(n: u32) -> Weight {
 		Weight::from_parts(80_000_000, 12_000)
 			.saturating_add(Weight::from_parts(300_000, 0).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(4))
+			.saturating_add(T::DbWeight::get().reads(7))
 	}
 	fn submit_report(n: u32, c: u32) -> Weight {
-		// Of each finding: the settlement, the host's case, the profile, the suspicion. Of each case: up to
-		// 32 settlements more, the list of cases, the next number.
+		// Of each finding: the settlement, the host's case and record, the profile, the suspicion; above the alarm the
+		// queue and the host's weight. Of each case: up to 48 settlements more, the next number, and a case that gives
+		// way with its suspicion.
 		Weight::from_parts(60_000_000, 12_000)
-			.saturating_add(Weight::from_parts(14_000_000, 7_000).saturating_mul(n.into()))
-			.saturating_add(Weight::from_parts(30_000_000, 16_000).saturating_mul(c.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(6, 2))
-			.saturating_add(T::DbWeight::get().reads_writes(4, 2).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(34, 3).saturating_mul(c.into()))
+			.saturating_add(Weight::from_parts(16_000_000, 14_000).saturating_mul(n.into()))
+			.saturating_add(Weight::from_parts(45_000_000, 24_000).saturating_mul(c.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(10, 3))
+			.saturating_add(T::DbWeight::get().reads_writes(6, 2).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(52, 5).saturating_mul(c.into()))
 	}
 	fn authorize_rule() -> Weight {
-		Weight::from_parts(90_000_000, 12_000).saturating_add(T::DbWeight::get().reads(3))
+		Weight::from_parts(92_000_000, 16_000).saturating_add(T::DbWeight::get().reads(6))
 	}
 	fn rule() -> Weight {
-		Weight::from_parts(45_000_000, 14_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+		Weight::from_parts(60_000_000, 18_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))
+	}
+	fn appeal() -> Weight {
+		// The case, the queue, the table, the host's weight and account; a case that gives way with its suspicion.
+		Weight::from_parts(90_000_000, 30_000).saturating_add(T::DbWeight::get().reads_writes(13, 9))
 	}
 	fn build(h: u32, r: u32) -> Weight {
 		Weight::from_parts(15_000_000, 8_000)
@@ -80,29 +87,30 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			// Up to 14 rows of the table, then the host, its record, its list.
 			.saturating_add(Weight::from_parts(50_000_000, 40_000).saturating_mul(p.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(5, 1))
-			.saturating_add(T::DbWeight::get().reads_writes(6, 2).saturating_mul(b.into()))
+			// A settlement has up to 16 models, each with a profile and a table.
+			.saturating_add(T::DbWeight::get().reads_writes(38, 2).saturating_mul(b.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(17, 1).saturating_mul(p.into()))
 	}
 	fn close(n: u32) -> Weight {
 		Weight::from_parts(5_000_000, 2_000)
 			.saturating_add(Weight::from_parts(30_000_000, 15_000).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(1, 1))
-			.saturating_add(T::DbWeight::get().reads_writes(5, 3).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(7, 3).saturating_mul(n.into()))
 	}
 	fn draw_arbiters(n: u32) -> Weight {
-		// 24 tickets of up to 14 rows and 8 neighbours; of each the host and its record.
+		// 64 tickets of up to 14 rows; of each the row, the one before, the host and its record. The host's weight.
 		Weight::from_parts(5_000_000, 4_000)
-			.saturating_add(Weight::from_parts(900_000_000, 700_000).saturating_mul(n.into()))
+			.saturating_add(Weight::from_parts(2_000_000_000, 1_500_000).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(2, 1))
-			.saturating_add(T::DbWeight::get().reads_writes(440, 2).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(1_160, 2).saturating_mul(n.into()))
 	}
 	fn close_cases(n: u32) -> Weight {
-		// The records of up to 20 hosts, some twice; the standings of 4; the conviction of one by `pallet-poc` and
-		// the slashing of its collateral.
-		Weight::from_parts(5_000_000, 4_000)
-			.saturating_add(Weight::from_parts(300_000_000, 100_000).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(2, 1))
-			.saturating_add(T::DbWeight::get().reads_writes(60, 40).saturating_mul(n.into()))
+		// The records of up to 62 hosts, some twice; the standings of 31; the term, the deposit; the conviction of one by
+		// `pallet-poc` and the slashing of its collateral.
+		Weight::from_parts(8_000_000, 6_000)
+			.saturating_add(Weight::from_parts(700_000_000, 300_000).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(5, 2))
+			.saturating_add(T::DbWeight::get().reads_writes(170, 120).saturating_mul(n.into()))
 	}
 	fn prune() -> Weight {
 		Weight::from_parts(4_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))

@@ -20,7 +20,7 @@ use gonka_sprint::{
 };
 use pallet_poc::{Checkers, CurrentEpoch, Hosts, ParticipantCount, Participants, Standing, Standings, Workers};
 use polkadot_sdk::{frame_benchmarking::v2::*, sp_core::sr25519};
-use types::{MAX_ACCUSATIONS, Request, Subject};
+use types::{MAX_ACCUSATIONS, MAX_CHALLENGES, MAX_OWN, Places, Request, Subject};
 
 /// The number of the leaf set in all benchmarks.
 const SET: u8 = 0;
@@ -36,13 +36,8 @@ fn host<T: Config>(index: u32) -> T::AccountId {
 /// A registered participant with its worker key.
 fn worker<T: Config>(index: u32) -> sr25519::Public {
 	let (key, account) = (benchmarking::new_key(), host::<T>(index));
-	let new = pallet_poc::Host {
-		worker: key.0,
-		url: Default::default(),
-		models: Default::default(),
-		registered: 0,
-		active: 0,
-	};
+	let new =
+		pallet_poc::Host { worker: key.0, url: Default::default(), models: Default::default(), ..Default::default() };
 	Workers::<T>::insert(key.0, &account);
 	Hosts::<T>::insert(account, new);
 	key
@@ -85,8 +80,8 @@ fn tags<T: Config>(n: u32) -> Result<(sr25519::Public, DigestReveal), BenchmarkE
 	let (key, checker) = (worker::<T>(0), host::<T>(0));
 	let duties = Poc::<T>::duties(&epoch, &checker);
 	let sets = duties.iter().map(|duty| duty.sets.len()).sum::<usize>().min(T::MaxTags::get() as usize);
-	let reveal = DigestReveal { checker: checker.clone().into(), epoch: 0, tags: vec![[1; 4]; sets] };
-	DigestCommitments::<T>::insert(0, &checker, digest_hash(&reveal.checker, 0, &reveal.tags));
+	let reveal = DigestReveal { checker: checker.clone().into(), epoch: 0, round: 0, tags: vec![[1; 4]; sets] };
+	DigestCommitments::<T>::insert(0, (&checker, 0), digest_hash(&reveal.checker, 0, 0, &reveal.tags));
 	Ok((key, reveal))
 }
 
@@ -95,11 +90,9 @@ fn request<T: Config>() -> Result<(sr25519::Public, OpeningRequest), BenchmarkEr
 	let epoch = go_to::<T>(draw::<T>(), 3)?;
 	let (key, checker, other) = (worker::<T>(0), host::<T>(0), host::<T>(2));
 	let set = *Pallet::<T>::sets(&epoch, &checker, &other).first().ok_or("the checker has no set of that host")?;
-	let leaves = Pallet::<T>::leaves_of(&epoch, &other, set);
-	let segment = leaves.first().ok_or("the set has no leaves")?.0;
-	let mut positions: Vec<u64> = leaves.iter().filter(|(of, _)| *of == segment).map(|(_, at)| *at).collect();
+	let mut positions = Pallet::<T>::leaves_of(&epoch, 0, &other, set);
 	positions.truncate(MAX_REQUESTED as usize);
-	Ok((key, OpeningRequest { checker: checker.into(), epoch: 0, host: other.into(), segment, positions }))
+	Ok((key, OpeningRequest { checker: checker.into(), epoch: 0, round: 0, host: other.into(), positions }))
 }
 
 /// A commitment of the last of 2^16 lanes, with 2^12 leaves, and the openings of the first ones.
@@ -122,11 +115,11 @@ fn answer<T: Config>() -> Result<(sr25519::Public, OpeningAnswer), BenchmarkErro
 	let (key, checker, own) = (worker::<T>(0), host::<T>(1), host::<T>(0));
 	let (commitment, openings) = openings(MAX_REQUESTED.into())?;
 	pallet_poc::Commitments::<T>::insert(0, &own, BoundedVec::truncate_from(vec![(0, commitment)]));
-	let positions = BoundedVec::truncate_from((0..u64::from(MAX_REQUESTED)).collect());
+	let positions = BoundedVec::truncate_from((0..u64::from(MAX_REQUESTED)).map(|position| (0, position)).collect());
 	let deadline = Pallet::<T>::now().saturating_add(1);
-	Requests::<T>::insert((0, &own, &checker), Request { segment: 0, positions, deadline, openings: None });
-	Poc::<T>::note_request(0, &own, 0);
-	Ok((key, OpeningAnswer { host: own.into(), epoch: 0, checker: checker.into(), openings }))
+	Requests::<T>::insert((0, &own, (&checker, 0)), Request { positions, deadline, openings: None });
+	Poc::<T>::note_request(0, 0, &own, &checker);
+	Ok((key, OpeningAnswer { host: own.into(), epoch: 0, round: 0, checker: checker.into(), openings }))
 }
 
 /// Host 0 accuses host 1.
@@ -154,19 +147,20 @@ fn tags_that_differ<T: Config>(n: u32) -> Result<(sr25519::Public, Challenge), B
 	for (checker, tag) in (0..).zip(tags) {
 		let mut revealed = vec![Revealed { participant: u32::MAX, set: SET, tag }; n.saturating_sub(1) as usize];
 		revealed.push(Revealed { participant: 2, set: SET, tag });
-		DigestCommitments::<T>::insert(0, host::<T>(checker), [0; 32]);
-		Reveals::<T>::insert(0, host::<T>(checker), BoundedVec::<_, T::MaxTags>::truncate_from(revealed));
+		DigestCommitments::<T>::insert(0, (host::<T>(checker), 0), [0; 32]);
+		Reveals::<T>::insert(0, (host::<T>(checker), 0), BoundedVec::<_, T::MaxTags>::truncate_from(revealed));
 	}
 	let [challenger, checker, host] = [0, 1, 2].map(|index| host::<T>(index).into());
-	Ok((key, Challenge { challenger, epoch: 0, checker, host, set: SET }))
+	Ok((key, Challenge { challenger, epoch: 0, round: 0, checker, host, set: SET }))
 }
 
-/// Host 0 has accused host 1; hosts from 2 on refute it in `g` games, and so does host 1. All wait for the same turn.
+/// Host 0 has accused host 1, which refutes it, and so do hosts from 2 on: `g` games. All wait for the same turn.
 fn games<T: Config>(g: u32, game: Game, frontier: Vec<Hash>) -> Result<u32, BenchmarkError> {
 	let (accuser, other) = (host::<T>(0), host::<T>(1));
 	let id = Pallet::<T>::add_claim(Claim {
 		epoch: 0,
 		claimant: accuser.clone(),
+		opener: accuser.clone(),
 		host: other.clone(),
 		subject: Subject::Accusation { output: BoundedVec::truncate_from(vec![0; types::MAX_OUTPUT as usize]) },
 		leaf: Some(LeafId { host: other.clone().into(), epoch: 0, segment: 0, lane: 0, index: 0 }),
@@ -175,10 +169,39 @@ fn games<T: Config>(g: u32, game: Game, frontier: Vec<Hash>) -> Result<u32, Benc
 	})
 	.map_err(|_| "there is no room for a claim")?;
 	Accused::<T>::insert((0, &accuser, &other), ());
-	for index in 1..g.saturating_add(2) {
+	Waiting::<T>::kill();
+	let own = (1..types::MAX_OWN.saturating_add(1)).map(|index| (host::<T>(index), true)).collect();
+	PlacesOf::<T>::insert(id, Places { own: BoundedVec::truncate_from(own), open: g.saturating_sub(MAX_OWN) });
+	for index in 1..g.saturating_add(1) {
 		Games::<T>::insert(id, host::<T>(index), game.clone());
 	}
 	Ok(id)
+}
+
+/// The chain has its maximum number of claims by hosts without weight. The newest has `g` games.
+fn fill_queue<T: Config>(g: u32) -> Result<(), BenchmarkError> {
+	for _ in 0..T::MaxClaims::get() {
+		let game = Game::new(Stage::Node, Pallet::<T>::now().saturating_add(1));
+		let last = Claims::<T>::count().saturating_add(1) == T::MaxClaims::get();
+		games::<T>(if last { g } else { 0 }, game, vec![[0; 32]; types::MAX_CHILDREN as usize])?;
+	}
+	// They count as those of other accusers.
+	let opener = host::<T>(0);
+	OpenAccusations::<T>::remove(&opener);
+	Accused::<T>::remove((0, &opener, host::<T>(1)));
+	weigh::<T>(&opener);
+	Ok(())
+}
+
+/// Gives a host a weight in the last weighed epoch.
+fn weigh<T: Config>(host: &T::AccountId) {
+	pallet_poc::LastWeighed::<T>::put(0);
+	pallet_poc::WeighedEpochs::<T>::insert(0, pallet_poc::EpochWeights::of_total(1, 1));
+	Standings::<T>::mutate(0, host, |standing| {
+		if let Some(standing) = standing {
+			standing.backed = 1;
+		}
+	});
 }
 
 /// A turn of host 0: the children of a node.
@@ -240,7 +263,7 @@ mod benchmarks {
 	fn authorize_commit_digest() -> Result<(), BenchmarkError> {
 		go_to::<T>(draw::<T>(), T::MaxTags::get() / 2)?;
 		let key = worker::<T>(0);
-		let commitment = DigestCommitment { checker: host::<T>(0).into(), epoch: 0, hash: [1; 32] };
+		let commitment = DigestCommitment { checker: host::<T>(0).into(), epoch: 0, round: 0, hash: [1; 32] };
 		let signature = sign::<T>(&key, domain::DIGEST, &commitment)?;
 		let call = Call::<T>::commit_digest { commitment, signature };
 		#[block]
@@ -252,10 +275,10 @@ mod benchmarks {
 
 	#[benchmark]
 	fn commit_digest() {
-		let commitment = DigestCommitment { checker: host::<T>(0).into(), epoch: 0, hash: [1; 32] };
+		let commitment = DigestCommitment { checker: host::<T>(0).into(), epoch: 0, round: 0, hash: [1; 32] };
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, commitment, [0; 64]);
-		assert!(DigestCommitments::<T>::contains_key(0, host::<T>(0)));
+		assert!(DigestCommitments::<T>::contains_key(0, (host::<T>(0), 0)));
 	}
 
 	#[benchmark]
@@ -275,7 +298,7 @@ mod benchmarks {
 		let (_, new) = tags::<T>(n)?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, new, [0; 64]);
-		assert!(Reveals::<T>::contains_key(0, host::<T>(0)));
+		assert!(Reveals::<T>::contains_key(0, (host::<T>(0), 0)));
 		Ok(())
 	}
 
@@ -296,7 +319,7 @@ mod benchmarks {
 		let (_, request) = request::<T>()?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, request, [0; 64]);
-		assert!(Requests::<T>::contains_key((0, host::<T>(2), host::<T>(0))));
+		assert!(Requests::<T>::contains_key((0, host::<T>(2), (host::<T>(0), 0))));
 		Ok(())
 	}
 
@@ -317,13 +340,14 @@ mod benchmarks {
 		let (_, answer) = answer::<T>()?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, answer, [0; 64]);
-		assert!(!Poc::<T>::has_open_request(0, &host::<T>(0)));
+		assert_eq!(Poc::<T>::unanswered(0, 0, &host::<T>(0)), 0);
 		Ok(())
 	}
 
 	#[benchmark]
 	fn authorize_accuse() -> Result<(), BenchmarkError> {
 		let (key, accusation) = accusation::<T>()?;
+		fill_queue::<T>(1)?;
 		OpenAccusations::<T>::insert(host::<T>(0), MAX_ACCUSATIONS.saturating_sub(1));
 		let signature = sign::<T>(&key, domain::ACCUSATION, &accusation)?;
 		let call = Call::<T>::accuse { accusation, signature };
@@ -335,17 +359,21 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn accuse() -> Result<(), BenchmarkError> {
+	fn accuse(g: Linear<1, { T::MaxGames::get() + MAX_OWN }>) -> Result<(), BenchmarkError> {
 		let (_, accusation) = accusation::<T>()?;
+		fill_queue::<T>(g)?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, accusation, [0; 64]);
-		assert_eq!(Claims::<T>::count(), 1);
+		assert_eq!(Claims::<T>::count(), T::MaxClaims::get());
+		assert_eq!(OpenAccusations::<T>::get(host::<T>(0)), 1);
 		Ok(())
 	}
 
 	#[benchmark]
 	fn authorize_challenge(n: Linear<1, { T::MaxTags::get() }>) -> Result<(), BenchmarkError> {
 		let (key, new) = tags_that_differ::<T>(n)?;
+		fill_queue::<T>(1)?;
+		OpenChallenges::<T>::insert(host::<T>(0), MAX_CHALLENGES.saturating_sub(1));
 		let signature = sign::<T>(&key, domain::CHALLENGE, &new)?;
 		let call = Call::<T>::challenge { challenge: new, signature };
 		#[block]
@@ -356,17 +384,19 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn challenge() -> Result<(), BenchmarkError> {
+	fn challenge(g: Linear<1, { T::MaxGames::get() + MAX_OWN }>) -> Result<(), BenchmarkError> {
 		let (_, new) = tags_that_differ::<T>(T::MaxTags::get())?;
+		fill_queue::<T>(g)?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, new, [0; 64]);
-		assert_eq!(Claims::<T>::count(), 1);
+		assert_eq!(Claims::<T>::count(), T::MaxClaims::get());
+		assert_eq!(OpenChallenges::<T>::get(host::<T>(0)), 1);
 		Ok(())
 	}
 
 	#[benchmark]
-	fn authorize_play(g: Linear<1, { T::MaxGames::get() }>) -> Result<(), BenchmarkError> {
-		let (key, new) = children::<T>(g)?;
+	fn authorize_play() -> Result<(), BenchmarkError> {
+		let (key, new) = children::<T>(1)?;
 		let signature = sign::<T>(&key, domain::PLAY, &new)?;
 		let call = Call::<T>::play { play: new, signature };
 		#[block]
@@ -376,7 +406,7 @@ mod benchmarks {
 		Ok(())
 	}
 
-	/// Like `authorize_play`, for the other expensive turn.
+	/// Like `authorize_play`, for the last turn.
 	#[benchmark]
 	fn authorize_last_play() -> Result<(), BenchmarkError> {
 		let (key, new) = value::<T>(1)?;
@@ -390,7 +420,7 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn play(g: Linear<1, { T::MaxGames::get() }>) -> Result<(), BenchmarkError> {
+	fn play(g: Linear<1, { T::MaxGames::get() + MAX_OWN }>) -> Result<(), BenchmarkError> {
 		let (_, new) = value::<T>(g)?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, new, [0; 64]);
@@ -412,7 +442,7 @@ mod benchmarks {
 	}
 
 	#[benchmark]
-	fn close(g: Linear<1, { T::MaxGames::get() }>) -> Result<(), BenchmarkError> {
+	fn close(g: Linear<1, { T::MaxGames::get() + MAX_OWN }>) -> Result<(), BenchmarkError> {
 		let (_, new) = children::<T>(g)?;
 		let end = BlockNumberFor::<T>::from(Pallet::<T>::now().saturating_add(2));
 		System::<T>::set_block_number(end);
@@ -425,12 +455,34 @@ mod benchmarks {
 	#[benchmark]
 	fn prune() {
 		let openings = Some(BoundedVec::truncate_from(vec![1; types::MAX_ANSWER as usize]));
-		let request = Request { segment: 0, positions: Default::default(), deadline: 0, openings };
-		Requests::<T>::insert((0, host::<T>(0), host::<T>(1)), request);
+		let request = Request { positions: Default::default(), deadline: 0, openings };
+		Requests::<T>::insert((0, host::<T>(0), (host::<T>(1), 0)), request);
 		#[block]
 		{
 			let _ = Requests::<T>::clear_prefix((0,), 1, None);
 		}
+	}
+
+	#[benchmark]
+	fn draw_refuters(n: Linear<0, { T::MaxClaims::get() }>) -> Result<(), BenchmarkError> {
+		let epoch = go_to::<T>(draw::<T>(), T::MaxCheckers::get())?;
+		let checkers = (0..T::MaxCheckers::get()).map(|index| (host::<T>(index), 1_000)).collect();
+		Checkers::<T>::insert(epoch.index, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
+		let draw = Pallet::<T>::now();
+		let mut waiting = BoundedVec::<_, T::MaxClaims>::default();
+		for _ in 0..n {
+			let game = Game::new(Stage::Node, draw);
+			let id = games::<T>(0, game, vec![[0; 32]; types::MAX_CHILDREN as usize])?;
+			PlacesOf::<T>::remove(id);
+			waiting.try_push((draw, id)).map_err(|_| "too many claims wait")?;
+		}
+		Waiting::<T>::put(waiting);
+		#[block]
+		{
+			Pallet::<T>::draw_refuters();
+		}
+		assert_eq!(PlacesOf::<T>::iter().count() as u32, n);
+		Ok(())
 	}
 
 	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);

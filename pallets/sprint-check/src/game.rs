@@ -41,9 +41,7 @@ impl<T: Config> Pallet<T> {
 		ensure!(*refuter != claim.claimant, ValidityError::NothingToDispute);
 		ensure!(Self::took_part(claim.epoch, refuter), ValidityError::NotAParticipant);
 		ensure!(!Poc::<T>::is_convicted(claim.epoch, refuter), ValidityError::Convicted);
-		let others = Games::<T>::iter_key_prefix(play.claim).filter(|other| *other != claim.host).count();
-		let has_room = others < T::MaxGames::get() as usize || *refuter == claim.host;
-		ensure!(has_room, ValidityError::TooManyGames);
+		Self::check_place(play.claim, claim, refuter)?;
 		Ok(Game::new(Stage::Node, claim.until))
 	}
 
@@ -134,10 +132,10 @@ impl<T: Config> Pallet<T> {
 
 	fn show_digests(epoch: &Epoch, claim: &mut ClaimOf<T>, shown: &[Hash]) -> Result<(), ValidityError> {
 		let host = claim.host.clone();
-		let Subject::Challenge { set, tag: claimed, digests, .. } = &mut claim.subject else {
+		let Subject::Challenge { round, set, tag: claimed, digests, .. } = &mut claim.subject else {
 			return Err(ValidityError::WrongTurn);
 		};
-		let leaves = Self::leaves_of(epoch, &host, (*set).into()).len();
+		let leaves = Self::leaves_of(epoch, *round, &host, (*set).into()).len();
 		ensure!(shown.len() == leaves, ValidityError::Malformed);
 		ensure!(tag(shown) == *claimed, ValidityError::BadProof);
 		*digests = shown.to_vec().try_into().map_err(|_| ValidityError::Malformed)?;
@@ -145,8 +143,8 @@ impl<T: Config> Pallet<T> {
 	}
 
 	fn name_leaf(epoch: &Epoch, claim: &ClaimOf<T>, number: u8, lane: &LaneProof) -> Result<LeafId, ValidityError> {
-		let Subject::Challenge { set, .. } = claim.subject else { return Err(ValidityError::WrongTurn) };
-		let leaves = Self::leaves_of(epoch, &claim.host, set.into());
+		let Subject::Challenge { round, set, .. } = claim.subject else { return Err(ValidityError::WrongTurn) };
+		let leaves = Self::leaves_of(epoch, round, &claim.host, set.into());
 		let (segment, position) = *leaves.get(usize::from(number)).ok_or(ValidityError::Malformed)?;
 		let commitment = Self::commitment(epoch.index, &claim.host, segment).ok_or(ValidityError::NotCommitted)?;
 		let (lane, index) = commitment.locate(position, lane).ok_or(ValidityError::BadProof)?;
@@ -154,11 +152,11 @@ impl<T: Config> Pallet<T> {
 	}
 
 	fn show_trace(epoch: &Epoch, claim: &mut ClaimOf<T>, shown: &[Hash], path: &[Hash]) -> Result<(), ValidityError> {
-		let Subject::Challenge { digests, number: Some(number), .. } = &claim.subject else {
+		let Subject::Challenge { round, digests, number: Some(number), .. } = &claim.subject else {
 			return Err(ValidityError::WrongTurn);
 		};
 		let digest = digests.get(usize::from(*number)).ok_or(ValidityError::WrongTurn)?;
-		let layer = middle_layer(&epoch.beacon.ok_or(ValidityError::OutOfPhase)?, epoch.format);
+		let layer = middle_layer(&epoch.beacon_of(*round).ok_or(ValidityError::OutOfPhase)?, epoch.format);
 		let layout = Layout::new(epoch.format);
 		ensure!(bind_digest(&layout, shown, layer, digest, path), ValidityError::BadProof);
 		claim.frontier = shown.to_vec().try_into().map_err(|_| ValidityError::Malformed)?;

@@ -6,8 +6,10 @@ extern crate alloc;
 mod game;
 mod lookup;
 mod outcome;
+mod places;
 mod pool;
 mod prune;
+mod queue;
 pub mod types;
 mod views;
 pub mod weights;
@@ -29,6 +31,7 @@ use gonka_primitives::{
 	check::{
 		Accusation, Challenge, DigestCommitment, DigestReveal, Offence, OpeningAnswer, OpeningRequest, Play, Stage,
 	},
+	epoch::{REFUTATION_TURNS, REFUTER_DRAW},
 	traits::OnOffence,
 };
 use gonka_sprint::{Commitment, DisputeVerdict, LaneProof};
@@ -51,7 +54,7 @@ pub mod pallet {
 	use super::*;
 	use crate::{
 		outcome::Loss,
-		types::{Request, Subject},
+		types::{Places, Request, Subject},
 	};
 	use codec::Encode;
 	use frame_support::{pallet_prelude::*, traits::StorageVersion};
@@ -74,40 +77,42 @@ pub mod pallet {
 		/// Maximum number of open claims.
 		#[pallet::constant]
 		type MaxClaims: Get<u32>;
-		/// Maximum number of refutations of an accusation at the same time, without the accused host's own.
+		/// Maximum number of refutations of an accusation at the same time, without those of the accused host and of
+		/// appointed refuters.
 		#[pallet::constant]
 		type MaxGames: Get<u32>;
 		/// Dispatch weights of calls and hooks.
 		type WeightInfo: WeightInfo;
 	}
 
-	/// Commitments to tags, by epoch and checker. Written by `commit_digest`, at most one by each checker; kept for
-	/// one more epoch.
+	/// Commitments to tags, by epoch, and by checker and round. Written by `commit_digest`, at most one by each checker
+	/// in a round; kept for one more epoch.
 	#[pallet::storage]
 	pub type DigestCommitments<T: Config> =
-		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, Hash, OptionQuery>;
+		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, (T::AccountId, u8), Hash, OptionQuery>;
 
-	/// Revealed tags, by epoch and checker, in the order of duties. Written by `reveal`; kept for one more epoch.
+	/// Revealed tags, by epoch, and by checker and round, in the order of duties. Written by `reveal`; kept for one more
+	/// epoch.
 	#[pallet::storage]
 	pub type Reveals<T: Config> = StorageDoubleMap<
 		_,
 		Twox64Concat,
 		EpochIndex,
 		Blake2_128Concat,
-		T::AccountId,
+		(T::AccountId, u8),
 		BoundedVec<Revealed, T::MaxTags>,
 		OptionQuery,
 	>;
 
-	/// Requests for openings, by epoch, host and checker. Written by `request_openings` and `answer_openings`, at most
-	/// one for each duty; kept for one more epoch.
+	/// Requests for openings, by epoch, host, and checker and round. Written by `request_openings` and
+	/// `answer_openings`, at most one for each duty of a round; kept for one more epoch.
 	#[pallet::storage]
 	pub type Requests<T: Config> = StorageNMap<
 		_,
 		(
 			NMapKey<Twox64Concat, EpochIndex>,
 			NMapKey<Blake2_128Concat, T::AccountId>,
-			NMapKey<Blake2_128Concat, T::AccountId>,
+			NMapKey<Blake2_128Concat, (T::AccountId, u8)>,
 		),
 		Request,
 		OptionQuery,
@@ -117,11 +122,24 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Claims<T: Config> = CountedStorageMap<_, Twox64Concat, u32, ClaimOf<T>, OptionQuery>;
 
-	/// Refutations in progress, by claim and refuter: one of a challenge, or at most `MaxGames` and the accused
-	/// host's own of an accusation. Written by `challenge` and `play`, removed when they end.
+	/// Refutations in progress, by claim and refuter: one of a challenge; of an accusation at most `MaxGames`, and
+	/// those of the accused host and of appointed refuters. Written by `challenge` and `play`, removed when they end.
 	#[pallet::storage]
 	pub type Games<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, u32, Blake2_128Concat, T::AccountId, Game, OptionQuery>;
+
+	/// Open claims by the weights of their openers, ascending, with their ids. Written with `Claims`.
+	#[pallet::storage]
+	pub type Queue<T: Config> = StorageValue<_, BoundedVec<(u64, u32), T::MaxClaims>, ValueQuery>;
+
+	/// Accusations whose refuters are not drawn yet, with the block of the draw, ascending. Written by `accuse` and
+	/// emptied by the draw.
+	#[pallet::storage]
+	pub type Waiting<T: Config> = StorageValue<_, BoundedVec<(BlockNumber, u32), T::MaxClaims>, ValueQuery>;
+
+	/// The places of refuters, by accusation. Written by the draw and by `play` and `close`, removed with the claim.
+	#[pallet::storage]
+	pub type PlacesOf<T: Config> = StorageMap<_, Twox64Concat, u32, Places<T::AccountId>, OptionQuery>;
 
 	/// The next claim's id. It never decreases.
 	#[pallet::storage]
@@ -135,7 +153,12 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type OpenAccusations<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
 
-	/// Accusations that were made, by epoch, accuser and host. Written by `accuse`; kept for one more epoch.
+	/// Number of open challenges of each challenger, at most `MAX_CHALLENGES`. Challengers without one have no entry.
+	#[pallet::storage]
+	pub type OpenChallenges<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, u32, ValueQuery>;
+
+	/// Accusations that were made, by epoch, accuser and host. Written by `accuse`; removed if the claim gives way, else
+	/// kept for one more epoch.
 	#[pallet::storage]
 	pub type Accused<T: Config> = StorageNMap<
 		_,
@@ -148,14 +171,15 @@ pub mod pallet {
 		OptionQuery,
 	>;
 
-	/// Challenges that were made, by epoch, checker, host and set. Written by `challenge`; kept for one more epoch.
+	/// Challenges that were made, by epoch, checker, and host, round and set. Written by `challenge`; removed if the claim
+	/// gives way, else kept for one more epoch.
 	#[pallet::storage]
 	pub type Challenged<T: Config> = StorageNMap<
 		_,
 		(
 			NMapKey<Twox64Concat, EpochIndex>,
 			NMapKey<Blake2_128Concat, T::AccountId>,
-			NMapKey<Blake2_128Concat, (T::AccountId, u8)>,
+			NMapKey<Blake2_128Concat, (T::AccountId, u8, u8)>,
 		),
 		(),
 		OptionQuery,
@@ -169,19 +193,19 @@ pub mod pallet {
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
 		/// A checker committed to its tags.
-		DigestsCommitted { checker: T::AccountId, epoch: EpochIndex },
+		DigestsCommitted { checker: T::AccountId, epoch: EpochIndex, round: u8 },
 		/// A checker revealed its tags. `met` of `total` leaf sets count as met.
-		DigestsRevealed { checker: T::AccountId, epoch: EpochIndex, total: u32, met: u32 },
+		DigestsRevealed { checker: T::AccountId, epoch: EpochIndex, round: u8, total: u32, met: u32 },
 		/// A host must post openings by block `deadline`.
 		OpeningsRequested {
 			checker: T::AccountId,
 			epoch: EpochIndex,
+			round: u8,
 			host: T::AccountId,
-			segment: u8,
 			deadline: BlockNumber,
 		},
 		/// A host posted the requested openings.
-		OpeningsPosted { host: T::AccountId, epoch: EpochIndex, checker: T::AccountId },
+		OpeningsPosted { host: T::AccountId, epoch: EpochIndex, round: u8, checker: T::AccountId },
 		/// A host was accused of committing to a wrong leaf.
 		Accused { claim: u32, epoch: EpochIndex, accuser: T::AccountId, host: T::AccountId },
 		/// A checker's tag was challenged by its partner.
@@ -191,6 +215,7 @@ pub mod pallet {
 			challenger: T::AccountId,
 			checker: T::AccountId,
 			host: T::AccountId,
+			round: u8,
 			set: u8,
 		},
 		/// The turn of this stage was taken in a dispute.
@@ -201,7 +226,8 @@ pub mod pallet {
 		ClaimWon { claim: u32 },
 		/// A claim was lost.
 		ClaimLost { claim: u32 },
-		/// A claim was removed without a consequence.
+		/// A claim was removed without a consequence: nobody closed it, a party was convicted meanwhile, or it gave way
+		/// to a heavier host's.
 		ClaimDropped { claim: u32 },
 		/// A host was convicted.
 		Convicted { host: T::AccountId, epoch: EpochIndex, offence: Offence },
@@ -209,6 +235,8 @@ pub mod pallet {
 		DigestMissed { checker: T::AccountId, epoch: EpochIndex },
 		/// A host lost its pay of an epoch because it missed a turn.
 		Forfeited { host: T::AccountId, epoch: EpochIndex },
+		/// Refuters were drawn for an accusation: this many have places of their own, besides the accused host.
+		RefutersAppointed { claim: u32, refuters: u32 },
 	}
 
 	#[pallet::error]
@@ -223,6 +251,10 @@ pub mod pallet {
 
 	#[pallet::hooks]
 	impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+		fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+			<T as Config>::WeightInfo::draw_refuters(Self::draw_refuters())
+		}
+
 		fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
 			let mut meter = WeightMeter::with_limit(limit);
 			Self::prune(&mut meter);
@@ -250,8 +282,8 @@ pub mod pallet {
 	impl<T: Config> Pallet<T> {
 		/// Commits to a checker's tags.
 		///
-		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and epoch, in
-		/// the digest window. Cost: constant; the pool reads the list of checkers.
+		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and round,
+		/// in the round's digest window. Cost: constant; the pool reads the list of checkers.
 		#[pallet::call_index(0)]
 		#[pallet::weight(<T as Config>::WeightInfo::commit_digest())]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_commit_digest(new, signature)))]
@@ -262,33 +294,35 @@ pub mod pallet {
 			_signature: Signature,
 		) -> DispatchResult {
 			ensure_authorized(origin)?;
-			let DigestCommitment { checker, epoch, hash } = commitment;
+			let DigestCommitment { checker, epoch, round, hash } = commitment;
 			let checker = T::AccountId::from(checker);
-			DigestCommitments::<T>::insert(epoch, &checker, hash);
-			Self::deposit_event(Event::DigestsCommitted { checker, epoch });
+			DigestCommitments::<T>::insert(epoch, (&checker, round), hash);
+			Self::deposit_event(Event::DigestsCommitted { checker, epoch, round });
 			Ok(())
 		}
 
-		/// Reveals a checker's tags. A set counts as met if it has a tag or if its host has an open request for
-		/// openings.
+		/// Reveals a checker's tags. A set with a tag of zeros counts as met if the checker requested openings of the
+		/// host, or if the host left another checker's request unanswered.
 		///
-		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and epoch, in
-		/// the rest of the check phase. Cost: linear in the tags.
+		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and round,
+		/// after the digest window. Cost: linear in the tags.
 		#[pallet::call_index(1)]
 		#[pallet::weight(<T as Config>::WeightInfo::reveal(reveal.tags.len() as u32))]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_reveal(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_reveal(reveal.tags.len() as u32))]
 		pub fn reveal(origin: OriginFor<T>, reveal: DigestReveal, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
-			let DigestReveal { checker, epoch, tags } = reveal;
+			let DigestReveal { checker, epoch, round, tags } = reveal;
 			let checker = T::AccountId::from(checker);
 			let running = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?;
 			let (mut tags, mut met, mut revealed) = (tags.into_iter(), 0u32, BoundedVec::new());
 			for duty in Poc::<T>::duties(&running, &checker) {
 				let standing = pallet_poc::Standings::<T>::get(epoch, &duty.host).ok_or(Error::<T>::NotFound)?;
+				let asked = Requests::<T>::contains_key((epoch, &duty.host, (&checker, round)));
+				let is_silent = standing.unanswered_in(round) > 0;
 				for (set, _) in duty.sets {
 					let tag = tags.next().ok_or(Error::<T>::Mismatch)?;
-					if tag != pool::NO_TAG || !standing.requests.is_empty() {
+					if tag != pool::NO_TAG || is_silent || asked {
 						met = met.saturating_add(1);
 					}
 					let one = Revealed { participant: standing.participant, set, tag };
@@ -296,17 +330,17 @@ pub mod pallet {
 				}
 			}
 			let total = revealed.len() as u32;
-			Reveals::<T>::insert(epoch, &checker, revealed);
+			Reveals::<T>::insert(epoch, (&checker, round), revealed);
 			Poc::<T>::note_digests(epoch, &checker, total, met);
-			Self::deposit_event(Event::DigestsRevealed { checker, epoch, total, met });
+			Self::deposit_event(Event::DigestsRevealed { checker, epoch, round, total, met });
 			Ok(())
 		}
 
-		/// Requests a host's openings of leaves that the checker has to check. The host loses the segment unless it
-		/// posts them within `answer` blocks.
+		/// Requests a host's openings of leaves that the checker has to check. The host loses weight unless it posts
+		/// them within `answer` blocks.
 		///
-		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and host, in
-		/// the request window. Cost: two leaf sets in the pool.
+		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker, host and
+		/// round, in the request window, and 64 times in an epoch. Cost: two leaf sets in the pool.
 		#[pallet::call_index(2)]
 		#[pallet::weight(<T as Config>::WeightInfo::request_openings())]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_request(new, signature)))]
@@ -317,46 +351,48 @@ pub mod pallet {
 			_signature: Signature,
 		) -> DispatchResult {
 			ensure_authorized(origin)?;
-			let OpeningRequest { checker, epoch, host, segment, positions } = request;
+			let OpeningRequest { checker, epoch, round, host, positions } = request;
 			let (checker, host) = (T::AccountId::from(checker), T::AccountId::from(host));
 			let running = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?;
 			let deadline = Self::now().saturating_add(running.schedule.answer);
 			let positions = positions.try_into().map_err(|_| Error::<T>::LimitExceeded)?;
-			ensure!(Poc::<T>::note_request(epoch, &host, segment), Error::<T>::LimitExceeded);
-			let request = Request { segment, positions, deadline, openings: None };
-			Requests::<T>::insert((epoch, &host, &checker), request);
-			Self::deposit_event(Event::OpeningsRequested { checker, epoch, host, segment, deadline });
+			Poc::<T>::note_request(epoch, round, &host, &checker);
+			let request = Request { positions, deadline, openings: None };
+			Requests::<T>::insert((epoch, &host, (&checker, round)), request);
+			Self::deposit_event(Event::OpeningsRequested { checker, epoch, round, host, deadline });
 			Ok(())
 		}
 
 		/// Posts requested openings.
 		///
 		/// Origin: a free transaction; `signature` is that of the host's worker key. Once per request, until its
-		/// deadline. Cost: four openings in the pool, up to 12 kB.
+		/// deadline. Cost: eight openings in the pool, up to 16 kB.
 		#[pallet::call_index(3)]
 		#[pallet::weight(<T as Config>::WeightInfo::answer_openings())]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_answer(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_answer_openings())]
 		pub fn answer_openings(origin: OriginFor<T>, answer: OpeningAnswer, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
-			let OpeningAnswer { host, epoch, checker, openings } = answer;
+			let OpeningAnswer { host, epoch, round, checker, openings } = answer;
 			let (checker, host) = (T::AccountId::from(checker), T::AccountId::from(host));
-			let mut request = Requests::<T>::get((epoch, &host, &checker)).ok_or(Error::<T>::NotFound)?;
+			let key = (epoch, &host, (&checker, round));
+			let mut request = Requests::<T>::get(key).ok_or(Error::<T>::NotFound)?;
 			request.openings = Some(openings.encode().try_into().map_err(|_| Error::<T>::LimitExceeded)?);
-			Poc::<T>::note_answer(epoch, &host, request.segment);
-			Requests::<T>::insert((epoch, &host, &checker), request);
-			Self::deposit_event(Event::OpeningsPosted { host, epoch, checker });
+			Poc::<T>::note_answer(epoch, round, &host);
+			Requests::<T>::insert(key, request);
+			Self::deposit_event(Event::OpeningsPosted { host, epoch, round, checker });
 			Ok(())
 		}
 
-		/// Accuses a host of committing to a wrong leaf. If nobody refutes it within the time of two turns, the host
-		/// can be convicted by `close`.
+		/// Accuses a host of committing to a wrong leaf. Two blocks later refuters are drawn. If nobody refutes the
+		/// accusation within the time of two turns from then, the host can be convicted by `close`.
 		///
 		/// Origin: a free transaction; `signature` is that of the accuser's worker key. Once per accuser, host and
-		/// epoch, while the epoch runs; at most four are open per accuser. Cost: an opening and an output's path in
-		/// the pool.
+		/// epoch, from the draw of committees to the epoch's end; at most four are open per accuser. If the chain has
+		/// `MaxClaims`, the lightest opener's gives way to a heavier one's. Cost: an opening and an output's path in the
+		/// pool, and removing a claim with all its games.
 		#[pallet::call_index(4)]
-		#[pallet::weight(<T as Config>::WeightInfo::accuse())]
+		#[pallet::weight(<T as Config>::WeightInfo::accuse(Pallet::<T>::max_games()))]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_accuse(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_accuse())]
 		pub fn accuse(origin: OriginFor<T>, accusation: Accusation, _signature: Signature) -> DispatchResult {
@@ -369,11 +405,12 @@ pub mod pallet {
 			let claim = Self::add_claim(Claim {
 				epoch,
 				claimant: accuser.clone(),
+				opener: accuser.clone(),
 				host: host.clone(),
 				subject: Subject::Accusation { output },
 				leaf: Some(leaf),
 				frontier: frontier.try_into().map_err(|_| Error::<T>::LimitExceeded)?,
-				until: Self::now().saturating_add(turn.saturating_mul(2)),
+				until: Self::now().saturating_add(REFUTER_DRAW).saturating_add(turn.saturating_mul(REFUTATION_TURNS)),
 			})?;
 			Accused::<T>::insert((epoch, &accuser, &host), ());
 			Self::deposit_event(Event::Accused { claim, epoch, accuser, host });
@@ -382,43 +419,48 @@ pub mod pallet {
 
 		/// Challenges a partner's tag. The partner must show its computation.
 		///
-		/// Origin: a free transaction; `signature` is that of the challenger's worker key. Once per checker, host, set
-		/// and epoch, after both revealed. Cost: the pool reads both reveals, up to `MaxTags` each.
+		/// Origin: a free transaction; `signature` is that of the challenger's worker key. Once per checker, host,
+		/// round and set, after both revealed; at most four are open per challenger. If the chain has `MaxClaims`, the
+		/// lightest opener's gives way to a heavier one's. Cost: the pool reads both reveals, up to `MaxTags` each;
+		/// removing a claim with all its games.
 		#[pallet::call_index(5)]
-		#[pallet::weight(<T as Config>::WeightInfo::challenge())]
+		#[pallet::weight(<T as Config>::WeightInfo::challenge(Pallet::<T>::max_games()))]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_challenge(new, signature)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_challenge(T::MaxTags::get()))]
 		pub fn challenge(origin: OriginFor<T>, challenge: Challenge, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
-			let Challenge { challenger, epoch, checker, host, set } = challenge;
+			let Challenge { challenger, epoch, round, checker, host, set } = challenge;
 			let [challenger, checker, host] = [challenger, checker, host].map(T::AccountId::from);
 			let turn = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?.schedule.turn;
-			let tag = Self::tag_of(epoch, &checker, &host, set).ok_or(Error::<T>::NotFound)?;
+			let tag = Self::tag_of(epoch, round, &checker, &host, set).ok_or(Error::<T>::NotFound)?;
 			let claim = Self::add_claim(Claim {
 				epoch,
 				claimant: checker.clone(),
+				opener: challenger.clone(),
 				host: host.clone(),
-				subject: Subject::Challenge { set, tag, digests: Default::default(), number: None },
+				subject: Subject::Challenge { round, set, tag, digests: Default::default(), number: None },
 				leaf: None,
 				frontier: Default::default(),
 				until: Self::now(),
 			})?;
 			let deadline = Self::now().saturating_add(turn);
 			Games::<T>::insert(claim, &challenger, Game::new(Stage::Digests, deadline));
-			Challenged::<T>::insert((epoch, &checker, (&host, set)), ());
-			Self::deposit_event(Event::Challenged { claim, epoch, challenger, checker, host, set });
+			Challenged::<T>::insert((epoch, &checker, (&host, round, set)), ());
+			Self::deposit_event(Event::Challenged { claim, epoch, challenger, checker, host, round, set });
 			Ok(())
 		}
 
-		/// Takes a turn of a dispute. The first pick of a refuter of an accusation begins its game. The last turn
+		/// Takes a turn of a dispute. The first pick of a refuter of an accusation begins its game, once. The last turn
 		/// decides the dispute: the player that lied is convicted.
 		///
 		/// Origin: a free transaction; `signature` is that of the player's worker key. The pool lets only legal turns
 		/// through, each once. Cost: up to 256 hashes, or three blocks of 4 kB and two rows of weights; up to 16 kB.
 		#[pallet::call_index(6)]
-		#[pallet::weight(<T as Config>::WeightInfo::play(T::MaxGames::get()))]
+		#[pallet::weight(<T as Config>::WeightInfo::play(Pallet::<T>::max_games()))]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_play(new, signature)))]
-		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_play(T::MaxGames::get()))]
+		#[pallet::weight_of_authorize(
+			<T as Config>::WeightInfo::authorize_play().max(<T as Config>::WeightInfo::authorize_last_play())
+		)]
 		pub fn play(origin: OriginFor<T>, play: Play, _signature: Signature) -> DispatchResult {
 			ensure_authorized(origin)?;
 			let refuter = T::AccountId::from(play.refuter);
@@ -431,6 +473,9 @@ pub mod pallet {
 				Some(DisputeVerdict::ClaimantLied) => Self::lose_claim(play.claim, &claim, Loss::Proof),
 				Some(DisputeVerdict::RefuterLied) => Self::lose_refutation(play.claim, &claim, &refuter, Loss::Proof),
 				None => {
+					if stage == Stage::Node && claim.is_accusation() {
+						Self::take_place(play.claim, &refuter);
+					}
 					if matches!(stage, Stage::Digests | Stage::Leaf | Stage::Trace) {
 						Claims::<T>::insert(play.claim, claim);
 					}
@@ -444,9 +489,9 @@ pub mod pallet {
 		/// refuted in time.
 		///
 		/// Origin: a free transaction by anybody, without a signature. The pool lets through only what can be closed.
-		/// Cost: linear in `MaxGames`.
+		/// Cost: linear in the number of games.
 		#[pallet::call_index(7)]
-		#[pallet::weight(<T as Config>::WeightInfo::close(T::MaxGames::get()))]
+		#[pallet::weight(<T as Config>::WeightInfo::close(Pallet::<T>::max_games()))]
 		#[pallet::authorize(|_, claim, refuter| authorize(Self::validate_close(*claim, refuter)))]
 		#[pallet::weight_of_authorize(<T as Config>::WeightInfo::authorize_close())]
 		pub fn close(origin: OriginFor<T>, claim: u32, refuter: Option<T::AccountId>) -> DispatchResult {

@@ -2,10 +2,7 @@
 
 use crate::*;
 use alloc::vec::Vec;
-use gonka_sprint::{
-	committee::{LEAVES_PER_SET, Tag, locate_segment, partner, sets_of},
-	sample,
-};
+use gonka_sprint::committee::{Tag, leaf_set, partner, set_size, sets_of};
 use polkadot_sdk::{frame_system, sp_runtime::traits::UniqueSaturatedInto};
 
 impl<T: Config> Pallet<T> {
@@ -35,6 +32,14 @@ impl<T: Config> Pallet<T> {
 		pallet_poc::Standings::<T>::contains_key(epoch, host)
 	}
 
+	/// Whether `host` can still lose its pay of `epoch`. Without it, a host of little weight could miss turns for free.
+	pub(crate) fn has_stake(epoch: EpochIndex, host: &T::AccountId) -> bool {
+		let is_paid = |standing: pallet_poc::Standing| {
+			!standing.forfeited && !standing.is_weightless() && standing.offence.is_none()
+		};
+		pallet_poc::Standings::<T>::get(epoch, host).is_some_and(is_paid)
+	}
+
 	/// The leaf sets of `host` that `checker` has to check.
 	pub(crate) fn sets(epoch: &Epoch, checker: &T::AccountId, host: &T::AccountId) -> Vec<u32> {
 		let committee = Poc::<T>::committee(epoch, host);
@@ -56,22 +61,17 @@ impl<T: Config> Pallet<T> {
 		other.is_some() && one.and_then(|one| partner(one, set.into(), committee.len() as u32)) == other
 	}
 
-	/// The positions of the leaves of a host's set, through all segments of the sprint.
-	pub(crate) fn positions(epoch: &Epoch, host: &T::AccountId, set: u32, counts: &[(u8, u64)]) -> Vec<u64> {
-		let total = counts.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
-		epoch.beacon.map_or_else(Vec::new, |beacon| sample(&beacon, &host.clone().into(), set, total, LEAVES_PER_SET))
+	/// The leaves of a host's set of a round, as `(segment, position in its commitment)`. None if the host did not commit
+	/// to the round's segment.
+	pub(crate) fn leaves_of(epoch: &Epoch, round: u8, host: &T::AccountId, set: u32) -> Vec<(u8, u64)> {
+		let counts = Self::counts(epoch, round, host);
+		let of = |beacon| leaf_set(&beacon, &host.clone().into(), set, &counts, set_size(round));
+		epoch.beacon_of(round).map_or_else(Vec::new, of)
 	}
 
-	/// The leaves of a host's set, as `(segment, position within it)`.
-	pub(crate) fn leaves_of(epoch: &Epoch, host: &T::AccountId, set: u32) -> Vec<(u8, u64)> {
-		let counts = Self::counts(epoch, host);
-		let positions = Self::positions(epoch, host, set, &counts);
-		positions.into_iter().filter_map(|position| locate_segment(&counts, position)).collect()
-	}
-
-	/// A host's number of leaves, by segment of the sprint.
-	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId) -> Vec<(u8, u64)> {
-		let commitments = Poc::<T>::sprint_commitments(epoch, host);
+	/// A host's number of leaves, by segment of a round.
+	pub(crate) fn counts(epoch: &Epoch, round: u8, host: &T::AccountId) -> Vec<(u8, u64)> {
+		let commitments = Poc::<T>::commitments_of(epoch, round, host);
 		commitments.into_iter().map(|(segment, commitment)| (segment, commitment.count)).collect()
 	}
 
@@ -81,10 +81,16 @@ impl<T: Config> Pallet<T> {
 		all.iter().find(|(other, _)| *other == segment).map(|(_, commitment)| *commitment)
 	}
 
-	/// The tag that `checker` revealed of a host's set.
-	pub(crate) fn tag_of(epoch: EpochIndex, checker: &T::AccountId, host: &T::AccountId, set: u8) -> Option<Tag> {
+	/// The tag that `checker` revealed of a host's set of a round.
+	pub(crate) fn tag_of(
+		epoch: EpochIndex,
+		round: u8,
+		checker: &T::AccountId,
+		host: &T::AccountId,
+		set: u8,
+	) -> Option<Tag> {
 		let participant = pallet_poc::Standings::<T>::get(epoch, host)?.participant;
-		Self::find_tag(&Reveals::<T>::get(epoch, checker)?, participant, set)
+		Self::find_tag(&Reveals::<T>::get(epoch, (checker, round))?, participant, set)
 	}
 
 	pub(crate) fn find_tag(revealed: &[Revealed], participant: u32, set: u8) -> Option<Tag> {

@@ -81,6 +81,7 @@ impl<T: Config> Pallet<T> {
 	/// accusation remains open for others, unless it was the accused that lied.
 	pub(crate) fn lose_refutation(id: u32, claim: &ClaimOf<T>, refuter: &T::AccountId, loss: Loss) {
 		Games::<T>::remove(id, refuter);
+		Self::free_place(id, refuter);
 		Self::deposit_event(Event::RefutationLost { claim: id, refuter: refuter.clone() });
 		let is_decided = claim.is_accusation() && *refuter == claim.host && loss == Loss::Proof;
 		if is_decided || !claim.is_accusation() {
@@ -112,29 +113,6 @@ impl<T: Config> Pallet<T> {
 			Poc::<T>::convict(epoch, &host, offence);
 			T::OnOffence::on_offence(&host, epoch, offence);
 			Self::deposit_event(Event::Convicted { host, epoch, offence });
-		}
-	}
-
-	/// Adds a claim. Returns its id.
-	pub(crate) fn add_claim(claim: ClaimOf<T>) -> Result<u32, Error<T>> {
-		let id = NextClaim::<T>::get();
-		NextClaim::<T>::put(id.checked_add(1).ok_or(Error::<T>::LimitExceeded)?);
-		if claim.is_accusation() {
-			OpenAccusations::<T>::mutate(&claim.claimant, |open| *open = open.saturating_add(1));
-		}
-		Claims::<T>::insert(id, claim);
-		Ok(id)
-	}
-
-	/// Removes a claim and all its games.
-	pub(crate) fn remove_claim(id: u32, claim: &ClaimOf<T>) {
-		Claims::<T>::remove(id);
-		// The limit covers all games of a claim.
-		let _ = Games::<T>::clear_prefix(id, T::MaxGames::get().saturating_add(1), None);
-		if claim.is_accusation() {
-			OpenAccusations::<T>::mutate_exists(&claim.claimant, |open| {
-				*open = open.and_then(|open| open.checked_sub(1)).filter(|open| *open > 0);
-			});
 		}
 	}
 }

@@ -1,7 +1,7 @@
 //! The checks by which the transaction pool validates messages of checkers and players.
 //!
-//! Cheap checks come first, then the signature, then proofs of hundreds of hashes, which cost more than a signature. So
-//! an invalid transaction costs a node little.
+//! Cheap checks come first, then the signature, then draws and proofs of hundreds of hashes, which cost more than a
+//! signature. So an invalid transaction costs a node little.
 
 use crate::*;
 use alloc::vec::Vec;
@@ -35,69 +35,73 @@ type Validity = Result<ValidTransaction, ValidityError>;
 impl<T: Config> Pallet<T> {
 	pub(crate) fn validate_commit_digest(new: &DigestCommitment, signature: &Signature) -> Validity {
 		let (epoch, checker) = (Self::running(new.epoch)?, T::AccountId::from(new.checker));
-		let offset = epoch.offset(Self::now());
-		ensure!(epoch.schedule.takes_digest(offset), ValidityError::OutOfPhase);
+		let (draw, offset) = Self::drawn(&epoch, new.round)?;
+		ensure!(epoch.schedule.takes_digest(draw, offset), ValidityError::OutOfPhase);
 		let worker = Self::worker(&checker)?;
-		ensure!(!DigestCommitments::<T>::contains_key(new.epoch, &checker), ValidityError::SlotUsed);
-		ensure!(Poc::<T>::has_duty(&epoch, &checker), ValidityError::NotAssigned);
+		let is_known = DigestCommitments::<T>::contains_key(new.epoch, (&checker, new.round));
+		ensure!(!is_known, ValidityError::SlotUsed);
 		ensure!(Poc::<T>::is_signed(&worker, domain::DIGEST, new, signature), ValidityError::BadSignature);
-		let left = epoch.schedule.reveal_start().saturating_sub(offset);
-		Ok(urgent("gonka/digest", [(new.checker, new.epoch)], left))
+		ensure!(Poc::<T>::has_duty(&epoch, &checker), ValidityError::NotAssigned);
+		let left = draw.saturating_add(epoch.schedule.digest).saturating_sub(offset);
+		Ok(urgent("gonka/digest", [(new.checker, new.epoch, new.round)], left, Poc::<T>::rank(&checker)))
 	}
 
 	pub(crate) fn validate_reveal(new: &DigestReveal, signature: &Signature) -> Validity {
 		let (epoch, checker) = (Self::running(new.epoch)?, T::AccountId::from(new.checker));
-		let offset = epoch.offset(Self::now());
-		ensure!(epoch.schedule.takes_reveal(offset), ValidityError::OutOfPhase);
+		let (draw, offset) = Self::drawn(&epoch, new.round)?;
+		ensure!(epoch.schedule.takes_reveal(draw, offset), ValidityError::OutOfPhase);
 		ensure!(new.tags.len() <= T::MaxTags::get() as usize, ValidityError::Malformed);
 		let worker = Self::worker(&checker)?;
-		let hash = DigestCommitments::<T>::get(new.epoch, &checker).ok_or(ValidityError::NotCommitted)?;
-		ensure!(!Reveals::<T>::contains_key(new.epoch, &checker), ValidityError::SlotUsed);
-		ensure!(digest_hash(&new.checker, new.epoch, &new.tags) == hash, ValidityError::BadProof);
+		let key = (&checker, new.round);
+		let hash = DigestCommitments::<T>::get(new.epoch, key).ok_or(ValidityError::NotCommitted)?;
+		ensure!(!Reveals::<T>::contains_key(new.epoch, key), ValidityError::SlotUsed);
+		ensure!(digest_hash(&new.checker, new.epoch, new.round, &new.tags) == hash, ValidityError::BadProof);
 		ensure!(Poc::<T>::is_signed(&worker, domain::REVEAL, new, signature), ValidityError::BadSignature);
 		let duties = Poc::<T>::duties(&epoch, &checker);
 		let sets = duties.iter().fold(0usize, |sum, duty| sum.saturating_add(duty.sets.len()));
 		ensure!(new.tags.len() == sets, ValidityError::Malformed);
-		let left = epoch.schedule.weigh_start().saturating_sub(offset);
-		Ok(urgent("gonka/reveal", [(new.checker, new.epoch)], left))
+		let left = draw.saturating_add(epoch.schedule.checking()).saturating_sub(offset);
+		Ok(urgent("gonka/reveal", [(new.checker, new.epoch, new.round)], left, Poc::<T>::rank(&checker)))
 	}
 
 	pub(crate) fn validate_request(new: &OpeningRequest, signature: &Signature) -> Validity {
 		let epoch = Self::running(new.epoch)?;
 		let (checker, host) = (T::AccountId::from(new.checker), T::AccountId::from(new.host));
-		let offset = epoch.offset(Self::now());
-		ensure!(epoch.schedule.takes_request(offset), ValidityError::OutOfPhase);
+		let (draw, offset) = Self::drawn(&epoch, new.round)?;
+		ensure!(epoch.schedule.takes_request(draw, offset), ValidityError::OutOfPhase);
 		ensure!((1..=MAX_REQUESTED as usize).contains(&new.positions.len()), ValidityError::Malformed);
 		ensure!(new.positions.is_sorted_by(|a, b| a < b), ValidityError::Malformed);
 		let worker = Self::worker(&checker)?;
-		ensure!(!Requests::<T>::contains_key((new.epoch, &host, &checker)), ValidityError::SlotUsed);
-		let is_sprint = new.segment < epoch.schedule.segments;
-		let commitment = Self::commitment(new.epoch, &host, new.segment).filter(|_| is_sprint);
-		ensure!(commitment.is_some(), ValidityError::NotCommitted);
-		let sets = Self::sets(&epoch, &checker, &host);
-		let mine: Vec<_> = sets.into_iter().flat_map(|set| Self::leaves_of(&epoch, &host, set)).collect();
-		let is_mine = |position: &u64| mine.contains(&(new.segment, *position));
-		ensure!(new.positions.iter().all(is_mine), ValidityError::NotAssigned);
+		let is_known = Requests::<T>::contains_key((new.epoch, &host, (&checker, new.round)));
+		ensure!(!is_known, ValidityError::SlotUsed);
+		ensure!(Self::took_part(new.epoch, &host), ValidityError::NotCommitted);
+		ensure!(Poc::<T>::may_request(new.epoch, &checker), ValidityError::TooManyRequests);
 		ensure!(Poc::<T>::is_signed(&worker, domain::OPENING_REQUEST, new, signature), ValidityError::BadSignature);
-		let left = epoch.schedule.draw().saturating_add(epoch.schedule.request).saturating_sub(offset);
-		Ok(urgent("gonka/request", [(new.host, new.checker, new.epoch)], left))
+		let sets = Self::sets(&epoch, &checker, &host);
+		let mine: Vec<_> = sets.into_iter().flat_map(|set| Self::leaves_of(&epoch, new.round, &host, set)).collect();
+		ensure!(new.positions.iter().all(|leaf| mine.contains(leaf)), ValidityError::NotAssigned);
+		let left = draw.saturating_add(epoch.schedule.request).saturating_sub(offset);
+		Ok(urgent("gonka/request", [(new.host, new.checker, new.epoch, new.round)], left, Poc::<T>::rank(&checker)))
 	}
 
 	pub(crate) fn validate_answer(new: &OpeningAnswer, signature: &Signature) -> Validity {
 		Self::running(new.epoch)?;
 		let (checker, host) = (T::AccountId::from(new.checker), T::AccountId::from(new.host));
 		let worker = Self::worker(&host)?;
-		let request = Requests::<T>::get((new.epoch, &host, &checker)).ok_or(ValidityError::NotCommitted)?;
+		let request = Requests::<T>::get((new.epoch, &host, (&checker, new.round)));
+		let request = request.ok_or(ValidityError::NotCommitted)?;
 		ensure!(request.openings.is_none(), ValidityError::SlotUsed);
 		let left = Self::left(request.deadline)?;
 		ensure!(new.openings.len() == request.positions.len(), ValidityError::Malformed);
 		ensure!(new.openings.encoded_size() <= types::MAX_ANSWER as usize, ValidityError::Malformed);
 		ensure!(Poc::<T>::is_signed(&worker, domain::OPENING_ANSWER, new, signature), ValidityError::BadSignature);
-		let commitment = Self::commitment(new.epoch, &host, request.segment).ok_or(ValidityError::NotCommitted)?;
-		let mut opened = request.positions.iter().zip(&new.openings);
-		let all = opened.all(|(position, opening)| commitment.verify(*position, opening).is_some());
+		let commitments = pallet_poc::Commitments::<T>::get(new.epoch, &host);
+		let commitment = |segment| commitments.iter().find(|(of, _)| *of == segment).map(|(_, commitment)| commitment);
+		let all = request.positions.iter().zip(&new.openings).all(|((segment, position), opening)| {
+			commitment(*segment).is_some_and(|commitment| commitment.verify(*position, opening).is_some())
+		});
 		ensure!(all, ValidityError::BadProof);
-		Ok(urgent("gonka/answer", [(new.host, new.checker, new.epoch)], left))
+		Ok(urgent("gonka/answer", [(new.host, new.checker, new.epoch, new.round)], left, Poc::<T>::rank(&host)))
 	}
 
 	pub(crate) fn validate_accuse(new: &Accusation, signature: &Signature) -> Validity {
@@ -106,11 +110,14 @@ impl<T: Config> Pallet<T> {
 		ensure!(accuser != host, ValidityError::NothingToDispute);
 		let worker = Self::worker(&accuser)?;
 		ensure!(Self::took_part(new.epoch, &accuser), ValidityError::NotAParticipant);
+		// Refuters are drawn among the checkers, and those are known from the draw of committees on.
+		ensure!(epoch.beacon.is_some(), ValidityError::OutOfPhase);
 		let convicted = [&accuser, &host].into_iter().any(|who| Poc::<T>::is_convicted(new.epoch, who));
 		ensure!(!convicted, ValidityError::Convicted);
+		ensure!(Self::has_stake(new.epoch, &accuser), ValidityError::NoStake);
 		ensure!(!Accused::<T>::contains_key((new.epoch, &accuser, &host)), ValidityError::SlotUsed);
 		let open = OpenAccusations::<T>::get(&accuser);
-		ensure!(Self::has_room() && open < types::MAX_ACCUSATIONS, ValidityError::TooManyClaims);
+		ensure!(open < types::MAX_ACCUSATIONS && Self::has_room(&accuser), ValidityError::TooManyClaims);
 		let layout = Layout::new(epoch.format);
 		let in_range = new.output.iter().all(|value| (*value as i8).unsigned_abs() <= MAX_VALUE);
 		let width = epoch.format.params().width;
@@ -122,7 +129,7 @@ impl<T: Config> Pallet<T> {
 		ensure!(leaf.hash(&output) != new.opening.leaf, ValidityError::NothingToDispute);
 		ensure!(bind_output(&layout, &new.frontier, &new.output, &new.path), ValidityError::BadProof);
 		let left = epoch.schedule.length.saturating_sub(epoch.offset(Self::now()));
-		Ok(urgent("gonka/accuse", [(new.accuser, new.host, new.epoch)], left))
+		Ok(urgent("gonka/accuse", [(new.accuser, new.host, new.epoch)], left, Poc::<T>::rank(&accuser)))
 	}
 
 	/// The leaf that an accusation opens.
@@ -140,30 +147,43 @@ impl<T: Config> Pallet<T> {
 		let worker = Self::worker(&challenger)?;
 		let convicted = [&challenger, &checker].into_iter().any(|who| Poc::<T>::offence(new.epoch, who).is_some());
 		ensure!(!convicted, ValidityError::Convicted);
-		ensure!(!Challenged::<T>::contains_key((new.epoch, &checker, (&host, new.set))), ValidityError::SlotUsed);
-		ensure!(Self::has_room(), ValidityError::TooManyClaims);
-		let tag = |who| Self::tag_of(new.epoch, who, &host, new.set).ok_or(ValidityError::NotCommitted);
+		ensure!(Self::has_stake(new.epoch, &challenger), ValidityError::NoStake);
+		let key = (new.epoch, &checker, (&host, new.round, new.set));
+		ensure!(!Challenged::<T>::contains_key(key), ValidityError::SlotUsed);
+		let open = OpenChallenges::<T>::get(&challenger);
+		ensure!(open < types::MAX_CHALLENGES && Self::has_room(&challenger), ValidityError::TooManyClaims);
+		let tag = |who| Self::tag_of(new.epoch, new.round, who, &host, new.set).ok_or(ValidityError::NotCommitted);
 		let (mine, theirs) = (tag(&challenger)?, tag(&checker)?);
 		ensure!(mine != theirs && mine != NO_TAG && theirs != NO_TAG, ValidityError::NothingToDispute);
+		ensure!(Poc::<T>::is_signed(&worker, domain::CHALLENGE, new, signature), ValidityError::BadSignature);
+		// A host that did not commit to a confirmation segment has no leaves there, whatever tags say.
+		ensure!(!Self::counts(&epoch, new.round, &host).is_empty(), ValidityError::NothingToDispute);
 		let partners = Self::are_partners(&epoch, &host, new.set, &challenger, &checker);
 		ensure!(partners, ValidityError::NotAssigned);
-		ensure!(Poc::<T>::is_signed(&worker, domain::CHALLENGE, new, signature), ValidityError::BadSignature);
 		let left = epoch.schedule.length.saturating_sub(epoch.offset(Self::now()));
-		Ok(urgent("gonka/challenge", [(new.checker, new.host, new.set, new.epoch)], left))
+		let slot = (new.checker, new.host, new.round, new.set, new.epoch);
+		Ok(urgent("gonka/challenge", [slot], left, Poc::<T>::rank(&challenger)))
 	}
 
 	pub(crate) fn validate_play(new: &Play, signature: &Signature) -> Validity {
 		let (epoch, mut claim, mut game) = Self::find_game(new)?;
 		let left = Self::left(game.deadline)?;
-		let worker = Self::worker(&T::AccountId::from(new.player))?;
+		let player = T::AccountId::from(new.player);
+		let worker = Self::worker(&player)?;
 		ensure!(Poc::<T>::is_signed(&worker, domain::PLAY, new, signature), ValidityError::BadSignature);
 		Self::take_turn(&epoch, &mut claim, &mut game, &new.turn)?;
-		Ok(urgent("gonka/play", [(new.claim, new.refuter, new.number)], left))
+		Ok(urgent("gonka/play", [(new.claim, new.refuter, new.number)], left, Poc::<T>::rank(&player)))
 	}
 
 	pub(crate) fn validate_close(claim: u32, refuter: &Option<T::AccountId>) -> Validity {
 		Self::check_close(claim, refuter.as_ref())?;
-		Ok(urgent("gonka/close", [(claim, refuter)], CLOSE_LONGEVITY))
+		Ok(urgent("gonka/close", [(claim, refuter)], CLOSE_LONGEVITY, 0))
+	}
+
+	/// The offset at which a round was drawn, and the offset of this block.
+	fn drawn(epoch: &Epoch, round: u8) -> Result<(BlockNumber, BlockNumber), ValidityError> {
+		let draw = epoch.draw_of(round).ok_or(ValidityError::OutOfPhase)?;
+		Ok((draw, epoch.offset(Self::now())))
 	}
 
 	fn worker(host: &T::AccountId) -> Result<PublicKey, ValidityError> {
@@ -173,9 +193,5 @@ impl<T: Config> Pallet<T> {
 	/// Blocks until `deadline`.
 	fn left(deadline: BlockNumber) -> Result<BlockNumber, ValidityError> {
 		deadline.checked_sub(Self::now()).ok_or(ValidityError::TooLate)
-	}
-
-	fn has_room() -> bool {
-		Claims::<T>::count() < T::MaxClaims::get()
 	}
 }

@@ -49,7 +49,7 @@ impl<T: Config> Pallet<T> {
 				break;
 			}
 			if let Some(claim) = Claims::<T>::get(id) {
-				let games = u64::from(T::MaxGames::get()).saturating_add(2);
+				let games = u64::from(Self::max_games()).saturating_add(4);
 				if !Self::is_over(claim.epoch, running) || meter.try_consume(cost.saturating_mul(games)).is_err() {
 					break;
 				}

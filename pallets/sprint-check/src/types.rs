@@ -7,7 +7,7 @@ use gonka_primitives::{
 };
 use gonka_sprint::{
 	LeafId,
-	committee::{LEAVES_PER_SET, Tag},
+	committee::{APPOINTED, LEAVES_PER_SET, Tag},
 	trace::STEP,
 };
 use polkadot_sdk::frame_support::{BoundedVec, traits::ConstU32};
@@ -17,10 +17,14 @@ use scale_info::TypeInfo;
 pub const MAX_CHILDREN: u32 = 1 << STEP;
 /// Maximum size of a leaf's output, in bytes.
 pub const MAX_OUTPUT: u32 = 1_024;
-/// Maximum size of the openings for a request, in bytes.
-pub const MAX_ANSWER: u32 = 12_288;
+/// Maximum size of the openings for a request, in bytes: eight of the largest.
+pub const MAX_ANSWER: u32 = 16_384;
 /// Maximum number of open accusations of an accuser.
 pub const MAX_ACCUSATIONS: u32 = 4;
+/// Maximum number of open challenges of a challenger.
+pub const MAX_CHALLENGES: u32 = 4;
+/// Maximum number of refuters with a place of their own: the accused host and the appointed ones.
+pub const MAX_OWN: u32 = APPOINTED + 1;
 
 /// A revealed tag with its leaf set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
@@ -36,10 +40,8 @@ pub struct Revealed {
 /// A request for openings.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Request {
-	/// The segment.
-	pub segment: u8,
-	/// Positions in the segment's commitment, ascending.
-	pub positions: BoundedVec<u64, ConstU32<MAX_REQUESTED>>,
+	/// The requested leaves, ascending: segment, and position in its commitment.
+	pub positions: BoundedVec<(u8, u64), ConstU32<MAX_REQUESTED>>,
 	/// The last block that may carry the openings.
 	pub deadline: BlockNumber,
 	/// The openings, once posted: the SCALE bytes of a list of `LeafOpening`s.
@@ -53,6 +55,8 @@ pub struct Claim<AccountId> {
 	pub epoch: EpochIndex,
 	/// The claimant.
 	pub claimant: AccountId,
+	/// The host that opened the claim: the accuser or the challenger.
+	pub opener: AccountId,
 	/// The host whose leaf or leaf set the claim is about.
 	pub host: AccountId,
 	/// The subject of the claim.
@@ -72,6 +76,23 @@ impl<AccountId> Claim<AccountId> {
 	}
 }
 
+/// The places of an accusation's refuters.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
+pub struct Places<AccountId> {
+	/// The refuters with a place of their own: the accused host and the appointed ones. Each with whether it has begun
+	/// its refutation, which it may only once.
+	pub own: BoundedVec<(AccountId, bool), ConstU32<MAX_OWN>>,
+	/// Number of open places that others hold.
+	pub open: u32,
+}
+
+impl<AccountId: PartialEq> Places<AccountId> {
+	/// Whether `refuter` has begun its refutation; `None` if it has no place of its own.
+	pub fn has_begun(&self, refuter: &AccountId) -> Option<bool> {
+		self.own.iter().find(|(who, _)| who == refuter).map(|(_, begun)| *begun)
+	}
+}
+
 /// The subject of the claim.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub enum Subject {
@@ -82,6 +103,8 @@ pub enum Subject {
 	},
 	/// The claimant's tag of a leaf set is right.
 	Challenge {
+		/// The round.
+		round: u8,
 		/// The set.
 		set: u8,
 		/// The claimant's tag.

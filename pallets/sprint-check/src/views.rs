@@ -8,28 +8,31 @@ use gonka_sprint::committee::middle_layer;
 use types::Subject;
 
 impl<T: Config> Pallet<T> {
-	/// A checker's duties in the running epoch; `None` before the draw, and for a host without duties.
+	/// A checker's duties in the round of the running epoch that was drawn last; `None` before the draw, and for a host
+	/// without duties.
 	pub fn check_view(checker: &T::AccountId) -> Option<CheckView> {
 		let epoch = Poc::<T>::running_epoch()?;
-		let beacon = epoch.beacon?;
+		let round = epoch.rounds();
+		let beacon = epoch.beacon_of(round)?;
 		let duties = Poc::<T>::duties(&epoch, checker);
 		if duties.is_empty() {
 			return None;
 		}
-		let revealed = Reveals::<T>::get(epoch.index, checker);
+		let revealed = Reveals::<T>::get(epoch.index, (checker, round));
 		let tags = revealed.as_ref().map(|revealed| revealed.as_slice());
-		let duties = duties.into_iter().map(|duty| Self::duty_view(&epoch, duty, tags)).collect();
+		let duties = duties.into_iter().map(|duty| Self::duty_view(&epoch, round, duty, tags)).collect();
 		Some(CheckView {
 			epoch: epoch.index,
+			round,
 			beacon,
 			layer: middle_layer(&beacon, epoch.format),
 			duties,
-			committed: DigestCommitments::<T>::get(epoch.index, checker),
+			committed: DigestCommitments::<T>::get(epoch.index, (checker, round)),
 			revealed: revealed.is_some(),
 		})
 	}
 
-	fn duty_view(epoch: &Epoch, duty: Duty<T::AccountId>, revealed: Option<&[Revealed]>) -> DutyView {
+	fn duty_view(epoch: &Epoch, round: u8, duty: Duty<T::AccountId>, revealed: Option<&[Revealed]>) -> DutyView {
 		let participant = pallet_poc::Standings::<T>::get(epoch.index, &duty.host).map(|standing| standing.participant);
 		// A host whose registration expired meanwhile has no URL.
 		let url = pallet_poc::Hosts::<T>::get(&duty.host).map_or_else(Default::default, |host| host.url.into_inner());
@@ -39,14 +42,14 @@ impl<T: Config> Pallet<T> {
 				.zip(participant)
 				.and_then(|(revealed, participant)| Self::find_tag(revealed, participant, number)),
 			partner: partner.map(|partner| {
-				let tag = Self::tag_of(epoch.index, &partner, &duty.host, number);
+				let tag = Self::tag_of(epoch.index, round, &partner, &duty.host, number);
 				(partner.into(), tag)
 			}),
 		});
 		DutyView {
 			sets: sets.collect(),
 			url,
-			commitments: Poc::<T>::sprint_commitments(epoch, &duty.host),
+			commitments: Poc::<T>::commitments_of(epoch, round, &duty.host),
 			host: duty.host.clone().into(),
 		}
 	}
@@ -55,11 +58,12 @@ impl<T: Config> Pallet<T> {
 	pub fn request_views(host: &T::AccountId) -> Vec<RequestView> {
 		let Some(epoch) = Poc::<T>::running_epoch() else { return Vec::new() };
 		let all = Requests::<T>::iter_prefix((epoch.index, host.clone()));
-		all.map(|(checker, request)| Self::request_view(epoch.index, host, &checker, request)).collect()
+		all.map(|((checker, round), request)| Self::request_view((epoch.index, round), host, &checker, request))
+			.collect()
 	}
 
 	fn request_view(
-		epoch: EpochIndex,
+		(epoch, round): (EpochIndex, u8),
 		host: &T::AccountId,
 		checker: &T::AccountId,
 		request: types::Request,
@@ -67,8 +71,8 @@ impl<T: Config> Pallet<T> {
 		RequestView {
 			checker: checker.clone().into(),
 			epoch,
+			round,
 			host: host.clone().into(),
-			segment: request.segment,
 			positions: request.positions.into_inner(),
 			deadline: request.deadline,
 			openings: request.openings.and_then(|bytes| Decode::decode(&mut bytes.as_slice()).ok()),
@@ -84,18 +88,17 @@ impl<T: Config> Pallet<T> {
 
 	fn claim_view(id: u32, claim: ClaimOf<T>) -> Option<ClaimView> {
 		let epoch = Self::playable(claim.epoch).ok()?;
+		let appointed = Self::appointed(id, &claim);
 		let subject = match claim.subject {
 			Subject::Accusation { output } => SubjectView::Accusation { output: output.into_inner() },
-			Subject::Challenge { set, digests, number, .. } => {
-				let counts = Self::counts(&epoch, &claim.host);
-				SubjectView::Challenge {
-					set,
-					layer: middle_layer(&epoch.beacon?, epoch.format),
-					positions: Self::positions(&epoch, &claim.host, set.into(), &counts),
-					commitments: Poc::<T>::sprint_commitments(&epoch, &claim.host),
-					digests: digests.into_inner(),
-					number,
-				}
+			Subject::Challenge { round, set, digests, number, .. } => SubjectView::Challenge {
+				round,
+				set,
+				layer: middle_layer(&epoch.beacon_of(round)?, epoch.format),
+				leaves: Self::leaves_of(&epoch, round, &claim.host, set.into()),
+				commitments: Poc::<T>::commitments_of(&epoch, round, &claim.host),
+				digests: digests.into_inner(),
+				number,
 			},
 		};
 		let with_seed = |leaf| Some((leaf, Self::seed_of(&epoch, &leaf).ok()?.0));
@@ -110,6 +113,7 @@ impl<T: Config> Pallet<T> {
 			leaf: claim.leaf.and_then(with_seed),
 			frontier: claim.frontier.into_inner(),
 			until: claim.until,
+			appointed: appointed.map(|appointed| appointed.into_iter().map(Into::into).collect()),
 			games: Games::<T>::iter_prefix(id).map(|(refuter, game)| Self::game_view(refuter, game)).collect(),
 		})
 	}

@@ -7,8 +7,8 @@ use gonka_primitives::{
 	host::Commitment,
 	views::{
 		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView,
-		MarketView, ModelView, ParameterView, ReferendumView, ReputationView, RequestView, StandingView, SupplyView,
-		TrackView, VestingView, VoterView,
+		MarketView, ModelView, ParameterView, ReferendumView, RegistrationTerms, ReputationView, RequestView,
+		StandingView, SupplyView, TrackView, VestingView, VoterView,
 	},
 };
 use polkadot_sdk::*;
@@ -26,6 +26,8 @@ sp_api::decl_runtime_apis! {
 		fn hosts(after: Option<AccountId>, limit: u32) -> Vec<HostView>;
 		/// One host.
 		fn host(host: AccountId) -> Option<HostView>;
+		/// What the next registration of a host needs, registered or not; `None` if the epoch takes no more of it.
+		fn registration_terms(host: AccountId) -> Option<RegistrationTerms>;
 		/// A host's commitments, ascending by segment.
 		fn commitments(epoch: EpochIndex, host: AccountId) -> Vec<(u8, Commitment)>;
 		/// The weights of a host in an epoch with their components; `None` if it was no participant.

@@ -43,6 +43,8 @@ pub struct Time {
 	pub schedule: Schedule,
 	/// Length of a settlement window, in blocks.
 	pub window: BlockNumber,
+	/// Number of blocks in which a host may appeal against a judgement about its completions.
+	pub appeal: BlockNumber,
 	/// Number of blocks between the closing of a channel and its withdrawal.
 	pub challenge_period: BlockNumber,
 	/// Leading zero bits of a registration's proof of work.
@@ -51,6 +53,13 @@ pub struct Time {
 	pub free_epochs: EpochIndex,
 	/// Base units of collateral that back one leaf of compute weight.
 	pub collateral_per_weight: Balance,
+	/// Number of whole sessions without a final block after which finality stalls.
+	pub stall_sessions: u32,
+	/// Number of them after which a third of the power is enough to go on.
+	pub long_stall_sessions: u32,
+	/// Number of blocks from the announcement of a forced change of GRANDPA's set to its effect. No node may then have a
+	/// chain without the announcement: more blocks than ever get replaced.
+	pub force_delay: BlockNumber,
 }
 
 impl Time {
@@ -60,30 +69,40 @@ impl Time {
 		session: 600,
 		schedule: Schedule::MAINNET,
 		window: 600,
+		// Half a day, so that an operator who sleeps can still appeal.
+		appeal: 7_200,
 		challenge_period: 1_200,
 		registration_bits: 22,
 		free_epochs: 90,
 		// An estimate until GPUs are measured: an H100 at 35 % of its peak computes about 2 million leaves a sprint.
 		collateral_per_weight: GNK / 1_000,
+		stall_sessions: 2,
+		long_stall_sessions: 24,
+		force_delay: 100,
 	};
-	/// 2 s blocks, one epoch in two minutes: for local networks and tests.
+	/// 2 s blocks, one epoch in 160 seconds: for local networks and tests.
 	pub const FAST: Self = Self {
 		slot_ms: 2_000,
 		session: 10,
 		schedule: Schedule::FAST,
 		window: 20,
+		appeal: 20,
 		challenge_period: 40,
 		registration_bits: 12,
 		free_epochs: 0,
 		collateral_per_weight: GNK / 10,
+		// Longer than finality lags on a busy machine.
+		stall_sessions: 9,
+		long_stall_sessions: 18,
+		force_delay: 5,
 	};
 	/// Number of sessions of a PoC epoch.
 	pub const fn sessions(&self) -> u32 {
 		self.schedule.length / self.session as u32
 	}
 
-	/// Number of sessions for which equivocations can be reported: those of two PoC epochs, for which withdrawn collateral
-	/// is held.
+	/// Number of sessions for which equivocations can be reported: those of two PoC epochs. Withdrawn collateral is held
+	/// until no session of whose power it backed can be reported, also when governance changed the length of epochs.
 	pub const fn reportable_sessions(&self) -> u32 {
 		2 * self.sessions()
 	}

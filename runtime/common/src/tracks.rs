@@ -19,7 +19,8 @@ pub const PARAMETERS: u16 = 1;
 pub const MODELS: u16 = 2;
 /// Track of spends from the community fund.
 pub const TREASURY: u16 = 3;
-/// Track of emergencies.
+/// Track of emergencies: it cancels and kills referenda, pauses and resumes calls that move money, and ends a stall of
+/// finality.
 pub const EMERGENCY: u16 = 4;
 
 /// Deposit for the submission of a referendum, in base units.
@@ -105,7 +106,6 @@ pub const TRACKS: [Track<u16, Balance, BlockNumber>; 5] = [
 		periods(Periods { prepare: DAY, decision: 14 * DAY, confirm: DAY, enactment: DAY }),
 		(falling(80, 60), falling(40, 10)),
 	),
-	// Hosts with two thirds of the compute could also finalise any block.
 	track(
 		EMERGENCY,
 		"emergency",

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use codec::Encode;
 use frame_support::{
 	genesis_builder_helper::{build_state, get_preset},
-	traits::{Get, KeyOwnerProofSystem},
+	traits::{Contains, Get, KeyOwnerProofSystem},
 	weights::Weight,
 };
 use gonka_primitives::{
@@ -14,8 +14,8 @@ use gonka_primitives::{
 	host::Commitment,
 	views::{
 		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, CollateralView, EpochView, HostView,
-		MarketView, ModelView, ParameterView, ReferendumView, ReputationView, RequestView, StandingView, SupplyView,
-		TrackView, VestingView, VoterView,
+		MarketView, ModelView, ParameterView, ReferendumView, RegistrationTerms, ReputationView, RequestView,
+		StandingView, SupplyView, TrackView, VestingView, VoterView,
 	},
 };
 use gonka_runtime_common::api::MAX_PAGE;
@@ -75,6 +75,10 @@ sp_api::impl_runtime_apis! {
 			tx: UncheckedExtrinsic,
 			block_hash: Hash,
 		) -> TransactionValidity {
+			// A paused call would fail in its block. A free one would come back for ever, and pay nothing.
+			if !<Runtime as frame_system::Config>::BaseCallFilter::contains(&tx.function) {
+				return sp_runtime::transaction_validity::InvalidTransaction::Call.into();
+			}
 			Executive::validate_transaction(source, tx, block_hash)
 		}
 	}
@@ -251,6 +255,9 @@ sp_api::impl_runtime_apis! {
 		}
 		fn host(host: gonka_primitives::AccountId) -> Option<HostView> {
 			Poc::host_view(&host.into(), SamplingValidation::is_condemned)
+		}
+		fn registration_terms(host: gonka_primitives::AccountId) -> Option<RegistrationTerms> {
+			Poc::registration_terms(&host.into())
 		}
 		fn commitments(epoch: EpochIndex, host: gonka_primitives::AccountId) -> Vec<(u8, Commitment)> {
 			pallet_poc::Commitments::<Runtime>::get(epoch, AccountId::from(host)).into_inner()

@@ -2,7 +2,11 @@
 
 use crate::*;
 use alloc::vec::Vec;
-use gonka_primitives::{EpochIndex, ModelId, PublicKey, market::Price};
+use frame_support::{
+	BoundedVec,
+	traits::{Get, fungible::Mutate},
+};
+use gonka_primitives::{EpochIndex, MAX_MODELS_PER_HOST, ModelId, PublicKey, market::Price, merkle_sum::SumNode};
 
 polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[frame_system, SystemBench::<Runtime>]
@@ -13,6 +17,7 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[pallet_emission, Emission]
 	[pallet_governance, ConvictionVoting]
 	[pallet_inference_market, InferenceMarket]
+	[pallet_liveness, Liveness]
 	[pallet_multisig, Multisig]
 	[pallet_poc, Poc]
 	[pallet_preimage, Preimage]
@@ -23,11 +28,15 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[pallet_sprint_check, SprintCheck]
 	[pallet_sudo, Sudo]
 	[pallet_timestamp, Timestamp]
+	[pallet_transaction_payment, TransactionPayment]
 	[pallet_treasury, Treasury]
+	[pallet_tx_pause, TxPause]
 	[pallet_utility, Utility]
+	[pallet_vesting, Vesting]
 );
 
 impl frame_system_benchmarking::Config for Runtime {}
+impl pallet_transaction_payment::BenchmarkConfig for Runtime {}
 
 /// Sets up models, hosts and weights for benchmarks.
 pub struct Helper;
@@ -52,37 +61,93 @@ impl pallet_poc::BenchmarkHelper for Helper {
 		ids.truncate(count as usize);
 		ids
 	}
+
+	fn leave_records(host: &gonka_primitives::AccountId) {
+		let host = AccountId::from(*host);
+		let windows: Vec<u32> = (0..<Runtime as pallet_inference_market::Config>::KeptSettlements::get()).collect();
+		for window in &windows {
+			pallet_inference_market::Settlements::<Runtime>::insert(window, &host, SumNode::default());
+		}
+		pallet_inference_market::SettledWindows::<Runtime>::insert(&host, BoundedVec::truncate_from(windows));
+		pallet_sampling_validation::Records::<Runtime>::insert(&host, pallet_sampling_validation::Record::default());
+		for model in 0..64 {
+			let suspicion = pallet_sampling_validation::types::Suspicion::default();
+			pallet_sampling_validation::Suspicions::<Runtime>::insert(&host, model, suspicion);
+		}
+	}
+}
+
+/// Makes an epoch weighed. `duties` are those of every host.
+fn weigh(epoch: EpochIndex, hosts: &[(AccountId, u64)], duties: (u32, u32)) {
+	let mut total = 0u64;
+	for (host, weight) in hosts {
+		let (due, met) = duties;
+		let duties = pallet_poc::SetDuties { due, revealed: met, met };
+		let standing = pallet_poc::Standing { duties, ..pallet_poc::Standing::of_weight(0, *weight) };
+		pallet_poc::Standings::<Runtime>::insert(epoch, host, standing);
+		total = total.saturating_add(*weight);
+	}
+	let settled = pallet_poc::EpochWeights::of_total(total, hosts.len() as u32);
+	pallet_poc::WeighedEpochs::<Runtime>::insert(epoch, settled);
 }
 
 impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
+	/// Hosts are paid, and lose collateral because they missed a tenth of their duties.
 	fn set_weights(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
-		let mut total = 0u64;
-		for (host, weight) in hosts {
-			let standing = pallet_poc::Standing { compute: *weight, backed: *weight, ..Default::default() };
-			pallet_poc::Standings::<Runtime>::insert(epoch, host, standing);
-			total = total.saturating_add(*weight);
+		weigh(epoch, hosts, (20, 18));
+		let past = pallet_poc::Epoch {
+			index: epoch,
+			start: 1,
+			schedule: <Runtime as pallet_poc::Config>::Schedule::get(),
+			format: <Runtime as pallet_poc::Config>::SprintFormat::get(),
+			model_seed: Default::default(),
+			segment_seeds: Default::default(),
+			confirmations: Default::default(),
+			beacon: None,
+			round_beacons: Default::default(),
+		};
+		pallet_poc::PastEpochs::<Runtime>::insert(epoch, past);
+		for (host, _) in hosts {
+			let _ = Balances::mint_into(host, GNK.saturating_mul(2));
+			let _ = Collateral::deposit(RuntimeOrigin::signed(host.clone()), GNK);
 		}
-		let settled = pallet_poc::EpochWeights { total, cap: u64::MAX, hosts: hosts.len() as u32 };
-		pallet_poc::WeighedEpochs::<Runtime>::insert(epoch, settled);
 	}
 }
 
 impl pallet_governance::BenchmarkHelper<AccountId> for Helper {
 	fn weigh(epoch: EpochIndex, hosts: &[(AccountId, u64)]) {
-		<Self as pallet_emission::BenchmarkHelper<AccountId>>::set_weights(epoch, hosts);
+		weigh(epoch, hosts, (0, 0));
 		pallet_poc::LastWeighed::<Runtime>::put(epoch);
+	}
+}
+
+impl pallet_treasury::ArgumentsFactory<(), AccountId> for Helper {
+	fn create_asset_kind(_: u32) {}
+
+	/// An account that can take the small sums of the benchmarks, and a community fund that can pay them.
+	fn create_beneficiary(seed: [u8; 32]) -> AccountId {
+		let beneficiary = AccountId::from(seed);
+		for account in [&beneficiary, &genesis::Treasury::get()] {
+			let _ = Balances::mint_into(account, GNK);
+		}
+		beneficiary
 	}
 }
 
 impl pallet_inference_market::BenchmarkHelper<AccountId> for Helper {
 	fn register_host(host: &AccountId, worker: PublicKey) {
 		let url = Default::default();
-		let models = Default::default();
-		let registered = pallet_poc::Host { worker, url, models, registered: 0, active: 0 };
+		// Work counts only under models that the host declares and that have a profile.
+		let models = (0..MAX_MODELS_PER_HOST).collect::<Vec<ModelId>>().try_into().unwrap_or_default();
+		if let Ok(profile) = crate::genesis::smollm2_profile() {
+			(0..MAX_MODELS_PER_HOST)
+				.for_each(|model| pallet_sampling_validation::Profiles::<Runtime>::insert(model, profile));
+		}
+		let registered = pallet_poc::Host { worker, url, models, ..Default::default() };
 		pallet_poc::Workers::<Runtime>::insert(worker, host);
 		pallet_poc::Hosts::<Runtime>::insert(host, registered);
 		// It needs weight for its work to count.
-		<Self as pallet_emission::BenchmarkHelper<_>>::set_weights(0, &[(host.clone(), 1)]);
+		weigh(0, &[(host.clone(), 1)], (0, 0));
 		pallet_poc::LastWeighed::<Runtime>::put(0);
 	}
 }

@@ -3,6 +3,7 @@
 pub mod consensus;
 mod gonka;
 pub mod governance;
-mod money;
+mod migrations;
+pub mod money;
 pub mod parameters;
 pub mod system;

@@ -20,6 +20,7 @@ pub mod genesis;
 #[cfg(test)]
 mod tests;
 mod views;
+pub mod weights;
 
 use alloc::{borrow::Cow, vec::Vec};
 use gonka_runtime_common::power::{WeightedBabe, WeightedGrandpa};
@@ -30,6 +31,7 @@ use polkadot_sdk::{
 use sp_version::RuntimeVersion;
 
 pub use gonka_runtime_common::{AccountId, Balance, GNK, Nonce, Signature};
+pub use pallet_liveness::INHERENT_IDENTIFIER as FINALITY_INHERENT;
 /// A block's number.
 pub type BlockNumber = gonka_primitives::BlockNumber;
 /// A hash of a block or of state.
@@ -129,10 +131,11 @@ mod runtime {
 	pub type Authorship = pallet_authorship::Pallet<Runtime>;
 	#[runtime::pallet_index(26)]
 	pub type SprintCheck = pallet_sprint_check::Pallet<Runtime>;
-	#[runtime::pallet_index(27)]
-	pub type Offences = pallet_offences::Pallet<Runtime>;
 	#[runtime::pallet_index(28)]
 	pub type Historical = pallet_session::historical::Pallet<Runtime>;
+	/// After `Session`, so that a session's first block counts for it.
+	#[runtime::pallet_index(29)]
+	pub type Liveness = pallet_liveness::Pallet<Runtime>;
 
 	#[runtime::pallet_index(40)]
 	pub type Sudo = pallet_sudo::Pallet<Runtime>;
@@ -155,6 +158,8 @@ mod runtime {
 	pub type Parameters = pallet_parameters::Pallet<Runtime>;
 	#[runtime::pallet_index(49)]
 	pub type Amendments = pallet_amendments::Pallet<Runtime>;
+	#[runtime::pallet_index(50)]
+	pub type TxPause = pallet_tx_pause::Pallet<Runtime>;
 
 	#[runtime::pallet_index(60)]
 	pub type Emission = pallet_emission::Pallet<Runtime>;

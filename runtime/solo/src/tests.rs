@@ -1,9 +1,13 @@
 //! Tests of the whole runtime: indices, presets, documents, and how weights reach power, pay and votes.
 
+mod attacks;
 mod audit;
+#[cfg(feature = "runtime-benchmarks")]
+pub(crate) mod benchmarks;
 mod chain;
 pub(crate) mod docs;
 mod governance;
+mod migrations;
 mod offences;
 mod parameters;
 mod power;

@@ -96,6 +96,7 @@ impl Network {
 			] {
 				arguments.extend([option.into(), value]);
 			}
+			arguments.push("--allow-private-addresses".into());
 			match worker.model {
 				Some(model) => {
 					arguments.extend(["--engine", "torch", "--threads", "1", "--context", "512"].map(Into::into));
@@ -122,7 +123,7 @@ impl Network {
 		let [port] = free_ports(1)?[..] else { anyhow::bail!("a port is needed") };
 		let (secret, key) = (format!("//{developer}"), self.path("developer.key"));
 		keys::write_secret(&key, &secret)?;
-		let mut arguments = Vec::new();
+		let mut arguments = vec!["--allow-private-addresses".into()];
 		for (option, value) in [
 			("--node", self.url.clone().into()),
 			("--listen", format!("127.0.0.1:{port}").into()),

@@ -1,7 +1,7 @@
 //! Cheating costs the cheat and nobody else, on real processes: one node and nine workers, six of which cheat, each in
 //! its own way.
 //!
-//! One network serves all steps, since an epoch takes two minutes. Every epoch is checked for what must always hold; a
+//! One network serves all steps, since an epoch takes 160 seconds. Every epoch is checked for what must always hold; a
 //! step whose event depends on the draw waits for an epoch that shows it.
 
 mod hostile {
@@ -42,7 +42,7 @@ fn the_released_worker_has_no_option_to_cheat() -> Result<()> {
 async fn steps(scenario: &mut Scenario) -> Result<()> {
 	scenario.two_whole_epochs().await?;
 	scenario.fabricator_is_convicted().await?;
-	scenario.withholder_loses_segments_and_nothing_else().await?;
+	scenario.withholder_loses_its_weight_and_nothing_else().await?;
 	scenario.copier_keeps_its_weight_and_loses_pay().await?;
 	scenario.false_accuser_loses_and_the_accused_does_not().await?;
 	scenario.burster_has_no_weight().await?;

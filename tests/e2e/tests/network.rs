@@ -1,6 +1,6 @@
 //! The devnet on real processes: three nodes, three workers with the demo model, one gateway.
 //!
-//! One network serves all steps, since an epoch takes two minutes. Each step is named after what it shows.
+//! One network serves all steps, since an epoch takes 160 seconds. Each step is named after what it shows.
 
 mod network {
 	pub mod scenario;
@@ -22,7 +22,7 @@ async fn steps() -> Result<()> {
 	scenario.every_example_runs().await?;
 	scenario.bad_requests_get_clear_errors().await?;
 	scenario.bad_transactions_are_rejected().await?;
-	let release = scenario.collateral_is_deposited_and_withdrawn().await?;
+	let withdrawn = scenario.collateral_is_deposited_and_withdrawn().await?;
 	scenario.worker_killed_in_mid_sprint_resumes().await?;
 	let first = scenario.two_hundred_requests_settle_exactly().await?;
 	scenario.held_fees_are_released(first).await?;
@@ -30,7 +30,7 @@ async fn steps() -> Result<()> {
 	scenario.weights_follow_compute().await?;
 	scenario.emission_follows_weights().await?;
 	scenario.vested_rewards_are_paid().await?;
-	scenario.withdrawn_collateral_is_released(release).await?;
+	scenario.withdrawn_collateral_is_released(withdrawn).await?;
 	scenario.new_node_warp_syncs().await?;
 	scenario.lightest_validator_down_finality_goes_on().await?;
 	scenario.heaviest_validator_down_finality_waits().await?;

@@ -3,15 +3,15 @@
 use crate::{
 	Config,
 	epoch::{beacon, minima, threshold, visible},
-	population::{Population, account, checkers, min_weight, rng, shuffled},
+	population::{Population, SEGMENTS, account, checkers, min_weight, rng, shuffled},
 	stats::Counter,
 };
 use gonka_sprint::Draw;
 
 /// Fabricated shares that are tried.
 pub const TRIED: [f64; 3] = [0.01, 0.02, 0.05];
-/// Number of leaves of a fabricator.
-const LEAVES: u64 = 1_000_000;
+/// Number of leaves of a fabricator in each segment.
+const LEAVES: [u64; SEGMENTS as usize] = [200_000; SEGMENTS as usize];
 /// Maximum number of checkers: `MAX_CHECKERS` of the runtime.
 const CHECKERS: usize = 1_024;
 /// Number of fabricators in each draw.
@@ -101,7 +101,7 @@ impl Attack {
 				let committee = draw.committee((order.len() + participant as usize) as u32, None);
 				seats += committee.len();
 				theirs += committee.iter().filter(|member| adversary[**member as usize]).count();
-				let minima = minima(&beacon, &account(participant as usize), LEAVES, committee.len());
+				let minima = minima(&beacon, &account(participant as usize), &LEAVES, committee.len());
 				let lowest = visible(&minima, |member| adversary[committee[member] as usize]);
 				for (count, share) in counts.iter_mut().zip(TRIED) {
 					*count += u64::from(lowest < threshold(share));

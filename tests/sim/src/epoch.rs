@@ -3,14 +3,13 @@
 use crate::{
 	Config, SHARES,
 	bytes::Bytes,
-	population::{Population, account, checkers, rng, shuffled},
+	population::{Population, SEGMENTS, account, checkers, rng, shuffled},
 	stats::{MAX_PARTNERS, Tally, class},
 };
 use gonka_primitives::hashing::blake2_256;
 use gonka_sprint::{
 	Draw, Hash, Tag,
-	committee::{LEAVES_PER_SET, partner, sets_of, tag},
-	sample,
+	committee::{LEAVES_PER_SET, appoint, leaf_set, partner, sets_of, tag},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
 
@@ -20,7 +19,7 @@ pub fn simulate(config: &Config, population: &Population, number: u64) -> Tally 
 	let mut rng = rng(config.seed, b"epoch", number);
 	// The weights of the epoch before decide which hosts check the commitments of this one.
 	let weights = population.weights(number);
-	let totals: Vec<u64> = population.counts(number + 1).iter().map(|counts| counts.iter().sum()).collect();
+	let counts = population.counts(number + 1);
 	let (order, qualified) = checkers(&weights);
 	let beacon = beacon(&mut rng);
 	let draw = Draw::new(beacon, &qualified, (order.len() + config.hosts) as u32);
@@ -43,7 +42,7 @@ pub fn simulate(config: &Config, population: &Population, number: u64) -> Tally 
 		ranks[host] = rank;
 	}
 	let fabricators = shuffled(&mut rng, config.hosts);
-	fabricate(config, &mut tally, &fabricators, &beacon, &totals, &committees, &ranks);
+	fabricate(config, &mut tally, &fabricators, &beacon, &counts, &committees, &ranks);
 	let roles = Roles {
 		ranks: &ranks,
 		dishonest: config.dishonest_hosts(config.dishonest),
@@ -51,7 +50,7 @@ pub fn simulate(config: &Config, population: &Population, number: u64) -> Tally 
 		offline: config.blind_hosts(0.0, true),
 	};
 	check(&mut tally, number, &committees, &weights, &roles);
-	accuse(&mut tally, &committees, &roles);
+	accuse(&mut tally, &mut rng, &committees, (order.as_slice(), qualified.as_slice()), &positions, &roles);
 	tally
 }
 
@@ -62,17 +61,18 @@ pub fn beacon(rng: &mut ChaCha8Rng) -> Hash {
 	beacon
 }
 
-/// Returns, for each leaf set of a host, the lowest of its leaves' draws: the set has a fabricated leaf if the
-/// fabricated share is above it.
-pub fn minima(beacon: &Hash, host: &[u8; 32], total: u64, sets: usize) -> Vec<u64> {
-	let of = |set| sample(beacon, host, set, total, LEAVES_PER_SET);
-	let lowest = |set| of(set).iter().map(|position| fabricated(beacon, host, *position)).min();
+/// Returns, for each leaf set of a host with these counts, the lowest of its leaves' draws: the set has a fabricated leaf
+/// if the fabricated share is above it.
+pub fn minima(beacon: &Hash, host: &[u8; 32], counts: &[u64], sets: usize) -> Vec<u64> {
+	let counts: Vec<(u8, u64)> = (0..).zip(counts.iter().copied()).collect();
+	let of = |set| leaf_set(beacon, host, set, &counts, LEAVES_PER_SET);
+	let lowest = |set| of(set).into_iter().map(|leaf| fabricated(beacon, host, leaf)).min();
 	(0..sets as u32).map(|set| lowest(set).unwrap_or(u64::MAX)).collect()
 }
 
 /// Returns a leaf's draw: the leaf is fabricated if it is below the share's [`threshold`].
-fn fabricated(beacon: &Hash, host: &[u8; 32], position: u64) -> u64 {
-	let hash = blake2_256(&[b"gonka/sim/fabricated", beacon, host, &position.to_le_bytes()]);
+fn fabricated(beacon: &Hash, host: &[u8; 32], (segment, position): (u8, u64)) -> u64 {
+	let hash = blake2_256(&[b"gonka/sim/fabricated", beacon, host, &[segment], &position.to_le_bytes()]);
 	u64::from_le_bytes(std::array::from_fn(|i| hash[i]))
 }
 
@@ -93,7 +93,7 @@ fn fabricate(
 	tally: &mut Tally,
 	order: &[usize],
 	beacon: &Hash,
-	totals: &[u64],
+	counts: &[[u64; SEGMENTS as usize]],
 	committees: &[Vec<usize>],
 	ranks: &[usize],
 ) {
@@ -101,7 +101,7 @@ fn fabricate(
 	let mut caught = vec![[[0u64; SHARES.len()]; 2]; levels.len()];
 	for host in order.iter().take(config.fabricators) {
 		let committee = &committees[*host];
-		let minima = minima(beacon, &account(*host), totals[*host], committee.len());
+		let minima = minima(beacon, &account(*host), &counts[*host], committee.len());
 		tally.tried[committee.len()] += 1;
 		for (caught, level) in caught.iter_mut().zip(&levels) {
 			for (caught, offline) in caught.iter_mut().zip([false, true]) {
@@ -224,18 +224,33 @@ fn holds(is_true: bool, claimant_plays: bool) -> bool {
 	is_true && claimant_plays
 }
 
-/// Lets dishonest checkers accuse all honest hosts that they check of a wrong leaf in each set.
-fn accuse(tally: &mut Tally, committees: &[Vec<usize>], roles: &Roles) {
-	// Every participant may refute, the accused one included.
-	let refuters = (0..committees.len()).filter(|host| roles.is_online(*host)).count();
+/// Lets dishonest checkers accuse all honest hosts that they check of a wrong leaf in each set. Their own refuters take
+/// all open places and stay silent, so the accused host has to refute, or an appointed refuter. All accusations are of
+/// one block.
+fn accuse(
+	tally: &mut Tally,
+	rng: &mut ChaCha8Rng,
+	committees: &[Vec<usize>],
+	(order, qualified): (&[usize], &[u64]),
+	positions: &[Option<u32>],
+	roles: &Roles,
+) {
+	let beacon = beacon(rng);
+	let appoints_honest = |accuser: usize, host: usize| {
+		let parties: Vec<u32> = [accuser, host].into_iter().filter_map(|party| positions[party]).collect();
+		let mut appointed = appoint(&beacon, qualified, &parties).into_iter();
+		appointed.any(|position| roles.is_online(order[position as usize]))
+	};
+	let is_refuted = |accuser: usize, host: usize| roles.is_online(host) || appoints_honest(accuser, host);
 	for (host, committee) in committees.iter().enumerate().filter(|(host, _)| roles.is_honest(*host)) {
 		debug_assert!(!committee.contains(&host));
 		let accusers = (0..).zip(committee).filter(|(_, checker)| !roles.is_honest(**checker));
-		let accusations: usize =
-			accusers.map(|(member, _): (u32, _)| sets_of(member, committee.len() as u32).len()).sum();
-		tally.honest.accused += accusations as u64;
-		let stands = refuters == 0 || holds(false, true);
-		tally.honest.convicted += if stands { accusations as u64 } else { 0 };
+		for (member, accuser) in accusers {
+			let accusations = sets_of(member, committee.len() as u32).len() as u64;
+			tally.honest.accused += accusations;
+			let stands = holds(false, true) || !is_refuted(*accuser, host);
+			tally.honest.convicted += if stands { accusations } else { 0 };
+		}
 	}
 }
 
@@ -257,7 +272,8 @@ mod tests {
 
 	#[test]
 	fn the_share_of_fabricated_leaves_is_the_requested_one() {
-		let below = |share| (0..20_000).filter(|at| fabricated(&[1; 32], &[2; 32], *at) < threshold(share)).count();
+		let below =
+			|share| (0..20_000).filter(|at| fabricated(&[1; 32], &[2; 32], (0, *at)) < threshold(share)).count();
 		assert!(below(0.02).abs_diff(400) < 80 && below(0.5).abs_diff(10_000) < 300);
 	}
 

@@ -42,7 +42,7 @@ impl Arbiter {
 		let mut rules = None;
 		for case in chain.cases().await? {
 			let mut seats = (0u32..).zip(&case.arbiters);
-			let seat = seats.find(|(_, (who, ruled))| *who == me && ruled.is_none()).map(|(number, _)| number);
+			let seat = seats.find(|(_, seat)| seat.who == me && seat.ruled.is_none()).map(|(number, _)| number);
 			let (Some(number), Some(seed)) = (seat, case.seed) else { continue };
 			let rules = match rules {
 				Some(rules) => rules,

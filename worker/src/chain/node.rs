@@ -11,7 +11,7 @@ use gonka_primitives::{
 	market::Settlement,
 	views::{
 		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView,
-		RequestView, StandingView,
+		RegistrationTerms, ReputationView, RequestView, StandingView,
 	},
 };
 
@@ -87,6 +87,10 @@ impl ChainApi for NodeChain {
 		boxed(self.0.cases())
 	}
 
+	fn reputation<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<ReputationView>> {
+		boxed(self.0.reputation(host))
+	}
+
 	fn calibration_profile(&self, model: ModelId) -> BoxFuture<'_, Result<Option<CalibrationProfile>>> {
 		boxed(self.0.calibration_profile(model))
 	}
@@ -103,8 +107,17 @@ impl ChainApi for NodeChain {
 		boxed(self.0.channels_of_host(host))
 	}
 
-	fn submit_registration(&self, registration: Registration, signature: Signature) -> BoxFuture<'_, Result<()>> {
-		boxed(self.0.submit_registration(registration, signature))
+	fn registration_terms<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Option<RegistrationTerms>>> {
+		boxed(self.0.registration_terms(host))
+	}
+
+	fn submit_registration(
+		&self,
+		registration: Registration,
+		signature: Signature,
+		worker_signature: Signature,
+	) -> BoxFuture<'_, Result<()>> {
+		boxed(self.0.submit_registration(registration, signature, worker_signature))
 	}
 
 	fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> BoxFuture<'_, Result<()>> {

@@ -3,7 +3,11 @@
 //! With every block, all open claims are read. A turn follows from the claim as it is on chain and from the store, so
 //! that a restart loses nothing.
 
-use super::{CheckContext, CheckError, Result, outbox::Delivery};
+use super::{
+	CheckContext, CheckError, Result,
+	checker::{accusation_slot, challenge_slot},
+	outbox::Delivery,
+};
 use crate::{
 	chain::{CheckMessage, Snapshot},
 	store::check,
@@ -11,8 +15,8 @@ use crate::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use gonka_primitives::{
-	AccountId, BlockNumber, Hash,
-	check::{Play, Stage, Turn},
+	AccountId, BlockNumber, EpochIndex, Hash,
+	check::{Challenge, Play, Stage, Turn},
 	views::{ClaimView, GameView, SubjectView},
 };
 use gonka_sprint::{
@@ -29,12 +33,18 @@ const PARTY_DELAY: BlockNumber = 1;
 const OTHERS_DELAY: BlockNumber = 4;
 /// Maximum number of remembered accusations.
 const MAX_JUDGED: usize = 1024;
+/// Maximum number of accusations that are judged at the same time where this host has no place of its own.
+const MAX_OTHERS: usize = 8;
 
 /// Takes this host's turns in all disputes.
 pub struct Disputes {
 	context: Arc<CheckContext>,
 	tasks: Tasks,
+	/// Refutations where this host has no place of its own.
+	others: Tasks,
 	judged: Judged,
+	/// Open claims that this host opened, with the epochs and slots of their messages.
+	opened: HashMap<u32, (EpochIndex, Hash)>,
 }
 
 /// Accusations that were judged, by their [`identity`], and whether they are true.
@@ -43,7 +53,8 @@ type Judged = Arc<Mutex<HashMap<Hash, bool>>>;
 impl Disputes {
 	/// Makes the part.
 	pub fn new(context: Arc<CheckContext>) -> Self {
-		Self { context, tasks: Tasks::default(), judged: Judged::default() }
+		let others = Tasks::with_max(MAX_OTHERS);
+		Self { context, tasks: Tasks::default(), others, judged: Judged::default(), opened: HashMap::new() }
 	}
 
 	async fn follow_claims(&mut self, snapshot: &Snapshot) -> Result<()> {
@@ -52,35 +63,68 @@ impl Disputes {
 			self.judged.lock().await.clear();
 			self.context.oracle.forget().await;
 		}
-		for claim in claims {
-			self.follow_claim(snapshot.block, Arc::new(claim)).await;
+		self.reopen(&claims).await?;
+		let claims: Vec<_> = claims.into_iter().map(Arc::new).collect();
+		for claim in &claims {
+			self.follow_games(snapshot.block, claim);
+		}
+		let me = *self.context.follower.host();
+		let (own, others): (Vec<_>, Vec<_>) =
+			claims.iter().filter(|claim| is_accusation(claim)).partition(|claim| has_place(claim, &me));
+		// Where this host is accused or appointed, nobody else may be there to refute.
+		let mut is_free = true;
+		for claim in own {
+			is_free &= self.follow_accusation(snapshot.block, claim, true).await?;
+		}
+		for claim in others {
+			self.follow_accusation(snapshot.block, claim, is_free).await?;
 		}
 		Ok(())
 	}
 
-	/// Plays and closes in one claim.
-	async fn follow_claim(&mut self, block: BlockNumber, claim: Arc<ClaimView>) {
+	/// Opens claims again that are no longer there: they may have given way to a heavier host's.
+	async fn reopen(&mut self, claims: &[ClaimView]) -> Result<()> {
+		let me = *self.context.follower.host();
+		let opened = claims.iter().filter_map(|claim| Some((claim.id, (claim.epoch, opening_slot(claim, &me)?))));
+		let before = std::mem::replace(&mut self.opened, opened.collect());
+		for (_, (epoch, slot)) in before.into_iter().filter(|(id, _)| !self.opened.contains_key(id)) {
+			self.context.outbox.reopen(epoch, slot).await?;
+		}
+		Ok(())
+	}
+
+	/// Plays and closes in the games of one claim.
+	fn follow_games(&mut self, block: BlockNumber, claim: &Arc<ClaimView>) {
 		let me = *self.context.follower.host();
 		for game in &claim.games {
 			let is_mine = if game.stage.is_claimants() { claim.claimant == me } else { game.refuter == me };
 			if is_mine && block < game.deadline {
-				self.play(&claim, Some(game.clone()));
+				self.play(claim, Some(game.clone()));
 			}
 			let is_party = claim.claimant == me || game.refuter == me;
 			if !is_mine && is_overdue(block, game.deadline, is_party) {
 				self.close(claim.id, Some(game.refuter));
 			}
 		}
-		if let SubjectView::Accusation { .. } = claim.subject {
-			let is_refuting = claim.games.iter().any(|game| game.refuter == me);
-			if claim.claimant != me && !is_refuting && block < claim.until {
-				self.play(&claim, None);
-			}
-			let is_false = self.judged.lock().await.get(&identity(&claim)) == Some(&false);
-			if claim.games.is_empty() && is_overdue(block, claim.until, claim.claimant == me) && !is_false {
-				self.close(claim.id, None);
-			}
+	}
+
+	/// Refutes an accusation once its refuters are drawn, if it is false, and closes it when its term is over. Judges it
+	/// only if `may_judge`. Returns whether it is judged, or needs no judgement.
+	async fn follow_accusation(&mut self, block: BlockNumber, claim: &Arc<ClaimView>, may_judge: bool) -> Result<bool> {
+		let me = *self.context.follower.host();
+		let is_true = self.judged.lock().await.get(&identity(claim)).copied();
+		let is_refuting = claim.games.iter().any(|game| game.refuter == me);
+		let may_refute = claim.appointed.is_some() && claim.claimant != me && !is_refuting && block < claim.until;
+		// A blind refuter defends itself against what is true.
+		let is_moot = is_true == Some(true) && !self.context.conduct.refutes_blindly(claim.epoch);
+		let is_done = self.context.outbox.is_done(claim.epoch, &turn_slot(claim, &me, None))?;
+		if may_refute && may_judge && !is_moot && !is_done {
+			self.play(claim, None);
 		}
+		if claim.games.is_empty() && is_overdue(block, claim.until, claim.claimant == me) && is_true != Some(false) {
+			self.close(claim.id, None);
+		}
+		Ok(!may_refute || is_true.is_some() || is_done)
 	}
 
 	/// Takes a turn in a game. Without a game, begins one if the accusation is false.
@@ -88,14 +132,15 @@ impl Disputes {
 		let (context, claim, judged) = (self.context.clone(), claim.clone(), self.judged.clone());
 		let me = *context.follower.host();
 		let (refuter, number) = game.as_ref().map_or((me, 0), |game| (game.refuter, game.number));
-		let slot = slot("play", &(claim.id, identity(&claim), &claim.frontier, refuter, &game));
-		self.tasks.start(slot, span(claim.id), "a turn in a dispute", async move {
+		let slot = turn_slot(&claim, &refuter, game.as_ref());
+		let is_own = game.is_some() || has_place(&claim, &me);
+		let tasks = if is_own { &mut self.tasks } else { &mut self.others };
+		tasks.start(slot, span(claim.id), "a turn in a dispute", async move {
 			let (turn, delivery) = match &game {
 				Some(game) if game.stage.is_claimants() => {
 					(claimants(&context, &claim, game).await?, Delivery::Repeated)
 				},
 				Some(game) => (refuters(&context, &claim, game).await?, Delivery::Repeated),
-				None if context.outbox.is_done(claim.epoch, &slot)? => return Ok(()),
 				None => (refutation(&context, &claim, &judged).await?, Delivery::Once),
 			};
 			let Some(turn) = turn else { return Ok(()) };
@@ -133,6 +178,33 @@ fn is_overdue(best: BlockNumber, deadline: BlockNumber, is_party: bool) -> bool 
 	best >= deadline.saturating_add(if is_party { PARTY_DELAY } else { OTHERS_DELAY })
 }
 
+/// Returns whether a claim is an accusation.
+fn is_accusation(claim: &ClaimView) -> bool {
+	matches!(claim.subject, SubjectView::Accusation { .. })
+}
+
+/// Returns whether a host has a place of its own among the refuters of a claim.
+fn has_place(claim: &ClaimView, host: &AccountId) -> bool {
+	claim.host == *host || claim.appointed.as_ref().is_some_and(|appointed| appointed.contains(host))
+}
+
+/// Returns the slot of the message by which `host` opened a claim; `None` if another host did.
+fn opening_slot(claim: &ClaimView, host: &AccountId) -> Option<Hash> {
+	match claim.subject {
+		SubjectView::Accusation { .. } => (claim.claimant == *host).then(|| accusation_slot(claim.epoch, &claim.host)),
+		SubjectView::Challenge { round, set, .. } => {
+			let (epoch, checker) = (claim.epoch, claim.claimant);
+			let challenge = Challenge { challenger: *host, epoch, round, checker, host: claim.host, set };
+			claim.games.iter().any(|game| game.refuter == *host).then(|| challenge_slot(&challenge))
+		},
+	}
+}
+
+/// Returns the slot of a turn.
+fn turn_slot(claim: &ClaimView, refuter: &AccountId, game: Option<&GameView>) -> Hash {
+	slot("play", &(claim.id, identity(claim), &claim.frontier, refuter, &game))
+}
+
 /// Returns the hash of the parts of a claim that never change.
 fn identity(claim: &ClaimView) -> Hash {
 	slot("claim", &(claim.id, claim.epoch, claim.claimant, claim.host, claim.model_seed, claim.leaf))
@@ -146,8 +218,8 @@ async fn trace(context: &CheckContext, claim: &ClaimView) -> Result<Arc<Trace>> 
 
 /// Returns the claimant's turn; `None` if this host has nothing to show.
 async fn claimants(context: &CheckContext, claim: &ClaimView, game: &GameView) -> Result<Option<Turn>> {
-	if let (Stage::Digests, SubjectView::Challenge { set, .. }) = (game.stage, &claim.subject) {
-		let stored = context.store.read(|tx| check::set(tx, claim.epoch, &claim.host, *set))?;
+	if let (Stage::Digests, SubjectView::Challenge { round, set, .. }) = (game.stage, &claim.subject) {
+		let stored = context.store.read(|tx| check::set(tx, (claim.epoch, *round), &claim.host, *set))?;
 		return Ok(stored.map(|stored| Turn::Digests(stored.digests())));
 	}
 	let trace = context.conduct.claimed_trace(trace(context, claim).await?);
@@ -168,8 +240,8 @@ pub fn claimants_turn(trace: &Trace, claim: &ClaimView, game: &GameView) -> Opti
 
 /// Returns the refuter's turn; `None` if there is nothing to refute.
 async fn refuters(context: &CheckContext, claim: &ClaimView, game: &GameView) -> Result<Option<Turn>> {
-	if let (Stage::Leaf, SubjectView::Challenge { set, digests, .. }) = (game.stage, &claim.subject) {
-		let stored = context.store.read(|tx| check::set(tx, claim.epoch, &claim.host, *set))?;
+	if let (Stage::Leaf, SubjectView::Challenge { round, set, digests, .. }) = (game.stage, &claim.subject) {
+		let stored = context.store.read(|tx| check::set(tx, (claim.epoch, *round), &claim.host, *set))?;
 		let leaves = stored.map(|stored| stored.leaves).unwrap_or_default();
 		let wrong = (0u8..).zip(&leaves).zip(digests).find(|((_, mine), theirs)| mine.digest != **theirs);
 		return Ok(wrong.map(|((number, leaf), _)| Turn::Leaf { number, lane: leaf.lane.clone() }));

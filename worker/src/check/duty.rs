@@ -19,8 +19,7 @@ use gonka_primitives::{
 };
 use gonka_sprint::{
 	Commitment, LaneProof, LeafId, LeafOpening,
-	committee::{LEAVES_PER_SET, locate_segment},
-	sample,
+	committee::{leaf_set, set_size},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -65,7 +64,7 @@ impl Shown {
 struct Subject<'a> {
 	context: &'a CheckContext,
 	epoch: &'a EpochView,
-	layer: u16,
+	view: &'a CheckView,
 	host: AccountId,
 	url: &'a [u8],
 	commitments: BTreeMap<u8, Commitment>,
@@ -74,19 +73,18 @@ struct Subject<'a> {
 /// Checks the leaf sets of a duty that are not stored yet. Stores them, and the wrong leaves.
 pub async fn check(context: &CheckContext, epoch: &EpochView, view: &CheckView, duty: &DutyView) -> Result<()> {
 	let counts: Vec<(u8, u64)> = duty.commitments.iter().map(|(segment, made)| (*segment, made.count)).collect();
-	let total = counts.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
 	let mut sets: Vec<(u8, Vec<Position>)> = Vec::new();
 	for set in &duty.sets {
-		let stored = context.store.read(|tx| check::set(tx, epoch.index, &duty.host, set.number))?;
+		let stored = context.store.read(|tx| check::set(tx, (epoch.index, view.round), &duty.host, set.number))?;
 		if stored.is_none_or(|stored| stored.beacon != view.beacon) {
-			let positions = sample(&view.beacon, &duty.host, set.number.into(), total, LEAVES_PER_SET);
-			sets.push((set.number, positions.iter().filter_map(|at| locate_segment(&counts, *at)).collect()));
+			let leaves = leaf_set(&view.beacon, &duty.host, set.number.into(), &counts, set_size(view.round));
+			sets.push((set.number, leaves));
 		}
 	}
 	let subject = Subject {
 		context,
 		epoch,
-		layer: view.layer,
+		view,
 		host: duty.host,
 		url: &duty.url,
 		commitments: duty.commitments.iter().copied().collect(),
@@ -105,27 +103,9 @@ pub async fn check(context: &CheckContext, epoch: &EpochView, view: &CheckView, 
 			Some(StoredLeaf { lane: lane.clone(), digest: *digests.get(position)? })
 		};
 		let Some(leaves) = positions.iter().map(leaf).collect() else { continue };
-		let (set, index, host) = (StoredSet { beacon: view.beacon, leaves }, epoch.index, duty.host);
-		context.store.write(Durability::Now, move |tx| check::put_set(tx, index, &host, number, &set)).await?;
+		let (set, round, host) = (StoredSet { beacon: view.beacon, leaves }, (epoch.index, view.round), duty.host);
+		context.store.write(Durability::Now, move |tx| check::put_set(tx, round, &host, number, &set)).await?;
 	}
-	Ok(())
-}
-
-/// Checks some leaves of a confirmation segment, as far as the host serves them. Stores a wrong leaf.
-pub async fn check_segment(
-	context: &CheckContext,
-	epoch: &EpochView,
-	view: &CheckView,
-	duty: &DutyView,
-	(segment, commitment): (u8, Commitment),
-	positions: &[u64],
-) -> Result<()> {
-	let commitments = BTreeMap::from([(segment, commitment)]);
-	let subject = Subject { context, epoch, layer: view.layer, host: duty.host, url: &duty.url, commitments };
-	let positions = positions.iter().map(|position| (segment, *position)).collect();
-	let mut shown = Shown::default();
-	subject.fetch(&mut shown, &positions).await;
-	subject.recompute(&shown, &positions).await?;
 	Ok(())
 }
 
@@ -166,23 +146,32 @@ impl Subject<'_> {
 
 	/// Requests some of the missing openings on chain, once, and waits until requests to the host are settled: those of
 	/// other checkers help, too, since one opening locates all leaves of its lane. `turn` differs between the checkers
-	/// of the host, so that they request different segments.
+	/// of the host, so that they request different leaves.
 	async fn request(&self, shown: &mut Shown, positions: &BTreeSet<Position>, turn: u8) -> Result<()> {
 		let (epoch, checker) = (self.epoch.index, *self.context.follower.host());
-		let Some((segment, wanted)) = self.choose_request(shown, positions, turn) else { return Ok(()) };
-		let request = OpeningRequest { checker, epoch, host: self.host, segment, positions: wanted };
-		let slot = slot("request", &(self.host, self.epoch.beacon));
+		let wanted = self.choose_request(shown, positions, turn);
+		if wanted.is_empty() {
+			return Ok(());
+		}
+		let round = self.view.round;
+		let Some(draw) = self.epoch.schedule.draw_of(round, &self.epoch.confirmations) else { return Ok(()) };
+		let request = OpeningRequest { checker, epoch, round, host: self.host, positions: wanted };
+		let slot = slot("request", &(self.host, self.view.beacon));
 		let mut snapshots = self.context.follower.subscribe();
 		loop {
 			let Some(snapshot) = snapshots.borrow_and_update().clone() else { return Ok(()) };
-			let may_request = self.epoch.schedule.takes_request(snapshot.next_offset());
+			let may_request = self.epoch.schedule.takes_request(draw, snapshot.next_offset());
 			let (mut mine, mut mine_open, mut open) = (false, false, false);
 			let requests = self.context.follower.chain().opening_requests(&self.host).await?;
-			for request in requests.into_iter().filter(|request| request.epoch == epoch) {
+			for request in requests.into_iter().filter(|request| (request.epoch, request.round) == (epoch, round)) {
 				let is_mine = request.checker == checker;
 				let is_open = request.openings.is_none() && snapshot.block < request.deadline;
 				(mine, mine_open, open) = (mine || is_mine, mine_open || is_mine && is_open, open || is_open);
-				self.add(shown, request.segment, &request.positions, request.openings.unwrap_or_default());
+				for ((segment, position), opening) in
+					request.positions.into_iter().zip(request.openings.into_iter().flatten())
+				{
+					self.add(shown, segment, &[position], vec![opening]);
+				}
 			}
 			if !mine && may_request {
 				let message = CheckMessage::Request(request.clone());
@@ -198,21 +187,27 @@ impl Subject<'_> {
 		}
 	}
 
-	/// Chooses the positions to request: of a segment without any opening if there is one, otherwise of a segment with
-	/// a missing opening.
-	fn choose_request(&self, shown: &Shown, positions: &BTreeSet<Position>, turn: u8) -> Option<(u8, Vec<u64>)> {
+	/// Chooses the positions to request: one of each segment with a missing opening, then another one of each, as many as
+	/// a request may name. Segments without any opening come first.
+	fn choose_request(&self, shown: &Shown, positions: &BTreeSet<Position>, turn: u8) -> Vec<Position> {
 		let mut missing: BTreeMap<u8, Vec<u64>> = BTreeMap::new();
 		for (segment, position) in positions.iter().filter(|position| !shown.openings.contains_key(*position)) {
 			missing.entry(*segment).or_default().push(*position);
 		}
-		let mut segments: Vec<u8> = missing.keys().copied().filter(|of| !shown.lanes.contains_key(of)).collect();
-		if segments.is_empty() {
-			segments = missing.keys().copied().collect();
+		let mut wanted = Vec::new();
+		for (segment, mut positions) in missing {
+			let turn = usize::from(turn).checked_rem(positions.len()).unwrap_or(0);
+			positions.rotate_left(turn);
+			let is_known = shown.lanes.contains_key(&segment);
+			wanted
+				.extend((0..).zip(positions).map(|(round, position): (usize, _)| (round, is_known, segment, position)));
 		}
-		let segment = *segments.get(usize::from(turn).checked_rem(segments.len())?)?;
-		let mut positions = missing.remove(&segment)?;
-		positions.truncate(MAX_REQUESTED as usize);
-		Some((segment, positions))
+		wanted.sort_unstable_by_key(|(round, is_known, ..)| (*round, *is_known));
+		wanted.truncate(MAX_REQUESTED as usize);
+		let mut wanted: Vec<Position> =
+			wanted.into_iter().map(|(_, _, segment, position)| (segment, position)).collect();
+		wanted.sort_unstable();
+		wanted
 	}
 
 	fn locate<'a>(&self, shown: &'a Shown, position: Position) -> Option<(LeafId, &'a LaneProof)> {
@@ -233,7 +228,7 @@ impl Subject<'_> {
 			let Some(seed) = self.epoch.segment_seeds.get(usize::from(segment)) else { continue };
 			for part in all.chunks(JOB) {
 				let leaves = part.iter().map(|(_, id)| *id).collect();
-				let checked = self.context.oracle.check(source, *seed, leaves, self.layer).await?;
+				let checked = self.context.oracle.check(source, *seed, leaves, self.view.layer).await?;
 				for ((position, id), checked) in part.iter().zip(checked) {
 					digests.insert(*position, checked.digest);
 					if let Some(opening) = shown.openings.get(position)
@@ -256,7 +251,7 @@ impl Subject<'_> {
 	}
 }
 
-/// Returns the offset from which on no time is left before the worker must commit to its tags.
-pub fn closing(epoch: &EpochView) -> BlockNumber {
-	epoch.schedule.reveal_start().saturating_sub(2)
+/// Returns the offset from which on no time is left before the worker must commit to its tags of the round of this `draw`.
+pub fn closing(epoch: &EpochView, draw: BlockNumber) -> BlockNumber {
+	draw.saturating_add(epoch.schedule.digest).saturating_sub(2)
 }

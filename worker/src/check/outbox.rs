@@ -8,12 +8,18 @@ use crate::{
 use gonka_client::keys::{self, Keypair};
 use gonka_primitives::{EpochIndex, Hash, validity::SprintCheck};
 
-/// Maximum number of attempts to send a [`Delivery::Once`] message.
+/// Maximum number of attempts to send a [`Delivery::Once`] message. Attempts while the chain has no room for a claim do
+/// not count: an adversary may fill it for hours.
 const MAX_ATTEMPTS: u8 = 32;
 
 /// Validity errors of messages that can never be included.
-const FINAL: [SprintCheck; 4] =
-	[SprintCheck::SlotUsed, SprintCheck::NotAssigned, SprintCheck::Convicted, SprintCheck::NothingToDispute];
+const FINAL: [SprintCheck; 5] = [
+	SprintCheck::SlotUsed,
+	SprintCheck::NotAssigned,
+	SprintCheck::Convicted,
+	SprintCheck::NothingToDispute,
+	SprintCheck::NoStake,
+];
 
 /// Number of times that a message may be sent successfully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,12 @@ impl Outbox {
 		Ok(known.is_some_and(|known| known.taken || known.failures >= MAX_ATTEMPTS))
 	}
 
+	/// Makes the message of a claim be sent again: the claim is no longer open. It may have given way to a heavier
+	/// host's. If it was decided, the chain rejects the message for good.
+	pub async fn reopen(&self, epoch: EpochIndex, slot: Hash) -> store::Result<()> {
+		self.store.write(Durability::Later, move |tx: &_| check::note_dropped(tx, epoch, &slot)).await
+	}
+
 	/// Sends a message, and returns once it is in a best block. The first message of a slot is the one that is sent;
 	/// others are not even signed.
 	pub async fn send(&self, epoch: EpochIndex, slot: Hash, delivery: Delivery, message: CheckMessage) -> Result<()> {
@@ -60,11 +72,16 @@ impl Outbox {
 				self.store.write(Durability::Now, put).await?
 			},
 		};
-		let name = stored.message.name();
+		let (name, attempts) = (stored.message.name(), stored.failures);
 		let sent = chain.submit_check(stored.message, stored.signature).await;
 		let included = sent.is_ok();
 		let code = sent.as_ref().err().and_then(|error| error.validity_code());
-		let failures = if FINAL.iter().any(|error| code == Some((*error).into())) { MAX_ATTEMPTS } else { 1 };
+		let failures = if FINAL.iter().any(|error| code == Some((*error).into())) {
+			MAX_ATTEMPTS
+		} else {
+			// The first failure counts in any case: from then on, the message is signed again.
+			u8::from(attempts == 0 || code != Some(SprintCheck::TooManyClaims.into()))
+		};
 		let note = move |tx: &_| check::note_sent(tx, epoch, &slot, included, failures);
 		self.store.write(Durability::Later, note).await?;
 		sent.map_err(|source| CheckError::NotIncluded { message: name, source })?;

@@ -23,10 +23,11 @@ impl OpeningRequests {
 
 	async fn respond(&mut self, snapshot: &Snapshot) -> Result<()> {
 		let schedule = &snapshot.epoch.schedule;
+		let Some((_, _, draw)) = snapshot.epoch.round() else { return Ok(()) };
 		let next = snapshot.next_offset();
 		// The block of the draw may already hold a request.
-		let end = schedule.draw().saturating_add(schedule.request).saturating_add(schedule.answer);
-		let is_time = next > schedule.draw() && next <= end.saturating_add(1);
+		let end = draw.saturating_add(schedule.request).saturating_add(schedule.answer);
+		let is_time = next > draw && next <= end.saturating_add(1);
 		if !is_time || !self.context.conduct.serves_checkers() {
 			return Ok(());
 		}
@@ -35,13 +36,19 @@ impl OpeningRequests {
 			if request.openings.is_some() || request.deadline <= snapshot.block || request.host != host {
 				continue;
 			}
-			let (context, epoch) = (self.context.clone(), request.epoch);
-			let slot = slot("answer", &(request.checker, epoch, request.segment, &request.positions));
-			let span = tracing::info_span!("opening_request", epoch, segment = request.segment);
+			let (context, epoch, round) = (self.context.clone(), request.epoch, request.round);
+			let slot = slot("answer", &(request.checker, epoch, round, &request.positions));
+			let span = tracing::info_span!("opening_request", epoch, round, checker = hex::encode(request.checker));
 			self.tasks.start(slot, span, "responding to a request for openings", async move {
-				let openings = context.openings.open(epoch, request.segment, &request.positions).await?;
-				let openings = openings.ok_or(CheckError::NotCommitted)?;
-				let message = OpeningAnswer { host, epoch, checker: request.checker, openings };
+				let mut openings = Vec::new();
+				// Positions ascend by segment, so that of each segment only one tree is built.
+				for part in request.positions.chunk_by(|(a, _), (b, _)| a == b) {
+					let positions: Vec<u64> = part.iter().map(|(_, position)| *position).collect();
+					let segment = part.first().map_or(0, |(segment, _)| *segment);
+					let opened = context.openings.open(epoch, segment, &positions).await?;
+					openings.extend(opened.ok_or(CheckError::NotCommitted)?);
+				}
+				let message = OpeningAnswer { host, epoch, round, checker: request.checker, openings };
 				context.outbox.send(epoch, slot, Delivery::Repeated, CheckMessage::Answer(message)).await
 			});
 		}

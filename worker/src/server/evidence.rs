@@ -146,7 +146,7 @@ impl Assignments {
 
 /// Returns whether an arbiter of the case may see the receipt: it is a reviewed one, or one of the arbiter's own draws.
 fn is_for_arbiter(case: &CaseView, query: &AuditQuery) -> bool {
-	let seat = (0u32..).zip(&case.arbiters).find(|(_, (who, ruled))| *who == query.checker && ruled.is_none());
+	let seat = (0u32..).zip(&case.arbiters).find(|(_, seat)| seat.who == query.checker && seat.ruled.is_none());
 	let Some((number, _)) = seat.filter(|_| case.host == query.host) else { return false };
 	let mut reviewed = case.reviewed.iter();
 	if reviewed.any(|reviewed| reviewed.window == query.window && reviewed.pick == query.pick) {

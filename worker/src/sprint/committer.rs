@@ -7,7 +7,11 @@ use crate::{
 		sprint::{self, StoredCommitment},
 	},
 };
-use gonka_primitives::EpochIndex;
+use gonka_client::keys::{self, Keypair};
+use gonka_primitives::{
+	EpochIndex,
+	hashing::{domain, signing_payload},
+};
 use std::{
 	collections::HashSet,
 	sync::{Arc, Mutex, PoisonError},
@@ -20,14 +24,15 @@ use tracing::Instrument;
 pub struct Committer {
 	follower: Follower,
 	store: Store,
+	key: Keypair,
 	signed: Arc<Notify>,
 	sending: Arc<Mutex<HashSet<(EpochIndex, u8)>>>,
 }
 
 impl Committer {
-	/// Makes the task. `signed` is notified when a commitment was stored.
-	pub fn new(follower: Follower, store: Store, signed: Arc<Notify>) -> Self {
-		Self { follower, store, signed, sending: Arc::default() }
+	/// Makes the task. `key` is the worker key; `signed` is notified when a commitment was stored.
+	pub fn new(follower: Follower, store: Store, key: Keypair, signed: Arc<Notify>) -> Self {
+		Self { follower, store, key, signed, sending: Arc::default() }
 	}
 
 	/// Sends until the chain is no longer followed.
@@ -87,6 +92,9 @@ impl Committer {
 		let StoredCommitment { commitment, signature, .. } = *stored;
 		let (epoch, segment, leaves) = (commitment.epoch, commitment.segment, commitment.commitment.count);
 		let chain = self.follower.chain();
+		// The worker key may have changed since.
+		let payload = signing_payload(domain::COMMITMENT, &chain.genesis(), &commitment);
+		let signature = keys::renew(&self.key, &payload, signature);
 		if let Err(error) = chain.submit_commitment(commitment, signature).await {
 			// The response may be lost although the commitment is on chain.
 			let on_chain = chain.commitments(epoch, self.follower.host()).await.unwrap_or_default();

@@ -7,16 +7,19 @@ use gonka_primitives::{AccountId, EpochIndex, Hash, Signature};
 use gonka_sprint::{LaneProof, LeafOpening, Tag};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-/// Epoch → [`StoredTags`].
-const TAGS: TableDefinition<u32, &[u8]> = TableDefinition::new("tags");
-/// (epoch, host, set) → [`StoredSet`].
-const SETS: TableDefinition<(u32, &[u8; 32], u8), &[u8]> = TableDefinition::new("sets");
+/// (epoch, round) → [`StoredTags`].
+const TAGS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("tags");
+/// (epoch, round, host, set) → [`StoredSet`].
+const SETS: TableDefinition<(u32, u8, &[u8; 32], u8), &[u8]> = TableDefinition::new("sets");
 /// (epoch, host) → [`Suspect`].
 const SUSPECTS: TableDefinition<(u32, &[u8; 32]), &[u8]> = TableDefinition::new("suspects");
 /// (epoch, slot) → [`StoredMessage`].
 const MESSAGES: TableDefinition<(u32, &[u8; 32]), &[u8]> = TableDefinition::new("messages");
 
-/// The tags of an epoch: the worker commits to them, and reveals them later.
+/// A round of an epoch's checks.
+pub type Round = (EpochIndex, u8);
+
+/// The tags of a round: the worker commits to them, and reveals them later.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StoredTags {
 	/// Beacon from which the leaf sets were drawn.
@@ -82,32 +85,32 @@ pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
 	Ok(())
 }
 
-/// Returns the tags of an epoch, if they belong to `beacon`.
-pub fn tags(tx: &ReadTransaction, epoch: EpochIndex, beacon: &Hash) -> Result<Option<Vec<Tag>>> {
+/// Returns the tags of a round, if they belong to `beacon`.
+pub fn tags(tx: &ReadTransaction, round: Round, beacon: &Hash) -> Result<Option<Vec<Tag>>> {
 	let stored: Option<StoredTags> =
-		tx.open_table(TAGS)?.get(epoch)?.map(|stored| decode(stored.value())).transpose()?;
+		tx.open_table(TAGS)?.get(round)?.map(|stored| decode(stored.value())).transpose()?;
 	Ok(stored.filter(|stored| stored.beacon == *beacon).map(|stored| stored.tags))
 }
 
-/// Stores an epoch's tags, unless it has some of the same beacon. Returns the stored tags.
-pub fn put_tags(tx: &WriteTransaction, epoch: EpochIndex, new: &StoredTags) -> Result<Vec<Tag>> {
+/// Stores a round's tags, unless it has some of the same beacon. Returns the stored tags.
+pub fn put_tags(tx: &WriteTransaction, round: Round, new: &StoredTags) -> Result<Vec<Tag>> {
 	let mut tags = tx.open_table(TAGS)?;
-	let known: Option<StoredTags> = tags.get(epoch)?.map(|known| decode(known.value())).transpose()?;
+	let known: Option<StoredTags> = tags.get(round)?.map(|known| decode(known.value())).transpose()?;
 	if let Some(known) = known.filter(|known| known.beacon == new.beacon) {
 		return Ok(known.tags);
 	}
-	tags.insert(epoch, new.encode().as_slice())?;
+	tags.insert(round, new.encode().as_slice())?;
 	Ok(new.tags.clone())
 }
 
 /// Returns a leaf set, if it was recomputed.
-pub fn set(tx: &ReadTransaction, epoch: EpochIndex, host: &AccountId, set: u8) -> Result<Option<StoredSet>> {
-	tx.open_table(SETS)?.get((epoch, host, set))?.map(|stored| decode(stored.value())).transpose()
+pub fn set(tx: &ReadTransaction, round: Round, host: &AccountId, set: u8) -> Result<Option<StoredSet>> {
+	tx.open_table(SETS)?.get((round.0, round.1, host, set))?.map(|stored| decode(stored.value())).transpose()
 }
 
 /// Stores a leaf set.
-pub fn put_set(tx: &WriteTransaction, epoch: EpochIndex, host: &AccountId, set: u8, new: &StoredSet) -> Result<()> {
-	tx.open_table(SETS)?.insert((epoch, host, set), new.encode().as_slice())?;
+pub fn put_set(tx: &WriteTransaction, round: Round, host: &AccountId, set: u8, new: &StoredSet) -> Result<()> {
+	tx.open_table(SETS)?.insert((round.0, round.1, host, set), new.encode().as_slice())?;
 	Ok(())
 }
 
@@ -174,11 +177,22 @@ pub fn note_sent(tx: &WriteTransaction, epoch: EpochIndex, slot: &Hash, taken: b
 	Ok(())
 }
 
+/// Notes that the chain dropped the claim of a message that was included, so that it is signed and sent again.
+pub fn note_dropped(tx: &WriteTransaction, epoch: EpochIndex, slot: &Hash) -> Result<()> {
+	let mut messages = tx.open_table(MESSAGES)?;
+	let known: Option<StoredMessage> = messages.get((epoch, slot))?.map(|known| decode(known.value())).transpose()?;
+	if let Some(known) = known.filter(|known| known.taken) {
+		let dropped = StoredMessage { taken: false, failures: known.failures.max(1), ..known };
+		messages.insert((epoch, slot), dropped.encode().as_slice())?;
+	}
+	Ok(())
+}
+
 /// Deletes all that belongs to epochs before `epoch`.
 pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
 	let first = &[0; 32];
-	tx.open_table(TAGS)?.retain_in(..epoch, |_, _| false)?;
-	tx.open_table(SETS)?.retain_in(..(epoch, first, 0), |_, _| false)?;
+	tx.open_table(TAGS)?.retain_in(..(epoch, 0), |_, _| false)?;
+	tx.open_table(SETS)?.retain_in(..(epoch, 0, first, 0), |_, _| false)?;
 	tx.open_table(SUSPECTS)?.retain_in(..(epoch, first), |_, _| false)?;
 	tx.open_table(MESSAGES)?.retain_in(..(epoch, first), |_, _| false)?;
 	Ok(())

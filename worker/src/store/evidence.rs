@@ -1,8 +1,8 @@
 //! Evidence for auditors: what shows that completions are the model's.
 //!
 //! It is written with the receipt, and kept until the settlement that has the receipt is
-//! [`KEPT_EPOCHS`](crate::settlement::KEPT_EPOCHS) epochs old. Evidence of a receipt that is never settled is deleted with its
-//! channel.
+//! [`KEPT_EPOCHS`](crate::settlement::KEPT_EPOCHS) epochs old, or more where epochs are so short that appeals outlast
+//! them. Evidence of a receipt that is never settled is deleted with its channel.
 
 use super::{Result, decode};
 use codec::{Decode, Encode};

@@ -8,7 +8,7 @@ use gonka_primitives::{
 	market::{FinishReason, Receipt, SignedReceipt, Totals, output_hash},
 	merkle_sum::{self, SumNode},
 	tape::tape_key,
-	views::{AssignedAuditsView, AuditView, CaseView, ChannelView, ReviewedView},
+	views::{ArbiterView, AssignedAuditsView, AuditView, CaseView, ChannelView, ReviewedView},
 };
 use gonka_worker::store::{
 	Durability,
@@ -136,6 +136,7 @@ pub fn case(audited: &AuditedHost, root: SumNode<Totals>, arbiters: Vec<AccountI
 	let reviewed = reviewed.into_iter().map(|pick| ReviewedView { checker: [1; 32], window: SETTLED, root, pick });
 	CaseView {
 		id: 4,
+		appeal: false,
 		host: audited.account,
 		url: audited.url.clone().into_bytes(),
 		model: 3,
@@ -145,7 +146,7 @@ pub fn case(audited: &AuditedHost, root: SumNode<Totals>, arbiters: Vec<AccountI
 		seed: Some(SEED),
 		reviewed: reviewed.collect(),
 		scope: vec![Scope { window: SETTLED, root, first: 0, work: root.sum.work }],
-		arbiters: arbiters.into_iter().map(|arbiter| (arbiter, None)).collect(),
+		arbiters: arbiters.into_iter().map(|who| ArbiterView { who, seats: 1, ruled: None }).collect(),
 	}
 }
 

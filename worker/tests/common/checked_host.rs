@@ -5,7 +5,7 @@ use gonka_primitives::{
 	host::SegmentCommitment,
 	views::{CheckView, DutyView, HostView, SetView},
 };
-use gonka_sprint::{LeafId, Model, ModelSeed, SegmentSeed, SprintFormat, committee::locate_segment, sample};
+use gonka_sprint::{LeafId, Model, ModelSeed, SegmentSeed, SprintFormat, committee::leaf_set};
 use gonka_worker::{
 	sprint::runner::commitment,
 	store::{
@@ -97,8 +97,7 @@ impl CheckedHost {
 	/// Returns its leaves of a set: segment and position in the segment.
 	pub fn leaves(&self, set: u8) -> Vec<(u8, u64)> {
 		let counts: Vec<_> = (0..5).map(|segment| (segment, LEAVES)).collect();
-		let positions = sample(&BEACON, &self.account, set.into(), 5 * LEAVES, 32);
-		positions.iter().map(|position| locate_segment(&counts, *position).unwrap()).collect()
+		leaf_set(&BEACON, &self.account, set.into(), &counts, 32)
 	}
 
 	/// Returns the duty to check its sets 3 and 4.
@@ -113,6 +112,14 @@ impl CheckedHost {
 	}
 
 	pub fn check_view(&self) -> CheckView {
-		CheckView { epoch: 5, beacon: BEACON, layer: 1, duties: vec![self.duty()], committed: None, revealed: false }
+		CheckView {
+			epoch: 5,
+			round: 0,
+			beacon: BEACON,
+			layer: 1,
+			duties: vec![self.duty()],
+			committed: None,
+			revealed: false,
+		}
 	}
 }

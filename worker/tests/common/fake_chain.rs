@@ -7,16 +7,17 @@ use futures::{
 	stream::{self, BoxStream},
 };
 use gonka_primitives::{
-	AccountId, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
+	AccountId, Balance, BlockNumber, ChannelId, EpochIndex, Hash, ModelId, Signature,
 	audit::{AuditReport, AuditRules, CalibrationProfile, Ruling, judge},
 	check::{Offence, digest_hash},
 	epoch::Schedule,
 	hashing::{domain, signing_payload},
-	host::{Commitment, Registration, SegmentCommitment},
-	market::{Settlement, Totals},
+	host::{Commitment, Registration, SegmentCommitment, required_bits},
+	market::{SETTLEABLE_WINDOWS, Settlement, Totals},
+	validity::InferenceMarket as ValidityError,
 	views::{
-		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, EpochView, HostView, MarketView, ModelView,
-		RequestView, StandingView,
+		AssignedAuditsView, CaseView, ChannelView, CheckView, ClaimView, EpochView, HostView, JudgementView,
+		MarketView, ModelView, RegistrationTerms, ReputationView, RequestView, StandingView,
 	},
 };
 use gonka_sprint::SprintFormat;
@@ -35,12 +36,18 @@ pub struct State {
 	pub host: Option<HostView>,
 	pub channels: Vec<ChannelView>,
 	pub registrations: Vec<Registration>,
+	/// Bits that a host's first registration in an epoch needs.
+	pub registration_bits: u32,
+	/// The bits that it needs from the next attempt on.
+	pub rises: Option<u32>,
 	pub commitments: Vec<SegmentCommitment>,
 	pub settlements: Vec<Settlement>,
 	/// Settlements that were sent, included or not, with the best block.
 	pub sent: Vec<(Settlement, Signature, BlockNumber)>,
 	/// Reject all messages.
 	pub reject: bool,
+	/// The fees that a settlement must have.
+	pub least_fee: Balance,
 	/// Include settlements, but respond with an error.
 	pub lose_responses: bool,
 	/// Number of look-ups of single channels and of other hosts.
@@ -66,12 +73,23 @@ pub struct State {
 	/// Assigned audits by checker.
 	pub audits: Vec<(AccountId, AssignedAuditsView)>,
 	pub cases: Vec<CaseView>,
+	/// The judgement against [`host`].
+	pub judgement: Option<JudgementView>,
 	pub calibration: Option<CalibrationProfile>,
 	/// Included reports, with the best block.
 	pub reports: Vec<(AuditReport, BlockNumber)>,
 	pub rulings: Vec<Ruling>,
 	/// Offence of which other hosts are convicted.
 	pub offence: Option<Offence>,
+}
+
+impl State {
+	/// What the host's next registration needs.
+	pub fn terms(&self) -> RegistrationTerms {
+		let epoch = self.epoch.index;
+		let revision = self.registrations.iter().filter(|made| made.epoch == epoch).count() as u8;
+		RegistrationTerms { epoch, revision, bits: required_bits(self.registration_bits, revision, None) }
+	}
 }
 
 /// Number of reads of the chain, by what was read.
@@ -118,7 +136,7 @@ impl FakeChain {
 			segment_seeds: Vec::new(),
 			confirmations: Vec::new(),
 			beacon: None,
-			registration_bits: 4,
+			round_beacons: Vec::new(),
 		};
 		let market = MarketView {
 			window: 10,
@@ -136,11 +154,14 @@ impl FakeChain {
 			host: None,
 			channels: vec![channel(1), channel(2)],
 			registrations: Vec::new(),
+			registration_bits: 4,
+			rises: None,
 			commitments: Vec::new(),
 			settlements: Vec::new(),
 			sent: Vec::new(),
 			reject: false,
 			lose_responses: false,
+			least_fee: 0,
 			look_ups: 0,
 			reads: Reads::default(),
 			others: Vec::new(),
@@ -155,6 +176,7 @@ impl FakeChain {
 			calls: Vec::new(),
 			audits: Vec::new(),
 			cases: Vec::new(),
+			judgement: None,
 			calibration: None,
 			reports: Vec::new(),
 			rulings: Vec::new(),
@@ -185,6 +207,10 @@ impl FakeChain {
 			while let Some(start) = state.calls.get(epoch.confirmations.len()).filter(|start| **start <= offset) {
 				epoch.confirmations.push(*start);
 				epoch.segment_seeds.push([20 + epoch.confirmations.len() as u8; 32]);
+			}
+			let round = epoch.round_beacons.len() as u8 + 1;
+			if epoch.schedule.draw_of(round, &epoch.confirmations).is_some_and(|draw| draw <= offset) {
+				epoch.round_beacons.push([5 + round; 32]);
 			}
 		});
 		self.blocks.send_replace(block);
@@ -226,6 +252,12 @@ impl FakeChain {
 		if settlement.window >= state.epoch.block / state.market.window {
 			return reject("the window has not ended");
 		}
+		if settlement.window + SETTLEABLE_WINDOWS < state.epoch.block / state.market.window {
+			return Err(refused(ValidityError::WindowTooOld));
+		}
+		if settlement.root.sum.fee < state.least_fee {
+			return Err(refused(ValidityError::FeeNotCovered));
+		}
 		if settlement.vouchers.len() > state.market.max_vouchers as usize {
 			return reject("too many vouchers");
 		}
@@ -263,6 +295,11 @@ impl FakeChain {
 
 fn rejected(why: &str) -> ChainError {
 	gonka_client::chain::Error::Dropped { what: "the message".into(), cause: why.into() }.into()
+}
+
+fn refused(error: ValidityError) -> ChainError {
+	let (what, explanation) = ("InferenceMarket.settle".into(), format!("{error:?}"));
+	gonka_client::chain::Error::Refused { what, code: Some(error.into()), explanation }.into()
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, Result<T>> {
@@ -339,11 +376,13 @@ impl ChainApi for FakeChain {
 			state.offence.map(|offence| StandingView {
 				epoch,
 				commitments: Vec::new(),
-				lost: Vec::new(),
+				unanswered: 0,
 				checked: None,
 				compute_weight: None,
 				backed_weight: None,
 				effective_weight: None,
+				proven_weight: None,
+				vote_weight: None,
 				duties: (0, 0),
 				confirmations: 0,
 				confirmed: 0,
@@ -364,11 +403,21 @@ impl ChainApi for FakeChain {
 	fn cases(&self) -> BoxFuture<'_, Result<Vec<CaseView>>> {
 		ready(self.with(|state| state.cases.clone()))
 	}
+	fn reputation<'a>(&'a self, of: &'a AccountId) -> BoxFuture<'a, Result<ReputationView>> {
+		ready(self.with(|state| ReputationView {
+			reputation: 0,
+			receipts: 0,
+			muted: None,
+			suspicions: Vec::new(),
+			case: state.cases.iter().find(|case| case.host == *of).map(|case| case.id),
+			judgement: state.judgement.filter(|_| *of == host()),
+		}))
+	}
 	fn calibration_profile(&self, _: ModelId) -> BoxFuture<'_, Result<Option<CalibrationProfile>>> {
 		ready(self.with(|state| state.calibration))
 	}
 	fn audit_rules(&self) -> BoxFuture<'_, Result<AuditRules>> {
-		ready(AuditRules::new(self.with(|state| state.market.window)))
+		ready(AuditRules::new(self.with(|state| state.market.window), 20))
 	}
 	fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<ChannelView>>> {
 		ready(self.with(|state| {
@@ -379,12 +428,25 @@ impl ChainApi for FakeChain {
 	fn channels_of_host<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Vec<ChannelView>>> {
 		ready(self.with(|state| state.channels.iter().filter(|channel| channel.host == *host).cloned().collect()))
 	}
-	fn submit_registration(&self, registration: Registration, signature: Signature) -> BoxFuture<'_, Result<()>> {
-		self.with(|state| {
+	fn registration_terms<'a>(&'a self, _: &'a AccountId) -> BoxFuture<'a, Result<Option<RegistrationTerms>>> {
+		ready(self.with(|state| Some(state.terms())))
+	}
+	fn submit_registration(
+		&self,
+		registration: Registration,
+		signature: Signature,
+		worker_signature: Signature,
+	) -> BoxFuture<'_, Result<()>> {
+		let accepted = self.with(|state| {
+			state.registration_bits = state.rises.take().unwrap_or(state.registration_bits);
+			if registration.work_bits(&GENESIS) < state.terms().bits {
+				return false;
+			}
 			let payload = signing_payload(domain::REGISTRATION, &GENESIS, &registration);
 			assert!(keys::verify(&signature, &payload, &registration.host));
-			assert!(registration.is_well_formed());
-			assert!(registration.work_bits(&GENESIS) >= state.epoch.registration_bits);
+			let consent = signing_payload(domain::WORKER, &GENESIS, &registration.host);
+			assert!(keys::verify(&worker_signature, &consent, &registration.worker));
+			assert!(registration.is_well_formed() && registration.revision == state.terms().revision);
 			state.host = Some(HostView {
 				account: registration.host,
 				worker: registration.worker,
@@ -395,8 +457,9 @@ impl ChainApi for FakeChain {
 				condemned: false,
 			});
 			state.registrations.push(registration);
+			true
 		});
-		ready(())
+		async move { if accepted { Ok(()) } else { Err(rejected("too little work")) } }.boxed()
 	}
 	fn submit_commitment(&self, commitment: SegmentCommitment, signature: Signature) -> BoxFuture<'_, Result<()>> {
 		let outcome = self.with(|state| {
@@ -435,9 +498,10 @@ impl ChainApi for FakeChain {
 			}
 			let schedule = state.epoch.schedule;
 			let offset = state.epoch.block - state.epoch.start + 1;
+			let draw = state.epoch.round().map_or(0, |(_, _, draw)| draw);
 			match &message {
 				CheckMessage::Commit(commitment) => {
-					assert!(schedule.takes_digest(offset));
+					assert!(schedule.takes_digest(draw, offset));
 					let check = state.check.as_mut().unwrap();
 					if let Some(known) = check.committed.replace(commitment.hash) {
 						assert_eq!(known, commitment.hash, "there is never a second commitment");
@@ -445,9 +509,12 @@ impl ChainApi for FakeChain {
 					}
 				},
 				CheckMessage::Reveal(reveal) => {
-					assert!(schedule.takes_reveal(offset));
+					assert!(schedule.takes_reveal(draw, offset));
 					let check = state.check.as_mut().unwrap();
-					assert_eq!(check.committed, Some(digest_hash(&reveal.checker, reveal.epoch, &reveal.tags)));
+					assert_eq!(
+						check.committed,
+						Some(digest_hash(&reveal.checker, reveal.epoch, reveal.round, &reveal.tags))
+					);
 					if std::mem::replace(&mut check.revealed, true) {
 						return Err(rejected("revealed"));
 					}
@@ -455,13 +522,13 @@ impl ChainApi for FakeChain {
 					sets.zip(&reveal.tags).for_each(|(set, tag)| set.tag = Some(*tag));
 				},
 				CheckMessage::Request(asked) => {
-					assert!(schedule.takes_request(offset));
-					assert!(!asked.positions.is_empty() && asked.positions.len() <= 4);
+					assert!(schedule.takes_request(draw, offset));
+					assert!(!asked.positions.is_empty() && asked.positions.len() <= 8);
 					state.requests.push(RequestView {
 						checker: asked.checker,
 						epoch: asked.epoch,
+						round: asked.round,
 						host: asked.host,
-						segment: asked.segment,
 						positions: asked.positions.clone(),
 						deadline: state.epoch.block + 1 + schedule.answer,
 						openings: None,
@@ -510,12 +577,12 @@ impl ChainApi for FakeChain {
 			let payload = signing_payload(domain::RULING, &GENESIS, &ruling);
 			assert!(keys::verify(&signature, &payload, &keys::public(&key("//Worker"))));
 			let case = state.cases.iter_mut().find(|case| case.id == ruling.case).unwrap();
-			let rules = AuditRules::new(state.market.window);
+			let rules = AuditRules::new(state.market.window, 20);
 			let bounds = (rules.guilty, rules.innocent);
 			assert_eq!(ruling.reviewed.len(), case.reviewed.len());
 			let outcome = judge(&case.profile, &ruling.fresh, rules.unavailable, bounds).expect("decided");
-			let seat = case.arbiters.iter_mut().find(|(who, _)| *who == ruling.arbiter).unwrap();
-			if seat.1.replace(outcome).is_some() {
+			let seat = case.arbiters.iter_mut().find(|seat| seat.who == ruling.arbiter).unwrap();
+			if seat.ruled.replace(outcome).is_some() {
 				return Err(rejected("ruled"));
 			}
 			state.rulings.push(ruling);

@@ -14,7 +14,10 @@ pub use gated_engine::*;
 pub use gateway::*;
 
 use futures::FutureExt;
-use gonka_client::keys::{self, Keypair};
+use gonka_client::{
+	keys::{self, Keypair},
+	peer_http::Addresses,
+};
 use gonka_engine::{Engine, MockConfig, MockEngine};
 use gonka_primitives::{AccountId, Balance, BlockNumber, Hash, market::Price};
 use gonka_worker::{
@@ -107,6 +110,7 @@ impl Rig {
 			url: url.clone(),
 			limits: options.limits,
 			timeouts: TIMEOUTS,
+			addresses: Addresses::Any,
 			sprint: options.sprint,
 			conduct: options.conduct,
 		});

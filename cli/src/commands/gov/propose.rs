@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use gonka_client::{
-	chain::{Chain, MAX_INLINE, NewModel, Types},
+	chain::{Chain, MAX_INLINE, NewModel, ProposalCost, Types},
 	keys,
 };
 use gonka_primitives::{
@@ -104,6 +104,50 @@ Example:
 		/// Name of the model.
 		name: String,
 	},
+	/// Pause a call that moves money, as `Pallet.call`, for everybody (emergency track).
+	#[command(after_help = "\
+Example:
+  gonka gov propose pause InferenceMarket.settle --key alice.key --deposit")]
+	Pause {
+		/// Name of the call, such as `InferenceMarket.settle`.
+		call: String,
+	},
+	/// Resume a paused call (emergency track).
+	#[command(after_help = "\
+Example:
+  gonka gov propose resume InferenceMarket.settle --key alice.key --deposit")]
+	Resume {
+		/// Name of the call, such as `InferenceMarket.settle`.
+		call: String,
+	},
+	/// Cancel a referendum and refund its deposits (emergency track).
+	#[command(after_help = "\
+Example:
+  gonka gov propose cancel 3 --key alice.key --deposit")]
+	Cancel {
+		/// Index of the referendum.
+		index: u32,
+	},
+	/// Kill a referendum: its deposits go to the community fund (emergency track).
+	#[command(after_help = "\
+Example:
+  gonka gov propose kill 3 --key alice.key --deposit")]
+	Kill {
+		/// Index of the referendum.
+		index: u32,
+	},
+	/// End a stall of finality: the validators of the next session take over (emergency track).
+	#[command(after_help = "\
+Example:
+  gonka gov propose end-stall --delay 100 --key alice.key --deposit")]
+	EndStall {
+		/// Number of blocks until they take over, more than the chain can be expected to fork.
+		#[arg(long, value_name = "BLOCKS")]
+		delay: u32,
+		/// The last finalised block. Default: that of the node.
+		#[arg(long, value_name = "BLOCK")]
+		finalized: Option<u32>,
+	},
 	/// Propose any call, in a track that may make it.
 	#[command(after_help = "\
 Example:
@@ -171,14 +215,18 @@ pub async fn run(chain: &Chain, arguments: Propose, json: bool) -> Result<()> {
 	if let (Some(why), false) = (&described.fails, arguments.anyway) {
 		bail!("the proposal would fail if it were enacted now: {why}. --anyway submits it nevertheless");
 	}
+	let enactment = EnactmentView::After(arguments.after);
+	let cost = chain.proposal_cost(&key, track, &call, enactment, arguments.deposit).await?;
+	let spendable = chain.spendable(&keys::public(&key)).await?;
+	if let Some(missing) = shortage(&cost, spendable) {
+		bail!("nothing was submitted: {missing}");
+	}
 	if !arguments.yes && !confirmed()? {
 		bail!("nothing was submitted");
 	}
-	let index = chain.propose(&key, track, &call, EnactmentView::After(arguments.after)).await?;
+	let index = chain.propose(&key, track, &call, enactment).await?;
 	if arguments.deposit {
-		chain.place_decision_deposit(&key, index).await.with_context(|| {
-			format!("referendum {index} is submitted, but not its decision deposit: run `gonka gov deposit {index}`")
-		})?;
+		chain.place_decision_deposit(&key, index).await.with_context(|| unplaced(index, track.timeout))?;
 	}
 	let deposit = if arguments.deposit { "" } else { "; place the decision deposit with `gonka gov deposit`" };
 	done(
@@ -228,6 +276,17 @@ async fn proposal(chain: &Chain, types: &Types, what: What) -> Result<(String, V
 				.with_context(|| format!("{} is not a calibration profile", file.display()))?;
 			("models".into(), types.set_profile(registered(chain, &name).await?, &profile)?)
 		},
+		What::Pause { call } => ("emergency".into(), types.pause(&call, true)?),
+		What::Resume { call } => ("emergency".into(), types.pause(&call, false)?),
+		What::Cancel { index } => ("emergency".into(), types.stop(index, false)?),
+		What::Kill { index } => ("emergency".into(), types.stop(index, true)?),
+		What::EndStall { delay, finalized } => {
+			let finalized = match finalized {
+				Some(block) => block,
+				None => chain.finalized().await?.number,
+			};
+			("emergency".into(), types.end_stall(delay, finalized)?)
+		},
 		What::Call { call, track } => {
 			let bytes = hex::decode(call.strip_prefix("0x").unwrap_or(&call));
 			(track, bytes.map_err(|error| anyhow!("the call is not hexadecimal: {error}"))?)
@@ -269,6 +328,39 @@ fn preview(track: &TrackView, call: &[u8], described: &Described, deposit: bool,
 	line("confirmation", time(track.confirm));
 	line("enactment", format!("{} after the approval", time(track.enactment)));
 	out
+}
+
+/// What an account that can spend `spendable` lacks for a proposal; `None` if it can pay.
+fn shortage(cost: &ProposalCost, spendable: Balance) -> Option<String> {
+	let missing = cost.total().checked_sub(spendable).filter(|missing| *missing > 0)?;
+	let parts = [
+		(cost.submission, "for the submission"),
+		(cost.decision, "for the decision"),
+		(cost.preimage, "for the preimage"),
+		(cost.fees, "for fees"),
+		(cost.minimum, "that stay in the account"),
+	];
+	let parts = parts.iter().filter(|(amount, _)| *amount > 0);
+	let parts: Vec<_> = parts.map(|(amount, what)| format!("{} GNK {what}", gnk(*amount))).collect();
+	let later = if cost.decision > 0 && missing <= cost.decision {
+		". Without --deposit the rest suffices; `gonka gov deposit` places the decision deposit later, from any account"
+	} else {
+		""
+	};
+	Some(format!(
+		"the account can spend {} GNK, and {} GNK are missing. It needs {}{later}",
+		gnk(spendable),
+		gnk(missing),
+		parts.join(", ")
+	))
+}
+
+/// What to do when a referendum is submitted and its decision deposit is not placed.
+fn unplaced(index: u32, timeout: u32) -> String {
+	format!(
+		"referendum {index} is submitted, but not its decision deposit. Run `gonka gov deposit {index} --key <FILE>` within \
+		 {timeout} blocks, with any account: otherwise the referendum times out, and the deposit of the submission is lost"
+	)
 }
 
 /// Asks for confirmation at the terminal.
@@ -344,6 +436,38 @@ enactment    600 blocks, about 60 min after the approval
 		assert_eq!(preview(&track(), &[0; 129], &described, false, 6_000), expected);
 		let short = preview(&track(), &[0; 128], &described, true, 6_000);
 		assert!(!short.contains("preimage") && !short.contains("not placed now"), "{short}");
+	}
+
+	#[test]
+	fn a_proposer_who_cannot_pay_all_deposits_learns_it_before_anything_is_sent() {
+		let cost = ProposalCost {
+			submission: 10 * GNK,
+			decision: 1_000 * GNK,
+			preimage: GNK / 50,
+			fees: GNK / 2_000,
+			minimum: GNK / 1_000,
+		};
+		assert_eq!(shortage(&cost, cost.total()), None);
+		let short = shortage(&cost, 12 * GNK).unwrap();
+		for part in [
+			"can spend 12 GNK, and 998.0215 GNK are missing",
+			"10 GNK for the submission, 1,000 GNK for the decision, 0.02 GNK for the preimage, 0.0005 GNK for fees",
+			"0.001 GNK that stay in the account",
+			"Without --deposit the rest suffices",
+		] {
+			assert!(short.contains(part), "{part} in {short}");
+		}
+		assert!(shortage(&cost, cost.total() - 1).is_some_and(|short| short.contains("0.000000001 GNK are missing")));
+		let without = ProposalCost { decision: 0, preimage: 0, ..cost };
+		let short = shortage(&without, 9 * GNK).unwrap();
+		assert!(!short.contains("decision") && !short.contains("preimage") && !short.contains("--deposit"), "{short}");
+		assert_eq!(shortage(&without, 12 * GNK), None);
+	}
+
+	#[test]
+	fn a_deposit_that_failed_can_be_placed_later() {
+		let advice = unplaced(7, 300);
+		assert!(advice.contains("`gonka gov deposit 7 --key <FILE>` within 300 blocks"), "{advice}");
 	}
 
 	#[test]

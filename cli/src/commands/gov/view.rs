@@ -281,6 +281,13 @@ fn known_call<'a>(name: &str, argument: &impl Fn(&str) -> Option<&'a Shown>, mod
 			format!("registers the model {} at the price {}", text("name")?, text("price")?)
 		},
 		"InferenceMarket.retire_model" => format!("retires the model {}", model()?),
+		"Referenda.cancel" => format!("cancels referendum {} and refunds its deposits", text("index")?),
+		"Referenda.kill" => format!("kills referendum {}: its deposits go to the community fund", text("index")?),
+		"ConvictionVoting.end_stall" => format!(
+			"lets the validators of the next session finalise the blocks after {}, {} blocks after its start",
+			text("finalized")?,
+			text("delay")?
+		),
 		"SamplingValidation.set_profile" => match text("profile")?.as_str() {
 			"none" => format!("ends the audits of the model {}", model()?),
 			_ => format!("audits the model {} by this calibration profile", model()?),

@@ -26,6 +26,8 @@ pub struct Earnings {
 	pub vested: Balance,
 	/// Amount that vests in an epoch at the present rate.
 	pub per_epoch: Balance,
+	/// Amount that was burnt for offences and that the parts that vest next do not pay.
+	pub burnt: Balance,
 	/// Rewards that are still vesting, by epoch.
 	pub epochs: Vec<Earned>,
 }
@@ -61,6 +63,7 @@ pub async fn earnings(chain: &Chain, host: &AccountId, format: Format) -> Result
 		locked: view.locked,
 		vested: view.vested,
 		per_epoch: view.per_epoch,
+		burnt: view.burnt,
 		epochs: view.grants.into_iter().map(earned).collect(),
 	};
 	emit(&match format {
@@ -75,6 +78,9 @@ fn text(earnings: &Earnings) -> Result<String> {
 	writeln!(out, "host       {}", earnings.account)?;
 	writeln!(out, "free       {} GNK", gnk(earnings.balance))?;
 	writeln!(out, "vesting    {} GNK, {} GNK an epoch", gnk(earnings.locked), gnk(earnings.per_epoch))?;
+	if earnings.burnt > 0 {
+		writeln!(out, "burnt      {} GNK for offences, which the next parts do not pay", gnk(earnings.burnt))?;
+	}
 	writeln!(out, "vested     {} GNK: `gonka host claim` or a block with room pays it out", gnk(earnings.vested))?;
 	let mut table = table(&["granted in epoch", "GNK"]);
 	for earned in &earnings.epochs {
@@ -106,22 +112,30 @@ pub async fn collateral(chain: &Chain, host: &AccountId, json: bool) -> Result<(
 		let unbonding: Vec<_> = view.unbonding.iter().map(|(epoch, amount)| (epoch, amount)).collect();
 		let value = serde_json::json!({
 			"account": keys::ss58(host), "active": view.active, "unbonding": unbonding,
-			"per_weight": view.per_weight, "needed_from_epoch": view.needed_from, "effective_weight": weight,
+			"released_before_epoch": view.released_before, "unvested": view.unvested, "per_weight": view.per_weight, "needed_from_epoch": view.needed_from, "effective_weight": weight,
 		});
 		return emit(&format!("{}\n", serde_json::to_string_pretty(&value)?));
 	}
 	let mut out = String::new();
-	writeln!(out, "active     {} GNK, backs a weight of {}", gnk(view.active), backed(&view))?;
-	for (epoch, amount) in &view.unbonding {
-		writeln!(out, "withdrawn  {} GNK, can be released from epoch {epoch} on: `gonka host release`", gnk(*amount))?;
-	}
+	out.push_str(&stake(&view));
 	writeln!(out, "needed     from epoch {} on: {} GNK per leaf of weight", view.needed_from, gnk(view.per_weight))?;
 	emit(&out)
 }
 
-/// Weight in leaves that the active collateral backs.
-fn backed(view: &CollateralView) -> Balance {
-	view.active.checked_div(view.per_weight).unwrap_or(0)
+/// Describes what backs a host's weight, and what waits.
+fn stake(view: &CollateralView) -> String {
+	let backed = view.active.saturating_add(view.unvested).checked_div(view.per_weight).unwrap_or(0);
+	let mut out = format!("active     {} GNK\n", gnk(view.active));
+	let _ = writeln!(out, "unvested   {} GNK of pay; both together back a weight of {backed}", gnk(view.unvested));
+	for (epoch, amount) in &view.unbonding {
+		let when = if *epoch < view.released_before {
+			"now: `gonka host release`".into()
+		} else {
+			format!("about three epochs later, when no offence of epoch {epoch} can be reported any more")
+		};
+		let _ = writeln!(out, "withdrawn  {} GNK in epoch {epoch}, can be released {when}", gnk(*amount));
+	}
+	out
 }
 
 /// Runs `gonka host deposit`.
@@ -134,7 +148,7 @@ pub async fn deposit(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()
 /// Runs `gonka host withdraw`.
 pub async fn withdraw(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
 	chain.withdraw_collateral(key, amount).await?;
-	println!("withdrew {} GNK; it backs no weight any more and can be released after a whole epoch", gnk(amount));
+	println!("withdrew {} GNK; it backs no weight any more and can be released about three epochs later", gnk(amount));
 	Ok(())
 }
 
@@ -152,10 +166,38 @@ mod tests {
 	#[test]
 	fn earnings_are_printed_as_text_and_as_csv() {
 		let epochs = vec![Earned { granted: 3, amount: 1_500_000_000 }, Earned { granted: 4, amount: 7 }];
-		let earnings =
-			Earnings { account: "5G".into(), balance: 0, locked: 1_500_000_007, vested: 1, per_epoch: 2, epochs };
+		let earnings = Earnings {
+			account: "5G".into(),
+			balance: 0,
+			locked: 1_500_000_007,
+			vested: 1,
+			per_epoch: 2,
+			burnt: 0,
+			epochs,
+		};
 		assert_eq!(csv(&earnings), "granted_in_epoch,base_units\n3,1500000000\n4,7\n");
 		let text = text(&earnings).unwrap();
 		assert!(text.contains("1.500000007 GNK, 0.000000002 GNK an epoch") && text.contains("1.5"), "{text}");
+		assert!(!text.contains("burnt"), "{text}");
+	}
+
+	#[test]
+	fn collateral_shows_what_backs_weight_and_what_waits() {
+		let view = CollateralView {
+			active: 60_000_000_000,
+			unbonding: vec![(3, 1_000_000_000), (5, 2_000_000_000)],
+			released_before: 4,
+			unvested: 40_000_000_000,
+			per_weight: 1_000_000_000,
+			needed_from: 180,
+		};
+		let text = stake(&view);
+		for part in [
+			"unvested   40 GNK of pay; both together back a weight of 100",
+			"withdrawn  1 GNK in epoch 3, can be released now",
+			"withdrawn  2 GNK in epoch 5, can be released about three epochs later",
+		] {
+			assert!(text.contains(part), "{part} in {text}");
+		}
 	}
 }

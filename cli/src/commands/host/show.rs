@@ -1,6 +1,6 @@
 //! `gonka host show`.
 
-use super::model_names;
+use super::{cases::Judgement, model_names};
 use crate::commands::{
 	dispute::{Dispute, disputes},
 	emit, short,
@@ -54,11 +54,13 @@ pub struct Reputation {
 	pub reputation: u32,
 	/// Evidence against its completions, in 2⁻¹⁶ nats: the maximum over its models.
 	pub suspicion: u64,
-	/// Number of the open case against it.
+	/// Number of the case or appeal about it that is heard.
 	pub case: Option<u32>,
+	/// Judgement against it that it can appeal.
+	pub judgement: Option<Judgement>,
 	/// Last epoch in which its findings are ignored.
 	pub muted: Option<u32>,
-	/// Whether arbiters found it guilty: until then gateways dispatch no requests to it.
+	/// Whether arbiters found it guilty: until then, or while a judgement waits, gateways dispatch no requests to it.
 	pub condemned: bool,
 }
 
@@ -80,10 +82,8 @@ pub struct Duties {
 pub struct Request {
 	/// Address of the checker who requests them.
 	pub checker: String,
-	/// Segment that the host loses if it does not post them.
-	pub segment: u8,
-	/// Positions in the segment's commitment.
-	pub positions: Vec<u64>,
+	/// Leaves to open: segment, and position in its commitment.
+	pub positions: Vec<(u8, u64)>,
 	/// Last block that may carry the openings.
 	pub deadline: u32,
 }
@@ -128,8 +128,9 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 impl Reputation {
 	fn of(view: &ReputationView, condemned: bool) -> Self {
 		let ReputationView { reputation, muted, case, .. } = *view;
+		let judgement = view.judgement.as_ref().map(Judgement::of);
 		let suspicion = view.suspicions.iter().map(|(_, sum)| *sum).max().unwrap_or(0);
-		Self { reputation, suspicion, case, muted, condemned }
+		Self { reputation, suspicion, case, judgement, muted, condemned }
 	}
 
 	fn text(&self) -> String {
@@ -139,6 +140,9 @@ impl Reputation {
 		}
 		if let Some(case) = self.case {
 			text += &format!("; case {case} is open");
+		}
+		if let Some(judgement) = &self.judgement {
+			text += &format!("; {}", judgement.text());
 		}
 		if let Some(muted) = self.muted {
 			let reason = match self.condemned {
@@ -172,12 +176,7 @@ impl Duties {
 
 impl Request {
 	fn of(request: &RequestView) -> Self {
-		Self {
-			checker: keys::ss58(&request.checker),
-			segment: request.segment,
-			positions: request.positions.clone(),
-			deadline: request.deadline,
-		}
+		Self { checker: keys::ss58(&request.checker), positions: request.positions.clone(), deadline: request.deadline }
 	}
 }
 
@@ -202,12 +201,12 @@ fn screen(host: &Host) -> Result<String, fmt::Error> {
 		epoch.write(&mut out)?;
 	}
 	if !host.requests.is_empty() {
-		writeln!(out, "\nopenings to post, else the segment is lost (best block {}):", host.best)?;
+		writeln!(out, "\nopenings to post, else a third of the weight or more is lost (best block {}):", host.best)?;
 	}
-	for Request { checker, segment, positions, deadline } in &host.requests {
-		let positions: Vec<String> = positions.iter().map(u64::to_string).collect();
-		let positions = positions.join(", ");
-		writeln!(out, "  by block {deadline}: segment {segment}, positions {positions}, for {}", short(checker))?;
+	for Request { checker, positions, deadline } in &host.requests {
+		let leaves = positions.iter().map(|(segment, position)| format!("{segment}/{position}"));
+		let leaves = leaves.collect::<Vec<_>>().join(", ");
+		writeln!(out, "  by block {deadline}: leaves (segment/position) {leaves}, for {}", short(checker))?;
 	}
 	if !host.disputes.is_empty() {
 		writeln!(out, "\ndisputes (best block {}):\n{}", host.best, disputes(&host.disputes))?;
@@ -235,6 +234,7 @@ mod tests {
 				reputation: 33_333,
 				suspicion: 98_304,
 				case: Some(4),
+				judgement: None,
 				muted: None,
 				condemned: false,
 			},
@@ -242,28 +242,33 @@ mod tests {
 			best: 81,
 			epochs: vec![Standing::of(&standing::tests::view(), 5)],
 			duties: Some(Duties { hosts: 8, leaf_sets: 16, committed: true, revealed: false }),
-			requests: vec![Request { checker: keys::ss58(&[1; 32]), segment: 2, positions: vec![4, 9], deadline: 88 }],
+			requests: vec![Request { checker: keys::ss58(&[1; 32]), positions: vec![(2, 4), (3, 9)], deadline: 88 }],
 			disputes: vec![Dispute::of(&claim)],
 		};
 		let text = screen(&host).unwrap();
 		for part in [
 			"checks      16 leaf sets of 8 hosts: digests committed to",
-			"by block 88: segment 2, positions 4, 9, for",
+			"by block 88: leaves (segment/position) 2/4, 3/9, for",
 			"the claimant's children",
 			"offence          none",
 			"reputation  3.3 %; evidence against its completions: 1.5 nats; case 4 is open\n",
 		] {
 			assert!(text.contains(part), "no `{part}` in\n{text}");
 		}
-		let muted =
-			|condemned| Reputation { reputation: 0, suspicion: 0, case: None, muted: Some(7), condemned }.text();
+		let muted = |condemned| {
+			Reputation { reputation: 0, suspicion: 0, case: None, judgement: None, muted: Some(7), condemned }.text()
+		};
 		assert_eq!(
 			muted(true),
 			"0.0 %; found guilty: gets no requests, and its findings are ignored until the end of epoch 7"
 		);
 		assert_eq!(muted(false), "0.0 %; discredited for its findings: they are ignored until the end of epoch 7");
+		let judgement = Some(Judgement { case: 4, outcome: "guilty", until: 90, deposit: 100_000_000_000 });
+		let judged = Reputation { judgement, case: None, ..host.reputation.clone() }.text();
+		assert!(judged.contains("case 4: guilty. It takes effect after block 90 unless the host appeals"), "{judged}");
+		assert!(judged.contains("100 GNK"), "{judged}");
 		let json = serde_json::to_value(&host).unwrap();
-		assert_eq!(json["epochs"][0]["segments"][3]["lost"], true);
+		assert_eq!(json["epochs"][0]["unanswered"], 1);
 		assert_eq!(json["disputes"][0]["games"][0]["stage"], "children");
 	}
 }

@@ -1,7 +1,7 @@
 //! Grants are paid out over `VESTING` epochs, to the base unit.
 
 use super::mock::*;
-use crate::{Call, Grants, Vestings};
+use crate::{Call, Event, Grants, Vestings};
 use frame_support::{
 	assert_ok,
 	traits::{
@@ -10,7 +10,7 @@ use frame_support::{
 	},
 	weights::Weight,
 };
-use gonka_primitives::{Balance, EpochIndex};
+use gonka_primitives::{Balance, EpochIndex, traits::UnvestedPay};
 use polkadot_sdk::{frame_support::pallet_prelude::TransactionSource, *};
 use proptest::prelude::*;
 
@@ -153,21 +153,87 @@ fn the_pot_is_never_left_with_dust() {
 	});
 }
 
+#[test]
+fn what_an_offence_costs_is_burnt_at_once_and_deducted_from_what_vests_next() {
+	build_and_execute(|| {
+		pay(7, &[(1, 1), (2, 1)]);
+		go_to(9);
+		claim(1);
+		let (all, issued) = (earned(1), Balances::total_issuance());
+		let fifth = Balances::balance(&1);
+		assert_eq!(Emission::unvested(&1), all - fifth);
+		let amount = fifth + fifth / 2;
+		events();
+		assert_eq!(Emission::burn(&1, amount), amount);
+		assert_eq!(events(), [Event::Burnt { host: 1, amount }]);
+		assert_eq!(Balances::total_issuance(), issued - amount, "at once");
+		assert_eq!(Emission::unvested(&1), all - fifth - amount);
+		let view = Emission::vesting_view(&1);
+		assert_eq!((view.locked, view.burnt), (all - fifth - amount, amount));
+		for (epoch, paid) in [(10, fifth), (11, all * 3 / 5 - amount), (12, all * 4 / 5 - amount), (13, all - amount)] {
+			go_to(epoch);
+			claim(1);
+			assert!(Balances::balance(&1).abs_diff(paid) <= 1, "epoch {epoch}");
+			Emission::do_try_state().unwrap();
+		}
+		while claim(2) {}
+		assert_eq!(Balances::balance(&2), all, "nobody else loses anything");
+		assert!(!Vestings::<Test>::contains_key(1) && Balances::balance(&Emission::pot()) == 0);
+	});
+}
+
+#[test]
+fn all_unvested_pay_can_be_burnt_and_new_pay_vests_later() {
+	build_and_execute(|| {
+		pay(7, &[(1, 1)]);
+		let all = earned(1);
+		assert_eq!(Emission::burn(&1, Balance::MAX), all, "no more than there is");
+		assert_eq!((Emission::unvested(&1), Emission::burn(&1, 1)), (0, 0));
+		assert_eq!(Emission::burn(&2, 1), 0, "this host never earned anything");
+		assert_eq!(Balances::balance(&Emission::pot()), 0);
+		go_to(9);
+		pay(8, &[(1, 1)]);
+		let new = Emission::unvested(&1);
+		for epoch in 10..=14 {
+			go_to(epoch);
+			claim(1);
+			Emission::do_try_state().unwrap();
+		}
+		assert_eq!(Balances::balance(&1), new, "a later grant is paid to the base unit");
+	});
+}
+
+#[test]
+fn a_penalty_leaves_no_dust_in_the_pot() {
+	build_and_execute(|| {
+		assert_ok!(<Balances as Mutate<_>>::mint_into(&Emission::pot(), 2_500));
+		Emission::grant(&1, 2_000);
+		Emission::grant(&2, 500);
+		assert_eq!(Emission::burn(&1, 2_000), 1_500, "the existential deposit stays");
+		assert_eq!(Balances::balance(&Emission::pot()), EXISTENTIAL_DEPOSIT);
+		Emission::do_try_state().unwrap();
+	});
+}
+
 proptest! {
 	#![proptest_config(ProptestConfig::with_cases(64))]
 
 	#[test]
 	fn every_grant_is_paid_out_exactly(
-		steps in prop::collection::vec((prop::collection::vec(0u64..1_000, 4), 0u32..4, 0u64..6), 1..25)
+		steps in prop::collection::vec((prop::collection::vec(0u64..1_000, 4), 0u32..4, 0u64..6, 0u64..12), 1..25)
 	) {
 		build_and_execute(|| {
 			let mut epoch = 8;
-			for (number, (weights, later, who)) in (1..).zip(steps) {
+			for (number, (weights, later, who, offender)) in (1..).zip(steps) {
 				let hosts: Vec<_> = (1..).zip(weights).collect();
 				pay(number, &hosts);
 				epoch += later;
 				go_to(epoch);
 				claim(who);
+				// Some of them lose a part of their unvested pay.
+				let (issued, half) = (Balances::total_issuance(), Emission::unvested(&offender) / 2);
+				let burnt = Emission::burn(&offender, half);
+				assert_eq!(Balances::total_issuance(), issued - burnt);
 				Emission::do_try_state().unwrap();
 			}
 			let issued = Balances::total_issuance();

@@ -49,6 +49,8 @@ parameter_types! {
 	/// Effective weights by epoch and host, as the source of power keeps them.
 	pub static Powers: BTreeMap<EpochIndex, BTreeMap<AccountId, u64>> = BTreeMap::new();
 	pub static Last: Option<EpochIndex> = None;
+	/// Delay and last finalised block of the stall that was ended.
+	pub static Ended: Option<(u64, u64)> = None;
 }
 
 #[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
@@ -165,12 +167,22 @@ impl pallet_governance::BenchmarkHelper<AccountId> for Power {
 	}
 }
 
+/// Remembers the stall that was ended.
+pub struct Stall;
+impl pallet_governance::Finality<u64> for Stall {
+	fn end_stall(delay: u64, finalized: u64) -> sp_runtime::DispatchResult {
+		Ended::set(Some((delay, finalized)));
+		Ok(())
+	}
+}
+
 impl pallet_governance::Config for Test {
 	type Polls = Referenda;
 	type PollCount = PollCount;
 	type Electorate = Power;
 	type EmergencyOrigin = EnsureTrack<Emergency>;
-	type RuntimeCall = RuntimeCall;
+	type Finality = Stall;
+	type MaxStallDelay = ConstU64<100>;
 	type MaxVotes = ConstU32<MAX_VOTES>;
 	type MaxDelegators = ConstU32<MAX_DELEGATORS>;
 	type VoteLockingPeriod = ConstU64<0>;

@@ -177,23 +177,25 @@ fn nothing_can_be_decided_before_an_epoch_is_weighed() {
 }
 
 #[test]
-fn the_emergency_track_dispatches_as_root() {
+fn the_emergency_track_ends_a_stall_of_finality() {
 	run(|| {
 		weigh(0, &[(1, 100)]);
-		let storage = vec![(b"key".to_vec(), b"value".to_vec())];
-		let call: RuntimeCall = frame_system::Call::set_storage { items: storage }.into();
-		let as_root = crate::Call::dispatch_as_root { call: Box::new(call) };
-		for origin in [by(1), frame_system::RawOrigin::Root.into(), crate::Origin::Parameters.into()] {
-			let refused =
-				frame_support::traits::UnfilteredDispatchable::dispatch_bypass_filter(as_root.clone(), origin);
-			assert!(refused.is_err());
+		blocks(2);
+		let call = |delay, finalized| crate::Call::end_stall { delay, finalized };
+		let origins = [by(1), frame_system::RawOrigin::Root.into(), crate::Origin::Parameters.into()];
+		for origin in origins {
+			assert_noop!(ConvictionVoting::end_stall(origin, 50, 1), sp_runtime::DispatchError::BadOrigin);
 		}
-		let poll = propose(emergency(), as_root.into());
+		for (delay, finalized) in [(50, System::block_number()), (101, 1)] {
+			let early = ConvictionVoting::end_stall(crate::Origin::Emergency.into(), delay, finalized);
+			assert_eq!(early, Err(Error::<Test>::NoStall.into()));
+		}
+		let poll = propose(emergency(), call(50, 1).into());
 		assert_ok!(Referenda::place_decision_deposit(by(PROPOSER), poll));
 		assert_ok!(ConvictionVoting::vote(by(1), poll, aye()));
 		blocks(12);
-		assert_eq!(frame_support::storage::unhashed::get_raw(b"key"), Some(b"value".to_vec()));
-		System::assert_has_event(Event::DispatchedAsRoot { result: Ok(()) }.into());
+		assert_eq!(Ended::get(), Some((50, 1)));
+		System::assert_has_event(Event::StallEnded { delay: 50, finalized: 1 }.into());
 	});
 }
 

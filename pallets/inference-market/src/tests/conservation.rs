@@ -82,8 +82,8 @@ fn step() -> impl Strategy<Value = Step> {
 	]
 }
 
-/// The first block in which fees may be released, and the developers that owe them.
-type Waiting = (u32, Vec<(u8, Balance)>);
+/// The first block in which fees may be released, the developers that owe them, and what is burnt out of them.
+type Waiting = (u32, Vec<(u8, Balance)>, Balance);
 
 /// The balances of all parties, from the successful calls alone.
 #[derive(Default)]
@@ -95,12 +95,13 @@ struct Model {
 	/// Fees by host and window.
 	waiting: BTreeMap<(u8, u32), Waiting>,
 	last: Option<(u8, Settlement)>,
+	burnt: Balance,
 }
 
 impl Model {
 	fn check(&self) {
 		for index in 0..PARTIES {
-			let fees = self.waiting.values().flat_map(|(_, fees)| fees);
+			let fees = self.waiting.values().flat_map(|(_, fees, _)| fees);
 			let held_for = self.channels.values().chain(fees).filter(|(by, _)| *by == index);
 			assert_eq!(held(&developer(index)), held_for.map(|(_, amount)| amount).sum());
 			assert_eq!(Balances::balance(&developer(index)), self.free[&index]);
@@ -182,19 +183,21 @@ impl Model {
 				_ => continue,
 			};
 			let by = (0..2).find(|by| host(*by) == to).unwrap();
-			let (due, fees) = self.waiting.remove(&(by, window)).unwrap();
+			let (due, fees, charge) = self.waiting.remove(&(by, window)).unwrap();
 			let now = System::block_number();
 			assert!(at_once || due <= now, "released too early");
-			assert_eq!(fees.iter().map(|(_, fee)| fee).sum::<Balance>(), amount);
+			let sum = fees.iter().map(|(_, fee)| fee).sum::<Balance>();
+			assert_eq!(amount, if paid { sum - charge } else { sum });
 			let decision = Decisions::get().get(&(to, window)).copied().unwrap_or(Some(FeeDecision::Release));
 			if paid {
 				let late = due + (MAX_HOLD - 2) * WINDOW <= now;
 				assert!(decision == Some(FeeDecision::Release) || (decision.is_none() && late));
 				*self.hosts.get_mut(&by).unwrap() += amount;
+				self.burnt += charge;
 				continue;
 			}
 			// Without a decision against the host, only a sum that it cannot receive is refunded.
-			let dust = self.hosts[&by] + amount < EXISTENTIAL_DEPOSIT;
+			let dust = !self.can_receive(by, sum - charge);
 			assert!(at_once || decision == Some(FeeDecision::Refund) || dust);
 			for (developer, fee) in fees {
 				*self.free.get_mut(&developer).unwrap() += fee;
@@ -214,6 +217,15 @@ impl Model {
 		assert_eq!(everybody + rests, Balances::total_issuance());
 	}
 
+	fn can_receive(&self, by: u8, amount: Balance) -> bool {
+		amount == 0 || self.hosts[&by] + amount >= EXISTENTIAL_DEPOSIT
+	}
+
+	/// Whether the host's account can pay for a settlement.
+	fn can_pay(&self, by: u8) -> bool {
+		Price::get() == 0 || self.hosts[&by] >= EXISTENTIAL_DEPOSIT + Price::get()
+	}
+
 	/// Sends a settlement with these vouchers, right or wrong. Returns whether it was accepted.
 	fn settle(&mut self, by: u8, channels: Vec<(ChannelId, Balance, u64)>) -> bool {
 		let (mut vouchers, mut fees) = (Vec::new(), BTreeMap::new());
@@ -231,6 +243,11 @@ impl Model {
 		claim.host = host(by).into();
 		let Ok(result) = submit_as(&worker(by), claim.clone()) else { return false };
 		assert!(result.is_ok(), "a settlement that the pool accepts succeeds");
+		let mut charge = Price::get();
+		if self.can_pay(by) {
+			*self.hosts.get_mut(&by).unwrap() -= charge;
+			(self.burnt, charge) = (self.burnt + charge, 0);
+		}
 		let mut waiting = Vec::new();
 		for (id, fee) in fees {
 			let channel = self.channels.get_mut(&id).unwrap();
@@ -241,7 +258,7 @@ impl Model {
 		}
 		if !waiting.is_empty() {
 			let due = (System::block_number() / WINDOW + 2) * WINDOW;
-			self.waiting.insert((by, window), (due, waiting));
+			self.waiting.insert((by, window), (due, waiting, charge));
 		}
 		self.last = Some((by, claim));
 		true
@@ -263,8 +280,9 @@ impl Model {
 			.map(|((id, channel), part)| (*id, channel.rest() * Balance::from(*part) / 255, 1))
 			.collect();
 		let fees: Balance = claims.iter().map(|(_, fee, _)| fee).sum();
-		let receivable = fees == 0 || self.hosts[&by] + fees >= EXISTENTIAL_DEPOSIT;
-		assert_eq!(self.settle(by, claims), receivable);
+		let charge = if self.can_pay(by) { 0 } else { Price::get() };
+		let paid = fees >= charge && self.can_receive(by, fees) && self.can_receive(by, fees - charge);
+		assert_eq!(self.settle(by, claims), paid);
 	}
 }
 
@@ -277,8 +295,13 @@ proptest! {
 	#![proptest_config(ProptestConfig::with_cases(192))]
 
 	#[test]
-	fn money_is_conserved_to_the_base_unit(steps in prop::collection::vec(step(), 20..120)) {
-		build_and_execute(|| {
+	fn money_is_conserved_to_the_base_unit(
+		steps in prop::collection::vec(step(), 20..120),
+		price in prop_oneof![Just(0), 1..3_000u128, GNK..4 * GNK],
+	) {
+		new_test_ext().execute_with(|| {
+			let before = Balances::total_issuance();
+			Price::set(price);
 			let mut model = Model {
 				free: (0..PARTIES).map(|index| (index, FUNDS)).collect(),
 				hosts: [(0, 0), (1, FUNDS)].into(),
@@ -289,6 +312,7 @@ proptest! {
 				model.check();
 			}
 			model.finish();
+			assert_eq!(Balances::total_issuance() + model.burnt, before);
 		});
 	}
 }

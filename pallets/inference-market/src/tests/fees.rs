@@ -1,7 +1,7 @@
 //! Fees between settlement and payment.
 
 use super::mock::*;
-use crate::{DueFees, Error, Event, HeldFees, OldestDue, WeightInfo, weights::SubstrateWeight};
+use crate::{DueFees, Error, Event, HeldFees, OldestDue, ValidityError, WeightInfo, weights::SubstrateWeight};
 use gonka_primitives::{ChannelId, GNK, traits::FeeDecision};
 use polkadot_sdk::{
 	frame_support::{
@@ -128,6 +128,75 @@ fn fees_below_the_existential_deposit_of_a_host_without_account_are_refunded() {
 		run_to_release();
 		assert_eq!(last_event(), Event::FeesRefunded { host: host(0), window: 0, amount: 5 });
 		assert_eq!(Balances::balance(&developer(0)), FUNDS - MIN_DEPOSIT + 5);
+	});
+}
+
+/// A channel of host 1, which has money, and its voucher of 3 GNK for window 0.
+fn of_a_rich_host() -> gonka_primitives::market::Settlement {
+	let id = open(&[(host(1), MIN_DEPOSIT)]);
+	let mut claim = settlement(0, &[voucher(&gateway(0), id, totals(3 * GNK, 10, 2))]);
+	claim.host = host(1).into();
+	claim
+}
+
+#[test]
+fn the_account_of_a_host_pays_for_block_space() {
+	new_test_ext().execute_with(|| {
+		let issued = Balances::total_issuance();
+		Price::set(GNK);
+		let claim = of_a_rich_host();
+		assert_ok!(submit_as(&worker(1), claim).unwrap());
+		let charged = Event::Charged { host: host(1), window: 0, amount: GNK };
+		assert!(System::events().iter().any(|record| record.event == charged.clone().into()));
+		assert_eq!((Balances::balance(&host(1)), Balances::total_issuance()), (FUNDS - GNK, issued - GNK));
+		run_to_release();
+		assert_eq!(last_event(), Event::FeesReleased { host: host(1), window: 0, amount: 3 * GNK });
+		assert_eq!(Balances::balance(&host(1)), FUNDS + 2 * GNK);
+		Market::do_try_state().unwrap();
+	});
+}
+
+#[test]
+fn the_fees_pay_for_block_space_if_the_account_cannot() {
+	new_test_ext().execute_with(|| {
+		let issued = Balances::total_issuance();
+		Price::set(GNK);
+		settled();
+		assert_eq!((held(&developer(0)), Balances::total_issuance()), (MIN_DEPOSIT, issued));
+		Market::do_try_state().unwrap();
+		run_to_release();
+		assert_eq!(last_event(), Event::FeesReleased { host: host(0), window: 0, amount: 2 * GNK });
+		assert_eq!((Balances::balance(&host(0)), held(&developer(0))), (2 * GNK, MIN_DEPOSIT - 3 * GNK));
+		assert_eq!(Balances::total_issuance(), issued - GNK);
+	});
+}
+
+#[test]
+fn refunded_fees_pay_for_nothing() {
+	build_and_execute(|| {
+		Price::set(GNK);
+		settled();
+		assert_ok!(Market::refund(&host(0), 0));
+		assert_eq!(Balances::balance(&developer(0)), FUNDS - MIN_DEPOSIT + 3 * GNK);
+	});
+}
+
+#[test]
+fn audited_work_of_a_host_with_weight_is_settled_free_of_charge_in_the_free_period() {
+	build_and_execute(|| {
+		Price::set(GNK);
+		Epoch::set(FREE_EPOCHS - 1);
+		let id = open(&[(host(0), MIN_DEPOSIT)]);
+		let claim = settlement(0, &[voucher(&gateway(0), id, totals(0, 10, 2))]);
+		assert_rejected(claim.clone(), ValidityError::FeeNotCovered);
+		Ranks::set([(host(0), 1)].into());
+		Unaudited::set(vec![0]);
+		assert_rejected(claim.clone(), ValidityError::FeeNotCovered);
+		Unaudited::take();
+		Epoch::set(FREE_EPOCHS);
+		assert_rejected(claim.clone(), ValidityError::FeeNotCovered);
+		Epoch::set(FREE_EPOCHS - 1);
+		submit(claim);
 	});
 }
 

@@ -140,6 +140,7 @@ fn a_channel_spends_its_own_deposit_only() {
 		assert_eq!(Channels::<Test>::get(id).unwrap().rest(), 4 * GNK);
 		submit(settlement(3, &[voucher(&gateway(0), id, totals(MIN_DEPOSIT, 61, 7))]));
 		assert_rejected(settlement(2, &[over]), ValidityError::WindowSettled);
+		assert_rejected(settlement(1, &[over]), ValidityError::WindowTooOld);
 	});
 }
 

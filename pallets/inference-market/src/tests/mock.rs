@@ -3,11 +3,11 @@
 use crate as pallet_inference_market;
 use crate::{GenesisModel, Steering, ValidityError};
 use gonka_primitives::{
-	Balance, BlockNumber, ChannelId, EpochIndex, GNK, Hash, PublicKey, Signature,
+	Balance, BlockNumber, ChannelId, EpochIndex, GNK, Hash, ModelId, PublicKey, Signature,
 	hashing::{blake2_256, domain, signing_payload},
 	market::{Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::SumNode,
-	traits::{FeeDecision, FeeDecisions, HostRegistry, OnServed},
+	traits::{FeeDecision, FeeDecisions, HostRegistry, OnServed, OnSettlement},
 };
 use polkadot_sdk::*;
 use std::collections::BTreeMap;
@@ -64,6 +64,14 @@ parameter_types! {
 	/// Decisions by host and window. Fees without an entry are released.
 	pub static Decisions: BTreeMap<(AccountId32, u32), Option<FeeDecision>> = BTreeMap::new();
 	pub static Epoch: EpochIndex = FREE_EPOCHS;
+	/// The models that all hosts declare.
+	pub static Declared: Vec<ModelId> = vec![];
+	/// Models that are not audited.
+	pub static Unaudited: Vec<ModelId> = vec![];
+	/// Weights of hosts in the last weighed epoch.
+	pub static Ranks: BTreeMap<AccountId32, u64> = BTreeMap::new();
+	/// Price of a settlement's block space.
+	pub static Price: Balance = 0;
 	/// Work by host, as the market reported it.
 	pub static Work: BTreeMap<AccountId32, u64> = BTreeMap::new();
 }
@@ -80,6 +88,30 @@ impl HostRegistry<AccountId32> for Hosts {
 	fn worker(host: &AccountId32) -> Option<PublicKey> {
 		Workers::get().get(host).copied()
 	}
+
+	fn models(_: &AccountId32) -> Vec<ModelId> {
+		Declared::get()
+	}
+
+	fn rank(host: &AccountId32) -> u64 {
+		Ranks::get().get(host).copied().unwrap_or(0)
+	}
+}
+
+pub struct Space;
+impl crate::TransactionFee for Space {
+	fn fee(_: u32, _: frame_support::weights::Weight) -> Balance {
+		Price::get()
+	}
+}
+
+pub struct Audits;
+impl OnSettlement<AccountId32> for Audits {
+	fn is_audited(model: ModelId) -> bool {
+		!Unaudited::get().contains(&model)
+	}
+
+	fn on_settlement(_: &AccountId32, _: u32, _: &SumNode<Totals>, _: &[(ModelId, u64)]) {}
 }
 
 pub struct TestDecisions;
@@ -108,7 +140,8 @@ impl crate::Config for Test {
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Hosts = Hosts;
 	type Genesis = Genesis;
-	type OnSettlement = ();
+	type OnSettlement = Audits;
+	type TransactionFee = Space;
 	type FeeDecisions = TestDecisions;
 	type Epoch = Epoch;
 	type FreeEpochs = ConstU32<FREE_EPOCHS>;
@@ -184,6 +217,10 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 	Decisions::take();
 	Work::take();
 	Epoch::set(FREE_EPOCHS);
+	Declared::set(vec![0, 1]);
+	Unaudited::take();
+	Ranks::take();
+	Price::set(0);
 	ext.execute_with(|| System::set_block_number(WINDOW));
 	ext
 }

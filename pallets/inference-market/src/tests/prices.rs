@@ -67,7 +67,7 @@ fn a_price_moves_when_the_window_of_the_settlement_ends() {
 	build_and_execute(|| {
 		set(rule(100, 1, 10_000), both(1_000));
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
-		submit(settlement(0, &[voucher(&gateway(0), id, totals(0, 100, 1))]));
+		submit(settlement(0, &[voucher(&gateway(0), id, totals(100_000, 100, 1))]));
 		assert_eq!(WindowWork::<Test>::get(0), 100);
 		run_to(2 * WINDOW - 1);
 		assert_eq!(price(), both(1_000));
@@ -90,15 +90,90 @@ fn settlements_of_several_hosts_and_models_are_summed() {
 		set(rule, both(1_000));
 		assert_ok!(Market::register_model(RuntimeOrigin::root(), name, hash, quantisation, 1, both(1_000), 1, 1, rule));
 		let id = open(&[(host(0), MIN_DEPOSIT), (host(1), MIN_DEPOSIT)]);
-		let mut first = settlement(0, &[voucher(&gateway(0), id, totals(0, 50, 1))]);
+		let mut first = settlement(0, &[voucher(&gateway(0), id, totals(50_000, 50, 1))]);
 		first.work = vec![(0, 20), (1, 30)];
 		submit(first);
-		let mut second = settlement(0, &[voucher(&gateway(0), id + 1, totals(0, 50, 1))]);
+		let mut second = settlement(0, &[voucher(&gateway(0), id + 1, totals(50_000, 50, 1))]);
 		second.host = host(1).into();
 		assert_ok!(submit_as(&worker(1), second).unwrap());
 		assert_eq!((WindowWork::<Test>::get(0), WindowWork::<Test>::get(1)), (70, 30));
 		run_to(2 * WINDOW);
 		assert_eq!((price(), Models::<Test>::get(1).unwrap().price), (both(1_005), both(995)));
+	});
+}
+
+/// Registers model 1 at the price of model 0.
+fn second_model() {
+	set(rule(100, 1, 10_000), both(1_000));
+	let (name, rule) = (b"other".to_vec().try_into().unwrap(), rule(100, 1, 10_000));
+	let (hash, quantisation) = ([0; 32], Default::default());
+	assert_ok!(Market::register_model(RuntimeOrigin::root(), name, hash, quantisation, 1, both(1_000), 1, 1, rule));
+}
+
+/// Settles 20 units of model 0 and 30 of model 1 for `fee`. Returns what counts of each.
+fn counted(fee: u128) -> (u64, u64) {
+	let id = open(&[(host(0), MIN_DEPOSIT)]);
+	let mut claim = settlement(0, &[voucher(&gateway(0), id, totals(fee, 50, 1))]);
+	claim.work = vec![(0, 20), (1, 30)];
+	submit(claim);
+	let counted = (WindowWork::<Test>::get(0), WindowWork::<Test>::get(1));
+	assert_eq!(Work::get().values().sum::<u64>(), counted.0 + counted.1, "prices and `served` see the same");
+	counted
+}
+
+#[test]
+fn work_counts_as_far_as_it_is_paid_for() {
+	for (fee, expected) in [(49_999, (19, 29)), (50_000, (20, 30)), (90_000, (20, 30)), (25_000, (10, 15)), (0, (0, 0))]
+	{
+		build_and_execute(|| {
+			second_model();
+			assert_eq!(counted(fee), expected);
+		});
+	}
+}
+
+#[test]
+fn the_lower_price_is_enough_for_work_to_count() {
+	build_and_execute(|| {
+		second_model();
+		assert_ok!(Market::set_price(RuntimeOrigin::root(), 1, Price { input: 9_000, output: 1_000 }));
+		assert_eq!(counted(50_000), (20, 30));
+	});
+}
+
+#[test]
+fn work_of_a_model_that_is_not_audited_does_not_count() {
+	build_and_execute(|| {
+		second_model();
+		Unaudited::set(vec![1]);
+		assert_eq!(counted(50_000), (20, 0));
+	});
+}
+
+#[test]
+fn work_of_a_model_that_the_host_does_not_declare_does_not_count() {
+	build_and_execute(|| {
+		second_model();
+		Declared::set(vec![1]);
+		assert_eq!(counted(50_000), (0, 30));
+	});
+}
+
+#[test]
+fn work_of_a_retired_model_does_not_count_and_needs_no_fee() {
+	build_and_execute(|| {
+		second_model();
+		assert_ok!(Market::retire_model(RuntimeOrigin::root(), 1));
+		assert_eq!(counted(20_000), (20, 0));
+	});
+}
+
+#[test]
+fn no_work_counts_in_the_free_period() {
+	build_and_execute(|| {
+		second_model();
+		Epoch::set(FREE_EPOCHS - 1);
+		assert_eq!(counted(50_000), (0, 0));
 	});
 }
 

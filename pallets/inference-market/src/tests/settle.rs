@@ -127,7 +127,10 @@ fn the_oldest_roots_of_a_host_are_removed() {
 		let id = open(&[(host(0), MIN_DEPOSIT)]);
 		for window in 0..5u32 {
 			System::set_block_number((window + 1) * WINDOW);
-			submit(settlement(window, &[voucher(&gateway(0), id, totals(0, 0, u64::from(window) + 1))]));
+			submit(settlement(
+				window,
+				&[voucher(&gateway(0), id, totals(0, u64::from(window) + 1, u64::from(window) + 1))],
+			));
 			Market::do_try_state().unwrap();
 		}
 		assert_eq!(SettledWindows::<Test>::get(host(0)).to_vec(), [2, 3, 4]);

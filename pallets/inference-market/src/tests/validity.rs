@@ -44,16 +44,29 @@ fn a_window_that_has_not_ended_is_rejected() {
 fn a_window_is_settled_once_and_after_earlier_ones() {
 	build_and_execute(|| {
 		let (id, good) = good();
-		System::set_block_number(5 * WINDOW);
+		System::set_block_number(4 * WINDOW);
 		let next = |window| settlement(window, &[voucher(&gateway(0), id, totals(2 * GNK, 20, 3))]);
 		let mut second = good.clone();
 		second.window = 2;
 		submit(second.clone());
 		assert_rejected(second, ValidityError::WindowSettled);
-		assert_rejected(good, ValidityError::WindowSettled);
 		assert_rejected(next(2), ValidityError::WindowSettled);
-		assert_rejected(next(1), ValidityError::WindowSettled);
 		submit(next(3));
+		assert_rejected(next(2), ValidityError::WindowSettled);
+	});
+}
+
+#[test]
+fn a_window_before_the_last_two_is_rejected() {
+	build_and_execute(|| {
+		let (_, mut good) = good();
+		System::set_block_number(5 * WINDOW);
+		for old in [0, 1, 2] {
+			good.window = old;
+			assert_rejected(good.clone(), ValidityError::WindowTooOld);
+		}
+		good.window = 3;
+		submit(good);
 	});
 }
 
@@ -115,10 +128,11 @@ fn an_unknown_channel_is_rejected() {
 #[test]
 fn a_withdrawn_channel_is_rejected() {
 	build_and_execute(|| {
-		let (id, good) = good();
+		let (id, mut good) = good();
 		assert_ok!(Market::close_channel(RuntimeOrigin::signed(developer(0)), id));
 		System::set_block_number(WINDOW + CHALLENGE);
 		assert_ok!(Market::withdraw(RuntimeOrigin::signed(developer(0)), id));
+		good.window = 2;
 		assert_rejected(good, ValidityError::ChannelNotFound);
 	});
 }
@@ -157,10 +171,36 @@ fn a_voucher_without_growth_is_rejected() {
 }
 
 #[test]
+fn a_voucher_without_a_receipt_is_rejected() {
+	build_and_execute(|| {
+		let id = open(&[(host(0), MIN_DEPOSIT)]);
+		for empty in [totals(GNK, 1, 0), totals(0, 1, 0), totals(GNK, 0, 0)] {
+			assert_rejected(settlement(0, &[voucher(&gateway(0), id, empty)]), ValidityError::NothingNew);
+		}
+	});
+}
+
+#[test]
+fn a_settlement_that_neither_account_nor_fees_pay_for_is_rejected() {
+	build_and_execute(|| {
+		let (id, good) = good();
+		Price::set(GNK + 1);
+		assert_rejected(good.clone(), ValidityError::FeeNotCovered);
+		// The rest of the fees must be enough for an account, too.
+		Price::set(GNK - EXISTENTIAL_DEPOSIT + 1);
+		assert_rejected(good, ValidityError::HostCannotReceive);
+		Price::set(GNK);
+		submit(settlement(0, &[voucher(&gateway(0), id, totals(GNK, 10, 2))]));
+		Price::set(0);
+		Market::refund(&host(0), 0).unwrap();
+	});
+}
+
+#[test]
 fn a_fee_above_the_deposit_is_rejected_until_a_top_up() {
 	build_and_execute(|| {
 		let (id, good) = good();
-		let over = voucher(&gateway(0), id, totals(MIN_DEPOSIT + 1, 10, 2));
+		let over = voucher(&gateway(0), id, totals(MIN_DEPOSIT + 1, 11, 3));
 		assert_rejected(settlement(0, &[over]), ValidityError::DepositExceeded);
 		submit(good);
 		System::set_block_number(2 * WINDOW);
@@ -169,7 +209,7 @@ fn a_fee_above_the_deposit_is_rejected_until_a_top_up() {
 		let amounts = vec![(id, 1)].try_into().unwrap();
 		assert_ok!(Market::top_up(RuntimeOrigin::signed(developer(0)), amounts));
 		System::set_block_number(2 * WINDOW);
-		submit(settlement(1, &[voucher(&gateway(0), id, totals(MIN_DEPOSIT + 1, 11, 2))]));
+		submit(settlement(1, &[voucher(&gateway(0), id, totals(MIN_DEPOSIT + 1, 11, 3))]));
 	});
 }
 

@@ -1,9 +1,9 @@
 //! Committees, and the effects of checks and disputes on weight and pay.
 
 use super::mock::*;
-use crate::{Checkers, Duty, Epoch, LastWeighed, Power, Standings};
+use crate::{Checkers, Duty, Epoch, LastWeighed, Power, SetDuties, Standings};
 use gonka_primitives::{check::Offence, traits::PaidWeights};
-use polkadot_sdk::sp_runtime::AccountId32;
+use polkadot_sdk::{frame_support, sp_runtime::AccountId32};
 use std::collections::BTreeMap;
 
 fn running() -> Epoch {
@@ -84,6 +84,41 @@ fn hosts_with_weight_check_the_next_sprint_if_they_take_part() {
 }
 
 #[test]
+fn candidates_come_before_new_hosts_and_these_in_an_order_of_their_own() {
+	run(|| {
+		register_hosts(12, 0);
+		sprint(0, &[1_000, 1_000, 1_000, 1_000]);
+		go_to_offset(0, SCHEDULE.work_start());
+		assert_eq!(crate::Candidates::<Test>::get().len(), 4);
+		sprint(1, &[0, 1_000, 1_000, 1_000, 5, 5, 5, 5, 5, 5, 5, 5]);
+		go_to_offset(1, SCHEDULE.draw());
+		let (epoch, committees) = (running(), Poc::committees(&running()).unwrap());
+		let known = [2, 3, 4].map(account);
+		assert!(Checkers::<Test>::get(1).iter().all(|(who, weight)| known.contains(who) && *weight > 0));
+		let order = gonka_sprint::committee::Order::new(&epoch.beacon.unwrap(), 11);
+		assert!((0..11).any(|number| order.place(number) != number));
+		for name in 2..=12 {
+			let standing = Standings::<Test>::get(1, account(name)).unwrap();
+			assert!(committees.of(&account(name), standing.participant).iter().all(|checker| known.contains(checker)));
+		}
+	});
+}
+
+#[test]
+fn a_candidate_that_is_too_light_to_check_keeps_its_place() {
+	run(|| {
+		register_hosts(2, 0);
+		sprint(0, &[9, 9]);
+		let checkers: Vec<_> = (1..=2).map(|name| (account(name), u64::from(name == 1))).collect();
+		go_to_offset(0, SCHEDULE.draw());
+		Checkers::<Test>::insert(0, frame_support::BoundedVec::truncate_from(checkers));
+		assert_eq!(Poc::committee(&running(), &account(2)), [account(1)]);
+		assert!(Poc::committee(&running(), &account(1)).is_empty(), "the light one checks nobody");
+		assert!(!Poc::has_duty(&running(), &account(2)) && Poc::has_duty(&running(), &account(1)));
+	});
+}
+
+#[test]
 fn paid_weight_is_effective_weight_times_confirmations_times_duties() {
 	run(|| {
 		register_hosts(4, 0);
@@ -102,6 +137,11 @@ fn paid_weight_is_effective_weight_times_confirmations_times_duties() {
 			epoch += 1;
 		}
 		let called = running().confirmations.len() as u64;
+		// The first three check the confirmations, too.
+		for name in 1..=3 {
+			let sets = Standings::<Test>::get(epoch, account(name)).unwrap().duties.due;
+			(0..called).for_each(|_| Poc::note_digests(epoch, &account(name), sets, sets));
+		}
 		let pay = pay(epoch);
 		assert_eq!(pay[&account(1)], 500);
 		assert_eq!(pay[&account(2)], 250, "half its speed");
@@ -113,30 +153,49 @@ fn paid_weight_is_effective_weight_times_confirmations_times_duties() {
 		for name in 1..=4 {
 			Poc::on_turn(epoch, &account(name));
 		}
-		let missed = |name| (account(name), epoch, Offence::MissedDuties);
-		assert_eq!(offences(), [missed(3), missed(4)], "a host that met all duties loses nothing");
+		assert_eq!(offences(), [], "with six duties each, none costs collateral");
 	});
 }
 
 #[test]
-fn an_unanswered_request_costs_its_segment_and_nothing_else() {
+fn collateral_is_lost_for_duties_without_a_tag_or_report_from_twenty_on() {
 	run(|| {
-		register_hosts(3, 0);
-		sprint(0, &[100, 100, 100]);
-		go_to_offset(0, SCHEDULE.draw());
-		assert!(Poc::note_request(0, &account(1), 2));
-		assert!(Poc::note_request(0, &account(2), 2));
-		Poc::note_answer(0, &account(2), 2);
-		for segment in [0, 1, 2] {
-			assert!(Poc::note_request(0, &account(3), segment));
+		register_hosts(4, 0);
+		sprint(0, &[100; 4]);
+		let with = |name, due, revealed, met, audits| {
+			Standings::<Test>::mutate(0, account(name), |standing| {
+				let standing = standing.as_mut().unwrap();
+				standing.duties = SetDuties { due, revealed, met };
+				standing.audits = audits;
+			});
+		};
+		with(1, 18, 18, 0, (2, 2));
+		with(2, 18, 18, 18, (1, 0));
+		with(3, 18, 18, 18, (4, 2));
+		with(4, 40, 0, 0, (0, 0));
+		for name in 1..=4 {
+			Poc::on_turn(0, &account(name));
 		}
-		assert!(!Poc::note_request(0, &account(9), 0), "it is no participant");
+		let missed = |name| (account(name), 0, Offence::MissedDuties);
+		assert_eq!(offences(), [missed(3), missed(4)], "tags of zeros, or one audit of nineteen duties, cost nothing");
+	});
+}
+
+#[test]
+fn unanswered_requests_cost_a_third_of_the_weight_or_more() {
+	run(|| {
+		register_hosts(4, 0);
+		sprint(0, &[100; 4]);
+		go_to_offset(0, SCHEDULE.draw());
+		for (host, checker) in [(1, 2), (2, 1), (3, 1), (3, 2)] {
+			Poc::note_request(0, 0, &account(host), &account(checker));
+		}
+		Poc::note_answer(0, 0, &account(2));
+		Poc::note_request(0, 0, &account(9), &account(8));
+		assert_eq!(Standings::<Test>::iter_prefix(0).count(), 4, "hosts that take no part have no standing");
 		go_to_offset(0, SCHEDULE.work_start());
-		assert_eq!(
-			[1, 2, 3].map(|name| Poc::weight(0, &account(name))),
-			[500, 500, 0],
-			"one lost segment of five, then three of five"
-		);
+		let weights = [1, 2, 3, 4].map(|name| Poc::weight(0, &account(name)));
+		assert_eq!(weights, [0, 500, 0, 500], "one of three checkers without an answer");
 		assert_eq!(Poc::offence(0, &account(3)), None, "being unavailable is no offence");
 	});
 }

@@ -19,6 +19,15 @@ fn three_hosts_are_not_capped() {
 	assert_eq!(cap(&[], 0, 0, CAP), u64::MAX);
 }
 
+#[test]
+fn patience_with_hosts_without_weight_falls_with_the_places_left() {
+	let days = |hosts| patience(hosts, 10_000, 7);
+	assert_eq!([0, 5_000, 5_625, 6_875, 8_125, 8_749, 8_750, 10_000].map(days), [7, 7, 6, 4, 2, 2, 1, 1]);
+	assert_eq!([0, 600].map(|hosts| patience(hosts, 600, 1)), [1, 1]);
+	assert_eq!([8_749, 8_750].map(|hosts| least_weight(hosts, 10_000, 1 << 40)), [0, (1 << 40) / 160_000]);
+	assert_eq!((patience(1, 0, 7), least_weight(1, 0, 9)), (7, 0));
+}
+
 fn descending(weights: &[u64]) -> Vec<u64> {
 	let mut weights = weights.to_vec();
 	weights.sort_unstable_by(|a, b| b.cmp(a));
@@ -76,11 +85,22 @@ fn factors_are_in_millionths() {
 	assert_eq!(confirmed(100, &[], 3), 0);
 	assert_eq!(confirmed(100, &[], 0), MILLION, "none was called");
 	assert_eq!(confirmed(0, &[1], 1), MILLION);
-	assert_eq!(performance(&[(4, 4)], 0, 0, 0), MILLION);
-	assert_eq!(performance(&[(0, 0), (0, 0)], 0, 0, 0), MILLION, "no duties");
-	assert_eq!(performance(&[(4, 2)], 1, 1, 0), 750_000);
-	assert_eq!(performance(&[(4, 4)], 0, 0, 1), 500_000);
-	assert_eq!(performance(&[(4, 4), (10, 5)], 0, 0, 0), 750_000, "audits are a duty of their own");
+	assert_eq!(performance(&[(4, 4)], 0, 0), MILLION);
+	assert_eq!(performance(&[(0, 0), (0, 0)], 0, 0), MILLION, "no duties");
+	assert_eq!(performance(&[(4, 2)], 1, 1), 750_000);
+	assert_eq!(performance(&[(4, 4)], 1, 0), 500_000);
+	assert_eq!(performance(&[(4, 4), (10, 5)], 0, 0), 750_000, "audits are a duty of their own");
+	assert_eq!([0, 1, 2, 3, 4].map(|unanswered| answered(900, unanswered, 9)), [900, 600, 300, 0, 0]);
+	assert_eq!([1, 2, 3, 6].map(|committee| answered(900, 1, committee)), [0, 0, 0, 450]);
+	assert_eq!((answered(900, 0, 0), answered(u64::MAX, 0, 9), answered(7, u32::MAX, 9)), (900, u64::MAX, 0));
+	let idle = |due, done| is_idle(&[(due, done), (1, 1)], 950_000);
+	assert_eq!([(18, 0), (19, 18), (19, 17), (0, 0)].map(|(due, done)| idle(due, done)), [false, false, true, false]);
+	let old = [(1, 400_000), (2, 600_000)];
+	assert!(!has_moved(&old, &[(1, 405_000), (2, 595_000)]) && has_moved(&old, &[(1, 411_000), (2, 589_000)]));
+	assert!(has_moved(&old, &[(1, 400_000), (3, 600_000)]));
+	let many: Vec<_> = (0..300).map(|who| (who, 3_333)).collect();
+	let fewer: Vec<_> = (0..300).map(|who| (who, if who < 30 { 1 } else { 3_703 })).collect();
+	assert!(has_moved(&many, &fewer), "many small validators count as much as a large one");
 	assert_eq!(paid(1_000, [500_000, 500_000, 200_000]), 50);
 	assert_eq!(paid(u64::MAX, [MILLION; 3]), u64::MAX);
 }

@@ -6,7 +6,7 @@ use gonka_primitives::{
 	EpochIndex, Hash, ModelId,
 	epoch::Schedule,
 	hashing::domain,
-	host::{Commitment, Registration, SegmentCommitment},
+	host::{Commitment, Registration, SegmentCommitment, required_bits},
 	traits::{Backing, Beacon, ModelRegistry, OnEpochClosed},
 };
 use gonka_sprint::SprintFormat;
@@ -43,7 +43,10 @@ impl frame_system::Config for Test {
 }
 
 parameter_types! {
-	pub const TestSchedule: Schedule = SCHEDULE;
+	pub TestSchedule: Schedule = match NO_CONFIRMATIONS.with_borrow(|none| *none) {
+		true => Schedule { confirmations: 0, ..SCHEDULE },
+		false => SCHEDULE,
+	};
 	pub const TestFormat: SprintFormat = SprintFormat::Nano;
 	pub Threshold: u64 = pallet_poc::Maturity::<Test>::get();
 }
@@ -64,6 +67,7 @@ impl ModelRegistry for TenModels {
 }
 
 thread_local! {
+	pub static NO_CONFIRMATIONS: RefCell<bool> = const { RefCell::new(false) };
 	pub static KEYLESS: RefCell<Vec<AccountId32>> = const { RefCell::new(Vec::new()) };
 	pub static CLOSED: RefCell<Vec<(EpochIndex, u64)>> = const { RefCell::new(Vec::new()) };
 }
@@ -121,6 +125,7 @@ impl pallet_poc::Config for Test {
 	type Models = TenModels;
 	type OnEpochClosed = RecordClosed;
 	type OnEpochStart = ();
+	type OnHostRemoved = ();
 	type OnOffence = RecordOffences;
 	type SprintFormat = TestFormat;
 	type RegistrationBits = ConstU32<BITS>;
@@ -136,6 +141,7 @@ pub fn new_test_ext() -> sp_io::TestExternalities {
 
 /// Runs `test` on a fresh chain at block 1 and checks the invariants at its end.
 pub fn run(test: impl FnOnce()) {
+	NO_CONFIRMATIONS.with_borrow_mut(|none| *none = false);
 	KEYLESS.with_borrow_mut(Vec::clear);
 	CLOSED.with_borrow_mut(Vec::clear);
 	BACKED.with_borrow_mut(Vec::clear);
@@ -162,16 +168,25 @@ pub fn go_to_offset(epoch: u32, offset: u32) {
 	go_to(u64::from(1 + epoch * SCHEDULE.length + offset));
 }
 
+/// A registration with the work that it needs now.
 pub fn registration(name: u8, epoch: EpochIndex) -> Registration {
-	Registration {
+	solve(Registration {
 		host: host_key(name).public().0,
 		worker: worker_key(name).public().0,
 		url: b"http://host:1".to_vec(),
 		models: vec![0, 3],
 		epoch,
+		revision: 0,
 		work: 0,
-	}
-	.solve(&Poc::genesis_hash(), BITS)
+	})
+}
+
+/// Solves a registration anew, with the work that it needs now.
+pub fn solve(registration: Registration) -> Registration {
+	let new = Poc::host_view(&registration.host.into(), |_| false).is_none();
+	let taken = new.then(|| (crate::Hosts::<Test>::count(), 12));
+	let bits = required_bits(BITS, registration.revision, taken);
+	Registration { work: 0, ..registration }.solve(&Poc::genesis_hash(), bits)
 }
 
 pub fn commitment(name: u8, epoch: EpochIndex, segment: u8, count: u64) -> SegmentCommitment {
@@ -179,9 +194,17 @@ pub fn commitment(name: u8, epoch: EpochIndex, segment: u8, count: u64) -> Segme
 	SegmentCommitment { host: host_key(name).public().0, epoch, segment, commitment }
 }
 
+/// Registers with the consent of the worker key that `registration` names, if it is that of one of the first hosts.
 pub fn register(registration: Registration, key: &sr25519::Pair) -> Sent {
+	let worker = (1..=20).map(worker_key).find(|worker| worker.public().0 == registration.worker);
+	register_by(registration, key, &worker.unwrap())
+}
+
+/// Registers with the consent of `worker`.
+pub fn register_by(registration: Registration, key: &sr25519::Pair, worker: &sr25519::Pair) -> Sent {
 	let signature = testing::sign(key, &Poc::genesis_hash(), domain::REGISTRATION, &registration);
-	testing::submit(RuntimeCall::Poc(crate::Call::register { registration, signature })).map(drop)
+	let worker_signature = testing::sign(worker, &Poc::genesis_hash(), domain::WORKER, &registration.host);
+	testing::submit(RuntimeCall::Poc(crate::Call::register { registration, signature, worker_signature })).map(drop)
 }
 
 pub fn commit(commitment: SegmentCommitment, key: &sr25519::Pair) -> Sent {

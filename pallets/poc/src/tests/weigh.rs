@@ -1,14 +1,121 @@
 use super::mock::*;
 use crate::{
-	AllowUnchecked, Guardians, LastWeighed, Maturity, Power, PowerChanged, QueuedPower, WeighedEpochs,
-	math::POWER_BUDGET,
+	AllowUnchecked, Candidates, CurrentEpoch, Guardians, LastWeighed, Maturity, Power, PowerChanged, QueuedPower,
+	WeighedEpochs, math::POWER_BUDGET,
 };
-use gonka_primitives::traits::PaidWeights;
+use gonka_primitives::{
+	traits::{EffectiveWeights, PaidWeights},
+	views::StandingView,
+};
 use polkadot_sdk::frame_support::BoundedVec;
 
 fn weigh(epoch: u32, counts: &[u64]) {
 	sprint(epoch, counts);
 	go_to_offset(epoch, SCHEDULE.work_start());
+}
+
+/// Lets no confirmation be called.
+fn without_confirmations() {
+	NO_CONFIRMATIONS.with_borrow_mut(|none| *none = true);
+	CurrentEpoch::<Test>::mutate(|epoch| epoch.as_mut().unwrap().schedule.confirmations = 0);
+}
+
+/// Goes through the epoch's confirmation, if one is called, with these counts of hosts 1, 2, … Returns whether one was.
+pub fn confirm(epoch: u32, counts: &[u64]) -> bool {
+	for offset in SCHEDULE.work_start()..SCHEDULE.length {
+		go_to_offset(epoch, offset);
+		let now = CurrentEpoch::<Test>::get().unwrap();
+		if now.confirmations.first().is_some_and(|start| start + SCHEDULE.segment == offset) {
+			for (name, count) in (1..).zip(counts).filter(|(_, count)| **count > 0) {
+				commit(commitment(name, epoch, SCHEDULE.segments, *count), &worker_key(name)).unwrap();
+			}
+		}
+	}
+	CurrentEpoch::<Test>::get().unwrap().rounds() > 0
+}
+
+fn standing(epoch: u32, name: u8) -> StandingView {
+	Poc::standing_view(epoch, &account(name)).unwrap()
+}
+
+/// Runs epochs with these counts until the one whose confirmation is called. Returns it.
+fn confirmed_epoch(counts: &[u64], confirmations: &[u64]) -> u32 {
+	for epoch in 0.. {
+		(1..=counts.len() as u8).for_each(|name| {
+			let _ = register(registration(name, epoch), &host_key(name));
+		});
+		weigh(epoch, counts);
+		if confirm(epoch, confirmations) {
+			return epoch;
+		}
+	}
+	unreachable!()
+}
+
+#[test]
+fn weight_is_proven_by_the_confirmations_of_the_epoch_before() {
+	run(|| {
+		let epoch = confirmed_epoch(&[100, 100, 100], &[100, 50, 0]);
+		assert_eq!(standing(epoch, 3).confirmed, 0);
+		weigh(epoch + 1, &[100, 100, 100]);
+		let views = [1, 2, 3].map(|name| standing(epoch + 1, name));
+		assert_eq!(views.each_ref().map(|view| view.effective_weight.unwrap()), [500; 3], "pay goes on");
+		assert_eq!(views.each_ref().map(|view| view.proven_weight.unwrap()), [500, 250, 0]);
+		assert_eq!(views.each_ref().map(|view| view.vote_weight.unwrap()), [500, 250, 0]);
+		let power = Power::<Test>::get();
+		assert_eq!(power.to_vec(), [(account(1), 666_666), (account(2), 333_333)]);
+		assert!(Candidates::<Test>::get().iter().all(|(who, _)| *who != account(3)));
+		assert_eq!(<Poc as EffectiveWeights<_>>::last_weighed(), Some((epoch + 1, 750)));
+		assert_eq!(<Poc as EffectiveWeights<_>>::weight(epoch + 1, &account(2)), 250);
+	});
+}
+
+#[test]
+fn votes_weigh_the_least_of_two_epochs() {
+	run(|| {
+		without_confirmations();
+		register_hosts(2, 0);
+		weigh(0, &[100, 20]);
+		weigh(1, &[100, 100]);
+		assert_eq!((standing(1, 2).proven_weight, standing(1, 2).vote_weight), (Some(100), Some(100)));
+		NO_CONFIRMATIONS.with_borrow_mut(|none| *none = false);
+		let mut epoch = 2;
+		weigh(epoch, &[100, 100]);
+		while !confirm(epoch, &[100, 100]) {
+			epoch += 1;
+			weigh(epoch, &[100, 100]);
+		}
+		assert_eq!(standing(epoch, 2).proven_weight, Some(100), "an epoch without a confirmation proves nothing new");
+		weigh(epoch + 1, &[100, 100]);
+		assert_eq!((standing(epoch + 1, 2).proven_weight, standing(epoch + 1, 2).vote_weight), (Some(500), Some(100)));
+	});
+}
+
+#[test]
+fn power_follows_the_confirmations_of_the_day() {
+	run(|| {
+		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(4)));
+		let epoch = confirmed_epoch(&[100, 100, 100, 100], &[100, 100, 0, 100]);
+		let power = Power::<Test>::get();
+		assert_eq!([1, 2, 3].map(|name| Poc::power_of(&power, &account(name))), [500_000, 500_000, 1]);
+		assert!(Poc::queue_power().is_some_and(|validators| validators.len() == 3));
+		let now = CurrentEpoch::<Test>::get().unwrap();
+		Poc::follow_confirmations(&now);
+		assert!(!PowerChanged::<Test>::get(), "nothing moved");
+		assert_eq!(standing(epoch, 3).effective_weight, Some(500), "the pay is another matter");
+	});
+}
+
+#[test]
+fn power_stays_if_nobody_confirms() {
+	run(|| {
+		let epoch = confirmed_epoch(&[100, 300], &[0, 0]);
+		let power = Power::<Test>::get();
+		assert_eq!(power.to_vec(), [(account(2), 750_000), (account(1), 250_000)]);
+		weigh(epoch + 1, &[100, 100]);
+		assert_eq!(Power::<Test>::get(), power);
+		assert_eq!(Candidates::<Test>::get().len(), 2);
+	});
 }
 
 #[test]
@@ -60,7 +167,7 @@ fn many_hosts_are_weighed_over_several_blocks_and_capped() {
 		assert_eq!(weights.total, 400 + weights.cap);
 		let (mut all, mut after) = (Vec::new(), None);
 		loop {
-			let page = Poc::page(0, after.as_ref(), 2);
+			let page = <Poc as PaidWeights<_>>::page(0, after.as_ref(), 2);
 			let Some((last, _)) = page.last() else { break };
 			after = Some(last.clone());
 			all.extend(page);
@@ -127,6 +234,7 @@ fn a_host_without_a_committee_has_no_weight_unless_genesis_allows_it() {
 #[test]
 fn guardians_keep_a_third_until_the_network_is_mature() {
 	run(|| {
+		without_confirmations();
 		Guardians::<Test>::put(BoundedVec::truncate_from(vec![account(3), account(9)]));
 		Maturity::<Test>::put(1_000);
 		KEYLESS.with_borrow_mut(|keyless| keyless.push(account(9)));
@@ -135,8 +243,12 @@ fn guardians_keep_a_third_until_the_network_is_mature() {
 		let of = |name| Poc::power_of(&Power::<Test>::get(), &account(name));
 		assert_eq!([1, 2, 3].map(of), [330_000, 330_000, 340_000]);
 		assert!(Power::<Test>::get().iter().all(|(who, _)| *who != account(9)), "no keys, no power");
-		weigh(1, &[100, 100, 50]);
-		assert_eq!([1, 2, 3].map(of), [400_000, 400_000, 200_000], "mature");
+		// Rented compute that proved nothing does not make the network mature.
+		weigh(1, &[100, 100, 1]);
+		assert_eq!([1, 2, 3].map(of), [330_000, 330_000, 340_000]);
+		Maturity::<Test>::put(600);
+		weigh(2, &[60, 60, 1]);
+		assert_eq!([1, 2, 3].map(of), [495_867, 495_867, 8_264], "mature");
 	});
 }
 

@@ -12,7 +12,7 @@ use pallet_inference_market::{GenesisModel, Steering};
 use polkadot_sdk::{
 	frame_support::{
 		self, derive_impl, parameter_types,
-		traits::{ConstU32, ConstU64, Everything, Hooks},
+		traits::{ConstU32, ConstU64, ConstU128, Everything, Hooks},
 		weights::Weight,
 	},
 	frame_system, pallet_balances,
@@ -23,11 +23,14 @@ use polkadot_sdk::{
 
 pub use gonka_pallet_support::testing::{Sent, account, offences, raw, rejected, worker_key};
 
-pub const SCHEDULE: Schedule = Schedule::FAST;
+/// Without confirmations, to which the hosts here do not commit: their weight stays proven.
+pub const SCHEDULE: Schedule = Schedule { confirmations: 0, ..Schedule::FAST };
 pub const WINDOW: BlockNumber = 20;
 pub const MAX_ASSIGNED: u32 = 40;
 pub const MAX_CASES: u32 = 2;
-pub const RULES: AuditRules = AuditRules::new(WINDOW);
+pub const TERM: BlockNumber = 20;
+pub const DEPOSIT: Balance = 5 * GNK;
+pub const RULES: AuditRules = AuditRules::new(WINDOW, TERM);
 /// Models of the genesis: the first two get profiles.
 pub const MODELS: ModelId = 3;
 
@@ -115,6 +118,7 @@ impl pallet_poc::Config for Test {
 	type Models = Market;
 	type OnEpochClosed = ();
 	type OnEpochStart = ();
+	type OnHostRemoved = (Market, Audits);
 	type OnOffence = RecordOffences;
 	type SprintFormat = TestFormat;
 	type RegistrationBits = ConstU32<0>;
@@ -134,7 +138,7 @@ impl pallet_inference_market::Config for Test {
 	type Hosts = Poc;
 	type KeptSettlements = ConstU32<8>;
 	type MaxChannelsPerCall = ConstU32<4>;
-	type MaxHold = ConstU32<4>;
+	type MaxHold = ConstU32<8>;
 	type MaxModels = ConstU32<20>;
 	type MaxReleases = ConstU32<64>;
 	type MaxVouchers = ConstU32<8>;
@@ -146,11 +150,13 @@ impl pallet_inference_market::Config for Test {
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Steering = TestSteering;
 	type FeeDecisions = Audits;
+	type TransactionFee = ();
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Test>;
 	type WindowLength = ConstU32<WINDOW>;
 }
 
 impl pallet_sampling_validation::Config for Test {
+	type AppealDeposit = ConstU128<DEPOSIT>;
 	type CloseBatch = ConstU32<4>;
 	type KeptWindows = ConstU32<8>;
 	type MaxAssigned = ConstU32<MAX_ASSIGNED>;

@@ -8,7 +8,7 @@ use gonka_primitives::{
 };
 
 fn sum(host: u8) -> u64 {
-	Suspicions::<Test>::get(account(host), 0).sum
+	Suspicions::<Test>::get(account(host), 0).map_or(0, |suspicion| suspicion.sum)
 }
 
 fn decision(host: u8, window: u32) -> Option<FeeDecision> {
@@ -73,7 +73,7 @@ fn suspicion_is_never_negative_and_adds_up_to_a_case() {
 		send(5, broken());
 		send(6, Finding::Unavailable);
 		assert_eq!(sum(1), 11 << 16);
-		let recent = Suspicions::<Test>::get(account(1), 0).recent;
+		let recent = Suspicions::<Test>::get(account(1), 0).unwrap().recent;
 		let findings: Vec<_> = recent.iter().map(|finding| finding.clear).collect();
 		assert_eq!(
 			findings,
@@ -125,7 +125,7 @@ fn five_hundred_honest_completions_open_no_case() {
 		next_window(0);
 		assert_eq!(balance(1), settled);
 		assert!(offences().is_empty() && case_of(1).is_none());
-		assert!(Audits::reputation_view(&account(1)).reputation > 90_000);
+		assert!(Audits::reputation_view(&account(1)).reputation > 60_000, "two clean epochs");
 	});
 }
 

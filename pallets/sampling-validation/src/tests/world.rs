@@ -8,7 +8,7 @@ use gonka_primitives::{
 	host::Commitment,
 	market::{FinishReason, Receipt, Settlement, SignedVoucher, Totals, Voucher},
 	merkle_sum::{self, SumNode},
-	views::{AuditView, CaseView},
+	views::{AuditView, CaseView, JudgementView},
 };
 use pallet_poc::{Commitments, Hosts, Standing, Standings, Workers};
 use polkadot_sdk::{
@@ -53,15 +53,14 @@ pub fn hosts(weights: &[u64]) {
 			worker,
 			url: b"http://h".to_vec().try_into().unwrap(),
 			models: vec![0, 1].try_into().unwrap(),
-			registered: 0,
-			active: 0,
+			..Default::default()
 		};
 		Hosts::<Test>::insert(&host, entry);
 		Workers::<Test>::insert(worker, &host);
 		for epoch in 0..EPOCHS {
-			let (compute, duties) = (weight * u64::from(SCHEDULE.segments), (1, 1));
-			let standing =
-				Standing { participant: u32::from(name), compute, backed: compute, duties, ..Default::default() };
+			let duties = pallet_poc::SetDuties { due: 1, revealed: 1, met: 1 };
+			let weight_of = Standing::of_weight(u32::from(name), weight * u64::from(SCHEDULE.segments));
+			let standing = Standing { duties, ..weight_of };
 			Standings::<Test>::insert(epoch, &host, standing);
 			let commitment = Commitment { count: *weight, root: [1; 32] };
 			let all: Vec<_> = (0..SCHEDULE.segments).map(|segment| (segment, commitment)).collect();
@@ -159,7 +158,7 @@ pub fn case_of(host: u8) -> Option<CaseView> {
 
 /// A ruling with equal findings about all receipts, as many as the test needs.
 pub fn ruling(arbiter: u8, case: &CaseView, reviewed: Finding, fresh: Finding) -> Ruling {
-	let number = case.arbiters.iter().position(|(who, _)| *who == raw(arbiter)).unwrap_or(0);
+	let number = case.arbiters.iter().position(|seat| seat.who == raw(arbiter)).unwrap_or(0);
 	let mut all = Vec::new();
 	for k in 0..FRESH {
 		let (part, _) = fresh_draw(&case.seed.unwrap_or_default(), number as u32, k, &case.scope).unwrap();
@@ -183,17 +182,42 @@ pub fn send_ruling(ruling: Ruling) -> Sent {
 	submit(crate::Call::<Test>::rule { ruling, signature })
 }
 
-/// All arbiters of a host's case rule, each with the finding of `mind`; the case is closed.
-pub fn arbitrate(host: u8, mind: impl Fn(u8) -> Finding) {
-	pass(2);
+/// The arbiters of a host's case or appeal rule, each with the finding of `mind`; those without one do not.
+pub fn rule_as(host: u8, mind: impl Fn(u8) -> Option<Finding>) {
 	let case = case_of(host).unwrap();
 	assert!(!case.arbiters.is_empty());
-	for (who, _) in &case.arbiters {
-		let name = name_of(who);
-		assert_ok!(send_ruling(ruling(name, &case, mind(name), mind(name))));
+	for name in case.arbiters.iter().map(|arbiter| name_of(&arbiter.who)) {
+		if let Some(finding) = mind(name) {
+			assert_ok!(send_ruling(ruling(name, &case, finding, finding)));
+		}
 	}
+}
+
+/// All arbiters of a host's case rule, each with the finding of `mind`. The case is decided; a judgement takes effect.
+pub fn arbitrate_drawn(host: u8, mind: impl Fn(u8) -> Finding) {
+	rule_as(host, |name| Some(mind(name)));
 	pass(1);
+	if let Some(judgement) = judgement_of(host) {
+		go_to(judgement.until + 1);
+	}
 	assert!(case_of(host).is_none());
+}
+
+/// Like [`arbitrate_drawn`], for a case whose arbiters are not drawn yet.
+pub fn arbitrate(host: u8, mind: impl Fn(u8) -> Finding) {
+	pass(2);
+	arbitrate_drawn(host, mind);
+}
+
+/// The judgement against a host that can be appealed.
+pub fn judgement_of(host: u8) -> Option<JudgementView> {
+	Audits::reputation_view(&account(host)).judgement
+}
+
+/// Gives a host money for an appeal.
+pub fn fund(host: u8) {
+	let balance = Balances::free_balance(account(host)) + DEPOSIT + 1;
+	assert_ok!(Balances::force_set_balance(RuntimeOrigin::root(), account(host), balance));
 }
 
 /// Host `host` settles, and `checkers` report the findings of `mind`, until a case is open against it.

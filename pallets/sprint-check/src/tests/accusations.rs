@@ -24,9 +24,10 @@ fn weight(name: u8) -> u64 {
 fn a_false_accusation_is_refuted_by_the_accused() {
 	run(|| {
 		let world = World::new(3, &[]);
-		assert_ok!(accuse(world.accusation(2, 1, 3, POSITION, &*lie())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 3, POSITION, &*lie())));
 		let view = claim(0);
 		assert_eq!((view.claimant, view.host, view.games.len()), (raw(2), raw(1), 0));
+		assert_eq!(view.appointed, Some(vec![raw(3)]));
 		assert_eq!(view.leaf.unwrap().0.segment, 3);
 		play_out(&world, 0, 1, &*lie(), &*honest());
 		assert!(!is_open(0));
@@ -44,6 +45,12 @@ fn a_false_accusation_is_refuted_by_any_participant() {
 		let world = World::new(3, &[]);
 		register(9, 0);
 		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
+		pass(1);
+		assert_eq!(claim(0).appointed, None);
+		for refuter in [1, 3] {
+			assert_eq!(play(refuter, 0, refuter, 0, Turn::Pick(0)), rejected(ValidityError::TooEarly));
+		}
+		pass(1);
 		assert_eq!(play(9, 0, 9, 0, Turn::Pick(0)), rejected(ValidityError::NotAParticipant));
 		assert_eq!(play(2, 0, 2, 0, Turn::Pick(0)), rejected(ValidityError::NothingToDispute));
 		assert_eq!(play(3, 0, 3, 1, Turn::Pick(0)), rejected(ValidityError::WrongTurn));
@@ -78,7 +85,7 @@ fn a_lie_in_any_kind_of_block_is_found() {
 		run(|| {
 			let world = World::new(2, &[]);
 			let lie = wrong_at(1, &[index, output()], 2 * byte);
-			assert_ok!(accuse(world.accusation(2, 1, (byte % 5) as u8, POSITION, &*lie)));
+			assert_ok!(accuse_and_draw(world.accusation(2, 1, (byte % 5) as u8, POSITION, &*lie)));
 			play_out(&world, 0, 1, &*lie, &*honest());
 			assert!(!is_open(0), "{index}");
 			assert_eq!(offences(), [(account(2), 0, Offence::FalseAccusation)], "{index}");
@@ -90,7 +97,7 @@ fn a_lie_in_any_kind_of_block_is_found() {
 fn a_true_accusation_convicts_because_nobody_can_refute_it() {
 	run(|| {
 		let world = World::new(3, &[(1, 2, 0, 1)]);
-		assert_ok!(accuse(world.accusation(2, 1, 2, POSITION, &*honest())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 2, POSITION, &*honest())));
 		assert!(!step(&world, 0, 1, &*honest(), &*honest()), "the accused finds no difference");
 		assert_eq!(close(0, None), rejected(ValidityError::TooEarly));
 		pass(2 * SCHEDULE.turn);
@@ -125,7 +132,7 @@ fn a_right_leaf_cannot_be_accused_with_its_own_output() {
 fn a_fabricator_that_lies_in_its_defence_is_convicted_at_once() {
 	run(|| {
 		let world = World::new(3, &[(1, 2, 0, 1)]);
-		assert_ok!(accuse(world.accusation(2, 1, 2, POSITION, &*honest())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 2, POSITION, &*honest())));
 		let mind = wrong_at(1, &[row(Tensor::Gate, 2)], 9);
 		play_out(&world, 0, 1, &*honest(), &*mind);
 		assert_eq!(offences(), [(account(1), 0, Offence::Fabrication)]);
@@ -140,7 +147,7 @@ fn a_fabricator_that_lies_in_its_defence_is_convicted_at_once() {
 fn a_host_that_defends_a_fabricator_is_convicted_too() {
 	run(|| {
 		let world = World::new(4, &[(1, 2, 0, 1)]);
-		assert_ok!(accuse(world.accusation(2, 1, 2, POSITION, &*honest())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 2, POSITION, &*honest())));
 		let mind = wrong_at(1, &[row(Tensor::V, 2)], 3);
 		// One refuter stops in the middle of its game; another plays to the end.
 		assert!(step(&world, 0, 4, &*honest(), &*mind) && step(&world, 0, 4, &*honest(), &*mind));
@@ -157,18 +164,20 @@ fn a_host_that_defends_a_fabricator_is_convicted_too() {
 }
 
 #[test]
-fn the_number_of_games_is_limited_but_the_accused_can_always_play() {
+fn open_places_are_limited_but_the_accused_and_the_appointed_can_always_play() {
 	run(|| {
 		let world = World::new(6, &[]);
-		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
+		elect(&[6]);
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 0, POSITION, &*lie())));
 		let silly = wrong_at(1, &[row(Tensor::Q, 1)], 1);
 		for refuter in [3, 4] {
 			assert!(step(&world, 0, refuter, &*lie(), &*silly));
 		}
 		assert_eq!(play(5, 0, 5, 0, Turn::Pick(0)), rejected(ValidityError::TooManyGames));
 		assert!(step(&world, 0, 1, &*lie(), &*honest()));
-		assert_eq!(claim(0).games.len(), 3);
-		assert_eq!(play(6, 0, 6, 0, Turn::Pick(0)), rejected(ValidityError::TooManyGames));
+		assert_eq!(claim(0).appointed, Some(vec![raw(6)]));
+		assert!(step(&world, 0, 6, &*lie(), &*honest()));
+		assert_eq!(claim(0).games.len(), 4);
 		// The accuser plays all games and the accused wins. The other games are removed with the claim.
 		play_out(&world, 0, 1, &*lie(), &*honest());
 		assert!(!is_open(0));
@@ -193,7 +202,7 @@ fn a_confirmation_segments_leaf_can_be_accused() {
 		pass(SCHEDULE.segment);
 		world.commit(0, 1, segment, &[(1, segment, 1, 2)]);
 		let position = 6;
-		assert_ok!(accuse(world.accusation(2, 1, segment, position, &*honest())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, segment, position, &*honest())));
 		assert_eq!(claim(0).leaf.unwrap().0.lane, 1);
 		wait();
 		assert_ok!(close(0, None));
@@ -205,14 +214,14 @@ fn a_confirmation_segments_leaf_can_be_accused() {
 fn the_conviction_of_an_accuser_ends_its_accusations() {
 	run(|| {
 		let world = World::new(4, &[(3, 0, 0, 1)]);
-		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
-		assert_ok!(accuse(world.accusation(2, 3, 0, POSITION, &*honest())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 0, POSITION, &*lie())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 3, 0, POSITION, &*honest())));
 		play_out(&world, 0, 1, &*lie(), &*honest());
 		wait();
 		assert_ok!(close(1, None));
 		assert_eq!(offences(), [(account(2), 0, Offence::FalseAccusation)]);
 		// Another host has to accuse again.
-		assert_ok!(accuse(world.accusation(4, 3, 0, POSITION, &*honest())));
+		assert_ok!(accuse_and_draw(world.accusation(4, 3, 0, POSITION, &*honest())));
 	});
 }
 
@@ -220,7 +229,7 @@ fn the_conviction_of_an_accuser_ends_its_accusations() {
 fn a_missed_turn_forfeits_on_either_side() {
 	run(|| {
 		let world = World::new(4, &[]);
-		assert_ok!(accuse(world.accusation(2, 1, 0, POSITION, &*lie())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 0, POSITION, &*lie())));
 		assert!(step(&world, 0, 3, &*lie(), &*honest()));
 		assert!(step(&world, 0, 3, &*lie(), &*honest()));
 		assert_eq!(claim(0).games[0].stage, Stage::Block);
@@ -232,6 +241,7 @@ fn a_missed_turn_forfeits_on_either_side() {
 		assert_ok!(close(0, Some(3)));
 		assert!(events().contains(&Event::Forfeited { host: account(3), epoch: 0 }));
 		assert!(is_open(0));
+		assert_eq!(play(3, 0, 3, 0, Turn::Pick(0)), rejected(ValidityError::SlotUsed), "one refutation for each");
 		// Now the accused plays, and the accuser misses its turn.
 		assert!(pick_in_time(&world));
 		pass(SCHEDULE.turn + 1);

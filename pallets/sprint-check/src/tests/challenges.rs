@@ -131,8 +131,8 @@ fn a_challenger_that_misses_its_turn_forfeits() {
 		let world = world_with_liar(2);
 		assert_ok!(challenge(2, 3, 1, shared(2, 3)));
 		assert!(step(&world, 0, 2, &*honest(), &*wrong()));
-		let SubjectView::Challenge { digests, positions, .. } = claim(0).subject else { panic!() };
-		assert_eq!((digests.len(), positions.len()), (32, 32));
+		let SubjectView::Challenge { digests, leaves, .. } = claim(0).subject else { panic!() };
+		assert_eq!((digests.len(), leaves.len()), (32, 32));
 		pass(SCHEDULE.turn + 1);
 		assert_ok!(close(0, Some(2)));
 		assert!(!is_open(0) && offences().is_empty());

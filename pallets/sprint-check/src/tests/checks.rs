@@ -1,27 +1,28 @@
 use super::{mock::*, world::*};
-use crate::{DigestCommitments, Event, PrunedTo, Requests, Reveals};
+use crate::{DigestCommitments, Event, PrunedTo, Requests, Reveals, ValidityError};
 use gonka_primitives::check::{OpeningAnswer, OpeningRequest};
+use gonka_sprint::Tag;
 use polkadot_sdk::frame_support::assert_ok;
 
 fn duties(name: u8) -> (u32, u32) {
 	Poc::standing_view(0, &account(name)).unwrap().duties
 }
 
-/// A request of `checker` for two leaves of `host` that it has to check.
+/// A request of `checker` for a leaf of `host` in each segment that it has to check.
 pub fn honest_request(world: &World, checker: u8, host: u8) -> OpeningRequest {
 	let view = Check::check_view(&account(checker)).unwrap();
 	let duty = view.duties.iter().find(|duty| duty.host == raw(host)).unwrap();
 	let leaves = world.leaves(view.epoch, host, duty.sets[0].number);
-	let segment = leaves[0].0.segment;
-	let mut positions: Vec<_> = leaves.iter().filter(|(leaf, _)| leaf.segment == segment).map(|(_, at)| *at).collect();
-	positions.truncate(2);
-	OpeningRequest { checker: raw(checker), epoch: view.epoch, host: raw(host), segment, positions }
+	let mut positions: Vec<_> = leaves.iter().map(|(leaf, at)| (leaf.segment, *at)).collect();
+	positions.dedup_by_key(|(segment, _)| *segment);
+	OpeningRequest { checker: raw(checker), epoch: view.epoch, round: view.round, host: raw(host), positions }
 }
 
 pub fn honest_answer(world: &World, request: &OpeningRequest) -> OpeningAnswer {
-	let segment = world.segment(request.epoch, name_of(&request.host), request.segment);
-	let openings = request.positions.iter().map(|position| segment.opening(*position)).collect();
-	OpeningAnswer { host: request.host, epoch: request.epoch, checker: request.checker, openings }
+	let host = name_of(&request.host);
+	let open = |(segment, position): &(u8, u64)| world.segment(request.epoch, host, *segment).opening(*position);
+	let openings = request.positions.iter().map(open).collect();
+	OpeningAnswer { host: request.host, epoch: request.epoch, round: request.round, checker: request.checker, openings }
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn honest_partners_have_equal_tags() {
 			}
 			assert_eq!(duties(name), (6, 6));
 		}
-		let committed = |event: &Event<Test>| matches!(event, Event::DigestsCommitted { epoch: 0, .. });
+		let committed = |event: &Event<Test>| matches!(event, Event::DigestsCommitted { epoch: 0, round: 0, .. });
 		let revealed = |event: &Event<Test>| matches!(event, Event::DigestsRevealed { total: 6, met: 6, .. });
 		let events = events();
 		assert_eq!(events.iter().filter(|event| committed(event)).count(), 4);
@@ -64,37 +65,55 @@ fn there_are_no_duties_before_the_draw() {
 	});
 }
 
+/// The tags of `checker`, with zeros for its sets of `host`.
+fn without(world: &World, checker: u8, host: u8) -> Vec<Tag> {
+	let mut tags = world.tags(checker, &*honest());
+	let duties = Check::check_view(&account(checker)).unwrap().duties;
+	let sets = duties.iter().flat_map(|duty| duty.sets.iter().map(|_| duty.host));
+	sets.zip(&mut tags).filter(|(of, _)| *of == raw(host)).for_each(|(_, tag)| *tag = [0; 4]);
+	tags
+}
+
 #[test]
-fn a_set_without_a_tag_is_met_only_if_its_host_has_an_open_request() {
+fn a_set_without_a_tag_is_met_if_the_checker_asked_or_the_host_was_silent() {
 	run(|| {
 		let world = World::new(4, &[]);
-		let mut tags = world.tags(2, &*honest());
-		let view = Check::check_view(&account(2)).unwrap();
-		let index = view.duties.iter().position(|duty| duty.host == raw(1)).unwrap();
-		tags[2 * index] = [0; 4];
-		tags[2 * index + 1] = [0; 4];
 		// Checker 3 requests openings of host 4, which posts them, and of host 1, which does not.
 		assert_ok!(request(honest_request(&world, 3, 1)));
 		let asked = honest_request(&world, 3, 4);
 		assert_ok!(request(asked.clone()));
 		assert_ok!(answer(honest_answer(&world, &asked)));
-		let mut others = world.tags(3, &*honest());
-		let view = Check::check_view(&account(3)).unwrap();
-		let index = view.duties.iter().position(|duty| duty.host == raw(4)).unwrap();
-		others[2 * index] = [0; 4];
-		world.check(0, &[(2, tags), (3, others)]);
-		assert_eq!(duties(2), (6, 6));
-		assert_eq!(duties(3), (6, 5));
+		let tags = [(1, 4), (2, 1), (3, 4)].map(|(checker, host)| (checker, without(&world, checker, host)));
+		world.check(0, &tags);
+		assert_eq!(duties(2), (6, 6), "the host left a request unanswered");
+		assert_eq!(duties(3), (6, 6), "the checker asked, however late the answer was");
+		assert_eq!(duties(1), (6, 4), "it did not ask, and the host answered another checker");
 	});
 }
 
 #[test]
-fn a_request_without_an_answer_costs_the_segment() {
+fn a_checker_requests_openings_of_at_most_64_hosts() {
+	run(|| {
+		let world = World::new(4, &[]);
+		let own = account(2);
+		let asked = |asked| pallet_poc::Standings::<Test>::mutate(0, &own, |one| one.as_mut().unwrap().asked = asked);
+		asked(64);
+		assert_eq!(Check::do_try_state(), Ok(()), "without a request on chain");
+		assert_eq!(request(honest_request(&world, 2, 1)), rejected(ValidityError::TooManyRequests));
+		asked(0);
+		assert_ok!(request(honest_request(&world, 2, 1)));
+		assert_eq!(pallet_poc::Standings::<Test>::get(0, &own).unwrap().asked, 1);
+	});
+}
+
+#[test]
+fn a_request_without_an_answer_costs_the_weight_in_a_small_committee() {
 	run(|| {
 		let world = World::new(4, &[]);
 		let (first, second) = (honest_request(&world, 2, 1), honest_request(&world, 2, 3));
+		assert!(first.positions.len() == 5, "a position in each segment");
 		assert_ok!(request(first.clone()));
-		assert_ok!(request(second.clone()));
+		assert_ok!(request(second));
 		let views = Check::request_views(&account(1));
 		assert_eq!(views.len(), 1);
 		let deadline = 1 + SCHEDULE.draw() + SCHEDULE.answer;
@@ -111,8 +130,9 @@ fn a_request_without_an_answer_costs_the_segment() {
 		assert_ok!(answer(posted.clone()));
 		assert_eq!(Check::request_views(&account(1))[0].openings, Some(posted.openings));
 		go_to_offset(0, SCHEDULE.work_start());
-		assert!(Poc::standing_view(0, &account(1)).unwrap().lost.is_empty());
-		assert_eq!(Poc::standing_view(0, &account(3)).unwrap().lost, [second.segment]);
+		let weight = |name| Poc::standing_view(0, &account(name)).unwrap();
+		assert_eq!((weight(1).unanswered, weight(1).compute_weight), (0, Some(35)));
+		assert_eq!((weight(3).unanswered, weight(3).compute_weight), (1, Some(0)), "one of three checkers");
 	});
 }
 
@@ -120,7 +140,9 @@ fn a_request_without_an_answer_costs_the_segment() {
 fn old_epochs_are_pruned() {
 	run(|| {
 		let mut world = World::new(4, &[]);
-		assert_ok!(request(honest_request(&world, 2, 1)));
+		let asked = honest_request(&world, 2, 1);
+		assert_ok!(request(asked.clone()));
+		assert_ok!(answer(honest_answer(&world, &asked)));
 		world.check_all(0, 4, |_| honest());
 		world.run_sprint(1, 4, &[]);
 		world.check_all(1, 4, |_| honest());
@@ -132,5 +154,102 @@ fn old_epochs_are_pruned() {
 		assert_eq!(Reveals::<Test>::iter().count(), 4);
 		go_to_offset(3, 2);
 		assert_eq!(Reveals::<Test>::iter().count() + DigestCommitments::<Test>::iter().count(), 0);
+	});
+}
+
+/// Runs epochs until a confirmation is called in one of them, and goes to the end of its segment. Returns the epoch.
+fn to_confirmation(world: &mut World, last: u8, fabricated: &[Fabricated]) -> u32 {
+	for epoch in 0..20 {
+		if epoch > 0 {
+			world.run_sprint(epoch, last, fabricated);
+		}
+		world.check_all(epoch, last, |_| honest());
+		for offset in SCHEDULE.weigh_start()..SCHEDULE.length {
+			go_to_offset(epoch, offset);
+			if let Some(start) = Poc::running_epoch().unwrap().confirmations.first() {
+				go_to_offset(epoch, start + SCHEDULE.segment);
+				return epoch;
+			}
+		}
+	}
+	unreachable!("no confirmation was called");
+}
+
+/// Goes to the draw of the confirmation's round.
+fn to_round(epoch: u32) {
+	let now = Poc::running_epoch().unwrap();
+	go_to_offset(epoch, SCHEDULE.draw_of(1, &now.confirmations).unwrap());
+}
+
+#[test]
+fn confirmations_are_checked_like_the_sprint() {
+	run(|| {
+		let mut world = World::new(4, &[]);
+		let epoch = to_confirmation(&mut world, 4, &[]);
+		(1..=4).for_each(|name| world.commit(epoch, name, SCHEDULE.segments, &[]));
+		assert_eq!(commit_digest(2, epoch, &[]), rejected(ValidityError::OutOfPhase), "the sprint's window is over");
+		to_round(epoch);
+		let view = Check::check_view(&account(1)).unwrap();
+		let beacons = Poc::running_epoch().unwrap();
+		assert_eq!((view.round, Some(view.beacon)), (1, beacons.beacon_of(1)));
+		assert_ne!(beacons.beacon_of(1), beacons.beacon_of(0));
+		assert_eq!(view.duties[0].commitments.len(), 1);
+		// A request in the round, answered in time.
+		let asked = honest_request(&world, 2, 1);
+		assert!(asked.positions.iter().all(|(segment, _)| *segment == SCHEDULE.segments));
+		assert_ok!(request(asked.clone()));
+		assert_ok!(answer(honest_answer(&world, &asked)));
+		world.check_all(epoch, 4, |_| honest());
+		let view = Poc::standing_view(epoch, &account(1)).unwrap();
+		assert_eq!((view.duties, view.confirmations, view.confirmed), ((12, 12), 1, 1_000_000));
+		assert_eq!(view.performance, 1_000_000);
+	});
+}
+
+#[test]
+fn unanswered_requests_in_a_round_cost_the_confirmation() {
+	run(|| {
+		let mut world = World::new(4, &[]);
+		let epoch = to_confirmation(&mut world, 4, &[]);
+		(1..=4).for_each(|name| world.commit(epoch, name, SCHEDULE.segments, &[]));
+		to_round(epoch);
+		assert_ok!(request(honest_request(&world, 2, 1)));
+		go_to_offset(epoch, SCHEDULE.length - 1);
+		let view = |name| Poc::standing_view(epoch, &account(name)).unwrap();
+		assert_eq!((view(1).compute_weight, view(1).confirmed, view(1).unanswered), (Some(35), 0, 1));
+		assert_eq!((view(3).compute_weight, view(3).confirmed), (Some(35), 1_000_000));
+	});
+}
+
+#[test]
+fn a_tag_of_a_confirmation_can_be_challenged_and_an_empty_set_cannot() {
+	run(|| {
+		let mut world = World::new(3, &[]);
+		let epoch = to_confirmation(&mut world, 3, &[]);
+		// Host 2 does not confirm.
+		[1, 3].into_iter().for_each(|name| world.commit(epoch, name, SCHEDULE.segments, &[]));
+		to_round(epoch);
+		let tags = |checker: u8, empty: Tag| -> Vec<Tag> {
+			let duties = Check::check_view(&account(checker)).unwrap().duties;
+			let sets = duties.iter().flat_map(|duty| duty.sets.iter().map(|set| (name_of(&duty.host), set.number)));
+			let digests = |(host, set)| match host {
+				2 => empty,
+				_ => gonka_sprint::committee::tag(&world.digests(epoch, host, set, &*honest())),
+			};
+			sets.map(digests).collect()
+		};
+		let empty = gonka_sprint::committee::tag(&[]);
+		let mut wrong = tags(3, [7; 4]);
+		let duties = Check::check_view(&account(3)).unwrap().duties;
+		let sets = duties.iter().flat_map(|duty| duty.sets.iter().map(|_| duty.host));
+		sets.zip(&mut wrong).filter(|(host, _)| *host == raw(1)).for_each(|(_, tag)| *tag = [6; 4]);
+		world.check(epoch, &[(1, tags(1, empty)), (2, tags(2, empty)), (3, wrong)]);
+		assert_eq!(challenge(1, 3, 2, 0), rejected(ValidityError::NothingToDispute), "host 2 has no leaves");
+		assert_ok!(challenge(2, 3, 1, 0));
+		let claim = Check::claim_views().remove(0);
+		let gonka_primitives::views::SubjectView::Challenge { round, leaves, commitments, .. } = claim.subject else {
+			panic!()
+		};
+		assert_eq!((round, leaves.len(), commitments.len()), (1, 7, 1));
 	});
 }

@@ -16,6 +16,9 @@ fn disputes_continue_in_the_next_epoch() {
 		assert_ok!(accuse(world.accusation(4, 3, 1, 2, &*honest())));
 		let late = world.accusation(4, 1, 0, 1, &*lie());
 		go_to_offset(1, 0);
+		assert_eq!(claim(0).appointed, None);
+		pass(1);
+		assert_eq!(claim(0).appointed, Some(vec![raw(3), raw(4)]));
 		assert_eq!(accuse(late), rejected(ValidityError::OutOfPhase));
 		play_out(&world, 0, 1, &*lie(), &*honest());
 		assert_eq!(offences(), [(account(2), 0, Offence::FalseAccusation)]);
@@ -36,7 +39,7 @@ fn claims_that_nobody_closes_are_pruned() {
 	run(|| {
 		let world = World::new(4, &[]);
 		assert_ok!(accuse(world.accusation(2, 1, 0, 1, &*lie())));
-		assert_ok!(accuse(world.accusation(3, 1, 0, 1, &*lie())));
+		assert_ok!(accuse_and_draw(world.accusation(3, 1, 0, 1, &*lie())));
 		assert!(step(&world, 0, 1, &*lie(), &*honest()));
 		go_to_offset(1, SCHEDULE.length - 1);
 		assert!(is_open(0) && is_open(1));
@@ -66,6 +69,7 @@ fn an_accuser_has_at_most_four_open_accusations() {
 		assert_eq!(Claims::<Test>::count(), MAX_CLAIMS);
 		let eighth = world.accusation(6, 1, 0, 1, &*wrong(1));
 		assert_eq!(accuse(eighth.clone()), rejected(ValidityError::TooManyClaims));
+		pass(2);
 		play_out(&world, 0, 1, &*wrong(1), &*honest());
 		assert_ok!(accuse(eighth));
 		assert_eq!(OpenAccusations::<Test>::get(account(3)), 3);
@@ -77,10 +81,10 @@ fn open_requests_do_not_prevent_disputes() {
 	run(|| {
 		let world = World::new(4, &[]);
 		assert_ok!(request(honest_request(&world, 2, 1)));
-		assert_ok!(accuse(world.accusation(2, 1, 0, 1, &*lie())));
+		assert_ok!(accuse_and_draw(world.accusation(2, 1, 0, 1, &*lie())));
 		play_out(&world, 0, 1, &*lie(), &*honest());
 		assert_eq!(Check::request_views(&account(1)).len(), 1);
-		assert!(Poc::has_open_request(0, &account(1)));
+		assert_eq!(Poc::unanswered(0, 0, &account(1)), 1);
 	});
 }
 

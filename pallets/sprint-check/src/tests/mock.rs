@@ -87,6 +87,7 @@ impl pallet_poc::Config for Test {
 	type OnOffence = RecordOffences;
 	type OnEpochClosed = ();
 	type OnEpochStart = ();
+	type OnHostRemoved = ();
 	type SprintFormat = TestFormat;
 	type RegistrationBits = ConstU32<0>;
 	type Schedule = TestSchedule;
@@ -121,6 +122,7 @@ pub fn go_to(block: u64) {
 		let now = System::block_number() + 1;
 		System::set_block_number(now);
 		Poc::on_initialize(now);
+		Check::on_initialize(now);
 		Poc::on_idle(now, Weight::MAX);
 		Check::on_idle(now, Weight::MAX);
 		Check::do_try_state().unwrap();

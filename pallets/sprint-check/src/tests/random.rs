@@ -233,7 +233,7 @@ impl Match {
 				let turn = refuter(&self.world, claim, Some(game), &*honest());
 				play(name, claim.id, name, game.number, turn.expect("something differs")).unwrap();
 			},
-			None if !is_challenge(claim) && now <= claim.until => {
+			None if claim.appointed.is_some() && now <= claim.until => {
 				if let Some(turn) = refuter(&self.world, claim, None, &*honest()) {
 					let sent = play(name, claim.id, name, 0, turn);
 					let full = claim.host != raw(name) && sent == rejected(ValidityError::TooManyGames);

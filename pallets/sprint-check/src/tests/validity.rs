@@ -22,7 +22,7 @@ fn digests_are_accepted_once_from_checkers_in_their_window() {
 		assert_eq!(commit_digest(8, 0, &tags), rejected(ValidityError::UnknownHost));
 		assert_eq!(commit_digest(9, 0, &tags), rejected(ValidityError::NotAssigned));
 		assert_eq!(commit_digest(2, 1, &tags), rejected(ValidityError::OutOfPhase));
-		let commitment = DigestCommitment { checker: raw(2), epoch: 0, hash: [1; 32] };
+		let commitment = DigestCommitment { checker: raw(2), epoch: 0, round: 0, hash: [1; 32] };
 		let signature = sign(3, domain::DIGEST, &commitment);
 		let call = crate::Call::<Test>::commit_digest { commitment, signature };
 		assert_eq!(submit(call), rejected(ValidityError::BadSignature));
@@ -59,11 +59,14 @@ fn checkers_request_only_leaves_of_their_own_sets() {
 		};
 		assert_eq!(request(with(|r| r.positions.clear())), rejected(ValidityError::Malformed));
 		assert_eq!(request(with(|r| r.positions.reverse())), rejected(ValidityError::Malformed));
-		assert_eq!(request(with(|r| r.positions = vec![0, 1, 2, 3, 4])), rejected(ValidityError::Malformed));
-		assert_eq!(request(with(|r| r.positions = vec![7])), rejected(ValidityError::NotAssigned));
+		assert_eq!(
+			request(with(|r| r.positions = (0..9).map(|at| (0, at)).collect())),
+			rejected(ValidityError::Malformed)
+		);
+		assert_eq!(request(with(|r| r.positions = vec![(0, 7)])), rejected(ValidityError::NotAssigned));
 		assert_eq!(request(with(|r| r.host = r.checker)), rejected(ValidityError::NotAssigned));
 		assert_eq!(request(with(|r| r.host = raw(9))), rejected(ValidityError::NotCommitted));
-		assert_eq!(request(with(|r| r.segment = 5)), rejected(ValidityError::NotCommitted));
+		assert_eq!(request(with(|r| r.positions = vec![(5, 0)])), rejected(ValidityError::NotAssigned));
 		assert_eq!(request(with(|r| r.epoch = 1)), rejected(ValidityError::OutOfPhase));
 		assert_eq!(request(with(|r| r.checker = raw(9))), rejected(ValidityError::UnknownHost));
 		let body = good.clone();
@@ -118,7 +121,7 @@ fn accusations_need_valid_proofs() {
 		assert_eq!(with(|a| a.output[1] = 32), rejected(ValidityError::Malformed));
 		assert_eq!(with(|a| a.output[1] = 128), rejected(ValidityError::Malformed));
 		assert_eq!(with(|a| a.output.push(0)), rejected(ValidityError::Malformed));
-		assert_eq!(with(|a| a.output[5] ^= 1), rejected(ValidityError::BadProof));
+		assert_eq!(with(|a| a.output[5] = u8::from(a.output[5] == 0)), rejected(ValidityError::BadProof));
 		assert_eq!(with(|a| a.frontier.push([0; 32])), rejected(ValidityError::Malformed));
 		assert_eq!(with(|a| a.frontier[248] = [0; 32]), rejected(ValidityError::BadProof));
 		assert_eq!(with(|a| a.path.clear()), rejected(ValidityError::BadProof));

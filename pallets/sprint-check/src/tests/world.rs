@@ -6,6 +6,7 @@ use gonka_primitives::{
 	check::{
 		Accusation, Challenge, DigestCommitment, DigestReveal, OpeningAnswer, OpeningRequest, Play, Turn, digest_hash,
 	},
+	epoch::REFUTER_DRAW,
 	hashing::{domain, signing_payload},
 	host::{Registration, SegmentCommitment},
 	views::{ClaimView, SubjectView},
@@ -13,10 +14,9 @@ use gonka_primitives::{
 use gonka_sprint::{
 	LaneCommitment, Lanes, Layout, LeafId, LeafOpening, MerkleTree, Model, ModelSeed, Place, SegmentSeed, SprintFormat,
 	Tensor, Trace,
-	committee::{LEAVES_PER_SET, Tag, locate_segment, middle_layer, tag},
-	sample,
+	committee::{Tag, leaf_set, middle_layer, set_size, tag},
 };
-use polkadot_sdk::sp_core::Pair;
+use polkadot_sdk::{frame_support::BoundedVec, sp_core::Pair};
 use std::{
 	collections::{BTreeMap, HashMap},
 	sync::{Arc, LazyLock, Mutex},
@@ -100,22 +100,19 @@ impl World {
 
 	/// The leaves of a set of the host `name` in the order of their positions, with the positions.
 	pub fn leaves(&self, epoch: EpochIndex, name: u8, set: u8) -> Vec<(LeafId, u64)> {
-		let counts: Vec<(u8, u64)> =
-			(0..SCHEDULE.segments).map(|segment| (segment, LANES.iter().sum::<u64>())).collect();
-		let total = counts.iter().map(|(_, count)| count).sum();
-		let beacon = Poc::epoch_of(epoch).unwrap().beacon.unwrap();
-		let positions = sample(&beacon, &raw(name), set.into(), total, LEAVES_PER_SET);
-		let leaf = |position| {
-			let (segment, position) = locate_segment(&counts, position).unwrap();
+		let count = LANES.iter().sum::<u64>();
+		let counts: Vec<(u8, u64)> = SCHEDULE.segments_of(round()).map(|segment| (segment, count)).collect();
+		let beacon = Poc::epoch_of(epoch).unwrap().beacon_of(round()).unwrap();
+		let leaf = |(segment, position)| {
 			let (lane, index) = self.segment(epoch, name, segment).leaf(position);
 			(LeafId { host: raw(name), epoch, segment, lane, index }, position)
 		};
-		positions.into_iter().map(leaf).collect()
+		leaf_set(&beacon, &raw(name), set.into(), &counts, set_size(round())).into_iter().map(leaf).collect()
 	}
 
 	/// The digests of a set, with the checker's computation `mind`.
 	pub fn digests(&self, epoch: EpochIndex, name: u8, set: u8, mind: &Mind) -> Vec<Hash> {
-		let beacon = Poc::epoch_of(epoch).unwrap().beacon.unwrap();
+		let beacon = Poc::epoch_of(epoch).unwrap().beacon_of(round()).unwrap();
 		let layer = middle_layer(&beacon, SprintFormat::Nano);
 		self.leaves(epoch, name, set).into_iter().map(|(leaf, _)| mind(leaf).digest(layer).unwrap()).collect()
 	}
@@ -132,7 +129,7 @@ impl World {
 		for (checker, tags) in tags {
 			commit_digest(*checker, epoch, tags).unwrap();
 		}
-		go_to_offset(epoch, SCHEDULE.reveal_start());
+		go_to_offset(epoch, Poc::running_epoch().unwrap().draw_of(round()).unwrap() + SCHEDULE.digest);
 		for (checker, tags) in tags {
 			reveal(*checker, epoch, tags).unwrap();
 		}
@@ -207,6 +204,11 @@ pub fn wrong_at(host: u8, indices: &[u32], byte: usize) -> Box<Mind> {
 	})
 }
 
+/// The round that was drawn last.
+pub fn round() -> u8 {
+	Poc::running_epoch().unwrap().rounds()
+}
+
 /// The block of a row of layer 0, which is the middle layer.
 pub fn row(tensor: Tensor, row: u32) -> u32 {
 	Layout::new(SprintFormat::Nano).index(Place::Row { layer: 0, tensor, row }).unwrap()
@@ -229,21 +231,28 @@ pub fn register(name: u8, epoch: EpochIndex) {
 		url: b"http://host:1".to_vec(),
 		models: vec![0],
 		epoch,
+		revision: 0,
 		work: 0,
 	};
+	let registration = registration.solve(&Poc::genesis_hash(), gonka_primitives::host::DOUBLINGS);
 	let payload = signing_payload(domain::REGISTRATION, &Poc::genesis_hash(), &registration);
 	let signature = host_key(name).sign(&payload).0;
-	submit(pallet_poc::Call::<Test>::register { registration, signature }).unwrap();
+	let payload = signing_payload(domain::WORKER, &Poc::genesis_hash(), &registration.host);
+	let worker_signature = worker_key(name).sign(&payload).0;
+	submit(pallet_poc::Call::<Test>::register { registration, signature, worker_signature }).unwrap();
 }
 
 pub fn commit_digest(checker: u8, epoch: EpochIndex, tags: &[Tag]) -> Sent {
-	let commitment = DigestCommitment { checker: raw(checker), epoch, hash: digest_hash(&raw(checker), epoch, tags) };
+	let round = round();
+	let commitment =
+		DigestCommitment { checker: raw(checker), epoch, round, hash: digest_hash(&raw(checker), epoch, round, tags) };
 	let signature = sign(checker, domain::DIGEST, &commitment);
 	submit(crate::Call::<Test>::commit_digest { commitment, signature })
 }
 
 pub fn reveal(checker: u8, epoch: EpochIndex, tags: &[Tag]) -> Sent {
-	let reveal = DigestReveal { checker: raw(checker), epoch, tags: tags.to_vec() };
+	let round = round();
+	let reveal = DigestReveal { checker: raw(checker), epoch, round, tags: tags.to_vec() };
 	let signature = sign(checker, domain::REVEAL, &reveal);
 	submit(crate::Call::<Test>::reveal { reveal, signature })
 }
@@ -263,10 +272,23 @@ pub fn accuse(accusation: Accusation) -> Sent {
 	submit(crate::Call::<Test>::accuse { accusation, signature })
 }
 
+/// Accuses, and goes to the block in which the refuters are drawn.
+pub fn accuse_and_draw(accusation: Accusation) -> Sent {
+	accuse(accusation)?;
+	pass(REFUTER_DRAW);
+	Ok(())
+}
+
+/// Makes these the checkers of epoch 0, of equal weight, from which refuters are drawn.
+pub fn elect(checkers: &[u8]) {
+	let checkers: Vec<_> = checkers.iter().map(|name| (account(*name), 1)).collect();
+	pallet_poc::Checkers::<Test>::insert(0, BoundedVec::truncate_from(checkers));
+}
+
 pub fn challenge(challenger: u8, checker: u8, host: u8, set: u8) -> Sent {
 	let epoch = Poc::running_epoch().unwrap().index;
 	let [challenger_id, checker, host] = [challenger, checker, host].map(raw);
-	let challenge = Challenge { challenger: challenger_id, epoch, checker, host, set };
+	let challenge = Challenge { challenger: challenger_id, epoch, round: round(), checker, host, set };
 	let signature = sign(challenger, domain::CHALLENGE, &challenge);
 	submit(crate::Call::<Test>::challenge { challenge, signature })
 }

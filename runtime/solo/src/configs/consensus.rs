@@ -1,17 +1,18 @@
 //! BABE, GRANDPA, and the sessions that give them their validators.
 
 use crate::*;
-use frame_support::traits::{ConstU32, ConstU64};
+use frame_support::traits::{ConstU32, ConstU64, Get};
 use gonka_runtime_common::{
 	MAX_VALIDATORS, Time,
-	offences::{Checked, NoIdentification, Punish},
+	offences::{Checked, PowerShare, Reports},
 	power::{Rotation, Sessions},
 };
+use pallet_liveness::math::MAX_SEATS;
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
 /// A quarter of the slots have a primary author. The others have a secondary one with a VRF output, so that every block
-/// has randomness.
+/// has randomness. Both are chosen in proportion to power: see `runtime/common/src/power.rs`.
 pub const BABE_CONFIGURATION: BabeEpochConfiguration =
 	BabeEpochConfiguration { c: (1, 4), allowed_slots: AllowedSlots::PrimaryAndSecondaryVRFSlots };
 
@@ -23,17 +24,17 @@ impl pallet_babe::Config for Runtime {
 	type EpochChangeTrigger = pallet_babe::ExternalTrigger;
 	type EpochDuration = ConstU64<{ Time::THIS.session }>;
 	type EquivocationReportSystem =
-		Checked<pallet_babe::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>>;
+		Checked<pallet_babe::EquivocationReportSystem<Self, Reports<Self>, Historical, ReportLongevity>>;
 	type ExpectedBlockTime = ConstU64<{ Time::THIS.slot_ms }>;
 	type KeyOwnerProof = sp_session::MembershipProof;
-	type MaxAuthorities = ConstU32<MAX_VALIDATORS>;
+	type MaxAuthorities = ConstU32<{ MAX_SEATS as u32 }>;
 	type MaxNominators = ConstU32<0>;
 	type WeightInfo = ();
 }
 
 impl pallet_grandpa::Config for Runtime {
 	type EquivocationReportSystem =
-		Checked<pallet_grandpa::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>>;
+		Checked<pallet_grandpa::EquivocationReportSystem<Self, Reports<Self>, Historical, ReportLongevity>>;
 	type KeyOwnerProof = sp_session::MembershipProof;
 	type MaxAuthorities = ConstU32<MAX_VALIDATORS>;
 	type MaxNominators = ConstU32<0>;
@@ -45,7 +46,24 @@ impl pallet_grandpa::Config for Runtime {
 
 impl pallet_authorship::Config for Runtime {
 	type EventHandler = ();
-	type FindAuthor = pallet_session::FindAccountFromAuthorIndex<Self, Babe>;
+	type FindAuthor = Liveness;
+}
+
+/// Number of epochs that have been weighed.
+pub struct Weighings;
+impl Get<u32> for Weighings {
+	fn get() -> u32 {
+		pallet_poc::LastWeighed::<Runtime>::get().map_or(0, |epoch| epoch.saturating_add(1))
+	}
+}
+
+impl pallet_liveness::Config for Runtime {
+	type FindSeat = Babe;
+	type LongStallSessions = ConstU32<{ Time::THIS.long_stall_sessions }>;
+	type MaxValidators = ConstU32<MAX_VALIDATORS>;
+	type StallSessions = ConstU32<{ Time::THIS.stall_sessions }>;
+	type Weighings = Weighings;
+	type WeightInfo = pallet_liveness::weights::SubstrateWeight<Runtime>;
 }
 
 impl pallet_authority_discovery::Config for Runtime {
@@ -70,14 +88,8 @@ impl pallet_session::Config for Runtime {
 }
 
 impl pallet_session::historical::Config for Runtime {
-	type FullIdentification = ();
-	type FullIdentificationOf = NoIdentification;
-	type RuntimeEvent = RuntimeEvent;
-}
-
-impl pallet_offences::Config for Runtime {
-	type IdentificationTuple = pallet_session::historical::IdentificationTuple<Self>;
-	type OnOffenceHandler = Punish<Self>;
+	type FullIdentification = sp_runtime::Perbill;
+	type FullIdentificationOf = PowerShare<Self>;
 	type RuntimeEvent = RuntimeEvent;
 }
 

@@ -12,9 +12,11 @@ use frame_support::{
 use gonka_primitives::{EpochIndex, audit::AuditRules};
 use gonka_runtime_common::{
 	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, Time, WEIGH_BATCH,
+	offences::TakeWaitingPay,
 	power::{BabeBeacon, HasSessionKeys},
 };
 use gonka_sprint::SprintFormat;
+use sp_runtime::Perbill;
 
 /// The sprint format: a small one for CPUs with `fast-runtime`, a large one for GPUs otherwise.
 pub struct CurrentFormat;
@@ -34,6 +36,8 @@ impl Get<EpochIndex> for CurrentEpoch {
 
 parameter_types! {
 	pub const VestingPot: PalletId = PalletId(*b"gnk/vest");
+	/// A validator with 7.5 % of the power or less loses it for an equivocation that no other one took part in.
+	pub const MinEquivocationSlash: Perbill = Perbill::from_percent(5);
 }
 
 impl pallet_collateral::Config for Runtime {
@@ -41,9 +45,12 @@ impl pallet_collateral::Config for Runtime {
 	type Currency = Balances;
 	type Epoch = CurrentEpoch;
 	type GracePeriod = collateral::GracePeriod;
+	type MaxValidators = ConstU32<MAX_VALIDATORS>;
+	type MinEquivocationSlash = MinEquivocationSlash;
 	type PerWeight = collateral::PerWeight;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type SlashShare = SlashShares;
+	type UnvestedPay = Emission;
 	type WeightInfo = pallet_collateral::weights::SubstrateWeight<Runtime>;
 }
 
@@ -65,7 +72,8 @@ impl pallet_poc::Config for Runtime {
 	type Models = InferenceMarket;
 	type OnEpochClosed = Emission;
 	type OnEpochStart = Amendments;
-	type OnOffence = (Collateral, ConvictionVoting);
+	type OnHostRemoved = (InferenceMarket, SamplingValidation);
+	type OnOffence = (Collateral, (ConvictionVoting, TakeWaitingPay<Runtime>));
 	type SprintFormat = CurrentFormat;
 	type RegistrationBits = poc::RegistrationBits;
 	type Schedule = poc::Phases;
@@ -120,6 +128,7 @@ impl pallet_inference_market::Config for Runtime {
 	type RegisterOrigin = super::governance::EnsureModels;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type Steering = PriceSteering;
+	type TransactionFee = super::money::LowestFee;
 	type FeeDecisions = SamplingValidation;
 	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;
 	type WindowLength = ConstU32<{ Time::THIS.window }>;
@@ -129,11 +138,12 @@ impl pallet_inference_market::Config for Runtime {
 pub struct MarketAuditRules;
 impl Get<AuditRules> for MarketAuditRules {
 	fn get() -> AuditRules {
-		AuditRules::new(Time::THIS.window)
+		AuditRules::new(Time::THIS.window, Time::THIS.appeal)
 	}
 }
 
 impl pallet_sampling_validation::Config for Runtime {
+	type AppealDeposit = ConstU128<{ 100 * GNK }>;
 	type CloseBatch = ConstU32<32>;
 	// As many windows as the market keeps roots of.
 	type KeptWindows = ConstU32<8>;

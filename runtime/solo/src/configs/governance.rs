@@ -7,14 +7,15 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
 	PalletId, parameter_types,
 	traits::{
-		AsEnsureOriginWithArg, ConstU32, ConstU128, EitherOf, EitherOfDiverse, EqualPrivilegeOnly, InstanceFilter,
-		LinearStoragePrice, MapSuccess,
+		AsEnsureOriginWithArg, ConstU32, ConstU128, Contains, EitherOf, EitherOfDiverse, EqualPrivilegeOnly,
+		GetCallMetadata, InstanceFilter, LinearStoragePrice, MapSuccess,
 		fungible::HoldConsideration,
 		tokens::{PayFromAccount, UnityAssetBalanceConversion},
 	},
 	weights::Weight,
 };
 use frame_system::{EnsureRoot, EnsureRootWithSuccess, EnsureSigned};
+use gonka_primitives::storage_deposit as deposit;
 use gonka_runtime_common::{WEIGH_BATCH, tracks};
 use pallet_governance::{EnsureTrack, Origin, Tally, Votes};
 use pallet_referenda::Track;
@@ -41,24 +42,55 @@ parameter_types! {
 pub type EnsureModels = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<ModelsTrack>>;
 /// Root, or the emergency track.
 type EnsureEmergency = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<EmergencyTrack>>;
-/// Deposit for stored items such as preimages, proxies and multisigs: 0.01 GNK an item and 10⁻⁵ GNK a byte.
-const fn deposit(items: u32, bytes: u32) -> Balance {
-	(GNK / 100).saturating_mul(items as Balance).saturating_add((GNK / 100_000).saturating_mul(bytes as Balance))
-}
 
 impl pallet_governance::Config for Runtime {
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = crate::benchmarks::Helper;
 	type CopyBatch = ConstU32<WEIGH_BATCH>;
 	type Electorate = Poc;
-	type EmergencyOrigin = EnsureTrack<EmergencyTrack>;
+	type EmergencyOrigin = EnsureEmergency;
+	type Finality = GrandpaFinality;
 	type MaxDelegators = ConstU32<32>;
+	// A day of mainnet's blocks.
+	type MaxStallDelay = ConstU32<14_400>;
 	type MaxVotes = ConstU32<16>;
 	type PollCount = PollCount;
 	type Polls = Referenda;
-	type RuntimeCall = RuntimeCall;
 	type VoteLockingPeriod = ConstU32<0>;
 	type WeightInfo = pallet_governance::weights::SubstrateWeight<Runtime>;
+}
+
+/// GRANDPA.
+pub struct GrandpaFinality;
+
+impl pallet_governance::Finality<BlockNumber> for GrandpaFinality {
+	fn end_stall(delay: BlockNumber, finalized: BlockNumber) -> sp_runtime::DispatchResult {
+		Grandpa::note_stalled(RuntimeOrigin::root(), delay, finalized)
+	}
+}
+
+/// The calls that can never be paused: all except those that move money, and all that do not exist.
+///
+/// The others keep the chain running, change it, or are duties whose absence costs hosts collateral and pay. Calls within a
+/// batch, of a proxy or of a multisig can be paused by themselves.
+pub struct Unpausable;
+
+impl Contains<pallet_tx_pause::RuntimeCallNameOf<Runtime>> for Unpausable {
+	fn contains((pallet, call): &pallet_tx_pause::RuntimeCallNameOf<Runtime>) -> bool {
+		const MONEY: [&str; 6] = ["Balances", "Vesting", "Treasury", "Emission", "InferenceMarket", "Collateral"];
+		let Some(pallet) = MONEY.iter().find(|name| name.as_bytes() == pallet.as_slice()) else { return true };
+		!RuntimeCall::get_call_names(pallet).iter().any(|name| name.as_bytes() == call.as_slice())
+	}
+}
+
+impl pallet_tx_pause::Config for Runtime {
+	type MaxNameLen = ConstU32<64>;
+	type PauseOrigin = EnsureEmergency;
+	type RuntimeCall = RuntimeCall;
+	type RuntimeEvent = RuntimeEvent;
+	type UnpauseOrigin = EnsureEmergency;
+	type WeightInfo = pallet_tx_pause::SubstrateWeight<Runtime>;
+	type WhitelistedCalls = Unpausable;
 }
 
 /// The tracks with their origins.
@@ -152,15 +184,15 @@ impl pallet_treasury::Config for Runtime {
 	type AssetKind = ();
 	type BalanceConverter = UnityAssetBalanceConversion;
 	#[cfg(feature = "runtime-benchmarks")]
-	type BenchmarkHelper = ();
+	type BenchmarkHelper = crate::benchmarks::Helper;
 	type Beneficiary = AccountId;
 	type BeneficiaryLookup = IdentityLookup<AccountId>;
 	type BlockNumberProvider = System;
 	type Burn = NoBurn;
 	type BurnDestination = ();
 	type Currency = Balances;
-	// Spends are dispatched by `spend`; the older approvals are not used.
-	type MaxApprovals = ConstU32<0>;
+	// Spends are dispatched by `spend`; the older approvals are not used. Their benchmark subtracts one.
+	type MaxApprovals = ConstU32<{ if cfg!(feature = "runtime-benchmarks") { 1 } else { 0 } }>;
 	type PalletId = TreasuryId;
 	type Paymaster = PayFromAccount<Balances, pallet_treasury::TreasuryAccountId<Runtime>>;
 	type PayoutPeriod = ConstU32<{ 30 * genesis::DAY }>;

@@ -49,10 +49,12 @@ pub mod dynamic {
 		/// Collateral that backs one leaf of compute weight.
 		#[codec(index = 2)]
 		pub static PerWeight: Balance = Time::THIS.collateral_per_weight;
-		/// Share of a host's collateral that is burnt for fabrication, a false accusation or wrong inference.
+		/// Share of a host's collateral that is burnt for fabrication, a false accusation or wrong inference, and of its
+		/// unvested pay for wrong inference.
 		#[codec(index = 3)]
 		pub static FraudSlash: Perbill = percent(20);
-		/// Share of a host's collateral that is burnt for a false digest or missed duties.
+		/// Share of a host's collateral that is burnt for a false digest or missed duties, and of its unvested pay for a false
+		/// digest.
 		#[codec(index = 4)]
 		pub static DutySlash: Perbill = percent(10);
 	}
@@ -73,10 +75,10 @@ pub mod dynamic {
 		/// Lengths of an epoch and its phases.
 		#[codec(index = 0)]
 		pub static Phases: Schedule = Time::THIS.schedule;
-		/// Leading zero bits that the proof of work of a registration needs.
+		/// Leading zero bits that the proof of work of a registration needs at least.
 		#[codec(index = 1)]
 		pub static RegistrationBits: u32 = Time::THIS.registration_bits;
-		/// Number of epochs after which a host without a registration or commitment is forgotten.
+		/// Number of weighed epochs after which a host without weight is removed, while there is room.
 		#[codec(index = 2)]
 		pub static HostExpiry: EpochIndex = 7;
 		/// Maximum share of the total effective weight for one host.
@@ -123,7 +125,7 @@ pub mod dynamic {
 		pub static MinHold: u32 = 2;
 		/// Number of windows after a settlement from which on its fees are released without a decision.
 		#[codec(index = 7)]
-		pub static MaxHold: u32 = 4;
+		pub static MaxHold: u32 = 20;
 	}
 
 	/// Workers.
@@ -260,7 +262,8 @@ parameters! {
 		HighUse: "%", percent(50)..=percent(95);
 		MaxPriceStep: "%", Perbill::from_parts(1)..=percent(10);
 		MinHold: "windows", 2..=4;
-		MaxHold: "windows", 4..=64;
+		// Cases and appeals are over after 18 windows: `AuditRules::windows_held`.
+		MaxHold: "windows", 18..=64;
 	}
 	worker Worker {
 		MinVersion: "version", Versions(0..=999_999_999);
@@ -308,15 +311,27 @@ impl Default for RuntimeParameters {
 	}
 }
 
-/// The share of collateral that each offence costs.
+/// The shares of collateral and of unvested pay that each offence costs.
 pub struct SlashShares;
 impl pallet_collateral::SlashShare for SlashShares {
 	fn of(offence: Offence) -> Perbill {
 		match offence {
 			Offence::Fabrication | Offence::FalseAccusation | Offence::WrongInference => collateral::FraudSlash::get(),
 			Offence::FalseDigest | Offence::MissedDuties => collateral::DutySlash::get(),
-			// The report names the share, and `Collateral::slash_equivocation` takes it.
+			// The share follows from the offenders' power, and `Collateral::punish` takes it.
 			Offence::Equivocation => Perbill::zero(),
+		}
+	}
+
+	fn of_pay(offence: Offence) -> Perbill {
+		match offence {
+			// The chain itself computed that the host was wrong, so no host with sound machines loses its pay by it.
+			Offence::Fabrication | Offence::FalseAccusation => Perbill::one(),
+			// Arbiters decided. They judge by samples, and some of them may lie.
+			Offence::WrongInference | Offence::FalseDigest => Self::of(offence),
+			// Absence is no fraud. It costs pay by the performance of the epoch, and a host that was cut off for an hour
+			// must not lose what it earned in weeks.
+			Offence::MissedDuties | Offence::Equivocation => Perbill::zero(),
 		}
 	}
 }

@@ -36,6 +36,7 @@ parameter_types! {
 impl frame_system::Config for Runtime {
 	type AccountData = pallet_balances::AccountData<Balance>;
 	type AccountId = AccountId;
+	type BaseCallFilter = TxPause;
 	type Block = Block;
 	type BlockHashCount = BlockHashCount;
 	type BlockLength = RuntimeBlockLength;
@@ -46,6 +47,7 @@ impl frame_system::Config for Runtime {
 	type MaxConsumers = frame_support::traits::ConstU32<16>;
 	type Nonce = Nonce;
 	type SS58Prefix = SS58Prefix;
+	type SingleBlockMigrations = super::migrations::Migrations;
 	type Version = Version;
 }
 

@@ -65,11 +65,11 @@ fn settled() {
 	for (participant, key) in (0..).zip([Alice, Bob, Charlie]) {
 		let (host, worker) = (account(key), key.public().0);
 		let models = BoundedVec::truncate_from(vec![0]);
-		let entry = pallet_poc::Host { worker, url: Default::default(), models, registered: 0, active: 0 };
+		let entry = pallet_poc::Host { worker, url: Default::default(), models, ..Default::default() };
 		pallet_poc::Workers::<Runtime>::insert(worker, &host);
 		pallet_poc::Hosts::<Runtime>::insert(&host, entry);
 		for epoch in 0..3 {
-			let standing = pallet_poc::Standing { participant, compute: 10, backed: 10, ..Default::default() };
+			let standing = pallet_poc::Standing::of_weight(participant, 10);
 			pallet_poc::Standings::<Runtime>::insert(epoch, &host, standing);
 			pallet_poc::Participants::<Runtime>::insert(epoch, participant, &host);
 			pallet_poc::ParticipantCount::<Runtime>::insert(epoch, participant + 1);
@@ -79,7 +79,7 @@ fn settled() {
 			pallet_poc::Commitments::<Runtime>::insert(epoch, &host, BoundedVec::truncate_from(commitments));
 		}
 	}
-	pallet_poc::WeighedEpochs::<Runtime>::insert(0, pallet_poc::EpochWeights { total: 30, cap: u64::MAX, hosts: 3 });
+	pallet_poc::WeighedEpochs::<Runtime>::insert(0, pallet_poc::EpochWeights::of_total(30, 3));
 	pallet_poc::LastWeighed::<Runtime>::put(0);
 	Collateral::deposit(RuntimeOrigin::signed(account(Alice)), 1_000 * GNK).unwrap();
 	let channels = BoundedVec::truncate_from(vec![(account(Alice), 100 * GNK)]);

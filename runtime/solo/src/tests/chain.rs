@@ -2,9 +2,9 @@
 
 use crate::*;
 use codec::Encode;
-use frame_support::traits::{OnFinalize, OnIdle, OnInitialize};
+use frame_support::traits::{Get, OnFinalize, OnIdle, OnInitialize};
 use sp_consensus_babe::{
-	BABE_ENGINE_ID,
+	AuthorityId, BABE_ENGINE_ID, Slot,
 	digests::{PreDigest, SecondaryPlainPreDigest},
 };
 use sp_keyring::Sr25519Keyring;
@@ -41,27 +41,65 @@ pub fn account(key: Sr25519Keyring) -> AccountId {
 	key.to_account_id()
 }
 
-/// Runs the hooks of `count` blocks. The first authority claims every slot.
+/// Runs the hooks of `count` blocks, which the validators write in turn.
 pub fn blocks(count: BlockNumber) {
 	for _ in 0..count {
-		let number = System::block_number() + 1;
-		let claim = PreDigest::SecondaryPlain(SecondaryPlainPreDigest {
-			authority_index: 0,
-			slot: u64::from(number + 1_000).into(),
-		});
-		let digest = Digest { logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, claim.encode())] };
-		let parent =
-			Header::new(number, Default::default(), Default::default(), Default::default(), Default::default());
-		// Closes the block before, whose transactions tests dispatch after `blocks`.
-		Authorship::on_finalize(number - 1);
-		System::initialize(&number, &parent.hash(), &digest);
-		AllPalletsWithSystem::on_initialize(number);
-		AllPalletsWithSystem::on_idle(number, frame_support::weights::Weight::MAX);
-		// Without the timestamp pallet, which needs its inherent.
-		Babe::on_finalize(number);
-		Grandpa::on_finalize(number);
-		Authorship::on_finalize(number);
+		let writers = writers();
+		let turn = System::block_number() as usize % writers.len();
+		block(plain(writers[turn].1), || ());
 	}
+}
+
+/// The next block's slot.
+pub fn next_slot() -> Slot {
+	u64::from(System::block_number() + 1_001).into()
+}
+
+/// Whether the next block begins a session.
+pub fn begins_session() -> bool {
+	let since = next_slot().saturating_sub(Babe::current_epoch_start());
+	System::block_number() > 0 && *since >= <Runtime as pallet_babe::Config>::EpochDuration::get()
+}
+
+/// The validators that may write the next block: their keys, each with its first seat.
+pub fn writers() -> Vec<(AuthorityId, u32)> {
+	let seats = if begins_session() { pallet_babe::NextAuthorities::<Runtime>::get() } else { Babe::authorities() };
+	let mut writers: Vec<(AuthorityId, u32)> = Vec::new();
+	for ((key, _), seat) in seats.iter().zip(0..) {
+		if writers.iter().all(|(other, _)| other != key) {
+			writers.push((key.clone(), seat));
+		}
+	}
+	writers
+}
+
+/// A claim of the next slot by the right of a seat.
+pub fn plain(authority_index: u32) -> PreDigest {
+	PreDigest::SecondaryPlain(SecondaryPlainPreDigest { authority_index, slot: next_slot() })
+}
+
+/// Runs the hooks of a block with this claim. `inside` is dispatched after the hooks of its start.
+pub fn block(claim: PreDigest, inside: impl FnOnce()) {
+	let number = System::block_number() + 1;
+	let digest = Digest { logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, claim.encode())] };
+	let parent = Header::new(number, Default::default(), Default::default(), Default::default(), Default::default());
+	// Closes the block before, whose transactions tests dispatch after `blocks`.
+	Authorship::on_finalize(number - 1);
+	System::initialize(&number, &parent.hash(), &digest);
+	AllPalletsWithSystem::on_initialize(number);
+	inside();
+	AllPalletsWithSystem::on_idle(number, frame_support::weights::Weight::MAX);
+	// Without the timestamp pallet, which needs its inherent.
+	Babe::on_finalize(number);
+	Grandpa::on_finalize(number);
+	Authorship::on_finalize(number);
+}
+
+/// The digest of block `number`: the first authority claims its slot.
+pub fn claim(number: BlockNumber) -> Digest {
+	let slot = u64::from(number + 1_000).into();
+	let claim = PreDigest::SecondaryPlain(SecondaryPlainPreDigest { authority_index: 0, slot });
+	Digest { logs: vec![DigestItem::PreRuntime(BABE_ENGINE_ID, claim.encode())] }
 }
 
 /// Makes epoch 0 weighed with these effective weights of participants.
@@ -70,7 +108,7 @@ pub fn weigh(weights: &[(Sr25519Keyring, u64)]) {
 	let (mut total, mut power) = (0, Vec::new());
 	for (participant, (key, weight)) in (0..).zip(weights) {
 		let host = account(*key);
-		let standing = pallet_poc::Standing { participant, compute: *weight, backed: *weight, ..Default::default() };
+		let standing = pallet_poc::Standing::of_weight(participant, *weight);
 		Standings::<Runtime>::insert(0, &host, standing);
 		Participants::<Runtime>::insert(0, participant, &host);
 		Commitments::<Runtime>::insert(0, &host, frame_support::BoundedVec::default());
@@ -79,7 +117,7 @@ pub fn weigh(weights: &[(Sr25519Keyring, u64)]) {
 	}
 	let hosts = weights.len() as u32;
 	ParticipantCount::<Runtime>::insert(0, hosts);
-	WeighedEpochs::<Runtime>::insert(0, pallet_poc::EpochWeights { total, cap: u64::MAX, hosts });
+	WeighedEpochs::<Runtime>::insert(0, pallet_poc::EpochWeights::of_total(total, hosts));
 	LastWeighed::<Runtime>::put(0);
 	Power::<Runtime>::put(frame_support::BoundedVec::truncate_from(pallet_poc::math::normalise(power)));
 }

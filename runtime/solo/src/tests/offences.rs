@@ -8,7 +8,7 @@ use frame_support::{
 	storage::{TransactionOutcome, transactional::with_transaction_unchecked},
 	traits::KeyOwnerProofSystem,
 };
-use gonka_runtime_common::{Time, offences::Punish};
+use gonka_runtime_common::Time;
 use pallet_session::historical::HistoricalSessions;
 use sp_consensus_babe::{
 	EquivocationProof as BabeProof,
@@ -28,15 +28,14 @@ use sp_keyring::{
 	Sr25519Keyring::{self, Alice, Bob, Charlie, Dave},
 };
 use sp_runtime::{
-	DigestItem, Perbill,
+	DigestItem,
 	traits::Header as _,
 	transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidity},
 };
 use sp_session::MembershipProof;
-use sp_staking::offence::{OffenceDetails, OnOffenceHandler};
 
 /// Two blocks of the current slot, sealed by `key`.
-fn two_blocks(key: Sr25519Keyring) -> BabeProof<Header> {
+pub fn two_blocks(key: Sr25519Keyring) -> BabeProof<Header> {
 	let slot = Babe::current_slot();
 	let pre = PreDigest::SecondaryPlain(SecondaryPlainPreDigest { authority_index: 1, slot });
 	let header = |root: u8| {
@@ -49,10 +48,10 @@ fn two_blocks(key: Sr25519Keyring) -> BabeProof<Header> {
 	BabeProof { offender: key.public().into(), slot, first_header: header(1), second_header: header(2) }
 }
 
-type Votes = Twice<AuthorityId, Precommit<Hash, BlockNumber>, AuthoritySignature>;
+pub type Votes = Twice<AuthorityId, Precommit<Hash, BlockNumber>, AuthoritySignature>;
 
 /// Two precommits of a round of the current set, signed by `key`.
-fn two_votes(key: Ed25519Keyring, round_number: u64) -> Votes {
+pub fn two_votes(key: Ed25519Keyring, round_number: u64) -> Votes {
 	let set = pallet_grandpa::CurrentSetId::<Runtime>::get();
 	let vote = |block: u8| {
 		let vote = Precommit { target_hash: Hash::from([block; 32]), target_number: 9 };
@@ -62,21 +61,21 @@ fn two_votes(key: Ed25519Keyring, round_number: u64) -> Votes {
 	Twice { round_number, identity: key.public().into(), first: vote(1), second: vote(2) }
 }
 
-fn in_set(votes: Votes) -> GrandpaProof<Hash, BlockNumber> {
+pub fn in_set(votes: Votes) -> GrandpaProof<Hash, BlockNumber> {
 	GrandpaProof::new(pallet_grandpa::CurrentSetId::<Runtime>::get(), Equivocation::Precommit(votes))
 }
 
-fn babe_owner(key: Sr25519Keyring) -> MembershipProof {
+pub fn babe_owner(key: Sr25519Keyring) -> MembershipProof {
 	Historical::prove((sp_consensus_babe::KEY_TYPE, key.public().encode())).unwrap()
 }
 
-fn babe_report(proof: BabeProof<Header>, key_owner_proof: MembershipProof) -> UncheckedExtrinsic {
+pub fn babe_report(proof: BabeProof<Header>, key_owner_proof: MembershipProof) -> UncheckedExtrinsic {
 	let equivocation_proof = Box::new(proof);
 	let call = pallet_babe::Call::report_equivocation_unsigned { equivocation_proof, key_owner_proof };
 	UncheckedExtrinsic::new_bare(call.into())
 }
 
-fn grandpa_report(proof: GrandpaProof<Hash, BlockNumber>, key: Ed25519Keyring) -> UncheckedExtrinsic {
+pub fn grandpa_report(proof: GrandpaProof<Hash, BlockNumber>, key: Ed25519Keyring) -> UncheckedExtrinsic {
 	let key_owner_proof = Historical::prove((sp_consensus_grandpa::KEY_TYPE, key.public().encode())).unwrap();
 	let equivocation_proof = Box::new(proof);
 	let call = pallet_grandpa::Call::report_equivocation_unsigned { equivocation_proof, key_owner_proof };
@@ -84,21 +83,21 @@ fn grandpa_report(proof: GrandpaProof<Hash, BlockNumber>, key: Ed25519Keyring) -
 }
 
 /// The validity of a report in the pool, without a change of state.
-fn pool(source: TransactionSource, report: &UncheckedExtrinsic) -> TransactionValidity {
+pub fn pool(source: TransactionSource, report: &UncheckedExtrinsic) -> TransactionValidity {
 	with_transaction_unchecked(|| {
 		TransactionOutcome::Rollback(Executive::validate_transaction(source, report.clone(), Hash::default()))
 	})
 }
 
 /// Sends a report through the pool of the author into the block.
-fn submit(report: UncheckedExtrinsic) {
+pub fn submit(report: UncheckedExtrinsic) {
 	let validity = pool(TransactionSource::Local, &report).unwrap();
 	assert!(!validity.propagate && validity.longevity >= u64::from(Time::THIS.schedule.length));
 	Executive::apply_extrinsic(report).unwrap().unwrap();
 }
 
 #[track_caller]
-fn assert_rejected(report: UncheckedExtrinsic, reason: InvalidTransaction) {
+pub fn assert_rejected(report: UncheckedExtrinsic, reason: InvalidTransaction) {
 	assert_eq!(pool(TransactionSource::Local, &report), Err(reason.into()));
 	assert_eq!(Executive::apply_extrinsic(report), Err(reason.into()), "an author cannot include it either");
 }
@@ -128,7 +127,7 @@ fn assert_bob_lost(issued: Balance) {
 	assert_eq!([Alice, Bob, Charlie].map(|key| paid()[&account(key)]), [400, 0, 300]);
 	two_sessions();
 	assert_eq!(Session::validators().len(), 2);
-	assert_eq!((Babe::authorities().len(), Grandpa::grandpa_authorities().len()), (2, 2));
+	assert_eq!((writers().len(), Grandpa::grandpa_authorities().len()), (2, 2));
 }
 
 #[test]
@@ -258,25 +257,27 @@ fn new_session_keys_can_be_proven_without_a_change_of_power() {
 }
 
 #[test]
-fn of_several_equivocations_the_heaviest_counts() {
+fn equivocators_lose_as_much_more_as_their_common_power_grows() {
 	run(|| {
 		with_collateral();
-		let of = |key| OffenceDetails { offender: (account(key), ()), reporters: vec![] };
+		let power = [(Alice, 75), (Bob, 15), (Charlie, 10)].map(|(key, power)| (account(key), power));
+		let power = pallet_poc::math::normalise(power.to_vec());
+		pallet_poc::Power::<Runtime>::put(frame_support::BoundedVec::truncate_from(power));
+		pallet_poc::PowerChanged::<Runtime>::put(true);
+		two_sessions();
 		let held = |key| {
 			let view = Collateral::view(&account(key));
 			view.active + view.unbonding.iter().map(|(_, amount)| amount).sum::<Balance>()
 		};
-		let (quarter, half) = (Perbill::from_percent(25), Perbill::from_percent(50));
-		Punish::<Runtime>::on_offence(&[of(Bob)], &[quarter], 0);
-		assert_eq!(held(Bob), 750 * GNK);
-		// Bob gets weight again. Then Charlie is reported for the same offence, which names Bob again.
-		weigh(&[(Alice, 400), (Bob, 300), (Charlie, 300)]);
-		Punish::<Runtime>::on_offence(&[of(Bob), of(Charlie)], &[half, half], 0);
-		assert_eq!([held(Bob), held(Charlie)].map(|held| held.abs_diff(500 * GNK) < 1_000), [true; 2]);
-		assert_eq!([Bob, Charlie].map(has_power), [true, false], "Bob has lost his weight of the epoch");
-		let before = [Bob, Charlie].map(held);
-		Punish::<Runtime>::on_offence(&[of(Bob), of(Charlie)], &[quarter, half], 0);
-		assert_eq!([Bob, Charlie].map(held), before);
+		let assert_held = |key, expected: Balance| assert!(held(key).abs_diff(expected * GNK / 2) < GNK / 1_000);
+		let owner = babe_owner(Charlie);
+		submit(grandpa_report(in_set(two_votes(Ed25519Keyring::Charlie, 1)), Ed25519Keyring::Charlie));
+		assert_held(Charlie, 2 * 910);
+		// Another proof of the same, and of other messages.
+		assert_rejected(babe_report(two_blocks(Charlie), owner), InvalidTransaction::Stale);
+		submit(babe_report(two_blocks(Bob), babe_owner(Bob)));
+		// (3 · 25 %)² of active and unbonding collateral.
+		[Bob, Charlie].into_iter().for_each(|key| assert_held(key, 2 * 437 + 1));
 	});
 }
 

@@ -53,7 +53,7 @@ fn a_referendum_changes_a_parameter_from_the_next_epoch_on() {
 		assert!(matches!(conclude(index), ReferendumInfo::Approved(..)));
 		assert_eq!(pallet_amendments::Pending::<Runtime>::get().len(), 2, "both amendments wait");
 		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 180, "not in force yet");
-		assert_eq!(Poc::running_epoch().unwrap().schedule, Time::THIS.schedule);
+		assert_eq!(Poc::running_epoch().unwrap().schedule.length, Time::THIS.schedule.length);
 		next_epoch();
 		assert_eq!(<collateral::GracePeriod as Get<u32>>::get(), 0);
 		assert_eq!(Poc::running_epoch().unwrap().schedule, longer, "the new epoch has the new schedule");
@@ -110,7 +110,7 @@ fn parameters_are_accepted_within_their_bounds_only() {
 			per_weight(1_000 * GNK),
 			challenge(2 * window),
 			challenge(240 * window),
-			hold(4),
+			hold(18),
 			hold(64),
 			step(Perbill::from_parts(1)),
 			step(percent(10)),
@@ -130,7 +130,7 @@ fn parameters_are_accepted_within_their_bounds_only() {
 			per_weight(1_000 * GNK + 1),
 			challenge(2 * window - 1),
 			challenge(240 * window + 1),
-			hold(3),
+			hold(17),
 			hold(65),
 			step(Perbill::zero()),
 			step(percent(11)),
@@ -215,7 +215,7 @@ fn changed_parameters_reach_the_pallets() {
 		<Runtime as pallet_poc::Config>::OnOffence::on_offence(&account(Alice), 0, Offence::Fabrication);
 		assert_eq!(Collateral::view(&account(Alice)).active, 50 * GNK);
 		assert_eq!(InferenceMarket::market().min_deposit, 7 * GNK);
-		assert_eq!(Poc::epoch_view().unwrap().registration_bits, 9);
+		assert_eq!(Poc::registration_terms(&account(Alice)).unwrap().bits, 9);
 		use gonka_runtime_common::api::runtime_decl_for_gonka_api::GonkaApiV1;
 		assert_eq!(<Runtime as GonkaApiV1<Block>>::min_worker_version(), (1_002_003, 77));
 	});

@@ -3,6 +3,7 @@
 use super::chain::*;
 use crate::*;
 use frame_support::BoundedVec;
+use pallet_liveness::math::SEAT_WEIGHT;
 use pallet_poc::math::{POWER_BUDGET, normalise};
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
 
@@ -17,8 +18,28 @@ fn grandpa() -> Vec<u64> {
 	Grandpa::grandpa_authorities().into_iter().map(|(_, weight)| weight).collect()
 }
 
-fn babe() -> Vec<u64> {
-	Babe::authorities().iter().map(|(_, weight)| *weight).collect()
+/// The number of seats of each validator in BABE's list.
+fn seats(list: &[(sp_consensus_babe::AuthorityId, u64)]) -> Vec<u64> {
+	list.chunk_by(|(a, _), (b, _)| a == b)
+		.map(|seats| {
+			let count = seats.len() as u64;
+			let weights: Vec<_> = seats.iter().map(|(_, weight)| *weight).collect();
+			assert_eq!(weights[0], count * SEAT_WEIGHT, "the first seat carries the weight of all");
+			assert!(weights[1..].iter().all(|weight| *weight == 1));
+			count
+		})
+		.collect()
+}
+
+/// The seats of three validators are twelve, and each has its share of the power, but for rounding.
+#[track_caller]
+fn assert_seats(list: &[(sp_consensus_babe::AuthorityId, u64)], power: [u64; 3]) {
+	let seats = seats(list);
+	assert_eq!(seats.iter().sum::<u64>(), 12);
+	let total: u64 = power.iter().sum();
+	for (seats, power) in seats.iter().zip(power) {
+		assert!((seats * total).abs_diff(12 * power) < total, "{seats} of 12 seats for {power} of {total}");
+	}
 }
 
 fn set_id() -> u64 {
@@ -31,9 +52,8 @@ fn genesis_power_reaches_both_engines() {
 		blocks(1);
 		let third = POWER_BUDGET / 3;
 		assert_eq!(grandpa(), [third; 3]);
-		assert_eq!(babe(), [third; 3]);
-		let next: Vec<u64> = pallet_babe::NextAuthorities::<Runtime>::get().iter().map(|(_, weight)| *weight).collect();
-		assert_eq!(next, [third; 3]);
+		assert_seats(&Babe::authorities(), [1; 3]);
+		assert_seats(&pallet_babe::NextAuthorities::<Runtime>::get(), [1; 3]);
 	});
 }
 
@@ -45,7 +65,7 @@ fn new_power_reaches_both_engines_once() {
 		weigh(&[(Alice, 4), (Bob, 2), (Charlie, 1)]);
 		two_sessions();
 		assert_eq!(grandpa(), [571_428, 285_714, 142_857]);
-		assert_eq!(babe(), [571_428, 285_714, 142_857]);
+		assert_seats(&Babe::authorities(), [4, 2, 1]);
 		let changed = set_id();
 		assert!(changed > before);
 		two_sessions();
@@ -69,10 +89,8 @@ fn a_weight_may_change_without_a_validator_changing() {
 		validators.sort();
 		assert_eq!(same, validators);
 		assert_eq!(set_id(), before + 1);
-		let mut weights = grandpa();
-		weights.sort_unstable();
-		assert_eq!(weights, [250_000, 250_000, 500_000]);
-		assert_eq!(babe(), grandpa());
+		assert_eq!(grandpa(), [250_000, 250_000, 500_000]);
+		assert_seats(&Babe::authorities(), [1, 1, 2]);
 	});
 }
 
@@ -85,10 +103,8 @@ fn babe_announces_the_next_weights_a_session_ahead() {
 		while Session::current_index() == session {
 			blocks(1);
 		}
-		let next = pallet_babe::NextAuthorities::<Runtime>::get();
-		let next: Vec<u64> = next.iter().map(|(_, weight)| *weight).collect();
-		assert_eq!(next, [571_428, 285_714, 142_857]);
-		assert_eq!(babe(), [POWER_BUDGET / 3; 3], "not earlier than announced");
+		assert_seats(&pallet_babe::NextAuthorities::<Runtime>::get(), [4, 2, 1]);
+		assert_seats(&Babe::authorities(), [1; 3]);
 	});
 }
 
@@ -99,7 +115,7 @@ fn no_validator_has_zero_power() {
 		weigh(&[(Alice, u64::MAX), (Bob, 1), (Charlie, 0)]);
 		two_sessions();
 		assert!(grandpa().iter().all(|weight| *weight > 0), "{:?}", grandpa());
-		assert!(babe().iter().all(|weight| *weight > 0));
+		assert!(Babe::authorities().iter().all(|(_, weight)| *weight > 0));
 	});
 }
 
@@ -137,6 +153,6 @@ fn an_empty_next_set_does_not_halt_the_chain() {
 		two_sessions();
 		assert_eq!(Session::validators().len(), 3, "the old set stays");
 		assert!(!pallet_babe::NextAuthorities::<Runtime>::get().is_empty());
-		assert_eq!(babe().len(), 3);
+		assert_eq!(writers().len(), 3);
 	});
 }

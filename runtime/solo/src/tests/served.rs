@@ -20,17 +20,18 @@ use sp_runtime::transaction_validity::TransactionSource;
 fn serving(host: Sr25519Keyring) {
 	let worker = host.public().0;
 	let url = BoundedVec::default();
-	let registered = pallet_poc::Host { worker, url, models: BoundedVec::default(), registered: 0, active: 0 };
+	let models = BoundedVec::truncate_from(vec![0]);
+	let registered = pallet_poc::Host { worker, url, models, ..Default::default() };
 	pallet_poc::Workers::<Runtime>::insert(worker, account(host));
 	pallet_poc::Hosts::<Runtime>::insert(account(host), registered);
-	let channels = BoundedVec::truncate_from(vec![(account(host), GNK)]);
+	let channels = BoundedVec::truncate_from(vec![(account(host), 100 * GNK)]);
 	assert_ok!(InferenceMarket::open_channels(RuntimeOrigin::signed(account(Dave)), Dave.public().0, channels));
 }
 
-/// The host settles `work` units of the first window.
+/// The host settles `work` units of the first window, paid for at the model's price per prompt token.
 fn settle(host: Sr25519Keyring, channel: u64, work: u64) {
 	let genesis = Poc::genesis_hash();
-	let totals = Totals { fee: 1, work, receipts: 1 };
+	let totals = Totals { fee: Balance::from(work) * 1_000, work, receipts: 1 };
 	let voucher = Voucher { channel, totals };
 	let signature = Dave.pair().sign(&signing_payload(domain::VOUCHER, &genesis, &voucher)).0;
 	let settlement = Settlement {

@@ -103,10 +103,10 @@ impl Epoch {
 		for (host, standing) in &self.standings {
 			let leaves: Vec<_> = standing.commitments.iter().map(|(_, commitment)| commitment.count).collect();
 			println!(
-				"  {:<10} leaves {leaves:?} lost {:?} raw {:?} effective {:?} duties {:?} confirmed {} performance {} \
+				"  {:<10} leaves {leaves:?} unanswered {} raw {:?} effective {:?} duties {:?} confirmed {} performance {} \
 				 paid {:?} ({} base units) offence {:?}{}",
 				host.name,
-				standing.lost,
+				standing.unanswered,
 				standing.compute_weight,
 				standing.effective_weight,
 				standing.duties,

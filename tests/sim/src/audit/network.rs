@@ -1,7 +1,8 @@
 //! Whole epochs of a network in which some hosts cheat and some lie about others.
 //!
 //! In each window every host settles a batch. In the next window audits of it are drawn and made, and cases are opened;
-//! in the one after that their arbiters rule. The pallet's rules of reputation and audits are repeated here in short,
+//! in the one after that their arbiters rule. An honest
+//! host that is judged guilty appeals, and the appeal is decided at once. The pallet's rules of reputation and audits are repeated here in short,
 //! because the pallet needs the SDK.
 
 use super::{HONEST, INT8, happens, length};
@@ -13,8 +14,9 @@ use crate::{
 use gonka_primitives::{
 	Hash,
 	audit::{
-		ARBITERS, AuditRules, Breach, CalibrationProfile, Counts, FRESH, Finding, MAX_REVIEWED, Outcome, Pick, Scope,
-		arbiter_ticket, audit_count, batch_seed, case_seed, checker_ticket, fresh_draw, judge, position,
+		AuditRules, Breach, CalibrationProfile, Counts, FRESH, Finding, MAX_REVIEWED, MAX_TICKETS, Outcome, Pick,
+		Scope, arbiter_ticket, audit_count, batch_seed, case_seed, checker_ticket, fresh_draw, judge, position,
+		skip_excluded,
 	},
 	market::Totals,
 	merkle_sum::SumNode,
@@ -28,8 +30,8 @@ pub const WINDOWS: u32 = 24;
 const KEPT: usize = 8;
 /// Number of tickets for a checker, and maximum number of hosts tried in all.
 const CHECKER: (u32, u32) = (3, 6);
-/// The same for an arbiter.
-const ARBITER: (u32, u32) = (24, 32);
+/// Number by which the cases of appeals differ from others.
+const APPEAL: u32 = 1 << 31;
 
 /// Behaviour of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +74,13 @@ pub struct Outcomes {
 	pub receipts: u64,
 	/// Number of cases about honest hosts, and about cheats.
 	pub cases: [u64; 2],
-	/// Number of honest hosts, and of cheats, found guilty.
+	/// Number of judgements against honest hosts, all of which appeal.
+	pub appeals: u64,
+	/// Number of honest hosts, and of cheats, convicted.
 	pub convicted: [u64; 2],
-	/// Number of honest hosts found guilty although most arbiters told the truth.
+	/// Number of judgements against honest hosts although most seats told the truth.
 	pub wrong: u64,
-	/// Number of cases in which most arbiters lied about the host.
+	/// Number of cases and appeals in which most seats lied about the host.
 	pub packed: u64,
 	/// Number of hosts that cheat.
 	pub cheats: u64,
@@ -121,9 +125,19 @@ struct Batch {
 struct Case {
 	host: usize,
 	seed: Hash,
-	arbiters: Vec<usize>,
+	/// Hosts, each with a number of seats.
+	arbiters: Vec<(usize, u32)>,
 	reviewed: Vec<Clear>,
 	scope: Vec<Scope>,
+}
+
+/// The outcome of a case or appeal.
+struct Decision {
+	guilty: bool,
+	/// Whether most seats lied.
+	packed: bool,
+	/// The arbiters' opinions about the reviewed audits.
+	rulings: Vec<(usize, u32, Vec<Option<bool>>)>,
 }
 
 struct Network<'a> {
@@ -136,6 +150,11 @@ struct Network<'a> {
 	rng: ChaCha8Rng,
 	batches: BTreeMap<(usize, u32), Batch>,
 	out: Outcomes,
+}
+
+/// Returns mainnet's rules.
+pub fn rules() -> AuditRules {
+	AuditRules::new(600, 7_200)
 }
 
 /// Simulates a setting with a profile.
@@ -165,7 +184,7 @@ pub fn simulate(setting: &Setting, profile: CalibrationProfile) -> Outcomes {
 	let count = |role| roles.iter().filter(|other| **other == role).count() as u64;
 	let mut network = Network {
 		setting,
-		rules: AuditRules::new(600),
+		rules: rules(),
 		profile,
 		hosts: order.iter().map(host).collect(),
 		receipts: weights.iter().map(|w| (w * setting.receipts * weights.len() as u64 / total).max(1)).collect(),
@@ -198,7 +217,7 @@ impl Network<'_> {
 		for window in 0..self.setting.epochs * WINDOWS {
 			let epoch = window / WINDOWS;
 			for case in std::mem::take(&mut open) {
-				self.close(&case, window, epoch);
+				self.close(case, window, epoch);
 			}
 			let beacon = beacon(&mut self.rng);
 			for index in shuffled(&mut self.rng, self.hosts.len()) {
@@ -333,16 +352,44 @@ impl Network<'_> {
 		let total = self.table.last().copied().unwrap_or(0);
 		let mut index = 0;
 		for attempt in 0..max {
-			index = if attempt < tickets {
-				let drawn = ticket(attempt, total);
-				self.table.partition_point(|cumulative| *cumulative <= drawn)
-			} else {
-				(index + 1) % self.table.len()
-			};
+			index = if attempt < tickets { self.row(ticket(attempt, total)) } else { (index + 1) % self.table.len() };
 			if take(index) {
 				return;
 			}
 		}
+	}
+
+	/// Returns the row of a ticket.
+	fn row(&self, ticket: u64) -> usize {
+		self.table.partition_point(|cumulative| *cumulative <= ticket)
+	}
+
+	/// Draws the seats of a case by weight, each by itself.
+	fn draw_seats(&self, seed: &Hash, host: usize, seats: u32, epoch: u32) -> Vec<(usize, u32)> {
+		let (mut drawn, mut excluded) = (Vec::<(usize, u32)>::new(), Vec::new());
+		let (mut left, mut taken) = (self.table.last().copied().unwrap_or(0), 0);
+		for attempt in 0..MAX_TICKETS {
+			if taken == seats {
+				break;
+			}
+			let who = self.row(skip_excluded(arbiter_ticket(seed, attempt, left), &excluded));
+			if let Some((_, own)) = drawn.iter_mut().find(|(other, _)| *other == who) {
+				(*own, taken) = (*own + 1, taken + 1);
+			} else if who != host && !self.is_muted(who, epoch) {
+				drawn.push((who, 1));
+				taken += 1;
+			} else {
+				let weight = self.weight(who);
+				left -= weight;
+				excluded.push((self.table[who] - weight, weight));
+				excluded.sort_unstable();
+			}
+		}
+		drawn
+	}
+
+	fn weight(&self, host: usize) -> u64 {
+		self.table[host] - host.checked_sub(1).map_or(0, |before| self.table[before])
 	}
 
 	fn open(&mut self, index: usize, epoch: u32, number: u32) -> Case {
@@ -357,19 +404,8 @@ impl Network<'_> {
 			Scope { window: *window, root, first: 0, work }
 		});
 		let scope = scope.collect();
-		let (mut outside, mut inside) = (Vec::new(), Vec::new());
-		self.draw_hosts(
-			ARBITER,
-			|attempt, total| arbiter_ticket(&seed, attempt, total),
-			|who| {
-				if who != index && !self.is_muted(who, epoch) && !outside.contains(&who) && !inside.contains(&who) {
-					let is_party = reviewed.iter().any(|finding| finding.checker == who);
-					if is_party { inside.push(who) } else { outside.push(who) }
-				}
-				outside.len() >= ARBITERS as usize
-			},
-		);
-		let arbiters = outside.into_iter().chain(inside).take(ARBITERS as usize).collect();
+		let seats = self.rules.seats_for(self.weight(index), self.table.last().copied().unwrap_or(0));
+		let arbiters = self.draw_seats(&seed, index, seats, epoch);
 		self.out.cases[usize::from(self.cheats(index))] += 1;
 		Case { host: index, seed, arbiters, reviewed, scope }
 	}
@@ -387,9 +423,10 @@ impl Network<'_> {
 		}
 	}
 
-	fn close(&mut self, case: &Case, window: u32, epoch: u32) {
-		let (mut guilty, mut rulings) = (0, Vec::new());
-		for (number, arbiter) in case.arbiters.iter().enumerate() {
+	/// Lets the arbiters of a case or appeal rule.
+	fn hear(&mut self, case: &Case) -> Decision {
+		let (mut guilty, mut lies, mut all, mut rulings) = (0, 0, 0, Vec::new());
+		for (number, (arbiter, seats)) in case.arbiters.iter().enumerate() {
 			let reviewed: Vec<_> = case
 				.reviewed
 				.iter()
@@ -398,37 +435,62 @@ impl Network<'_> {
 					self.opinion(&finding)
 				})
 				.collect();
-			rulings.push((*arbiter, reviewed));
-			guilty += usize::from(self.rule(case, number as u32, *arbiter) == Outcome::Guilty);
+			rulings.push((*arbiter, *seats, reviewed));
+			all += seats;
+			guilty += if self.rule(case, number as u32, *arbiter) == Outcome::Guilty { *seats } else { 0 };
+			lies += if self.is_true(*arbiter, case.host) { 0 } else { *seats };
 		}
-		let is_guilty = guilty * 2 > case.arbiters.len();
-		let lies = case.arbiters.iter().filter(|arbiter| !self.is_true(**arbiter, case.host)).count();
-		let is_packed = lies * 2 > case.arbiters.len();
+		let packed = lies * 2 > all;
+		self.out.packed += u64::from(packed);
+		Decision { guilty: guilty * 2 > all, packed, rulings }
+	}
+
+	fn close(&mut self, case: Case, window: u32, epoch: u32) {
+		let mut decision = self.hear(&case);
 		let cheats = self.cheats(case.host);
-		self.out.packed += u64::from(is_packed);
-		if is_guilty && !self.hosts[case.host].convicted {
+		let is_new = !self.hosts[case.host].convicted;
+		if decision.guilty && is_new && !cheats {
+			self.out.appeals += 1;
+			self.out.wrong += u64::from(!decision.packed);
+			let seed = case_seed(&beacon(&mut self.rng), APPEAL | window);
+			let arbiters = self.draw_seats(&seed, case.host, self.rules.appeal_seats, epoch);
+			let appeal = Case { seed, arbiters, ..case };
+			let Decision { guilty, packed, rulings } = self.hear(&appeal);
+			// The opinions of the arbiters before are compared with those in the appeal, which have no seats there.
+			let before = decision.rulings.into_iter().map(|(who, _, all)| (who, 0, all));
+			decision = Decision { guilty, packed, rulings: rulings.into_iter().chain(before).collect() };
+			self.conclude(&appeal, &decision, is_new, window, epoch);
+		} else {
+			self.conclude(&case, &decision, is_new, window, epoch);
+		}
+	}
+
+	fn conclude(&mut self, case: &Case, decision: &Decision, is_new: bool, window: u32, epoch: u32) {
+		let cheats = self.cheats(case.host);
+		if decision.guilty && is_new {
 			self.out.convicted[usize::from(cheats)] += 1;
-			self.out.wrong += u64::from(!cheats && !is_packed);
 			if cheats {
 				self.out.found.push(window);
 			}
 			self.mute(case.host, epoch);
 			self.hosts[case.host].convicted = true;
 		}
+		let all: u32 = decision.rulings.iter().map(|(_, seats, _)| seats).sum();
 		let mut discredited = Vec::new();
 		for (index, finding) in case.reviewed.iter().enumerate() {
-			let votes = |opinion| rulings.iter().filter(|(_, all)| all[index] == Some(opinion)).count();
-			let Some(truth) = [false, true].into_iter().find(|opinion| votes(*opinion) * 2 > case.arbiters.len())
-			else {
-				continue;
+			let votes = |opinion| {
+				let them = decision.rulings.iter().filter(|(_, _, all)| all[index] == Some(opinion));
+				them.map(|(_, seats, _)| seats).sum::<u32>()
 			};
-			let all = rulings.iter().map(|(who, all)| (*who, all[index])).chain([(finding.checker, finding.opinion)]);
-			discredited.extend(all.filter(|(_, opinion)| *opinion == Some(!truth)).map(|(who, _)| who));
+			let Some(truth) = [false, true].into_iter().find(|opinion| votes(*opinion) * 2 > all) else { continue };
+			let rulings = decision.rulings.iter().map(|(who, _, all)| (*who, all[index]));
+			let opinions = rulings.chain([(finding.checker, finding.opinion)]);
+			discredited.extend(opinions.filter(|(_, opinion)| *opinion == Some(!truth)).map(|(who, _)| who));
 		}
 		discredited.sort_unstable();
 		discredited.dedup();
 		for who in discredited {
-			self.out.discredited_wrongly += u64::from(!is_packed && self.is_true(who, case.host));
+			self.out.discredited_wrongly += u64::from(!decision.packed && self.is_true(who, case.host));
 			self.hosts[who].discredited = true;
 			self.mute(who, epoch);
 		}

@@ -6,7 +6,7 @@ use super::{
 	calibrate,
 	cusum::{Intervals, intervals},
 	mean_length, nats,
-	network::{Outcomes, Setting, WINDOWS, simulate},
+	network::{Outcomes, Setting, WINDOWS, rules, simulate},
 	published,
 	theory::{self, Lattice, alarm_for, excess, most_lie, run_length, weight},
 	units,
@@ -201,7 +201,7 @@ impl Results {
 		checks.push(check("clamped evidence raises the bound on α by at most 10 %".into(), bound <= 1.1));
 		let all = |of: &dyn Fn(&Outcomes) -> bool| self.networks.iter().all(|network| of(&network.out));
 		checks.push(check(
-			"no honest host convicted by arbiters of whom most are honest".into(),
+			"no judgement against an honest host by arbiters of whom most are honest".into(),
 			all(&|out| out.wrong == 0),
 		));
 		let found = |name: &str| self.networks.iter().any(|n| n.name == name && n.out.convicted[1] == n.out.cheats);
@@ -264,7 +264,7 @@ impl Results {
 		let Some((_, honest, _)) = self.times.first() else { return Ok(()) };
 		let lowest = alarm_for(honest, RARE / mean_length());
 		writeln!(out, "\nlowest alarm with one false alarm in 10⁸ tokens: {lowest:.3} nats")?;
-		let clear = nats(AuditRules::new(600).clear);
+		let clear = nats(rules().clear);
 		let share = |of: &dyn Fn(f64) -> bool| 100.0 * honest.mean(|weight| f64::from(u8::from(of(weight))));
 		let (right, wrong) = (share(&|weight| weight <= -clear), share(&|weight| weight >= clear));
 		writeln!(
@@ -284,19 +284,20 @@ impl Results {
 		writeln!(out, "at the chain's α = 10⁻⁹ by theory, with clamped evidence: at most {:.4} · 10⁻⁹", bound)?;
 		let guilty = self.power.first().map_or(1.0, |honest| honest.theory.0);
 		writeln!(out, "itself, by the distribution of sums: {guilty:.2e}")?;
-		writeln!(out, "\nwith the chain's parameters; a case: two of three arbiters")?;
+		let [.., seats] = rules().seats;
+		writeln!(out, "\nwith the chain's parameters; a case: most of {seats} seats")?;
 		writeln!(out, "completions wrong %      runs   guilty %   theory %   receipts    theory   a case: guilty %")?;
 		for Power { name, share, tests, theory } in &self.power {
 			let (runs, one) = (tests.runs, tests.share());
 			write!(out, "{name:<8} {:>10} {runs:>9}  {:>9.2}  {:>9.2}", 100.0 * share, 100.0 * one, 100.0 * theory.0)?;
-			writeln!(out, "   {:>8.2}  {:>8.2}  {:>17.2}", tests.mean(), theory.1, 100.0 * most_lie(theory.0))?;
+			writeln!(out, "   {:>8.2}  {:>8.2}  {:>17.2}", tests.mean(), theory.1, 100.0 * most_lie(theory.0, seats))?;
 		}
 		Ok(())
 	}
 
 	/// Writes what theory says about other profiles, and about tokens that are not independent.
 	fn write_others(&self, out: &mut String) -> fmt::Result {
-		let bound = nats(AuditRules::LN_BILLION);
+		let (bound, [.., seats]) = (nats(AuditRules::LN_BILLION), rules().seats);
 		writeln!(
 			out,
 			"\n== Other profiles, by theory: calibrated against 8-bit or 4-bit weights in a share of the tokens"
@@ -313,8 +314,9 @@ impl Results {
 			let alarm = alarm_for(&honest, RARE / mean_length()).max(nats(CLAMP));
 			let cheats = [0.25, 0.5, 1.0].map(|share| weight(&profile, (&INT8, share), 1));
 			let delays = cheats.each_ref().map(|cheat| format!("{:>10.2}", run_length(cheat, alarm)));
-			let cases =
-				cheats.each_ref().map(|cheat| format!("{:>10.2}", 100.0 * most_lie(theory::test(cheat, bound).0)));
+			let cases = cheats
+				.each_ref()
+				.map(|cheat| format!("{:>10.2}", 100.0 * most_lie(theory::test(cheat, bound).0, seats)));
 			writeln!(out, "{dilution:>15.4} {alarm:>13.3} {:>34} {:>46}", delays.concat(), cases.concat())?;
 		}
 		writeln!(out, "\n== Tokens that are not independent, by theory: runs of tokens in the same bin")?;
@@ -342,14 +344,15 @@ impl Results {
 		writeln!(out, "found: windows from a cheat's first settlement to its conviction, median and last")?;
 		writeln!(
 			out,
-			"packed: cases in which most arbiters lie; discredited, honest: by arbiters of whom most tell the truth"
+			"honest judged: found guilty, and appealed; honest convicted: the appeal failed; packed: cases and appeals in which most seats lie"
 		)?;
+		writeln!(out, "discredited, honest: by arbiters of whom most tell the truth")?;
 		writeln!(
 			out,
 			"each auditor draws noise of its own: on the same chip findings would agree, and no honest host would be discredited\n"
 		)?;
 		write!(out, "{:<38} audited %  cases: honest  cheats", "network")?;
-		write!(out, "   convicted    found  last   honest convicted  packed   discredited: lenient")?;
+		write!(out, "   convicted    found  last   honest judged  convicted  packed   discredited: lenient")?;
 		writeln!(out, "   hostile  colluding  honest")?;
 		for Network { name, out: it } in &self.networks {
 			let of = |a: u64, b: u64| format!("{a}/{b}");
@@ -358,15 +361,38 @@ impl Results {
 			let shown = |window: Option<&u32>| window.map_or("-".to_owned(), u32::to_string);
 			let (median, last) = (shown(it.found.get(it.found.len() / 2)), shown(it.found.last()));
 			write!(out, " {:>11} {median:>8} {last:>5}", of(it.convicted[1], it.cheats))?;
-			write!(out, " {:>18} {:>7} {:>17}", it.convicted[0], it.packed, of(it.discredited[0], it.liars[0]))?;
+			write!(
+				out,
+				" {:>15} {:>10} {:>7} {:>17}",
+				it.appeals,
+				it.convicted[0],
+				it.packed,
+				of(it.discredited[0], it.liars[0])
+			)?;
 			write!(out, " {:>9} {:>10}", of(it.discredited[1], it.liars[1]), of(it.discredited[2], it.liars[2]))?;
 			writeln!(out, " {:>7}", it.discredited_wrongly)?;
 		}
-		writeln!(out, "\nprobability that most of three arbiters lie, if they have this share of the weight:")?;
-		for share in [0.01, 0.05, 0.1, 0.2, 0.3] {
-			write!(out, "{:.0} %: {:.2} %   ", 100.0 * share, 100.0 * most_lie(share))?;
+		self.write_lies(out)
+	}
+
+	/// Writes how often liars with a share of the weight carry a case.
+	fn write_lies(&self, out: &mut String) -> fmt::Result {
+		let ([few, some, many], appeal) = (rules().seats, rules().appeal_seats);
+		writeln!(out, "\n== Probability in % that liars with a share of the weight have most of the seats")?;
+		writeln!(out, "both: of the case and of the appeal, which an honest host makes; 3 seats: the former rule\n")?;
+		write!(out, "liars %   3 seats {few:>9} {some:>10} {many:>10} {appeal:>10}")?;
+		writeln!(out, "   both, of {few:<2}  of {some:<2}      of {many:<2}")?;
+		for share in [0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.33, 0.4] {
+			write!(out, "{:>7}", format!("{:.0}", 100.0 * share))?;
+			for seats in [3, few, some, many, appeal] {
+				write!(out, " {:>10.3e}", 100.0 * most_lie(share, seats))?;
+			}
+			for seats in [few, some, many] {
+				write!(out, " {:>11.3e}", 100.0 * most_lie(share, seats) * most_lie(share, appeal))?;
+			}
+			writeln!(out)?;
 		}
-		writeln!(out)
+		Ok(())
 	}
 
 	/// Plots the times to false and to right alarms against the threshold.

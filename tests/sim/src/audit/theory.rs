@@ -186,9 +186,13 @@ pub fn excess(profile: &CalibrationProfile) -> f64 {
 	(sums + below * (-clamp).exp()).max(1.0).powi(FRESH as i32)
 }
 
-/// Returns the probability that at least two of three arbiters lie, if each lies with probability `share`.
-pub fn most_lie(share: f64) -> f64 {
-	3.0 * share * share - 2.0 * share.powi(3)
+/// Returns the probability that most of so many seats lie, an odd number, if each lies with probability `share`.
+pub fn most_lie(share: f64, seats: u32) -> f64 {
+	let term = |lies: u32| {
+		let ways: f64 = (0..lies).map(|k| f64::from(seats - k) / f64::from(k + 1)).product();
+		ways * share.powi(lies as i32) * (1.0 - share).powi((seats - lies) as i32)
+	};
+	(seats / 2 + 1..=seats).map(term).sum()
 }
 
 #[cfg(test)]
@@ -222,6 +226,14 @@ mod tests {
 		let ruin = odds.powi(2) / (odds.powi(2) + 1.0);
 		assert!((guilty - ruin).abs() < 1e-5, "{guilty} {ruin}");
 		assert!((receipts - 2.0 * (2.0 * ruin - 1.0) / 0.4).abs() < 1e-3, "{receipts}");
+	}
+
+	#[test]
+	fn most_of_three_seats_lie_as_often_as_the_polynomial_says() {
+		for share in [0.0f64, 0.05, 0.2, 0.5, 1.0] {
+			assert!((most_lie(share, 3) - (3.0 * share * share - 2.0 * share.powi(3))).abs() < 1e-12);
+			assert!((most_lie(share, 31) + most_lie(1.0 - share, 31) - 1.0).abs() < 1e-12);
+		}
 	}
 
 	#[test]

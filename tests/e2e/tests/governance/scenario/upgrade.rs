@@ -1,12 +1,24 @@
 //! A runtime upgrade by referendum with the command line, while a developer sends requests.
 
 use super::*;
+use codec::Encode;
 use gonka_e2e::http;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Index of the system pallet, and of its call `set_storage`.
+const SYSTEM: u8 = 0;
+const SET_STORAGE: u8 = 4;
+/// The storage key of the version of `Amendments`.
+const VERSION: &str = "8f99f490058c51ac63b72601362539194e7b9012096b41c4eb3aaf947f6ea429";
+/// The storage keys of parameters: `Market.MinDeposit`, and one that no runtime has.
+const PARAMETERS: [&str; 2] = [
+	"c63bdd4a39095ccf55623a6f2872bf8ac63bdd4a39095ccf55623a6f2872bf8aefb170e0d13eecfb09ae1b037cd6cb620301",
+	"c63bdd4a39095ccf55623a6f2872bf8ac63bdd4a39095ccf55623a6f2872bf8a102c784f393b2390f6b0403662e8059103c8",
+];
+
 impl Scenario {
 	/// Every request succeeds, before, in and after the block that changes the runtime. Nodes that were built with the old
-	/// runtime execute the new one.
+	/// runtime execute the new one. The new one migrates what the last release left in the state.
 	pub async fn the_runtime_is_upgraded_while_requests_are_served(&self) -> Result<()> {
 		step("a runtime upgrade by referendum, while requests are served");
 		let before = self.spec_version(&self.node).await?;
@@ -24,11 +36,52 @@ impl Scenario {
 		Ok(())
 	}
 
-	async fn upgrade(&self, before: u64) -> Result<u64> {
-		let wasm = self.next_runtime()?;
+	/// Makes the state one of storage version 0, by a referendum: a value below its minimum, and one of a parameter that is no
+	/// more.
+	async fn state_of_the_last_release(&self) -> Result<()> {
+		let [deposit, no_more] = PARAMETERS;
+		let values =
+			[(VERSION, 0u16.encode()), (deposit, (3u8, 1u8, 1u128).encode()), (no_more, (3u8, 200u8, 1u8).encode())];
+		let mut items = Vec::new();
+		for (key, value) in values {
+			items.push((hex::decode(key)?, value));
+		}
+		let call = hex::encode((SYSTEM, SET_STORAGE, items).encode());
+		self.decide(&["call", &call, "--track", "upgrade"]).await?;
+		until("the older state", || async {
+			ensure!(self.stored(VERSION).await?.as_deref() == Some("0000"), "the version is not set");
+			for key in PARAMETERS {
+				ensure!(self.stored(key).await?.is_some(), "no parameter at {key}");
+			}
+			Ok(())
+		})
+		.await
+	}
+
+	/// The migration brought the state to version 1 and removed what is not allowed.
+	async fn is_migrated(&self) -> Result<()> {
+		let version = self.stored(VERSION).await?;
+		ensure!(version.as_deref() == Some("0100"), "storage version {version:?}");
+		for key in PARAMETERS {
+			let value = self.stored(key).await?;
+			ensure!(value.is_none(), "{key} still holds {value:?}");
+		}
+		println!("the state is migrated to storage version 1");
+		Ok(())
+	}
+
+	/// A value of the best state, in hex.
+	async fn stored(&self, key: &str) -> Result<Option<String>> {
+		let key = format!("0x{key}");
+		let value: Option<String> = self.node.request("state_getStorage", serde_json::json!([key])).await?;
+		Ok(value.map(|value| value.trim_start_matches("0x").to_owned()))
+	}
+
+	/// Proposes, lets all hosts vote aye, and waits for the enactment.
+	async fn decide(&self, what: &[&str]) -> Result<()> {
 		let (alice, bob, charlie) = (self.key("Alice")?, self.key("Bob")?, self.key("Charlie")?);
-		let proposed =
-			self.gonka(&["gov", "propose", "upgrade", &wasm, "--key", &alice, "--deposit", "--yes", "--json"]).await?;
+		let options: [&str; 5] = ["--key", &alice, "--deposit", "--yes", "--json"];
+		let proposed = self.gonka(&[&["gov", "propose"][..], what, &options].concat()).await?;
 		let proposed: serde_json::Value = serde_json::from_str(&proposed)?;
 		let index = proposed["referendum"].as_u64().with_context(|| format!("no referendum: {proposed}"))?.to_string();
 		for key in [&alice, &bob, &charlie] {
@@ -40,7 +93,14 @@ impl Scenario {
 			ensure!(shown.contains("\"enacted\""), "{shown}");
 			Ok(())
 		})
-		.await?;
+		.await
+	}
+
+	async fn upgrade(&self, before: u64) -> Result<u64> {
+		let wasm = self.next_runtime()?;
+		let alice = self.key("Alice")?;
+		self.state_of_the_last_release().await?;
+		self.decide(&["upgrade", &wasm]).await?;
 		// `gonka gov apply` may time out while nodes compile the new runtime, so the condition is the version they run.
 		until("all nodes to run the new runtime", || async {
 			for url in &self.devnet.urls().nodes {
@@ -54,6 +114,7 @@ impl Scenario {
 			Ok(())
 		})
 		.await?;
+		self.is_migrated().await?;
 		// Finality goes on under the new runtime.
 		let from = self.node.height(true).await?;
 		until("20 more finalized blocks", || async {

@@ -62,7 +62,7 @@ impl Scenario {
 		std::fs::write(&api_keys, "test:sk-x\n")?;
 		let mut command = Command::new(self.binary("gateway")?);
 		let node = self.devnet.urls().nodes.first().context("no node")?;
-		command.args(["--node", node, "--listen", listen]);
+		command.args(["--node", node, "--listen", listen, "--allow-private-addresses"]);
 		command.arg("--key").arg(key).arg("--api-keys").arg(api_keys).arg("--base-path").arg(folder.join("state"));
 		command.kill_on_drop(true).stdin(Stdio::null());
 		Ok(command)

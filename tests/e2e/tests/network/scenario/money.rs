@@ -45,7 +45,7 @@ impl Scenario {
 		Ok(path.display().to_string())
 	}
 
-	/// A host deposits collateral and withdraws a part. Returns the epoch from which the part can be released.
+	/// A host deposits collateral and withdraws a part. Returns the epoch of the withdrawal.
 	pub async fn collateral_is_deposited_and_withdrawn(&mut self) -> Result<EpochIndex> {
 		step("collateral is deposited, a part withdrawn, and not released too early");
 		let (key, alice) = (self.alice_key()?, keys::ss58(&account("//Alice")?));
@@ -53,7 +53,7 @@ impl Scenario {
 		println!("{}", self.gonka_ok(&["host", "withdraw", "40", "--host-key", &key]).await?);
 		let view = self.gonka_json(&["host", "collateral", &alice, "--json"]).await?;
 		ensure!(view["active"] == 60 * GNK as u64, "{view}");
-		let release = view["unbonding"][0][0].as_u64().context("nothing unbonds")?;
+		let withdrawn = view["unbonding"][0][0].as_u64().context("nothing unbonds")?;
 		ensure!(view["unbonding"][0][1] == 40 * GNK as u64, "{view}");
 		for (arguments, reason) in [
 			(["host", "withdraw", "61", "--host-key", &key].as_slice(), "NotEnoughCollateral"),
@@ -63,16 +63,16 @@ impl Scenario {
 			ensure!(error.contains(reason), "{error}");
 			println!("{}: {error}", arguments[1]);
 		}
-		Ok(u32::try_from(release)?)
+		Ok(u32::try_from(withdrawn)?)
 	}
 
-	/// Withdrawn collateral is free when its epoch has begun.
-	pub async fn withdrawn_collateral_is_released(&mut self, from: EpochIndex) -> Result<()> {
+	/// Withdrawn collateral is free when no offence of its epoch can be reported any more.
+	pub async fn withdrawn_collateral_is_released(&mut self, withdrawn: EpochIndex) -> Result<()> {
 		step("withdrawn collateral is released");
 		let (key, alice) = (self.alice_key()?, account("//Alice")?);
 		let free = until("the epoch of the release", || async {
-			let epoch = self.chain.epoch().await?.index;
-			ensure!(epoch >= from, "epoch {epoch}, not yet {from}");
+			let before = self.chain.collateral(&alice).await?.released_before;
+			ensure!(withdrawn < before, "withdrawals before epoch {before} are free, not that of {withdrawn}");
 			Ok(self.chain.free_balance(&alice).await?)
 		})
 		.await?;
