@@ -1,4 +1,4 @@
-//! What the node tells the chain about finality.
+//! The node's statements to the chain about finality.
 
 use gonka_runtime::{BlockNumber, FINALITY_INHERENT};
 use polkadot_sdk::sp_inherents::{Error, InherentData, InherentDataProvider, InherentIdentifier};

@@ -27,7 +27,7 @@ const DECIDE: &str = "place_decision_deposit";
 /// The pallet of votes.
 const VOTING: &str = "ConvictionVoting";
 
-/// What a proposal costs its proposer, in base units.
+/// The costs of a proposal for its proposer, in base units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProposalCost {
 	/// The deposit for the submission.

@@ -4,7 +4,7 @@
 //! it is made and leaves it n epochs later, so a step from one epoch to the next costs the same for any number of grants.
 //! The remainder of a division is carried into the next step: over its n epochs a grant pays out exactly.
 //!
-//! What an offence costs is burnt at once and deducted from the parts that vest next. Grants and rate stay as they are, so
+//! The pay that an offence costs is burnt at once and deducted from the parts that vest next. Grants and rate stay as they are, so
 //! a penalty takes constant time and leaves no remainder.
 
 use crate::*;

@@ -330,7 +330,7 @@ fn preview(track: &TrackView, call: &[u8], described: &Described, deposit: bool,
 	out
 }
 
-/// What an account that can spend `spendable` lacks for a proposal; `None` if it can pay.
+/// The amounts that an account lacks for a proposal if it can spend `spendable`; `None` if it can pay.
 fn shortage(cost: &ProposalCost, spendable: Balance) -> Option<String> {
 	let missing = cost.total().checked_sub(spendable).filter(|missing| *missing > 0)?;
 	let parts = [
@@ -355,7 +355,7 @@ fn shortage(cost: &ProposalCost, spendable: Balance) -> Option<String> {
 	))
 }
 
-/// What to do when a referendum is submitted and its decision deposit is not placed.
+/// The advice after a referendum was submitted and its decision deposit was not placed.
 fn unplaced(index: u32, timeout: u32) -> String {
 	format!(
 		"referendum {index} is submitted, but not its decision deposit. Run `gonka gov deposit {index} --key <FILE>` within \

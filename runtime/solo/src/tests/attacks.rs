@@ -18,9 +18,9 @@ use sp_runtime::{
 	transaction_validity::{TransactionSource, TransactionValidity, TransactionValidityError},
 };
 
-/// The transaction pool's decision about a free transaction, after all extensions.
-fn validate(call: &RuntimeCall) -> TransactionValidity {
-	let extensions: TxExtension = (
+/// The extensions of a free transaction.
+pub(super) fn extensions() -> TxExtension {
+	(
 		frame_system::AuthorizeCall::new(),
 		frame_system::CheckNonZeroSender::new(),
 		frame_system::CheckSpecVersion::new(),
@@ -31,8 +31,12 @@ fn validate(call: &RuntimeCall) -> TransactionValidity {
 		frame_system::CheckWeight::new(),
 		pallet_transaction_payment::ChargeTransactionPayment::from(0),
 		frame_system::WeightReclaim::new(),
-	);
-	let transaction = UncheckedExtrinsic::new_transaction(call.clone(), extensions);
+	)
+}
+
+/// The transaction pool's decision about a free transaction, after all extensions.
+fn validate(call: &RuntimeCall) -> TransactionValidity {
+	let transaction = UncheckedExtrinsic::new_transaction(call.clone(), extensions());
 	// Validation begins a block of its own.
 	sp_io::storage::start_transaction();
 	let validity = Executive::validate_transaction(TransactionSource::External, transaction, Default::default());

@@ -23,7 +23,8 @@ const FEE: Balance = 30 * GNK;
 const RECEIPTS: u32 = 30;
 
 /// A token that a filter excludes counts one nat against the host; a token that fits counts a twentieth of a nat for it.
-fn profile() -> CalibrationProfile {
+/// Three wrong completions raise the alarm.
+pub(super) fn profile() -> CalibrationProfile {
 	CalibrationProfile {
 		margins: [1, 2, 3, 4, 5, 6],
 		tape: [-3_276, 0, 0, 0, 0, 0, 0, 65_536],
@@ -35,11 +36,11 @@ fn profile() -> CalibrationProfile {
 	}
 }
 
-fn right() -> Finding {
+pub(super) fn right() -> Finding {
 	Finding::Checked(Counts::new([200, 0, 0, 0, 0, 0, 0, 0], [0; 8]))
 }
 
-fn wrong() -> Finding {
+pub(super) fn wrong() -> Finding {
 	Finding::Checked(Counts::new([150, 0, 0, 0, 0, 0, 0, 50], [0; 8]))
 }
 

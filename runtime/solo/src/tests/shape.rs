@@ -79,19 +79,7 @@ fn both_clocks_are_valid() {
 #[test]
 fn general_transactions_carry_these_extension_bytes() {
 	use codec::Encode;
-	let extension: TxExtension = (
-		frame_system::AuthorizeCall::new(),
-		frame_system::CheckNonZeroSender::new(),
-		frame_system::CheckSpecVersion::new(),
-		frame_system::CheckTxVersion::new(),
-		frame_system::CheckGenesis::new(),
-		frame_system::CheckMortality::from(sp_runtime::generic::Era::Immortal),
-		frame_system::CheckNonce::from(0),
-		frame_system::CheckWeight::new(),
-		pallet_transaction_payment::ChargeTransactionPayment::from(0),
-		frame_system::WeightReclaim::new(),
-	);
-	assert_eq!(extension.encode(), [0, 0, 0], "era, nonce and tip, as workers send them");
+	assert_eq!(super::attacks::extensions().encode(), [0, 0, 0], "era, nonce and tip, as workers send them");
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Attacks on audits and cases.
 
-use super::{super::chain::*, *};
+use super::{
+	super::{
+		audit::{profile, right, wrong},
+		chain::*,
+	},
+	*,
+};
 use codec::Encode;
 use frame_support::{
 	BoundedVec, assert_ok,
 	traits::{Get, fungible::hold::Inspect},
 };
 use gonka_primitives::{
-	audit::{
-		AuditReport, AuditRules, CalibrationProfile, Counts, FRESH, Finding, MAX_FINDINGS, Outcome, Ruling, judge,
-	},
+	audit::{AuditReport, AuditRules, FRESH, Finding, MAX_FINDINGS, Outcome, Ruling, judge},
 	check::Offence,
 	hashing::{domain, signing_payload},
 	host::Commitment,
@@ -26,28 +30,6 @@ use sp_keyring::Sr25519Keyring::{Alice, Dave, Eve};
 const FEE: Balance = GNK / 10;
 /// Epochs in which the hosts have weight.
 const EPOCHS: u32 = 8;
-
-/// A token that a filter excludes counts one nat against the host; a token that fits counts a twentieth of a nat for it.
-/// Three wrong completions raise the alarm.
-fn profile() -> CalibrationProfile {
-	CalibrationProfile {
-		margins: [1, 2, 3, 4, 5, 6],
-		tape: [-3_276, 0, 0, 0, 0, 0, 0, 65_536],
-		distances: [1, 2, 3, 4, 5, 6, 7],
-		fingerprint: [0; 8],
-		alarm: 18 << 16,
-		clamp: 6 << 16,
-		min_worker_version: 0,
-	}
-}
-
-fn right() -> Finding {
-	Finding::Checked(Counts::new([200, 0, 0, 0, 0, 0, 0, 0], [0; 8]))
-}
-
-fn wrong() -> Finding {
-	Finding::Checked(Counts::new([150, 0, 0, 0, 0, 0, 0, 50], [0; 8]))
-}
 
 fn key(name: u8) -> sr25519::Pair {
 	sr25519::Pair::from_seed(&[name.saturating_add(1); 32])
