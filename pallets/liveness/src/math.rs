@@ -1,7 +1,8 @@
 //! Seats, absence and statements as pure functions (`docs/protocol.md#9-power`).
 
 use alloc::vec::Vec;
-use gonka_primitives::BlockNumber;
+use codec::Encode;
+use gonka_primitives::{BlockNumber, Hash, hashing::blake2_256};
 
 /// Maximum number of seats. BABE's list is then not longer than one with each validator once, and a validator with 30 % of
 /// the power tries 90 keys in a slot.
@@ -54,6 +55,30 @@ pub fn deal(power: &[u64], shift: u32, seats: u16) -> Vec<u16> {
 		own
 	};
 	power.iter().map(|power| one(*power)).collect()
+}
+
+/// Deals the seats of validators with this power, by a session's beacon. Returns the number of seats of each.
+pub fn dealt<A: Encode>(power: &[(A, u64)], beacon: &Hash) -> Vec<u16> {
+	// In an order that nobody can prepare identities for.
+	let mut order: Vec<_> = power
+		.iter()
+		.enumerate()
+		.map(|(position, (who, power))| {
+			let rank = who.using_encoded(|who| blake2_256(&[b"gonka/seat", beacon, who]));
+			(rank, position, *power)
+		})
+		.collect();
+	order.sort_unstable();
+	let shift = blake2_256(&[b"gonka/seats", beacon]);
+	let shift = u32::from_le_bytes(shift.first_chunk().copied().unwrap_or_default());
+	let in_order: Vec<_> = order.iter().map(|(_, _, power)| *power).collect();
+	let mut all = alloc::vec![0; power.len()];
+	for ((_, position, _), dealt) in order.iter().zip(deal(&in_order, shift, seats(power.len()))) {
+		if let Some(own) = all.get_mut(*position) {
+			*own = dealt;
+		}
+	}
+	all
 }
 
 /// The power that an absent validator counts.

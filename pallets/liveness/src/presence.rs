@@ -2,8 +2,7 @@
 
 use crate::*;
 use alloc::collections::BTreeMap;
-use codec::Encode;
-use gonka_primitives::{Hash, hashing::blake2_256};
+use gonka_primitives::Hash;
 
 impl<T: Config> Pallet<T> {
 	/// Counts a block for the validator that `seat` belongs to. Panics, which makes the block invalid, if the seat is not
@@ -124,25 +123,7 @@ impl<T: Config> Pallet<T> {
 			return kept;
 		}
 		Self::reduce(&mut power);
-		// In an order that nobody can prepare identities for.
-		let mut order: Vec<_> = power
-			.iter()
-			.enumerate()
-			.map(|(position, (who, power))| {
-				let rank = who.using_encoded(|who| blake2_256(&[b"gonka/seat", randomness, who]));
-				(rank, position, *power)
-			})
-			.collect();
-		order.sort_unstable();
-		let shift = blake2_256(&[b"gonka/seats", randomness]);
-		let shift = u32::from_le_bytes(shift.first_chunk().copied().unwrap_or_default());
-		let in_order: Vec<_> = order.iter().map(|(_, _, power)| *power).collect();
-		let mut seats = alloc::vec![0; power.len()];
-		for ((_, position, _), dealt) in order.iter().zip(math::deal(&in_order, shift, math::seats(power.len()))) {
-			if let Some(own) = seats.get_mut(*position) {
-				*own = dealt;
-			}
-		}
+		let seats = math::dealt(&power, randomness);
 		NextSeats::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(seats.clone()));
 		seats
 	}

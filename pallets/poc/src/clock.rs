@@ -118,18 +118,15 @@ impl<T: Config> Pallet<T> {
 		for (host, mut standing) in page {
 			let checkers = committees.as_ref().map_or(0, |all| all.of(&host, standing.participant).len() as u32);
 			standing.committee = checkers as u8;
+			let (mut compute, mut backed) = (0, 0);
 			if checkers > 0 || AllowUnchecked::<T>::get() {
 				let counts = Self::counts(epoch, &host);
 				let claimed = math::compute_weight(&counts, epoch.schedule.segments);
-				standing.compute = math::answered(claimed, standing.unanswered_in(0), checkers);
-				standing.backed = T::Backing::backed(&host, epoch.index, standing.compute).min(standing.compute);
+				compute = math::answered(claimed, standing.unanswered_in(0), checkers);
+				backed = T::Backing::backed(&host, epoch.index, compute).min(compute);
 			}
-			let (shown, before) = match &last {
-				None => (standing.backed, standing.backed),
-				Some(last) => last.as_ref().map_or((0, 0), |last| Self::shown(last, &host)),
-			};
-			standing.proven = standing.backed.min(shown);
-			standing.votes = standing.proven.min(before);
+			let last = last.as_ref().map(|last| last.as_ref().map_or((0, 0), |last| Self::shown(last, &host)));
+			standing.weigh(compute, backed, last);
 			if standing.duties.due == 0 {
 				// The host revealed no tags, so it missed all its sets.
 				standing.duties.due = committees.as_ref().map_or(0, |all| all.sets_at_most(&host));

@@ -206,16 +206,10 @@ impl<T: Config> Pallet<T> {
 		(Self::confirmed(epoch, host, standing), performance)
 	}
 
-	/// The weight that a host showed throughout the epoch `last`, and the part that was proven there. An epoch without a
-	/// confirmation shows nothing new.
+	/// The weight that a host showed throughout the epoch `last`, and the part that was proven there.
 	pub(crate) fn shown(last: &Epoch, host: &T::AccountId) -> (u64, u64) {
-		let standing = Standings::<T>::get(last.index, host).filter(|standing| !standing.is_weightless());
-		let Some(standing) = standing else { return (0, 0) };
-		let shown = match last.rounds() {
-			0 => standing.proven,
-			_ => math::scale(standing.backed, Self::confirmed(last, host, &standing)),
-		};
-		(shown, standing.proven)
+		let standing = Standings::<T>::get(last.index, host);
+		standing.map_or((0, 0), |standing| standing.shown(last.rounds(), Self::confirmed(last, host, &standing)))
 	}
 
 	/// The median by weight of the hosts' [`math::ratio`]s of work to weight; 0 if too little work was settled for a

@@ -165,6 +165,26 @@ impl Standing {
 		Self { participant, compute, backed, proven, votes, ..Default::default() }
 	}
 
+	/// Sets the weights. `last` is what the host showed in the epoch weighed before, and the part that was proven there;
+	/// `None` if nobody had weight, so that there is nobody whose weight could have been proven.
+	pub fn weigh(&mut self, compute: u64, backed: u64, last: Option<(u64, u64)>) {
+		let (shown, before) = last.unwrap_or((backed, backed));
+		self.compute = compute;
+		self.backed = backed;
+		self.proven = backed.min(shown);
+		self.votes = self.proven.min(before);
+	}
+
+	/// The weight that it showed throughout an epoch with this number of rounds of confirmations, and the part that was
+	/// proven there. An epoch without a confirmation shows nothing new. `confirmed` is in millionths.
+	pub fn shown(&self, rounds: u8, confirmed: u64) -> (u64, u64) {
+		match (self.is_weightless(), rounds) {
+			(true, _) => (0, 0),
+			(_, 0) => (self.proven, self.proven),
+			_ => (math::scale(self.backed, confirmed), self.proven),
+		}
+	}
+
 	/// Number of requests of a round that it has not answered.
 	pub fn unanswered_in(&self, round: u8) -> u32 {
 		self.unanswered.get(usize::from(round)).copied().unwrap_or(0).into()

@@ -11,6 +11,7 @@ pub mod games;
 pub mod population;
 pub mod report;
 pub mod stats;
+pub mod strategies;
 pub mod theory;
 
 use stats::Tally;

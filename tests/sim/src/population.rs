@@ -110,12 +110,12 @@ pub fn shuffled(rng: &mut ChaCha8Rng, n: usize) -> Vec<usize> {
 
 /// Draws a nearly normal number from twelve uniform ones. No library's logarithm is used, so all machines give the
 /// same.
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
 	(0..12).map(|_| f64::from(rng.next_u32()) / 4_294_967_296.0).sum::<f64>() - 6.0
 }
 
 /// Approximates eˣ by multiplications only, so all machines give the same.
-fn exp(x: f64) -> f64 {
+pub(crate) fn exp(x: f64) -> f64 {
 	(0..20).fold(1.0 + x / 1_048_576.0, |power, _| power * power)
 }
 

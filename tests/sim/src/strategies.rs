@@ -1,0 +1,218 @@
+//! Rational adversaries: what each strategy, and sets of them, bring to hosts with a share of the compute.
+//!
+//! A [`Network`](network::Network) lives for some epochs with mainnet's times. Weights, caps, power, seats, committees,
+//! leaf sets, refuters and pay are the chain's own functions. Every strategy is compared with the same network in which
+//! the adversary is honest.
+
+pub mod network;
+pub mod report;
+mod sprint;
+mod work;
+
+use gonka_primitives::epoch::Schedule;
+
+/// One thing that an adversary does otherwise than the protocol says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strategy {
+	/// Spreads its compute over 240 identities.
+	Split,
+	/// Computes leaves of every second segment, and of confirmations, until the last block of the grace.
+	Late,
+	/// Computes a block longer in each segment whose seed follows from a block of its own.
+	Lead,
+	/// Rents ten times its compute for the sprint alone.
+	Rent,
+	/// Leaves what others have to send by a deadline out of the blocks that it writes.
+	Censor,
+	/// Withholds blocks: the last ones before seats and slots are drawn, before a draw of committees that suits it less,
+	/// and before a call of a confirmation that does not suit it.
+	Bias,
+	/// Makes up a hundredth of its leaves; its checkers report nothing.
+	Fabricate,
+	/// Makes up a thousandth of its leaves and refuses the openings of these; its checkers ask for none.
+	Withhold,
+	/// Doubles its counts in four segments, commits to junk of 2⁴⁰ leaves in the fifth, and shows no openings.
+	Sacrifice,
+	/// Reveals made-up tags and challenges its partners' tags; accuses the hosts that are offline during disputes.
+	Accuse,
+	/// Reports wrong answers of honest hosts, and rules so as an arbiter.
+	Judge,
+	/// Pays itself for ten times the work that others do, all of it real, so that these seem to serve little.
+	Serve,
+	/// Registers a thousand newcomers that commit to junk of 2⁴⁰ leaves; one whose checkers are all its own is paid.
+	Swarm,
+}
+
+impl Strategy {
+	/// All strategies.
+	pub const ALL: [Self; 13] = [
+		Self::Split,
+		Self::Late,
+		Self::Lead,
+		Self::Rent,
+		Self::Censor,
+		Self::Bias,
+		Self::Fabricate,
+		Self::Withhold,
+		Self::Sacrifice,
+		Self::Accuse,
+		Self::Judge,
+		Self::Serve,
+		Self::Swarm,
+	];
+
+	/// Returns the name in tables.
+	pub fn name(self) -> &'static str {
+		match self {
+			Self::Split => "split",
+			Self::Late => "late",
+			Self::Lead => "lead",
+			Self::Rent => "rent",
+			Self::Censor => "censor",
+			Self::Bias => "bias",
+			Self::Fabricate => "fabricate",
+			Self::Withhold => "withhold",
+			Self::Sacrifice => "sacrifice",
+			Self::Accuse => "accuse",
+			Self::Judge => "judge",
+			Self::Serve => "serve",
+			Self::Swarm => "swarm",
+		}
+	}
+}
+
+/// The rules of the chain that are tried in several forms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+	/// Lengths of the phases. A worker signs when it has seen the first block after a segment, so all blocks of the grace
+	/// but the first can carry a commitment.
+	pub schedule: Schedule,
+	/// Whether leaves of a commitment in block j of the grace count `segment / (segment + j)`. Workers then go on computing
+	/// until their commitment is in a block.
+	pub late_leaves_count_less: bool,
+	/// Whether only proven weight is paid, and each round has committees of its own.
+	pub proven_is_paid: bool,
+	/// Whether each validator has the same number of seats, whatever its power: a former rule.
+	pub seats_by_heads: bool,
+	/// Whether a leaf set is a sample over the sum of a host's segments, and a leaf that it does not show costs the
+	/// segment: a former rule.
+	pub samples_over_sum: bool,
+}
+
+impl Rules {
+	/// The rules of the chain.
+	pub const BUILT: Self = Self {
+		schedule: Schedule::MAINNET,
+		late_leaves_count_less: false,
+		proven_is_paid: false,
+		seats_by_heads: false,
+		samples_over_sum: false,
+	};
+	/// Rules that would mend what the report finds: late leaves count less, so that the grace can have 20 blocks; 20 blocks
+	/// for reveals; pay by proven weight.
+	pub const MENDED: Self = Self {
+		schedule: Schedule { grace: 20, check: 72, ..Schedule::MAINNET },
+		late_leaves_count_less: true,
+		proven_is_paid: true,
+		..Self::BUILT
+	};
+
+	/// Returns the number of blocks that can carry a commitment.
+	pub fn commitment_blocks(&self) -> u32 {
+		self.schedule.grace.saturating_sub(1)
+	}
+
+	/// Returns the number of blocks that can carry the digests of a round.
+	pub fn reveal_blocks(&self) -> u32 {
+		self.schedule.checking().saturating_sub(self.schedule.digest)
+	}
+}
+
+/// A network and its adversary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+	/// The chain's rules.
+	pub rules: Rules,
+	/// The adversary's share of the compute.
+	pub share: f64,
+	/// What the adversary does; nothing if it is honest.
+	pub strategies: Vec<Strategy>,
+	/// Number of epochs.
+	pub epochs: u32,
+	/// Seed of everything random.
+	pub seed: u64,
+}
+
+impl Setting {
+	/// Returns whether the adversary has this strategy.
+	pub fn has(&self, strategy: Strategy) -> bool {
+		self.strategies.contains(&strategy)
+	}
+}
+
+/// Number of the [`Ends::shares`].
+pub const KINDS: usize = 5;
+/// Names of the [`Ends::shares`].
+pub const KIND_NAMES: [&str; KINDS] = ["power", "blocks", "votes", "pay", "emission"];
+
+/// What an adversary ends with, as sums over epochs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ends {
+	/// Number of epochs.
+	pub epochs: u32,
+	/// Sums over epochs of the adversary's shares of: GRANDPA's votes, blocks, governance's votes, the pay of all hosts, and
+	/// the emission. Pay is net of unvested pay that was burnt.
+	pub shares: [f64; KINDS],
+	/// GNK of the adversary's collateral that were burnt.
+	pub burnt: f64,
+	/// Convictions of the adversary's hosts.
+	pub convicted: u32,
+	/// Share of the emission of which honest hosts' unvested pay was burnt.
+	pub honest_burnt: f64,
+	/// Honest hosts slashed.
+	pub slashed: Slashed,
+	/// Epochs at the end of which the adversary had two thirds of the power.
+	pub captured: u32,
+}
+
+/// Number of slashings of honest hosts by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slashed {
+	/// For missed duties: all blocks that could carry its digests were the adversary's.
+	pub censored: u64,
+	/// For wrong answers: most seats of a case and of its appeal were the adversary's.
+	pub judged: u64,
+	/// For missed duties: it was offline while its partners challenged its tags.
+	pub challenged: u64,
+	/// By a false accusation that nobody refuted.
+	pub accused: u64,
+	/// For any other reason.
+	pub other: u64,
+}
+
+impl Slashed {
+	/// Adds other counts.
+	pub fn add(&mut self, other: &Self) {
+		self.censored += other.censored;
+		self.judged += other.judged;
+		self.challenged += other.challenged;
+		self.accused += other.accused;
+		self.other += other.other;
+	}
+}
+
+impl Ends {
+	/// Returns the mean shares.
+	pub fn means(&self) -> [f64; KINDS] {
+		self.shares.map(|sum| sum / f64::from(self.epochs.max(1)))
+	}
+}
+
+/// Lets a network live.
+pub fn simulate(setting: &Setting) -> Ends {
+	let mut network = network::Network::new(setting);
+	for _ in 0..setting.epochs {
+		network.epoch();
+	}
+	network.ends()
+}

@@ -1,0 +1,364 @@
+//! Hosts, and what they carry from one epoch to the next.
+
+use super::{Ends, Rules, Setting, Strategy};
+use crate::population::{exp, normal, rng};
+use gonka_primitives::{Hash, check::Offence};
+use pallet_poc::{
+	Capped, EpochWeights, Standing,
+	math::{self, MIN_DUTIES},
+	types::Weighing,
+};
+use polkadot_sdk::frame_support::traits::ConstU32;
+use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
+
+/// Number of hosts while everybody is honest.
+const HOSTS: f64 = 100.0;
+/// Number of the adversary's identities with [`Strategy::Split`]. With the others they exceed the places of validators.
+const IDENTITIES: usize = 240;
+/// Leaves that all hosts together compute in a segment.
+const LEAVES: f64 = 20_000_000.0;
+/// Standard deviation of the logarithm of an honest host's compute, and of a count around its mean.
+const SPREAD: (f64, f64) = (1.0, 0.03);
+/// Epochs before the first that counts, in which everybody is honest.
+const WARM_UP: u32 = 3;
+/// Maximum share of a host's weight, in millionths: mainnet's.
+const MAX_SHARE: u64 = 300_000;
+/// Epochs over which pay vests: mainnet's.
+const VESTING: f64 = 180.0;
+/// Collateral that backs a leaf: 80 % of 0.001 GNK.
+const GNK_PER_LEAF: f64 = 0.0008;
+/// Share of its duties that a host must do something for, in millionths: mainnet's.
+const MIN_PERFORMANCE: u64 = 950_000;
+/// Share of honest hosts that are offline while disputes run.
+pub(super) const OFFLINE: f64 = 0.05;
+/// Epochs for which a checker that found otherwise than the arbiters is muted.
+pub(super) const MUTED: u32 = 3;
+
+pub(super) type Weights = Weighing<u32, ConstU32<300>, ConstU32<1_024>>;
+
+/// A host.
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+	/// Whether it is the adversary's.
+	pub bad: bool,
+	/// Leaves that it computes in a block.
+	pub speed: f64,
+	/// What it showed in the epoch before, and the part that was proven there.
+	pub shown: (u64, u64),
+	/// Pay that has not vested, in emissions of an epoch.
+	pub unvested: f64,
+	/// The epoch until which its findings are ignored.
+	pub muted: u32,
+	/// Its standing in the running epoch.
+	pub standing: Standing,
+	/// Leaves of each confirmation of the running epoch that it committed to.
+	pub confirmations: Vec<u64>,
+	/// Work units that it settles for each leaf of its weight.
+	pub demand: f64,
+	/// Whether it is offline while disputes run, in this epoch.
+	pub offline: bool,
+	/// Leaf sets that it has to check in a round.
+	pub sets: u32,
+	/// Sets that it did not defend.
+	pub undefended: u32,
+	/// Whether it lost its pay of the epoch.
+	pub unpaid: bool,
+}
+
+/// Power by host, and the sessions in which it takes effect.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Power {
+	/// The power that was computed last.
+	pub computed: Vec<(u32, u64)>,
+	/// That of the next session.
+	pub queued: Vec<(u32, u64)>,
+	/// That of the running session.
+	pub in_force: Vec<(u32, u64)>,
+}
+
+/// A network that lives.
+pub struct Network {
+	pub(super) setting: Setting,
+	pub(super) rng: ChaCha8Rng,
+	pub(super) counts: ChaCha8Rng,
+	pub(super) hosts: Vec<Host>,
+	pub(super) power: Power,
+	/// The hosts of the largest proven weight of the epoch before, descending, with it.
+	pub(super) candidates: Vec<(u32, u64)>,
+	pub(super) weights: EpochWeights,
+	/// Weights of newcomers that escaped their checkers.
+	pub(super) newcomers: Vec<u64>,
+	pub(super) epoch: u32,
+	/// The adversary's shares of the seats and of the votes.
+	pub(super) seats: f64,
+	pub(super) votes: f64,
+	/// Sums of the sessions' shares of power and blocks.
+	pub(super) sessions: (f64, f64),
+	/// Rounds of confirmations, and rounds (with the sprint's) in which no honest host could reveal.
+	pub(super) rounds: u8,
+	pub(super) hidden: u32,
+	/// Whether honest commitments to the confirmation that is called are kept out.
+	pub(super) censored: bool,
+	ends: Ends,
+	honest: bool,
+}
+
+impl Network {
+	/// Makes a network in which everybody was honest so far.
+	pub fn new(setting: &Setting) -> Self {
+		let mut random = rng(setting.seed, b"strategies/hosts", 0);
+		let bad = (HOSTS * setting.share).round().max(1.0);
+		let identities = if setting.has(Strategy::Split) { IDENTITIES } else { bad as usize };
+		let sizes: Vec<f64> = (0..(HOSTS - bad) as usize).map(|_| exp(SPREAD.0 * normal(&mut random))).collect();
+		let sum: f64 = sizes.iter().sum();
+		let honest = sizes.into_iter().map(|size| (false, size / sum * (1.0 - setting.share)));
+		let theirs = (0..identities).map(|_| (true, setting.share / identities as f64));
+		let leaves = LEAVES / f64::from(setting.rules.schedule.segment);
+		let host = |(bad, part): (bool, f64)| Host::new(bad, part * leaves);
+		let mut network = Self {
+			setting: setting.clone(),
+			rng: rng(setting.seed, b"strategies", 0),
+			counts: rng(setting.seed, b"strategies/counts", 0),
+			hosts: honest.chain(theirs).map(host).collect(),
+			power: Power::default(),
+			candidates: Vec::new(),
+			weights: EpochWeights::default(),
+			newcomers: Vec::new(),
+			epoch: 0,
+			seats: setting.share,
+			votes: setting.share,
+			sessions: (0.0, 0.0),
+			rounds: 0,
+			hidden: 0,
+			censored: false,
+			ends: Ends::default(),
+			honest: true,
+		};
+		for host in &mut network.hosts {
+			host.demand = exp(0.5 * normal(&mut random));
+		}
+		(0..WARM_UP).for_each(|_| network.epoch());
+		// A host earned as much before as it does now: half of its grants of 180 epochs have not vested.
+		for host in &mut network.hosts {
+			host.unvested *= VESTING / 2.0 / f64::from(WARM_UP);
+		}
+		(network.ends, network.honest) = (Ends::default(), false);
+		network
+	}
+
+	/// Returns what the adversary has had so far.
+	pub fn ends(&self) -> Ends {
+		self.ends
+	}
+
+	pub(super) fn rules(&self) -> &Rules {
+		&self.setting.rules
+	}
+
+	/// Returns whether the adversary does this now.
+	pub(super) fn does(&self, strategy: Strategy) -> bool {
+		!self.honest && self.setting.has(strategy)
+	}
+
+	/// Draws whether something of this probability happens.
+	pub(super) fn happens(&mut self, probability: f64) -> bool {
+		f64::from(self.rng.next_u32()) < probability * 4_294_967_296.0
+	}
+
+	pub(super) fn beacon(&mut self) -> Hash {
+		crate::epoch::beacon(&mut self.rng)
+	}
+
+	/// Returns whether the adversary writes this number of blocks in a row, and keeps something out of them.
+	pub(super) fn censors(&mut self, blocks: u32) -> bool {
+		let all = (0..blocks).fold(1.0, |product, _| product * self.seats);
+		self.does(Strategy::Censor) && self.happens(all)
+	}
+
+	/// Returns a number of leaves: `blocks` at the host's speed.
+	pub(super) fn leaves(&mut self, speed: f64, blocks: f64) -> u64 {
+		(speed * blocks * exp(SPREAD.1 * normal(&mut self.counts))).max(1.0) as u64
+	}
+
+	/// Lives for an epoch.
+	pub fn epoch(&mut self) {
+		self.begin();
+		let schedule = self.setting.rules.schedule;
+		let mut confirmations = Vec::new();
+		for offset in 0..schedule.length {
+			if offset % super::work::SESSION == 0 {
+				self.begin_session();
+			}
+			if offset == schedule.weigh_start() {
+				self.sprint();
+				self.weigh();
+			} else if confirmations.last().is_some_and(|start| *start + schedule.round() == offset) {
+				self.follow();
+			} else if schedule.may_confirm(&confirmations, offset) && self.calls() {
+				confirmations.push(offset);
+				self.confirm();
+			}
+		}
+		self.judge();
+		self.pay();
+		self.end();
+	}
+
+	fn begin(&mut self) {
+		(self.rounds, self.hidden, self.sessions) = (0, 0, (0.0, 0.0));
+		self.newcomers.clear();
+		for index in 0..self.hosts.len() {
+			let offline = !self.hosts[index].bad && self.happens(OFFLINE);
+			let host = &mut self.hosts[index];
+			host.standing = Standing::default();
+			host.confirmations.clear();
+			(host.offline, host.sets, host.undefended, host.unpaid) = (offline, 0, 0, false);
+		}
+	}
+
+	/// Fixes caps, the next checkers and the power.
+	fn weigh(&mut self) {
+		let mut weighing = Weights::default();
+		for (index, host) in self.hosts.iter().enumerate() {
+			if host.standing.backed > 0 && !host.standing.is_weightless() {
+				weighing.add(index as u32, &host.standing, true);
+			}
+		}
+		for weight in &self.newcomers {
+			let standing = Standing { backed: *weight, ..Standing::default() };
+			weighing.add(u32::MAX, &standing, true);
+		}
+		let Capped { total, cap } = weighing.backed.capped(MAX_SHARE);
+		let (proven, votes) = (weighing.proven.capped(MAX_SHARE), weighing.votes.capped(MAX_SHARE));
+		self.weights = EpochWeights { total, cap, hosts: weighing.backed.hosts, proven, votes };
+		let capped = |(who, weight): (u32, u64)| (who, weight.min(proven.cap));
+		self.candidates = weighing.checkers.into_iter().map(capped).collect();
+		let validators: Vec<_> = weighing.validators.into_iter().map(capped).collect();
+		if !validators.is_empty() {
+			self.power.computed = math::guard(validators, &[], 0);
+		}
+		let of_adversary = self.hosts.iter().filter(|host| host.bad).map(|host| self.weights.votes(&host.standing));
+		self.votes = of_adversary.sum::<u64>() as f64 / votes.total.max(1) as f64;
+	}
+
+	pub(super) fn convict(&mut self, index: usize, offence: Offence) {
+		let host = &mut self.hosts[index];
+		if host.standing.is_convicted() {
+			return;
+		}
+		host.standing.offence = Some(offence);
+		let wrong_answers = offence == Offence::WrongInference;
+		let burnt = if wrong_answers { host.unvested / 5.0 } else { host.unvested };
+		host.unvested -= burnt;
+		let collateral = GNK_PER_LEAF * host.standing.backed as f64 / 5.0;
+		if host.bad {
+			self.ends.convicted += 1;
+			self.ends.burnt += collateral;
+			self.ends.shares[4] -= burnt;
+			self.ends.shares[3] -= burnt;
+		} else {
+			self.ends.honest_burnt += burnt;
+			let slashed = &mut self.ends.slashed;
+			let counter = if wrong_answers { &mut slashed.judged } else { &mut slashed.accused };
+			*counter += 1;
+		}
+	}
+
+	/// Pays all hosts, and slashes those that missed duties.
+	fn pay(&mut self) {
+		let (mut paid, mut all) = (vec![0.0; self.hosts.len()], 0.0);
+		let median = self.median_served();
+		let rounds = u32::from(self.rounds);
+		let segments = u64::from(self.rules().schedule.segments);
+		for index in 0..self.hosts.len() {
+			let host = &self.hosts[index];
+			let due = host.sets * (rounds + 1);
+			let hidden = if host.bad { 0 } else { host.sets * self.hidden };
+			let revealed = due.saturating_sub(hidden + host.undefended);
+			let committed = host.confirmations.iter().filter(|count| **count > 0).count() as u32;
+			let performance = math::performance(&[(due, revealed)], rounds, committed);
+			let confirmed = math::confirmed(host.standing.compute / segments, &host.confirmations, rounds);
+			let standing = &host.standing;
+			let served = math::served(math::ratio(standing.work, self.weights.counted(standing)), median);
+			let paid_by = if self.rules().proven_is_paid { self.weights.proven(standing) } else { self.weights.effective(standing) };
+			let performance = if host.unpaid || standing.offence.is_some() { 0 } else { performance };
+			paid[index] = math::paid(paid_by, [confirmed, performance, served]) as f64 / self.weights.total.max(1) as f64;
+			all += paid[index];
+			if !host.bad && standing.compute > 0 && math::is_idle(&[(due, revealed)], MIN_PERFORMANCE) {
+				debug_assert!(due >= MIN_DUTIES);
+				let slashed = &mut self.ends.slashed;
+				let counter = match (hidden > 0, host.undefended > 0) {
+					(true, _) => &mut slashed.censored,
+					(false, true) => &mut slashed.challenged,
+					(false, false) => &mut slashed.other,
+				};
+				*counter += 1;
+			}
+			let host = &mut self.hosts[index];
+			host.shown = host.standing.shown(self.rounds, confirmed);
+			host.unvested += paid[index] - host.unvested / VESTING;
+		}
+		let newcomers = self.newcomers.iter().map(|weight| *weight.min(&self.weights.cap) as f64);
+		let escaped: f64 = newcomers.sum::<f64>() / self.weights.total.max(1) as f64;
+		let theirs = escaped + (0..paid.len()).filter(|index| self.hosts[*index].bad).map(|index| paid[index]).sum::<f64>();
+		self.ends.shares[3] += theirs / (all + escaped).max(1e-9);
+		self.ends.shares[4] += theirs;
+	}
+
+	fn median_served(&mut self) -> u64 {
+		let mut traffic = pallet_poc::Traffic::default();
+		let mine = if self.does(Strategy::Serve) { 10.0 } else { 1.0 };
+		for host in &mut self.hosts {
+			let weight = self.weights.effective(&host.standing);
+			let demand = host.demand * if host.bad { mine } else { 1.0 };
+			let work = (weight as f64 * demand) as u64;
+			if weight > 0 {
+				traffic.add(weight, 0, work);
+				host.standing.work = work;
+			}
+		}
+		math::median_ratio(&traffic.weights, self.weights.total)
+	}
+
+	fn end(&mut self) {
+		let sessions = f64::from(self.rules().schedule.length / super::work::SESSION);
+		self.ends.shares[0] += self.sessions.0 / sessions;
+		self.ends.shares[1] += self.sessions.1 / sessions;
+		self.ends.shares[2] += self.votes;
+		self.ends.epochs += 1;
+		self.ends.captured += u32::from(self.share_of(&self.power.computed) >= 2.0 / 3.0);
+		self.epoch += 1;
+		// A convicted identity is given up for a new one.
+		for host in self.hosts.iter_mut().filter(|host| host.bad && host.standing.is_convicted()) {
+			(host.shown, host.muted) = ((0, 0), 0);
+		}
+	}
+
+	/// Returns the adversary's share of power.
+	pub(super) fn share_of(&self, power: &[(u32, u64)]) -> f64 {
+		let sum = |bad_only: bool| {
+			let counted = power.iter().filter(|(who, _)| !bad_only || self.hosts.get(*who as usize).is_some_and(|host| host.bad));
+			counted.map(|(_, power)| power).sum::<u64>() as f64
+		};
+		sum(true) / sum(false).max(1.0)
+	}
+}
+
+impl Host {
+	fn new(bad: bool, speed: f64) -> Self {
+		Self {
+			bad,
+			speed,
+			shown: (u64::MAX, u64::MAX),
+			unvested: 0.0,
+			muted: 0,
+			standing: Standing::default(),
+			confirmations: Vec::new(),
+			demand: 1.0,
+			offline: false,
+			sets: 0,
+			undefended: 0,
+			unpaid: false,
+		}
+	}
+}

@@ -1,0 +1,304 @@
+//! The sprint: counts, checks of made-up leaves, false accusations.
+
+use super::{
+	Strategy,
+	network::{MUTED, Network},
+};
+use crate::{
+	audit::happens,
+	epoch::{minima, threshold, visible},
+	population::{account, below},
+};
+use gonka_primitives::{
+	Hash,
+	audit::{AuditRules, MAX_SEATS},
+	check::Offence,
+};
+use gonka_sprint::{
+	Draw,
+	committee::{Order, appoint, qualify},
+};
+use pallet_poc::math::{self, MAX_LEAVES};
+
+/// Number of newcomers of [`Strategy::Swarm`] in an epoch.
+const NEWCOMERS: usize = 1_000;
+/// Compute that [`Strategy::Rent`] has in the sprint, as a multiple of its own.
+const RENTED: f64 = 10.0;
+/// Blocks by which [`Strategy::Late`] goes on computing at most.
+const LATE: u32 = 2;
+/// Blocks of a window and of the term of an appeal: mainnet's.
+const WINDOW: (u32, u32) = (600, 7_200);
+
+/// The committees of an epoch.
+pub(super) struct Committees {
+	beacon: Hash,
+	/// The weights by which checkers have seats; the first of the listed hosts are checkers.
+	qualified: Vec<u64>,
+	/// The listed hosts, by descending weight.
+	listed: Vec<u32>,
+	draw: Draw,
+	order: Order,
+	positions: Vec<Option<u32>>,
+}
+
+impl Committees {
+	fn new(network: &Network, beacon: Hash) -> Self {
+		let hosts = network.hosts.len();
+		let (listed, mut qualified): (Vec<u32>, Vec<u64>) = if network.candidates.is_empty() {
+			(0..hosts as u32).map(|host| (host, 1)).unzip()
+		} else {
+			network.candidates.iter().copied().unzip()
+		};
+		qualify(&mut qualified);
+		let newcomers = if network.does(Strategy::Swarm) { NEWCOMERS } else { 0 };
+		let participants = (hosts + newcomers) as u32;
+		let draw = Draw::new(beacon, &qualified, participants + listed.len() as u32);
+		let mut positions = vec![None; hosts];
+		for (position, host) in (0..).zip(&listed) {
+			positions[*host as usize] = Some(position);
+		}
+		Self { beacon, qualified, listed, draw, order: Order::new(&beacon, participants), positions }
+	}
+
+	/// The committee of a participant: the numbers of hosts, and then of newcomers.
+	fn of(&self, participant: usize) -> Vec<usize> {
+		let own = self.positions.get(participant).copied().flatten();
+		let place = own.unwrap_or(self.listed.len() as u32 + self.order.place(participant as u32));
+		self.draw.committee(place, own).into_iter().map(|position| self.listed[position as usize] as usize).collect()
+	}
+
+	/// The number of leaf sets of a checker: two for each of nine in twelve seats.
+	fn sets(&self, host: usize) -> u32 {
+		let seats = self.positions[host].and_then(|position| self.draw.seat_count(position));
+		seats.unwrap_or(0) * 3 / 2
+	}
+}
+
+/// What becomes of a host's claim.
+#[derive(Clone, Copy)]
+struct Fate {
+	weight: u64,
+	caught: bool,
+}
+
+impl Network {
+	/// Computes and checks the sprint, and sets the weights of all hosts.
+	pub(super) fn sprint(&mut self) {
+		let counts = self.sprint_counts();
+		let beacon = self.beacon();
+		let mut committees = Committees::new(self, beacon);
+		let mut fates = self.fates(&committees, &counts);
+		if self.does(Strategy::Bias) && self.happens(self.seats) {
+			let beacon = self.beacon();
+			let other = Committees::new(self, beacon);
+			let others = self.fates(&other, &counts);
+			if self.worth(&others) > self.worth(&fates) {
+				(committees, fates) = (other, others);
+			}
+		}
+		for index in 0..self.hosts.len() {
+			let (host, weight) = (&mut self.hosts[index], fates[index].weight);
+			host.sets = committees.sets(index);
+			host.standing.weigh(weight, weight, Some(host.shown));
+			if fates[index].caught {
+				self.convict(index, Offence::Fabrication);
+			}
+		}
+		if self.does(Strategy::Swarm) {
+			self.newcomers = self.escaped(&committees);
+		}
+		if self.does(Strategy::Accuse) {
+			self.accuse(&committees);
+		}
+		self.hidden += u32::from(self.censors(self.rules().reveal_blocks()));
+	}
+
+	fn sprint_counts(&mut self) -> Vec<Vec<u64>> {
+		let schedule = self.rules().schedule;
+		let segments = usize::from(schedule.segments);
+		let censored: Vec<bool> = (0..segments).map(|_| self.censors(self.rules().commitment_blocks())).collect();
+		let lead: Vec<f64> = (0..segments).map(|_| self.lead()).collect();
+		let mut all = Vec::new();
+		for index in 0..self.hosts.len() {
+			let (bad, speed) = (self.hosts[index].bad, self.hosts[index].speed);
+			let rented = if self.does(Strategy::Rent) { RENTED } else { 1.0 };
+			let mut counts = Vec::new();
+			for segment in 0..segments {
+				let mut blocks = f64::from(schedule.segment);
+				if bad {
+					blocks = rented * (self.late(segment % 2 == 0) + lead[segment]);
+				}
+				// The numbers of all hosts are drawn in any case, so that they do not depend on strategies.
+				let count = self.leaves(speed, blocks);
+				counts.push(if censored[segment] && !bad { 0 } else { count });
+			}
+			if bad {
+				self.inflate(&mut counts);
+			}
+			all.push(counts);
+		}
+		all
+	}
+
+	/// Returns the blocks more in which the adversary computes a segment whose seed it knew a block before.
+	pub(super) fn lead(&mut self) -> f64 {
+		let leads = self.does(Strategy::Lead) && self.happens(self.seats);
+		f64::from(u8::from(leads))
+	}
+
+	/// Returns the blocks' worth of leaves that the adversary's commitment counts, in a segment that it prolongs or in one
+	/// that it begins later for it.
+	pub(super) fn late(&self, prolonged: bool) -> f64 {
+		let (segment, grace) = (self.rules().schedule.segment, self.rules().schedule.grace);
+		let more = f64::from((grace - 1).min(LATE));
+		let segment = f64::from(segment);
+		match (self.does(Strategy::Late), prolonged) {
+			(false, _) => segment,
+			(true, false) => segment - more,
+			(true, true) if self.rules().late_leaves_count_less => segment,
+			(true, true) => segment + more,
+		}
+	}
+
+	/// Returns the share of the leaves of each segment that the adversary makes up.
+	fn made_up(&self) -> f64 {
+		match () {
+			() if self.does(Strategy::Sacrifice) => 0.5,
+			() if self.does(Strategy::Fabricate) => 0.01,
+			() if self.does(Strategy::Withhold) => 0.001,
+			() => 0.0,
+		}
+	}
+
+	fn inflate(&self, counts: &mut [u64]) {
+		for count in counts.iter_mut() {
+			*count = (*count as f64 / (1.0 - self.made_up())) as u64;
+		}
+		if let (true, Some(last)) = (self.does(Strategy::Sacrifice), counts.last_mut()) {
+			*last = MAX_LEAVES;
+		}
+	}
+
+	/// Returns what becomes of all hosts' claims.
+	fn fates(&self, committees: &Committees, counts: &[Vec<u64>]) -> Vec<Fate> {
+		let segments = self.rules().schedule.segments;
+		let fate = |index: usize| {
+			let weight = math::compute_weight(&counts[index], segments);
+			if !self.hosts[index].bad || self.made_up() == 0.0 {
+				return Fate { weight, caught: false };
+			}
+			self.fate(committees, index, &counts[index])
+		};
+		(0..self.hosts.len()).map(fate).collect()
+	}
+
+	/// Returns what becomes of the claim of a host that makes leaves up.
+	fn fate(&self, committees: &Committees, index: usize, counts: &[u64]) -> Fate {
+		let segments = self.rules().schedule.segments;
+		let weight = math::compute_weight(counts, segments);
+		let committee = committees.of(index);
+		let is_blind = |member: usize| self.hosts[committee[member]].bad;
+		let honest: Vec<usize> = (0..committee.len()).filter(|member| !is_blind(*member)).collect();
+		if self.does(Strategy::Sacrifice) {
+			if self.rules().samples_over_sum {
+				// Of 2⁴⁰ leaves nearly all are in the last segment, so all samples are, and it is lost.
+				let kept = counts.split_last().map_or(&[][..], |(_, kept)| kept);
+				return Fate { weight: math::compute_weight(kept, segments), caught: false };
+			}
+			// A sixth of each checker's samples is in the segment of junk, for which there is nothing to show.
+			let weight = math::answered(weight, honest.len() as u32, committee.len() as u32);
+			return Fate { weight, caught: false };
+		}
+		let minima = minima(&committees.beacon, &account(index), counts, committee.len());
+		let limit = threshold(self.made_up());
+		if !self.does(Strategy::Withhold) {
+			return Fate { weight, caught: visible(&minima, is_blind) < limit };
+		}
+		let sees = |member: &&usize| {
+			let before = (**member + minima.len() - 1) % minima.len();
+			minima[**member].min(minima[before]) < limit
+		};
+		let unanswered = honest.iter().filter(sees).count() as u32;
+		Fate { weight: math::answered(weight, unanswered, committee.len() as u32), caught: false }
+	}
+
+	fn worth(&self, fates: &[Fate]) -> u64 {
+		let theirs = self.hosts.iter().zip(fates).filter(|(host, fate)| host.bad && !fate.caught);
+		theirs.map(|(_, fate)| fate.weight).sum()
+	}
+
+	/// Returns the weights of newcomers all of whose checkers are the adversary's.
+	fn escaped(&self, committees: &Committees) -> Vec<u64> {
+		let segments = self.rules().schedule.segments;
+		let claim = math::compute_weight(&vec![MAX_LEAVES; segments.into()], segments);
+		let mut escaped = Vec::new();
+		for newcomer in 0..NEWCOMERS {
+			let committee = committees.of(self.hosts.len() + newcomer);
+			if !committee.is_empty() && committee.iter().all(|member| self.hosts[*member].bad) {
+				escaped.push(claim);
+			}
+		}
+		escaped
+	}
+
+	/// Lets the adversary's checkers accuse the honest hosts that are offline, and challenge their tags. Whoever revealed a
+	/// made-up tag has honest partners, too, which challenge it.
+	fn accuse(&mut self, committees: &Committees) {
+		let of_adversary = |position: u32| self.hosts[committees.listed[position as usize] as usize].bad;
+		let theirs: u64 = (0..).zip(&committees.qualified).filter(|(at, _)| of_adversary(*at)).map(|(_, all)| all).sum();
+		let share = theirs as f64 / committees.qualified.iter().sum::<u64>().max(1) as f64;
+		let beacon = self.beacon();
+		for index in 0..self.hosts.len() {
+			if self.hosts[index].bad || !self.hosts[index].offline {
+				continue;
+			}
+			for accuser in committees.of(index).into_iter().filter(|member| self.hosts[*member].bad).collect::<Vec<_>>() {
+				let parties: Vec<u32> = [accuser, index].iter().filter_map(|host| committees.positions[*host]).collect();
+				let appointed = appoint(&beacon, &committees.qualified, &parties);
+				let refutes = |position: &u32| {
+					let host = &self.hosts[committees.listed[*position as usize] as usize];
+					!host.bad && !host.offline
+				};
+				if appointed.iter().any(refutes) {
+					self.convict(accuser, Offence::FalseAccusation);
+				} else {
+					self.convict(index, Offence::Fabrication);
+				}
+			}
+			let sets = self.hosts[index].sets;
+			self.hosts[index].undefended = (0..sets).filter(|_| happens(&mut self.rng, share)).count() as u32;
+		}
+		self.hosts.iter_mut().filter(|host| host.bad && host.sets > 0).for_each(|host| host.unpaid = true);
+	}
+
+	/// Lets the adversary raise cases against honest hosts, two reporters each, and rule in them.
+	pub(super) fn judge(&mut self) {
+		if !self.does(Strategy::Judge) {
+			return;
+		}
+		let rules = AuditRules::new(WINDOW.0, WINDOW.1);
+		let epoch = self.epoch;
+		let ready: Vec<usize> =
+			(0..self.hosts.len()).filter(|index| self.hosts[*index].bad && self.hosts[*index].muted <= epoch).collect();
+		let honest: Vec<usize> = (0..self.hosts.len()).filter(|index| !self.hosts[*index].bad).collect();
+		for reporters in ready.chunks_exact(2) {
+			let accused = honest[below(&mut self.rng, honest.len())];
+			let weight = self.weights.effective(&self.hosts[accused].standing);
+			if weight == 0 {
+				continue;
+			}
+			let seats = rules.seats_for(weight, self.weights.total);
+			if self.most(seats) && self.most(rules.appeal_seats.min(MAX_SEATS)) {
+				self.convict(accused, Offence::WrongInference);
+			} else {
+				reporters.iter().for_each(|reporter| self.hosts[*reporter].muted = epoch + 1 + MUTED);
+			}
+		}
+	}
+
+	/// Returns whether the adversary draws most of these seats.
+	fn most(&mut self, seats: u32) -> bool {
+		let share = self.votes;
+		2 * (0..seats).filter(|_| happens(&mut self.rng, share)).count() as u32 > seats
+	}
+}
