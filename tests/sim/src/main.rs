@@ -8,6 +8,7 @@ use gonka_sim::{
 	games,
 	report::{Check, Results},
 	run,
+	strategies::report as strategies,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -35,7 +36,8 @@ use std::{
   gonka-sim                                           the published report, from the top of a checkout
   gonka-sim --epochs 500 --out /tmp/sim               a short run
   gonka-sim --dishonest 0.5 --seed 7 --out /tmp/sim   a stronger adversary (checks may fail)
-  gonka-sim audit                                     the published report on sampled validation"
+  gonka-sim audit                                     the published report on sampled validation
+  gonka-sim strategies --series 2 --out /tmp/sim      a short report on rational adversaries"
 )]
 struct Args {
 	#[command(subcommand)]
@@ -84,14 +86,41 @@ enum Command {
 		#[arg(long, value_name = "DIR", default_value = ".")]
 		out: PathBuf,
 	},
+	/// Simulate rational adversaries with 1 to 40 % of the compute: what each strategy, and sets of them, bring in power,
+	/// blocks, votes and pay over honesty, and whether an honest host is slashed. Writes benches/results/strategies.txt
+	/// and docs/img/strategies-*.svg.
+	///
+	/// Each set of strategies is simulated with five shares of the compute, with the rules as built and as mended. The
+	/// report says what each strategy does, which gain more than one point, by which rule, and at what price.
+	Strategies {
+		/// Number of networks of each kind.
+		#[arg(long, default_value_t = strategies::Effort::default().series)]
+		series: u32,
+		/// Number of epochs (days) of each network.
+		#[arg(long, default_value_t = strategies::Effort::default().epochs)]
+		epochs: u32,
+		/// Seed of everything random: the same seed gives the same report on every machine.
+		#[arg(long, default_value_t = strategies::Effort::default().seed)]
+		seed: u64,
+		/// Top of a checkout.
+		#[arg(long, value_name = "DIR", default_value = ".")]
+		out: PathBuf,
+	},
 }
 
 fn main() -> Result<()> {
 	let args = Args::parse();
-	if let Some(Command::Audit { receipts, tests, epochs, hosts, seed, out }) = args.command {
-		ensure!((20..=100_000).contains(&hosts), "from 20 to 100000 hosts can be simulated");
-		ensure!(epochs > 0 && tests > 0, "at least one epoch and one test are needed");
-		return run_audit(Effort { receipts, tests, epochs, hosts, seed }, &out);
+	match args.command {
+		Some(Command::Audit { receipts, tests, epochs, hosts, seed, out }) => {
+			ensure!((20..=100_000).contains(&hosts), "from 20 to 100000 hosts can be simulated");
+			ensure!(epochs > 0 && tests > 0, "at least one epoch and one test are needed");
+			return run_audit(Effort { receipts, tests, epochs, hosts, seed }, &out);
+		},
+		Some(Command::Strategies { series, epochs, seed, out }) => {
+			ensure!(epochs > 0 && series > 1, "at least one epoch and two networks are needed");
+			return run_strategies(strategies::Effort { series, epochs, seed }, &out);
+		},
+		None => {},
 	}
 	let (epochs, hosts, seed) = (args.epochs, args.hosts, args.seed);
 	let config = Config {
@@ -145,6 +174,26 @@ fn run_audit(effort: Effort, out: &Path) -> Result<()> {
 	let text = results.text(&header);
 	write(&out.join("benches/results/audit.txt"), &text)?;
 	write(&out.join("docs/img/audit-alarm.svg"), &plot)?;
+	print!("{text}");
+	require(&results.checks())
+}
+
+fn run_strategies(effort: strategies::Effort, out: &Path) -> Result<()> {
+	let start = Instant::now();
+	let threads = thread::available_parallelism().map_or(1, usize::from);
+	let bar = ProgressBar::new(effort.total(&strategies::SHARES))
+		.with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} epochs, {per_sec}, {eta} left")?);
+	let results = strategies::run(effort, &strategies::SHARES, threads, |epochs| bar.inc(epochs));
+	bar.finish_and_clear();
+	let strategies::Effort { series, epochs, seed } = effort;
+	let took = start.elapsed().as_secs_f64();
+	let header = format!(
+		"# cargo run --release -p gonka-sim -- strategies --series {series} --epochs {epochs} --seed {seed}\n# {took:.0} s on {threads} threads; everything else is the same on every machine\n\n"
+	);
+	let text = results.text(&header);
+	write(&out.join("benches/results/strategies.txt"), &text)?;
+	write(&out.join("docs/img/strategies-built.svg"), &results.plot(0).svg())?;
+	write(&out.join("docs/img/strategies-mended.svg"), &results.plot(1).svg())?;
 	print!("{text}");
 	require(&results.checks())
 }

@@ -9,11 +9,13 @@ pub mod report;
 mod sprint;
 mod work;
 
-use gonka_primitives::epoch::Schedule;
+use gonka_primitives::{check::MAX_REQUESTS_PER_CHECKER, epoch::Schedule};
 
 /// One thing that an adversary does otherwise than the protocol says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strategy {
+	/// Has all its compute in one host, which the cap then cuts.
+	Whole,
 	/// Spreads its compute over 240 identities.
 	Split,
 	/// Computes leaves of every second segment, and of confirmations, until the last block of the grace.
@@ -33,6 +35,9 @@ pub enum Strategy {
 	Withhold,
 	/// Doubles its counts in four segments, commits to junk of 2⁴⁰ leaves in the fifth, and shows no openings.
 	Sacrifice,
+	/// Lets its checkers request openings from as many hosts as they may, at the last moment, so that blocks have no room
+	/// for all answers. The room is that of a network of 10,000 hosts; in a small one all answers fit.
+	Jam,
 	/// Reveals made-up tags and challenges its partners' tags; accuses the hosts that are offline during disputes.
 	Accuse,
 	/// Reports wrong answers of honest hosts, and rules so as an arbiter.
@@ -45,7 +50,8 @@ pub enum Strategy {
 
 impl Strategy {
 	/// All strategies.
-	pub const ALL: [Self; 13] = [
+	pub const ALL: [Self; 15] = [
+		Self::Whole,
 		Self::Split,
 		Self::Late,
 		Self::Lead,
@@ -55,6 +61,7 @@ impl Strategy {
 		Self::Fabricate,
 		Self::Withhold,
 		Self::Sacrifice,
+		Self::Jam,
 		Self::Accuse,
 		Self::Judge,
 		Self::Serve,
@@ -64,6 +71,7 @@ impl Strategy {
 	/// Returns the name in tables.
 	pub fn name(self) -> &'static str {
 		match self {
+			Self::Whole => "whole",
 			Self::Split => "split",
 			Self::Late => "late",
 			Self::Lead => "lead",
@@ -73,10 +81,42 @@ impl Strategy {
 			Self::Fabricate => "fabricate",
 			Self::Withhold => "withhold",
 			Self::Sacrifice => "sacrifice",
+			Self::Jam => "jam",
 			Self::Accuse => "accuse",
 			Self::Judge => "judge",
 			Self::Serve => "serve",
 			Self::Swarm => "swarm",
+		}
+	}
+
+	/// Returns what the adversary does, in one sentence.
+	pub fn sentence(self) -> &'static str {
+		match self {
+			Self::Whole => "all compute is in one host, which the cap of 30 % cuts",
+			Self::Split => {
+				"the compute is spread over 240 identities; with others they exceed the places of validators"
+			},
+			Self::Late => "in every second segment and in confirmations it computes until the last block of the grace",
+			Self::Lead => "it computes a block longer in each segment whose seed follows from a block of its own",
+			Self::Rent => "it has ten times its compute in the sprint, and its own in confirmations",
+			Self::Censor => "its blocks leave out commitments, reveals and openings of all others",
+			Self::Bias => {
+				"it withholds its last blocks before seats, slots and committees are drawn, and calls of confirmations"
+			},
+			Self::Fabricate => "it makes up 1 % of its leaves; its own checkers say nothing",
+			Self::Withhold => {
+				"it makes up 0.1 % of its leaves and refuses their openings; its own checkers ask for none"
+			},
+			Self::Sacrifice => "counts doubled in four segments, junk of 2^40 leaves in the fifth, no openings",
+			Self::Jam => {
+				"its checkers request all openings they may, so that answers do not fit (room of 10,000 hosts)"
+			},
+			Self::Accuse => {
+				"it reveals made-up tags, challenges its partners, and accuses hosts that are offline in disputes"
+			},
+			Self::Judge => "it reports right answers of honest hosts as wrong, and rules so in the cases and appeals",
+			Self::Serve => "it pays itself for ten times the work of others, all of it real",
+			Self::Swarm => "1,000 newcomers commit to 2^40 leaves each; one whose checkers are all its own is paid",
 		}
 	}
 }
@@ -92,6 +132,12 @@ pub struct Rules {
 	pub late_leaves_count_less: bool,
 	/// Whether only proven weight is paid, and each round has committees of its own.
 	pub proven_is_paid: bool,
+	/// Number of hosts of which a checker may request openings in an epoch.
+	pub requests: u32,
+	/// Whether a tag that its checker does not defend counts as missed, which can cost collateral.
+	pub undefended_is_missed: bool,
+	/// Whether two thirds of an appeal's seats are needed to confirm a judgement, and not more than half.
+	pub appeals_need_two_thirds: bool,
 	/// Whether each validator has the same number of seats, whatever its power: a former rule.
 	pub seats_by_heads: bool,
 	/// Whether a leaf set is a sample over the sum of a host's segments, and a leaf that it does not show costs the
@@ -105,15 +151,22 @@ impl Rules {
 		schedule: Schedule::MAINNET,
 		late_leaves_count_less: false,
 		proven_is_paid: false,
+		requests: MAX_REQUESTS_PER_CHECKER,
+		undefended_is_missed: true,
+		appeals_need_two_thirds: false,
 		seats_by_heads: false,
 		samples_over_sum: false,
 	};
 	/// Rules that would mend what the report finds: late leaves count less, so that the grace can have 20 blocks; 20 blocks
-	/// for reveals; pay by proven weight.
+	/// for reveals; pay by proven weight; a quarter of the requests; two thirds of an appeal's seats; and undefended tags cost pay
+	/// alone.
 	pub const MENDED: Self = Self {
 		schedule: Schedule { grace: 20, check: 72, ..Schedule::MAINNET },
 		late_leaves_count_less: true,
 		proven_is_paid: true,
+		requests: 16,
+		undefended_is_missed: false,
+		appeals_need_two_thirds: true,
 		..Self::BUILT
 	};
 

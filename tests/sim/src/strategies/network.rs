@@ -108,7 +108,11 @@ impl Network {
 	pub fn new(setting: &Setting) -> Self {
 		let mut random = rng(setting.seed, b"strategies/hosts", 0);
 		let bad = (HOSTS * setting.share).round().max(1.0);
-		let identities = if setting.has(Strategy::Split) { IDENTITIES } else { bad as usize };
+		let identities = match () {
+			() if setting.has(Strategy::Split) => IDENTITIES,
+			() if setting.has(Strategy::Whole) => 1,
+			() => bad as usize,
+		};
 		let sizes: Vec<f64> = (0..(HOSTS - bad) as usize).map(|_| exp(SPREAD.0 * normal(&mut random))).collect();
 		let sum: f64 = sizes.iter().sum();
 		let honest = sizes.into_iter().map(|size| (false, size / sum * (1.0 - setting.share)));
@@ -267,6 +271,8 @@ impl Network {
 	/// Pays all hosts, and slashes those that missed duties.
 	fn pay(&mut self) {
 		let (mut paid, mut all) = (vec![0.0; self.hosts.len()], 0.0);
+		let by_proven = self.rules().proven_is_paid;
+		let total = if by_proven { self.weights.proven.total } else { self.weights.total }.max(1) as f64;
 		let median = self.median_served();
 		let rounds = u32::from(self.rounds);
 		let segments = u64::from(self.rules().schedule.segments);
@@ -274,15 +280,16 @@ impl Network {
 			let host = &self.hosts[index];
 			let due = host.sets * (rounds + 1);
 			let hidden = if host.bad { 0 } else { host.sets * self.hidden };
-			let revealed = due.saturating_sub(hidden + host.undefended);
+			let met = due.saturating_sub(hidden + host.undefended);
+			let revealed = if self.rules().undefended_is_missed { met } else { due.saturating_sub(hidden) };
 			let committed = host.confirmations.iter().filter(|count| **count > 0).count() as u32;
-			let performance = math::performance(&[(due, revealed)], rounds, committed);
+			let performance = math::performance(&[(due, met)], rounds, committed);
 			let confirmed = math::confirmed(host.standing.compute / segments, &host.confirmations, rounds);
 			let standing = &host.standing;
 			let served = math::served(math::ratio(standing.work, self.weights.counted(standing)), median);
-			let paid_by = if self.rules().proven_is_paid { self.weights.proven(standing) } else { self.weights.effective(standing) };
+			let weight = if by_proven { self.weights.proven(standing) } else { self.weights.effective(standing) };
 			let performance = if host.unpaid || standing.offence.is_some() { 0 } else { performance };
-			paid[index] = math::paid(paid_by, [confirmed, performance, served]) as f64 / self.weights.total.max(1) as f64;
+			paid[index] = math::paid(weight, [confirmed, performance, served]) as f64 / total;
 			all += paid[index];
 			if !host.bad && standing.compute > 0 && math::is_idle(&[(due, revealed)], MIN_PERFORMANCE) {
 				debug_assert!(due >= MIN_DUTIES);
@@ -298,9 +305,11 @@ impl Network {
 			host.shown = host.standing.shown(self.rounds, confirmed);
 			host.unvested += paid[index] - host.unvested / VESTING;
 		}
-		let newcomers = self.newcomers.iter().map(|weight| *weight.min(&self.weights.cap) as f64);
-		let escaped: f64 = newcomers.sum::<f64>() / self.weights.total.max(1) as f64;
-		let theirs = escaped + (0..paid.len()).filter(|index| self.hosts[*index].bad).map(|index| paid[index]).sum::<f64>();
+		let newcomers =
+			self.newcomers.iter().filter(|_| !by_proven).map(|weight| *weight.min(&self.weights.cap) as f64);
+		let escaped = newcomers.sum::<f64>() / total;
+		let theirs =
+			escaped + (0..paid.len()).filter(|index| self.hosts[*index].bad).map(|index| paid[index]).sum::<f64>();
 		self.ends.shares[3] += theirs / (all + escaped).max(1e-9);
 		self.ends.shares[4] += theirs;
 	}
@@ -337,7 +346,8 @@ impl Network {
 	/// Returns the adversary's share of power.
 	pub(super) fn share_of(&self, power: &[(u32, u64)]) -> f64 {
 		let sum = |bad_only: bool| {
-			let counted = power.iter().filter(|(who, _)| !bad_only || self.hosts.get(*who as usize).is_some_and(|host| host.bad));
+			let counted =
+				power.iter().filter(|(who, _)| !bad_only || self.hosts.get(*who as usize).is_some_and(|host| host.bad));
 			counted.map(|(_, power)| power).sum::<u64>() as f64
 		};
 		sum(true) / sum(false).max(1.0)

@@ -22,6 +22,13 @@ use pallet_poc::math::{self, MAX_LEAVES};
 
 /// Number of newcomers of [`Strategy::Swarm`] in an epoch.
 const NEWCOMERS: usize = 1_000;
+/// Answers to requests that fit in all blocks from the first request to the last answer, for each of 10,000 hosts: 20
+/// blocks with 3.93 MB for transactions, of 5 kB each.
+const ROOM: f64 = 1.57;
+/// Size of a request as a part of an answer's.
+const REQUEST: f64 = 0.05;
+/// Hosts that each of 1,024 checkers checks in a network of 10,000.
+const CHECKED: f64 = 88.0;
 /// Compute that [`Strategy::Rent`] has in the sprint, as a multiple of its own.
 const RENTED: f64 = 10.0;
 /// Blocks by which [`Strategy::Late`] goes on computing at most.
@@ -88,7 +95,10 @@ impl Network {
 		let beacon = self.beacon();
 		let mut committees = Committees::new(self, beacon);
 		let mut fates = self.fates(&committees, &counts);
-		if self.does(Strategy::Bias) && self.happens(self.seats) {
+		if self.does(Strategy::Jam) {
+			self.jam(&committees, &mut fates);
+		}
+		if self.made_up() > 0.0 && self.does(Strategy::Bias) && self.happens(self.seats) {
 			let beacon = self.beacon();
 			let other = Committees::new(self, beacon);
 			let others = self.fates(&other, &counts);
@@ -241,19 +251,43 @@ impl Network {
 		escaped
 	}
 
+	/// Lets the adversary's checkers request openings of honest hosts. Blocks take the answers of the heaviest hosts first.
+	fn jam(&mut self, committees: &Committees, fates: &mut [Fate]) {
+		let asks = (f64::from(self.rules().requests) / CHECKED).min(1.0);
+		let mut asked = Vec::new();
+		for (index, fate) in fates.iter().enumerate().filter(|(index, _)| !self.hosts[*index].bad) {
+			let committee = committees.of(index);
+			let theirs = committee.iter().filter(|member| self.hosts[**member].bad).count();
+			let requests = (0..theirs).filter(|_| happens(&mut self.rng, asks)).count() as u32;
+			asked.push((fate.weight, index, requests, committee.len() as u32));
+		}
+		asked.sort_unstable_by(|a, b| b.cmp(a));
+		let requests: u32 = asked.iter().map(|(_, _, requests, _)| requests).sum();
+		let own = if self.does(Strategy::Censor) { self.seats } else { 0.0 };
+		let mut room = (ROOM * self.hosts.len() as f64 - REQUEST * f64::from(requests)) * (1.0 - own);
+		for (weight, index, requests, committee) in asked {
+			let answered = requests.min(room.max(0.0) as u32);
+			room -= f64::from(answered);
+			fates[index].weight = math::answered(weight, requests - answered, committee);
+		}
+	}
+
 	/// Lets the adversary's checkers accuse the honest hosts that are offline, and challenge their tags. Whoever revealed a
 	/// made-up tag has honest partners, too, which challenge it.
 	fn accuse(&mut self, committees: &Committees) {
 		let of_adversary = |position: u32| self.hosts[committees.listed[position as usize] as usize].bad;
-		let theirs: u64 = (0..).zip(&committees.qualified).filter(|(at, _)| of_adversary(*at)).map(|(_, all)| all).sum();
+		let theirs: u64 =
+			(0..).zip(&committees.qualified).filter(|(at, _)| of_adversary(*at)).map(|(_, all)| all).sum();
 		let share = theirs as f64 / committees.qualified.iter().sum::<u64>().max(1) as f64;
 		let beacon = self.beacon();
 		for index in 0..self.hosts.len() {
 			if self.hosts[index].bad || !self.hosts[index].offline {
 				continue;
 			}
-			for accuser in committees.of(index).into_iter().filter(|member| self.hosts[*member].bad).collect::<Vec<_>>() {
-				let parties: Vec<u32> = [accuser, index].iter().filter_map(|host| committees.positions[*host]).collect();
+			for accuser in committees.of(index).into_iter().filter(|member| self.hosts[*member].bad).collect::<Vec<_>>()
+			{
+				let parties: Vec<u32> =
+					[accuser, index].iter().filter_map(|host| committees.positions[*host]).collect();
 				let appointed = appoint(&beacon, &committees.qualified, &parties);
 				let refutes = |position: &u32| {
 					let host = &self.hosts[committees.listed[*position as usize] as usize];
@@ -288,7 +322,9 @@ impl Network {
 				continue;
 			}
 			let seats = rules.seats_for(weight, self.weights.total);
-			if self.most(seats) && self.most(rules.appeal_seats.min(MAX_SEATS)) {
+			let appeal = rules.appeal_seats.min(MAX_SEATS);
+			let needed = if self.rules().appeals_need_two_thirds { 2 * appeal / 3 } else { appeal / 2 };
+			if self.seats_above(seats, seats / 2) && self.seats_above(appeal, needed) {
 				self.convict(accused, Offence::WrongInference);
 			} else {
 				reporters.iter().for_each(|reporter| self.hosts[*reporter].muted = epoch + 1 + MUTED);
@@ -296,9 +332,9 @@ impl Network {
 		}
 	}
 
-	/// Returns whether the adversary draws most of these seats.
-	fn most(&mut self, seats: u32) -> bool {
+	/// Returns whether the adversary draws more than `needed` of these seats.
+	fn seats_above(&mut self, seats: u32, needed: u32) -> bool {
 		let share = self.votes;
-		2 * (0..seats).filter(|_| happens(&mut self.rng, share)).count() as u32 > seats
+		(0..seats).filter(|_| happens(&mut self.rng, share)).count() as u32 > needed
 	}
 }

@@ -92,8 +92,7 @@ impl Network {
 		let segments = u64::from(self.rules().schedule.segments);
 		let shown = |(who, _): &(u32, u64)| {
 			let host = &self.hosts[*who as usize];
-			let confirmed =
-				math::confirmed(host.standing.compute / segments, &host.confirmations, self.rounds.into());
+			let confirmed = math::confirmed(host.standing.compute / segments, &host.confirmations, self.rounds.into());
 			(*who, math::scale(self.weights.proven(&host.standing), confirmed))
 		};
 		let mut all: Vec<_> = self.power.computed.iter().map(shown).collect();
