@@ -4,6 +4,7 @@
 //! leaf sets, refuters and pay are the chain's own functions. Every strategy is compared with the same network in which
 //! the adversary is honest.
 
+pub mod exceptions;
 pub mod network;
 pub mod report;
 mod sprint;
@@ -140,8 +141,8 @@ pub struct Rules {
 	pub appeals_need_two_thirds: bool,
 	/// Whether each validator has the same number of seats, whatever its power: a former rule.
 	pub seats_by_heads: bool,
-	/// Whether a leaf set is a sample over the sum of a host's segments, and a leaf that it does not show costs the
-	/// segment: a former rule.
+	/// Whether a leaf set is a sample over the sum of a host's segments, a leaf that it does not show costs the segment, and
+	/// a confirmation's sample is known when it is committed to: former rules.
 	pub samples_over_sum: bool,
 }
 

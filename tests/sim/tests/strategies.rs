@@ -30,6 +30,14 @@ fn all_checks_of_the_report_hold() {
 }
 
 #[test]
+fn the_mended_schedule_is_one_that_the_chain_accepts() {
+	let [built, mended] = [Rules::BUILT, Rules::MENDED];
+	assert!(mended.schedule.is_valid());
+	assert_eq!([built.commitment_blocks(), mended.commitment_blocks()], [2, 19]);
+	assert_eq!([built.reveal_blocks(), mended.reveal_blocks()], [5, 20]);
+}
+
+#[test]
 fn results_depend_on_the_seed_alone() {
 	let setting =
 		Setting { rules: Rules::BUILT, share: 0.25, strategies: vec![Split, Bias, Judge], epochs: 2, seed: 7 };

@@ -3,11 +3,7 @@
 use super::{Ends, Rules, Setting, Strategy};
 use crate::population::{exp, normal, rng};
 use gonka_primitives::{Hash, check::Offence};
-use pallet_poc::{
-	Capped, EpochWeights, Standing,
-	math::{self, MIN_DUTIES},
-	types::Weighing,
-};
+use pallet_poc::{Capped, EpochWeights, Standing, math, types::Weighing};
 use polkadot_sdk::frame_support::traits::ConstU32;
 use rand_chacha::{ChaCha8Rng, rand_core::RngCore};
 
@@ -236,10 +232,10 @@ impl Network {
 		let (proven, votes) = (weighing.proven.capped(MAX_SHARE), weighing.votes.capped(MAX_SHARE));
 		self.weights = EpochWeights { total, cap, hosts: weighing.backed.hosts, proven, votes };
 		let capped = |(who, weight): (u32, u64)| (who, weight.min(proven.cap));
-		self.candidates = weighing.checkers.into_iter().map(capped).collect();
-		let validators: Vec<_> = weighing.validators.into_iter().map(capped).collect();
-		if !validators.is_empty() {
-			self.power.computed = math::guard(validators, &[], 0);
+		// Without any proven weight, checkers and power stay as they are.
+		if !weighing.validators.is_empty() {
+			self.candidates = weighing.checkers.into_iter().map(capped).collect();
+			self.power.computed = math::guard(weighing.validators.into_iter().map(capped).collect(), &[], 0);
 		}
 		let of_adversary = self.hosts.iter().filter(|host| host.bad).map(|host| self.weights.votes(&host.standing));
 		self.votes = of_adversary.sum::<u64>() as f64 / votes.total.max(1) as f64;
@@ -270,48 +266,76 @@ impl Network {
 
 	/// Pays all hosts, and slashes those that missed duties.
 	fn pay(&mut self) {
-		let (mut paid, mut all) = (vec![0.0; self.hosts.len()], 0.0);
 		let by_proven = self.rules().proven_is_paid;
 		let total = if by_proven { self.weights.proven.total } else { self.weights.total }.max(1) as f64;
 		let median = self.median_served();
-		let rounds = u32::from(self.rounds);
-		let segments = u64::from(self.rules().schedule.segments);
+		let (mut theirs, mut all) = (0.0, 0.0);
 		for index in 0..self.hosts.len() {
-			let host = &self.hosts[index];
-			let due = host.sets * (rounds + 1);
-			let hidden = if host.bad { 0 } else { host.sets * self.hidden };
-			let met = due.saturating_sub(hidden + host.undefended);
-			let revealed = if self.rules().undefended_is_missed { met } else { due.saturating_sub(hidden) };
-			let committed = host.confirmations.iter().filter(|count| **count > 0).count() as u32;
-			let performance = math::performance(&[(due, met)], rounds, committed);
-			let confirmed = math::confirmed(host.standing.compute / segments, &host.confirmations, rounds);
-			let standing = &host.standing;
-			let served = math::served(math::ratio(standing.work, self.weights.counted(standing)), median);
-			let weight = if by_proven { self.weights.proven(standing) } else { self.weights.effective(standing) };
-			let performance = if host.unpaid || standing.offence.is_some() { 0 } else { performance };
-			paid[index] = math::paid(weight, [confirmed, performance, served]) as f64 / total;
-			all += paid[index];
-			if !host.bad && standing.compute > 0 && math::is_idle(&[(due, revealed)], MIN_PERFORMANCE) {
-				debug_assert!(due >= MIN_DUTIES);
-				let slashed = &mut self.ends.slashed;
-				let counter = match (hidden > 0, host.undefended > 0) {
-					(true, _) => &mut slashed.censored,
-					(false, true) => &mut slashed.challenged,
-					(false, false) => &mut slashed.other,
-				};
-				*counter += 1;
-			}
+			let duties = self.duties(&self.hosts[index]);
+			let paid = self.paid(&self.hosts[index], duties, median) as f64 / total;
+			self.note_missed(index, duties);
 			let host = &mut self.hosts[index];
-			host.shown = host.standing.shown(self.rounds, confirmed);
-			host.unvested += paid[index] - host.unvested / VESTING;
+			host.unvested += paid - host.unvested / VESTING;
+			theirs += if host.bad { paid } else { 0.0 };
+			all += paid;
 		}
 		let newcomers =
 			self.newcomers.iter().filter(|_| !by_proven).map(|weight| *weight.min(&self.weights.cap) as f64);
 		let escaped = newcomers.sum::<f64>() / total;
-		let theirs =
-			escaped + (0..paid.len()).filter(|index| self.hosts[*index].bad).map(|index| paid[index]).sum::<f64>();
-		self.ends.shares[3] += theirs / (all + escaped).max(1e-9);
-		self.ends.shares[4] += theirs;
+		self.ends.shares[3] += (theirs + escaped) / (all + escaped).max(1e-9);
+		self.ends.shares[4] += theirs + escaped;
+		self.show();
+	}
+
+	/// Returns the leaf sets that a host had to check in the epoch, those that count for its collateral, and those that count
+	/// for its pay.
+	fn duties(&self, host: &Host) -> (u32, u32, u32) {
+		let due = host.sets * (u32::from(self.rounds) + 1);
+		let revealed = due - if host.bad { 0 } else { host.sets * self.hidden };
+		let met = revealed.saturating_sub(host.undefended);
+		(due, if self.rules().undefended_is_missed { met } else { revealed }, met)
+	}
+
+	/// Returns the confirmed factor of a host, in millionths.
+	pub(super) fn confirmed(&self, host: &Host) -> u64 {
+		let median = host.standing.compute / u64::from(self.rules().schedule.segments);
+		math::confirmed(median, &host.confirmations, self.rounds.into())
+	}
+
+	/// Returns a host's paid weight.
+	fn paid(&self, host: &Host, (due, _, met): (u32, u32, u32), median: u64) -> u64 {
+		let standing = &host.standing;
+		if host.unpaid || standing.offence.is_some() {
+			return 0;
+		}
+		let performance = math::performance(&[(due, met)], self.rounds.into(), host.confirmations.len() as u32);
+		let served = math::served(math::ratio(standing.work, self.weights.counted(standing)), median);
+		let by_proven = self.rules().proven_is_paid;
+		let weight = if by_proven { self.weights.proven(standing) } else { self.weights.effective(standing) };
+		math::paid(weight, [self.confirmed(host), performance, served])
+	}
+
+	/// Counts an honest host that missed so many duties that it is slashed.
+	fn note_missed(&mut self, index: usize, (due, revealed, _): (u32, u32, u32)) {
+		let host = &self.hosts[index];
+		if host.bad || host.standing.compute == 0 || !math::is_idle(&[(due, revealed)], MIN_PERFORMANCE) {
+			return;
+		}
+		let counter = match (self.hidden > 0, host.undefended > 0) {
+			(true, _) => &mut self.ends.slashed.censored,
+			(false, true) => &mut self.ends.slashed.challenged,
+			(false, false) => &mut self.ends.slashed.other,
+		};
+		*counter += 1;
+	}
+
+	/// Keeps what all hosts showed for the next weighing.
+	fn show(&mut self) {
+		for index in 0..self.hosts.len() {
+			let confirmed = self.confirmed(&self.hosts[index]);
+			let host = &mut self.hosts[index];
+			host.shown = host.standing.shown(self.rounds, confirmed);
+		}
 	}
 
 	fn median_served(&mut self) -> u64 {

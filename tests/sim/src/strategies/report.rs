@@ -3,6 +3,7 @@
 use super::{
 	Ends, KIND_NAMES, KINDS, Rules, Setting, Slashed,
 	Strategy::{self, *},
+	exceptions::{COMBINATIONS, EXCEPTIONS, Exception, LOSSES},
 	simulate,
 };
 use crate::report::Check;
@@ -17,76 +18,6 @@ use std::{
 pub const SHARES: [f64; 5] = [0.01, 0.1, 0.25, 0.33, 0.4];
 /// Maximum gain over honesty, in points.
 pub const LIMIT: f64 = 1.0;
-/// Sets of strategies that are tried besides each by itself.
-pub const COMBINATIONS: [&[Strategy]; 13] = [
-	&[Split, Bias],
-	&[Jam, Censor],
-	&[Split, Swarm],
-	&[Late, Lead],
-	&[Late, Lead, Split, Bias],
-	&[Rent, Bias],
-	&[Rent, Split, Late, Lead],
-	&[Censor, Bias],
-	&[Rent, Censor, Bias],
-	&[Fabricate, Bias],
-	&[Withhold, Bias, Split],
-	&[Judge, Accuse],
-	&[Split, Late, Lead, Censor, Bias, Judge],
-];
-
-/// A strategy that gains more than [`LIMIT`] with the rules as built. Sets of strategies with it are excepted, too.
-pub struct Exception {
-	/// The strategy.
-	pub strategy: Strategy,
-	/// The rule by which it gains.
-	pub rule: &'static str,
-	/// What it costs.
-	pub price: &'static str,
-	/// The rule of [`Rules::MENDED`] with which it gains no more.
-	pub mend: &'static str,
-}
-
-/// The strategies that gain more than [`LIMIT`] with the rules as built.
-pub const EXCEPTIONS: [Exception; 5] = [
-	Exception {
-		strategy: Late,
-		rule: "a commitment may come three blocks after its segment, and the weight is the median of five: leaves of 12 blocks in three segments, of 8 in two",
-		price: "nothing; it computes no more than others",
-		mend: "leaves of a commitment in block j of the grace count segment / (segment + j)",
-	},
-	Exception {
-		strategy: Rent,
-		rule: "one epoch in twenty has no confirmation, and is paid by the sprint alone",
-		price: "ten times its compute for six minutes a day; of the emission it gets less than honest, and so does everybody",
-		mend: "pay goes by the proven weight, as power does",
-	},
-	Exception {
-		strategy: Censor,
-		rule: "two blocks can carry the commitments to a confirmation; without any, all power goes to those who committed, within the day",
-		price: "nothing; a share q of the blocks brings the chance once or twice a day, with q^2",
-		mend: "a grace of 20 blocks, in which late leaves count less and workers compute until their commitment is in",
-	},
-	Exception {
-		strategy: Jam,
-		rule: "each of 1,024 checkers may request openings of 64 hosts in an epoch, for nothing: more than 10,000 hosts can answer",
-		price: "nothing",
-		mend: "16 hosts for each checker",
-	},
-	Exception {
-		strategy: Swarm,
-		rule: "a newcomer is paid for its first sprint, up to the cap, and all rounds have the same committee",
-		price: "1,000 proofs of work, 4 * 10^9 hashes, a week; newcomers that are not paid lose nothing",
-		mend: "pay goes by the proven weight, and each round has committees of its own",
-	},
-];
-
-/// The ways in which honest hosts are slashed with the rules as built.
-const LOSSES: [&str; 3] = [
-	"censored    five blocks can carry the digests of a round. If all are the adversary's, every honest checker missed its\n            duties, which costs a tenth of its collateral. Mended: 20 blocks",
-	"judged      most seats of a case, and most of 31 in its appeal, are the adversary's. A lost case costs two reporters\n            their findings for three epochs, and nothing else. Mended: an appeal confirms with two thirds",
-	"challenged  a checker that is offline for a minute does not defend its tags against partners with made-up ones. A set\n            that it did not defend counts as missed, and 5 % of all cost a tenth. Mended: it costs pay alone",
-];
-
 /// Amount of simulation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {

@@ -106,11 +106,11 @@ impl Network {
 				(committees, fates) = (other, others);
 			}
 		}
-		for index in 0..self.hosts.len() {
-			let (host, weight) = (&mut self.hosts[index], fates[index].weight);
+		for (index, Fate { weight, caught }) in fates.into_iter().enumerate() {
+			let host = &mut self.hosts[index];
 			host.sets = committees.sets(index);
 			host.standing.weigh(weight, weight, Some(host.shown));
-			if fates[index].caught {
+			if caught {
 				self.convict(index, Offence::Fabrication);
 			}
 		}
@@ -171,7 +171,7 @@ impl Network {
 	}
 
 	/// Returns the share of the leaves of each segment that the adversary makes up.
-	fn made_up(&self) -> f64 {
+	pub(super) fn made_up(&self) -> f64 {
 		match () {
 			() if self.does(Strategy::Sacrifice) => 0.5,
 			() if self.does(Strategy::Fabricate) => 0.01,

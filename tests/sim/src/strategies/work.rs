@@ -76,7 +76,10 @@ impl Network {
 	pub(super) fn confirm(&mut self) {
 		self.rounds += 1;
 		let blocks = f64::from(self.rules().schedule.segment);
-		let theirs = self.late(true) + self.lead();
+		let mut theirs = self.late(true) + self.lead();
+		if self.rules().samples_over_sum {
+			theirs /= 1.0 - self.made_up();
+		}
 		for index in 0..self.hosts.len() {
 			let (bad, speed) = (self.hosts[index].bad, self.hosts[index].speed);
 			let count = self.leaves(speed, if bad { theirs } else { blocks });
@@ -89,11 +92,9 @@ impl Network {
 
 	/// Lets power follow the confirmations of the day.
 	pub(super) fn follow(&mut self) {
-		let segments = u64::from(self.rules().schedule.segments);
 		let shown = |(who, _): &(u32, u64)| {
 			let host = &self.hosts[*who as usize];
-			let confirmed = math::confirmed(host.standing.compute / segments, &host.confirmations, self.rounds.into());
-			(*who, math::scale(self.weights.proven(&host.standing), confirmed))
+			(*who, math::scale(self.weights.proven(&host.standing), self.confirmed(host)))
 		};
 		let mut all: Vec<_> = self.power.computed.iter().map(shown).collect();
 		all.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
