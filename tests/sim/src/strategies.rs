@@ -23,7 +23,7 @@ pub enum Strategy {
 	Late,
 	/// Computes a block longer in each segment whose seed follows from a block of its own.
 	Lead,
-	/// Rents ten times its compute for the sprint alone.
+	/// Rents as much compute as the whole network has, for the sprint alone.
 	Rent,
 	/// Leaves what others have to send by a deadline out of the blocks that it writes.
 	Censor,
@@ -99,7 +99,9 @@ impl Strategy {
 			},
 			Self::Late => "in every second segment and in confirmations it computes until the last block of the grace",
 			Self::Lead => "it computes a block longer in each segment whose seed follows from a block of its own",
-			Self::Rent => "it has ten times its compute in the sprint, and its own in confirmations",
+			Self::Rent => {
+				"it rents as much compute as the whole network has for the sprint, and has its own in confirmations"
+			},
 			Self::Censor => "its blocks leave out commitments, reveals and openings of all others",
 			Self::Bias => {
 				"it withholds its last blocks before seats, slots and committees are drawn, and calls of confirmations"
@@ -137,8 +139,8 @@ pub struct Rules {
 	pub requests: u32,
 	/// Whether a tag that its checker does not defend counts as missed, which can cost collateral.
 	pub undefended_is_missed: bool,
-	/// Whether two thirds of an appeal's seats are needed to confirm a judgement, and not more than half.
-	pub appeals_need_two_thirds: bool,
+	/// Seats of an appeal, and those needed to confirm a judgement.
+	pub appeal: (u32, u32),
 	/// Whether each validator has the same number of seats, whatever its power: a former rule.
 	pub seats_by_heads: bool,
 	/// Whether a leaf set is a sample over the sum of a host's segments, a leaf that it does not show costs the segment, and
@@ -154,20 +156,20 @@ impl Rules {
 		proven_is_paid: false,
 		requests: MAX_REQUESTS_PER_CHECKER,
 		undefended_is_missed: true,
-		appeals_need_two_thirds: false,
+		appeal: (31, 16),
 		seats_by_heads: false,
 		samples_over_sum: false,
 	};
 	/// Rules that would mend what the report finds: late leaves count less, so that the grace can have 20 blocks; 20 blocks
-	/// for reveals; pay by proven weight; a quarter of the requests; two thirds of an appeal's seats; and undefended tags cost pay
-	/// alone.
+	/// for reveals; pay by proven weight; a quarter of the requests; 61 seats in an appeal, of which two
+	/// thirds confirm; and undefended tags cost pay alone.
 	pub const MENDED: Self = Self {
 		schedule: Schedule { grace: 20, check: 72, ..Schedule::MAINNET },
 		late_leaves_count_less: true,
 		proven_is_paid: true,
 		requests: 16,
 		undefended_is_missed: false,
-		appeals_need_two_thirds: true,
+		appeal: (61, 41),
 		..Self::BUILT
 	};
 

@@ -35,39 +35,39 @@ pub struct Exception {
 pub const EXCEPTIONS: [Exception; 5] = [
 	Exception {
 		strategy: Late,
-		rule: "a commitment may come three blocks after its segment, and the weight is the median of five: leaves of 12 blocks in three segments, of 8 in two",
+		rule: "a commitment may come 3 blocks late; of 12, 8, 12, 8, 12 blocks' leaves the median counts",
 		price: "nothing; it computes no more than others",
 		mend: "leaves of a commitment in block j of the grace count segment / (segment + j)",
 	},
 	Exception {
 		strategy: Rent,
 		rule: "one epoch in twenty has no confirmation, and is paid by the sprint alone",
-		price: "ten times its compute for six minutes a day; of the emission it gets less than honest, and so does everybody",
+		price: "as much compute as the network has, for six minutes a day; all hosts' pay falls in other epochs",
 		mend: "pay goes by the proven weight, as power does",
 	},
 	Exception {
 		strategy: Censor,
-		rule: "two blocks can carry the commitments to a confirmation; without any, all power goes to those who committed, within the day",
-		price: "nothing; a share q of the blocks brings the chance once or twice a day, with q^2",
-		mend: "a grace of 20 blocks, in which late leaves count less and workers compute until their commitment is in",
+		rule: "two blocks can carry commitments to a confirmation; who has none loses its power within the day",
+		price: "nothing; with a share q of the blocks all power is taken with q^2 a day",
+		mend: "a grace of 20 blocks with late leaves counting less; workers compute until they are included",
 	},
 	Exception {
 		strategy: Jam,
-		rule: "each of 1,024 checkers may request openings of 64 hosts in an epoch, for nothing: more than 10,000 hosts can answer",
+		rule: "1,024 checkers may request openings of 64 hosts each; blocks lack room for 10,000 hosts' answers",
 		price: "nothing",
 		mend: "16 hosts for each checker",
 	},
 	Exception {
 		strategy: Swarm,
-		rule: "a newcomer is paid for its first sprint, up to the cap, and all rounds have the same committee",
-		price: "1,000 proofs of work, 4 * 10^9 hashes, a week; newcomers that are not paid lose nothing",
+		rule: "a newcomer is paid for its first sprint, up to the cap; all rounds have the same committee",
+		price: "4 * 10^9 hashes, seconds of a GPU, a week; newcomers that are caught lose nothing",
 		mend: "pay goes by the proven weight, and each round has committees of its own",
 	},
 ];
 
 /// The ways in which honest hosts are slashed with the rules as built.
 pub const LOSSES: [&str; 3] = [
-	"censored    five blocks can carry the digests of a round. If all are the adversary's, every honest checker missed its\n            duties, which costs a tenth of its collateral. Mended: 20 blocks",
-	"judged      most seats of a case, and most of 31 in its appeal, are the adversary's. A lost case costs two reporters\n            their findings for three epochs, and nothing else. Mended: an appeal confirms with two thirds",
+	"censored    five blocks can carry the digests of a round. If all are the adversary's, every honest checker\n            missed its duties, which costs a tenth of its collateral. Mended: 20 blocks",
+	"judged      most seats of a case, and most of 31 in its appeal, are the adversary's. A lost case costs two reporters\n            their findings for three epochs, and nothing else. Mended: 41 of 61",
 	"challenged  a checker that is offline for a minute does not defend its tags against partners with made-up ones. A set\n            that it did not defend counts as missed, and 5 % of all cost a tenth. Mended: it costs pay alone",
 ];

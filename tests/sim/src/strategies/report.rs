@@ -31,7 +31,7 @@ pub struct Effort {
 
 impl Default for Effort {
 	fn default() -> Self {
-		Self { series: 10, epochs: 100, seed: 1 }
+		Self { series: 5, epochs: 100, seed: 1 }
 	}
 }
 
@@ -269,8 +269,10 @@ impl Results {
 		for Exception { strategy, rule, price, mend } in EXCEPTIONS {
 			let cells = self.cells.iter().filter(|cell| cell.form == 0 && cell.strategies == [strategy]);
 			let most = cells.map(|cell| self.worst(cell).0.mean).fold(f64::NEG_INFINITY, f64::max);
-			writeln!(out, "{:<10}  up to {most:.1} points: {rule}", strategy.name())?;
-			writeln!(out, "            price: {price}\n            mended: {mend}")?;
+			writeln!(out, "{:<10}  up to {most:.1} points", strategy.name())?;
+			for (name, text) in [("rule", rule), ("price", price), ("mend", mend)] {
+				writeln!(out, "  {name:<8}  {text}")?;
+			}
 		}
 		writeln!(out, "\n== Honest hosts slashed: a column for each way")?;
 		LOSSES.iter().try_for_each(|loss| writeln!(out, "{loss}"))

@@ -9,11 +9,7 @@ use crate::{
 	epoch::{minima, threshold, visible},
 	population::{account, below},
 };
-use gonka_primitives::{
-	Hash,
-	audit::{AuditRules, MAX_SEATS},
-	check::Offence,
-};
+use gonka_primitives::{Hash, audit::AuditRules, check::Offence};
 use gonka_sprint::{
 	Draw,
 	committee::{Order, appoint, qualify},
@@ -29,8 +25,6 @@ const ROOM: f64 = 1.57;
 const REQUEST: f64 = 0.05;
 /// Hosts that each of 1,024 checkers checks in a network of 10,000.
 const CHECKED: f64 = 88.0;
-/// Compute that [`Strategy::Rent`] has in the sprint, as a multiple of its own.
-const RENTED: f64 = 10.0;
 /// Blocks by which [`Strategy::Late`] goes on computing at most.
 const LATE: u32 = 2;
 /// Blocks of a window and of the term of an appeal: mainnet's.
@@ -131,7 +125,7 @@ impl Network {
 		let mut all = Vec::new();
 		for index in 0..self.hosts.len() {
 			let (bad, speed) = (self.hosts[index].bad, self.hosts[index].speed);
-			let rented = if self.does(Strategy::Rent) { RENTED } else { 1.0 };
+			let rented = if self.does(Strategy::Rent) { 1.0 + 1.0 / self.setting.share } else { 1.0 };
 			let mut counts = Vec::new();
 			for segment in 0..segments {
 				let mut blocks = f64::from(schedule.segment);
@@ -322,9 +316,8 @@ impl Network {
 				continue;
 			}
 			let seats = rules.seats_for(weight, self.weights.total);
-			let appeal = rules.appeal_seats.min(MAX_SEATS);
-			let needed = if self.rules().appeals_need_two_thirds { 2 * appeal / 3 } else { appeal / 2 };
-			if self.seats_above(seats, seats / 2) && self.seats_above(appeal, needed) {
+			let (appeal, needed) = self.rules().appeal;
+			if self.has_seats(seats, seats / 2 + 1) && self.has_seats(appeal, needed) {
 				self.convict(accused, Offence::WrongInference);
 			} else {
 				reporters.iter().for_each(|reporter| self.hosts[*reporter].muted = epoch + 1 + MUTED);
@@ -332,9 +325,9 @@ impl Network {
 		}
 	}
 
-	/// Returns whether the adversary draws more than `needed` of these seats.
-	fn seats_above(&mut self, seats: u32, needed: u32) -> bool {
+	/// Returns whether the adversary draws at least `needed` of these seats.
+	fn has_seats(&mut self, seats: u32, needed: u32) -> bool {
 		let share = self.votes;
-		(0..seats).filter(|_| happens(&mut self.rng, share)).count() as u32 > needed
+		(0..seats).filter(|_| happens(&mut self.rng, share)).count() as u32 >= needed
 	}
 }
