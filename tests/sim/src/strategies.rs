@@ -41,7 +41,7 @@ pub enum Strategy {
 	Jam,
 	/// Reveals made-up tags and challenges its partners' tags; accuses the hosts that are offline during disputes.
 	Accuse,
-	/// Reports wrong answers of honest hosts, and rules so as an arbiter.
+	/// Reports right completions of honest hosts as wrong, and rules so as an arbiter.
 	Judge,
 	/// Pays itself for ten times the work that others do, all of it real, so that these seem to serve little.
 	Serve,
@@ -117,7 +117,9 @@ impl Strategy {
 			Self::Accuse => {
 				"it reveals made-up tags, challenges its partners, and accuses hosts that are offline in disputes"
 			},
-			Self::Judge => "it reports right answers of honest hosts as wrong, and rules so in the cases and appeals",
+			Self::Judge => {
+				"it reports right completions of honest hosts as wrong, and rules so in the cases and appeals"
+			},
 			Self::Serve => "it pays itself for ten times the work of others, all of it real",
 			Self::Swarm => "1,000 newcomers commit to 2^40 leaves each; one whose checkers are all its own is paid",
 		}
@@ -223,8 +225,6 @@ pub struct Ends {
 	pub burnt: f64,
 	/// Convictions of the adversary's hosts.
 	pub convicted: u32,
-	/// Share of the emission of which honest hosts' unvested pay was burnt.
-	pub honest_burnt: f64,
 	/// Honest hosts slashed.
 	pub slashed: Slashed,
 	/// Epochs at the end of which the adversary had two thirds of the power.
@@ -236,7 +236,7 @@ pub struct Ends {
 pub struct Slashed {
 	/// For missed duties: all blocks that could carry its digests were the adversary's.
 	pub censored: u64,
-	/// For wrong answers: most seats of a case and of its appeal were the adversary's.
+	/// For wrong completions: most seats of a case and of its appeal were the adversary's.
 	pub judged: u64,
 	/// For missed duties: it was offline while its partners challenged its tags.
 	pub challenged: u64,

@@ -47,7 +47,7 @@ pub const EXCEPTIONS: [Exception; 5] = [
 	},
 	Exception {
 		strategy: Censor,
-		rule: "two blocks can carry commitments to a confirmation; who has none loses its power within the day",
+		rule: "two blocks can carry commitments to a confirmation; a host without one loses its power in the day",
 		price: "nothing; with a share q of the blocks all power is taken with q^2 a day",
 		mend: "a grace of 20 blocks with late leaves counting less; workers compute until they are included",
 	},

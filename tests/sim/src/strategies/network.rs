@@ -247,8 +247,8 @@ impl Network {
 			return;
 		}
 		host.standing.offence = Some(offence);
-		let wrong_answers = offence == Offence::WrongInference;
-		let burnt = if wrong_answers { host.unvested / 5.0 } else { host.unvested };
+		let wrong_completions = offence == Offence::WrongInference;
+		let burnt = if wrong_completions { host.unvested / 5.0 } else { host.unvested };
 		host.unvested -= burnt;
 		let collateral = GNK_PER_LEAF * host.standing.backed as f64 / 5.0;
 		if host.bad {
@@ -257,9 +257,8 @@ impl Network {
 			self.ends.shares[4] -= burnt;
 			self.ends.shares[3] -= burnt;
 		} else {
-			self.ends.honest_burnt += burnt;
 			let slashed = &mut self.ends.slashed;
-			let counter = if wrong_answers { &mut slashed.judged } else { &mut slashed.accused };
+			let counter = if wrong_completions { &mut slashed.judged } else { &mut slashed.accused };
 			*counter += 1;
 		}
 	}

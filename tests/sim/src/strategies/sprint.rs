@@ -266,8 +266,8 @@ impl Network {
 		}
 	}
 
-	/// Lets the adversary's checkers accuse the honest hosts that are offline, and challenge their tags. Whoever revealed a
-	/// made-up tag has honest partners, too, which challenge it.
+	/// Lets the adversary's checkers accuse the honest hosts that are offline, and challenge their tags. A checker that
+	/// revealed a made-up tag has honest partners, too, which challenge it.
 	fn accuse(&mut self, committees: &Committees) {
 		let of_adversary = |position: u32| self.hosts[committees.listed[position as usize] as usize].bad;
 		let theirs: u64 =
