@@ -286,8 +286,8 @@ impl Network {
 		self.show();
 	}
 
-	/// Returns the leaf sets that a host had to check in the epoch, those that count for its collateral, and those that count
-	/// for its pay.
+	/// Returns the leaf sets that a host had to check in the epoch, those that count for its collateral, and those that
+	/// count for its pay.
 	fn duties(&self, host: &Host) -> (u32, u32, u32) {
 		let due = host.sets * (u32::from(self.rounds) + 1);
 		let revealed = due - if host.bad { 0 } else { host.sets * self.hidden };

@@ -72,8 +72,8 @@ pub fn rows() -> Vec<Vec<Strategy>> {
 	[vec![]].into_iter().chain(single).chain(COMBINATIONS.map(<[Strategy]>::to_vec)).collect()
 }
 
-/// Simulates networks with all `shares` on `threads` threads, and calls `done` with the number of epochs after each network. The result
-/// does not depend on the threads.
+/// Simulates networks with all `shares` on `threads` threads, and calls `done` with the number of epochs after each
+/// network. The result does not depend on the threads.
 pub fn run(effort: Effort, shares: &[f64], threads: usize, done: impl Fn(u64) + Sync) -> Results {
 	let mut cells = Vec::new();
 	for form in 0..FORMS.len() {
