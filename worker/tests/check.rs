@@ -357,7 +357,6 @@ async fn confirmation_segments_are_checked() {
 	eventually(async || committed(&chain).is_some()).await;
 	rig.block(145).await;
 	rig.block(151).await;
-	chain.step_finished(|reads| reads.duties).await;
 	assert_eq!(count(&chain, |_| true), 1, "nothing is known of the round before its draw");
 	// The round is drawn at offset 45 + 3 + 3 + 1, and the duties are those of the confirmation segment.
 	chain.with(|state| {

@@ -130,6 +130,7 @@ fn each_step_can_be_taken() {
 		Step::Register(0),
 		Step::Epoch,
 		Step::Epoch,
+		Step::Epoch,
 		Step::Release(0),
 		Step::Epoch,
 		// Just before the block's end would pay it.

@@ -97,7 +97,7 @@ fn settled() {
 	let settlement = Settlement { host: Alice.public().0, window, root, work, vouchers };
 	let signature = sign(Alice, domain::SETTLEMENT, &settlement);
 	submit(RuntimeCall::InferenceMarket(pallet_inference_market::Call::settle { settlement, signature }));
-	next_window(2);
+	next_window(SamplingValidation::rules().draw_blocks);
 }
 
 /// Both checkers report the same finding about all their audits. Returns the number of audits.
@@ -138,7 +138,7 @@ fn wrong_completions_cost_collateral_and_are_refunded() {
 		let (alice, dave) = (account(Alice), account(Dave));
 		let before = (Balances::free_balance(&alice), Balances::free_balance(&dave));
 		check(wrong());
-		blocks(2);
+		blocks(SamplingValidation::rules().draw_blocks);
 		let case = SamplingValidation::case_views().pop().unwrap();
 		assert_eq!(case.arbiters.len(), 2, "both other hosts of a network of three");
 		for arbiter in [Bob, Charlie] {

@@ -2,7 +2,7 @@
 
 use crate::*;
 use codec::Encode;
-use frame_support::traits::{Get, OnFinalize, OnIdle, OnInitialize};
+use frame_support::traits::{Get, OnFinalize, OnIdle, OnInitialize, dynamic_params::AggregatedKeyValue};
 use sp_consensus_babe::{
 	AuthorityId, BABE_ENGINE_ID, Slot,
 	digests::{PreDigest, SecondaryPlainPreDigest},
@@ -120,6 +120,15 @@ pub fn weigh(weights: &[(Sr25519Keyring, u64)]) {
 	WeighedEpochs::<Runtime>::insert(0, pallet_poc::EpochWeights::of_total(total, hosts));
 	LastWeighed::<Runtime>::put(0);
 	Power::<Runtime>::put(frame_support::BoundedVec::truncate_from(pallet_poc::math::normalise(power)));
+}
+
+/// Runs the first block and makes inference cost from then on, as it does after mainnet's first months.
+pub fn end_free_period() {
+	use crate::configs::parameters::{RuntimeParameters, dynamic::market};
+	let paid = RuntimeParameters::Market(market::Parameters::FreeEpochs(market::FreeEpochs, Some(0)));
+	blocks(1);
+	let (key, value) = paid.into_parts();
+	pallet_parameters::Parameters::<Runtime>::set(key, value);
 }
 
 /// The weights that epoch 0 pays.

@@ -219,6 +219,7 @@ fn nodes_report_through_the_runtime_api() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn past_sessions_can_be_reported_from_genesis_on_until_they_are_forgotten() {
 	run(|| {
 		with_collateral();

@@ -189,6 +189,7 @@ fn collateral_backs_four_fifths_of_the_votes_of_a_host() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn changed_parameters_reach_the_pallets() {
 	run(|| {
 		blocks(1);

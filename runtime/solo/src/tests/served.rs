@@ -50,6 +50,7 @@ fn settle(host: Sr25519Keyring, channel: u64, work: u64) {
 #[test]
 fn a_host_that_serves_too_little_is_paid_less() {
 	run(|| {
+		end_free_period();
 		blocks(Time::THIS.window);
 		weigh(&[(Alice, 400), (Bob, 300), (Charlie, 300)]);
 		[Alice, Bob, Charlie].into_iter().for_each(serving);

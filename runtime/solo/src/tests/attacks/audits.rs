@@ -57,6 +57,16 @@ fn next_window(offset: BlockNumber) {
 	blocks(target - System::block_number());
 }
 
+/// Runs until the audits of all settlements are drawn.
+fn draw_audits() {
+	next_window(SamplingValidation::rules().draw_blocks);
+}
+
+/// Runs until the arbiters of the cases opened now are drawn.
+fn draw_arbiters() {
+	blocks(SamplingValidation::rules().draw_blocks);
+}
+
 /// Hosts 0, 1, … with these effective weights and a channel of Dave each, which serve the model of the preset.
 fn hosts(weights: &[u64]) {
 	blocks(1);
@@ -135,11 +145,11 @@ fn judgement_of(name: u8) -> Option<JudgementView> {
 fn accused(weights: &[u64]) -> CaseView {
 	hosts(weights);
 	settle(0, 40);
-	next_window(2);
+	draw_audits();
 	for checker in 1..weights.len() as u8 {
 		check(checker, |host| *host == raw(0), wrong());
 	}
-	blocks(2);
+	draw_arbiters();
 	case_of(0).expect("40 wrong completions raise the alarm")
 }
 
@@ -199,7 +209,7 @@ fn appeal() {
 	assert!(validate(&call).is_err(), "without a signature and a fee, nobody appeals");
 	assert_ok!(call.dispatch(RuntimeOrigin::signed(who(0))));
 	assert_eq!(held(), deposit());
-	blocks(2);
+	draw_arbiters();
 }
 
 #[test]
@@ -302,11 +312,11 @@ fn nobody_is_convicted_twice_for_the_same_answers() {
 	run(|| {
 		hosts(&[10; 5]);
 		settle(0, 40);
-		next_window(2);
+		draw_audits();
 		for checker in 1..4 {
 			check(checker, |host| *host == raw(0), wrong());
 		}
-		blocks(2);
+		draw_arbiters();
 		rule(5, |_| Some(wrong()));
 		blocks(1);
 		if let Some(judgement) = judgement_of(0) {

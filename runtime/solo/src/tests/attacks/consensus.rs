@@ -52,6 +52,7 @@ fn claim(keystore: &KeystorePtr) -> Option<(PreDigest, AuthorityId)> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn hundreds_of_light_hosts_write_blocks_by_their_power_and_not_by_heads() {
 	const SLOTS: u32 = 2_000;
 	const LIGHT: usize = 270;
@@ -218,6 +219,7 @@ fn a_third_that_feigns_a_stall_forces_nothing() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn the_smaller_part_of_a_divided_network_finalises_nothing() {
 	run(|| {
 		three([34, 33, 33]);
@@ -245,7 +247,8 @@ fn a_change_that_the_stall_cut_off_does_not_confuse_the_count_of_sets() {
 		let (set, still) = (set_id(), System::block_number());
 		empower([(Alice, 20), (Bob, 40), (Charlie, 40)].map(|(key, power)| (account(key), power)).to_vec());
 		// The change is announced while finality works, and never becomes final.
-		let frozen = |now: BlockNumber| working(now).min(still + 16);
+		let stop = still + Time::THIS.session as u32 * 8 / 5;
+		let frozen = |now: BlockNumber| working(now).min(stop);
 		let mut changes = write(&[Alice, Bob, Charlie], frozen, || set_id() > set);
 		changes.extend(write(&[Bob, Charlie], frozen, || pallet_liveness::LastChange::<Runtime>::get().forced));
 		let [(at, ConsensusLog::ScheduledChange(_)), (_, ConsensusLog::ForcedChange(median, _))] = &changes[..] else {
@@ -257,6 +260,7 @@ fn a_change_that_the_stall_cut_off_does_not_confuse_the_count_of_sets() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn a_host_that_writes_no_blocks_is_paid_less_and_keeps_its_collateral() {
 	use gonka_primitives::traits::PaidWeights;
 	run(|| {

@@ -94,6 +94,7 @@ fn go_to(offset: u32) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "many thousand hosts and blocks with mainnet's times")]
 fn ten_thousand_identities_cost_more_the_more_places_they_take() {
 	run(|| {
 		blocks(1);
@@ -117,6 +118,7 @@ fn ten_thousand_identities_cost_more_the_more_places_they_take() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "many thousand hosts and blocks with mainnet's times")]
 fn identities_without_weight_hold_all_places_for_an_epoch_at_most() {
 	run(|| {
 		blocks(1);
@@ -278,6 +280,7 @@ fn traces(host: &AccountId) -> usize {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn identities_that_come_and_go_leave_nothing_behind() {
 	run(|| {
 		blocks(1);
@@ -293,6 +296,7 @@ fn identities_that_come_and_go_leave_nothing_behind() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn a_convicted_host_cannot_have_its_record_forgotten_before_the_developers_have_their_fees() {
 	run(|| {
 		blocks(1);
@@ -324,6 +328,7 @@ fn a_convicted_host_cannot_have_its_record_forgotten_before_the_developers_have_
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn a_host_with_weight_is_not_pushed_out_by_identities() {
 	run(|| {
 		blocks(1);

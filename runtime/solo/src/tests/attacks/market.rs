@@ -182,12 +182,12 @@ fn invented_work_of_a_host_without_weight_is_not_settled_for_nothing_in_the_free
 		assert_ok!(Amendments::amend(RuntimeOrigin::root(), free));
 		blocks(Time::THIS.schedule.length);
 		assert!(InferenceMarket::models().iter().all(|model| model.price == Price::default()));
-		weigh(&[(Alice, 100)]);
 		for host in [Alice, Bob] {
 			register(host, &[0]);
 		}
 		let (of_alice, of_bob) = (open(Dave, Alice, 1, GNK), open(Dave, Bob, 1, GNK));
 		next_window();
+		weigh(&[(Alice, 100)]);
 		let settle = |host, channel| settlement(host, ended(), [channel], 0, unpaid(1_000));
 		// Bob has no weight: he pays. Alice has weight, and her work is audited.
 		let money = |host| Balances::free_balance(account(host));
@@ -364,7 +364,7 @@ fn price() -> Balance {
 #[test]
 fn a_price_that_unpaid_work_would_raise_stays() {
 	run(|| {
-		blocks(1);
+		end_free_period();
 		let (channel, before) = (own_channel(), price());
 		next_window();
 		assert_ok!(send(settlement(Alice, ended(), [channel], 0, unpaid(u64::MAX / 2))).unwrap());
@@ -387,7 +387,7 @@ fn a_price_that_unpaid_work_would_raise_stays() {
 #[test]
 fn paid_work_of_a_model_without_a_profile_or_not_declared_moves_no_price() {
 	run(|| {
-		blocks(1);
+		end_free_period();
 		let channel = own_channel();
 		let paid = Totals { fee: price() * 1_000_000, work: 1_000_000, receipts: 1 };
 		let settle = || {
@@ -410,7 +410,7 @@ fn paid_work_of_a_model_without_a_profile_or_not_declared_moves_no_price() {
 fn pay_of_an_honest_host_beside(growth: Totals, before: impl FnOnce()) -> u64 {
 	let mut pay = 0;
 	run(|| {
-		blocks(1);
+		end_free_period();
 		weigh(&[(Alice, 400), (Bob, 300), (Charlie, 300)]);
 		for host in [Alice, Bob, Charlie] {
 			register(host, &[0]);

@@ -70,6 +70,7 @@ fn assert_lost(key: Sr25519Keyring, share: u128) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
 fn a_convicted_newcomer_keeps_no_unvested_pay() {
 	run(|| {
 		blocks(1);
