@@ -10,6 +10,7 @@ use gonka_e2e::interruptible;
 use stall::scenario::Scenario;
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a quarter of an hour: `make soak` runs it"]
 async fn finality_goes_on_by_itself_after_validators_unplug() -> Result<()> {
 	interruptible(async {
 		let mut scenario = Scenario::start(&[1, 1, 1]).await?;

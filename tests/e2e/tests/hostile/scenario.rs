@@ -26,8 +26,8 @@ const HOSTILE: [(&str, &str); 6] = [
 ];
 /// Sprint rate of a hostile host, in leaves a second.
 const RATE: u32 = 18;
-/// Maximum number of epochs in which a step looks for its event.
-const EPOCHS: usize = 8;
+/// Maximum number of epochs in which a step looks for its event. A convicted host checks again in the third epoch after.
+const EPOCHS: usize = 12;
 /// Maximum number of epochs that are set aside because the machine was too busy for an honest host to keep up.
 const SET_ASIDE: usize = 8;
 /// A whole, in millionths.
