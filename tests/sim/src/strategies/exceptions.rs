@@ -27,7 +27,7 @@ pub struct Exception {
 	pub rule: &'static str,
 	/// What it costs.
 	pub price: &'static str,
-	/// The rule of [`Rules::MENDED`] with which it gains no more.
+	/// The rule of [`Rules::MENDED`](super::Rules::MENDED) with which it gains no more.
 	pub mend: &'static str,
 }
 
