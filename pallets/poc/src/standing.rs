@@ -209,7 +209,7 @@ impl<T: Config> Pallet<T> {
 	/// The weight that a host showed throughout the epoch `last`, and the part that was proven there.
 	pub(crate) fn shown(last: &Epoch, host: &T::AccountId) -> (u64, u64) {
 		let standing = Standings::<T>::get(last.index, host);
-		standing.map_or((0, 0), |standing| standing.shown(last.rounds(), Self::confirmed(last, host, &standing)))
+		standing.map_or((0, 0), |standing| standing.shown(last.rounds(), || Self::confirmed(last, host, &standing)))
 	}
 
 	/// The median by weight of the hosts' [`math::ratio`]s of work to weight; 0 if too little work was settled for a

@@ -176,12 +176,12 @@ impl Standing {
 	}
 
 	/// The weight that it showed throughout an epoch with this number of rounds of confirmations, and the part that was
-	/// proven there. An epoch without a confirmation shows nothing new. `confirmed` is in millionths.
-	pub fn shown(&self, rounds: u8, confirmed: u64) -> (u64, u64) {
+	/// proven there. An epoch without a confirmation shows nothing new. `confirmed` returns millionths.
+	pub fn shown(&self, rounds: u8, confirmed: impl FnOnce() -> u64) -> (u64, u64) {
 		match (self.is_weightless(), rounds) {
 			(true, _) => (0, 0),
 			(_, 0) => (self.proven, self.proven),
-			_ => (math::scale(self.backed, confirmed), self.proven),
+			_ => (math::scale(self.backed, confirmed()), self.proven),
 		}
 	}
 

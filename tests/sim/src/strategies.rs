@@ -193,7 +193,7 @@ pub struct Setting {
 	pub rules: Rules,
 	/// The adversary's share of the compute.
 	pub share: f64,
-	/// What the adversary does; nothing if it is honest.
+	/// The adversary's strategies; none if it is honest.
 	pub strategies: Vec<Strategy>,
 	/// Number of epochs.
 	pub epochs: u32,
@@ -213,7 +213,7 @@ pub const KINDS: usize = 5;
 /// Names of the [`Ends::shares`].
 pub const KIND_NAMES: [&str; KINDS] = ["power", "blocks", "votes", "pay", "emission"];
 
-/// What an adversary ends with, as sums over epochs.
+/// An adversary's shares and losses, as sums over epochs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ends {
 	/// Number of epochs.

@@ -55,7 +55,7 @@ fn former_rules_fail() {
 	assert!(gains(Rules::BUILT, 0.1, &[Sacrifice], 3)[3] < -5.0);
 }
 
-/// What the report names as exceptions, and rules with which it is none.
+/// A commitment that comes late is an exception of the report with the rules as built, and none with the mended ones.
 #[test]
 fn leaves_computed_late_bring_three_points_unless_they_count_less() {
 	assert!((2.5..4.0).contains(&gains(Rules::BUILT, 0.25, &[Late], 4)[3]));

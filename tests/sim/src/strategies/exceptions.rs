@@ -1,4 +1,4 @@
-//! Sets of strategies, and what the report knows about those that gain more than a point.
+//! Sets of strategies, and rule, price and mend of those that gain more than a point.
 
 use super::Strategy::{self, *};
 
@@ -25,7 +25,7 @@ pub struct Exception {
 	pub strategy: Strategy,
 	/// The rule by which it gains.
 	pub rule: &'static str,
-	/// What it costs.
+	/// The price of the strategy.
 	pub price: &'static str,
 	/// The rule of [`Rules::MENDED`](super::Rules::MENDED) with which it gains no more.
 	pub mend: &'static str,

@@ -1,4 +1,4 @@
-//! Hosts, and what they carry from one epoch to the next.
+//! Hosts, and the state that they carry from one epoch to the next.
 
 use super::{Ends, Rules, Setting, Strategy};
 use crate::population::{exp, normal, rng};
@@ -39,7 +39,7 @@ pub(super) struct Host {
 	pub bad: bool,
 	/// Leaves that it computes in a block.
 	pub speed: f64,
-	/// What it showed in the epoch before, and the part that was proven there.
+	/// The weight that it showed in the epoch before, and the part that was proven there.
 	pub shown: (u64, u64),
 	/// Pay that has not vested, in emissions of an epoch.
 	pub unvested: f64,
@@ -333,7 +333,7 @@ impl Network {
 		for index in 0..self.hosts.len() {
 			let confirmed = self.confirmed(&self.hosts[index]);
 			let host = &mut self.hosts[index];
-			host.shown = host.standing.shown(self.rounds, confirmed);
+			host.shown = host.standing.shown(self.rounds, || confirmed);
 		}
 	}
 

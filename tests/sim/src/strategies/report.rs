@@ -18,6 +18,7 @@ use std::{
 pub const SHARES: [f64; 5] = [0.01, 0.1, 0.25, 0.33, 0.4];
 /// Maximum gain over honesty, in points.
 pub const LIMIT: f64 = 1.0;
+
 /// Amount of simulation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
@@ -52,9 +53,9 @@ pub struct Cell {
 	pub form: usize,
 	/// The adversary's share of the compute.
 	pub share: f64,
-	/// What the adversary does.
+	/// The adversary's strategies.
 	pub strategies: Vec<Strategy>,
-	/// What it ended with in each network.
+	/// The adversary's shares and losses in each network.
 	pub ends: Vec<Ends>,
 }
 
@@ -114,6 +115,12 @@ fn networks(effort: Effort, cell: &Cell, done: &impl Fn(u64)) -> Vec<Ends> {
 	(0..effort.series).map(network).collect()
 }
 
+/// Returns the name of a set of strategies.
+fn name(strategies: &[Strategy]) -> String {
+	let names: Vec<_> = strategies.iter().map(|strategy| strategy.name()).collect();
+	if names.is_empty() { "honest".into() } else { names.join(" + ") }
+}
+
 /// A gain over honesty in points, and its standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Gain {
@@ -124,12 +131,6 @@ pub struct Gain {
 }
 
 impl Cell {
-	/// Returns the names of its strategies.
-	pub fn name(&self) -> String {
-		let names: Vec<_> = self.strategies.iter().map(|strategy| strategy.name()).collect();
-		if names.is_empty() { "honest".into() } else { names.join(" + ") }
-	}
-
 	/// Returns the gains over the same networks with an honest adversary, by kind of share.
 	pub fn gains(&self, honest: &Self) -> [Gain; KINDS] {
 		std::array::from_fn(|kind| {
@@ -287,7 +288,7 @@ impl Results {
 			let cells = self.cells.iter().filter(|cell| cell.form == form && cell.strategies == row);
 			for (index, cell) in cells.enumerate() {
 				if index == 0 {
-					write!(out, "{:<44}", cell.name())?;
+					write!(out, "{:<44}", name(&cell.strategies))?;
 				}
 				let (Gain { mean, error }, kind) = self.worst(cell);
 				write!(out, " {:>22}", format!("{mean:.2} ± {error:.2} {kind:<8}"))?;
@@ -313,8 +314,7 @@ impl Results {
 				.map(|cell| (cell, self.worst(cell).0))
 				.map(|(cell, gain)| (100.0 * cell.share, gain.mean, 2.0 * gain.error))
 				.collect();
-			let name = strategies.iter().map(|strategy| strategy.name()).collect::<Vec<_>>().join(" + ");
-			Series { name, line: points.iter().map(|(x, y, _)| (*x, *y)).collect(), points }
+			Series { name: name(strategies), line: points.iter().map(|(x, y, _)| (*x, *y)).collect(), points }
 		});
 		Plot {
 			title: format!("Gain of an adversary over honesty, rules {}", FORMS[form].0),
@@ -323,14 +323,14 @@ impl Results {
 			x_ticks: [1.0, 2.0, 5.0, 10.0, 20.0, 40.0].map(|x| (x, x.to_string())).into(),
 			y_ticks: y_ticks.iter().map(|y| (*y, y.to_string())).collect(),
 			series: series.collect(),
-			note: "the greatest of power, blocks, votes and pay; bars of 2 standard errors".into(),
+			note: "the greatest of power, blocks, votes, pay and emission; bars of 2 standard errors".into(),
 			names_on_top: true,
 		}
 	}
 }
 
 fn write_cell(out: &mut String, cell: &Cell) -> fmt::Result {
-	write!(out, "{:<44}", cell.name())?;
+	write!(out, "{:<44}", name(&cell.strategies))?;
 	for kind in 0..KINDS {
 		let share = 100.0 * cell.sum(|ends| ends.means()[kind]) / cell.ends.len().max(1) as f64;
 		write!(out, " {share:>9.2}")?;

@@ -75,7 +75,7 @@ impl Committees {
 	}
 }
 
-/// What becomes of a host's claim.
+/// The fate of a host's claim: the weight that it brings, and whether a made-up leaf was found.
 #[derive(Clone, Copy)]
 struct Fate {
 	weight: u64,
@@ -183,7 +183,7 @@ impl Network {
 		}
 	}
 
-	/// Returns what becomes of all hosts' claims.
+	/// Returns the fates of all hosts' claims.
 	fn fates(&self, committees: &Committees, counts: &[Vec<u64>]) -> Vec<Fate> {
 		let segments = self.rules().schedule.segments;
 		let fate = |index: usize| {
@@ -196,7 +196,7 @@ impl Network {
 		(0..self.hosts.len()).map(fate).collect()
 	}
 
-	/// Returns what becomes of the claim of a host that makes leaves up.
+	/// Returns the fate of the claim of a host that makes leaves up.
 	fn fate(&self, committees: &Committees, index: usize, counts: &[u64]) -> Fate {
 		let segments = self.rules().schedule.segments;
 		let weight = math::compute_weight(counts, segments);
