@@ -40,7 +40,7 @@ pub const MILLION: u32 = 1_000_000;
 /// Maximum number of findings in a report.
 pub const MAX_FINDINGS: u32 = 64;
 /// Maximum number of arbiters' seats of a case.
-pub const MAX_SEATS: u32 = 31;
+pub const MAX_SEATS: u32 = 61;
 /// Maximum number of tickets that are drawn for the seats of a case.
 pub const MAX_TICKETS: u32 = 64;
 /// Maximum number of audits that a case reviews.
@@ -290,6 +290,12 @@ pub enum Outcome {
 	/// The completions are not the model's.
 	#[codec(index = 2)]
 	Guilty,
+}
+
+/// Whether `votes` of so many seats decide: more than half of them, in an appeal more than two thirds.
+pub const fn decides(votes: u32, seats: u32, is_appeal: bool) -> bool {
+	let (part, whole) = if is_appeal { (2, 3) } else { (1, 2) };
+	votes.saturating_mul(whole) > seats.saturating_mul(part)
 }
 
 /// Wald's sequential test over the ratios of fresh findings; `None` while it needs more of them, at most [`FRESH`].

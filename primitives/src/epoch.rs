@@ -27,6 +27,8 @@ pub struct Schedule {
 	pub segment: BlockNumber,
 	/// Blocks after a segment in which its commitments are accepted.
 	pub grace: BlockNumber,
+	/// The first of them, in which a commitment counts in full: see [`Schedule::delay`].
+	pub prompt: BlockNumber,
 	/// Blocks of the check phase.
 	pub check: BlockNumber,
 	/// Blocks from a draw on in which openings may be requested on chain.
@@ -66,9 +68,10 @@ impl Schedule {
 	pub const MAINNET: Self = Self {
 		init: 10,
 		segments: 5,
-		segment: 10,
-		grace: 3,
-		check: 40,
+		segment: 30,
+		grace: 20,
+		prompt: 2,
+		check: 72,
 		request: 10,
 		answer: 10,
 		digest: 31,
@@ -83,6 +86,7 @@ impl Schedule {
 		segments: 5,
 		segment: 3,
 		grace: 3,
+		prompt: 3,
 		check: 20,
 		request: 4,
 		answer: 4,
@@ -151,10 +155,23 @@ impl Schedule {
 		}
 	}
 
+	/// Number of blocks of the grace before `offset`, if a block there may carry a commitment of `segment`, numbered as in
+	/// [`Schedule::start_of`].
+	fn waited(&self, segment: u8, confirmations: &[BlockNumber], offset: BlockNumber) -> Option<BlockNumber> {
+		let end = self.start_of(segment, confirmations)?.saturating_add(self.segment);
+		offset.checked_sub(end).filter(|waited| *waited < self.grace)
+	}
+
 	/// Whether a block at `offset` may carry a commitment of `segment`, numbered as in [`Schedule::start_of`].
 	pub fn takes_commitment(&self, segment: u8, confirmations: &[BlockNumber], offset: BlockNumber) -> bool {
-		let end = self.start_of(segment, confirmations).map(|start| start.saturating_add(self.segment));
-		end.is_some_and(|end| offset >= end && offset < end.saturating_add(self.grace))
+		self.waited(segment, confirmations, offset).is_some()
+	}
+
+	/// Number of blocks by which a commitment of `segment` at `offset` is late: leaves could be computed in these blocks,
+	/// too, so it counts as if the segment had been longer by them.
+	pub fn delay(&self, segment: u8, confirmations: &[BlockNumber], offset: BlockNumber) -> BlockNumber {
+		let waited = self.waited(segment, confirmations, offset).unwrap_or(0);
+		waited.saturating_add(1).saturating_sub(self.prompt)
 	}
 
 	/// The segments that a round checks. Round 0 checks the sprint, round r the r-th confirmation segment.
@@ -229,15 +246,17 @@ impl Schedule {
 		}
 	}
 
-	/// Whether all phases and a confirmation's round fit into the epoch and none is empty; whether the last commitments and reveals come before the
-	/// weigh phase; whether a checker has as much time to recompute leaves after the last opening answers as a host had to
-	/// answer; and whether a dispute opened in an epoch's last block is over before the next epoch's weigh phase, when the
-	/// first epoch is paid.
+	/// Whether all phases and a confirmation's round fit into the epoch and none is empty; whether commitments count in full
+	/// for a part of the grace; whether the last commitments and reveals come before the weigh phase; whether a checker has
+	/// as much time to recompute leaves after the last opening answers as a host had to answer; and whether a dispute
+	/// opened in an epoch's last block is over before the next epoch's weigh phase, when the first epoch is paid.
 	pub const fn is_valid(&self) -> bool {
 		self.init > 0
 			&& self.segments > 0
 			&& self.segment > 0
-			&& self.grace > 0
+			&& self.prompt > 0
+			&& self.prompt <= self.grace
+			&& self.grace <= u8::MAX as BlockNumber
 			&& self.request > 0
 			&& self.answer > 0
 			&& self.request.saturating_add(self.answer.saturating_mul(2)) <= self.digest

@@ -58,7 +58,7 @@ impl<AccountId> OnSettlement<AccountId> for () {
 
 /// Called once when an epoch can be paid: its confirmation segments and disputes are over.
 pub trait OnEpochClosed {
-	/// `total` is the sum of the effective weights of all hosts. The sum of their paid weights may be less.
+	/// `total` is the sum of the proven weights of all hosts. The sum of their paid weights may be less.
 	fn on_epoch_closed(epoch: EpochIndex, total: u64);
 }
 

@@ -12,7 +12,7 @@ pub struct Payout<AccountId> {
 	pub epoch: EpochIndex,
 	/// Maximum number of base units that are minted for it.
 	pub emission: Balance,
-	/// Total effective weight of all hosts. Not 0.
+	/// Total proven weight of all hosts. Not 0.
 	pub total: u64,
 	/// Base units minted so far.
 	pub minted: Balance,

@@ -114,20 +114,22 @@ impl<T: Config> Pallet<T> {
 		let committees = Self::committees(epoch);
 		// Until some host has weight, there is nobody whose weight could have been proven.
 		let is_first = Candidates::<T>::decode_len().unwrap_or(0) == 0;
-		let last = LastWeighed::<T>::get().filter(|_| !is_first).map(Self::epoch_of);
+		let before = LastWeighed::<T>::get().filter(|_| !is_first).map(|last| {
+			let epochs = [Some(last), last.checked_sub(1)].into_iter().flatten();
+			epochs.filter_map(Self::epoch_of).collect::<Vec<_>>()
+		});
 		for (host, mut standing) in page {
 			let checkers = committees.as_ref().map_or(0, |all| all.of(&host, standing.participant).len() as u32);
 			standing.committee = checkers as u8;
 			// 0 on a chain; tests make hosts with weight and without a committee.
 			let (mut compute, mut backed) = (standing.compute, standing.backed);
 			if checkers > 0 || AllowUnchecked::<T>::get() {
-				let counts = Self::counts(epoch, &host);
+				let counts = Self::counts(epoch, &host, &standing);
 				let claimed = math::compute_weight(&counts, epoch.schedule.segments);
 				compute = math::answered(claimed, standing.unanswered_in(0), checkers);
 				backed = T::Backing::backed(&host, epoch.index, compute).min(compute);
 			}
-			let last = last.as_ref().map(|last| last.as_ref().map_or((0, 0), |last| Self::shown(last, &host)));
-			standing.weigh(compute, backed, last);
+			standing.weigh(compute, backed, before.as_ref().map(|before| Self::shown(before, &host)));
 			if standing.duties.due == 0 {
 				// The host revealed no tags, so it missed all its sets.
 				standing.duties.due = committees.as_ref().map_or(0, |all| all.sets_at_most(&host));
@@ -214,7 +216,7 @@ impl<T: Config> Pallet<T> {
 	/// Closes the epoch before `running`: its confirmations and disputes are over, so it can be paid.
 	pub(crate) fn close_previous(running: EpochIndex) {
 		let Some(previous) = running.checked_sub(1) else { return };
-		let total = WeighedEpochs::<T>::get(previous).map_or(0, |weights| weights.total);
+		let total = WeighedEpochs::<T>::get(previous).map_or(0, |weights| weights.proven.total);
 		T::OnEpochClosed::on_epoch_closed(previous, total);
 	}
 

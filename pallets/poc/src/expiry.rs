@@ -38,7 +38,7 @@ impl<T: Config> Pallet<T> {
 		let epoch = LastWeighed::<T>::get()?;
 		let (weights, max) = (WeighedEpochs::<T>::get(epoch)?, T::MaxHosts::get());
 		let patience = math::patience(hosts, max, T::HostExpiry::get());
-		let least = math::least_weight(hosts, max, weights.total);
+		let least = math::least_weight(hosts, max, weights.proven.total);
 		Some(Expiry { epoch, weights, patience, least })
 	}
 

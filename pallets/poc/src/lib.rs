@@ -399,7 +399,8 @@ pub mod pallet {
 		/// Commits to a host's leaves of one segment of the sprint or of a confirmation segment.
 		///
 		/// Origin: a free transaction; `signature` is that of the worker key over the commitment. Once per host,
-		/// epoch and segment, within `grace` blocks after the segment. Cost: constant.
+		/// epoch and segment, within `grace` blocks after the segment. After the first `prompt` of them it counts less. Cost:
+		/// constant.
 		#[pallet::call_index(1)]
 		#[pallet::weight(T::WeightInfo::commit())]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_commit(new, signature)))]
@@ -412,8 +413,12 @@ pub mod pallet {
 				let position = all.partition_point(|(other, _)| *other < segment);
 				all.try_insert(position, (segment, commitment)).map_err(|_| Error::<T>::LimitExceeded)
 			})?;
+			let delay = Self::running_epoch().map_or(0, |running| {
+				let now = frame_system::Pallet::<T>::block_number().unique_saturated_into();
+				running.schedule.delay(segment, &running.confirmations, running.offset(now))
+			});
 			Standings::<T>::mutate(epoch, &host, |standing| {
-				standing.get_or_insert_with(|| Self::enter(epoch, &host));
+				standing.get_or_insert_with(|| Self::enter(epoch, &host)).note_delay(segment, delay);
 			});
 			Self::deposit_event(Event::Committed { host, epoch, segment, count: commitment.count });
 			Ok(())

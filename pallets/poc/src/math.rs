@@ -18,6 +18,17 @@ pub fn compute_weight(counts: &[u64], segments: u8) -> u64 {
 	counts.get(middle).copied().unwrap_or(0).saturating_mul(segments as u64)
 }
 
+/// What a count of a segment of `segment` blocks is worth if its commitment came `delay` blocks late: leaves could be
+/// computed in these blocks, too.
+pub fn in_time(count: u64, segment: u32, delay: u32) -> u64 {
+	if delay == 0 {
+		return count;
+	}
+	let whole = u128::from(segment).saturating_add(delay.into());
+	let worth = u128::from(count).saturating_mul(segment.into()).checked_div(whole);
+	worth.and_then(|worth| u64::try_from(worth).ok()).unwrap_or(count)
+}
+
 /// A host's weight or count after `unanswered` of the requests for openings of its `committee` checkers: a third of a
 /// full committee that got no answer leaves nothing, in a committee of three or fewer a single one does.
 ///
@@ -143,9 +154,10 @@ pub fn scale(weight: u64, ratio: u64) -> u64 {
 	scaled.and_then(|scaled| u64::try_from(scaled).ok()).unwrap_or(weight)
 }
 
-/// `weight` times ratios in millionths, each rounded down.
-pub fn paid(weight: u64, ratios: [u64; 3]) -> u64 {
-	ratios.into_iter().fold(weight, scale)
+/// The paid weight: what a host showed today, which is its effective weight times the factor `confirmed`, as far as it
+/// was proven the day before, times the factors `ratios`. Factors are in millionths; each product is rounded down.
+pub fn paid(effective: u64, proven: u64, confirmed: u64, ratios: [u64; 2]) -> u64 {
+	ratios.into_iter().fold(scale(effective, confirmed).min(proven), scale)
 }
 
 /// Whether more than a hundredth of the power is in other hands in `new` than in `old`, both normalised. Changes add up,
@@ -169,7 +181,7 @@ pub fn patience(hosts: u32, max: u32, longest: EpochIndex) -> EpochIndex {
 }
 
 /// The effective weight above which a host keeps its place: from seven eighths of the places on a sixteenth of what hosts
-/// had if all places were taken and all hosts equal, before that 0. So a host that holds many places needs compute for them.
+/// had of the proven `total` if all places were taken and all hosts equal, before that 0. So a host that holds many places needs compute for them.
 pub fn least_weight(hosts: u32, max: u32, total: u64) -> u64 {
 	let (hosts, max) = (u64::from(hosts), u64::from(max));
 	let is_full = hosts.saturating_mul(8) >= max.saturating_mul(7);

@@ -27,9 +27,11 @@ impl<T: Config> Pallet<T> {
 		all.into_iter().filter(|(segment, _)| segments.contains(segment)).collect()
 	}
 
-	/// The counts of a host's sprint.
-	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId) -> Vec<u64> {
-		Self::commitments_of(epoch, 0, host).into_iter().map(|(_, commitment)| commitment.count).collect()
+	/// What the counts of a host's sprint are worth.
+	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId, standing: &Standing) -> Vec<u64> {
+		let commitments = Self::commitments_of(epoch, 0, host).into_iter();
+		let worth = |segment, count| standing.in_time(segment, count, epoch.schedule.segment);
+		commitments.map(|(segment, commitment)| worth(segment, commitment.count)).collect()
 	}
 
 	/// Notes that `checker` revealed its tags of the `total` leaf sets of a round and met `met` of them.
@@ -41,18 +43,18 @@ impl<T: Config> Pallet<T> {
 		});
 	}
 
-	/// Notes that `checker` did not defend one of its tags: it counts as not revealed.
+	/// Notes that `checker` did not defend one of its tags: the set is not met. It costs no collateral, since a checker that is
+	/// away for the minutes of a dispute is no idle one.
 	pub fn miss_digest(epoch: EpochIndex, checker: &T::AccountId) {
 		Self::mutate(epoch, checker, |standing| {
-			standing.duties.revealed = standing.duties.revealed.saturating_sub(1);
 			standing.duties.met = standing.duties.met.saturating_sub(1);
 		});
 	}
 
-	/// Whether `checker` may request openings of another host.
-	pub fn may_request(epoch: EpochIndex, checker: &T::AccountId) -> bool {
+	/// Whether `checker` may request openings of another host in a round.
+	pub fn may_request(epoch: EpochIndex, round: u8, checker: &T::AccountId) -> bool {
 		let standing = Standings::<T>::get(epoch, checker);
-		standing.is_some_and(|standing| u32::from(standing.asked) < MAX_REQUESTS_PER_CHECKER)
+		standing.is_some_and(|standing| standing.asked_in(round) < MAX_REQUESTS_PER_CHECKER)
 	}
 
 	/// Notes a request of `checker` to `host` for openings in a round.
@@ -64,7 +66,9 @@ impl<T: Config> Pallet<T> {
 				*count = count.saturating_add(1);
 			}
 		});
-		Self::mutate(epoch, checker, |standing| standing.asked = standing.asked.saturating_add(1));
+		Self::mutate(epoch, checker, |standing| {
+			standing.asked = (round, (standing.asked_in(round) as u8).saturating_add(1));
+		});
 	}
 
 	/// Notes that `host` posted the openings of a request.
@@ -175,13 +179,14 @@ impl<T: Config> Pallet<T> {
 		LastWeighed::<T>::get().map_or(0, |epoch| Self::weight(epoch, host))
 	}
 
-	/// The counts of a host's confirmations, less what unanswered requests cost.
+	/// What the counts of a host's confirmations are worth, less what unanswered requests cost.
 	fn confirmations(epoch: &Epoch, host: &T::AccountId, standing: &Standing) -> Vec<u64> {
 		let round = |segment: u8| segment.checked_sub(epoch.schedule.segments)?.checked_add(1);
 		let all = Commitments::<T>::get(epoch.index, host).into_iter();
 		all.filter_map(|(segment, commitment)| {
 			let round = round(segment).filter(|round| *round <= epoch.rounds())?;
-			Some(math::answered(commitment.count, standing.unanswered_in(round), standing.committee.into()))
+			let count = standing.in_time(segment, commitment.count, epoch.schedule.segment);
+			Some(math::answered(count, standing.unanswered_in(round), standing.committee.into()))
 		})
 		.collect()
 	}
@@ -206,18 +211,21 @@ impl<T: Config> Pallet<T> {
 		(Self::confirmed(epoch, host, standing), performance)
 	}
 
-	/// The weight that a host showed throughout the epoch `last`, and the part that was proven there.
-	pub(crate) fn shown(last: &Epoch, host: &T::AccountId) -> (u64, u64) {
-		let standing = Standings::<T>::get(last.index, host);
-		standing.map_or((0, 0), |standing| standing.shown(last.rounds(), || Self::confirmed(last, host, &standing)))
+	/// The weight that a host showed throughout the last of the epochs `before` in which it took part, and the part that was
+	/// proven there. So a host that misses one sprint is paid again for the next.
+	pub(crate) fn shown(before: &[Epoch], host: &T::AccountId) -> (u64, u64) {
+		let last = before.iter().find_map(|epoch| Some((epoch, Standings::<T>::get(epoch.index, host)?)));
+		last.map_or((0, 0), |(epoch, standing)| {
+			standing.shown(epoch.rounds(), || Self::confirmed(epoch, host, &standing))
+		})
 	}
 
-	/// The median by weight of the hosts' [`math::ratio`]s of work to weight; 0 if too little work was settled for a
+	/// The median by proven weight of the hosts' [`math::ratio`]s of work to weight; 0 if too little work was settled for a
 	/// comparison.
 	pub(crate) fn median_served(epoch: EpochIndex, weights: &EpochWeights) -> u64 {
 		let traffic = Served::<T>::get(epoch);
 		let enough = T::MinWork::get().saturating_mul(weights.hosts.into());
-		if traffic.work < enough { 0 } else { math::median_ratio(&traffic.weights, weights.total) }
+		if traffic.work < enough { 0 } else { math::median_ratio(&traffic.weights, weights.proven.total) }
 	}
 
 	/// The served factor of a host, in millionths.
@@ -235,7 +243,7 @@ impl<T: Config> Pallet<T> {
 	) -> u64 {
 		let (confirmed, performance) = Self::ratios(epoch, host, standing);
 		let served = Self::served(weights, standing, median);
-		math::paid(weights.effective(standing), [confirmed, performance, served])
+		math::paid(weights.effective(standing), weights.proven(standing), confirmed, [performance, served])
 	}
 }
 
@@ -248,7 +256,7 @@ impl<T: Config> OnServed<T::AccountId> for Pallet<T> {
 			return;
 		};
 		Self::mutate(epoch, host, |standing| {
-			let weight = weights.effective(standing);
+			let weight = weights.proven(standing);
 			if weight > 0 {
 				Served::<T>::mutate(epoch, |traffic| traffic.add(weight, standing.work, work));
 				standing.work = standing.work.saturating_add(work);

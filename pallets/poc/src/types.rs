@@ -115,10 +115,10 @@ impl Host {
 pub struct SetDuties {
 	/// The sets that it had to check in each round.
 	pub due: u32,
-	/// Those for which it revealed a tag, if only one of zeros, and did not fail to defend it. The others are missed: too
-	/// many of them cost collateral.
+	/// Those for which it revealed a tag, if only one of zeros. The others are missed: too many of them cost collateral.
 	pub revealed: u32,
-	/// Those that count for its pay: sets with a tag, and sets of hosts that left requests for openings unanswered.
+	/// Those that count for its pay: sets with a tag that it did not fail to defend, and sets of hosts that left requests
+	/// for openings unanswered.
 	pub met: u32,
 }
 
@@ -131,9 +131,9 @@ pub struct Standing {
 	pub compute: u64,
 	/// The backed weight: the part of it that counts by itself or is backed by collateral. 0 until the host is weighed.
 	pub backed: u64,
-	/// The part of it that the confirmations of the epoch weighed before bore out. 0 until the host is weighed.
+	/// The part of it that the confirmations of the last epoch before in which it took part bore out. 0 until the host is weighed.
 	pub proven: u64,
-	/// The part of that which was proven in the epoch weighed before, too. 0 until the host is weighed.
+	/// The part of that which was proven in that epoch, too. 0 until the host is weighed.
 	pub votes: u64,
 	/// Number of checkers of its committee. 0 until the host is weighed.
 	pub committee: u8,
@@ -145,8 +145,11 @@ pub struct Standing {
 	pub blocks: (u32, u32),
 	/// Number of requests for openings that it has not answered, by round, at most one of each of its checkers.
 	pub unanswered: BoundedVec<u8, ConstU32<MAX_ROUNDS>>,
-	/// Number of hosts of which it requested openings, at most `MAX_REQUESTS_PER_CHECKER`.
-	pub asked: u8,
+	/// The last round in which it requested openings, and the number of hosts of which it did, at most
+	/// `MAX_REQUESTS_PER_CHECKER`.
+	pub asked: (u8, u8),
+	/// Blocks by which its commitments were late, by segment. Nothing is noted after the last late one.
+	pub delays: BoundedVec<u8, ConstU32<MAX_SEGMENTS>>,
 	/// The offence it was convicted of.
 	pub offence: Option<Offence>,
 	/// Whether it lost its pay because it missed a turn of a dispute.
@@ -165,7 +168,7 @@ impl Standing {
 		Self { participant, compute, backed, proven, votes, ..Default::default() }
 	}
 
-	/// Sets the weights. `last` is what the host showed in the epoch weighed before, and the part that was proven there;
+	/// Sets the weights. `last` is what the host showed in an epoch weighed before, and the part that was proven there;
 	/// `None` if nobody had weight, so that there is nobody whose weight could have been proven.
 	pub fn weigh(&mut self, compute: u64, backed: u64, last: Option<(u64, u64)>) {
 		let (shown, before) = last.unwrap_or((backed, backed));
@@ -183,6 +186,31 @@ impl Standing {
 			(_, 0) => (self.proven, self.proven),
 			_ => (math::scale(self.backed, confirmed()), self.proven),
 		}
+	}
+
+	/// Notes that the commitment to a segment was `delay` blocks late.
+	pub fn note_delay(&mut self, segment: u8, delay: BlockNumber) {
+		let delay = u8::try_from(delay).unwrap_or(u8::MAX);
+		if delay == 0 {
+			return;
+		}
+		let len = self.delays.len().max(usize::from(segment).saturating_add(1));
+		self.delays.bounded_resize(len, 0);
+		if let Some(noted) = self.delays.get_mut(usize::from(segment)) {
+			*noted = delay;
+		}
+	}
+
+	/// What its count of a segment of `blocks` blocks is worth.
+	pub fn in_time(&self, segment: u8, count: u64, blocks: BlockNumber) -> u64 {
+		let delay = self.delays.get(usize::from(segment)).copied().unwrap_or(0);
+		math::in_time(count, blocks, delay.into())
+	}
+
+	/// Number of hosts of which it requested openings in a round.
+	pub fn asked_in(&self, round: u8) -> u32 {
+		let (last, number) = self.asked;
+		if last == round { number.into() } else { 0 }
 	}
 
 	/// Number of requests of a round that it has not answered.
@@ -351,7 +379,7 @@ pub struct EpochWeights {
 	pub cap: u64,
 	/// Hosts with weight.
 	pub hosts: u32,
-	/// Of proven weights, which carry power.
+	/// Of proven weights, which carry power and are paid.
 	pub proven: Capped,
 	/// Of the weights that carry votes.
 	pub votes: Capped,
@@ -366,17 +394,17 @@ impl EpochWeights {
 
 	/// A host's effective weight.
 	pub fn effective(&self, standing: &Standing) -> u64 {
+		if standing.is_weightless() { 0 } else { standing.backed.min(self.cap) }
+	}
+
+	/// The part of a host's weight that carries power and is paid.
+	pub fn proven(&self, standing: &Standing) -> u64 {
 		if standing.is_weightless() { 0 } else { self.counted(standing) }
 	}
 
-	/// A host's effective weight without regard to offences.
+	/// That part without regard to offences.
 	pub fn counted(&self, standing: &Standing) -> u64 {
-		standing.backed.min(self.cap)
-	}
-
-	/// The part of a host's weight that carries power.
-	pub fn proven(&self, standing: &Standing) -> u64 {
-		if standing.is_weightless() { 0 } else { standing.proven.min(self.proven.cap) }
+		standing.proven.min(self.proven.cap)
 	}
 
 	/// The part of a host's weight that carries votes.

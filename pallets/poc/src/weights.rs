@@ -68,10 +68,10 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 		Weight::from_parts(110_000_000, 52_000)
 			.saturating_mul(n.into())
 			.saturating_add(Weight::from_parts(500_000_000, 50_000))
-			// Two of the reads are the host's standing and commitments of the epoch before.
-			.saturating_add(T::DbWeight::get().reads_writes(18, 1).saturating_mul(n.into()))
+			// Three of the reads are the host's standings of the two epochs before, and its commitments.
+			.saturating_add(T::DbWeight::get().reads_writes(19, 1).saturating_mul(n.into()))
 			// At the end the guardians' keys and standings, too.
-			.saturating_add(T::DbWeight::get().reads_writes(47, 10))
+			.saturating_add(T::DbWeight::get().reads_writes(48, 10))
 	}
 	fn follow_confirmations(n: u32) -> Weight {
 		Weight::from_parts(10_000_000, 2_000)

@@ -65,10 +65,11 @@ impl<T: Config> Pallet<T> {
 		true
 	}
 
-	/// A host's effective weight in the epoch weighed last, and the sum of all.
+	/// A host's effective weight in the epoch weighed last, and the sum of all proven weight. New hosts that prove nothing
+	/// thus leave the shares of others as they are.
 	pub(crate) fn weight_of(host: &T::AccountId) -> (u64, u64) {
 		let weights = pallet_poc::LastWeighed::<T>::get().and_then(pallet_poc::WeighedEpochs::<T>::get);
-		(Poc::<T>::rank(host), weights.map_or(0, |weights| weights.total))
+		(Poc::<T>::rank(host), weights.map_or(0, |weights| weights.proven.total))
 	}
 
 	/// The place of the lightest host's case that is not an appeal, if the host is lighter than `below`.

@@ -3,7 +3,7 @@
 use codec::{Decode, Encode, MaxEncodedLen};
 use gonka_primitives::{
 	Balance, BlockNumber, EpochIndex, Hash, MAX_MODELS_PER_HOST, ModelId,
-	audit::{AuditRules, CalibrationProfile, MAX_REVIEWED, MAX_SCOPE, MAX_SEATS, Outcome, Pick, Scope},
+	audit::{AuditRules, CalibrationProfile, MAX_REVIEWED, MAX_SCOPE, MAX_SEATS, Outcome, Pick, Scope, decides},
 	market::Totals,
 	merkle_sum::SumNode,
 };
@@ -259,14 +259,14 @@ impl<AccountId> Case<AccountId> {
 		})
 	}
 
-	/// Whether the arbiters for whom `is` holds have more than half of `seats`. Where several were drawn, one alone
-	/// never decides.
-	fn is_majority(&self, seats: u32, is: impl Fn(&Arbiter<AccountId>) -> bool) -> bool {
+	/// Whether the arbiters for whom `is` holds decide about `seats`: they have more than half of them, in an appeal more
+	/// than two thirds. Where several were drawn, one alone never decides.
+	fn decide(&self, seats: u32, is: impl Fn(&Arbiter<AccountId>) -> bool) -> bool {
 		let (votes, arbiters) = self.votes(is);
-		votes.saturating_mul(2) > seats && arbiters as usize >= self.arbiters.len().min(2)
+		decides(votes, seats, self.appeal().is_some()) && arbiters as usize >= self.arbiters.len().min(2)
 	}
 
-	/// The outcome that the majority of seats supports. An arbiter that does not rule counts for the host. In an appeal it
+	/// The outcome that the deciding seats support. An arbiter that does not rule counts for the host. In an appeal it
 	/// does not count, if those who ruled have half of the seats.
 	pub fn outcome(&self) -> Outcome {
 		let ((drawn, _), (ruled, _)) = (self.votes(|_| true), self.votes(|arbiter| arbiter.ruled.is_some()));
@@ -274,16 +274,16 @@ impl<AccountId> Case<AccountId> {
 		let seats = if is_quorum { ruled } else { drawn };
 		let outcomes = [Outcome::Guilty, Outcome::Withheld].into_iter();
 		let mut found = outcomes.filter(|least| {
-			self.is_majority(seats, |arbiter| arbiter.ruled.as_ref().is_some_and(|(outcome, _)| outcome >= least))
+			self.decide(seats, |arbiter| arbiter.ruled.as_ref().is_some_and(|(outcome, _)| outcome >= least))
 		});
 		found.next().unwrap_or(Outcome::Innocent)
 	}
 
-	/// The clear finding of the majority of seats about a reviewed audit.
+	/// The clear finding of the deciding seats about a reviewed audit.
 	pub fn truth(&self, index: usize) -> Option<ClearFinding> {
 		let (drawn, _) = self.votes(|_| true);
 		let mut findings = [ClearFinding::Right, ClearFinding::Wrong].into_iter();
-		findings.find(|finding| self.is_majority(drawn, |arbiter| arbiter.finding(index) == Some(*finding)))
+		findings.find(|finding| self.decide(drawn, |arbiter| arbiter.finding(index) == Some(*finding)))
 	}
 }
 

@@ -135,8 +135,8 @@ impl<T: Config> Pallet<T> {
 	/// # Invariants of checks
 	/// 1. A checker that revealed had committed.
 	/// 2. A request has 1 to `MAX_REQUESTED` positions, ascending.
-	/// 3. The host's standing counts its open requests, and the checker's all that it made, at most
-	///    `MAX_REQUESTS_PER_CHECKER`.
+	/// 3. The host's standing counts its open requests, and the checker's all that it made in its last round, at most
+	///    `MAX_REQUESTS_PER_CHECKER` in each.
 	fn try_state_checks() -> Result<(), TryRuntimeError> {
 		for (epoch, checker, _) in Reveals::<T>::iter() {
 			let committed = DigestCommitments::<T>::contains_key(epoch, &checker);
@@ -150,15 +150,16 @@ impl<T: Config> Pallet<T> {
 			if Poc::<T>::running_epoch().is_some_and(|running| !Self::is_over(epoch, running.index)) {
 				let add = |count: &mut u32, more| *count = count.saturating_add(more);
 				add(open.entry((epoch, round, host)).or_default(), u32::from(request.openings.is_none()));
-				add(asked.entry((epoch, checker)).or_default(), 1);
+				add(asked.entry((epoch, checker, round)).or_default(), 1);
 			}
 		}
 		for ((epoch, round, host), open) in open {
 			ensure!(Poc::<T>::unanswered(epoch, round, &host) == open, "checks 3: a host's open requests");
 		}
-		for ((epoch, checker), asked) in asked {
-			let noted = pallet_poc::Standings::<T>::get(epoch, &checker).map_or(0, |standing| standing.asked.into());
-			ensure!(noted == asked && asked <= MAX_REQUESTS_PER_CHECKER, "checks 3: a checker's requests");
+		for ((epoch, checker, round), asked) in asked {
+			let (last, noted) = pallet_poc::Standings::<T>::get(epoch, &checker).unwrap_or_default().asked;
+			ensure!(asked <= MAX_REQUESTS_PER_CHECKER, "checks 3: too many requests of a checker");
+			ensure!(round < last || (round, asked) == (last, noted.into()), "checks 3: a checker's requests");
 		}
 		Ok(())
 	}

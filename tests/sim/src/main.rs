@@ -90,7 +90,7 @@ enum Command {
 	/// blocks, votes and pay over honesty, and whether an honest host is slashed. Writes benches/results/strategies.txt
 	/// and docs/img/strategies-*.svg.
 	///
-	/// Each set of strategies is simulated with five shares of the compute, with the rules as built and as mended. The
+	/// Each set of strategies is simulated with five shares of the compute, with the rules as built and the former ones. The
 	/// report says what each strategy does, which gain more than one point, by which rule, and at what price.
 	Strategies {
 		/// Number of networks of each kind.
@@ -192,8 +192,8 @@ fn run_strategies(effort: strategies::Effort, out: &Path) -> Result<()> {
 	);
 	let text = results.text(&header);
 	write(&out.join("benches/results/strategies.txt"), &text)?;
-	write(&out.join("docs/img/strategies-built.svg"), &results.plot(0).svg())?;
-	write(&out.join("docs/img/strategies-mended.svg"), &results.plot(1).svg())?;
+	write(&out.join("docs/img/strategies-former.svg"), &results.plot(0).svg())?;
+	write(&out.join("docs/img/strategies-built.svg"), &results.plot(1).svg())?;
 	print!("{text}");
 	require(&results.checks())
 }

@@ -10,7 +10,7 @@ pub mod report;
 mod sprint;
 mod work;
 
-use gonka_primitives::{check::MAX_REQUESTS_PER_CHECKER, epoch::Schedule};
+use gonka_primitives::{audit::MAX_SEATS, check::MAX_REQUESTS_PER_CHECKER, epoch::Schedule};
 
 /// One thing that an adversary does otherwise than the protocol says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ pub enum Strategy {
 	Whole,
 	/// Spreads its compute over 240 identities.
 	Split,
-	/// Computes leaves of every second segment, and of confirmations, until the last block of the grace.
+	/// Computes leaves of every second segment, and of confirmations, until a block of the grace that it writes itself.
 	Late,
 	/// Computes a block longer in each segment whose seed follows from a block of its own.
 	Lead,
@@ -97,7 +97,9 @@ impl Strategy {
 			Self::Split => {
 				"the compute is spread over 240 identities; with others they exceed the places of validators"
 			},
-			Self::Late => "in every second segment and in confirmations it computes until the last block of the grace",
+			Self::Late => {
+				"in every second segment and in confirmations it computes until a block of its own in the grace"
+			},
 			Self::Lead => "it computes a block longer in each segment whose seed follows from a block of its own",
 			Self::Rent => {
 				"it rents as much compute as the whole network has for the sprint, and has its own in confirmations"
@@ -132,17 +134,14 @@ pub struct Rules {
 	/// Lengths of the phases. A worker signs when it has seen the first block after a segment, so all blocks of the grace
 	/// but the first can carry a commitment.
 	pub schedule: Schedule,
-	/// Whether leaves of a commitment in block j of the grace count `segment / (segment + j)`. Workers then go on computing
-	/// until their commitment is in a block.
-	pub late_leaves_count_less: bool,
-	/// Whether only proven weight is paid, and each round has committees of its own.
+	/// Whether only proven weight is paid.
 	pub proven_is_paid: bool,
-	/// Number of hosts of which a checker may request openings in an epoch.
+	/// Number of hosts of which a checker may request openings for a sprint.
 	pub requests: u32,
 	/// Whether a tag that its checker does not defend counts as missed, which can cost collateral.
 	pub undefended_is_missed: bool,
-	/// Seats of an appeal, and those needed to confirm a judgement.
-	pub appeal: (u32, u32),
+	/// Seats of an appeal, and whether more than two thirds of them must confirm a judgement, and not only half.
+	pub appeal: (u32, bool),
 	/// Whether each validator has the same number of seats, whatever its power: a former rule.
 	pub seats_by_heads: bool,
 	/// Whether a leaf set is a sample over the sum of a host's segments, a leaf that it does not show costs the segment, and
@@ -154,31 +153,23 @@ impl Rules {
 	/// The rules of the chain.
 	pub const BUILT: Self = Self {
 		schedule: Schedule::MAINNET,
-		late_leaves_count_less: false,
-		proven_is_paid: false,
+		proven_is_paid: true,
 		requests: MAX_REQUESTS_PER_CHECKER,
-		undefended_is_missed: true,
-		appeal: (31, 16),
+		undefended_is_missed: false,
+		appeal: (MAX_SEATS, true),
 		seats_by_heads: false,
 		samples_over_sum: false,
 	};
-	/// Rules that would mend what the report finds: late leaves count less, so that the grace can have 20 blocks; 20 blocks
-	/// for reveals; pay by proven weight; a quarter of the requests; 61 seats in an appeal, of which two
-	/// thirds confirm; and undefended tags cost pay alone.
-	pub const MENDED: Self = Self {
-		schedule: Schedule { grace: 20, check: 72, ..Schedule::MAINNET },
-		late_leaves_count_less: true,
-		proven_is_paid: true,
-		requests: 16,
-		undefended_is_missed: false,
-		appeal: (61, 41),
+	/// The rules before this simulation: segments of ten blocks, a grace of three in which all commitments count in full, five
+	/// blocks for reveals, new hosts that are paid at once, and more requests.
+	pub const FORMER: Self = Self {
+		schedule: Schedule { segment: 10, grace: 3, prompt: 3, check: 40, ..Schedule::MAINNET },
+		proven_is_paid: false,
+		requests: 64,
+		undefended_is_missed: true,
+		appeal: (31, false),
 		..Self::BUILT
 	};
-
-	/// Returns the number of blocks that can carry a commitment.
-	pub fn commitment_blocks(&self) -> u32 {
-		self.schedule.grace.saturating_sub(1)
-	}
 
 	/// Returns the number of blocks that can carry the digests of a round.
 	pub fn reveal_blocks(&self) -> u32 {

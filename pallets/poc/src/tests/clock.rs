@@ -61,6 +61,9 @@ fn phases_cover_the_epoch_in_order() {
 		for segment in 0..schedule.segments {
 			let open = (0..schedule.length).filter(|offset| schedule.takes_commitment(segment, &[], *offset)).count();
 			assert_eq!(open, schedule.grace as usize);
+			let delays =
+				(0..schedule.grace).map(|waited| schedule.delay(segment, &[], schedule.segment_end(segment) + waited));
+			assert!(delays.eq((0..schedule.grace).map(|waited| (waited + 1).saturating_sub(schedule.prompt))));
 			assert!(!schedule.takes_commitment(segment, &[], schedule.segment_end(segment) - 1));
 			assert!(!schedule.takes_commitment(segment, &[], schedule.weigh_start()));
 		}
@@ -140,10 +143,13 @@ fn windows_of_checking_and_disputes_follow_each_other() {
 			assert!(if round == 0 { segments == [0, 1, 2, 3, 4] } else { segments == [4 + round] });
 		}
 		assert!(!Schedule { answer: schedule.answer + 2, ..schedule }.is_valid());
+		for prompt in [0, schedule.grace + 1] {
+			assert!(!Schedule { prompt, ..schedule }.is_valid());
+		}
 		let confirmable = all.filter(|offset| schedule.may_confirm(&[], *offset)).count() as u32;
 		assert_eq!(confirmable, schedule.confirmation_blocks());
 		assert!(
-			!Schedule { turn: schedule.turn * 2, ..schedule }.is_valid(),
+			!Schedule { turn: schedule.turn * 3, ..schedule }.is_valid(),
 			"disputes would not be over when the epoch is paid"
 		);
 	}

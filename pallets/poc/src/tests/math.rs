@@ -101,8 +101,12 @@ fn factors_are_in_millionths() {
 	let many: Vec<_> = (0..300).map(|who| (who, 3_333)).collect();
 	let fewer: Vec<_> = (0..300).map(|who| (who, if who < 30 { 1 } else { 3_703 })).collect();
 	assert!(has_moved(&many, &fewer), "many small validators count as much as a large one");
-	assert_eq!(paid(1_000, [500_000, 500_000, 200_000]), 50);
-	assert_eq!(paid(u64::MAX, [MILLION; 3]), u64::MAX);
+	assert_eq!(paid(1_000, 1_000, 500_000, [500_000, 200_000]), 50);
+	assert_eq!(paid(1_000, 400, 500_000, [500_000, 200_000]), 40, "no more than what was proven before");
+	assert_eq!(paid(1_000, 900, 900_000, [MILLION; 2]), 900, "two days with a tenth missing cost a tenth");
+	assert_eq!(paid(u64::MAX, u64::MAX, MILLION, [MILLION; 2]), u64::MAX);
+	assert_eq!([0, 1, 30].map(|delay| in_time(310, 30, delay)), [310, 300, 155]);
+	assert_eq!(in_time(u64::MAX, u32::MAX, u32::MAX), u64::MAX / 2);
 }
 
 proptest! {
@@ -132,8 +136,14 @@ proptest! {
 	}
 
 	#[test]
-	fn paid_weight_is_never_above_effective_weight(weight: u64, a in 0..=MILLION, b in 0..=MILLION, c in 0..=MILLION) {
-		prop_assert!(paid(weight, [a, b, c]) <= weight);
+	fn paid_weight_is_never_above_effective_or_proven_weight(
+		weight: u64,
+		proven: u64,
+		a in 0..=MILLION,
+		b in 0..=MILLION,
+		c in 0..=MILLION,
+	) {
+		prop_assert!(paid(weight, proven, a, [b, c]) <= weight.min(proven));
 	}
 }
 

@@ -11,12 +11,7 @@ use polkadot_sdk::{frame_support::BoundedVec, sp_runtime::AccountId32};
 /// Runs an epoch to the start of its work phase, in which hosts 1 to `last` get a weight of 500 each.
 fn run_epoch(epoch: u32, last: u8) {
 	sprint(epoch, &vec![100; last.into()]);
-	go_to_offset(epoch, SCHEDULE.reveal_start());
-	for name in 1..=last {
-		let duties = Poc::duties(&Poc::running_epoch().unwrap(), &account(name));
-		let sets = duties.iter().map(|duty| duty.sets.len() as u32).sum();
-		Poc::note_digests(epoch, &account(name), sets, sets);
-	}
+	check(epoch, last);
 	go_to_offset(epoch, SCHEDULE.weigh_start() + u32::from(last));
 	assert_eq!(LastWeighed::<Test>::get(), Some(epoch));
 }

@@ -9,9 +9,16 @@ use gonka_primitives::{
 };
 use polkadot_sdk::frame_support::BoundedVec;
 
+/// Runs an epoch to its work phase, in which all hosts check what they have to.
 fn weigh(epoch: u32, counts: &[u64]) {
 	sprint(epoch, counts);
+	check(epoch, counts.len() as u8);
 	go_to_offset(epoch, SCHEDULE.work_start());
+}
+
+fn paid(epoch: u32, name: u8) -> u64 {
+	let all = <Poc as PaidWeights<_>>::page(epoch, None, 100);
+	all.into_iter().find(|(who, _)| *who == account(name)).unwrap().1
 }
 
 /// Lets no confirmation be called.
@@ -59,7 +66,7 @@ fn weight_is_proven_by_the_confirmations_of_the_epoch_before() {
 		assert_eq!(standing(epoch, 3).confirmed, 0);
 		weigh(epoch + 1, &[100, 100, 100]);
 		let views = [1, 2, 3].map(|name| standing(epoch + 1, name));
-		assert_eq!(views.each_ref().map(|view| view.effective_weight.unwrap()), [500; 3], "pay goes on");
+		assert_eq!(views.each_ref().map(|view| view.effective_weight.unwrap()), [500; 3]);
 		assert_eq!(views.each_ref().map(|view| view.proven_weight.unwrap()), [500, 250, 0]);
 		assert_eq!(views.each_ref().map(|view| view.vote_weight.unwrap()), [500, 250, 0]);
 		let power = Power::<Test>::get();
@@ -67,6 +74,55 @@ fn weight_is_proven_by_the_confirmations_of_the_epoch_before() {
 		assert!(Candidates::<Test>::get().iter().all(|(who, _)| *who != account(3)));
 		assert_eq!(<Poc as EffectiveWeights<_>>::last_weighed(), Some((epoch + 1, 750)));
 		assert_eq!(<Poc as EffectiveWeights<_>>::weight(epoch + 1, &account(2)), 250);
+	});
+}
+
+#[test]
+fn a_new_host_is_paid_from_its_second_day_on_and_one_that_missed_a_sprint_at_once() {
+	run(|| {
+		without_confirmations();
+		register_hosts(2, 0);
+		weigh(0, &[100, 100]);
+		assert_eq!(paid(0, 1), 500, "the first hosts of a network");
+		register(registration(3, 0), &host_key(3)).unwrap();
+		weigh(1, &[100, 100, 100]);
+		assert_eq!((standing(1, 3).effective_weight, paid(1, 3), paid(1, 1)), (Some(500), 0, 500));
+		NO_CONFIRMATIONS.with_borrow_mut(|none| *none = false);
+		let mut epoch = 2;
+		weigh(epoch, &[100, 100, 100]);
+		while !confirm(epoch, &[100, 100, 100]) {
+			epoch += 1;
+			weigh(epoch, &[100, 100, 100]);
+		}
+		without_confirmations();
+		weigh(epoch + 1, &[100, 100, 0]);
+		weigh(epoch + 2, &[100, 100, 100]);
+		assert_eq!([1, 3].map(|name| paid(epoch + 2, name)), [500; 2]);
+		weigh(epoch + 3, &[100, 100, 0]);
+		weigh(epoch + 4, &[100, 100, 0]);
+		weigh(epoch + 5, &[100, 100, 100]);
+		assert_eq!([1, 3].map(|name| paid(epoch + 5, name)), [500, 0], "after two days it is a new host");
+	});
+}
+
+#[test]
+fn a_late_commitment_counts_as_if_its_segment_had_been_longer() {
+	run(|| {
+		CurrentEpoch::<Test>::mutate(|epoch| epoch.as_mut().unwrap().schedule.prompt = 1);
+		register_hosts(2, 0);
+		for segment in 0..SCHEDULE.segments {
+			for (name, waited) in [(1, 0), (2, SCHEDULE.grace - 1)] {
+				go_to_offset(0, SCHEDULE.segment_end(segment) + waited);
+				commit(commitment(name, 0, segment, 300), &worker_key(name)).unwrap();
+			}
+		}
+		go_to_offset(0, SCHEDULE.work_start());
+		let late = 300 * u64::from(SCHEDULE.segment) / u64::from(SCHEDULE.segment + SCHEDULE.grace - 1);
+		assert_eq!([1, 2].map(|name| standing(0, name).compute_weight), [Some(1_500), Some(5 * late)]);
+		assert!(
+			standing(0, 2).commitments.iter().all(|(_, commitment)| commitment.count == 300),
+			"the leaves are there"
+		);
 	});
 }
 

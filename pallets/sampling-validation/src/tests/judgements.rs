@@ -242,7 +242,7 @@ fn absent_arbiters_acquit_in_a_case_and_do_not_reverse_in_an_appeal() {
 		go_to(case.deadline + 1);
 		assert_eq!(outcome(), Some(Outcome::Innocent));
 	});
-	for (seats, last) in [(16, Outcome::Guilty), (15, Outcome::Innocent)] {
+	for (seats, last) in [(31, Outcome::Guilty), (30, Outcome::Innocent)] {
 		run(|| {
 			judged(wrong());
 			fund(1);
@@ -254,8 +254,27 @@ fn absent_arbiters_acquit_in_a_case_and_do_not_reverse_in_an_appeal() {
 			events();
 			rule_as(1, |name| some.contains(&name).then(wrong));
 			go_to(case.deadline + 1);
-			assert_eq!(outcome(), Some(last), "{seats} of 31 seats");
+			assert_eq!(outcome(), Some(last), "{seats} of 61 seats");
 			assert_eq!(held(), 0);
+		});
+	}
+}
+
+#[test]
+fn two_thirds_of_an_appeals_seats_confirm_a_judgement() {
+	for (seats, last) in [(41, Outcome::Guilty), (40, Outcome::Innocent)] {
+		run(|| {
+			judged(wrong());
+			fund(1);
+			appeal();
+			pass(2);
+			let case = case_of(1).unwrap();
+			let some = some_of(&case, seats);
+			assert_eq!(seats_of(&case, &some), seats);
+			events();
+			rule_as(1, |name| Some(if some.contains(&name) { wrong() } else { right() }));
+			pass(1);
+			assert_eq!(outcome(), Some(last), "{seats} of 61 seats");
 		});
 	}
 }

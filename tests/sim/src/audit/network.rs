@@ -15,8 +15,8 @@ use gonka_primitives::{
 	Hash,
 	audit::{
 		AuditRules, Breach, CalibrationProfile, Counts, FRESH, Finding, MAX_REVIEWED, MAX_TICKETS, Outcome, Pick,
-		Scope, arbiter_ticket, audit_count, batch_seed, case_seed, checker_ticket, fresh_draw, judge, position,
-		skip_excluded,
+		Scope, arbiter_ticket, audit_count, batch_seed, case_seed, checker_ticket, decides, fresh_draw, judge,
+		position, skip_excluded,
 	},
 	market::Totals,
 	merkle_sum::SumNode,
@@ -80,7 +80,7 @@ pub struct Outcomes {
 	pub convicted: [u64; 2],
 	/// Number of judgements against honest hosts although most seats told the truth.
 	pub wrong: u64,
-	/// Number of cases and appeals in which most seats lied about the host.
+	/// Number of cases and appeals in which seats that lied about the host decided.
 	pub packed: u64,
 	/// Number of hosts that cheat.
 	pub cheats: u64,
@@ -424,7 +424,7 @@ impl Network<'_> {
 	}
 
 	/// Lets the arbiters of a case or appeal rule.
-	fn hear(&mut self, case: &Case) -> Decision {
+	fn hear(&mut self, case: &Case, is_appeal: bool) -> Decision {
 		let (mut guilty, mut lies, mut all, mut rulings) = (0, 0, 0, Vec::new());
 		for (number, (arbiter, seats)) in case.arbiters.iter().enumerate() {
 			let reviewed: Vec<_> = case
@@ -440,13 +440,13 @@ impl Network<'_> {
 			guilty += if self.rule(case, number as u32, *arbiter) == Outcome::Guilty { *seats } else { 0 };
 			lies += if self.is_true(*arbiter, case.host) { 0 } else { *seats };
 		}
-		let packed = lies * 2 > all;
+		let packed = decides(lies, all, is_appeal);
 		self.out.packed += u64::from(packed);
-		Decision { guilty: guilty * 2 > all, packed, rulings }
+		Decision { guilty: decides(guilty, all, is_appeal), packed, rulings }
 	}
 
 	fn close(&mut self, case: Case, window: u32, epoch: u32) {
-		let mut decision = self.hear(&case);
+		let mut decision = self.hear(&case, false);
 		let cheats = self.cheats(case.host);
 		let is_new = !self.hosts[case.host].convicted;
 		if decision.guilty && is_new && !cheats {
@@ -455,7 +455,7 @@ impl Network<'_> {
 			let seed = case_seed(&beacon(&mut self.rng), APPEAL | window);
 			let arbiters = self.draw_seats(&seed, case.host, self.rules.appeal_seats, epoch);
 			let appeal = Case { seed, arbiters, ..case };
-			let Decision { guilty, packed, rulings } = self.hear(&appeal);
+			let Decision { guilty, packed, rulings } = self.hear(&appeal, true);
 			// The opinions of the arbiters before are compared with those in the appeal, which have no seats there.
 			let before = decision.rulings.into_iter().map(|(who, _, all)| (who, 0, all));
 			decision = Decision { guilty, packed, rulings: rulings.into_iter().chain(before).collect() };

@@ -8,7 +8,7 @@ use super::{
 	mean_length, nats,
 	network::{Outcomes, Setting, WINDOWS, rules, simulate},
 	published,
-	theory::{self, Lattice, alarm_for, excess, most_lie, run_length, weight},
+	theory::{self, Lattice, alarm_for, appeal_lies, excess, most_lie, run_length, weight},
 	units,
 };
 use crate::report::Check;
@@ -344,7 +344,7 @@ impl Results {
 		writeln!(out, "found: windows from a cheat's first settlement to its conviction, median and last")?;
 		writeln!(
 			out,
-			"honest judged: found guilty, and appealed; honest convicted: the appeal failed; packed: cases and appeals in which most seats lie"
+			"honest judged: found guilty, and appealed; honest convicted: the appeal failed; packed: cases and appeals in which liars decide"
 		)?;
 		writeln!(out, "discredited, honest: by arbiters of whom most tell the truth")?;
 		writeln!(
@@ -378,17 +378,22 @@ impl Results {
 	/// Writes how often liars with a share of the weight carry a case.
 	fn write_lies(&self, out: &mut String) -> fmt::Result {
 		let ([few, some, many], appeal) = (rules().seats, rules().appeal_seats);
-		writeln!(out, "\n== Probability in % that liars with a share of the weight have most of the seats")?;
-		writeln!(out, "both: of the case and of the appeal, which an honest host makes; 3 seats: the former rule\n")?;
+		writeln!(out, "\n== Probability in % that liars with a share of the weight have the seats that decide")?;
+		writeln!(
+			out,
+			"a case: more than half. the appeal, {appeal} seats: more than two thirds. both: the case and the appeal\n"
+		)?;
 		write!(out, "liars %   3 seats {few:>9} {some:>10} {many:>10} {appeal:>10}")?;
 		writeln!(out, "   both, of {few:<2}  of {some:<2}      of {many:<2}")?;
 		for share in [0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.33, 0.4] {
 			write!(out, "{:>7}", format!("{:.0}", 100.0 * share))?;
-			for seats in [3, few, some, many, appeal] {
+			for seats in [3, few, some, many] {
 				write!(out, " {:>10.3e}", 100.0 * most_lie(share, seats))?;
 			}
+			let lost = appeal_lies(share, appeal);
+			write!(out, " {:>10.3e}", 100.0 * lost)?;
 			for seats in [few, some, many] {
-				write!(out, " {:>11.3e}", 100.0 * most_lie(share, seats) * most_lie(share, appeal))?;
+				write!(out, " {:>11.3e}", 100.0 * most_lie(share, seats) * lost)?;
 			}
 			writeln!(out)?;
 		}

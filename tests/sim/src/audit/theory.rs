@@ -186,13 +186,23 @@ pub fn excess(profile: &CalibrationProfile) -> f64 {
 	(sums + below * (-clamp).exp()).max(1.0).powi(FRESH as i32)
 }
 
-/// Returns the probability that most of so many seats lie, an odd number, if each lies with probability `share`.
-pub fn most_lie(share: f64, seats: u32) -> f64 {
+/// Returns the probability that at least `needed` of so many seats lie, if each lies with probability `share`.
+pub fn lie(share: f64, needed: u32, seats: u32) -> f64 {
 	let term = |lies: u32| {
 		let ways: f64 = (0..lies).map(|k| f64::from(seats - k) / f64::from(k + 1)).product();
 		ways * share.powi(lies as i32) * (1.0 - share).powi((seats - lies) as i32)
 	};
-	(seats / 2 + 1..=seats).map(term).sum()
+	(needed..=seats).map(term).sum()
+}
+
+/// Returns the probability that most of so many seats lie, an odd number.
+pub fn most_lie(share: f64, seats: u32) -> f64 {
+	lie(share, seats / 2 + 1, seats)
+}
+
+/// Returns the probability that two thirds of an appeal's seats lie.
+pub fn appeal_lies(share: f64, seats: u32) -> f64 {
+	lie(share, seats * 2 / 3 + 1, seats)
 }
 
 #[cfg(test)]

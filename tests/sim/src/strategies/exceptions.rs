@@ -1,4 +1,4 @@
-//! Sets of strategies, and rule, price and mend of those that gain more than a point.
+//! Sets of strategies. Those that gained more than a point with the former rules, and those that do with the rules as built.
 
 use super::Strategy::{self, *};
 
@@ -19,55 +19,85 @@ pub const COMBINATIONS: [&[Strategy]; 13] = [
 	&[Split, Late, Lead, Censor, Bias, Judge],
 ];
 
-/// A strategy that gains more than a point with the rules as built. Sets of strategies with it are excepted, too.
+/// A strategy that gained more than a point with the former rules. Sets of strategies with it are excepted, too.
 pub struct Exception {
 	/// The strategy.
 	pub strategy: Strategy,
-	/// The rule by which it gains.
+	/// The rule by which it gained.
 	pub rule: &'static str,
 	/// The price of the strategy.
 	pub price: &'static str,
-	/// The rule of [`Rules::MENDED`](super::Rules::MENDED) with which it gains no more.
+	/// The rule that replaced it.
 	pub mend: &'static str,
 }
 
-/// The strategies that gain more than a point with the rules as built.
+/// The strategies that gained more than a point with the former rules.
 pub const EXCEPTIONS: [Exception; 5] = [
 	Exception {
 		strategy: Late,
-		rule: "a commitment may come 3 blocks late; of 12, 8, 12, 8, 12 blocks' leaves the median counts",
+		rule: "a commitment could come 3 blocks late; of 12, 8, 12, 8, 12 blocks' leaves the median counted",
 		price: "nothing; it computes no more than others",
-		mend: "leaves of a commitment in block j of the grace count segment / (segment + j)",
+		mend: "30 blocks in a segment; d blocks late, leaves count 30 / (30 + d)",
 	},
 	Exception {
 		strategy: Rent,
-		rule: "one epoch in twenty has no confirmation, and is paid by the sprint alone",
+		rule: "one epoch in twenty has no confirmation, and was paid by the sprint alone",
 		price: "as much compute as the network has, for six minutes a day; all hosts' pay falls in other epochs",
-		mend: "pay goes by the proven weight, as power does",
+		mend: "pay is bounded by the proven weight, as power is",
 	},
 	Exception {
 		strategy: Censor,
-		rule: "two blocks can carry commitments to a confirmation; a host without one loses its power in the day",
-		price: "nothing; with a share q of the blocks all power is taken with q^2 a day",
-		mend: "a grace of 20 blocks with late leaves counting less; workers compute until they are included",
+		rule: "two blocks could carry commitments to a confirmation; a host without one loses its power in the day",
+		price: "nothing; with a share q of the blocks all power was taken with q^2 a day",
+		mend: "a grace of 20 blocks, with the loss of a late commitment in proportion to its delay",
 	},
 	Exception {
 		strategy: Jam,
-		rule: "1,024 checkers may request openings of 64 hosts each; blocks lack room for 10,000 hosts' answers",
+		rule: "1,024 checkers could request openings of 64 hosts each; blocks lack room for 10,000 hosts' answers",
 		price: "nothing",
-		mend: "16 hosts for each checker",
+		mend: "16 hosts for each checker and round",
 	},
 	Exception {
 		strategy: Swarm,
-		rule: "a newcomer is paid for its first sprint, up to the cap; all rounds have the same committee",
+		rule: "a newcomer was paid for its first sprint, up to the cap",
 		price: "4 * 10^9 hashes, seconds of a GPU, a week; newcomers that are caught lose nothing",
-		mend: "pay goes by the proven weight, and each round has committees of its own",
+		mend: "a newcomer has no proven weight, so it is not paid",
 	},
 ];
 
-/// The ways in which honest hosts are slashed with the rules as built.
+/// A set of strategies that gains more than a point with the rules as built, with at least a third of the compute. Sets that
+/// contain it are excepted, too.
+pub struct Remaining {
+	/// The set.
+	pub set: &'static [Strategy],
+	/// How it gains.
+	pub rule: &'static str,
+	/// What it costs.
+	pub price: &'static str,
+}
+
+/// The sets of strategies that gain more than a point with the rules as built.
+pub const REMAINING: [Remaining; 3] = [
+	Remaining {
+		set: &[Censor, Bias],
+		rule: "a block that would call a confirmation is withheld unless the blocks after the segment are its own, too",
+		price: "the blocks that it withholds, which count for its pay",
+	},
+	Remaining {
+		set: &[Late, Lead, Split, Bias],
+		rule: "a block more of leaves in some segments, and the best of several draws of seats",
+		price: "the blocks that it withholds, which count for its pay",
+	},
+	Remaining {
+		set: &[Rent, Split, Late, Lead],
+		rule: "rented leaves count nothing beyond the cap of what was proven, so that late leaves of a sprint are not needed",
+		price: "as much compute as the network has, for the sprint of each day",
+	},
+];
+
+/// The ways in which honest hosts were slashed with the former rules.
 pub const LOSSES: [&str; 3] = [
-	"censored    five blocks can carry the digests of a round. If all are the adversary's, every honest checker\n            missed its duties, which costs a tenth of its collateral. Mended: 20 blocks",
-	"judged      most seats of a case, and most of 31 in its appeal, are the adversary's. A lost case costs two reporters\n            their findings for three epochs, and nothing else. Mended: 41 of 61",
-	"challenged  a checker that is offline for a minute does not defend its tags against partners with made-up ones. A set\n            that it did not defend counts as missed, and 5 % of all cost a tenth. Mended: it costs pay alone",
+	"censored    five blocks could carry the digests of a round. If all were the adversary's, every honest checker\n            missed its duties, which costs a tenth of its collateral. Now: 20 blocks",
+	"judged      most seats of a case, and most of 31 in its appeal, were the adversary's. A lost case costs two reporters\n            their findings for three epochs, and nothing else. Now: 41 of 61",
+	"challenged  a checker that was offline for a minute did not defend its tags against partners with made-up ones. A set\n            that it did not defend counted as missed, and 5 % of all cost a tenth. Now: it costs pay alone",
 ];

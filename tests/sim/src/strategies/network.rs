@@ -93,8 +93,8 @@ pub struct Network {
 	/// Rounds of confirmations, and rounds (with the sprint's) in which no honest host could reveal.
 	pub(super) rounds: u8,
 	pub(super) hidden: u32,
-	/// Whether honest commitments to the confirmation that is called are kept out.
-	pub(super) censored: bool,
+	/// Which blocks of the grace of the confirmation that is called the adversary writes.
+	pub(super) grace: Vec<bool>,
 	ends: Ends,
 	honest: bool,
 }
@@ -130,7 +130,7 @@ impl Network {
 			sessions: (0.0, 0.0),
 			rounds: 0,
 			hidden: 0,
-			censored: false,
+			grace: Vec::new(),
 			ends: Ends::default(),
 			honest: true,
 		};
@@ -173,6 +173,25 @@ impl Network {
 	pub(super) fn censors(&mut self, blocks: u32) -> bool {
 		let all = (0..blocks).fold(1.0, |product, _| product * self.seats);
 		self.does(Strategy::Censor) && self.happens(all)
+	}
+
+	/// Draws which blocks of a grace the adversary writes.
+	pub(super) fn draw_grace(&mut self) -> Vec<bool> {
+		(0..self.rules().schedule.grace).map(|_| self.happens(self.seats)).collect()
+	}
+
+	/// Returns by how many blocks the honest commitments to a segment are late; `None` if no block takes them. `grace` is that
+	/// of [`Self::draw_grace`].
+	pub(super) fn delay(&self, grace: &[bool]) -> Option<u32> {
+		let keeps_out = self.does(Strategy::Censor);
+		let taken = (1..).zip(grace.iter().skip(1)).find(|(_, own)| !(keeps_out && **own));
+		taken.map(|(waited, _)| self.late(waited))
+	}
+
+	/// Returns by how many blocks a commitment is late that waited for so many.
+	pub(super) fn late(&self, waited: u32) -> u32 {
+		let schedule = self.rules().schedule;
+		schedule.delay(0, &[], schedule.segment_end(0) + waited)
 	}
 
 	/// Returns a number of leaves: `blocks` at the host's speed.
@@ -310,8 +329,8 @@ impl Network {
 		let performance = math::performance(&[(due, met)], self.rounds.into(), host.confirmations.len() as u32);
 		let served = math::served(math::ratio(standing.work, self.weights.counted(standing)), median);
 		let by_proven = self.rules().proven_is_paid;
-		let weight = if by_proven { self.weights.proven(standing) } else { self.weights.effective(standing) };
-		math::paid(weight, [self.confirmed(host), performance, served])
+		let proven = if by_proven { self.weights.proven(standing) } else { u64::MAX };
+		math::paid(self.weights.effective(standing), proven, self.confirmed(host), [performance, served])
 	}
 
 	/// Counts an honest host that missed so many duties that it is slashed.
@@ -341,7 +360,7 @@ impl Network {
 		let mut traffic = pallet_poc::Traffic::default();
 		let mine = if self.does(Strategy::Serve) { 10.0 } else { 1.0 };
 		for host in &mut self.hosts {
-			let weight = self.weights.effective(&host.standing);
+			let weight = self.weights.proven(&host.standing);
 			let demand = host.demand * if host.bad { mine } else { 1.0 };
 			let work = (weight as f64 * demand) as u64;
 			if weight > 0 {
@@ -349,7 +368,7 @@ impl Network {
 				host.standing.work = work;
 			}
 		}
-		math::median_ratio(&traffic.weights, self.weights.total)
+		math::median_ratio(&traffic.weights, self.weights.proven.total)
 	}
 
 	fn end(&mut self) {

@@ -9,7 +9,11 @@ use crate::{
 	epoch::{minima, threshold, visible},
 	population::{account, below},
 };
-use gonka_primitives::{Hash, audit::AuditRules, check::Offence};
+use gonka_primitives::{
+	Hash,
+	audit::{AuditRules, decides},
+	check::Offence,
+};
 use gonka_sprint::{
 	Draw,
 	committee::{Order, appoint, qualify},
@@ -25,8 +29,6 @@ const ROOM: f64 = 1.57;
 const REQUEST: f64 = 0.05;
 /// Hosts that each of 1,024 checkers checks in a network of 10,000.
 const CHECKED: f64 = 88.0;
-/// Blocks by which [`Strategy::Late`] goes on computing at most.
-const LATE: u32 = 2;
 /// Blocks of a window and of the term of an appeal: mainnet's.
 const WINDOW: (u32, u32) = (600, 7_200);
 
@@ -120,7 +122,9 @@ impl Network {
 	fn sprint_counts(&mut self) -> Vec<Vec<u64>> {
 		let schedule = self.rules().schedule;
 		let segments = usize::from(schedule.segments);
-		let censored: Vec<bool> = (0..segments).map(|_| self.censors(self.rules().commitment_blocks())).collect();
+		let graces: Vec<Vec<bool>> = (0..segments).map(|_| self.draw_grace()).collect();
+		let delays: Vec<Option<u32>> = graces.iter().map(|grace| self.delay(grace)).collect();
+		let theirs = self.late_blocks(&graces);
 		let lead: Vec<f64> = (0..segments).map(|_| self.lead()).collect();
 		let mut all = Vec::new();
 		for index in 0..self.hosts.len() {
@@ -130,11 +134,13 @@ impl Network {
 			for segment in 0..segments {
 				let mut blocks = f64::from(schedule.segment);
 				if bad {
-					blocks = rented * (self.late(segment % 2 == 0) + lead[segment]);
+					blocks = rented * (theirs[segment] + lead[segment]);
 				}
 				// The numbers of all hosts are drawn in any case, so that they do not depend on strategies.
 				let count = self.leaves(speed, blocks);
-				counts.push(if censored[segment] && !bad { 0 } else { count });
+				let in_time =
+					|delay: Option<u32>| delay.map_or(0, |delay| math::in_time(count, schedule.segment, delay));
+				counts.push(if bad { count } else { in_time(delays[segment]) });
 			}
 			if bad {
 				self.inflate(&mut counts);
@@ -150,18 +156,34 @@ impl Network {
 		f64::from(u8::from(leads))
 	}
 
-	/// Returns the blocks' worth of leaves that the adversary's commitment counts, in a segment that it prolongs or in one
-	/// that it begins later for it.
-	pub(super) fn late(&self, prolonged: bool) -> f64 {
-		let (segment, grace) = (self.rules().schedule.segment, self.rules().schedule.grace);
-		let more = f64::from((grace - 1).min(LATE));
-		let segment = f64::from(segment);
-		match (self.does(Strategy::Late), prolonged) {
-			(false, _) => segment,
-			(true, false) => segment - more,
-			(true, true) if self.rules().late_leaves_count_less => segment,
-			(true, true) => segment + more,
+	/// Returns the blocks' worth of leaves that the adversary's commitments to the sprint count: it prolongs every second
+	/// segment, and begins the others later for it.
+	fn late_blocks(&self, graces: &[Vec<bool>]) -> Vec<f64> {
+		let (mut all, mut waited) = (Vec::new(), 0);
+		for (number, grace) in graces.iter().enumerate() {
+			let (worth, more) = if number % 2 == 0 { self.prolonged(grace) } else { (0.0, 0) };
+			let short = f64::from(self.rules().schedule.segment.saturating_sub(waited));
+			all.push(if number % 2 == 0 { worth } else { short });
+			waited = more;
 		}
+		all
+	}
+
+	/// Returns the greatest blocks' worth of leaves of the adversary's that a commitment to a segment can count, and the blocks
+	/// of the grace in which it goes on computing for that. The commitment is as of the beginning of a block of its own, or of
+	/// one block before an honest author's.
+	pub(super) fn prolonged(&self, grace: &[bool]) -> (f64, u32) {
+		let segment = self.rules().schedule.segment;
+		let worth = |(waited, own): (u32, &bool)| {
+			let more = if *own { waited } else { waited.saturating_sub(1) };
+			let share = f64::from(segment) / f64::from(segment + self.late(waited));
+			(f64::from(segment + more) * share, more)
+		};
+		let on_time = (f64::from(segment), 0);
+		if !self.does(Strategy::Late) {
+			return on_time;
+		}
+		(0..).zip(grace).map(worth).fold(on_time, |best, other| if other.0 > best.0 { other } else { best })
 	}
 
 	/// Returns the share of the leaves of each segment that the adversary makes up.
@@ -316,8 +338,8 @@ impl Network {
 				continue;
 			}
 			let seats = rules.seats_for(weight, self.weights.total);
-			let (appeal, needed) = self.rules().appeal;
-			if self.has_seats(seats, seats / 2 + 1) && self.has_seats(appeal, needed) {
+			let (appeal, two_thirds) = self.rules().appeal;
+			if self.carries(seats, false) && self.carries(appeal, two_thirds) {
 				self.convict(accused, Offence::WrongInference);
 			} else {
 				reporters.iter().for_each(|reporter| self.hosts[*reporter].muted = epoch + 1 + MUTED);
@@ -325,9 +347,10 @@ impl Network {
 		}
 	}
 
-	/// Returns whether the adversary draws at least `needed` of these seats.
-	fn has_seats(&mut self, seats: u32, needed: u32) -> bool {
+	/// Returns whether the adversary draws so many of these seats that they decide.
+	fn carries(&mut self, seats: u32, two_thirds: bool) -> bool {
 		let share = self.votes;
-		(0..seats).filter(|_| happens(&mut self.rng, share)).count() as u32 >= needed
+		let drawn = (0..seats).filter(|_| happens(&mut self.rng, share)).count() as u32;
+		decides(drawn, seats, two_thirds)
 	}
 }

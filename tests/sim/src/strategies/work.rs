@@ -63,8 +63,9 @@ impl Network {
 		if draw >= u64::from(schedule.confirmations) {
 			return false;
 		}
-		self.censored = self.censors(self.rules().commitment_blocks());
-		let unwanted = self.does(Strategy::Rent) || (self.does(Strategy::Censor) && !self.censored);
+		self.grace = self.draw_grace();
+		let is_harmless = self.delay(&self.grace) == Some(0);
+		let unwanted = self.does(Strategy::Rent) || (self.does(Strategy::Censor) && is_harmless);
 		let withheld = self.does(Strategy::Bias) && unwanted && self.happens(self.seats);
 		if withheld {
 			self.sessions.1 -= 1.0 / f64::from(SESSION);
@@ -75,17 +76,17 @@ impl Network {
 	/// Lets all hosts compute a confirmation segment.
 	pub(super) fn confirm(&mut self) {
 		self.rounds += 1;
-		let blocks = f64::from(self.rules().schedule.segment);
-		let mut theirs = self.late(true) + self.lead();
+		let segment = self.rules().schedule.segment;
+		let (delay, blocks) = (self.delay(&self.grace), f64::from(segment));
+		let mut theirs = self.prolonged(&self.grace).0 + self.lead();
 		if self.rules().samples_over_sum {
 			theirs /= 1.0 - self.made_up();
 		}
 		for index in 0..self.hosts.len() {
 			let (bad, speed) = (self.hosts[index].bad, self.hosts[index].speed);
 			let count = self.leaves(speed, if bad { theirs } else { blocks });
-			if bad || !self.censored {
-				self.hosts[index].confirmations.push(count);
-			}
+			let in_time = if bad { Some(count) } else { delay.map(|delay| math::in_time(count, segment, delay)) };
+			self.hosts[index].confirmations.extend(in_time);
 		}
 		self.hidden += u32::from(self.censors(self.rules().reveal_blocks()));
 	}

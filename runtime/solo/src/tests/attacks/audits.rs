@@ -13,7 +13,7 @@ use frame_support::{
 	traits::{Get, fungible::hold::Inspect},
 };
 use gonka_primitives::{
-	audit::{AuditReport, AuditRules, FRESH, Finding, MAX_FINDINGS, Outcome, Ruling, judge},
+	audit::{AuditReport, AuditRules, FRESH, Finding, MAX_FINDINGS, MAX_SEATS, Outcome, Ruling, judge},
 	check::Offence,
 	hashing::{domain, signing_payload},
 	host::Commitment,
@@ -265,7 +265,7 @@ fn a_host_that_liars_found_guilty_appeals_and_loses_nothing() {
 		appeal();
 		let hearing = case_of(0).unwrap();
 		assert!(hearing.appeal && hearing.id != case.id);
-		assert_eq!(hearing.arbiters.iter().map(|arbiter| arbiter.seats).sum::<u32>(), 31);
+		assert_eq!(hearing.arbiters.iter().map(|arbiter| arbiter.seats).sum::<u32>(), MAX_SEATS);
 		assert_eq!(held_fees(), 40 * FEE);
 		rule(24, |_| Some(right()));
 		blocks(1);

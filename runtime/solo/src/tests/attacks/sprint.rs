@@ -360,12 +360,12 @@ fn an_answer_after_the_term_comes_too_late() {
 
 /// Finding 19, the other side: a lazy checker may not ask everybody instead of checking.
 #[test]
-fn a_lazy_checker_asks_at_most_64_hosts() {
+fn a_lazy_checker_asks_at_most_16_hosts_in_a_round() {
 	run(|| {
 		register(1..=3);
 		blocks(1);
 		sprint(0, 1..=3, honest);
-		pallet_poc::Standings::<Runtime>::mutate(0, host(2), |standing| standing.as_mut().unwrap().asked = 64);
+		pallet_poc::Standings::<Runtime>::mutate(0, host(2), |standing| standing.as_mut().unwrap().asked = (0, 16));
 		assert_eq!(request(2, 1, assigned(2, 1)), rejected(Code::TooManyRequests));
 	});
 }
@@ -455,6 +455,51 @@ fn votes_of(name: u8) -> u64 {
 	<Poc as EffectiveWeights<AccountId>>::weight(epoch, &host(name))
 }
 
+fn paid(epoch: EpochIndex, name: u8) -> u64 {
+	let all = <Poc as PaidWeights<AccountId>>::page(epoch, None, 100);
+	all.into_iter().find(|(who, _)| *who == host(name)).map_or(0, |(_, paid)| paid)
+}
+
+/// Strategy "swarm": of many newcomers with made-up counts, one has no checkers but the adversary's own.
+#[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
+fn a_newcomer_whose_checkers_are_all_its_own_is_not_paid_for_its_claim() {
+	run(|| {
+		register(1..=4);
+		blocks(1);
+		let claim = |name, _| made_up(if name == 4 { 1 << 40 } else { LEAVES });
+		let first = run_to_confirmation(0, 1..=3, claim);
+		sprint(first + 1, 1..=4, claim);
+		check(1..=3, &[]);
+		go_to(first + 1, SCHEDULE.work_start());
+		assert!(weight(4) > weight(1), "its checkers found nothing");
+		let total = pallet_poc::WeighedEpochs::<Runtime>::get(first + 1).unwrap().proven.total;
+		assert_eq!((paid(first + 1, 4), total), (0, 15 * LEAVES));
+		assert!(paid(first + 1, 1) > 0);
+	});
+}
+
+/// Strategy "censor": an adversary writes all but the last block that can carry the others' commitments to a segment. There are
+/// 19 of them with mainnet's times; there were two.
+#[test]
+fn commitments_that_are_kept_out_of_many_blocks_cost_in_proportion() {
+	run(|| {
+		register(1..=3);
+		blocks(1);
+		pallet_poc::CurrentEpoch::<Runtime>::mutate(|epoch| epoch.as_mut().unwrap().schedule.prompt = 1);
+		for number in 0..SCHEDULE.segments {
+			go_to(0, SCHEDULE.segment_end(number));
+			commit(1, number, honest(1, number));
+			commit(2, number, honest(2, number));
+			go_to(0, SCHEDULE.segment_end(number) + SCHEDULE.grace - 2);
+			commit(3, number, honest(3, number));
+		}
+		go_to(0, SCHEDULE.work_start());
+		let kept = LEAVES * u64::from(SCHEDULE.segment) / u64::from(SCHEDULE.segment + SCHEDULE.grace - 2);
+		assert_eq!([1, 2, 3].map(weight), [5 * LEAVES, 5 * LEAVES, 5 * kept].map(Some));
+	});
+}
+
 /// Finding 5: a host rents compute for the five minutes of the sprint, a hundred times what the others have. It commits to
 /// real counts there, and to eight leaves at confirmations.
 #[test]
@@ -477,18 +522,15 @@ fn five_rented_minutes_buy_neither_power_nor_votes() {
 		for epoch in first + 1..first + 4 {
 			sprint(epoch, 1..=6, rented);
 			let claims: Vec<_> = (1..=6).map(|name| (name, rented(name, SCHEDULE.segments))).collect();
-			let called = confirm(epoch, &claims);
-			assert_eq!(weight(6), Some(500 * count), "its weight counts for pay");
+			confirm(epoch, &claims);
+			assert_eq!(weight(6), Some(500 * count));
 			// Eight leaves a segment are all that it ever showed.
 			assert!(power_of(6).unwrap_or(0) <= 1_000, "{epoch}: {:?} millionths", power_of(6));
 			assert!(power_of(1) >= Some(190_000));
 			assert!(votes_of(6) <= 5 * 8, "{epoch}: {}", votes_of(6));
 			assert_eq!(votes_of(1), 5 * count);
 			while confirm(epoch, &claims) {}
-			if called {
-				let paid: BTreeMap<_, _> = <Poc as PaidWeights<AccountId>>::page(epoch, None, 10).into_iter().collect();
-				assert!(paid[&host(6)] <= 5 * 8, "and it confirms next to nothing");
-			}
+			assert!(paid(epoch, 6) <= 5 * 8, "{epoch}: {}", paid(epoch, 6));
 		}
 	});
 }
