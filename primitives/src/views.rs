@@ -200,26 +200,32 @@ pub struct StandingView {
 	pub epoch: EpochIndex,
 	/// The host's commitments, ascending by segment, confirmation segments included.
 	pub commitments: Vec<(u8, Commitment)>,
+	/// Blocks by which its commitments were late, by segment; those after the last late one are left out.
+	pub delays: Vec<u8>,
 	/// Number of requests for openings that the host has not answered, in all rounds.
 	pub unanswered: u32,
 	/// Whether the host has a committee; `None` before the draw. Without one, its weight is 0, unless genesis allows
 	/// unchecked hosts.
 	pub checked: Option<bool>,
-	/// The compute weight, `segments × median` of the counts, less a third of it or more for each request that was not
-	/// answered; `None` until the epoch is weighed.
+	/// The compute weight, `segments × median` of the counts, of which late ones count less, less a third of it or more for
+	/// each request that was not answered; `None` until the epoch is weighed.
 	pub compute_weight: Option<u64>,
 	/// The part of it that counts by itself or is backed by collateral; `None` until the epoch is weighed.
 	pub backed_weight: Option<u64>,
-	/// The backed weight under the cap, which carries pay and routing; `None` until the epoch is weighed.
+	/// The backed weight under the cap, which carries routing; `None` until the epoch is weighed.
 	pub effective_weight: Option<u64>,
-	/// The part of it that the confirmations of the epoch before bore out, which carries power and checking duty; `None`
-	/// until the epoch is weighed.
+	/// The part of it that the confirmations of the epoch before bore out, which carries power, pay and checking duty;
+	/// `None` until the epoch is weighed.
 	pub proven_weight: Option<u64>,
 	/// The part of it that was proven in the epoch before, too, which carries votes and the draws of auditors and
 	/// arbiters; `None` until the epoch is weighed.
 	pub vote_weight: Option<u64>,
 	/// Number of leaf sets that the host had to check in all rounds, and of those that count as met.
 	pub duties: (u32, u32),
+	/// Number of audits that were assigned to it, and of those on which it reported.
+	pub audits: (u32, u32),
+	/// Number of blocks that were expected of it as a validator, in thousandths, and of those that it wrote.
+	pub blocks: (u32, u32),
 	/// Number of confirmation segments so far whose commitments are in.
 	pub confirmations: u32,
 	/// The confirmed factor in millionths: the share of its sprint that its confirmation segments showed.

@@ -29,7 +29,7 @@ pub struct Standing {
 	pub capped: bool,
 	/// Backed weight under the cap.
 	pub effective_weight: Option<u64>,
-	/// Weight that the confirmations of the epoch before bore out: it carries power.
+	/// Weight that the confirmations of the epoch before bore out: it carries power and pay.
 	pub proven_weight: Option<u64>,
 	/// Weight that was proven in the epoch before, too: it carries votes.
 	pub vote_weight: Option<u64>,
@@ -41,7 +41,15 @@ pub struct Standing {
 	pub sets_to_check: u32,
 	/// Number of leaf sets whose digests it revealed, and showed when challenged.
 	pub sets_met: u32,
-	/// Share of its duties that it met: leaf sets, audits, confirmation segments.
+	/// Number of audits that were assigned to it.
+	pub audits_assigned: u32,
+	/// Number of those on which it reported.
+	pub audits_reported: u32,
+	/// Number of blocks that were expected of it as a validator.
+	pub blocks_expected: f64,
+	/// Number of blocks that it wrote.
+	pub blocks_written: u32,
+	/// Share of its duties that it met: leaf sets, audits, blocks, confirmation segments.
 	pub performance: f64,
 	/// Whether it lost its pay because it missed a turn of a dispute.
 	pub forfeited: bool,
@@ -51,7 +59,7 @@ pub struct Standing {
 	pub work: u64,
 	/// Factor for what it served: below 1 if that is less than a fifth of the median.
 	pub served: f64,
-	/// Effective weight × confirmed × performance × served, once weighed.
+	/// Lesser of effective weight × confirmed and proven weight, × performance × served, once weighed.
 	pub paid_weight: Option<u64>,
 }
 
@@ -64,6 +72,8 @@ pub struct Segment {
 	pub leaves: Option<u64>,
 	/// Root of the commitment.
 	pub root: Option<String>,
+	/// Blocks by which the commitment was late. It counts as if the segment had been longer by them.
+	pub late: u8,
 }
 
 impl Standing {
@@ -76,6 +86,7 @@ impl Standing {
 				segment,
 				leaves: commitment.map(|commitment| commitment.count),
 				root: commitment.map(|commitment| format!("0x{}", hex::encode(commitment.root))),
+				late: view.delays.get(usize::from(segment)).copied().unwrap_or(0),
 			}
 		};
 		let called = u8::try_from(view.confirmations).unwrap_or(u8::MAX);
@@ -103,6 +114,10 @@ impl Standing {
 			confirmed: view.compute_weight.map(|_| ratio(view.confirmed)),
 			sets_to_check: view.duties.0,
 			sets_met: view.duties.1,
+			audits_assigned: view.audits.0,
+			audits_reported: view.audits.1,
+			blocks_expected: f64::from(view.blocks.0) / 1e3,
+			blocks_written: view.blocks.1,
 			performance: ratio(view.performance),
 			// A host that revealed digests met some duties: a performance of 0 was then taken away.
 			forfeited: view.performance == 0 && view.duties.1 > 0 && !convicted,
@@ -126,7 +141,15 @@ impl Standing {
 		line("checked", checked.into())?;
 		line("leaves", leaves(&self.segments))?;
 		line("median", format!("{}; a missing segment counts 0", self.median))?;
-		let less = if self.unanswered > 0 { ", less what unanswered requests cost" } else { "" };
+		let late: u32 = self.segments.iter().chain(&self.confirmations).map(|segment| u32::from(segment.late)).sum();
+		if late > 0 {
+			line("late", format!("{late} blocks in all: late leaves count as if their segment had been longer"))?;
+		}
+		let less = match (self.unanswered > 0, late > 0) {
+			(true, _) => ", less what unanswered requests and lateness cost",
+			(false, true) => ", less what lateness costs",
+			(false, false) => "",
+		};
 		if self.unanswered > 0 {
 			let when = if self.weighed { "were not answered: each cost" } else { "are not answered yet: each costs" };
 			line("openings", format!("{} requests {when} a third of the weight or more", self.unanswered))?;
@@ -142,7 +165,7 @@ impl Standing {
 			if proven < effective || votes < effective {
 				line(
 					"proven weight",
-					format!("{proven} carries power, {votes} carries votes; confirmations prove more"),
+					format!("{proven} carries pay and power, {votes} carries votes; confirmations prove more"),
 				)?;
 			}
 		}
@@ -155,6 +178,12 @@ impl Standing {
 		if self.weighed || self.sets_to_check > 0 {
 			line("duties", format!("{} of {} leaf sets met", self.sets_met, self.sets_to_check))?;
 		}
+		if self.audits_assigned > 0 {
+			line("audits", format!("{} of {} reported on", self.audits_reported, self.audits_assigned))?;
+		}
+		if self.blocks_expected > 0.0 {
+			line("blocks", format!("{} written, {:.1} expected", self.blocks_written, self.blocks_expected))?;
+		}
 		if self.weighed || self.forfeited {
 			let forfeited = if self.forfeited { ": the host missed a turn of a dispute and is not paid" } else { "" };
 			line("performance", format!("{}{forfeited}", percent(self.performance)))?;
@@ -162,7 +191,7 @@ impl Standing {
 		if let Some(paid) = self.paid_weight {
 			let too_little = if self.served < 1.0 { ", too little for the weight" } else { "" };
 			line("served", format!("{}: {} work units settled{too_little}", percent(self.served), self.work))?;
-			line("paid weight", format!("{paid} = effective weight × confirmations × performance × served"))?;
+			line("paid weight", format!("{paid} = min(effective × confirmations, proven) × performance × served"))?;
 		}
 		line("offence", self.offence.map_or("none", offence_text).into())
 	}
@@ -195,6 +224,7 @@ pub(super) mod tests {
 		StandingView {
 			epoch: 4,
 			commitments: counts.map(commitment).to_vec(),
+			delays: vec![0, 2],
 			unanswered: 1,
 			checked: Some(true),
 			compute_weight: Some(100),
@@ -203,6 +233,8 @@ pub(super) mod tests {
 			proven_weight: Some(70),
 			vote_weight: Some(60),
 			duties: (16, 15),
+			audits: (4, 3),
+			blocks: (25_500, 24),
 			confirmations: 2,
 			confirmed: 900_000,
 			performance: 500_000,
@@ -225,12 +257,15 @@ pub(super) mod tests {
 			"1 requests were not answered: each cost a third",
 			"100 = 5 segments × median, less what",
 			"80, cut:",
-			"70 carries power, 60 carries votes",
+			"2 blocks in all",
+			"70 carries pay and power, 60 carries votes",
 			"2 called: 36 · none; they showed 90.0 % of the sprint's rate",
 			"15 of 16 leaf sets met",
+			"3 of 4 reported on",
+			"24 written, 25.5 expected",
 			"50.0 %\n",
 			"100.0 %: 1234 work units settled\n",
-			"36 = effective weight",
+			"36 = min(effective × confirmations, proven)",
 			"offence          none",
 		] {
 			assert!(text.contains(line), "no `{line}` in\n{text}");

@@ -76,6 +76,7 @@ impl<T: Config> Pallet<T> {
 		Some(StandingView {
 			epoch: index,
 			commitments: Commitments::<T>::get(index, host).into_inner(),
+			delays: standing.delays.to_vec(),
 			checked: epoch.beacon.map(|_| !Self::committee(&epoch, host).is_empty()),
 			compute_weight: weights.map(|_| standing.compute),
 			backed_weight: weights.map(|_| standing.backed),
@@ -83,6 +84,8 @@ impl<T: Config> Pallet<T> {
 			proven_weight: weights.map(|weights| weights.proven(&standing)),
 			vote_weight: weights.map(|weights| weights.votes(&standing)),
 			duties: (Self::sets_due(&epoch, &standing), standing.duties.met),
+			audits: standing.audits,
+			blocks: standing.blocks,
 			confirmations: epoch.rounds().into(),
 			confirmed: u32::try_from(confirmed).unwrap_or(u32::MAX),
 			performance: u32::try_from(performance).unwrap_or(u32::MAX),

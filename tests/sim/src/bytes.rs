@@ -4,6 +4,7 @@ use crate::population::SEGMENTS;
 use codec::{Compact, Encode};
 use gonka_primitives::{
 	check::{DigestCommitment, DigestReveal, digest_hash},
+	epoch::Schedule,
 	host::{Commitment, SegmentCommitment},
 };
 use gonka_sprint::Tag;
@@ -43,9 +44,19 @@ impl Bytes {
 		}
 	}
 
-	/// Returns the sum, with a commitment for each segment.
-	pub fn total(&self) -> usize {
+	/// Returns the sum for a sprint, with a commitment for each segment.
+	pub fn sprint(&self) -> usize {
 		usize::from(SEGMENTS) * self.commitment + self.digests + self.reveal
+	}
+
+	/// Returns the sum for the round of a confirmation.
+	pub fn confirmation(&self) -> usize {
+		self.commitment + self.digests + self.reveal
+	}
+
+	/// Returns the sum for an epoch with as many confirmations as it has on average.
+	pub fn epoch(&self) -> usize {
+		self.sprint() + usize::from(Schedule::MAINNET.confirmations) * self.confirmation()
 	}
 }
 
@@ -58,7 +69,7 @@ mod tests {
 		// 9 seats with two sets each: what the average host checks if all committees are full.
 		let bytes = Bytes::new(18);
 		assert_eq!(bytes, Bytes { commitment: 150, digests: 142, reveal: 183 });
-		assert!(bytes.total() <= 1_100, "{bytes:?}");
+		assert_eq!((bytes.sprint(), bytes.confirmation(), bytes.epoch()), (1_075, 475, 2_500));
 	}
 
 	#[test]

@@ -183,7 +183,7 @@ fn check(tally: &mut Tally, number: u64, committees: &[Vec<usize>], weights: &[u
 			tally.lone.0 += 1;
 			tally.lone.1 += u64::from(checker.partners.iter().any(|other| roles.ranks[*other] >= roles.offline));
 		}
-		tally.bytes += Bytes::new(checker.sets as usize).total() as u64;
+		tally.bytes += Bytes::new(checker.sets as usize).epoch() as u64;
 		if roles.is_honest(host) {
 			tally.honest.hosts += 1;
 			tally.honest.offline += u64::from(!roles.is_online(host));

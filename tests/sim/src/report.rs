@@ -10,11 +10,12 @@ use crate::{
 	theory::{self, average, clean},
 };
 use gonka_plot::{Plot, Series};
+use gonka_primitives::epoch::Schedule;
 use gonka_sprint::committee::{COMMITTEE, LEAVES_PER_SET};
 use std::fmt::{self, Write};
 
 /// Maximum mean number of bytes of a host on chain in an epoch.
-const BYTES: f64 = 1_100.0;
+const BYTES: f64 = 2_600.0;
 /// Fabricated shares with a required minimum detection.
 const DEMANDED: [(f64, f64); 3] = [(0.01, 0.82), (0.02, 0.97), (0.05, 0.999)];
 
@@ -278,9 +279,14 @@ impl Results {
 		writeln!(out, "bytes on chain                      {:.1} a host and epoch, on average", self.bytes())?;
 		writeln!(out, "  {SEGMENTS} segments' commitments            {} each", bytes.commitment)?;
 		writeln!(out, "  commitment to the tags            {}", bytes.digests)?;
-		let reveal = self.bytes() - f64::from(SEGMENTS) * bytes.commitment as f64 - bytes.digests as f64;
+		let rounds = f64::from(Schedule::MAINNET.confirmations) + 1.0;
+		let reveal = (self.bytes() - bytes.epoch() as f64) / rounds + bytes.reveal as f64;
 		writeln!(out, "  reveal of the tags                {reveal:.1}")?;
-		writeln!(out, "  a confirmation segment, when one is called, is {} more", bytes.commitment)
+		writeln!(
+			out,
+			"  a confirmation has one commitment, and tags like the sprint; {} of them are called on average",
+			Schedule::MAINNET.confirmations
+		)
 	}
 
 	fn write_attacks(&self, out: &mut String) -> fmt::Result {

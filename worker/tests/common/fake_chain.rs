@@ -376,6 +376,7 @@ impl ChainApi for FakeChain {
 			state.offence.map(|offence| StandingView {
 				epoch,
 				commitments: Vec::new(),
+				delays: Vec::new(),
 				unanswered: 0,
 				checked: None,
 				compute_weight: None,
@@ -384,6 +385,8 @@ impl ChainApi for FakeChain {
 				proven_weight: None,
 				vote_weight: None,
 				duties: (0, 0),
+				audits: (0, 0),
+				blocks: (0, 0),
 				confirmations: 0,
 				confirmed: 0,
 				performance: 0,

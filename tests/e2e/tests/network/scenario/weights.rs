@@ -85,10 +85,10 @@ impl Scenario {
 		let mut standings = Vec::new();
 		for uri in HOSTS {
 			let Some(standing) = self.chain.standing(epoch, &account(uri)?).await? else { return Ok(false) };
-			let effective = standing.effective_weight.with_context(|| format!("epoch {epoch} is not weighed"))?;
-			standings.push((effective, standing.paid_weight.with_context(|| format!("epoch {epoch} is not paid"))?));
+			let proven = standing.proven_weight.with_context(|| format!("epoch {epoch} is not weighed"))?;
+			standings.push((proven, standing.paid_weight.with_context(|| format!("epoch {epoch} is not paid"))?));
 		}
-		let total: u64 = standings.iter().map(|(effective, _)| effective).sum();
+		let total: u64 = standings.iter().map(|(proven, _)| proven).sum();
 		let (emission, minted) = (after.emission, before.unmined - after.unmined);
 		let owed = |paid: u64| emission * Balance::from(paid) / Balance::from(total);
 		let expected: Balance = standings.iter().map(|(_, paid)| owed(*paid)).sum();
@@ -99,7 +99,7 @@ impl Scenario {
 		let mut all_paid = true;
 		for ((grown, (weight, paid)), uri) in grown.zip(standings).zip(HOSTS) {
 			let (share, expected) = (grown as f64 / minted as f64, owed(paid) as f64 / minted as f64);
-			println!("{uri}: {share:.4} of the minted units; weight {weight} of {total}, paid weight {paid}");
+			println!("{uri}: {share:.4} of the minted units; proven weight {weight} of {total}, paid weight {paid}");
 			ensure!((share - expected).abs() < 0.01, "{uri} got {share:.4}, not {expected:.4}");
 			all_paid &= paid > 0;
 		}
