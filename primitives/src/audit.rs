@@ -42,7 +42,7 @@ pub const MAX_FINDINGS: u32 = 64;
 /// Maximum number of arbiters' seats of a case.
 pub const MAX_SEATS: u32 = 61;
 /// Maximum number of tickets that are drawn for the seats of a case.
-pub const MAX_TICKETS: u32 = 64;
+pub const MAX_TICKETS: u32 = 128;
 /// Maximum number of audits that a case reviews.
 pub const MAX_REVIEWED: u32 = 16;
 /// Number of fresh receipts that each arbiter audits.
@@ -292,9 +292,9 @@ pub enum Outcome {
 	Guilty,
 }
 
-/// Whether `votes` of so many seats decide: more than half of them, in an appeal more than two thirds.
-pub const fn decides(votes: u32, seats: u32, is_appeal: bool) -> bool {
-	let (part, whole) = if is_appeal { (2, 3) } else { (1, 2) };
+/// Whether `votes` are more than half of so many seats, or more than `two_thirds`, as an appeal needs.
+pub const fn decides(votes: u32, seats: u32, two_thirds: bool) -> bool {
+	let (part, whole) = if two_thirds { (2, 3) } else { (1, 2) };
 	votes.saturating_mul(whole) > seats.saturating_mul(part)
 }
 
@@ -340,10 +340,10 @@ pub struct AuditRules {
 	pub draw_blocks: u32,
 	/// Blocks from the opening of a case or appeal to the last ruling. More than `draw_blocks`, less than a window.
 	pub case_blocks: u32,
-	/// Numbers of arbiters' seats of a case about a host with a share of the total effective weight below the first of
+	/// Numbers of arbiters' seats of a case about a host with a share of all proven weight below the first of
 	/// `shares`, below the second, and of the second or more. Odd, at most [`MAX_SEATS`].
 	pub seats: [u32; 3],
-	/// Shares of the total effective weight, in millionths, ascending: see `seats`.
+	/// Shares of all proven weight, in millionths, ascending: see `seats`.
 	pub shares: [u32; 2],
 	/// Number of arbiters' seats of an appeal: odd, above all of `seats`, at most [`MAX_SEATS`].
 	pub appeal_seats: u32,

@@ -27,7 +27,7 @@ pub struct Schedule {
 	pub segment: BlockNumber,
 	/// Blocks after a segment in which its commitments are accepted.
 	pub grace: BlockNumber,
-	/// The first of them, in which a commitment counts in full: see [`Schedule::delay`].
+	/// The first of them, in which a commitment counts in full. Later it counts as if the segment had been longer.
 	pub prompt: BlockNumber,
 	/// Blocks of the check phase.
 	pub check: BlockNumber,

@@ -15,7 +15,7 @@ pub trait HostRegistry<AccountId> {
 	fn worker(host: &AccountId) -> Option<PublicKey>;
 	/// The models that a registered host declared, ascending.
 	fn models(host: &AccountId) -> Vec<ModelId>;
-	/// A host's effective weight in the last weighed epoch, in leaves; 0 if it has none. Its free transactions have
+	/// A host's proven weight in the last weighed epoch, in leaves; 0 if it has none. Its free transactions have
 	/// priority by it.
 	fn rank(host: &AccountId) -> u64;
 }

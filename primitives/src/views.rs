@@ -236,7 +236,7 @@ pub struct StandingView {
 	pub work: u64,
 	/// The served factor in millionths: below a million if its work for its weight is less than a fifth of the median.
 	pub served: u32,
-	/// The paid weight, `min(effective weight × confirmed, proven weight) × performance × served`; `None` until the epoch is
+	/// The paid weight, `min(backed weight × confirmed, proven weight) × performance × served`; `None` until the epoch is
 	/// weighed.
 	pub paid_weight: Option<u64>,
 	/// The offence it was convicted of.

@@ -31,6 +31,19 @@ pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
 /// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
 
+/// Number of places that new hosts have in a draw beside one for each listed host.
+const NEW_PLACES: u32 = 16;
+
+/// Number of places of a draw for so many hosts that it lists and so many participants.
+///
+/// New hosts have about as many places as there are listed hosts. A checker then has about as many new hosts to check as others,
+/// and can request the openings of all of them on chain, should they all serve none.
+pub const fn places(listed: u32, participants: u32) -> u32 {
+	let limit = listed.saturating_mul(2).saturating_add(NEW_PLACES);
+	let all = listed.saturating_add(participants);
+	if all < limit { all } else { limit }
+}
+
 /// Number of draws of refuters for an accusation. With this number of checkers or fewer, all are appointed.
 pub const APPOINTED: u32 = 24;
 

@@ -24,7 +24,7 @@ use view::{Referendum, duration, tenths, track_name};
 /// Arguments of `gonka gov`.
 #[derive(Debug, clap::Args)]
 #[command(
-	after_help = "One unit of compute is one vote: an account votes with its effective weight in the epoch that was weighed last \
+	after_help = "One unit of compute is one vote: an account votes with its vote weight in the epoch that was weighed last \
 	before the referendum was opened. A vote costs a fee and locks no funds. docs/governance.md explains the tracks."
 )]
 pub struct Arguments {

@@ -59,7 +59,7 @@ pub struct Standing {
 	pub work: u64,
 	/// Factor for what it served: below 1 if that is less than a fifth of the median.
 	pub served: f64,
-	/// Lesser of effective weight × confirmed and proven weight, × performance × served, once weighed.
+	/// Lesser of backed weight × confirmed and proven weight, × performance × served, once weighed.
 	pub paid_weight: Option<u64>,
 }
 
@@ -162,12 +162,8 @@ impl Standing {
 			let cut = if self.capped { ", cut: no host counts for more than 30 %" } else { "" };
 			line("effective weight", format!("{effective}{cut}"))?;
 			let [proven, votes] = [self.proven_weight, self.vote_weight].map(Option::unwrap_or_default);
-			if proven < effective || votes < effective {
-				line(
-					"proven weight",
-					format!("{proven} carries pay and power, {votes} carries votes; confirmations prove more"),
-				)?;
-			}
+			let more = if proven < effective || votes < effective { "; confirmations prove more" } else { "" };
+			line("proven weight", format!("{proven} carries pay and power, {votes} carries votes{more}"))?;
 		}
 		let called = self.confirmations.len();
 		let shown = self.confirmed.filter(|_| called > 0);
@@ -191,7 +187,7 @@ impl Standing {
 		if let Some(paid) = self.paid_weight {
 			let too_little = if self.served < 1.0 { ", too little for the weight" } else { "" };
 			line("served", format!("{}: {} work units settled{too_little}", percent(self.served), self.work))?;
-			line("paid weight", format!("{paid} = min(effective × confirmations, proven) × performance × served"))?;
+			line("paid weight", format!("{paid} = min(backed × confirmations, proven) × performance × served"))?;
 		}
 		line("offence", self.offence.map_or("none", offence_text).into())
 	}
@@ -265,7 +261,7 @@ pub(super) mod tests {
 			"24 written, 25.5 expected",
 			"50.0 %\n",
 			"100.0 %: 1234 work units settled\n",
-			"36 = min(effective × confirmations, proven)",
+			"36 = min(backed × confirmations, proven)",
 			"offence          none",
 		] {
 			assert!(text.contains(line), "no `{line}` in\n{text}");

@@ -137,7 +137,7 @@ impl<T: Config> Pallet<T> {
 		Ok(charge)
 	}
 
-	/// Whether a settlement costs nothing: in the free period, one of a host with weight whose work is audited. Invented
+	/// Whether a settlement costs nothing: in the free period, one of a host with proven weight whose work is audited. Invented
 	/// work is then found out, and costs the host its pay.
 	fn is_exempt(host: &T::AccountId, settlement: &Settlement) -> bool {
 		Self::is_free()

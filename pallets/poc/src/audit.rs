@@ -5,13 +5,10 @@ use crate::*;
 use gonka_primitives::check::Offence;
 
 impl<T: Config> Pallet<T> {
-	/// The epoch in which a finding of now counts for `host`: the running one if it takes part there, else the one
-	/// before;
-	/// `None` if it takes part in neither.
+	/// The epoch in which a finding of now counts for `host`: the last one in which it took part; `None` if it took part in
+	/// none that is kept.
 	pub fn epoch_at_stake(host: &T::AccountId) -> Option<EpochIndex> {
-		let running = Self::running_epoch()?.index;
-		let took_part = |epoch: &EpochIndex| Standings::<T>::contains_key(epoch, host);
-		Some(running).filter(took_part).or_else(|| running.checked_sub(1).filter(took_part))
+		Self::took_part_last(Self::running_epoch()?.index, host)
 	}
 
 	/// Adds `total` audits to the duties of `checker`, of which it met `met`.

@@ -5,7 +5,7 @@ use frame_support::weights::WeightMeter;
 use gonka_primitives::hashing::{blake2_256, domain};
 
 /// Number of epochs before the running one whose state is kept.
-const KEPT_EPOCHS: EpochIndex = 2;
+pub(crate) const KEPT_EPOCHS: EpochIndex = 2;
 
 type WeighingOf<T> =
 	Weighing<<T as frame_system::Config>::AccountId, <T as Config>::MaxValidators, <T as Config>::MaxCheckers>;
@@ -121,12 +121,13 @@ impl<T: Config> Pallet<T> {
 		for (host, mut standing) in page {
 			let checkers = committees.as_ref().map_or(0, |all| all.of(&host, standing.participant).len() as u32);
 			standing.committee = checkers as u8;
+			standing.listed = committees.as_ref().is_some_and(|all| all.lists(&host));
 			// 0 on a chain; tests make hosts with weight and without a committee.
 			let (mut compute, mut backed) = (standing.compute, standing.backed);
 			if checkers > 0 || AllowUnchecked::<T>::get() {
 				let counts = Self::counts(epoch, &host, &standing);
 				let claimed = math::compute_weight(&counts, epoch.schedule.segments);
-				compute = math::answered(claimed, standing.unanswered_in(0), checkers);
+				compute = standing.answered(0, claimed);
 				backed = T::Backing::backed(&host, epoch.index, compute).min(compute);
 			}
 			standing.weigh(compute, backed, before.as_ref().map(|before| Self::shown(before, &host)));
@@ -153,7 +154,7 @@ impl<T: Config> Pallet<T> {
 		let share = T::MaxShare::get().mul_floor(math::MILLION);
 		let Capped { total, cap } = progress.backed.capped(share);
 		let (proven, votes) = (progress.proven.capped(share), progress.votes.capped(share));
-		let weights = EpochWeights { total, cap, hosts: progress.backed.hosts, proven, votes };
+		let weights = EpochWeights { total, cap, hosts: progress.proven.hosts, proven, votes };
 		WeighedEpochs::<T>::insert(epoch, weights);
 		LastWeighed::<T>::put(epoch);
 		let mut checkers = progress.checkers;

@@ -5,11 +5,12 @@
 //!
 //! The draw numbers positions: first the checkers, then the other candidates, then all participants in an order that is
 //! drawn, too. So hosts with weight are checked however many new hosts take part, and of the new hosts it makes no
-//! difference which committed first. A listed host's second position stays unused.
+//! difference which committed first. A listed host's second position stays unused. There are [`places`] positions, so that
+//! checkers can request the openings of all new hosts that have a committee.
 
 use crate::{types::Duty, *};
 use alloc::collections::BTreeMap;
-use gonka_sprint::committee::{Draw, Order, partner, qualify, sets_of};
+use gonka_sprint::committee::{Draw, Order, partner, places, qualify, sets_of};
 
 /// Number of a checker's seats in which a duty is looked for. At least half of the places are used, and nine of a host's
 /// twelve seats are on its committee, so a seat is a duty with a probability of 3/8 or more: a checker with so many seats
@@ -60,7 +61,7 @@ impl<T: Config> Pallet<T> {
 		let (listed, mut weights): (Vec<_>, Vec<_>) = Checkers::<T>::get(epoch.index).into_iter().unzip();
 		weights.retain(|weight| *weight > 0);
 		let participants = ParticipantCount::<T>::get(epoch.index);
-		let draw = Draw::new(beacon, &weights, participants.saturating_add(listed.len() as u32));
+		let draw = Draw::new(beacon, &weights, places(listed.len() as u32, participants));
 		let positions = listed.iter().cloned().zip(0..).collect();
 		Some(Committees { epoch: epoch.index, listed, positions, draw, order: Order::new(&beacon, participants) })
 	}
@@ -86,6 +87,11 @@ impl<T: Config> Pallet<T> {
 impl<T: Config> Committees<T> {
 	fn position(&self, who: &T::AccountId) -> Option<u32> {
 		self.positions.get(who).copied()
+	}
+
+	/// Whether the draw lists `who`: it had proven weight in the epoch weighed last, or is one of a network's first checkers.
+	pub(crate) fn lists(&self, who: &T::AccountId) -> bool {
+		self.positions.contains_key(who)
 	}
 
 	/// The committee of `host`, the participant with number `participant`.

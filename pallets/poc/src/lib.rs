@@ -95,7 +95,7 @@ pub mod pallet {
 		type MaxShare: Get<Perbill>;
 		/// The share of the power that the genesis guardians together hold until the network is mature.
 		type GuardianShare: Get<Perbill>;
-		/// The total effective weight, in leaves, from which the network is mature.
+		/// The total proven weight, in leaves, from which the network is mature.
 		type MaturityThreshold: Get<u64>;
 		/// Minimum share of its duties for which a host must do something in an epoch; below it, the host loses collateral.
 		type MinPerformance: Get<Perbill>;
@@ -194,7 +194,7 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type Guardians<T: Config> = StorageValue<_, BoundedVec<T::AccountId, ConstU32<MAX_GUARDIANS>>, ValueQuery>;
 
-	/// The total effective weight from which the network is mature, unless governance sets another. Written at
+	/// The total proven weight from which the network is mature, unless governance sets another. Written at
 	/// genesis.
 	#[pallet::storage]
 	pub type Maturity<T> = StorageValue<_, u64, ValueQuery>;
@@ -291,7 +291,7 @@ pub mod pallet {
 		pub allow_unchecked: bool,
 		/// The guardians, which together hold a share of the power until the network is mature. They need session keys.
 		pub guardians: Vec<T::AccountId>,
-		/// The total effective weight, in leaves, from which the network is mature.
+		/// The total proven weight, in leaves, from which the network is mature.
 		pub maturity: u64,
 	}
 

@@ -154,10 +154,11 @@ pub fn scale(weight: u64, ratio: u64) -> u64 {
 	scaled.and_then(|scaled| u64::try_from(scaled).ok()).unwrap_or(weight)
 }
 
-/// The paid weight: what a host showed today, which is its effective weight times the factor `confirmed`, as far as it
-/// was proven the day before, times the factors `ratios`. Factors are in millionths; each product is rounded down.
-pub fn paid(effective: u64, proven: u64, confirmed: u64, ratios: [u64; 2]) -> u64 {
-	ratios.into_iter().fold(scale(effective, confirmed).min(proven), scale)
+/// The paid weight: what a host showed today, which is its backed weight times the factor `confirmed`, as far as it was
+/// `proven` the day before and is under the cap, times the factors `ratios`. Factors are in millionths; each product is
+/// rounded down.
+pub fn paid(backed: u64, proven: u64, confirmed: u64, ratios: [u64; 2]) -> u64 {
+	ratios.into_iter().fold(scale(backed, confirmed).min(proven), scale)
 }
 
 /// Whether more than a hundredth of the power is in other hands in `new` than in `old`, both normalised. Changes add up,

@@ -1,6 +1,7 @@
 //! Standings: the results of checks and disputes, and the weights that follow from them.
 
 use crate::{
+	clock::KEPT_EPOCHS,
 	math,
 	types::{SetDuties, Standing},
 	*,
@@ -103,14 +104,19 @@ impl<T: Config> Pallet<T> {
 		}
 	}
 
-	/// Notes that `host` equivocated as a validator. It loses its power, and the weight and pay of the epoch that
-	/// gave it. A validator without weight, such as a guardian, only loses its power.
+	/// Notes that `host` equivocated as a validator. It loses its power, and the weight and pay of the last weighed epoch in
+	/// which it took part. A validator without weight, such as a guardian, only loses its power.
 	pub fn note_equivocation(host: &T::AccountId) {
 		let epoch = Self::weighing().or_else(|| Self::running_epoch().map(|epoch| epoch.index));
-		if let Some(epoch) = epoch {
+		if let Some(epoch) = epoch.and_then(|epoch| Self::took_part_last(epoch, host)) {
 			Self::mutate(epoch, host, |standing| standing.equivocated = true);
 		}
 		Self::remove_power(host);
+	}
+
+	/// The last epoch up to `epoch` in which `host` took part, as far as epochs are kept.
+	pub(crate) fn took_part_last(epoch: EpochIndex, host: &T::AccountId) -> Option<EpochIndex> {
+		(epoch.saturating_sub(KEPT_EPOCHS)..=epoch).rev().find(|epoch| Standings::<T>::contains_key(epoch, host))
 	}
 
 	/// The epoch whose weights are being counted, or else in force.
@@ -174,9 +180,11 @@ impl<T: Config> Pallet<T> {
 		math::is_idle(&[sets, standing.audits], T::MinPerformance::get().mul_floor(math::MILLION))
 	}
 
-	/// The effective weight of `host` in the epoch weighed last, in leaves; 0 if it has none.
+	/// The proven weight of `host` in the epoch weighed last, in leaves; 0 if it has none.
 	pub fn rank(host: &T::AccountId) -> u64 {
-		LastWeighed::<T>::get().map_or(0, |epoch| Self::weight(epoch, host))
+		let last = LastWeighed::<T>::get()
+			.and_then(|epoch| WeighedEpochs::<T>::get(epoch).zip(Standings::<T>::get(epoch, host)));
+		last.map_or(0, |(weights, standing)| weights.proven(&standing))
 	}
 
 	/// What the counts of a host's confirmations are worth, less what unanswered requests cost.
@@ -186,7 +194,7 @@ impl<T: Config> Pallet<T> {
 		all.filter_map(|(segment, commitment)| {
 			let round = round(segment).filter(|round| *round <= epoch.rounds())?;
 			let count = standing.in_time(segment, commitment.count, epoch.schedule.segment);
-			Some(math::answered(count, standing.unanswered_in(round), standing.committee.into()))
+			Some(standing.answered(round, count))
 		})
 		.collect()
 	}
@@ -211,10 +219,12 @@ impl<T: Config> Pallet<T> {
 		(Self::confirmed(epoch, host, standing), performance)
 	}
 
-	/// The weight that a host showed throughout the last of the epochs `before` in which it took part, and the part that was
-	/// proven there. So a host that misses one sprint is paid again for the next.
+	/// The weight that a host showed throughout the last of the epochs `before` in which it had any or lost it by an offence, and
+	/// the part that was proven there. So a host that misses one sprint is paid again for the next.
 	pub(crate) fn shown(before: &[Epoch], host: &T::AccountId) -> (u64, u64) {
-		let last = before.iter().find_map(|epoch| Some((epoch, Standings::<T>::get(epoch.index, host)?)));
+		let standing = |epoch: &Epoch| Standings::<T>::get(epoch.index, host);
+		let counts = |standing: &Standing| standing.backed > 0 || standing.is_weightless();
+		let last = before.iter().find_map(|epoch| Some((epoch, standing(epoch).filter(counts)?)));
 		last.map_or((0, 0), |(epoch, standing)| {
 			standing.shown(epoch.rounds(), || Self::confirmed(epoch, host, &standing))
 		})
@@ -243,7 +253,7 @@ impl<T: Config> Pallet<T> {
 	) -> u64 {
 		let (confirmed, performance) = Self::ratios(epoch, host, standing);
 		let served = Self::served(weights, standing, median);
-		math::paid(weights.effective(standing), weights.proven(standing), confirmed, [performance, served])
+		math::paid(standing.backed, weights.proven(standing), confirmed, [performance, served])
 	}
 }
 

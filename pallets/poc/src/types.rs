@@ -137,6 +137,8 @@ pub struct Standing {
 	pub votes: u64,
 	/// Number of checkers of its committee. 0 until the host is weighed.
 	pub committee: u8,
+	/// Whether the draw of committees lists it, since it had proven weight before. False until the host is weighed.
+	pub listed: bool,
 	/// The leaf sets that it had to check.
 	pub duties: SetDuties,
 	/// Number of audits that were assigned to it, and of those on which it reported.
@@ -205,6 +207,13 @@ impl Standing {
 	pub fn in_time(&self, segment: u8, count: u64, blocks: BlockNumber) -> u64 {
 		let delay = self.delays.get(usize::from(segment)).copied().unwrap_or(0);
 		math::in_time(count, blocks, delay.into())
+	}
+
+	/// The part of a weight or count that is left after the requests of a round that it did not answer. Of a new host a single
+	/// one leaves nothing: it is as if its committee had one checker.
+	pub fn answered(&self, round: u8, worth: u64) -> u64 {
+		let committee = if self.listed { self.committee } else { 1 };
+		math::answered(worth, self.unanswered_in(round), committee.into())
 	}
 
 	/// Number of hosts of which it requested openings in a round.
@@ -377,7 +386,7 @@ pub struct EpochWeights {
 	pub total: u64,
 	/// The cap: a host's effective weight is at most this.
 	pub cap: u64,
-	/// Hosts with weight.
+	/// Hosts with proven weight.
 	pub hosts: u32,
 	/// Of proven weights, which carry power and are paid.
 	pub proven: Capped,

@@ -9,7 +9,7 @@ use gonka_primitives::audit::{MAX_SCOPE, MAX_SEATS, Scope, arbiter_ticket, case_
 use polkadot_sdk::sp_runtime::DispatchResult;
 
 /// Maximum number of cases that a block advances, and of judgements that it lets take effect, together.
-pub(crate) const PER_BLOCK: u32 = 2;
+pub(crate) const PER_BLOCK: u32 = 1;
 /// The queue of cases that are heard.
 type Queue<T> = BoundedVec<Hearing<<T as frame_system::Config>::AccountId>, <T as Config>::MaxCases>;
 
@@ -65,8 +65,8 @@ impl<T: Config> Pallet<T> {
 		true
 	}
 
-	/// A host's effective weight in the epoch weighed last, and the sum of all proven weight. New hosts that prove nothing
-	/// thus leave the shares of others as they are.
+	/// A host's proven weight in the epoch weighed last, and the sum of all. New hosts that prove nothing thus leave the shares
+	/// of others as they are.
 	pub(crate) fn weight_of(host: &T::AccountId) -> (u64, u64) {
 		let weights = pallet_poc::LastWeighed::<T>::get().and_then(pallet_poc::WeighedEpochs::<T>::get);
 		(Poc::<T>::rank(host), weights.map_or(0, |weights| weights.proven.total))

@@ -142,7 +142,7 @@ impl<T: Config> Pallet<T> {
 		Self::deposit_event(Event::CaseClosed { case: case.id, host: host.clone(), outcome });
 	}
 
-	/// Compares the clear findings of checkers and arbiters with those of the deciding seats, in an appeal of its
+	/// Compares the clear findings of checkers and arbiters with those of most seats, in an appeal of its
 	/// seats. A host with the opposite finding is discredited. A host that found evidence absent which they found
 	/// right missed a duty.
 	fn review(case: &CaseOf<T>) {

@@ -259,31 +259,37 @@ impl<AccountId> Case<AccountId> {
 		})
 	}
 
-	/// Whether the arbiters for whom `is` holds decide about `seats`: they have more than half of them, in an appeal more
-	/// than two thirds. Where several were drawn, one alone never decides.
-	fn decide(&self, seats: u32, is: impl Fn(&Arbiter<AccountId>) -> bool) -> bool {
+	/// Whether the arbiters for whom `is` holds have enough of `seats`: more than two thirds or more than half. Where several
+	/// were drawn, one alone never decides.
+	fn decide(&self, seats: u32, two_thirds: bool, is: impl Fn(&Arbiter<AccountId>) -> bool) -> bool {
 		let (votes, arbiters) = self.votes(is);
-		decides(votes, seats, self.appeal().is_some()) && arbiters as usize >= self.arbiters.len().min(2)
+		decides(votes, seats, two_thirds) && arbiters as usize >= self.arbiters.len().min(2)
+	}
+
+	/// The number of seats of which a part decides: those that were drawn, in an appeal those that ruled, if they are half of
+	/// them.
+	fn counted(&self) -> u32 {
+		let ((drawn, _), (ruled, _)) = (self.votes(|_| true), self.votes(|arbiter| arbiter.ruled.is_some()));
+		let is_quorum = self.appeal().is_some() && ruled.saturating_mul(2) >= drawn;
+		if is_quorum { ruled } else { drawn }
 	}
 
 	/// The outcome that the deciding seats support. An arbiter that does not rule counts for the host. In an appeal it
 	/// does not count, if those who ruled have half of the seats.
 	pub fn outcome(&self) -> Outcome {
-		let ((drawn, _), (ruled, _)) = (self.votes(|_| true), self.votes(|arbiter| arbiter.ruled.is_some()));
-		let is_quorum = self.appeal().is_some() && ruled.saturating_mul(2) >= drawn;
-		let seats = if is_quorum { ruled } else { drawn };
+		let (seats, is_appeal) = (self.counted(), self.appeal().is_some());
 		let outcomes = [Outcome::Guilty, Outcome::Withheld].into_iter();
 		let mut found = outcomes.filter(|least| {
-			self.decide(seats, |arbiter| arbiter.ruled.as_ref().is_some_and(|(outcome, _)| outcome >= least))
+			self.decide(seats, is_appeal, |arbiter| arbiter.ruled.as_ref().is_some_and(|(outcome, _)| outcome >= least))
 		});
 		found.next().unwrap_or(Outcome::Innocent)
 	}
 
-	/// The clear finding of the deciding seats about a reviewed audit.
+	/// The clear finding of most of the counted seats about a reviewed audit.
 	pub fn truth(&self, index: usize) -> Option<ClearFinding> {
-		let (drawn, _) = self.votes(|_| true);
+		let seats = self.counted();
 		let mut findings = [ClearFinding::Right, ClearFinding::Wrong].into_iter();
-		findings.find(|finding| self.decide(drawn, |arbiter| arbiter.finding(index) == Some(*finding)))
+		findings.find(|finding| self.decide(seats, false, |arbiter| arbiter.finding(index) == Some(*finding)))
 	}
 }
 

@@ -98,19 +98,19 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads_writes(7, 3).saturating_mul(n.into()))
 	}
 	fn draw_arbiters(n: u32) -> Weight {
-		// 64 tickets of up to 14 rows; of each the row, the one before, the host and its record. The host's weight.
+		// 128 tickets of up to 14 rows; of each the row, the one before, the host and its record. The host's weight.
 		Weight::from_parts(5_000_000, 4_000)
-			.saturating_add(Weight::from_parts(2_000_000_000, 1_500_000).saturating_mul(n.into()))
+			.saturating_add(Weight::from_parts(4_000_000_000, 3_000_000).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(2, 1))
-			.saturating_add(T::DbWeight::get().reads_writes(1_160, 2).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(2_320, 2).saturating_mul(n.into()))
 	}
 	fn close_cases(n: u32) -> Weight {
-		// The records of up to 62 hosts, some twice; the standings of 31; the term, the deposit; the conviction of one by
-		// `pallet-poc` and the slashing of its collateral.
+		// The records of up to 61 arbiters of an appeal, 15 of the case, and 16 checkers; the standings of 61, each looked for in
+		// three epochs; the term, the deposit; the conviction of one by `pallet-poc` and the slashing of its collateral.
 		Weight::from_parts(8_000_000, 6_000)
 			.saturating_add(Weight::from_parts(700_000_000, 300_000).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads_writes(5, 2))
-			.saturating_add(T::DbWeight::get().reads_writes(170, 120).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads_writes(370, 170).saturating_mul(n.into()))
 	}
 	fn prune() -> Weight {
 		Weight::from_parts(4_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))

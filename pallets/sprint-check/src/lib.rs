@@ -340,7 +340,7 @@ pub mod pallet {
 		/// them within `answer` blocks.
 		///
 		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker, host and
-		/// round, in the request window, and 16 times in a round. Cost: two leaf sets in the pool.
+		/// round, in the request window, and 24 times in a round. Cost: two leaf sets in the pool.
 		#[pallet::call_index(2)]
 		#[pallet::weight(<T as Config>::WeightInfo::request_openings())]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_request(new, signature)))]

@@ -19,7 +19,7 @@ pub enum Strategy {
 	Whole,
 	/// Spreads its compute over 240 identities.
 	Split,
-	/// Computes leaves of every second segment, and of confirmations, until a block of the grace that it writes itself.
+	/// Computes leaves of every second segment, and of confirmations, as long as a commitment in the grace counts them.
 	Late,
 	/// Computes a block longer in each segment whose seed follows from a block of its own.
 	Lead,
@@ -45,7 +45,7 @@ pub enum Strategy {
 	Judge,
 	/// Pays itself for ten times the work that others do, all of it real, so that these seem to serve little.
 	Serve,
-	/// Registers a thousand newcomers that commit to junk of 2⁴⁰ leaves; one whose checkers are all its own is paid.
+	/// Registers a thousand newcomers that commit to junk of 2⁴⁰ leaves in each sprint and confirmation, and show nothing.
 	Swarm,
 }
 
@@ -97,9 +97,7 @@ impl Strategy {
 			Self::Split => {
 				"the compute is spread over 240 identities; with others they exceed the places of validators"
 			},
-			Self::Late => {
-				"in every second segment and in confirmations it computes until a block of its own in the grace"
-			},
+			Self::Late => "in every second segment and in confirmations it computes in the grace, while that counts",
 			Self::Lead => "it computes a block longer in each segment whose seed follows from a block of its own",
 			Self::Rent => {
 				"it rents as much compute as the whole network has for the sprint, and has its own in confirmations"
@@ -123,7 +121,7 @@ impl Strategy {
 				"it reports right completions of honest hosts as wrong, and rules so in the cases and appeals"
 			},
 			Self::Serve => "it pays itself for ten times the work of others, all of it real",
-			Self::Swarm => "1,000 newcomers commit to 2^40 leaves each; one whose checkers are all its own is paid",
+			Self::Swarm => "1,000 newcomers commit to 2^40 leaves in each segment and show nothing, day after day",
 		}
 	}
 }
@@ -138,6 +136,10 @@ pub struct Rules {
 	pub proven_is_paid: bool,
 	/// Number of hosts of which a checker may request openings for a sprint.
 	pub requests: u32,
+	/// Whether new hosts have as many places in a draw as there are listed ones, and not as many as checkers can check.
+	pub places_are_few: bool,
+	/// Whether a single unanswered request leaves a new host nothing.
+	pub one_request_ends_newcomers: bool,
 	/// Whether a tag that its checker does not defend counts as missed, which can cost collateral.
 	pub undefended_is_missed: bool,
 	/// Seats of an appeal, and whether more than two thirds of them must confirm a judgement, and not only half.
@@ -155,6 +157,8 @@ impl Rules {
 		schedule: Schedule::MAINNET,
 		proven_is_paid: true,
 		requests: MAX_REQUESTS_PER_CHECKER,
+		places_are_few: true,
+		one_request_ends_newcomers: true,
 		undefended_is_missed: false,
 		appeal: (MAX_SEATS, true),
 		seats_by_heads: false,
@@ -166,6 +170,8 @@ impl Rules {
 		schedule: Schedule { segment: 10, grace: 3, prompt: 3, check: 40, ..Schedule::MAINNET },
 		proven_is_paid: false,
 		requests: 64,
+		places_are_few: false,
+		one_request_ends_newcomers: false,
 		undefended_is_missed: true,
 		appeal: (31, false),
 		..Self::BUILT

@@ -55,7 +55,7 @@ impl Outbox {
 		self.store.write(Durability::Later, move |tx: &_| check::note_dropped(tx, epoch, &slot)).await
 	}
 
-	/// Sends a message, and returns once it is in a best block. The first message of a slot is the one that is sent;
+	/// Sends a message, and returns once it is in a best block, or known to have been in one. The first message of a slot is the one that is sent;
 	/// others are not even signed.
 	pub async fn send(&self, epoch: EpochIndex, slot: Hash, delivery: Delivery, message: CheckMessage) -> Result<()> {
 		if delivery == Delivery::Once && self.is_done(epoch, &slot)? {
@@ -84,6 +84,11 @@ impl Outbox {
 		};
 		let note = move |tx: &_| check::note_sent(tx, epoch, &slot, included, failures);
 		self.store.write(Durability::Later, note).await?;
+		if code == Some(SprintCheck::SlotUsed.into()) {
+			// From before a crash, or its claim is decided.
+			tracing::debug!(epoch, "the chain has {name} already");
+			return Ok(());
+		}
 		sent.map_err(|source| CheckError::NotIncluded { message: name, source })?;
 		metrics::counter!("gonka_worker_check_messages_total").increment(1);
 		tracing::info!(epoch, "{name} included");

@@ -201,6 +201,25 @@ fn unanswered_requests_cost_a_third_of_the_weight_or_more() {
 }
 
 #[test]
+fn one_unanswered_request_leaves_a_new_host_nothing() {
+	run(|| {
+		register_hosts(8, 0);
+		let weighed = |epoch, last: u8| {
+			sprint(epoch, &vec![100; last.into()]);
+			go_to_offset(epoch, SCHEDULE.draw());
+			for host in [1, last] {
+				Poc::note_request(epoch, 0, &account(host), &account(2));
+			}
+			go_to_offset(epoch, SCHEDULE.work_start());
+			[1, last].map(|name| Poc::weight(epoch, &account(name)))
+		};
+		assert_eq!(weighed(0, 7), [250, 250], "six checkers each; a network's first hosts are all listed");
+		let [old, new] = weighed(1, 8);
+		assert!(old > 0 && new == 0, "{old} {new}");
+	});
+}
+
+#[test]
 fn convictions_take_weight_power_and_pay() {
 	run(|| {
 		register_hosts(4, 0);

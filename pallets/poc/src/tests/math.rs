@@ -125,7 +125,8 @@ proptest! {
 		};
 		let total = sum(&|_| true);
 		prop_assert!(power.iter().all(|(_, power)| *power > 0));
-		prop_assert!(total.abs_diff(POWER_BUDGET) <= power.len() as u64);
+		// Each validator's power is rounded when it is normalised, and when the guardians take their part.
+		prop_assert!(total.abs_diff(POWER_BUDGET) <= 2 * power.len() as u64);
 		if !guardians.is_empty() {
 			prop_assert!(sum(&|who| guardians.contains(who)) + 2 * power.len() as u64 >= total / 100 * 34);
 		}
@@ -136,7 +137,7 @@ proptest! {
 	}
 
 	#[test]
-	fn paid_weight_is_never_above_effective_or_proven_weight(
+	fn paid_weight_is_never_above_backed_or_proven_weight(
 		weight: u64,
 		proven: u64,
 		a in 0..=MILLION,

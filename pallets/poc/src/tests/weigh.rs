@@ -106,6 +106,53 @@ fn a_new_host_is_paid_from_its_second_day_on_and_one_that_missed_a_sprint_at_onc
 }
 
 #[test]
+fn a_new_host_cuts_nobodys_pay() {
+	run(|| {
+		without_confirmations();
+		register_hosts(3, 0);
+		weigh(0, &[400, 200, 100]);
+		register(registration(4, 0), &host_key(4)).unwrap();
+		weigh(1, &[400, 200, 100, 100]);
+		assert!(standing(1, 1).effective_weight < Some(2_000), "four hosts have a cap");
+		assert_eq!([1, 2, 3, 4].map(|name| paid(1, name)), [2_000, 1_000, 500, 0]);
+	});
+}
+
+#[test]
+fn a_host_that_skips_a_sprint_does_not_escape_what_it_did_before() {
+	run(|| {
+		without_confirmations();
+		register_hosts(4, 0);
+		weigh(0, &[100; 4]);
+		weigh(1, &[100]);
+		// Reported after the epoch without them is weighed.
+		Poc::note_equivocation(&account(2));
+		Poc::convict_of_inference(&account(3));
+		weigh(2, &[100; 4]);
+		assert_eq!([1, 2, 3, 4].map(|name| standing(2, name).proven_weight), [Some(500), Some(0), Some(0), Some(500)]);
+	});
+}
+
+#[test]
+fn a_host_that_loses_a_sprint_halfway_is_as_one_that_misses_it() {
+	run(|| {
+		without_confirmations();
+		register_hosts(3, 0);
+		weigh(0, &[100; 3]);
+		for segment in 0..SCHEDULE.segments {
+			go_to_offset(1, SCHEDULE.segment_end(segment));
+			for name in if segment < 2 { 1..=3 } else { 1..=2 } {
+				commit(commitment(name, 1, segment, 100), &worker_key(name)).unwrap();
+			}
+		}
+		go_to_offset(1, SCHEDULE.work_start());
+		assert_eq!(standing(1, 3).effective_weight, Some(0));
+		weigh(2, &[100; 3]);
+		assert_eq!([1, 3].map(|name| paid(2, name)), [500; 2]);
+	});
+}
+
+#[test]
 fn a_late_commitment_counts_as_if_its_segment_had_been_longer() {
 	run(|| {
 		CurrentEpoch::<Test>::mutate(|epoch| epoch.as_mut().unwrap().schedule.prompt = 1);

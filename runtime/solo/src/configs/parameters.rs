@@ -87,7 +87,7 @@ pub mod dynamic {
 		/// Share of the power that guardians keep until the network is mature.
 		#[codec(index = 4)]
 		pub static GuardianShare: Perbill = percent(34);
-		/// Total effective weight from which on the network is mature. The genesis names the default.
+		/// Total proven weight from which on the network is mature. The genesis names the default.
 		#[codec(index = 5)]
 		pub static MaturityThreshold: u64 = pallet_poc::Maturity::<Runtime>::get();
 		/// Minimum performance in an epoch. A host below it loses collateral.

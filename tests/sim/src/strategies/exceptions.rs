@@ -55,7 +55,7 @@ pub const EXCEPTIONS: [Exception; 5] = [
 		strategy: Jam,
 		rule: "1,024 checkers could request openings of 64 hosts each; blocks lack room for 10,000 hosts' answers",
 		price: "nothing",
-		mend: "16 hosts for each checker and round",
+		mend: "24 hosts for each checker and round",
 	},
 	Exception {
 		strategy: Swarm,

@@ -82,8 +82,10 @@ pub struct Network {
 	/// The hosts of the largest proven weight of the epoch before, descending, with it.
 	pub(super) candidates: Vec<(u32, u64)>,
 	pub(super) weights: EpochWeights,
-	/// Weights of newcomers that escaped their checkers.
-	pub(super) newcomers: Vec<u64>,
+	/// Weights of newcomers that escaped their checkers, each with the part that is proven.
+	pub(super) newcomers: Vec<(u64, u64)>,
+	/// Number of those that showed their claim throughout the epoch before.
+	pub(super) survivors: usize,
 	pub(super) epoch: u32,
 	/// The adversary's shares of the seats and of the votes.
 	pub(super) seats: f64,
@@ -124,6 +126,7 @@ impl Network {
 			candidates: Vec::new(),
 			weights: EpochWeights::default(),
 			newcomers: Vec::new(),
+			survivors: 0,
 			epoch: 0,
 			seats: setting.share,
 			votes: setting.share,
@@ -243,9 +246,9 @@ impl Network {
 				weighing.add(index as u32, &host.standing, true);
 			}
 		}
-		for weight in &self.newcomers {
-			let standing = Standing { backed: *weight, ..Standing::default() };
-			weighing.add(u32::MAX, &standing, true);
+		for ((weight, proven), who) in self.newcomers.iter().zip(self.hosts.len() as u32..) {
+			let standing = Standing { backed: *weight, proven: *proven, ..Standing::default() };
+			weighing.add(who, &standing, true);
 		}
 		let Capped { total, cap } = weighing.backed.capped(MAX_SHARE);
 		let (proven, votes) = (weighing.proven.capped(MAX_SHARE), weighing.votes.capped(MAX_SHARE));
@@ -253,7 +256,8 @@ impl Network {
 		let capped = |(who, weight): (u32, u64)| (who, weight.min(proven.cap));
 		// Without any proven weight, checkers and power stay as they are.
 		if !weighing.validators.is_empty() {
-			self.candidates = weighing.checkers.into_iter().map(capped).collect();
+			let is_host = |(who, _): &(u32, u64)| (*who as usize) < self.hosts.len();
+			self.candidates = weighing.checkers.into_iter().map(capped).filter(is_host).collect();
 			self.power.computed = math::guard(weighing.validators.into_iter().map(capped).collect(), &[], 0);
 		}
 		let of_adversary = self.hosts.iter().filter(|host| host.bad).map(|host| self.weights.votes(&host.standing));
@@ -297,9 +301,12 @@ impl Network {
 			theirs += if host.bad { paid } else { 0.0 };
 			all += paid;
 		}
-		let newcomers =
-			self.newcomers.iter().filter(|_| !by_proven).map(|weight| *weight.min(&self.weights.cap) as f64);
-		let escaped = newcomers.sum::<f64>() / total;
+		let pay_of = |(weight, proven): &(u64, u64)| {
+			let paid = if by_proven { (*proven).min(self.weights.proven.cap) } else { (*weight).min(self.weights.cap) };
+			paid as f64
+		};
+		let escaped = self.newcomers.iter().map(pay_of).sum::<f64>() / total;
+		self.survivors = self.newcomers.len();
 		self.ends.shares[3] += (theirs + escaped) / (all + escaped).max(1e-9);
 		self.ends.shares[4] += theirs + escaped;
 		self.show();
@@ -329,8 +336,11 @@ impl Network {
 		let performance = math::performance(&[(due, met)], self.rounds.into(), host.confirmations.len() as u32);
 		let served = math::served(math::ratio(standing.work, self.weights.counted(standing)), median);
 		let by_proven = self.rules().proven_is_paid;
-		let proven = if by_proven { self.weights.proven(standing) } else { u64::MAX };
-		math::paid(self.weights.effective(standing), proven, self.confirmed(host), [performance, served])
+		let (weight, proven) = match by_proven {
+			true => (standing.backed, self.weights.proven(standing)),
+			false => (self.weights.effective(standing), u64::MAX),
+		};
+		math::paid(weight, proven, self.confirmed(host), [performance, served])
 	}
 
 	/// Counts an honest host that missed so many duties that it is slashed.
@@ -385,11 +395,15 @@ impl Network {
 		}
 	}
 
+	/// Returns whether a validator is the adversary's: one of its hosts, or a newcomer, which come after all hosts.
+	pub(super) fn is_bad(&self, who: u32) -> bool {
+		self.hosts.get(who as usize).is_none_or(|host| host.bad)
+	}
+
 	/// Returns the adversary's share of power.
 	pub(super) fn share_of(&self, power: &[(u32, u64)]) -> f64 {
 		let sum = |bad_only: bool| {
-			let counted =
-				power.iter().filter(|(who, _)| !bad_only || self.hosts.get(*who as usize).is_some_and(|host| host.bad));
+			let counted = power.iter().filter(|(who, _)| !bad_only || self.is_bad(*who));
 			counted.map(|(_, power)| power).sum::<u64>() as f64
 		};
 		sum(true) / sum(false).max(1.0)

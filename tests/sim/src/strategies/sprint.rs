@@ -16,7 +16,7 @@ use gonka_primitives::{
 };
 use gonka_sprint::{
 	Draw,
-	committee::{Order, appoint, qualify},
+	committee::{Order, appoint, places, qualify},
 };
 use pallet_poc::math::{self, MAX_LEAVES};
 
@@ -31,6 +31,9 @@ const REQUEST: f64 = 0.05;
 const CHECKED: f64 = 88.0;
 /// Blocks of a window and of the term of an appeal: mainnet's.
 const WINDOW: (u32, u32) = (600, 7_200);
+
+/// Blocks' time that a commitment takes to reach the author of the next block.
+const SENDING: f64 = 1.0 / 6.0;
 
 /// The committees of an epoch.
 pub(super) struct Committees {
@@ -55,7 +58,10 @@ impl Committees {
 		qualify(&mut qualified);
 		let newcomers = if network.does(Strategy::Swarm) { NEWCOMERS } else { 0 };
 		let participants = (hosts + newcomers) as u32;
-		let draw = Draw::new(beacon, &qualified, participants + listed.len() as u32);
+		let listed_too = participants + listed.len() as u32;
+		let places =
+			if network.rules().places_are_few { places(listed.len() as u32, participants) } else { listed_too };
+		let draw = Draw::new(beacon, &qualified, places);
 		let mut positions = vec![None; hosts];
 		for (position, host) in (0..).zip(&listed) {
 			positions[*host as usize] = Some(position);
@@ -159,10 +165,10 @@ impl Network {
 	/// Returns the blocks' worth of leaves that the adversary's commitments to the sprint count: it prolongs every second
 	/// segment, and begins the others later for it.
 	fn late_blocks(&self, graces: &[Vec<bool>]) -> Vec<f64> {
-		let (mut all, mut waited) = (Vec::new(), 0);
+		let (mut all, mut waited) = (Vec::new(), 0.0);
 		for (number, grace) in graces.iter().enumerate() {
-			let (worth, more) = if number % 2 == 0 { self.prolonged(grace) } else { (0.0, 0) };
-			let short = f64::from(self.rules().schedule.segment.saturating_sub(waited));
+			let (worth, more) = if number % 2 == 0 { self.prolonged(grace) } else { (0.0, 0.0) };
+			let short = f64::from(self.rules().schedule.segment) - waited;
 			all.push(if number % 2 == 0 { worth } else { short });
 			waited = more;
 		}
@@ -170,16 +176,16 @@ impl Network {
 	}
 
 	/// Returns the greatest blocks' worth of leaves of the adversary's that a commitment to a segment can count, and the blocks
-	/// of the grace in which it goes on computing for that. The commitment is as of the beginning of a block of its own, or of
-	/// one block before an honest author's.
-	pub(super) fn prolonged(&self, grace: &[bool]) -> (f64, u32) {
+	/// of the grace in which it goes on computing for that. The commitment is as of the beginning of a block of its own, or
+	/// [`SENDING`] before an honest author's.
+	pub(super) fn prolonged(&self, grace: &[bool]) -> (f64, f64) {
 		let segment = self.rules().schedule.segment;
 		let worth = |(waited, own): (u32, &bool)| {
-			let more = if *own { waited } else { waited.saturating_sub(1) };
+			let more = (f64::from(waited) - if *own { 0.0 } else { SENDING }).max(0.0);
 			let share = f64::from(segment) / f64::from(segment + self.late(waited));
-			(f64::from(segment + more) * share, more)
+			((f64::from(segment) + more) * share, more)
 		};
-		let on_time = (f64::from(segment), 0);
+		let on_time = (f64::from(segment), 0.0);
 		if !self.does(Strategy::Late) {
 			return on_time;
 		}
@@ -253,15 +259,19 @@ impl Network {
 		theirs.map(|(_, fate)| fate.weight).sum()
 	}
 
-	/// Returns the weights of newcomers all of whose checkers are the adversary's.
-	fn escaped(&self, committees: &Committees) -> Vec<u64> {
+	/// Returns the weights of newcomers that keep some of their claim, each with the part that is proven: with the rules as built
+	/// all of their checkers are the adversary's. The first ones escaped in the epoch before, too.
+	fn escaped(&self, committees: &Committees) -> Vec<(u64, u64)> {
 		let segments = self.rules().schedule.segments;
 		let claim = math::compute_weight(&vec![MAX_LEAVES; segments.into()], segments);
 		let mut escaped = Vec::new();
 		for newcomer in 0..NEWCOMERS {
 			let committee = committees.of(self.hosts.len() + newcomer);
-			if !committee.is_empty() && committee.iter().all(|member| self.hosts[*member].bad) {
-				escaped.push(claim);
+			let honest = committee.iter().filter(|member| !self.hosts[**member].bad).count() as u32;
+			let size = if self.rules().one_request_ends_newcomers { 1 } else { committee.len() as u32 };
+			let left = if committee.is_empty() { 0 } else { math::answered(claim, honest, size) };
+			if left > 0 {
+				escaped.push((left, if newcomer < self.survivors { left } else { 0 }));
 			}
 		}
 		escaped
@@ -333,11 +343,11 @@ impl Network {
 		let honest: Vec<usize> = (0..self.hosts.len()).filter(|index| !self.hosts[*index].bad).collect();
 		for reporters in ready.chunks_exact(2) {
 			let accused = honest[below(&mut self.rng, honest.len())];
-			let weight = self.weights.effective(&self.hosts[accused].standing);
+			let weight = self.weights.proven(&self.hosts[accused].standing);
 			if weight == 0 {
 				continue;
 			}
-			let seats = rules.seats_for(weight, self.weights.total);
+			let seats = rules.seats_for(weight, self.weights.proven.total);
 			let (appeal, two_thirds) = self.rules().appeal;
 			if self.carries(seats, false) && self.carries(appeal, two_thirds) {
 				self.convict(accused, Offence::WrongInference);

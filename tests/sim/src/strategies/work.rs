@@ -45,8 +45,7 @@ impl Network {
 			power.iter_mut().for_each(|(_, power)| *power = 1);
 		}
 		let seats = dealt(&power, &self.beacon());
-		let of_adversary = |(who, _): &(u32, u64)| self.hosts[*who as usize].bad;
-		let theirs = power.iter().zip(&seats).filter(|(who, _)| of_adversary(who)).map(|(_, seats)| seats);
+		let theirs = power.iter().zip(&seats).filter(|((who, _), _)| self.is_bad(*who)).map(|(_, seats)| seats);
 		f64::from(theirs.sum::<u16>()) / f64::from(seats.iter().sum::<u16>().max(1))
 	}
 
@@ -93,9 +92,14 @@ impl Network {
 
 	/// Lets power follow the confirmations of the day.
 	pub(super) fn follow(&mut self) {
-		let shown = |(who, _): &(u32, u64)| {
-			let host = &self.hosts[*who as usize];
-			(*who, math::scale(self.weights.proven(&host.standing), self.confirmed(host)))
+		let shown = |(who, power): &(u32, u64)| match self.hosts.get(*who as usize) {
+			Some(host) => (*who, math::scale(self.weights.proven(&host.standing), self.confirmed(host))),
+			// A newcomer shows all that it claims.
+			None => {
+				let number = *who as usize - self.hosts.len();
+				let proven = self.newcomers.get(number).map_or(*power, |(_, proven)| *proven);
+				(*who, proven.min(self.weights.proven.cap))
+			},
 		};
 		let mut all: Vec<_> = self.power.computed.iter().map(shown).collect();
 		all.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));

@@ -153,7 +153,7 @@ fn identities_without_weight_hold_all_places_for_an_epoch_at_most() {
 fn early_commitments_do_not_take_the_places_of_late_ones() {
 	run(|| {
 		blocks(1);
-		// One checker checks 64 hosts. Forty identities commit before two hundred others.
+		// A draw that lists one host has 18 places. Forty identities commit before two hundred others.
 		let (early, late) = (40, 200);
 		let checker = account(Alice);
 		let enter = |number: u32, who: AccountId| {
@@ -179,9 +179,9 @@ fn early_commitments_do_not_take_the_places_of_late_ones() {
 				*count += u32::from(!Poc::committee(&epoch, &who).is_empty());
 			}
 		}
-		// 63 places beside the checker's own, among 241 hosts: 26 %. First come, first served gave the early ones 100 %.
+		// 17 places beside the checker's own, among 241 hosts: 7 %. First come, first served gave the early ones 42 %.
 		let (early, late) = (of_early * 100 / (20 * early), of_late * 100 / (20 * late));
-		assert!((18..36).contains(&early) && (18..36).contains(&late), "{early} % and {late} %");
+		assert!((4..11).contains(&early) && (4..11).contains(&late), "{early} % and {late} %");
 	});
 }
 

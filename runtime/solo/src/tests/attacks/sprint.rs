@@ -360,12 +360,12 @@ fn an_answer_after_the_term_comes_too_late() {
 
 /// Finding 19, the other side: a lazy checker may not ask everybody instead of checking.
 #[test]
-fn a_lazy_checker_asks_at_most_16_hosts_in_a_round() {
+fn a_lazy_checker_asks_at_most_24_hosts_in_a_round() {
 	run(|| {
 		register(1..=3);
 		blocks(1);
 		sprint(0, 1..=3, honest);
-		pallet_poc::Standings::<Runtime>::mutate(0, host(2), |standing| standing.as_mut().unwrap().asked = (0, 16));
+		pallet_poc::Standings::<Runtime>::mutate(0, host(2), |standing| standing.as_mut().unwrap().asked = (0, 24));
 		assert_eq!(request(2, 1, assigned(2, 1)), rejected(Code::TooManyRequests));
 	});
 }
@@ -476,6 +476,37 @@ fn a_newcomer_whose_checkers_are_all_its_own_is_not_paid_for_its_claim() {
 		let total = pallet_poc::WeighedEpochs::<Runtime>::get(first + 1).unwrap().proven.total;
 		assert_eq!((paid(first + 1, 4), total), (0, 15 * LEAVES));
 		assert!(paid(first + 1, 1) > 0);
+	});
+}
+
+/// Strategy "swarm": many newcomers commit to junk and serve nothing. There were more of them than checkers could request openings
+/// of, and those that nobody asked had all weight, pay and power on the second day.
+#[test]
+#[cfg_attr(not(feature = "fast-runtime"), ignore = "epochs take thousands of blocks with mainnet's times")]
+fn more_silent_newcomers_than_checkers_can_ask_have_no_weight() {
+	run(|| {
+		register(1..=3);
+		blocks(1);
+		let claim = |name, _| made_up(if name > 3 { 1 << 40 } else { LEAVES });
+		let first = run_to_confirmation(0, 1..=3, claim);
+		go_to(first + 1, 0);
+		register(4..=90);
+		sprint(first + 1, 1..=90, claim);
+		let mut asked = std::collections::BTreeSet::new();
+		for checker in 1..=3 {
+			for newcomer in 4..=90 {
+				let leaves = assigned(checker, newcomer);
+				if let Some(leaf) = leaves.first() {
+					request(checker, newcomer, vec![*leaf]).unwrap().unwrap();
+					asked.insert(newcomer);
+				}
+			}
+		}
+		assert!((10..=22).contains(&asked.len()), "{} have a committee", asked.len());
+		check(1..=3, &(4..=90).collect::<Vec<_>>());
+		go_to(first + 1, SCHEDULE.work_start());
+		assert!((4..=90).all(|name| weight(name) == Some(0)));
+		assert_eq!([1, 2, 3].map(weight), [Some(5 * LEAVES); 3]);
 	});
 }
 
