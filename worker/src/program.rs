@@ -20,5 +20,8 @@ fn start(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 	let _telemetry = telemetry::init("gonka-worker", "info", &cli.telemetry)?;
 	prometheus::start();
 	let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-	runtime.block_on(app::run(cli, conduct))
+	let ended = runtime.block_on(app::run(cli, conduct));
+	// Threads that are still busy would delay the end.
+	runtime.shutdown_background();
+	ended
 }

@@ -144,8 +144,11 @@ impl Worker {
 			tracing::warn!("some completions were broken off; nothing is due for them");
 		}
 		if let Some(sprint) = self.sprint.take() {
-			// The sprint's thread stores its last leaves before it ends.
-			let _ = tokio::task::spawn_blocking(move || drop(sprint)).await;
+			// The sprint's thread stores its last leaves before it ends. One that expands a model on a busy machine is cut off.
+			let end = tokio::task::spawn_blocking(move || drop(sprint));
+			if tokio::time::timeout(DRAIN_TIMEOUT, end).await.is_err() {
+				tracing::warn!("the sprint's thread is cut off");
+			}
 		}
 		self.tasks.shutdown().await;
 	}

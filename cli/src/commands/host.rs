@@ -20,6 +20,7 @@ use gonka_primitives::{
 	views::{HostView, ModelView, RegistrationTerms},
 };
 use money::Format;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// Arguments of `gonka host`.
@@ -52,7 +53,11 @@ Example:
 	#[command(after_help = "\
 Example:
   gonka host list")]
-	List,
+	List {
+		/// Print JSON.
+		#[arg(long)]
+		json: bool,
+	},
 	/// Show what a host earned, and how much of it has vested.
 	#[command(after_help = "\
 Examples:
@@ -184,7 +189,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
 	match arguments.command {
 		Command::Show { host, json } => show::run(&chain, &host, json).await,
-		Command::List => list(&chain).await,
+		Command::List { json } => list(&chain, json).await,
 		Command::Earnings { host, format, json } => {
 			money::earnings(&chain, &host, if json { Format::Json } else { format }).await
 		},
@@ -199,10 +204,32 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	}
 }
 
-async fn list(chain: &Chain) -> Result<()> {
+/// A host in a list.
+#[derive(Serialize)]
+struct Row {
+	host: String,
+	effective_weight: u64,
+	/// Epoch of its last registration.
+	registered: u32,
+	url: String,
+	models: Vec<ModelId>,
+}
+
+async fn list(chain: &Chain, json: bool) -> Result<()> {
 	let mut hosts = chain.hosts().await?;
-	let models = chain.models().await?;
 	hosts.sort_by_key(|host| std::cmp::Reverse(host.effective_weight));
+	if json {
+		let row = |host: HostView| Row {
+			host: keys::ss58(&host.account),
+			effective_weight: host.effective_weight,
+			registered: host.registered,
+			url: String::from_utf8_lossy(&host.url).into_owned(),
+			models: host.models,
+		};
+		let rows: Vec<Row> = hosts.into_iter().map(row).collect();
+		return emit(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
+	}
+	let models = chain.models().await?;
 	let mut table = table(&["host", "effective weight", "registered", "url", "models"]);
 	for host in &hosts {
 		table.add_row([

@@ -18,8 +18,8 @@ pub fn compute_weight(counts: &[u64], segments: u8) -> u64 {
 	counts.get(middle).copied().unwrap_or(0).saturating_mul(segments as u64)
 }
 
-/// What a count of a segment of `segment` blocks is worth if its commitment came `delay` blocks late: leaves could be
-/// computed in these blocks, too.
+/// The worth of a count of a segment of `segment` blocks whose commitment came `delay` blocks late: leaves could be computed
+/// in these blocks, too.
 pub fn in_time(count: u64, segment: u32, delay: u32) -> u64 {
 	if delay == 0 {
 		return count;
@@ -154,9 +154,8 @@ pub fn scale(weight: u64, ratio: u64) -> u64 {
 	scaled.and_then(|scaled| u64::try_from(scaled).ok()).unwrap_or(weight)
 }
 
-/// The paid weight: what a host showed today, which is its backed weight times the factor `confirmed`, as far as it was
-/// `proven` the day before and is under the cap, times the factors `ratios`. Factors are in millionths; each product is
-/// rounded down.
+/// The paid weight: the lesser of the weight that a host showed today (its backed weight times the factor `confirmed`) and of
+/// its capped `proven` weight, times the factors `ratios`. Factors are in millionths; each product is rounded down.
 pub fn paid(backed: u64, proven: u64, confirmed: u64, ratios: [u64; 2]) -> u64 {
 	ratios.into_iter().fold(scale(backed, confirmed).min(proven), scale)
 }

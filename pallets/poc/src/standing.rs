@@ -28,7 +28,7 @@ impl<T: Config> Pallet<T> {
 		all.into_iter().filter(|(segment, _)| segments.contains(segment)).collect()
 	}
 
-	/// What the counts of a host's sprint are worth.
+	/// The worth of the counts of a host's sprint.
 	pub(crate) fn counts(epoch: &Epoch, host: &T::AccountId, standing: &Standing) -> Vec<u64> {
 		let commitments = Self::commitments_of(epoch, 0, host).into_iter();
 		let worth = |segment, count| standing.in_time(segment, count, epoch.schedule.segment);
@@ -187,7 +187,7 @@ impl<T: Config> Pallet<T> {
 		last.map_or(0, |(weights, standing)| weights.proven(&standing))
 	}
 
-	/// What the counts of a host's confirmations are worth, less what unanswered requests cost.
+	/// The worth of the counts of a host's confirmations, less what unanswered requests cost.
 	fn confirmations(epoch: &Epoch, host: &T::AccountId, standing: &Standing) -> Vec<u64> {
 		let round = |segment: u8| segment.checked_sub(epoch.schedule.segments)?.checked_add(1);
 		let all = Commitments::<T>::get(epoch.index, host).into_iter();

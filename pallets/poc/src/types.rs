@@ -131,7 +131,8 @@ pub struct Standing {
 	pub compute: u64,
 	/// The backed weight: the part of it that counts by itself or is backed by collateral. 0 until the host is weighed.
 	pub backed: u64,
-	/// The part of it that the confirmations of the last epoch before in which it took part bore out. 0 until the host is weighed.
+	/// The part of it that the confirmations of the last epoch before in which it took part bore out. 0 until the host is
+	/// weighed.
 	pub proven: u64,
 	/// The part of that which was proven in that epoch, too. 0 until the host is weighed.
 	pub votes: u64,
@@ -203,7 +204,7 @@ impl Standing {
 		}
 	}
 
-	/// What its count of a segment of `blocks` blocks is worth.
+	/// The worth of its count of a segment of `blocks` blocks.
 	pub fn in_time(&self, segment: u8, count: u64, blocks: BlockNumber) -> u64 {
 		let delay = self.delays.get(usize::from(segment)).copied().unwrap_or(0);
 		math::in_time(count, blocks, delay.into())

@@ -88,8 +88,11 @@ async fn wrong_completions() -> Result<()> {
 	.await?;
 
 	step("its held fees are back with the developer, to the base unit");
-	let owed = scenario.fees("Cheap", convicted).await?;
-	ensure!(!owed.is_empty(), "it had settled nothing");
+	let mut owed = scenario.fees("Cheap", convicted).await?;
+	// On a busy machine arbiters may miss an earlier case, which then ends without a judgement.
+	let released = scenario.released_by("Cheap", convicted);
+	owed.retain(|window, _| !released.contains(window));
+	ensure!(!owed.is_empty(), "no fees of it were held");
 	scenario
 		.request_until("the refunds", SHORT, |scenario| {
 			owed.keys().all(|window| scenario.refunded("Cheap").contains_key(window)).then_some(())

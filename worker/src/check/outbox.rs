@@ -55,8 +55,8 @@ impl Outbox {
 		self.store.write(Durability::Later, move |tx: &_| check::note_dropped(tx, epoch, &slot)).await
 	}
 
-	/// Sends a message, and returns once it is in a best block, or known to have been in one. The first message of a slot is the one that is sent;
-	/// others are not even signed.
+	/// Sends a message, and returns once it is in a best block, or known to have been in one. The first message of a slot is
+	/// the one that is sent; others are not even signed.
 	pub async fn send(&self, epoch: EpochIndex, slot: Hash, delivery: Delivery, message: CheckMessage) -> Result<()> {
 		if delivery == Delivery::Once && self.is_done(epoch, &slot)? {
 			return Ok(());

@@ -247,6 +247,15 @@ impl Scenario {
 		})
 	}
 
+	/// The windows whose fees were paid to a host in blocks up to `last`.
+	pub fn released_by(&self, name: &str, last: u32) -> BTreeSet<u32> {
+		let released = self.events.iter().filter_map(|(block, event)| match event {
+			AuditEvent::Released { host, window, .. } if *block <= last && self.name(host) == name => Some(*window),
+			_ => None,
+		});
+		released.collect()
+	}
+
 	fn paid(
 		&self,
 		name: &str,
