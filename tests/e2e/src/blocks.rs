@@ -3,7 +3,7 @@
 use crate::node::Node;
 use anyhow::{Context, Result};
 use codec::{Compact, Decode};
-use gonka_primitives::{AccountId, Balance, EpochIndex, check::Offence, market::Settlement};
+use gonka_primitives::{AccountId, Balance, EpochIndex, check::Offence, epoch::Schedule, market::Settlement};
 use std::{collections::BTreeMap, sync::Arc};
 use subxt::{OnlineClient, SubstrateConfig, backend::LegacyBackend, utils::H256};
 
@@ -15,15 +15,15 @@ const SETTLE: [u8; 2] = [61, 7];
 /// messages begin with host and epoch.
 const DUTIES: [[u8; 2]; 3] = [[21, 1], [26, 0], [26, 1]];
 
-/// A transaction of a host's sprint: a segment's commitment, the commitment to its digests, or their reveal.
+/// A transaction of a host's sprint or confirmations: a segment's commitment, a commitment to digests, or their reveal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
 	/// The sender.
 	pub host: AccountId,
 	/// The epoch.
 	pub epoch: EpochIndex,
-	/// The segment of a segment's commitment.
-	pub segment: Option<u8>,
+	/// The round of checks that it belongs to: 0 for the sprint.
+	pub round: u8,
 	/// Size on chain, in bytes.
 	pub bytes: usize,
 }
@@ -72,9 +72,11 @@ pub async fn sent(node: &Node, from: u32, to: u32) -> Result<Vec<Sent>> {
 	let mut all = Vec::new();
 	for (call, message, bytes) in general(node, from, to).await? {
 		if DUTIES.contains(&call) {
-			let (host, epoch, next) = Decode::decode(&mut message.as_slice())?;
-			let segment = (call == DUTIES[0]).then_some(next);
-			all.push(Sent { host, epoch, segment, bytes });
+			// A commitment names its segment, the others name their round.
+			let (host, epoch, number): (_, _, u8) = Decode::decode(&mut message.as_slice())?;
+			let is_commitment = call == DUTIES[0];
+			let round = if is_commitment { (number + 1).saturating_sub(Schedule::FAST.segments) } else { number };
+			all.push(Sent { host, epoch, round, bytes });
 		}
 	}
 	Ok(all)

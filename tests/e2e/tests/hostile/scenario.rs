@@ -32,8 +32,10 @@ const EPOCHS: usize = 12;
 const SET_ASIDE: usize = 8;
 /// A whole, in millionths.
 const ALL: u32 = 1_000_000;
-/// Maximum size of a host's commitments and digests in an epoch, in bytes on chain.
+/// Maximum size of a host's commitments and digests of a sprint, in bytes on chain.
 const BYTES: usize = 1_100;
+/// Maximum size of those of a confirmation.
+const CONFIRMATION_BYTES: usize = 500;
 
 /// A running network, and its epochs so far.
 pub struct Scenario {
@@ -272,16 +274,19 @@ impl Scenario {
 
 	/// An honest host's commitments and digests are small.
 	pub async fn an_epoch_takes_few_bytes(&mut self) -> Result<()> {
-		self.shown("an epoch of an honest host takes at most 1,100 bytes on chain", |epoch| {
+		self.shown("a sprint of an honest host takes at most 1,100 bytes on chain, a confirmation 500", |epoch| {
 			let mut seen = Vec::new();
 			for (name, _) in HONEST {
 				let (host, standing) = epoch.of(name)?;
-				let sent = epoch.sent.iter().filter(|sent| sent.host == host.account);
-				let sent: Vec<_> = sent.filter(|sent| sent.segment.is_none_or(|segment| segment < 5)).collect();
-				ensure!(sent.len() == 7, "{name}: {} extrinsics, not 5 + 2", sent.len());
-				let bytes = sent.iter().map(|sent| sent.bytes).sum::<usize>();
-				ensure!(bytes <= BYTES, "{name}: {bytes} bytes");
-				seen.push(format!("{name} {bytes} bytes with {} tags", standing.duties.0));
+				for round in 0..=standing.confirmations {
+					let sent = epoch.sent.iter().filter(|sent| sent.host == host.account);
+					let sent: Vec<_> = sent.filter(|sent| u32::from(sent.round) == round).collect();
+					let (commitments, most) = if round == 0 { (5, BYTES) } else { (1, CONFIRMATION_BYTES) };
+					ensure!(sent.len() == commitments + 2, "{name}: {} messages in round {round}", sent.len());
+					let bytes = sent.iter().map(|sent| sent.bytes).sum::<usize>();
+					ensure!(bytes <= most, "{name}: {bytes} bytes in round {round}");
+					seen.push(format!("{name} {bytes} bytes in round {round}"));
+				}
 			}
 			Ok(seen.join(", "))
 		})
