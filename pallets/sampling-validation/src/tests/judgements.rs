@@ -244,14 +244,7 @@ fn absent_arbiters_acquit_in_a_case_and_do_not_reverse_in_an_appeal() {
 	});
 	for (seats, last) in [(31, Outcome::Guilty), (30, Outcome::Innocent)] {
 		run(|| {
-			judged(wrong());
-			fund(1);
-			appeal();
-			pass(2);
-			let case = case_of(1).unwrap();
-			let some = some_of(&case, seats);
-			assert_eq!(seats_of(&case, &some), seats);
-			events();
+			let (case, some) = appealed(seats);
 			rule_as(1, |name| some.contains(&name).then(wrong));
 			go_to(case.deadline + 1);
 			assert_eq!(outcome(), Some(last), "{seats} of 61 seats");
@@ -260,18 +253,24 @@ fn absent_arbiters_acquit_in_a_case_and_do_not_reverse_in_an_appeal() {
 	}
 }
 
+/// An appeal against a judgement, and arbiters with so many of its seats.
+fn appealed(seats: u32) -> (CaseView, Vec<u8>) {
+	judged(wrong());
+	fund(1);
+	appeal();
+	pass(2);
+	let case = case_of(1).unwrap();
+	let some = some_of(&case, seats);
+	assert_eq!(seats_of(&case, &some), seats);
+	events();
+	(case, some)
+}
+
 #[test]
 fn two_thirds_of_an_appeals_seats_confirm_a_judgement() {
 	for (seats, last) in [(41, Outcome::Guilty), (40, Outcome::Innocent)] {
 		run(|| {
-			judged(wrong());
-			fund(1);
-			appeal();
-			pass(2);
-			let case = case_of(1).unwrap();
-			let some = some_of(&case, seats);
-			assert_eq!(seats_of(&case, &some), seats);
-			events();
+			let (_, some) = appealed(seats);
 			rule_as(1, |name| Some(if some.contains(&name) { wrong() } else { right() }));
 			pass(1);
 			assert_eq!(outcome(), Some(last), "{seats} of 61 seats");
