@@ -61,7 +61,7 @@ pub const EXCEPTIONS: [Exception; 5] = [
 		strategy: Swarm,
 		rule: "a newcomer was paid for its first sprint, up to the cap",
 		price: "4 * 10^9 hashes, seconds of a GPU, a week; newcomers that are caught lose nothing",
-		mend: "a newcomer has no proven weight, so it is not paid",
+		mend: "a newcomer is not paid; one unanswered request ends it; as many places as there are listed hosts",
 	},
 ];
 
