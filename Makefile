@@ -14,8 +14,8 @@ export PATH := $(GONKA_HOME)/bin:$(PATH)
 # since setup may have changed it.
 WASM = $(shell test -d "$$(rustc --print sysroot)/lib/rustlib/wasm32v1-none/lib" || echo WASM_BUILD_TOOLCHAIN=gonka-wasm)
 
-# One selection of packages and features for everything, so that nothing is compiled twice.
-WORKSPACE := --workspace --locked --features fast-runtime
+# One selection of packages and features for everything, so that nothing is compiled twice. Scripts read it, too.
+WORKSPACE := $(shell cat scripts/workspace)
 BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=

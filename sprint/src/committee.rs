@@ -31,15 +31,17 @@ pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
 /// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
 
-/// Number of places that new hosts have in a draw beside one for each listed host.
+/// Number of places that new hosts have in a draw beside one for each known host.
 const NEW_PLACES: u32 = 16;
 
-/// Number of places of a draw for so many hosts that it lists and so many participants.
+/// Number of places of a draw that lists `listed` hosts, if `known` hosts have proven weight and so many hosts participate.
 ///
-/// New hosts have about as many places as there are listed hosts. A checker then has about as many new hosts to check as others,
-/// and can request the openings of all of them on chain, should they all serve none.
-pub const fn places(listed: u32, participants: u32) -> u32 {
-	let limit = listed.saturating_mul(2).saturating_add(NEW_PLACES);
+/// New hosts have about as many places as there are known hosts. A checker then has about as many new hosts to check as others,
+/// and can request the openings of all of them on chain, should they all serve none. A network may know more hosts than a
+/// draw lists: they are participants like new ones.
+pub const fn places(listed: u32, known: u32, participants: u32) -> u32 {
+	let known = if known > listed { known } else { listed };
+	let limit = known.saturating_mul(2).saturating_add(NEW_PLACES);
 	let all = listed.saturating_add(participants);
 	if all < limit { all } else { limit }
 }

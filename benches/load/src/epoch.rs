@@ -21,8 +21,12 @@ use gonka_runtime::{AccountId, Balances, Collateral, InferenceMarket, Poc, Runti
 use gonka_runtime_common::Time;
 use pallet_emission::Vesting;
 use pallet_inference_market::HeldFees;
+use pallet_poc::{EpochWeights, Standing};
 use polkadot_sdk::{
-	frame_support::traits::{Get, fungible::Mutate},
+	frame_support::{
+		BoundedVec,
+		traits::{Get, fungible::Mutate},
+	},
 	sp_core::Pair,
 	*,
 };
@@ -139,6 +143,7 @@ impl World {
 			pallet_poc::Genesis::<Runtime>::put(head.0);
 			past(FIRST, length);
 			network::register(&hosts, FIRST - 1);
+			took_part(&hosts, FIRST - 1);
 			audit::prepare(&hosts, &AuditPlan::new(MAX_FINDINGS as usize));
 			for (index, host) in hosts.iter().enumerate() {
 				Collateral::deposit(RuntimeOrigin::signed(host.account.clone()), 1_000 * GNK).unwrap();
@@ -213,7 +218,7 @@ impl World {
 
 	fn commit(&mut self, epoch: EpochIndex, segments: std::ops::Range<u8>) {
 		let hosts = &self.hosts;
-		self.chain.with(|| network::commit(hosts, epoch, segments, |index| 20_000 * (1 + index as u64 % 97)));
+		self.chain.with(|| network::commit(hosts, epoch, segments, leaves));
 		self.chain.commit();
 	}
 
@@ -248,11 +253,33 @@ fn past(first: EpochIndex, length: BlockNumber) {
 		confirmations: Default::default(),
 		beacon: None,
 		round_beacons: Default::default(),
+		known: 0,
 	};
 	pallet_poc::CurrentEpoch::<Runtime>::put(epoch);
 	pallet_poc::PrunedTo::<Runtime>::put(first - 1);
 	pallet_sprint_check::PrunedTo::<Runtime>::put(first - 1);
 	pallet_inference_market::OldestDue::<Runtime>::put(first * length / Time::THIS.window);
+}
+
+/// All hosts had weight in an epoch: a draw limits the number of hosts that are new.
+fn took_part(hosts: &[Host], epoch: EpochIndex) {
+	let mut candidates = Vec::new();
+	for (index, host) in hosts.iter().enumerate() {
+		let weight = leaves(index);
+		pallet_poc::Standings::<Runtime>::insert(epoch, &host.account, Standing::of_weight(index as u32, weight));
+		candidates.push((host.account.clone(), weight));
+	}
+	let total = candidates.iter().map(|(_, weight)| weight).sum();
+	candidates.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+	pallet_poc::Candidates::<Runtime>::put(BoundedVec::truncate_from(candidates));
+	pallet_poc::WeighedEpochs::<Runtime>::insert(epoch, EpochWeights::of_total(total, hosts.len() as u32));
+	pallet_poc::LastWeighed::<Runtime>::put(epoch);
+}
+
+/// The number of leaves of the host with an index in a segment. None is below a sixteenth of the mean: all places are taken,
+/// so lighter hosts would lose theirs.
+fn leaves(index: usize) -> u64 {
+	20_000 * (10 + index as u64 % 88)
 }
 
 /// Adds grants of earlier epochs. One of them ends in each of the epochs that run here.

@@ -27,6 +27,4 @@ mod benchmarks {
 		}
 		assert!(Pending::<T>::get().is_empty());
 	}
-
-	impl_benchmark_test_suite!(Pallet, crate::tests::new_test_ext(), crate::tests::Test);
 }

@@ -240,13 +240,7 @@ pub mod pallet {
 		#[pallet::call_index(2)]
 		pub fn release(origin: OriginFor<T>) -> DispatchResult {
 			let host = ensure_signed(origin)?;
-			let mut ledger = Ledgers::<T>::get(&host);
-			let amount = ledger.release(Self::released_before());
-			ensure!(amount > 0, Error::<T>::NothingToRelease);
-			T::Currency::release(&HoldReason::Collateral.into(), &host, amount, Precision::Exact)?;
-			Self::put(&host, ledger);
-			Self::deposit_event(Event::Released { host, amount });
-			Ok(())
+			Self::release_before(host, Self::released_before())
 		}
 	}
 
@@ -270,6 +264,17 @@ pub mod pallet {
 			let running = T::Epoch::get();
 			let undisputed = running.saturating_sub(1);
 			undisputed.min(Self::reported_from()).max(running.saturating_add(1).saturating_sub(MAX_WAIT))
+		}
+
+		/// Releases what `host` withdrew before the epoch.
+		pub(crate) fn release_before(host: T::AccountId, epoch: EpochIndex) -> DispatchResult {
+			let mut ledger = Ledgers::<T>::get(&host);
+			let amount = ledger.release(epoch);
+			ensure!(amount > 0, Error::<T>::NothingToRelease);
+			T::Currency::release(&HoldReason::Collateral.into(), &host, amount, Precision::Exact)?;
+			Self::put(&host, ledger);
+			Self::deposit_event(Event::Released { host, amount });
+			Ok(())
 		}
 
 		/// Burns `share` of the active and unbonding collateral of `host`, and `share_of_pay` of its unvested pay.

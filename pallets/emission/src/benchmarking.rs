@@ -103,6 +103,4 @@ mod benchmarks {
 
 		assert_eq!(Pending::<T>::decode_len(), Some(T::MaxPending::get() as usize));
 	}
-
-	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
 }

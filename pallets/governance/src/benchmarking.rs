@@ -111,7 +111,7 @@ mod benchmarks {
 		#[extrinsic_call]
 		_(origin as T::RuntimeOrigin, delay, finalized);
 		frame_system::Pallet::<T>::assert_last_event(<T as polkadot_sdk::frame_system::Config>::RuntimeEvent::from(
-			Event::<T>::StallEnded { delay, finalized }.into(),
+			Event::<T>::StallEnded { delay, finalized },
 		));
 		Ok(())
 	}
@@ -199,6 +199,4 @@ mod benchmarks {
 		assert_eq!(CountedVotes::<T>::iter().count(), 0);
 		Ok(())
 	}
-
-	impl_benchmark_test_suite!(Pallet, crate::tests::new_test_ext(), crate::tests::Test);
 }

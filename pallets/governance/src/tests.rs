@@ -6,6 +6,3 @@ mod mock;
 mod random;
 mod snapshots;
 mod votes;
-
-#[cfg(feature = "runtime-benchmarks")]
-pub use mock::{Test, new_test_ext};

@@ -320,6 +320,4 @@ mod benchmarks {
 		assert_eq!(HeldFees::<T>::iter().count(), 0);
 		Ok(())
 	}
-
-	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
 }

@@ -53,6 +53,4 @@ mod benchmarks {
 		}
 		assert_eq!(Voters::<T>::get().len() as u32, n);
 	}
-
-	impl_benchmark_test_suite!(Pallet, crate::tests::new_test_ext(), crate::tests::Test);
 }

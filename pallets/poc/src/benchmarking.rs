@@ -61,17 +61,25 @@ fn commitment<T: Config>() -> (sr25519::Public, SegmentCommitment) {
 	(worker, SegmentCommitment { host: host.into(), epoch: 0, segment: 0, commitment })
 }
 
-/// An epoch with `n` participants, all of them candidates.
+/// The running epoch of benchmarks in which hosts take part: collateral is needed by then.
+const EPOCH: EpochIndex = 400;
+
+/// An epoch with `n` participants, all of them candidates, that took part in the two epochs before.
 fn participants<T: Config>(n: u32) -> Result<Epoch, BenchmarkError> {
 	go_to::<T>(0);
+	CurrentEpoch::<T>::mutate(|epoch| epoch.iter_mut().for_each(|epoch| epoch.index = EPOCH));
+	let before = [EPOCH.saturating_sub(1), EPOCH.saturating_sub(2)];
+	before.iter().for_each(|epoch| WeighedEpochs::<T>::insert(epoch, EpochWeights::of_total(u64::from(n), n)));
+	LastWeighed::<T>::put(EPOCH.saturating_sub(1));
 	let all: Vec<_> =
 		(0..MAX_SEGMENTS as u8).map(|segment| (segment, Commitment { count: 9, root: [1; 32] })).collect();
 	let mut candidates = Vec::new();
 	for index in 0..n {
 		let host: T::AccountId = account("host", index, 0);
-		Commitments::<T>::insert(0, &host, BoundedVec::truncate_from(all.clone()));
-		let standing = Pallet::<T>::enter(0, &host);
-		Standings::<T>::insert(0, &host, standing);
+		Commitments::<T>::insert(EPOCH, &host, BoundedVec::truncate_from(all.clone()));
+		let standing = Pallet::<T>::enter(EPOCH, &host);
+		Standings::<T>::insert(EPOCH, &host, standing);
+		before.iter().for_each(|epoch| Standings::<T>::insert(epoch, &host, Standing::of_weight(index, 1)));
 		// Descending, and so near each other that all qualify as checkers.
 		candidates.push((host, u64::from(n.saturating_mul(2).saturating_sub(index))));
 	}
@@ -152,23 +160,25 @@ mod benchmarks {
 		{
 			Pallet::<T>::draw(&mut epoch);
 		}
-		assert_eq!(Checkers::<T>::get(0).len(), n as usize);
+		assert_eq!(Checkers::<T>::get(EPOCH).len(), n as usize);
 		Ok(())
 	}
 
+	/// The last batch of an epoch, which costs more than a full one: that only writes how far it came. The command finds no
+	/// slope for an item that nothing but the largest component writes.
 	#[benchmark]
-	fn weigh(n: Linear<1, { T::WeighBatch::get() }>) -> Result<(), BenchmarkError> {
+	fn weigh(n: Linear<1, { T::WeighBatch::get() - 1 }>) -> Result<(), BenchmarkError> {
 		let mut epoch = participants::<T>(T::MaxCheckers::get().max(n))?;
 		Pallet::<T>::draw(&mut epoch);
-		for participant in n..ParticipantCount::<T>::get(0) {
-			let host = Participants::<T>::get(0, participant).ok_or("a participant is missing")?;
-			Standings::<T>::remove(0, host);
+		for participant in n..ParticipantCount::<T>::get(EPOCH) {
+			let host = Participants::<T>::get(EPOCH, participant).ok_or("a participant is missing")?;
+			Standings::<T>::remove(EPOCH, host);
 		}
 		#[block]
 		{
 			Pallet::<T>::weigh(&epoch, Weighing::default());
 		}
-		assert!(Standings::<T>::iter_prefix_values(0).all(|standing| standing.compute > 0));
+		assert!(Standings::<T>::iter_prefix_values(EPOCH).all(|standing| standing.compute > 0));
 		Ok(())
 	}
 
@@ -179,15 +189,15 @@ mod benchmarks {
 		epoch.round_beacons = BoundedVec::truncate_from(alloc::vec![[1; 32]]);
 		let mut power = Vec::new();
 		for participant in 0..n {
-			let host = Participants::<T>::get(0, participant).ok_or("a participant is missing")?;
+			let host = Participants::<T>::get(EPOCH, participant).ok_or("a participant is missing")?;
 			// Their shares are far from the equal ones that they have.
 			let weight = if participant == 0 { 1_000_000 } else { 1 };
-			Standings::<T>::insert(0, &host, Standing::of_weight(participant, weight));
+			Standings::<T>::insert(EPOCH, &host, Standing::of_weight(participant, weight));
 			power.push((host, 1_000));
 		}
 		Power::<T>::put(BoundedVec::<_, T::MaxValidators>::truncate_from(power));
-		WeighedEpochs::<T>::insert(0, EpochWeights::of_total(2_000_000, n));
-		LastWeighed::<T>::put(0);
+		WeighedEpochs::<T>::insert(EPOCH, EpochWeights::of_total(2_000_000, n));
+		LastWeighed::<T>::put(EPOCH);
 		#[block]
 		{
 			Pallet::<T>::follow_confirmations(&epoch);
@@ -210,7 +220,7 @@ mod benchmarks {
 			Pallet::<T>::note_equivocation(host);
 		}
 		assert!(Power::<T>::get().iter().all(|(who, _)| who != host));
-		assert!(Standings::<T>::get(0, host).is_some_and(|standing| standing.equivocated));
+		assert!(Standings::<T>::get(EPOCH, host).is_some_and(|standing| standing.equivocated));
 		Ok(())
 	}
 
@@ -218,21 +228,23 @@ mod benchmarks {
 	fn sweep(n: Linear<0, 64>) -> Result<(), BenchmarkError> {
 		let mut epoch = participants::<T>(n)?;
 		let total = u64::from(n).saturating_mul(10);
-		WeighedEpochs::<T>::insert(0, EpochWeights::of_total(total, n));
-		LastWeighed::<T>::put(0);
+		WeighedEpochs::<T>::insert(EPOCH, EpochWeights::of_total(total, n));
+		LastWeighed::<T>::put(EPOCH);
 		epoch.schedule.length = 1;
 		CurrentEpoch::<T>::put(epoch);
 		for index in 0..n {
 			let host: T::AccountId = account("host", index, 0);
 			insert_host::<T>(&host, host.clone().into());
-			Standings::<T>::mutate(0, &host, |standing| standing.iter_mut().for_each(|standing| standing.backed = 10));
+			Standings::<T>::mutate(EPOCH, &host, |standing| {
+				standing.iter_mut().for_each(|standing| standing.backed = 10)
+			});
 		}
 		let mut meter = WeightMeter::new();
 		#[block]
 		{
 			Pallet::<T>::sweep(&mut meter);
 		}
-		assert!(Hosts::<T>::iter_values().all(|host| host.weighed == Some(0)));
+		assert!(Hosts::<T>::iter_values().all(|host| host.weighed == Some(EPOCH)));
 		Ok(())
 	}
 
@@ -264,6 +276,4 @@ mod benchmarks {
 			Hosts::<T>::remove(&host);
 		}
 	}
-
-	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
 }

@@ -94,6 +94,7 @@ impl<T: Config> Pallet<T> {
 			confirmations: Default::default(),
 			beacon: None,
 			round_beacons: Default::default(),
+			known: 0,
 		};
 		CurrentEpoch::<T>::put(&epoch);
 		Self::deposit_event(Event::EpochStarted { epoch: index, model_seed });

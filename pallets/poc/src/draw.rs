@@ -50,6 +50,7 @@ impl<T: Config> Pallet<T> {
 		let checkers: Vec<_> = checkers.into_iter().zip(weights).map(|((who, _), weight)| (who, weight)).collect();
 		let beacon = Self::beacon();
 		epoch.beacon = Some(beacon);
+		epoch.known = LastWeighed::<T>::get().and_then(WeighedEpochs::<T>::get).map_or(0, |weights| weights.hosts);
 		Checkers::<T>::insert(epoch.index, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
 		Self::deposit_event(Event::CommitteesDrawn { epoch: epoch.index, beacon, checkers: number });
 		visited
@@ -61,7 +62,7 @@ impl<T: Config> Pallet<T> {
 		let (listed, mut weights): (Vec<_>, Vec<_>) = Checkers::<T>::get(epoch.index).into_iter().unzip();
 		weights.retain(|weight| *weight > 0);
 		let participants = ParticipantCount::<T>::get(epoch.index);
-		let draw = Draw::new(beacon, &weights, places(listed.len() as u32, participants));
+		let draw = Draw::new(beacon, &weights, places(listed.len() as u32, epoch.known, participants));
 		let positions = listed.iter().cloned().zip(0..).collect();
 		Some(Committees { epoch: epoch.index, listed, positions, draw, order: Order::new(&beacon, participants) })
 	}

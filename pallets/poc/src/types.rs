@@ -52,6 +52,8 @@ pub struct Epoch {
 	pub beacon: Option<Hash>,
 	/// The beacons from which the leaf sets of confirmation segments are drawn, in the order of the segments.
 	pub round_beacons: BoundedVec<Hash, ConstU32<MAX_CONFIRMATIONS>>,
+	/// Number of hosts with proven weight in the epoch weighed last, as of the draw of committees.
+	pub known: u32,
 }
 
 impl Epoch {

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{
-	cases::PER_BLOCK,
 	judgements::Money,
-	types::{Arbiter, Assignment, ClearFinding, Draw, Hearing, Judgement, RecentFinding, Reviewed, Row},
+	types::{
+		Appeal, Arbiter, Assignment, ClearFinding, Draw, Hearing, Judgement, RecentFinding, Record, Reviewed, Row,
+	},
 };
 use alloc::{vec, vec::Vec};
 use codec::Encode;
@@ -18,13 +19,13 @@ use gonka_primitives::{
 	merkle_sum::SumNode,
 };
 use pallet_poc::{
-	BenchmarkHelper, EpochWeights, Host, Hosts, LastWeighed, Standing, Standings, WeighedEpochs, Workers,
+	BenchmarkHelper, CurrentEpoch, EpochWeights, Host, Hosts, LastWeighed, Standing, Standings, WeighedEpochs, Workers,
 };
 use polkadot_sdk::{
 	frame_benchmarking::v2::*,
 	frame_support::traits::{
 		EnsureOrigin, Hooks,
-		fungible::{Inspect, Mutate},
+		fungible::{Inspect, Mutate, MutateHold},
 	},
 	sp_core::sr25519,
 };
@@ -58,10 +59,12 @@ fn finding() -> Finding {
 	Finding::Checked(Counts::new([u16::MAX; 8], [u16::MAX; 8]))
 }
 
-/// `count` models with profiles, in the second block of a window of the first epoch.
+/// `count` models with profiles, in the second block of a window of the third epoch. Hosts took part in the first one, so that
+/// their standings are looked for in three.
 fn models<T: Config>(count: u32) -> Vec<ModelId> {
 	System::<T>::set_block_number(1u32.into());
 	Poc::<T>::on_initialize(1u32.into());
+	CurrentEpoch::<T>::mutate(|epoch| epoch.iter_mut().for_each(|epoch| epoch.index = 2));
 	let block = WINDOW.saturating_mul(T::WindowLength::get()).saturating_add(1);
 	System::<T>::set_block_number(BlockNumberFor::<T>::from(block));
 	let models = <T as pallet_poc::Config>::BenchmarkHelper::register_models(count);
@@ -82,7 +85,7 @@ fn worker<T: Config>(index: u32, models: &[ModelId]) -> sr25519::Public {
 }
 
 /// Settlement number `index` of host 0, of 10,000 receipts.
-fn batch<T: Config>(index: u32, models: &[ModelId], receipts: u64) -> Batch {
+fn batch(index: u32, models: &[ModelId], receipts: u64) -> Batch {
 	let each = 1_000_000u64;
 	let work: Vec<_> = models.iter().map(|model| (*model, each)).collect();
 	let sum = Totals { fee: 1, work: each.saturating_mul(work.len() as u64), receipts };
@@ -94,7 +97,7 @@ fn batch<T: Config>(index: u32, models: &[ModelId], receipts: u64) -> Batch {
 /// The settlements of a case's host, one in each window.
 fn settle<T: Config>(count: u32, models: &[ModelId], receipts: u64) {
 	for index in 0..count {
-		Batches::<T>::insert(host::<T>(0), index, batch::<T>(index, models, receipts));
+		Batches::<T>::insert(host::<T>(0), index, batch(index, models, receipts));
 		Posted::<T>::insert(WINDOW.saturating_sub(1), (host::<T>(0), index), ());
 	}
 }
@@ -107,8 +110,11 @@ fn report<T: Config>(n: u32) -> Result<(sr25519::Public, AuditReport), Benchmark
 	let max = T::MaxAssigned::get();
 	let list = (0..max).map(|index| {
 		let of = host::<T>(index.saturating_add(2));
-		let batch = Batch { drawn: true, pending: 1, ..batch::<T>(0, &models, 9) };
-		Batches::<T>::insert(&of, 0, batch);
+		// Those with findings settled in as many windows as a case looks at.
+		for window in 0..if index < n { MAX_SCOPE } else { 1 } {
+			let batch = Batch { drawn: true, pending: 1, ..batch(window, &models, 9) };
+			Batches::<T>::insert(&of, window, batch);
+		}
 		Assignment { host: of, window: 0, model, pick: Pick::Work(index.into()), done: false }
 	});
 	Assigned::<T>::insert(WINDOW, host::<T>(1), BoundedVec::truncate_from(list.collect()));
@@ -156,11 +162,18 @@ fn case<T: Config>(index: u32, model: ModelId, missing: u32) -> CaseOf<T> {
 	case
 }
 
-/// A table of 2^14 rows, of which a search reads 14. All rows have host 1.
+/// Number of hosts with rows in a table: more than a draw of arbiters has tickets.
+const LISTED: u32 = 256;
+
+/// A table of 2^14 rows, of which a search reads 14. Hosts from 1 on have them in turn, and are registered.
 fn table<T: Config>(model: ModelId) {
+	let hosts: Vec<_> = (1..=LISTED).map(host::<T>).collect();
+	(1..=LISTED).for_each(|index| {
+		let _ = worker::<T>(index, &[model]);
+	});
 	let rows = 1u32 << 14;
-	for index in 0..rows {
-		let row = Row { host: host::<T>(1), cumulative: u64::from(index).saturating_add(1) };
+	for (index, host) in (0..rows).zip(hosts.iter().cycle()) {
+		let row = Row { host: host.clone(), cumulative: u64::from(index).saturating_add(1) };
 		TableRows::<T>::insert((0, model, index), row);
 	}
 	Tables::<T>::insert(0, model, (rows, u64::from(rows)));
@@ -297,7 +310,6 @@ mod benchmarks {
 	) -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
 		let model = *models.first().ok_or("no model is registered")?;
-		worker::<T>(1, &models);
 		table::<T>(model);
 		let receipts = p.checked_div(b).unwrap_or(0).max(1).min(T::AuditRules::get().max_audits);
 		settle::<T>(b, &models, receipts.into());
@@ -306,7 +318,7 @@ mod benchmarks {
 		{
 			Pallet::<T>::draw_audits();
 		}
-		assert!(!Assigned::<T>::get(WINDOW, host::<T>(1)).is_empty());
+		assert!(Assigned::<T>::iter_prefix(WINDOW).next().is_some());
 		Ok(())
 	}
 
@@ -330,40 +342,50 @@ mod benchmarks {
 		Ok(())
 	}
 
+	/// No ticket's host may be an arbiter, so that all tickets are drawn.
 	#[benchmark]
-	fn draw_arbiters(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
+	fn draw_arbiters() -> Result<(), BenchmarkError> {
 		let models = models::<T>(1);
 		let model = *models.first().ok_or("no model is registered")?;
-		worker::<T>(1, &models);
 		table::<T>(model);
-		let n = n.min(T::MaxCases::get());
-		for index in 0..n {
-			let case = case::<T>(index, model, 0);
-			let fresh = Case { seed: None, arbiters: Default::default(), ..case };
-			Cases::<T>::insert(host::<T>(index.saturating_mul(100)), fresh);
+		for index in 1..=LISTED {
+			Records::<T>::insert(host::<T>(index), Record { muted: Some(u32::MAX), ..Default::default() });
 		}
-		#[block]
-		{
-			Pallet::<T>::advance_cases();
-		}
-		let drawn = Cases::<T>::iter_values().filter(|case| case.seed.is_some()).count();
-		assert_eq!(drawn, n as usize);
-		Ok(())
-	}
-
-	#[benchmark]
-	fn close_cases(n: Linear<1, PER_BLOCK>) -> Result<(), BenchmarkError> {
-		let models = models::<T>(1);
-		let model = *models.first().ok_or("no model is registered")?;
-		for index in 0..n {
-			worker::<T>(index.saturating_mul(100), &models);
-			case::<T>(index, model, 0);
-		}
+		let new = Case { seed: None, arbiters: Default::default(), ..case::<T>(0, model, 0) };
+		Cases::<T>::insert(host::<T>(0), new);
 		#[block]
 		{
 			Pallet::<T>::advance_cases();
 		}
 		assert!(OpenCases::<T>::get().is_empty());
+		Ok(())
+	}
+
+	/// An appeal is lost, and its arbiters contradict all checkers and all arbiters of the case.
+	#[benchmark]
+	fn close_case() -> Result<(), BenchmarkError> {
+		let models = models::<T>(1);
+		let model = *models.first().ok_or("no model is registered")?;
+		table::<T>(model);
+		worker::<T>(0, &models);
+		let (of, case) = (host::<T>(0), case::<T>(0, model, 0));
+		let before =
+			case.arbiters.iter().zip(100u32..).take(MAX_SEATS.div_euclid(4) as usize).map(|(arbiter, index)| {
+				let reviewed = BoundedVec::truncate_from(vec![Some(ClearFinding::Right); MAX_REVIEWED as usize]);
+				Arbiter { who: host::<T>(index), ruled: Some((Outcome::Guilty, reviewed)), ..arbiter.clone() }
+			});
+		let (deposit, rest) = (T::AppealDeposit::get(), Money::<T>::minimum_balance());
+		Money::<T>::mint_into(&of, deposit.saturating_add(rest))?;
+		Money::<T>::hold(&HoldReason::Appeal.into(), &of, deposit)?;
+		let lost = Appeal { deposit, before: BoundedVec::truncate_from(before.collect()) };
+		let until = Pallet::<T>::now();
+		let judgement = Some(Judgement { outcome: Outcome::Guilty, window: 0, until, appeal: Some(lost) });
+		Cases::<T>::insert(&of, Case { judgement, ..case });
+		#[block]
+		{
+			Pallet::<T>::advance_cases();
+		}
+		assert!(!Cases::<T>::contains_key(of) && OpenCases::<T>::get().is_empty());
 		Ok(())
 	}
 
@@ -379,6 +401,4 @@ mod benchmarks {
 		}
 		assert!(!Batches::<T>::contains_key(of, 0));
 	}
-
-	impl_benchmark_test_suite!(Pallet, crate::tests::mock::new_test_ext(), crate::tests::mock::Test);
 }

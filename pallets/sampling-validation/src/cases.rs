@@ -119,8 +119,11 @@ impl<T: Config> Pallet<T> {
 		if !due.is_empty() {
 			OpenCases::<T>::put(open);
 		}
-		let drawing = <T as Config>::WeightInfo::draw_arbiters(drawn);
-		drawing.saturating_add(<T as Config>::WeightInfo::close_cases(closed))
+		// The queue and the oldest term are read in every block.
+		let reading = T::DbWeight::get().reads_writes(3, 1);
+		let drawing = <T as Config>::WeightInfo::draw_arbiters().saturating_mul(drawn.into());
+		let closing = <T as Config>::WeightInfo::close_case().saturating_mul(closed.into());
+		reading.saturating_add(drawing).saturating_add(closing)
 	}
 
 	/// Advances a case. Returns the block in which it advances next; `None` once it is decided.

@@ -344,8 +344,9 @@ pub mod pallet {
 			let building = <T as Config>::WeightInfo::build(T::TableBatch::get(), rows);
 			let drawing = <T as Config>::WeightInfo::draw(T::MaxBatches::get(), lookups);
 			let rest = <T as Config>::WeightInfo::close(T::CloseBatch::get()).saturating_add(
-				<T as Config>::WeightInfo::draw_arbiters(cases::PER_BLOCK)
-					.max(<T as Config>::WeightInfo::close_cases(cases::PER_BLOCK)),
+				<T as Config>::WeightInfo::draw_arbiters()
+					.max(<T as Config>::WeightInfo::close_case())
+					.saturating_mul(cases::PER_BLOCK.into()),
 			);
 			assert!(building.saturating_add(rest).all_lte(quarter), "building needs more than a quarter of a block");
 			assert!(drawing.saturating_add(rest).all_lte(quarter), "drawing needs more than a quarter of a block");

@@ -30,10 +30,10 @@ pub trait WeightInfo {
 	fn draw(b: u32, p: u32) -> Weight;
 	/// Closing `n` checkers' lists.
 	fn close(n: u32) -> Weight;
-	/// Drawing the arbiters of `n` cases.
-	fn draw_arbiters(n: u32) -> Weight;
-	/// Deciding `n` cases, or letting their judgements take effect.
-	fn close_cases(n: u32) -> Weight;
+	/// Drawing the arbiters of a case.
+	fn draw_arbiters() -> Weight;
+	/// Deciding a case, or letting its judgement take effect.
+	fn close_case() -> Weight;
 	/// Pruning one item.
 	fn prune() -> Weight;
 }
@@ -97,20 +97,14 @@ impl<T: frame_system::Config> WeightInfo for SubstrateWeight<T> {
 			.saturating_add(T::DbWeight::get().reads_writes(1, 1))
 			.saturating_add(T::DbWeight::get().reads_writes(7, 3).saturating_mul(n.into()))
 	}
-	fn draw_arbiters(n: u32) -> Weight {
+	fn draw_arbiters() -> Weight {
 		// 128 tickets of up to 14 rows; of each the row, the one before, the host and its record. The host's weight.
-		Weight::from_parts(5_000_000, 4_000)
-			.saturating_add(Weight::from_parts(4_000_000_000, 3_000_000).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(2, 1))
-			.saturating_add(T::DbWeight::get().reads_writes(2_320, 2).saturating_mul(n.into()))
+		Weight::from_parts(4_005_000_000, 3_004_000).saturating_add(T::DbWeight::get().reads_writes(2_322, 3))
 	}
-	fn close_cases(n: u32) -> Weight {
+	fn close_case() -> Weight {
 		// The records of up to 61 arbiters of an appeal, 15 of the case, and 16 checkers; the standings of 61, each looked for in
 		// three epochs; the term, the deposit; the conviction of one by `pallet-poc` and the slashing of its collateral.
-		Weight::from_parts(8_000_000, 6_000)
-			.saturating_add(Weight::from_parts(700_000_000, 300_000).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads_writes(5, 2))
-			.saturating_add(T::DbWeight::get().reads_writes(370, 170).saturating_mul(n.into()))
+		Weight::from_parts(708_000_000, 306_000).saturating_add(T::DbWeight::get().reads_writes(375, 172))
 	}
 	fn prune() -> Weight {
 		Weight::from_parts(4_000_000, 4_000).saturating_add(T::DbWeight::get().reads_writes(2, 2))

@@ -71,7 +71,7 @@ impl pallet_poc::BenchmarkHelper for Helper {
 		pallet_inference_market::SettledWindows::<Runtime>::insert(&host, BoundedVec::truncate_from(windows));
 		pallet_sampling_validation::Records::<Runtime>::insert(&host, pallet_sampling_validation::Record::default());
 		for model in 0..64 {
-			let suspicion = pallet_sampling_validation::types::Suspicion::default();
+			let suspicion = pallet_sampling_validation::types::Suspicion::new(None);
 			pallet_sampling_validation::Suspicions::<Runtime>::insert(&host, model, suspicion);
 		}
 	}
@@ -105,6 +105,7 @@ impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
 			confirmations: Default::default(),
 			beacon: None,
 			round_beacons: Default::default(),
+			known: 0,
 		};
 		pallet_poc::PastEpochs::<Runtime>::insert(epoch, past);
 		for (host, _) in hosts {

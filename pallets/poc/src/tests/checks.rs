@@ -78,6 +78,7 @@ fn hosts_with_weight_check_the_next_sprint_if_they_take_part() {
 		go_to_offset(1, SCHEDULE.draw());
 		let checkers: Vec<_> = Checkers::<Test>::get(1).into_iter().map(|(who, _)| who).collect();
 		assert_eq!(checkers, [account(2), account(1)], "3 does not take part, 4 has no weight yet");
+		assert_eq!(running().known, 3, "so many had weight in the epoch before");
 		assert_eq!(Poc::committee(&running(), &account(4)), checkers);
 		assert_eq!(Poc::committee(&running(), &account(1)), [account(2)]);
 	});

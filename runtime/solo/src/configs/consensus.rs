@@ -63,7 +63,7 @@ impl pallet_liveness::Config for Runtime {
 	type MaxValidators = ConstU32<MAX_VALIDATORS>;
 	type StallSessions = ConstU32<{ Time::THIS.stall_sessions }>;
 	type Weighings = Weighings;
-	type WeightInfo = pallet_liveness::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_liveness::WeightInfo<Runtime>;
 }
 
 impl pallet_authority_discovery::Config for Runtime {

@@ -51,7 +51,7 @@ impl pallet_collateral::Config for Runtime {
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type SlashShare = SlashShares;
 	type UnvestedPay = Emission;
-	type WeightInfo = pallet_collateral::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_collateral::WeightInfo<Runtime>;
 }
 
 impl pallet_poc::Config for Runtime {
@@ -78,14 +78,14 @@ impl pallet_poc::Config for Runtime {
 	type RegistrationBits = poc::RegistrationBits;
 	type Schedule = poc::Phases;
 	type WeighBatch = ConstU32<WEIGH_BATCH>;
-	type WeightInfo = pallet_poc::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_poc::WeightInfo<Runtime>;
 }
 
 impl pallet_sprint_check::Config for Runtime {
 	type MaxClaims = ConstU32<256>;
 	type MaxGames = ConstU32<16>;
 	type MaxTags = ConstU32<MAX_TAGS>;
-	type WeightInfo = pallet_sprint_check::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_sprint_check::WeightInfo<Runtime>;
 }
 
 impl pallet_emission::Config for Runtime {
@@ -103,7 +103,7 @@ impl pallet_emission::Config for Runtime {
 	type Rate = emission::Rate;
 	type Treasury = crate::genesis::Treasury;
 	type VestingEpochs = ConstU32<180>;
-	type WeightInfo = pallet_emission::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_emission::WeightInfo<Runtime>;
 }
 
 impl pallet_inference_market::Config for Runtime {
@@ -130,7 +130,7 @@ impl pallet_inference_market::Config for Runtime {
 	type Steering = PriceSteering;
 	type TransactionFee = super::money::LowestFee;
 	type FeeDecisions = SamplingValidation;
-	type WeightInfo = pallet_inference_market::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_inference_market::WeightInfo<Runtime>;
 	type WindowLength = ConstU32<{ Time::THIS.window }>;
 }
 
@@ -153,5 +153,5 @@ impl pallet_sampling_validation::Config for Runtime {
 	type MaxLookups = ConstU32<128>;
 	type AuditRules = MarketAuditRules;
 	type TableBatch = ConstU32<32>;
-	type WeightInfo = pallet_sampling_validation::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_sampling_validation::WeightInfo<Runtime>;
 }

@@ -57,7 +57,7 @@ impl pallet_governance::Config for Runtime {
 	type PollCount = PollCount;
 	type Polls = Referenda;
 	type VoteLockingPeriod = ConstU32<0>;
-	type WeightInfo = pallet_governance::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_governance::WeightInfo<Runtime>;
 }
 
 /// GRANDPA.
@@ -77,6 +77,10 @@ pub struct Unpausable;
 
 impl Contains<pallet_tx_pause::RuntimeCallNameOf<Runtime>> for Unpausable {
 	fn contains((pallet, call): &pallet_tx_pause::RuntimeCallNameOf<Runtime>) -> bool {
+		// The SDK's benchmark pauses a call that does not exist.
+		if cfg!(feature = "runtime-benchmarks") && pallet.iter().all(|byte| *byte == 1) {
+			return false;
+		}
 		const MONEY: [&str; 6] = ["Balances", "Vesting", "Treasury", "Emission", "InferenceMarket", "Collateral"];
 		let Some(pallet) = MONEY.iter().find(|name| name.as_bytes() == pallet.as_slice()) else { return true };
 		!RuntimeCall::get_call_names(pallet).iter().any(|name| name.as_bytes() == call.as_slice())
@@ -89,7 +93,7 @@ impl pallet_tx_pause::Config for Runtime {
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
 	type UnpauseOrigin = EnsureEmergency;
-	type WeightInfo = pallet_tx_pause::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_tx_pause::WeightInfo<Runtime>;
 	type WhitelistedCalls = Unpausable;
 }
 
@@ -149,7 +153,7 @@ impl pallet_referenda::Config for Runtime {
 	type Tracks = Tracks;
 	type UndecidingTimeout = ConstU32<{ tracks::UNDECIDING_TIMEOUT }>;
 	type Votes = Votes;
-	type WeightInfo = pallet_referenda::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_referenda::WeightInfo<Runtime>;
 }
 
 impl pallet_preimage::Config for Runtime {
@@ -162,7 +166,7 @@ impl pallet_preimage::Config for Runtime {
 	type Currency = Balances;
 	type ManagerOrigin = EnsureRoot<AccountId>;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = pallet_preimage::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_preimage::WeightInfo<Runtime>;
 }
 
 impl pallet_scheduler::Config for Runtime {
@@ -177,7 +181,7 @@ impl pallet_scheduler::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type RuntimeOrigin = RuntimeOrigin;
 	type ScheduleOrigin = EnsureRoot<AccountId>;
-	type WeightInfo = pallet_scheduler::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_scheduler::WeightInfo<Runtime>;
 }
 
 impl pallet_treasury::Config for Runtime {
@@ -192,7 +196,7 @@ impl pallet_treasury::Config for Runtime {
 	type BurnDestination = ();
 	type Currency = Balances;
 	// Spends are dispatched by `spend`; the older approvals are not used. Their benchmark subtracts one.
-	type MaxApprovals = ConstU32<{ if cfg!(feature = "runtime-benchmarks") { 1 } else { 0 } }>;
+	type MaxApprovals = ConstU32<{ if cfg!(feature = "runtime-benchmarks") { 100 } else { 0 } }>;
 	type PalletId = TreasuryId;
 	type Paymaster = PayFromAccount<Balances, pallet_treasury::TreasuryAccountId<Runtime>>;
 	type PayoutPeriod = ConstU32<{ 30 * genesis::DAY }>;
@@ -204,7 +208,7 @@ impl pallet_treasury::Config for Runtime {
 		MapSuccess<EnsureTrack<TreasuryTrack>, Replace<ConstU128<{ tracks::MAX_SPEND }>>>,
 	>;
 	type SpendPeriod = ConstU32<{ genesis::DAY }>;
-	type WeightInfo = pallet_treasury::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_treasury::WeightInfo<Runtime>;
 }
 
 impl pallet_multisig::Config for Runtime {
@@ -215,7 +219,7 @@ impl pallet_multisig::Config for Runtime {
 	type MaxSignatories = ConstU32<32>;
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = pallet_multisig::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_multisig::WeightInfo<Runtime>;
 }
 
 /// The calls that a proxy may send.
@@ -273,5 +277,5 @@ impl pallet_proxy::Config for Runtime {
 	type ProxyType = ProxyType;
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = pallet_proxy::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_proxy::WeightInfo<Runtime>;
 }

@@ -301,7 +301,7 @@ impl pallet_amendments::Config for Runtime {
 	type AmendOrigin = frame_support::traits::EitherOfDiverse<frame_system::EnsureRoot<AccountId>, EnsureTrack<Track>>;
 	type Bounds = Bounds;
 	type MaxPending = frame_support::traits::ConstU32<32>;
-	type WeightInfo = pallet_amendments::weights::SubstrateWeight<Runtime>;
+	type WeightInfo = crate::weights::pallet_amendments::WeightInfo<Runtime>;
 }
 
 #[cfg(feature = "runtime-benchmarks")]

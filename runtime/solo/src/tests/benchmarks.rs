@@ -104,6 +104,7 @@ pallets! {
 	pallet_emission
 	pallet_governance
 	pallet_inference_market
+	pallet_liveness
 	pallet_multisig
 	pallet_poc
 	pallet_preimage
@@ -116,6 +117,7 @@ pallets! {
 	pallet_timestamp
 	pallet_transaction_payment
 	pallet_treasury
+	pallet_tx_pause
 	pallet_utility
 	pallet_vesting
 }

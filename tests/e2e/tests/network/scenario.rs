@@ -9,7 +9,7 @@ mod settlement;
 mod weights;
 
 use anyhow::{Context, Result, bail, ensure};
-use gonka::devnet::{Config, Devnet, Ports, find_or_build, free_ports};
+use gonka::devnet::{Config, Devnet, Engine, Ports, find_or_build, free_ports};
 use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
@@ -36,6 +36,7 @@ const ATTEMPTS: u32 = 6;
 
 /// A running network and what the steps need of it.
 pub struct Scenario {
+	engine: Engine,
 	devnet: Devnet,
 	folder: tempfile::TempDir,
 	chain: Chain,
@@ -46,19 +47,19 @@ pub struct Scenario {
 
 impl Scenario {
 	/// Starts the network.
-	pub async fn start() -> Result<Self> {
+	pub async fn start(engine: Engine) -> Result<Self> {
 		step("start");
 		let folder = tempfile::tempdir()?;
-		let binaries = find_or_build(gonka::devnet::Engine::Torch)?;
+		let binaries = find_or_build(engine)?;
 		let ports = Ports { any: true, ..Ports::default() };
 		let usual = Config::new(folder.path().join("devnet"), binaries);
 		let started = Instant::now();
-		let devnet = Devnet::start(Config { ports, patience: PATIENCE, ..usual }).await?;
+		let devnet = Devnet::start(Config { engine, ports, patience: PATIENCE, ..usual }).await?;
 		println!("the devnet is up after {:.1} s", started.elapsed().as_secs_f32());
 		let url = devnet.urls().nodes.first().context("no node")?.clone();
 		let chain = Chain::connect(&url).await?;
 		let node = Node::connect(&url).await?;
-		Ok(Self { devnet, folder, chain, node, developer: keys::from_uri("//Dave")?, started })
+		Ok(Self { engine, devnet, folder, chain, node, developer: keys::from_uri("//Dave")?, started })
 	}
 
 	/// Ends all programs.
@@ -164,7 +165,7 @@ impl Scenario {
 	}
 
 	fn binary(&self, name: &str) -> Result<PathBuf> {
-		let binaries = find_or_build(gonka::devnet::Engine::Torch)?;
+		let binaries = find_or_build(self.engine)?;
 		Ok(match name {
 			"node" => binaries.node,
 			"gateway" => binaries.gateway,

@@ -60,7 +60,7 @@ impl Committees {
 		let participants = (hosts + newcomers) as u32;
 		let listed_too = participants + listed.len() as u32;
 		let places =
-			if network.rules().places_are_few { places(listed.len() as u32, participants) } else { listed_too };
+			if network.rules().places_are_few { places(listed.len() as u32, 0, participants) } else { listed_too };
 		let draw = Draw::new(beacon, &qualified, places);
 		let mut positions = vec![None; hosts];
 		for (position, host) in (0..).zip(&listed) {

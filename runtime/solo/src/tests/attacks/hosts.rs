@@ -17,7 +17,7 @@ use gonka_primitives::{
 	traits::OnHostRemoved,
 	validity,
 };
-use gonka_runtime_common::{MAX_HOSTS as MAX, Time};
+use gonka_runtime_common::{MAX_CHECKERS, MAX_HOSTS as MAX, Time};
 use pallet_poc::{CurrentEpoch, Expired, Host, Hosts, ParticipantCount, Participants, Standing, Standings, Workers};
 use sp_core::{Pair, sr25519};
 use sp_keyring::Sr25519Keyring::{Alice, Bob};
@@ -149,6 +149,14 @@ fn identities_without_weight_hold_all_places_for_an_epoch_at_most() {
 	});
 }
 
+/// Makes `who` the participant with this number of epoch 0.
+fn enter(number: u32, who: &AccountId) {
+	Standings::<Runtime>::insert(0, who, Standing { participant: number, ..Default::default() });
+	Participants::<Runtime>::insert(0, number, who);
+	pallet_poc::Commitments::<Runtime>::insert(0, who, BoundedVec::default());
+	ParticipantCount::<Runtime>::insert(0, number + 1);
+}
+
 #[test]
 fn early_commitments_do_not_take_the_places_of_late_ones() {
 	run(|| {
@@ -156,17 +164,10 @@ fn early_commitments_do_not_take_the_places_of_late_ones() {
 		// A draw that lists one host has 18 places. Forty identities commit before two hundred others.
 		let (early, late) = (40, 200);
 		let checker = account(Alice);
-		let enter = |number: u32, who: AccountId| {
-			let standing = Standing { participant: number, ..Default::default() };
-			Standings::<Runtime>::insert(0, &who, standing);
-			Participants::<Runtime>::insert(0, number, &who);
-			pallet_poc::Commitments::<Runtime>::insert(0, &who, BoundedVec::default());
-			ParticipantCount::<Runtime>::insert(0, number + 1);
-		};
 		for number in 0..early + late {
-			enter(number, AccountId::from(blake2_256(&[&number.to_le_bytes()])));
+			enter(number, &AccountId::from(blake2_256(&[&number.to_le_bytes()])));
 		}
-		enter(early + late, checker.clone());
+		enter(early + late, &checker);
 		pallet_poc::Candidates::<Runtime>::put(BoundedVec::truncate_from(vec![(checker, 100)]));
 		go_to(Time::THIS.schedule.draw());
 		let epoch = Poc::running_epoch().unwrap();
@@ -182,6 +183,24 @@ fn early_commitments_do_not_take_the_places_of_late_ones() {
 		// 17 places beside the checker's own, among 241 hosts: 7 %. First come, first served gave the early ones 42 %.
 		let (early, late) = (of_early * 100 / (20 * early), of_late * 100 / (20 * late));
 		assert!((4..11).contains(&early) && (4..11).contains(&late), "{early} % and {late} %");
+	});
+}
+
+/// New hosts have few places in a draw. A draw lists 1,024 hosts, so in a larger network others with weight have such places.
+#[test]
+fn the_limit_for_new_hosts_leaves_no_host_with_weight_without_a_committee() {
+	run(|| {
+		blocks(1);
+		let known = MAX_CHECKERS + 400;
+		let host = |number: u32| AccountId::from(blake2_256(&[&number.to_le_bytes()]));
+		(0..known).for_each(|number| enter(number, &host(number)));
+		let listed = (0..MAX_CHECKERS).map(|number| (host(number), 100)).collect();
+		pallet_poc::Candidates::<Runtime>::put(BoundedVec::truncate_from(listed));
+		go_to(Time::THIS.schedule.draw());
+		let epoch = pallet_poc::Epoch { known, ..Poc::running_epoch().unwrap() };
+		for number in (MAX_CHECKERS..known).step_by(5) {
+			assert!(!Poc::committee(&epoch, &host(number)).is_empty(), "host {number}");
+		}
 	});
 }
 
