@@ -12,7 +12,7 @@ use gonka::devnet::Engine;
 use gonka_e2e::interruptible;
 use network::scenario::Scenario;
 
-/// What developers are promised, with the demo model.
+/// The devnet keeps its promises to developers, with the demo model.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_served_and_settled() -> Result<()> {
 	interruptible(async {
@@ -31,7 +31,7 @@ async fn requests_are_served_and_settled() -> Result<()> {
 	.await
 }
 
-/// What hosts and validators are promised, without a model.
+/// The devnet keeps its promises to hosts and validators, without a model.
 #[tokio::test(flavor = "multi_thread")]
 async fn compute_decides_over_weights_pay_and_finality() -> Result<()> {
 	interruptible(async {

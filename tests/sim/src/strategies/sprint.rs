@@ -58,9 +58,9 @@ impl Committees {
 		qualify(&mut qualified);
 		let newcomers = if network.does(Strategy::Swarm) { NEWCOMERS } else { 0 };
 		let participants = (hosts + newcomers) as u32;
-		let listed_too = participants + listed.len() as u32;
-		let places =
-			if network.rules().places_are_few { places(listed.len() as u32, 0, participants) } else { listed_too };
+		let known = listed.len() as u32;
+		let listed_too = participants + known;
+		let places = if network.rules().places_are_few { places(known, known, participants) } else { listed_too };
 		let draw = Draw::new(beacon, &qualified, places);
 		let mut positions = vec![None; hosts];
 		for (position, host) in (0..).zip(&listed) {
