@@ -34,13 +34,12 @@ use crate::{
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+pub use gonka_sprint::committee::MAX_REQUESTS_PER_CHECKER;
 use gonka_sprint::{LaneProof, LeafOpening, committee::Tag, dispute::InputBlock};
 use scale_info::TypeInfo;
 
 /// Maximum number of openings in a request: one for each segment of the longest sprint.
 pub const MAX_REQUESTED: u32 = 8;
-/// Maximum number of hosts of which a checker may request openings in a round.
-pub const MAX_REQUESTS_PER_CHECKER: u32 = 24;
 /// Maximum size of a block, in bytes.
 pub const MAX_BLOCK: u32 = 4_096;
 

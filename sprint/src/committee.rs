@@ -35,19 +35,32 @@ pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
 /// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
 
-/// Number of places that new hosts have in a draw beside one for each known host.
+/// Maximum number of hosts of which a checker may request openings in a round.
+pub const MAX_REQUESTS_PER_CHECKER: u32 = 24;
+
+/// Number of places that new hosts have in any draw.
 const NEW_PLACES: u32 = 16;
 
-/// Number of places of a draw that lists `listed` hosts, if `known` hosts have proven weight and so many hosts participate.
+/// Number of places of `new` hosts in a draw, beside those of `known` hosts. `weights[i]` is the [qualified](qualify) weight
+/// of checker i.
 ///
-/// New hosts have about as many places as there are known hosts. A checker then has about as many new hosts to check as others.
-/// With 2,700 known hosts or fewer it can request the openings of all of them on chain, should they all serve none. A network
-/// may know more hosts than a draw lists: they share the places of new ones.
-pub const fn places(listed: u32, known: u32, participants: u32) -> u32 {
-	let known = if known > listed { known } else { listed };
-	let limit = known.saturating_mul(2).saturating_add(NEW_PLACES);
-	let all = listed.saturating_add(participants);
-	if all < limit { all } else { limit }
+/// They have about as many as known hosts, so that a checker has about as many new hosts to check as others. They have no
+/// more than checkers can request the openings of on chain, should they all serve none, and no more than half of the
+/// [`capacity`].
+pub fn new_places(weights: &[u64], known: u32, new: u32) -> u32 {
+	let can_ask = (weights.len() as u32).saturating_mul(MAX_REQUESTS_PER_CHECKER) / COMMITTEE;
+	let limit = known.min(can_ask).min(capacity(weights) / 2);
+	new.min(limit.saturating_add(NEW_PLACES))
+}
+
+/// Maximum number of participants with a committee: [`PARTICIPANTS_PER_CHECKER`] for each checker of the largest weight that
+/// would have the same total, or for each checker of a small network.
+pub fn capacity(weights: &[u64]) -> u32 {
+	let total = weights.iter().fold(0u128, |sum, weight| sum.saturating_add(u128::from(*weight)));
+	let heaviest = weights.iter().copied().max().unwrap_or(0);
+	let worth =
+		if weights.len() > SMALL { total.checked_div(heaviest.into()).unwrap_or(0) } else { weights.len() as u128 };
+	u32::try_from(worth).unwrap_or(u32::MAX).saturating_mul(PARTICIPANTS_PER_CHECKER)
 }
 
 /// Number of draws of refuters for an accusation. With this number of checkers or fewer, all are appointed.
@@ -59,20 +72,21 @@ const MAX_DRAWS: usize = 96;
 /// What a checker publishes of its digests of one leaf set.
 pub type Tag = [u8; 4];
 
-/// Turns hosts' effective weights, descending, into weights of checkers.
+/// Turns hosts' effective weights, descending, into weights of checkers. `lighter` is the weight of all hosts that are lighter
+/// than these.
 ///
-/// Each weight is cut to twice the median by weight: half of the total is in hosts of that weight or more. So the heaviest
-/// hosts do not check everything, and hosts without weight, however many, change nothing. Then hosts below a third of the
-/// mean are left out, except for the [`SMALL`] heaviest: with a seat or two a checker would have too few partners.
-pub fn qualify(weights: &mut Vec<u64>) {
+/// Each weight is cut to twice the median by weight: half of the network's weight is in hosts of that weight or more. So the
+/// heaviest hosts do not check everything, and hosts without weight, however many, change nothing. Then hosts below a third
+/// of the mean are left out, except for the [`SMALL`] heaviest: with a seat or two a checker would have too few partners.
+pub fn qualify(weights: &mut Vec<u64>, lighter: u64) {
 	let sum = |weights: &[u64]| weights.iter().fold(0u128, |sum, weight| sum.saturating_add(u128::from(*weight)));
-	let total = sum(weights);
+	let total = sum(weights).saturating_add(lighter.into());
 	let mut heavier = 0u128;
 	let reaches_half = |weight: &&u64| {
 		heavier = heavier.saturating_add(u128::from(**weight));
 		heavier.saturating_mul(2) >= total
 	};
-	let median = weights.iter().find(reaches_half).copied().unwrap_or(0);
+	let median = weights.iter().find(reaches_half).or(weights.last()).copied().unwrap_or(0);
 	for weight in weights.iter_mut() {
 		*weight = median.saturating_mul(2).min(*weight);
 	}
@@ -98,12 +112,7 @@ impl Draw {
 	/// `SEATS · PARTICIPANTS_PER_CHECKER` seats. Costs O(checkers).
 	pub fn new(beacon: Hash, weights: &[u64], participants: u32) -> Self {
 		let total: u128 = weights.iter().fold(0, |sum, weight| sum.saturating_add(u128::from(*weight)));
-		let heaviest = weights.iter().copied().max().unwrap_or(0);
-		// The number of checkers of the largest weight with the same total.
-		let worth =
-			if weights.len() > SMALL { total.checked_div(heaviest.into()).unwrap_or(0) } else { weights.len() as u128 };
-		let checkable =
-			participants.min(u32::try_from(worth).unwrap_or(u32::MAX).saturating_mul(PARTICIPANTS_PER_CHECKER));
+		let checkable = participants.min(capacity(weights));
 		let seats = u64::from(checkable).saturating_mul(SEATS.into());
 		let share = |before: u128| u128::from(seats).saturating_mul(before).checked_div(total).unwrap_or(0) as u64;
 		let mut before = 0u128;
@@ -394,10 +403,10 @@ mod tests {
 			let mut honest = honest;
 			honest.sort_unstable_by(|a, b| b.cmp(a));
 			let mut alone = honest.clone();
-			qualify(&mut alone);
+			qualify(&mut alone, 0);
 			let mut flooded = honest.clone();
 			flooded.extend(vec![1; tiny]);
-			qualify(&mut flooded);
+			qualify(&mut flooded, 0);
 			// Tiny ones may let in a light one that would be left out otherwise, but no tiny one.
 			prop_assert!(flooded.len() >= alone.len() && flooded.len() <= honest.len());
 			for (before, after) in honest.iter().zip(&flooded) {
@@ -412,7 +421,7 @@ mod tests {
 			let mut weights = weights;
 			weights.sort_unstable_by(|a, b| b.cmp(a));
 			let mut after = weights.clone();
-			qualify(&mut after);
+			qualify(&mut after, 0);
 			prop_assert_eq!(after.len(), weights.len());
 		}
 

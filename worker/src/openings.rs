@@ -16,10 +16,11 @@ const MAX_TREES: usize = 8;
 pub struct Openings {
 	store: Store,
 	/// The most recently used trees, the last used one first. One tree is built at a time.
-	trees: Mutex<VecDeque<(Segment, Arc<Tree>)>>,
+	trees: Arc<Mutex<Trees>>,
 }
 
 type Segment = (EpochIndex, u8);
+type Trees = VecDeque<(Segment, Arc<Tree>)>;
 
 /// The tree of a segment with one lane.
 struct Tree {
@@ -31,7 +32,7 @@ struct Tree {
 impl Openings {
 	/// Makes openings from the leaves in `store`.
 	pub fn new(store: Store) -> Arc<Self> {
-		Arc::new(Self { store, trees: Mutex::default() })
+		Arc::new(Self { store, trees: Arc::default() })
 	}
 
 	/// Returns the openings of `positions`, or `None` if the host did not commit to one of them.
@@ -50,7 +51,7 @@ impl Openings {
 	}
 
 	async fn tree(&self, segment: Segment) -> store::Result<Option<Arc<Tree>>> {
-		let mut trees = self.trees.lock().await;
+		let mut trees = self.trees.clone().lock_owned().await;
 		if let Some(at) = trees.iter().position(|(of, _)| *of == segment) {
 			return Ok(trees.remove(at).map(|(_, tree)| {
 				trees.push_front((segment, tree.clone()));
@@ -58,14 +59,16 @@ impl Openings {
 			}));
 		}
 		let store = self.store.clone();
-		let built = tokio::task::spawn_blocking(move || build(&store, segment)).await;
-		let built = built.map_err(|_| StoreError::Inconsistent("a tree of leaves cannot be built"))??;
-		Ok(built.map(|tree| {
-			let tree = Arc::new(tree);
-			trees.push_front((segment, tree.clone()));
-			trees.truncate(MAX_TREES);
-			tree
-		}))
+		// The task holds the lock, also if nobody waits for the tree any more: queries that end early start no other builds.
+		let built = tokio::task::spawn_blocking(move || {
+			let built = build(&store, segment)?.map(Arc::new);
+			if let Some(tree) = &built {
+				trees.push_front((segment, tree.clone()));
+				trees.truncate(MAX_TREES);
+			}
+			Ok(built)
+		});
+		built.await.map_err(|_| StoreError::Inconsistent("a tree of leaves cannot be built"))?
 	}
 }
 

@@ -14,6 +14,7 @@ pub mod inference;
 pub mod listen;
 pub mod openings;
 pub mod reservations;
+pub mod turns;
 pub mod vouchers;
 
 use crate::{chain::Follower, conduct::Conduct, openings::Openings, prometheus, store::Store};
@@ -43,6 +44,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, field::Empty};
 
+/// Maximum size of a query of another host, in bytes.
+const MAX_QUERY: usize = 16 << 10;
 /// Maximum time from a request's headers to the beginning of its response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -150,8 +153,8 @@ pub fn router(service: Arc<Service>) -> Router {
 		.route(INFERENCE_PATH, post(inference::inference))
 		.route(VOUCHERS_PATH, post(vouchers::acknowledge))
 		.route(CHANNEL_PATH, post(vouchers::channel))
-		.route(OPENINGS_PATH, post(openings::openings))
-		.route(EVIDENCE_PATH, post(evidence::evidence))
+		.route(OPENINGS_PATH, post(openings::openings).layer(DefaultBodyLimit::max(MAX_QUERY)))
+		.route(EVIDENCE_PATH, post(evidence::evidence).layer(DefaultBodyLimit::max(MAX_QUERY)))
 		.route(HEALTH_PATH, get(health))
 		.route("/metrics", get(metrics))
 		.layer(DefaultBodyLimit::max(1 << 20))

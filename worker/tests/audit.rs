@@ -306,6 +306,17 @@ async fn evidence_is_served_to_the_checkers_and_arbiters_that_the_chain_names() 
 	.await;
 }
 
+/// Checkers query as soon as their audits are drawn, all of them in the same block.
+#[tokio::test]
+async fn a_burst_of_queries_waits_its_turn() {
+	let (_directory, chain, audited) = setup().await;
+	let root = audited.settle((1..4).map(|sequence| audited.completion(sequence)).collect()).await;
+	assign(&chain, vec![audited.audit(0, root, Pick::Receipt(1))]);
+	let mine = AuditQuery { checker: host(), host: audited.account, window: SETTLED, pick: Pick::Receipt(1) };
+	let burst = (0..20).map(|_| query_evidence(&audited, "//Worker", mine));
+	assert_eq!(futures::future::join_all(burst).await, [Ok(()); 20]);
+}
+
 /// Waits until a ruling is on chain.
 async fn ruling(chain: &FakeChain) {
 	eventually(async || {

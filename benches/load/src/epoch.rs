@@ -253,7 +253,6 @@ fn past(first: EpochIndex, length: BlockNumber) {
 		confirmations: Default::default(),
 		beacon: None,
 		round_beacons: Default::default(),
-		known: 0,
 	};
 	pallet_poc::CurrentEpoch::<Runtime>::put(epoch);
 	pallet_poc::PrunedTo::<Runtime>::put(first - 1);

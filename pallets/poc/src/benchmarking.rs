@@ -1,9 +1,9 @@
 //! Benchmarks of the calls, their authorisation and the hooks.
 
 use super::*;
-use crate::types::{MAX_SEGMENTS, Weighing};
+use crate::types::{MAX_CONFIRMATIONS, MAX_SEGMENTS, Weighing};
 use codec::Encode;
-use frame_support::traits::Hooks;
+use frame_support::traits::{ConstU32, Hooks};
 use frame_system::{Pallet as System, RawOrigin, pallet_prelude::BlockNumberFor};
 use gonka_pallet_support::benchmarking;
 use gonka_primitives::{MAX_MODELS_PER_HOST, MAX_URL, ModelId, PublicKey, Signature, hashing::domain};
@@ -51,40 +51,66 @@ fn go_to<T: Config>(offset: BlockNumber) {
 	System::<T>::set_block_number(BlockNumberFor::<T>::from(offset.saturating_add(1)));
 }
 
-/// A registered host with its worker key, and a commitment that is due now.
-fn commitment<T: Config>() -> (sr25519::Public, SegmentCommitment) {
-	go_to::<T>(T::Schedule::get().segment_end(0));
-	let worker = benchmarking::new_key();
-	let host: T::AccountId = account("host", 0, 0);
-	insert_host::<T>(&host, worker.0);
-	let commitment = Commitment { count: 1, root: [1; 32] };
-	(worker, SegmentCommitment { host: host.into(), epoch: 0, segment: 0, commitment })
-}
-
 /// The running epoch of benchmarks in which hosts take part: collateral is needed by then.
 const EPOCH: EpochIndex = 400;
 
-/// An epoch with `n` participants, all of them candidates, that took part in the two epochs before.
+/// Commitments to all segments, those of confirmations included.
+fn all_commitments() -> BoundedVec<(u8, Commitment), ConstU32<MAX_SEGMENTS>> {
+	let all = (0..MAX_SEGMENTS as u8).map(|segment| (segment, Commitment { count: 9, root: [1; 32] }));
+	BoundedVec::truncate_from(all.collect())
+}
+
+/// Makes [`EPOCH`] the running epoch. The two before had all confirmations.
+fn run_epoch<T: Config>() -> Result<Epoch, BenchmarkError> {
+	let running = CurrentEpoch::<T>::get().ok_or(BenchmarkError::Stop("no epoch is running"))?;
+	for index in [EPOCH.saturating_sub(2), EPOCH.saturating_sub(1)] {
+		let round_beacons = BoundedVec::truncate_from(alloc::vec![[1; 32]; MAX_CONFIRMATIONS as usize]);
+		PastEpochs::<T>::insert(index, Epoch { index, round_beacons, ..running.clone() });
+	}
+	LastWeighed::<T>::put(EPOCH.saturating_sub(1));
+	let epoch = Epoch { index: EPOCH, ..running };
+	CurrentEpoch::<T>::put(&epoch);
+	Ok(epoch)
+}
+
+/// Makes `host` a known one that missed the last epoch, so that two are looked up.
+fn make_known<T: Config>(host: &T::AccountId) {
+	Commitments::<T>::insert(EPOCH.saturating_sub(2), host, all_commitments());
+	Standings::<T>::insert(EPOCH.saturating_sub(2), host, Standing::of_weight(0, 45));
+}
+
+/// The worker key of a registered host, and a commitment that is due now. The host is looked for among all candidates.
+fn commitment<T: Config>() -> Result<(sr25519::Public, SegmentCommitment), BenchmarkError> {
+	go_to::<T>(T::Schedule::get().segment_end(0));
+	run_epoch::<T>()?;
+	let worker = benchmarking::new_key();
+	let host: T::AccountId = account("host", 0, 0);
+	insert_host::<T>(&host, worker.0);
+	make_known::<T>(&host);
+	let candidates = (1..=T::MaxCheckers::get()).map(|index| (account("host", index, 0), 1));
+	Candidates::<T>::put(BoundedVec::<_, T::MaxCheckers>::truncate_from(candidates.collect()));
+	let commitment = Commitment { count: 1, root: [1; 32] };
+	Ok((worker, SegmentCommitment { host: host.into(), epoch: EPOCH, segment: 0, commitment }))
+}
+
+/// An epoch with `n` participants, all of them known and candidates.
 fn participants<T: Config>(n: u32) -> Result<Epoch, BenchmarkError> {
 	go_to::<T>(0);
-	CurrentEpoch::<T>::mutate(|epoch| epoch.iter_mut().for_each(|epoch| epoch.index = EPOCH));
+	let epoch = run_epoch::<T>()?;
 	let before = [EPOCH.saturating_sub(1), EPOCH.saturating_sub(2)];
 	before.iter().for_each(|epoch| WeighedEpochs::<T>::insert(epoch, EpochWeights::of_total(u64::from(n), n)));
-	LastWeighed::<T>::put(EPOCH.saturating_sub(1));
-	let all: Vec<_> =
-		(0..MAX_SEGMENTS as u8).map(|segment| (segment, Commitment { count: 9, root: [1; 32] })).collect();
 	let mut candidates = Vec::new();
 	for index in 0..n {
 		let host: T::AccountId = account("host", index, 0);
-		Commitments::<T>::insert(EPOCH, &host, BoundedVec::truncate_from(all.clone()));
+		make_known::<T>(&host);
+		Commitments::<T>::insert(EPOCH, &host, all_commitments());
 		let standing = Pallet::<T>::enter(EPOCH, &host);
 		Standings::<T>::insert(EPOCH, &host, standing);
-		before.iter().for_each(|epoch| Standings::<T>::insert(epoch, &host, Standing::of_weight(index, 1)));
 		// Descending, and so near each other that all qualify as checkers.
 		candidates.push((host, u64::from(n.saturating_mul(2).saturating_sub(index))));
 	}
 	Candidates::<T>::put(BoundedVec::<_, T::MaxCheckers>::truncate_from(candidates));
-	CurrentEpoch::<T>::get().ok_or(BenchmarkError::Stop("no epoch is running"))
+	Ok(epoch)
 }
 
 #[benchmarks]
@@ -120,7 +146,7 @@ mod benchmarks {
 
 	#[benchmark]
 	fn authorize_commit() -> Result<(), BenchmarkError> {
-		let (key, commitment) = commitment::<T>();
+		let (key, commitment) = commitment::<T>()?;
 		let signature = sign::<T>(&key, domain::COMMITMENT, &commitment)?;
 		let call = Call::<T>::commit { commitment, signature };
 		#[block]
@@ -132,12 +158,12 @@ mod benchmarks {
 
 	#[benchmark]
 	fn commit() -> Result<(), BenchmarkError> {
-		let (key, commitment) = commitment::<T>();
+		let (key, commitment) = commitment::<T>()?;
 		let host = T::AccountId::from(commitment.host);
 		let signature = sign::<T>(&key, domain::COMMITMENT, &commitment)?;
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, commitment, signature);
-		assert_eq!(Commitments::<T>::get(0, host).len(), 1);
+		assert_eq!((Commitments::<T>::get(EPOCH, host).len(), KnownCount::<T>::get(EPOCH)), (1, 1));
 		Ok(())
 	}
 
@@ -170,7 +196,7 @@ mod benchmarks {
 	fn weigh(n: Linear<1, { T::WeighBatch::get() - 1 }>) -> Result<(), BenchmarkError> {
 		let mut epoch = participants::<T>(T::MaxCheckers::get().max(n))?;
 		Pallet::<T>::draw(&mut epoch);
-		for participant in n..ParticipantCount::<T>::get(EPOCH) {
+		for participant in n..KnownCount::<T>::get(EPOCH) {
 			let host = Participants::<T>::get(EPOCH, participant).ok_or("a participant is missing")?;
 			Standings::<T>::remove(EPOCH, host);
 		}

@@ -94,7 +94,6 @@ impl<T: Config> Pallet<T> {
 			confirmations: Default::default(),
 			beacon: None,
 			round_beacons: Default::default(),
-			known: 0,
 		};
 		CurrentEpoch::<T>::put(&epoch);
 		Self::deposit_event(Event::EpochStarted { epoch: index, model_seed });
@@ -115,23 +114,24 @@ impl<T: Config> Pallet<T> {
 		let committees = Self::committees(epoch);
 		// Until some host has weight, there is nobody whose weight could have been proven.
 		let is_first = Candidates::<T>::decode_len().unwrap_or(0) == 0;
-		let before = LastWeighed::<T>::get().filter(|_| !is_first).map(|last| {
-			let epochs = [Some(last), last.checked_sub(1)].into_iter().flatten();
-			epochs.filter_map(Self::epoch_of).collect::<Vec<_>>()
-		});
+		let before = Self::weighed_before().filter(|_| !is_first);
 		for (host, mut standing) in page {
 			let checkers = committees.as_ref().map_or(0, |all| all.of(&host, standing.participant).len() as u32);
 			standing.committee = checkers as u8;
-			standing.listed = committees.as_ref().is_some_and(|all| all.lists(&host));
+			let shown = before.as_ref().map(|before| Self::shown(before, &host));
 			// 0 on a chain; tests make hosts with weight and without a committee.
 			let (mut compute, mut backed) = (standing.compute, standing.backed);
 			if checkers > 0 || AllowUnchecked::<T>::get() {
 				let counts = Self::counts(epoch, &host, &standing);
 				let claimed = math::compute_weight(&counts, epoch.schedule.segments);
 				compute = standing.answered(0, claimed);
+				if let (Some((shown, _)), 1..) = (shown, standing.unanswered_in(0)) {
+					// What it claims beyond what it has shown before must not be in doubt.
+					compute = compute.min(standing.answered(0, shown));
+				}
 				backed = T::Backing::backed(&host, epoch.index, compute).min(compute);
 			}
-			standing.weigh(compute, backed, before.as_ref().map(|before| Self::shown(before, &host)));
+			standing.weigh(compute, backed, shown);
 			if standing.duties.due == 0 {
 				// The host revealed no tags, so it missed all its sets.
 				standing.duties.due = committees.as_ref().map_or(0, |all| all.sets_at_most(&host));
@@ -245,7 +245,9 @@ impl<T: Config> Pallet<T> {
 			WeighedEpochs::<T>::remove(oldest);
 			Served::<T>::remove(oldest);
 			Checkers::<T>::remove(oldest);
-			ParticipantCount::<T>::remove(oldest);
+			CandidateCount::<T>::remove(oldest);
+			KnownCount::<T>::remove(oldest);
+			NewCount::<T>::remove(oldest);
 			PastEpochs::<T>::remove(oldest);
 			PrunedTo::<T>::put(oldest.saturating_add(1));
 		}

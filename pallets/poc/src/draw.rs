@@ -3,18 +3,18 @@
 //! The checkers of an epoch are the heaviest hosts of the epoch weighed last that take part in this one. On a chain's
 //! first sprint, or if none of them takes part, they are the participants.
 //!
-//! The draw numbers positions: first the checkers, then the other candidates, then all participants in an order that is
-//! drawn, too. So hosts with weight are checked however many new hosts take part, and of the new hosts it makes no
-//! difference which committed first. A listed host's second position stays unused. There are [`places`] positions, so that
-//! checkers can request the openings of all new hosts that have a committee.
+//! The draw numbers places: [`new_places`] for new hosts, then those of the checkers and of the other candidates, which are
+//! listed by descending weight, then those of other known hosts. So known hosts are checked however many new ones take
+//! part, and new hosts however many are known. The order of new hosts and that of known ones are drawn, too: it makes no
+//! difference which of them committed first. Where checkers are too few, the lightest hosts have no committee.
 
 use crate::{types::Duty, *};
 use alloc::collections::BTreeMap;
-use gonka_sprint::committee::{Draw, Order, partner, places, qualify, sets_of};
+use gonka_sprint::committee::{Draw, Order, new_places, partner, qualify, sets_of};
 
-/// Number of a checker's seats in which a duty is looked for. At least half of the places are used, and nine of a host's
-/// twelve seats are on its committee, so a seat is a duty with a probability of 3/8 or more: a checker with so many seats
-/// has no duty among them with a probability of 10⁻¹³.
+/// Number of a checker's seats in which a duty is looked for. At least half of the places are used: all of them but on the
+/// first sprint. Nine of a host's twelve seats are on its committee, so a seat is a duty with a probability of 3/8 or more:
+/// a checker with so many seats has no duty among them with a probability of 10⁻¹³.
 const MAX_SEATS: usize = 64;
 
 /// The checkers of an epoch, and the draw over them.
@@ -23,8 +23,13 @@ pub(crate) struct Committees<T: Config> {
 	/// The checkers, then the other candidates.
 	listed: Vec<T::AccountId>,
 	positions: BTreeMap<T::AccountId, u32>,
+	/// Number of participants.
+	participants: u32,
+	/// Number of places of new hosts.
+	new_places: u32,
 	draw: Draw,
-	order: Order,
+	/// The orders of known hosts that are no candidates, and of new hosts.
+	orders: (Order, Order),
 }
 
 impl<T: Config> Pallet<T> {
@@ -33,24 +38,28 @@ impl<T: Config> Pallet<T> {
 		let took_part = |(who, _): &(T::AccountId, u64)| Standings::<T>::contains_key(epoch.index, who);
 		let candidates = Candidates::<T>::get();
 		let mut visited = candidates.len() as u32;
+		let heavier = candidates.iter().fold(0u64, |sum, (_, weight)| sum.saturating_add(*weight));
+		let weighed = LastWeighed::<T>::get().and_then(WeighedEpochs::<T>::get);
+		let lighter = weighed.map_or(0, |weights| weights.proven.total.saturating_sub(heavier));
 		let mut checkers: Vec<_> = candidates.into_iter().filter(took_part).collect();
 		if checkers.is_empty() {
-			let participants = ParticipantCount::<T>::get(epoch.index).min(T::MaxCheckers::get());
-			visited = visited.saturating_add(participants);
-			// No commitment is checked yet, so all have the same weight.
-			checkers = (0..participants)
+			// No candidate takes part, so all have the same weight. New hosts check if there are no others.
+			let (known, new) = (KnownCount::<T>::get(epoch.index), NewCount::<T>::get(epoch.index));
+			let numbers = if known > 0 { 0..known } else { FIRST_NEW..FIRST_NEW.saturating_add(new) };
+			checkers = numbers
+				.take(T::MaxCheckers::get() as usize)
 				.filter_map(|participant| Some((Participants::<T>::get(epoch.index, participant)?, 1)))
 				.collect();
+			visited = visited.saturating_add(checkers.len() as u32);
 		}
 		let mut weights: Vec<u64> = checkers.iter().map(|(_, weight)| *weight).collect();
-		qualify(&mut weights);
+		qualify(&mut weights, lighter);
 		let number = weights.len() as u32;
 		// The others get places, but no seats.
 		weights.resize(checkers.len(), 0);
 		let checkers: Vec<_> = checkers.into_iter().zip(weights).map(|((who, _), weight)| (who, weight)).collect();
 		let beacon = Self::beacon();
 		epoch.beacon = Some(beacon);
-		epoch.known = LastWeighed::<T>::get().and_then(WeighedEpochs::<T>::get).map_or(0, |weights| weights.hosts);
 		Checkers::<T>::insert(epoch.index, BoundedVec::<_, T::MaxCheckers>::truncate_from(checkers));
 		Self::deposit_event(Event::CommitteesDrawn { epoch: epoch.index, beacon, checkers: number });
 		visited
@@ -61,10 +70,21 @@ impl<T: Config> Pallet<T> {
 		let beacon = epoch.beacon?;
 		let (listed, mut weights): (Vec<_>, Vec<_>) = Checkers::<T>::get(epoch.index).into_iter().unzip();
 		weights.retain(|weight| *weight > 0);
-		let participants = ParticipantCount::<T>::get(epoch.index);
-		let draw = Draw::new(beacon, &weights, places(listed.len() as u32, epoch.known, participants));
+		let [candidates, known, new] =
+			[CandidateCount::<T>::get(epoch.index), KnownCount::<T>::get(epoch.index), NewCount::<T>::get(epoch.index)];
+		let number = listed.len() as u32;
+		let new_places = new_places(&weights, candidates.saturating_add(known), new);
+		let draw = Draw::new(beacon, &weights, new_places.saturating_add(number).saturating_add(known));
 		let positions = listed.iter().cloned().zip(0..).collect();
-		Some(Committees { epoch: epoch.index, listed, positions, draw, order: Order::new(&beacon, participants) })
+		Some(Committees {
+			epoch: epoch.index,
+			listed,
+			positions,
+			participants: candidates.saturating_add(known).saturating_add(new),
+			new_places,
+			draw,
+			orders: (Order::new(&beacon, known), Order::new(&beacon, new)),
+		})
 	}
 
 	/// The committee of `host`; empty before the draw, and if the host is no participant or has no committee.
@@ -90,32 +110,44 @@ impl<T: Config> Committees<T> {
 		self.positions.get(who).copied()
 	}
 
-	/// Whether the draw lists `who`: it had proven weight in the epoch weighed last, or is one of a network's first checkers.
-	pub(crate) fn lists(&self, who: &T::AccountId) -> bool {
-		self.positions.contains_key(who)
-	}
-
 	/// The committee of `host`, the participant with number `participant`.
 	pub(crate) fn of(&self, host: &T::AccountId, participant: u32) -> Vec<&T::AccountId> {
 		let own = self.position(host);
-		let place = own.unwrap_or((self.listed.len() as u32).saturating_add(self.order.place(participant)));
-		let committee = self.draw.committee(place, own);
+		let committee = self.place(own, participant).map_or_else(Vec::new, |place| self.draw.committee(place, own));
 		committee.into_iter().filter_map(|position| self.listed.get(position as usize)).collect()
+	}
+
+	/// The place of a host, by its position among the listed or by its number; `None` if it has none.
+	fn place(&self, position: Option<u32>, participant: u32) -> Option<u32> {
+		let (known, new) = &self.orders;
+		match (position, participant) {
+			(Some(position), _) => Some(self.new_places.saturating_add(position)),
+			(None, FIRST_NEW..) => {
+				Some(new.place(participant.saturating_sub(FIRST_NEW))).filter(|at| *at < self.new_places)
+			},
+			(None, FIRST_CANDIDATE..) => None,
+			(None, _) => Some(self.first_known().saturating_add(known.place(participant))),
+		}
+	}
+
+	/// The first place of known hosts that are not listed.
+	fn first_known(&self) -> u32 {
+		self.new_places.saturating_add(self.listed.len() as u32)
 	}
 
 	/// The host at a place of the draw, with its number if it is not listed; `None` if the place is unused.
 	fn host_at(&self, place: u32) -> Option<(T::AccountId, u32)> {
-		match place.checked_sub(self.listed.len() as u32) {
-			None => Some((self.listed.get(place as usize)?.clone(), 0)),
-			Some(place) => {
-				let participant = self.order.number(place);
-				let host = Participants::<T>::get(self.epoch, participant)?;
-				self.position(&host).is_none().then_some((host, participant))
-			},
-		}
+		let (known, new) = &self.orders;
+		let participant = match (place.checked_sub(self.new_places), place.checked_sub(self.first_known())) {
+			(None, _) => new.number(place).saturating_add(FIRST_NEW),
+			(Some(position), None) => return Some((self.listed.get(position as usize)?.clone(), 0)),
+			(_, Some(place)) => known.number(place),
+		};
+		let host = Participants::<T>::get(self.epoch, participant)?;
+		self.position(&host).is_none().then_some((host, participant))
 	}
 
-	/// The hosts in whose committees `checker` has a seat, with the numbers of those that are not checkers.
+	/// The hosts in whose committees `checker` has a seat, with the numbers of those that are not listed.
 	fn assigned_hosts<'a>(&'a self, checker: &'a T::AccountId) -> impl Iterator<Item = (T::AccountId, u32)> + 'a {
 		let places = self.position(checker).map_or_else(Vec::new, |position| self.draw.duties(position));
 		places.into_iter().filter_map(|place| self.host_at(place)).filter(move |(host, _)| host != checker)
@@ -137,8 +169,8 @@ impl<T: Config> Committees<T> {
 			return 0;
 		}
 		let seats = self.position(checker).and_then(|position| self.draw.seat_count(position));
-		let hosts = || ParticipantCount::<T>::get(self.epoch).saturating_sub(1);
-		seats.unwrap_or_else(hosts).saturating_mul(2)
+		let hosts = self.participants.min(self.draw.checkable()).saturating_sub(1);
+		seats.unwrap_or(hosts).saturating_mul(2)
 	}
 
 	/// The duties of `checker`, in the order of the hosts' positions.

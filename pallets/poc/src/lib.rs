@@ -25,7 +25,7 @@ mod try_state;
 
 pub use gonka_primitives::validity::Poc as ValidityError;
 pub use pallet::*;
-pub use types::{Capped, Duty, Epoch, EpochWeights, Host, SetDuties, Standing, Traffic};
+pub use types::{Capped, Duty, Epoch, EpochWeights, FIRST_CANDIDATE, FIRST_NEW, Host, SetDuties, Standing, Traffic};
 pub use views::GenesisHash;
 pub use weights::WeightInfo;
 
@@ -161,14 +161,23 @@ pub mod pallet {
 	pub type Standings<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, EpochIndex, Blake2_128Concat, T::AccountId, Standing, OptionQuery>;
 
-	/// Participants by epoch and number. Written by first commitments; kept for two more epochs.
+	/// Participants by epoch and number: known hosts from 0 on, candidates from [`FIRST_CANDIDATE`] on, new hosts from
+	/// [`FIRST_NEW`] on. Written by first commitments; kept for two more epochs.
 	#[pallet::storage]
 	pub type Participants<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, EpochIndex, Twox64Concat, u32, T::AccountId, OptionQuery>;
 
-	/// Number of participants by epoch.
+	/// Number of candidates among the participants of an epoch.
 	#[pallet::storage]
-	pub type ParticipantCount<T> = StorageMap<_, Twox64Concat, EpochIndex, u32, ValueQuery>;
+	pub type CandidateCount<T> = StorageMap<_, Twox64Concat, EpochIndex, u32, ValueQuery>;
+
+	/// Number of other known hosts among the participants of an epoch: see [`Pallet::is_known`].
+	#[pallet::storage]
+	pub type KnownCount<T> = StorageMap<_, Twox64Concat, EpochIndex, u32, ValueQuery>;
+
+	/// Number of new hosts among the participants of an epoch.
+	#[pallet::storage]
+	pub type NewCount<T> = StorageMap<_, Twox64Concat, EpochIndex, u32, ValueQuery>;
 
 	/// The epochs before the running one; kept for two more epochs.
 	#[pallet::storage]
@@ -429,8 +438,16 @@ pub mod pallet {
 impl<T: Config> Pallet<T> {
 	/// Makes a host a participant and gives it a number.
 	fn enter(epoch: EpochIndex, host: &T::AccountId) -> Standing {
-		let participant = ParticipantCount::<T>::get(epoch);
-		ParticipantCount::<T>::insert(epoch, participant.saturating_add(1));
+		let next = |count: &mut u32| core::mem::replace(count, count.saturating_add(1));
+		let candidates = Candidates::<T>::get();
+		let participant = if candidates.iter().any(|(candidate, _)| candidate == host) {
+			CandidateCount::<T>::mutate(epoch, next).saturating_add(FIRST_CANDIDATE)
+		} else if candidates.is_empty() || Self::is_known(host) {
+			// Until some host has weight, nobody could be known.
+			KnownCount::<T>::mutate(epoch, next)
+		} else {
+			NewCount::<T>::mutate(epoch, next).saturating_add(FIRST_NEW)
+		};
 		Participants::<T>::insert(epoch, participant, host);
 		Standing { participant, ..Default::default() }
 	}

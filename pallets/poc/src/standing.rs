@@ -219,15 +219,27 @@ impl<T: Config> Pallet<T> {
 		(Self::confirmed(epoch, host, standing), performance)
 	}
 
+	/// The epoch weighed last and the one before, as far as they are kept; `None` if none is weighed.
+	pub(crate) fn weighed_before() -> Option<Vec<Epoch>> {
+		let last = LastWeighed::<T>::get()?;
+		Some([Some(last), last.checked_sub(1)].into_iter().flatten().filter_map(Self::epoch_of).collect())
+	}
+
+	/// Whether `host` has proven weight, and showed some, in the epoch that counts for the next: the last one of
+	/// [`Self::shown`]. All other hosts are new.
+	pub fn is_known(host: &T::AccountId) -> bool {
+		let (shown, proven) = Self::weighed_before().map_or((0, 0), |before| Self::shown(&before, host));
+		shown > 0 && proven > 0
+	}
+
 	/// The weight that a host showed throughout the last of the epochs `before` in which it had any or lost it by an offence, and
 	/// the part that was proven there. So a host that misses one sprint is paid again for the next.
 	pub(crate) fn shown(before: &[Epoch], host: &T::AccountId) -> (u64, u64) {
-		let standing = |epoch: &Epoch| Standings::<T>::get(epoch.index, host);
-		let counts = |standing: &Standing| standing.backed > 0 || standing.is_weightless();
-		let last = before.iter().find_map(|epoch| Some((epoch, standing(epoch).filter(counts)?)));
-		last.map_or((0, 0), |(epoch, standing)| {
-			standing.shown(epoch.rounds(), || Self::confirmed(epoch, host, &standing))
-		})
+		let standing = |epoch: &Epoch| Standings::<T>::get(epoch.index, host).filter(Standing::counts);
+		let mut took_part = before.iter().filter_map(|epoch| Some((epoch, standing(epoch)?)));
+		let Some((epoch, last)) = took_part.next() else { return (0, 0) };
+		let earlier = || took_part.next().map_or(0, |(_, standing)| standing.proven);
+		last.shown(epoch.rounds(), earlier, || Self::confirmed(epoch, host, &last))
 	}
 
 	/// The median by proven weight of the hosts' [`math::ratio`]s of work to weight; 0 if too little work was settled for a

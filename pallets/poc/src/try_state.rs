@@ -1,8 +1,8 @@
 //! The invariants between blocks.
 
 use crate::{
-	Commitments, Config, CurrentEpoch, Hosts, LastWeighed, Pallet, ParticipantCount, Participants, Power, Served,
-	Standings, Traffic, WeighProgress, WeighedEpochs, Workers,
+	CandidateCount, Commitments, Config, CurrentEpoch, FIRST_CANDIDATE, FIRST_NEW, Hosts, KnownCount, LastWeighed,
+	NewCount, Pallet, Participants, Power, Served, Standings, Traffic, WeighProgress, WeighedEpochs, Workers,
 };
 use gonka_primitives::host::MAX_REVISIONS;
 use polkadot_sdk::{
@@ -17,7 +17,7 @@ impl<T: Config> Pallet<T> {
 	///    revision too many.
 	/// 3. No validator has power 0 or two entries, and the sum of power fits a `u64`.
 	/// 4. Commitments ascend by segment, and each segment was called. Each host with commitments has a standing and a number
-	///    of its own, below the number of participants.
+	///    of its own, below the number of its kind.
 	/// 5. A weighing in progress lists validators and heaviest weights in descending order.
 	/// 6. The served work, and the weight in each bucket, are the sums over the hosts.
 	/// 7. A host's proven weight is part of its backed weight, and its votes are part of that. It revealed at least as many
@@ -43,7 +43,12 @@ impl<T: Config> Pallet<T> {
 				let called = |segment: u8| epoch.schedule.start_of(segment, &epoch.confirmations).is_some();
 				ensure!(commitments.iter().all(|(segment, _)| called(*segment)), "4: no such segment");
 			}
-			let participants = ParticipantCount::<T>::get(epoch.index);
+			let [candidates, known, new] = [
+				CandidateCount::<T>::get(epoch.index),
+				KnownCount::<T>::get(epoch.index),
+				NewCount::<T>::get(epoch.index),
+			];
+			let participants = candidates.saturating_add(known).saturating_add(new);
 			ensure!(
 				Participants::<T>::iter_prefix(epoch.index).count() == participants as usize,
 				"4: count of participants"
@@ -56,8 +61,14 @@ impl<T: Config> Pallet<T> {
 				let sets = (standing.duties.met, standing.duties.revealed, Self::sets_due(&epoch, &standing));
 				ensure!(standing.votes <= standing.proven && standing.proven <= standing.backed, "7: proven weight");
 				ensure!(sets.0 <= sets.1 && sets.1 <= sets.2, "7: leaf sets");
+				let (first, count) = match standing.participant {
+					FIRST_NEW.. => (FIRST_NEW, new),
+					FIRST_CANDIDATE.. => (FIRST_CANDIDATE, candidates),
+					_ => (0, known),
+				};
 				ensure!(
-					Participants::<T>::get(epoch.index, standing.participant) == Some(host),
+					standing.participant.saturating_sub(first) < count
+						&& Participants::<T>::get(epoch.index, standing.participant) == Some(host),
 					"4: a participant's number"
 				);
 			}

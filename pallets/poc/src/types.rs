@@ -26,6 +26,12 @@ pub const MAX_CONFIRMATIONS: u32 = 8;
 pub const MAX_ROUNDS: u32 = MAX_CONFIRMATIONS + 1;
 /// Maximum number of guardians.
 pub const MAX_GUARDIANS: u32 = 16;
+/// The number of an epoch's first participant that is a candidate. Other known hosts have numbers below it.
+pub const FIRST_CANDIDATE: u32 = 1 << 30;
+/// The number of an epoch's first new host.
+pub const FIRST_NEW: u32 = 1 << 31;
+/// Maximum factor by which the weight that a known host shows grows from one epoch to the next.
+pub const GROWTH: u64 = 8;
 /// Minimum of the cap on a host's share.
 pub const MIN_CAP: Perbill = Perbill::from_percent(10);
 /// Number of heaviest weights from which the cap is computed: one more than can exceed the lowest cap.
@@ -52,8 +58,6 @@ pub struct Epoch {
 	pub beacon: Option<Hash>,
 	/// The beacons from which the leaf sets of confirmation segments are drawn, in the order of the segments.
 	pub round_beacons: BoundedVec<Hash, ConstU32<MAX_CONFIRMATIONS>>,
-	/// Number of hosts with proven weight in the epoch weighed last, as of the draw of committees.
-	pub known: u32,
 }
 
 impl Epoch {
@@ -127,7 +131,8 @@ pub struct SetDuties {
 /// A participant's standing in an epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, TypeInfo, MaxEncodedLen)]
 pub struct Standing {
-	/// Its number, by the order of first commitments.
+	/// Its number among known hosts, among candidates from [`FIRST_CANDIDATE`] on, or among new hosts from [`FIRST_NEW`] on, by
+	/// the order of first commitments.
 	pub participant: u32,
 	/// The compute weight, `segments × median` of the counts, in leaves. 0 until the host is weighed.
 	pub compute: u64,
@@ -140,8 +145,6 @@ pub struct Standing {
 	pub votes: u64,
 	/// Number of checkers of its committee. 0 until the host is weighed.
 	pub committee: u8,
-	/// Whether the draw of committees lists it, since it had proven weight before. False until the host is weighed.
-	pub listed: bool,
 	/// The leaf sets that it had to check.
 	pub duties: SetDuties,
 	/// Number of audits that were assigned to it, and of those on which it reported.
@@ -183,13 +186,29 @@ impl Standing {
 		self.votes = self.proven.min(before);
 	}
 
+	/// Whether it took part as a new host.
+	pub fn is_new(&self) -> bool {
+		self.participant >= FIRST_NEW
+	}
+
+	/// Whether its epoch counts for the next ones: it had a weight, or lost it by an offence or by requests that it did not
+	/// answer.
+	pub fn counts(&self) -> bool {
+		self.backed > 0 || self.is_weightless() || self.unanswered_in(0) > 0
+	}
+
 	/// The weight that it showed throughout an epoch with this number of rounds of confirmations, and the part that was
-	/// proven there. An epoch without a confirmation shows nothing new. `confirmed` returns millionths.
-	pub fn shown(&self, rounds: u8, confirmed: impl FnOnce() -> u64) -> (u64, u64) {
+	/// proven there. An epoch without a confirmation shows nothing new. A host that was not new shows no more than [`GROWTH`]
+	/// times what was proven in that epoch or, by `earlier`, in the one before: checkers may not have requested openings of
+	/// all of these. `confirmed` returns millionths.
+	pub fn shown(&self, rounds: u8, earlier: impl FnOnce() -> u64, confirmed: impl FnOnce() -> u64) -> (u64, u64) {
 		match (self.is_weightless(), rounds) {
 			(true, _) => (0, 0),
 			(_, 0) => (self.proven, self.proven),
-			_ => (math::scale(self.backed, confirmed()), self.proven),
+			_ => {
+				let limit = if self.is_new() { u64::MAX } else { self.proven.max(earlier()).saturating_mul(GROWTH) };
+				(math::scale(self.backed, confirmed()).min(limit), self.proven)
+			},
 		}
 	}
 
@@ -215,7 +234,7 @@ impl Standing {
 	/// The part of a weight or count that is left after the requests of a round that it did not answer. Of a new host a single
 	/// one leaves nothing: it is as if its committee had one checker.
 	pub fn answered(&self, round: u8, worth: u64) -> u64 {
-		let committee = if self.listed { self.committee } else { 1 };
+		let committee = if self.is_new() { 1 } else { self.committee };
 		math::answered(worth, self.unanswered_in(round), committee.into())
 	}
 

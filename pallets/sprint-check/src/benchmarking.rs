@@ -18,7 +18,7 @@ use gonka_sprint::{
 	dispute,
 	trace::{Layout, block_hash, fold, verify_path},
 };
-use pallet_poc::{Checkers, CurrentEpoch, Hosts, ParticipantCount, Participants, Standing, Standings, Workers};
+use pallet_poc::{Checkers, CurrentEpoch, Hosts, KnownCount, Participants, Standing, Standings, Workers};
 use polkadot_sdk::{frame_benchmarking::v2::*, sp_core::sr25519};
 use types::{MAX_ACCUSATIONS, MAX_CHALLENGES, MAX_OWN, Places, Request, Subject};
 
@@ -62,7 +62,7 @@ fn go_to<T: Config>(offset: BlockNumber, participants: u32) -> Result<Epoch, Ben
 		Participants::<T>::insert(0, participant, &account);
 		pallet_poc::Commitments::<T>::insert(0, &account, BoundedVec::truncate_from(commitments.clone()));
 	}
-	ParticipantCount::<T>::insert(0, participants);
+	KnownCount::<T>::insert(0, participants);
 	let weight = |index| if index < 2 { 1_000 } else { 0 };
 	let checkers =
 		(0..participants.min(T::MaxCheckers::get())).map(|index| (host::<T>(index), weight(index))).collect();

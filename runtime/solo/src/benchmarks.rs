@@ -105,7 +105,6 @@ impl pallet_emission::BenchmarkHelper<AccountId> for Helper {
 			confirmations: Default::default(),
 			beacon: None,
 			round_beacons: Default::default(),
-			known: 0,
 		};
 		pallet_poc::PastEpochs::<Runtime>::insert(epoch, past);
 		for (host, _) in hosts {

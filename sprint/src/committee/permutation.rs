@@ -5,23 +5,23 @@ use crate::hash::{Hash, Stream, blake2_256};
 /// Number of rounds.
 const ROUNDS: usize = 8;
 
-/// The order in which participants get the places that are not given to checkers: a permutation keyed by the draw's
+/// The order in which new hosts get places: a permutation keyed by the draw's
 /// beacon, so that the draw's limit leaves out random ones and not the last to commit.
 #[derive(Clone, Debug)]
 pub struct Order(Permutation);
 
 impl Order {
-	/// The order of `participants` participants.
-	pub fn new(beacon: &Hash, participants: u32) -> Self {
-		Self(Permutation::keyed(b"gonka/sprint/order", beacon, participants.into()))
+	/// The order of so many `hosts`.
+	pub fn new(beacon: &Hash, hosts: u32) -> Self {
+		Self(Permutation::keyed(b"gonka/sprint/order", beacon, hosts.into()))
 	}
 
-	/// The place of the participant with this number. Numbers beyond the participants are their own places.
+	/// The place of the host with this number. Numbers beyond the hosts are their own places.
 	pub fn place(&self, number: u32) -> u32 {
 		self.0.seat(number.into()) as u32
 	}
 
-	/// The number of the participant at a place: the inverse of [`Self::place`].
+	/// The number of the host at a place: the inverse of [`Self::place`].
 	pub fn number(&self, place: u32) -> u32 {
 		self.0.slot(place.into()) as u32
 	}

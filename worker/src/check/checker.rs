@@ -20,6 +20,7 @@ use gonka_primitives::{
 };
 use gonka_sprint::{LeafId, Tag, Trace, committee::tag};
 use std::{
+	cmp::Reverse,
 	sync::Arc,
 	time::{Duration, Instant},
 };
@@ -167,7 +168,7 @@ async fn compute(
 					}
 				}
 			};
-			let duties = shuffled(&view, context.follower.host()).into_iter().map(check_duty);
+			let duties = by_claim(&view, context.follower.host()).into_iter().map(check_duty);
 			let all = stream::iter(duties).buffer_unordered(MAX_HOSTS).collect::<Vec<()>>();
 			tokio::select! {
 				_ = all => {},
@@ -183,11 +184,16 @@ async fn compute(
 	commit(context, round, slot, tags).await
 }
 
-/// Returns the numbers of a checker's duties in an order of its own. A checker may request the openings of some hosts only;
-/// with the same order, all checkers would leave out the same ones.
-fn shuffled(view: &CheckView, checker: &AccountId) -> Vec<usize> {
+/// Returns the numbers of a checker's duties: hosts that claim the most leaves come first, and equal ones in an order of the
+/// checker's own. A checker may request the openings of some hosts only. Silent hosts that claim little must not use up its
+/// requests, and with the same order, all checkers would leave out the same ones.
+fn by_claim(view: &CheckView, checker: &AccountId) -> Vec<usize> {
 	let mut numbers: Vec<usize> = (0..view.duties.len()).collect();
-	let key = |number: &usize| view.duties.get(*number).map(|duty| slot("order", &(checker, duty.host, view.beacon)));
+	let key = |number: &usize| {
+		let duty = view.duties.get(*number)?;
+		let claim = duty.commitments.iter().fold(0u64, |sum, (_, commitment)| sum.saturating_add(commitment.count));
+		Some((Reverse(claim), slot("order", &(checker, duty.host, view.beacon))))
+	};
 	numbers.sort_by_cached_key(key);
 	numbers
 }

@@ -4,16 +4,27 @@ use super::{Rejection, Service};
 use gonka_client::{keys, worker_api::ErrorCode};
 use gonka_primitives::{AccountId, BlockNumber, Hash, PublicKey, Signature};
 use std::collections::HashMap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// Maximum number of accounts looked up on chain within one block.
 const MAX_LOOK_UPS: u32 = 256;
 /// Maximum number of remembered keys.
 const MAX_KEYS: usize = 4096;
 
+/// Maximum number of queries that are authenticated at the same time. Anybody can send them.
+const MAX_UNKNOWN: usize = 256;
+
 /// Worker keys of hosts, as they were looked up on chain.
-#[derive(Default)]
-pub struct WorkerKeys(Mutex<Known>);
+pub struct WorkerKeys {
+	permits: Semaphore,
+	known: Mutex<Known>,
+}
+
+impl Default for WorkerKeys {
+	fn default() -> Self {
+		Self { permits: Semaphore::new(MAX_UNKNOWN), known: Mutex::default() }
+	}
+}
 
 #[derive(Default)]
 struct Known {
@@ -34,7 +45,10 @@ impl Service {
 		block: BlockNumber,
 	) -> Result<(), Rejection> {
 		let is_signed_by = |key: &PublicKey| keys::verify(signature, payload, key);
-		let mut known = self.worker_keys.0.lock().await;
+		let busy = |why: &str| Rejection::new(ErrorCode::Busy, why);
+		let permit = self.worker_keys.permits.try_acquire();
+		let _permit = permit.map_err(|_| busy("too many queries at once: try again"))?;
+		let mut known = self.worker_keys.known.lock().await;
 		if known.block != block {
 			(known.block, known.look_ups) = (block, 0);
 		}
@@ -45,8 +59,7 @@ impl Service {
 			_ => {},
 		}
 		if known.look_ups >= MAX_LOOK_UPS {
-			let message = "too many queries of unknown hosts: try again with the next block";
-			return Err(Rejection::new(ErrorCode::Busy, message));
+			return Err(busy("too many queries of unknown hosts: try again with the next block"));
 		}
 		known.look_ups = known.look_ups.saturating_add(1);
 		let Some(host) = self.parts.follower.chain().host(checker).await.map_err(Rejection::internal)? else {

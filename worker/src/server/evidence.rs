@@ -1,6 +1,6 @@
 //! Evidence of receipts, for the auditors that the chain names.
 
-use super::{Rejection, Service, vouchers::parse};
+use super::{Rejection, Service, turns::Turns, vouchers::parse};
 use crate::{
 	chain::{ChainApi, ChainError},
 	store::{self, Store, evidence},
@@ -17,11 +17,13 @@ use gonka_primitives::{
 	merkle_sum,
 	views::{AssignedAuditsView, CaseView},
 };
-use std::{collections::HashMap, sync::Arc};
-use tokio::sync::{Mutex, Semaphore};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 
 /// Maximum number of queries at the same time.
 const MAX_QUERIES: usize = 8;
+/// Maximum time for which a query waits for its turn: half of a checker's patience.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Maximum number of queries of a checker within one block.
 const MAX_QUERIES_PER_BLOCK: u32 = 192;
 /// Maximum number of checkers whose audits are looked up within one block.
@@ -29,7 +31,7 @@ const MAX_LOOK_UPS: usize = 256;
 
 /// The audits and cases that the chain assigned, as of a block.
 pub struct Assignments {
-	permits: Semaphore,
+	turns: Turns,
 	known: Mutex<Known>,
 }
 
@@ -43,7 +45,7 @@ struct Known {
 
 impl Default for Assignments {
 	fn default() -> Self {
-		Self { permits: Semaphore::new(MAX_QUERIES), known: Mutex::default() }
+		Self { turns: Turns::new(MAX_QUERIES, MAX_WAIT), known: Mutex::default() }
 	}
 }
 
@@ -52,8 +54,6 @@ pub async fn evidence(
 	State(service): State<Arc<Service>>,
 	body: Bytes,
 ) -> Result<impl IntoResponse + use<>, Rejection> {
-	let busy = |why: &str| Rejection::new(ErrorCode::Busy, why);
-	let _permit = service.assignments.permits.try_acquire().map_err(|_| busy("too many queries at once: try again"))?;
 	let EvidenceQuery { query, key, signature } = parse(&body)?;
 	let (query, key) = (query.0, key.0);
 	let follower = &service.parts.follower;
@@ -65,8 +65,9 @@ pub async fn evidence(
 	}
 	service.assignments.check(&**follower.chain(), snapshot.block, &query).await?;
 	if !service.parts.conduct.serves_checkers() {
-		return Err(busy("not now"));
+		return Err(Rejection::new(ErrorCode::Busy, "not now"));
 	}
+	let _turn = service.assignments.turns.wait(query.checker).await?;
 	let (store, worker, genesis) = (service.parts.store.clone(), service.parts.key.clone(), service.genesis);
 	let sealed = tokio::task::spawn_blocking(move || {
 		let Some(shown) = find(&store, &query).map_err(Rejection::internal)? else {

@@ -1,17 +1,19 @@
 //! Openings of this host's leaves, for its checkers.
 
-use super::{Rejection, Service, vouchers::parse};
+use super::{Rejection, Service, turns::Turns, vouchers::parse};
 use axum::{Json, body::Bytes, extract::State};
 use gonka_client::worker_api::{ErrorCode, MAX_POSITIONS, OpeningQuery, Openings, Scale};
 use gonka_primitives::{AccountId, EpochIndex};
 use std::{
 	collections::{BTreeSet, HashMap},
 	sync::{Arc, Mutex, PoisonError},
+	time::Duration,
 };
-use tokio::sync::Semaphore;
 
 /// Maximum number of queries at the same time.
 const MAX_QUERIES: usize = 16;
+/// Maximum time for which a query waits for its turn: a checker's patience is a second longer.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Maximum number of different positions of a segment that a checker is shown.
 const MAX_SHOWN: usize = 256;
 /// Maximum number of pairs of checker and segment that are remembered.
@@ -19,20 +21,18 @@ const MAX_REMEMBERED: usize = 8192;
 
 /// The positions that each checker was shown, by segment.
 pub struct ShownPositions {
-	permits: Semaphore,
+	turns: Turns,
 	shown: Mutex<HashMap<(AccountId, EpochIndex, u8), BTreeSet<u64>>>,
 }
 
 impl Default for ShownPositions {
 	fn default() -> Self {
-		Self { permits: Semaphore::new(MAX_QUERIES), shown: Mutex::default() }
+		Self { turns: Turns::new(MAX_QUERIES, MAX_WAIT), shown: Mutex::default() }
 	}
 }
 
 /// `POST /v1/openings`.
 pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Result<Json<Openings>, Rejection> {
-	let busy = |why: &str| Rejection::new(ErrorCode::Busy, why);
-	let _permit = service.shown.permits.try_acquire().map_err(|_| busy("too many queries at once: try again"))?;
 	let query: OpeningQuery = parse(&body)?;
 	let count = query.positions.len();
 	if count == 0 || count > MAX_POSITIONS || !query.positions.is_sorted_by(|a, b| a < b) {
@@ -48,14 +48,15 @@ pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Resul
 	let payload = query.payload(&service.genesis, service.parts.follower.host());
 	service.authenticate(&query.checker.0, &payload, &query.signature.0, snapshot.block).await?;
 	if !service.parts.conduct.serves_checkers() {
-		return Err(busy("not now"));
+		return Err(Rejection::new(ErrorCode::Busy, "not now"));
 	}
+	service.shown.add(&query, running)?;
+	let _turn = service.shown.turns.wait(query.checker.0).await?;
 	let opened = service.openings.open(query.epoch, query.segment, &query.positions).await;
 	let Some(opened) = opened.map_err(Rejection::internal)? else {
 		let message = format!("the host did not commit to one of these leaves in segment {}", query.segment);
 		return Err(Rejection::new(ErrorCode::NoSuchLeaf, message));
 	};
-	service.shown.add(&query, running)?;
 	Ok(Json(Openings { openings: opened.into_iter().map(Scale).collect() }))
 }
 

@@ -1,9 +1,10 @@
 use super::mock::*;
 use crate::{
 	AllowUnchecked, Candidates, CurrentEpoch, Guardians, LastWeighed, Maturity, Power, PowerChanged, QueuedPower,
-	WeighedEpochs, math::POWER_BUDGET,
+	Standings, WeighedEpochs, math::POWER_BUDGET,
 };
 use gonka_primitives::{
+	check::Offence,
 	traits::{EffectiveWeights, PaidWeights},
 	views::StandingView,
 };
@@ -130,6 +131,72 @@ fn a_host_that_skips_a_sprint_does_not_escape_what_it_did_before() {
 		Poc::convict_of_inference(&account(3));
 		weigh(2, &[100; 4]);
 		assert_eq!([1, 2, 3, 4].map(|name| standing(2, name).proven_weight), [Some(500), Some(0), Some(0), Some(500)]);
+	});
+}
+
+#[test]
+fn a_host_that_missed_a_sprint_is_no_new_host_in_the_next() {
+	run(|| {
+		without_confirmations();
+		register_hosts(4, 0);
+		let known = || [1, 2, 3, 4].map(|name| Poc::is_known(&account(name)));
+		weigh(0, &[100; 3]);
+		assert_eq!(known(), [true, true, true, false]);
+		weigh(1, &[100, 100, 0, 100]);
+		assert_eq!(known(), [true, true, true, false], "4 has shown nothing before");
+		weigh(2, &[100, 100]);
+		assert_eq!(known(), [true, true, false, false]);
+		Poc::convict(2, &account(1), Offence::Fabrication);
+		assert_eq!(known(), [false, true, false, false]);
+	});
+}
+
+/// Checkers of a large network cannot request the openings of all known hosts, should these fall silent together.
+#[test]
+fn a_known_host_shows_at_most_eight_times_what_was_proven() {
+	run(|| {
+		let first = confirmed_epoch(&[10, 10, 10], &[10, 10, 10]);
+		register(registration(4, first), &host_key(4)).unwrap();
+		let mut epoch = first + 1;
+		weigh(epoch, &[1_000, 10, 10, 1_000]);
+		while !confirm(epoch, &[1_000, 10, 10, 1_000]) {
+			epoch += 1;
+			weigh(epoch, &[1_000, 10, 10, 1_000]);
+		}
+		weigh(epoch + 1, &[1_000, 10, 10, 1_000]);
+		// Before the cap.
+		let proven = [1, 2, 4].map(|name| Standings::<Test>::get(epoch + 1, account(name)).unwrap().proven);
+		assert_eq!(proven, [400, 50, 5_000], "4 was new");
+	});
+}
+
+#[test]
+fn a_known_host_with_an_unanswered_request_grows_by_nothing() {
+	run(|| {
+		without_confirmations();
+		register_hosts(8, 0);
+		weigh(0, &[100; 8]);
+		sprint(1, &[&[1_000; 2][..], &[100; 6]].concat());
+		go_to_offset(1, SCHEDULE.draw());
+		Poc::note_request(1, 0, &account(1), &account(3));
+		go_to_offset(1, SCHEDULE.work_start());
+		let backed = [1, 2, 3].map(|name| Standings::<Test>::get(1, account(name)).unwrap().backed);
+		assert_eq!(backed, [285, 5_000, 500], "one of seven requests: a part of the 500 that it showed before");
+	});
+}
+
+#[test]
+fn a_host_that_loses_its_weight_by_silence_is_a_new_host_in_the_next_sprint() {
+	run(|| {
+		without_confirmations();
+		register_hosts(8, 0);
+		weigh(0, &[100; 8]);
+		sprint(1, &[100; 8]);
+		go_to_offset(1, SCHEDULE.draw());
+		(2..=8).for_each(|checker| Poc::note_request(1, 0, &account(1), &account(checker)));
+		go_to_offset(1, SCHEDULE.work_start());
+		assert_eq!(Poc::weight(1, &account(1)), 0);
+		assert!(!Poc::is_known(&account(1)) && Poc::is_known(&account(2)));
 	});
 }
 

@@ -73,7 +73,7 @@ fn settled() {
 			let standing = pallet_poc::Standing::of_weight(participant, 10);
 			pallet_poc::Standings::<Runtime>::insert(epoch, &host, standing);
 			pallet_poc::Participants::<Runtime>::insert(epoch, participant, &host);
-			pallet_poc::ParticipantCount::<Runtime>::insert(epoch, participant + 1);
+			pallet_poc::KnownCount::<Runtime>::insert(epoch, participant + 1);
 			let segments = 0..Time::THIS.schedule.segments;
 			let commitments: Vec<_> =
 				segments.map(|segment| (segment, Commitment { count: 2, root: [1; 32] })).collect();

@@ -104,7 +104,7 @@ pub fn claim(number: BlockNumber) -> Digest {
 
 /// Makes epoch 0 weighed with these effective weights of participants.
 pub fn weigh(weights: &[(Sr25519Keyring, u64)]) {
-	use pallet_poc::{Commitments, LastWeighed, ParticipantCount, Participants, Power, Standings, WeighedEpochs};
+	use pallet_poc::{Commitments, KnownCount, LastWeighed, Participants, Power, Standings, WeighedEpochs};
 	let (mut total, mut power) = (0, Vec::new());
 	for (participant, (key, weight)) in (0..).zip(weights) {
 		let host = account(*key);
@@ -116,7 +116,7 @@ pub fn weigh(weights: &[(Sr25519Keyring, u64)]) {
 		total += weight;
 	}
 	let hosts = weights.len() as u32;
-	ParticipantCount::<Runtime>::insert(0, hosts);
+	KnownCount::<Runtime>::insert(0, hosts);
 	WeighedEpochs::<Runtime>::insert(0, pallet_poc::EpochWeights::of_total(total, hosts));
 	LastWeighed::<Runtime>::put(0);
 	Power::<Runtime>::put(frame_support::BoundedVec::truncate_from(pallet_poc::math::normalise(power)));

@@ -41,7 +41,7 @@ pub fn take_part(counts: &[(Sr25519Keyring, u64)]) -> EpochIndex {
 		let standing = pallet_poc::Standing { participant, ..Default::default() };
 		pallet_poc::Standings::<Runtime>::insert(epoch.index, account(*key), standing);
 		pallet_poc::Participants::<Runtime>::insert(epoch.index, participant, account(*key));
-		pallet_poc::ParticipantCount::<Runtime>::insert(epoch.index, participant + 1);
+		pallet_poc::KnownCount::<Runtime>::insert(epoch.index, participant + 1);
 	}
 	while pallet_poc::LastWeighed::<Runtime>::get() != Some(epoch.index) {
 		blocks(1);

@@ -362,7 +362,8 @@ impl Network {
 		for index in 0..self.hosts.len() {
 			let confirmed = self.confirmed(&self.hosts[index]);
 			let host = &mut self.hosts[index];
-			host.shown = host.standing.shown(self.rounds, || confirmed);
+			let earlier = host.shown.1;
+			host.shown = host.standing.shown(self.rounds, || earlier, || confirmed);
 		}
 	}
 

@@ -16,9 +16,12 @@ use gonka_primitives::{
 };
 use gonka_sprint::{
 	Draw,
-	committee::{Order, appoint, places, qualify},
+	committee::{Order, appoint, new_places, qualify},
 };
-use pallet_poc::math::{self, MAX_LEAVES};
+use pallet_poc::{
+	FIRST_NEW,
+	math::{self, MAX_LEAVES},
+};
 
 /// Number of newcomers of [`Strategy::Swarm`] in an epoch.
 const NEWCOMERS: usize = 1_000;
@@ -43,7 +46,10 @@ pub(super) struct Committees {
 	/// The listed hosts, by descending weight.
 	listed: Vec<u32>,
 	draw: Draw,
-	order: Order,
+	/// Number of places of newcomers.
+	new_places: u32,
+	/// The orders of hosts that are not listed, and of newcomers.
+	orders: (Order, Order),
 	positions: Vec<Option<u32>>,
 }
 
@@ -55,24 +61,32 @@ impl Committees {
 		} else {
 			network.candidates.iter().copied().unzip()
 		};
-		qualify(&mut qualified);
+		qualify(&mut qualified, 0);
 		let newcomers = if network.does(Strategy::Swarm) { NEWCOMERS } else { 0 };
-		let participants = (hosts + newcomers) as u32;
-		let known = listed.len() as u32;
-		let listed_too = participants + known;
-		let places = if network.rules().places_are_few { places(known, known, participants) } else { listed_too };
-		let draw = Draw::new(beacon, &qualified, places);
-		let mut positions = vec![None; hosts];
+		let (hosts, newcomers) = (hosts as u32, newcomers as u32);
+		let few = new_places(&qualified, hosts, newcomers);
+		let new = if network.rules().places_are_few { few } else { newcomers };
+		let draw = Draw::new(beacon, &qualified, new + listed.len() as u32 + hosts);
+		let mut positions = vec![None; network.hosts.len()];
 		for (position, host) in (0..).zip(&listed) {
 			positions[*host as usize] = Some(position);
 		}
-		Self { beacon, qualified, listed, draw, order: Order::new(&beacon, participants), positions }
+		let orders = (Order::new(&beacon, hosts), Order::new(&beacon, newcomers));
+		Self { beacon, qualified, listed, draw, new_places: new, orders, positions }
 	}
 
 	/// The committee of a participant: the numbers of hosts, and then of newcomers.
 	fn of(&self, participant: usize) -> Vec<usize> {
 		let own = self.positions.get(participant).copied().flatten();
-		let place = own.unwrap_or(self.listed.len() as u32 + self.order.place(participant as u32));
+		let (known, new) = &self.orders;
+		let place = match (own, participant.checked_sub(self.positions.len())) {
+			(Some(position), _) => self.new_places + position,
+			(None, None) => self.new_places + self.listed.len() as u32 + known.place(participant as u32),
+			(None, Some(newcomer)) => match new.place(newcomer as u32) {
+				place if place < self.new_places => place,
+				_ => return Vec::new(),
+			},
+		};
 		self.draw.committee(place, own).into_iter().map(|position| self.listed[position as usize] as usize).collect()
 	}
 
@@ -111,6 +125,8 @@ impl Network {
 		for (index, Fate { weight, caught }) in fates.into_iter().enumerate() {
 			let host = &mut self.hosts[index];
 			host.sets = committees.sets(index);
+			let is_known = host.shown.0 > 0 && host.shown.1 > 0;
+			host.standing.participant = if is_known { 0 } else { FIRST_NEW };
 			host.standing.weigh(weight, weight, Some(host.shown));
 			if caught {
 				self.convict(index, Offence::Fabrication);

@@ -84,7 +84,7 @@ fn hosts(weights: &[u64]) {
 			let standing = pallet_poc::Standing { duties, ..pallet_poc::Standing::of_weight(participant, compute) };
 			pallet_poc::Standings::<Runtime>::insert(epoch, &host, standing);
 			pallet_poc::Participants::<Runtime>::insert(epoch, participant, &host);
-			pallet_poc::ParticipantCount::<Runtime>::insert(epoch, participant + 1);
+			pallet_poc::KnownCount::<Runtime>::insert(epoch, participant + 1);
 			let commitment = Commitment { count: *weight, root: [1; 32] };
 			let all: Vec<_> = (0..segments).map(|segment| (segment, commitment)).collect();
 			pallet_poc::Commitments::<Runtime>::insert(epoch, &host, BoundedVec::truncate_from(all));

@@ -74,7 +74,7 @@ fn court(sybil: u64, test: impl FnOnce()) {
 		}
 		let total = weights.iter().map(|(_, weight)| weight).sum();
 		let hosts = weights.len() as u32;
-		pallet_poc::ParticipantCount::<Runtime>::insert(EPOCH, hosts);
+		pallet_poc::KnownCount::<Runtime>::insert(EPOCH, hosts);
 		WeighedEpochs::<Runtime>::insert(0, EpochWeights::of_total(total, hosts));
 		LastWeighed::<Runtime>::put(0);
 		let candidates: Vec<_> = HONEST.map(|host| (account(host), 1_000)).collect();

@@ -18,7 +18,10 @@ use gonka_primitives::{
 	validity,
 };
 use gonka_runtime_common::{MAX_CHECKERS, MAX_HOSTS as MAX, Time};
-use pallet_poc::{CurrentEpoch, Expired, Host, Hosts, ParticipantCount, Participants, Standing, Standings, Workers};
+use pallet_poc::{
+	CandidateCount, CurrentEpoch, Expired, FIRST_CANDIDATE, FIRST_NEW, Host, Hosts, KnownCount, NewCount, Participants,
+	Standing, Standings, Workers,
+};
 use sp_core::{Pair, sr25519};
 use sp_keyring::Sr25519Keyring::{Alice, Bob};
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
@@ -149,25 +152,29 @@ fn identities_without_weight_hold_all_places_for_an_epoch_at_most() {
 	});
 }
 
-/// Makes `who` the participant with this number of epoch 0.
+/// Makes `who` the participant with this number of epoch 0, the last so far of its kind.
 fn enter(number: u32, who: &AccountId) {
 	Standings::<Runtime>::insert(0, who, Standing { participant: number, ..Default::default() });
 	Participants::<Runtime>::insert(0, number, who);
 	pallet_poc::Commitments::<Runtime>::insert(0, who, BoundedVec::default());
-	ParticipantCount::<Runtime>::insert(0, number + 1);
+	match number {
+		FIRST_NEW.. => NewCount::<Runtime>::insert(0, number - FIRST_NEW + 1),
+		FIRST_CANDIDATE.. => CandidateCount::<Runtime>::insert(0, number - FIRST_CANDIDATE + 1),
+		_ => KnownCount::<Runtime>::insert(0, number + 1),
+	}
 }
 
 #[test]
 fn early_commitments_do_not_take_the_places_of_late_ones() {
 	run(|| {
 		blocks(1);
-		// A draw that lists one host has 18 places. Forty identities commit before two hundred others.
+		// A draw with one host that is not new has 17 places for new ones. Forty identities commit before two hundred others.
 		let (early, late) = (40, 200);
 		let checker = account(Alice);
 		for number in 0..early + late {
-			enter(number, &AccountId::from(blake2_256(&[&number.to_le_bytes()])));
+			enter(FIRST_NEW + number, &AccountId::from(blake2_256(&[&number.to_le_bytes()])));
 		}
-		enter(early + late, &checker);
+		enter(FIRST_CANDIDATE, &checker);
 		pallet_poc::Candidates::<Runtime>::put(BoundedVec::truncate_from(vec![(checker, 100)]));
 		go_to(Time::THIS.schedule.draw());
 		let epoch = Poc::running_epoch().unwrap();
@@ -180,27 +187,66 @@ fn early_commitments_do_not_take_the_places_of_late_ones() {
 				*count += u32::from(!Poc::committee(&epoch, &who).is_empty());
 			}
 		}
-		// 17 places beside the checker's own, among 241 hosts: 7 %. First come, first served gave the early ones 42 %.
+		// 17 places for 240 hosts: 7 %. First come, first served gave the early ones 42 %.
 		let (early, late) = (of_early * 100 / (20 * early), of_late * 100 / (20 * late));
 		assert!((4..11).contains(&early) && (4..11).contains(&late), "{early} % and {late} %");
 	});
 }
 
-/// New hosts have few places in a draw. A draw lists 1,024 hosts, so in a larger network others with weight have such places.
+/// Makes the hosts with these numbers participants, and those with these weights candidates. Returns those of the numbers
+/// that have a committee.
+fn checked(weights: &[u64], numbers: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
+	let host = |number: u32| AccountId::from(blake2_256(&[&number.to_le_bytes()]));
+	let candidates = (FIRST_CANDIDATE..).zip(weights);
+	candidates.clone().map(|(number, _)| number).chain(numbers.clone()).for_each(|number| enter(number, &host(number)));
+	let candidates = candidates.map(|(number, weight)| (host(number), *weight)).collect();
+	pallet_poc::Candidates::<Runtime>::put(BoundedVec::truncate_from(candidates));
+	go_to(Time::THIS.schedule.draw());
+	let epoch = Poc::running_epoch().unwrap();
+	numbers.step_by(5).filter(|number| !Poc::committee(&epoch, &host(*number)).is_empty()).collect()
+}
+
+/// A draw lists 1,024 hosts. In a larger network identities without weight leave no committee to the others, if these share
+/// their places.
 #[test]
-fn the_limit_for_new_hosts_leaves_no_host_with_weight_without_a_committee() {
+fn identities_without_weight_take_no_place_of_a_host_that_the_draw_does_not_list() {
 	run(|| {
 		blocks(1);
-		let known = MAX_CHECKERS + 400;
-		let host = |number: u32| AccountId::from(blake2_256(&[&number.to_le_bytes()]));
-		(0..known).for_each(|number| enter(number, &host(number)));
-		let listed = (0..MAX_CHECKERS).map(|number| (host(number), 100)).collect();
-		pallet_poc::Candidates::<Runtime>::put(BoundedVec::truncate_from(listed));
-		go_to(Time::THIS.schedule.draw());
-		let epoch = pallet_poc::Epoch { known, ..Poc::running_epoch().unwrap() };
-		for number in (MAX_CHECKERS..known).step_by(5) {
-			assert!(!Poc::committee(&epoch, &host(number)).is_empty(), "host {number}");
-		}
+		let (known, new) = (0..400, FIRST_NEW..FIRST_NEW + 5_000);
+		let checked = checked(&[100; MAX_CHECKERS as usize], known.clone().chain(new));
+		let number = checked.iter().filter(|number| known.contains(number)).count();
+		assert_eq!(number, 400 / 5);
+		// Some of the new hosts have one, too: as many as there are others, and 16.
+		assert!((200..380).contains(&(checked.len() - number)), "{}; 288 are expected", checked.len() - number);
+	});
+}
+
+/// Twenty checkers of equal weight can check 1,280 hosts.
+#[test]
+fn identities_with_a_leaf_do_not_close_a_small_network_to_new_hosts() {
+	run(|| {
+		blocks(1);
+		let weights = [&[1_000; 20][..], &[1; 1_000]].concat();
+		let (known, new) = (0..500, FIRST_NEW..FIRST_NEW + 500);
+		let checked = checked(&weights, known.clone().chain(new));
+		let number = checked.iter().filter(|number| known.contains(number)).count();
+		// Of those that the draw does not list, 69 new hosts and 191 known ones have a place.
+		assert!((7..22).contains(&(checked.len() - number)), "{}; 14 are expected", checked.len() - number);
+		assert!((25..52).contains(&number), "{number}; 38 are expected");
+	});
+}
+
+/// Of 5,000 equal hosts, the 1,024 that are listed are a fifth. One host with as much weight has half of the listed weight.
+#[test]
+fn a_host_that_outweighs_all_listed_ones_leaves_the_others_their_committees() {
+	run(|| {
+		blocks(1);
+		let weights = [&[1_100_000][..], &[1_000; MAX_CHECKERS as usize - 1]].concat();
+		let mut weighed = pallet_poc::EpochWeights::of_total(6_000_000, 5_000);
+		weighed.proven.total = 6_000_000;
+		pallet_poc::LastWeighed::<Runtime>::put(0);
+		pallet_poc::WeighedEpochs::<Runtime>::insert(0, weighed);
+		assert_eq!(checked(&weights, 0..4_000).len(), 4_000 / 5);
 	});
 }
 

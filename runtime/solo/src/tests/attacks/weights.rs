@@ -11,9 +11,7 @@ use frame_support::{
 };
 use gonka_primitives::host::Commitment;
 use gonka_runtime_common::{MAX_CHECKERS, WEIGH_BATCH};
-use pallet_poc::{
-	Checkers, Commitments, CurrentEpoch, ParticipantCount, Participants, Standing, Standings, WeighProgress,
-};
+use pallet_poc::{Checkers, Commitments, CurrentEpoch, KnownCount, Participants, Standing, Standings, WeighProgress};
 
 fn account(index: u32) -> AccountId {
 	AccountId::from(sp_io::hashing::blake2_256(&index.to_le_bytes()))
@@ -36,13 +34,12 @@ fn a_batch_of_absent_checkers_costs_a_block_what_it_declares() {
 			confirmations: Default::default(),
 			beacon: Some([7; 32]),
 			round_beacons: Default::default(),
-			known: hosts,
 		};
 		for segment in 0..epoch.schedule.segments {
 			epoch.segment_seeds.try_push([segment; 32]).unwrap();
 		}
 		Checkers::<Runtime>::insert(1, BoundedVec::truncate_from(checkers));
-		ParticipantCount::<Runtime>::insert(1, hosts);
+		KnownCount::<Runtime>::insert(1, hosts);
 		(0..hosts).for_each(|index| Participants::<Runtime>::insert(1, index, account(index)));
 		for participant in 0..WEIGH_BATCH {
 			let commitment = Commitment { count: 1_000, root: [1; 32] };
