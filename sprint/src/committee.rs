@@ -35,21 +35,22 @@ pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
 /// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
 
-/// Maximum number of hosts of which a checker may request openings in a round.
-pub const MAX_REQUESTS_PER_CHECKER: u32 = 24;
+/// Maximum number of new hosts of which a checker may request openings in a round, and that of other hosts.
+pub const MAX_REQUESTS_PER_KIND: u32 = 12;
 
-/// Number of places that new hosts have in any draw.
-const NEW_PLACES: u32 = 16;
+/// Number of places that new hosts have in any draw. In a network of three, each checker has requests for all of its new hosts.
+const NEW_PLACES: u32 = 8;
 
 /// Number of places of `new` hosts in a draw, beside those of `known` hosts. `weights[i]` is the [qualified](qualify) weight
 /// of checker i.
 ///
-/// They have about as many as known hosts, so that a checker has about as many new hosts to check as others. They have no
-/// more than checkers can request the openings of on chain, should they all serve none, and no more than half of the
-/// [`capacity`].
+/// They have [`NEW_PLACES`], and about as many more as there are known hosts, so that a checker has about as many new hosts to
+/// check as others. These are no more than checkers can request the openings of on chain, should they all serve none, and no
+/// more than the [`capacity`] leaves beside known hosts.
 pub fn new_places(weights: &[u64], known: u32, new: u32) -> u32 {
-	let can_ask = (weights.len() as u32).saturating_mul(MAX_REQUESTS_PER_CHECKER) / COMMITTEE;
-	let limit = known.min(can_ask).min(capacity(weights) / 2);
+	let can_ask = (weights.len() as u32).saturating_mul(MAX_REQUESTS_PER_KIND) / COMMITTEE;
+	let left = capacity(weights).saturating_sub(NEW_PLACES).saturating_sub(known);
+	let limit = known.min(can_ask).min(left);
 	new.min(limit.saturating_add(NEW_PLACES))
 }
 
@@ -72,21 +73,20 @@ const MAX_DRAWS: usize = 96;
 /// What a checker publishes of its digests of one leaf set.
 pub type Tag = [u8; 4];
 
-/// Turns hosts' effective weights, descending, into weights of checkers. `lighter` is the weight of all hosts that are lighter
-/// than these.
+/// Turns hosts' effective weights, descending, into weights of checkers.
 ///
-/// Each weight is cut to twice the median by weight: half of the network's weight is in hosts of that weight or more. So the
-/// heaviest hosts do not check everything, and hosts without weight, however many, change nothing. Then hosts below a third
-/// of the mean are left out, except for the [`SMALL`] heaviest: with a seat or two a checker would have too few partners.
-pub fn qualify(weights: &mut Vec<u64>, lighter: u64) {
+/// Each weight is cut to twice the median by weight: half of the total is in hosts of that weight or more. So the heaviest
+/// hosts do not check everything, and hosts without weight, however many, change nothing. Then hosts below a third of the
+/// mean are left out, except for the [`SMALL`] heaviest: with a seat or two a checker would have too few partners.
+pub fn qualify(weights: &mut Vec<u64>) {
 	let sum = |weights: &[u64]| weights.iter().fold(0u128, |sum, weight| sum.saturating_add(u128::from(*weight)));
-	let total = sum(weights).saturating_add(lighter.into());
+	let total = sum(weights);
 	let mut heavier = 0u128;
 	let reaches_half = |weight: &&u64| {
 		heavier = heavier.saturating_add(u128::from(**weight));
 		heavier.saturating_mul(2) >= total
 	};
-	let median = weights.iter().find(reaches_half).or(weights.last()).copied().unwrap_or(0);
+	let median = weights.iter().find(reaches_half).copied().unwrap_or(0);
 	for weight in weights.iter_mut() {
 		*weight = median.saturating_mul(2).min(*weight);
 	}
@@ -403,10 +403,10 @@ mod tests {
 			let mut honest = honest;
 			honest.sort_unstable_by(|a, b| b.cmp(a));
 			let mut alone = honest.clone();
-			qualify(&mut alone, 0);
+			qualify(&mut alone);
 			let mut flooded = honest.clone();
 			flooded.extend(vec![1; tiny]);
-			qualify(&mut flooded, 0);
+			qualify(&mut flooded);
 			// Tiny ones may let in a light one that would be left out otherwise, but no tiny one.
 			prop_assert!(flooded.len() >= alone.len() && flooded.len() <= honest.len());
 			for (before, after) in honest.iter().zip(&flooded) {
@@ -421,7 +421,7 @@ mod tests {
 			let mut weights = weights;
 			weights.sort_unstable_by(|a, b| b.cmp(a));
 			let mut after = weights.clone();
-			qualify(&mut after, 0);
+			qualify(&mut after);
 			prop_assert_eq!(after.len(), weights.len());
 		}
 

@@ -27,7 +27,10 @@ use gonka_client::keys::Keypair;
 use oracle::Oracle;
 use outbox::Outbox;
 use std::sync::Arc;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// Maximum number of hosts that are checked at the same time.
+const MAX_CHECKS: usize = 32;
 
 /// Why a check, or a turn in a dispute, was not completed. No variant speaks against another host: a host that shows
 /// nothing is an outcome of a check, not an error.
@@ -95,6 +98,8 @@ pub struct CheckContext {
 	pub openings: Arc<Openings>,
 	/// Fetches openings from other hosts.
 	pub peers: Arc<PeerClient>,
+	/// One permit for each host that is being checked: whoever waits for openings on chain gives its permit back.
+	pub permits: Semaphore,
 	/// Deviations from the protocol, in tests.
 	pub conduct: Arc<dyn Conduct>,
 }
@@ -112,7 +117,8 @@ impl CheckContext {
 		conduct: Arc<dyn Conduct>,
 	) -> Arc<Self> {
 		let outbox = Outbox::new(follower.clone(), store.clone(), key);
-		Arc::new(Self { follower, store, outbox, oracle: Oracle::new(queue), openings, peers, conduct })
+		let permits = Semaphore::new(MAX_CHECKS);
+		Arc::new(Self { follower, store, outbox, oracle: Oracle::new(queue), openings, peers, permits, conduct })
 	}
 
 	/// Starts all parts.

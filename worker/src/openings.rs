@@ -35,6 +35,11 @@ impl Openings {
 		Arc::new(Self { store, trees: Arc::default() })
 	}
 
+	/// Returns whether the host committed to a segment.
+	pub fn has(&self, epoch: EpochIndex, segment: u8) -> store::Result<bool> {
+		Ok(self.store.read(|tx| sprint::commitment(tx, epoch, segment))?.is_some())
+	}
+
 	/// Returns the openings of `positions`, or `None` if the host did not commit to one of them.
 	pub async fn open(
 		&self,

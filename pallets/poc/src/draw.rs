@@ -38,9 +38,6 @@ impl<T: Config> Pallet<T> {
 		let took_part = |(who, _): &(T::AccountId, u64)| Standings::<T>::contains_key(epoch.index, who);
 		let candidates = Candidates::<T>::get();
 		let mut visited = candidates.len() as u32;
-		let heavier = candidates.iter().fold(0u64, |sum, (_, weight)| sum.saturating_add(*weight));
-		let weighed = LastWeighed::<T>::get().and_then(WeighedEpochs::<T>::get);
-		let lighter = weighed.map_or(0, |weights| weights.proven.total.saturating_sub(heavier));
 		let mut checkers: Vec<_> = candidates.into_iter().filter(took_part).collect();
 		if checkers.is_empty() {
 			// No candidate takes part, so all have the same weight. New hosts check if there are no others.
@@ -53,7 +50,7 @@ impl<T: Config> Pallet<T> {
 			visited = visited.saturating_add(checkers.len() as u32);
 		}
 		let mut weights: Vec<u64> = checkers.iter().map(|(_, weight)| *weight).collect();
-		qualify(&mut weights, lighter);
+		qualify(&mut weights);
 		let number = weights.len() as u32;
 		// The others get places, but no seats.
 		weights.resize(checkers.len(), 0);

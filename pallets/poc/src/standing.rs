@@ -7,7 +7,7 @@ use crate::{
 	*,
 };
 use gonka_primitives::{
-	check::{MAX_REQUESTS_PER_CHECKER, Offence},
+	check::{MAX_REQUESTS_PER_KIND, Offence},
 	traits::OnServed,
 };
 
@@ -52,23 +52,30 @@ impl<T: Config> Pallet<T> {
 		});
 	}
 
-	/// Whether `checker` may request openings of another host in a round.
-	pub fn may_request(epoch: EpochIndex, round: u8, checker: &T::AccountId) -> bool {
-		let standing = Standings::<T>::get(epoch, checker);
-		standing.is_some_and(|standing| standing.asked_in(round) < MAX_REQUESTS_PER_CHECKER)
+	/// Whether `checker` may request openings of another host, `host`, in a round. New hosts have a number of requests of their
+	/// own, and so have the others, so that silent hosts of one kind do not protect those of the other.
+	pub fn may_request(epoch: EpochIndex, round: u8, host: &T::AccountId, checker: &T::AccountId) -> bool {
+		let standing = |who| Standings::<T>::get(epoch, who);
+		let (Some(checker), Some(host)) = (standing(checker), standing(host)) else { return false };
+		let (new, others) = checker.asked_in(round);
+		u32::from(if host.is_new() { new } else { others }) < MAX_REQUESTS_PER_KIND
 	}
 
 	/// Notes a request of `checker` to `host` for openings in a round.
 	pub fn note_request(epoch: EpochIndex, round: u8, host: &T::AccountId, checker: &T::AccountId) {
-		Self::mutate(epoch, host, |standing| {
+		let is_new = Self::mutate(epoch, host, |standing| {
 			let len = standing.unanswered.len().max(usize::from(round).saturating_add(1));
 			standing.unanswered.bounded_resize(len, 0);
 			if let Some(count) = standing.unanswered.get_mut(usize::from(round)) {
 				*count = count.saturating_add(1);
 			}
+			standing.is_new()
 		});
 		Self::mutate(epoch, checker, |standing| {
-			standing.asked = (round, (standing.asked_in(round) as u8).saturating_add(1));
+			let (mut new, mut others) = standing.asked_in(round);
+			let count = if is_new == Some(true) { &mut new } else { &mut others };
+			*count = count.saturating_add(1);
+			standing.asked = (round, new, others);
 		});
 	}
 
@@ -225,8 +232,8 @@ impl<T: Config> Pallet<T> {
 		Some([Some(last), last.checked_sub(1)].into_iter().flatten().filter_map(Self::epoch_of).collect())
 	}
 
-	/// Whether `host` has proven weight, and showed some, in the epoch that counts for the next: the last one of
-	/// [`Self::shown`]. All other hosts are new.
+	/// Whether `host` has proven weight, and showed some, in the last of the two epochs weighed last in which it took part. All
+	/// other hosts are new.
 	pub fn is_known(host: &T::AccountId) -> bool {
 		let (shown, proven) = Self::weighed_before().map_or((0, 0), |before| Self::shown(&before, host));
 		shown > 0 && proven > 0

@@ -31,7 +31,7 @@ pub const FIRST_CANDIDATE: u32 = 1 << 30;
 /// The number of an epoch's first new host.
 pub const FIRST_NEW: u32 = 1 << 31;
 /// Maximum factor by which the weight that a known host shows grows from one epoch to the next.
-pub const GROWTH: u64 = 8;
+pub const GROWTH: u64 = 2;
 /// Minimum of the cap on a host's share.
 pub const MIN_CAP: Perbill = Perbill::from_percent(10);
 /// Number of heaviest weights from which the cap is computed: one more than can exceed the lowest cap.
@@ -153,9 +153,9 @@ pub struct Standing {
 	pub blocks: (u32, u32),
 	/// Number of requests for openings that it has not answered, by round, at most one of each of its checkers.
 	pub unanswered: BoundedVec<u8, ConstU32<MAX_ROUNDS>>,
-	/// The last round in which it requested openings, and the number of hosts of which it did, at most
-	/// `MAX_REQUESTS_PER_CHECKER`.
-	pub asked: (u8, u8),
+	/// The last round in which it requested openings, and the numbers of new hosts and of others of which it did, at most
+	/// `MAX_REQUESTS_PER_KIND` each.
+	pub asked: (u8, u8, u8),
 	/// Blocks by which its commitments were late, by segment. Nothing is noted after the last late one.
 	pub delays: BoundedVec<u8, ConstU32<MAX_SEGMENTS>>,
 	/// The offence it was convicted of.
@@ -191,22 +191,24 @@ impl Standing {
 		self.participant >= FIRST_NEW
 	}
 
-	/// Whether its epoch counts for the next ones: it had a weight, or lost it by an offence or by requests that it did not
-	/// answer.
+	/// Whether its epoch counts for the next ones: it had a weight, or lost it by an offence.
 	pub fn counts(&self) -> bool {
-		self.backed > 0 || self.is_weightless() || self.unanswered_in(0) > 0
+		self.backed > 0 || self.is_weightless()
 	}
 
 	/// The weight that it showed throughout an epoch with this number of rounds of confirmations, and the part that was
 	/// proven there. An epoch without a confirmation shows nothing new. A host that was not new shows no more than [`GROWTH`]
 	/// times what was proven in that epoch or, by `earlier`, in the one before: checkers may not have requested openings of
-	/// all of these. `confirmed` returns millionths.
+	/// all of these. If nothing was proven in either, nobody's weight was. `confirmed` returns millionths.
 	pub fn shown(&self, rounds: u8, earlier: impl FnOnce() -> u64, confirmed: impl FnOnce() -> u64) -> (u64, u64) {
 		match (self.is_weightless(), rounds) {
 			(true, _) => (0, 0),
 			(_, 0) => (self.proven, self.proven),
 			_ => {
-				let limit = if self.is_new() { u64::MAX } else { self.proven.max(earlier()).saturating_mul(GROWTH) };
+				let limit = match self.proven.max(earlier()) {
+					proven if proven > 0 && !self.is_new() => proven.saturating_mul(GROWTH),
+					_ => u64::MAX,
+				};
 				(math::scale(self.backed, confirmed()).min(limit), self.proven)
 			},
 		}
@@ -238,10 +240,10 @@ impl Standing {
 		math::answered(worth, self.unanswered_in(round), committee.into())
 	}
 
-	/// Number of hosts of which it requested openings in a round.
-	pub fn asked_in(&self, round: u8) -> u32 {
-		let (last, number) = self.asked;
-		if last == round { number.into() } else { 0 }
+	/// Numbers of new hosts and of others of which it requested openings in a round.
+	pub fn asked_in(&self, round: u8) -> (u8, u8) {
+		let (last, new, others) = self.asked;
+		if last == round { (new, others) } else { (0, 0) }
 	}
 
 	/// Number of requests of a round that it has not answered.

@@ -5,7 +5,7 @@ use crate::hash::{Hash, Stream, blake2_256};
 /// Number of rounds.
 const ROUNDS: usize = 8;
 
-/// The order in which new hosts get places: a permutation keyed by the draw's
+/// The order in which hosts of a kind get places: a permutation keyed by the draw's
 /// beacon, so that the draw's limit leaves out random ones and not the last to commit.
 #[derive(Clone, Debug)]
 pub struct Order(Permutation);

@@ -70,7 +70,7 @@ pub fn checkers(weights: &[u64]) -> (Vec<usize>, Vec<u64>) {
 	let mut order: Vec<usize> = (0..weights.len()).filter(|host| weights[*host] > 0).collect();
 	order.sort_by_key(|host| std::cmp::Reverse(weights[*host]));
 	let mut qualified: Vec<u64> = order.iter().map(|host| weights[*host]).collect();
-	qualify(&mut qualified, 0);
+	qualify(&mut qualified);
 	order.truncate(qualified.len());
 	(order, qualified)
 }

@@ -10,7 +10,7 @@ pub mod report;
 mod sprint;
 mod work;
 
-use gonka_primitives::{audit::MAX_SEATS, check::MAX_REQUESTS_PER_CHECKER, epoch::Schedule};
+use gonka_primitives::{audit::MAX_SEATS, check::MAX_REQUESTS_PER_KIND, epoch::Schedule};
 
 /// One thing that an adversary does otherwise than the protocol says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,7 +136,7 @@ pub struct Rules {
 	pub proven_is_paid: bool,
 	/// Number of hosts of which a checker may request openings for a sprint.
 	pub requests: u32,
-	/// Whether new hosts have as many places in a draw as there are listed ones, and not as many as checkers can check.
+	/// Whether new hosts have as many places in a draw as there are known ones, and not as many as checkers can check.
 	pub places_are_few: bool,
 	/// Whether a single unanswered request leaves a new host nothing.
 	pub one_request_ends_newcomers: bool,
@@ -156,7 +156,7 @@ impl Rules {
 	pub const BUILT: Self = Self {
 		schedule: Schedule::MAINNET,
 		proven_is_paid: true,
-		requests: MAX_REQUESTS_PER_CHECKER,
+		requests: MAX_REQUESTS_PER_KIND,
 		places_are_few: true,
 		one_request_ends_newcomers: true,
 		undefended_is_missed: false,

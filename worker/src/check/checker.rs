@@ -25,8 +25,8 @@ use std::{
 	time::{Duration, Instant},
 };
 
-/// Maximum number of hosts that are checked at the same time.
-const MAX_HOSTS: usize = 32;
+/// Maximum number of hosts whose checks run or wait for openings at the same time.
+const MAX_HOSTS: usize = 1_024;
 /// Pause after a failed check of a host.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Tag of a set that could not be checked.

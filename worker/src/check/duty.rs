@@ -91,11 +91,16 @@ pub async fn check(context: &CheckContext, epoch: &EpochView, view: &CheckView, 
 	};
 	let positions: BTreeSet<Position> = sets.iter().flat_map(|(_, positions)| positions).copied().collect();
 	let mut shown = Shown::default();
+	// Nobody closes the semaphore.
+	let permit = context.permits.acquire().await.ok();
 	subject.fetch(&mut shown, &positions).await;
+	// Silent hosts must not keep others waiting.
+	drop(permit);
 	if positions.iter().any(|position| !shown.openings.contains_key(position)) {
 		let turn = duty.sets.first().map_or(0, |set| set.number);
 		subject.request(&mut shown, &positions, turn).await?;
 	}
+	let _permit = context.permits.acquire().await.ok();
 	let digests = subject.recompute(&shown, &positions).await?;
 	for (number, positions) in sets {
 		let leaf = |position: &Position| {

@@ -66,11 +66,15 @@ impl Service {
 			let message = format!("{} is not a registered host; only hosts are served", keys::ss58(checker));
 			return Err(Rejection::new(ErrorCode::NotAHost, message));
 		};
+		if !is_signed_by(&host.worker) {
+			return Err(bad_signature());
+		}
 		if known.keys.len() >= MAX_KEYS {
-			known.keys.clear();
+			let other = known.keys.keys().next().copied();
+			other.and_then(|other| known.keys.remove(&other));
 		}
 		known.keys.insert(*checker, (block, host.worker));
-		if is_signed_by(&host.worker) { Ok(()) } else { Err(bad_signature()) }
+		Ok(())
 	}
 }
 

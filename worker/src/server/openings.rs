@@ -50,14 +50,22 @@ pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Resul
 	if !service.parts.conduct.serves_checkers() {
 		return Err(Rejection::new(ErrorCode::Busy, "not now"));
 	}
+	// Before the positions are remembered: there are as many segments as a query can name.
+	if !service.openings.has(query.epoch, query.segment).map_err(Rejection::internal)? {
+		return Err(no_such_leaf(query.segment));
+	}
 	service.shown.add(&query, running)?;
 	let _turn = service.shown.turns.wait(query.checker.0).await?;
 	let opened = service.openings.open(query.epoch, query.segment, &query.positions).await;
 	let Some(opened) = opened.map_err(Rejection::internal)? else {
-		let message = format!("the host did not commit to one of these leaves in segment {}", query.segment);
-		return Err(Rejection::new(ErrorCode::NoSuchLeaf, message));
+		return Err(no_such_leaf(query.segment));
 	};
 	Ok(Json(Openings { openings: opened.into_iter().map(Scale).collect() }))
+}
+
+fn no_such_leaf(segment: u8) -> Rejection {
+	let message = format!("the host did not commit to one of these leaves in segment {segment}");
+	Rejection::new(ErrorCode::NoSuchLeaf, message)
 }
 
 impl ShownPositions {
@@ -67,9 +75,9 @@ impl ShownPositions {
 		let key = (query.checker.0, query.epoch, query.segment);
 		if !shown.contains_key(&key) && shown.len() >= MAX_REMEMBERED {
 			shown.retain(|(_, epoch, _), _| epoch.saturating_add(1) >= running);
-			if shown.len() >= MAX_REMEMBERED {
-				return Err(Rejection::new(ErrorCode::Busy, "too many checkers: try again in the next epoch"));
-			}
+			// Identities that fill the table must not keep checkers out: some pair is forgotten.
+			let other = shown.keys().next().filter(|_| shown.len() >= MAX_REMEMBERED).copied();
+			other.and_then(|other| shown.remove(&other));
 		}
 		let positions = shown.entry(key).or_default();
 		let new = query.positions.iter().filter(|position| !positions.contains(position)).count();

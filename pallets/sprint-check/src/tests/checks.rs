@@ -92,17 +92,19 @@ fn a_set_without_a_tag_is_met_if_the_checker_asked_or_the_host_was_silent() {
 }
 
 #[test]
-fn a_checker_requests_openings_of_at_most_24_hosts_in_a_round() {
+fn a_checker_requests_openings_of_at_most_12_hosts_of_a_kind_in_a_round() {
 	run(|| {
 		let world = World::new(4, &[]);
 		let own = account(2);
 		let asked = |asked| pallet_poc::Standings::<Test>::mutate(0, &own, |one| one.as_mut().unwrap().asked = asked);
-		asked((0, 24));
+		asked((0, 0, 12));
 		assert_eq!(Check::do_try_state(), Ok(()), "without a request on chain");
 		assert_eq!(request(honest_request(&world, 2, 1)), rejected(ValidityError::TooManyRequests));
-		asked((1, 24));
+		asked((0, 12, 11));
+		assert!(Poc::may_request(0, 0, &account(1), &own), "the others are not new");
+		asked((1, 0, 12));
 		assert_ok!(request(honest_request(&world, 2, 1)));
-		assert_eq!(pallet_poc::Standings::<Test>::get(0, &own).unwrap().asked, (0, 1), "another round");
+		assert_eq!(pallet_poc::Standings::<Test>::get(0, &own).unwrap().asked, (0, 0, 1), "another round");
 	});
 }
 

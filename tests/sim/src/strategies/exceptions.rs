@@ -55,13 +55,13 @@ pub const EXCEPTIONS: [Exception; 5] = [
 		strategy: Jam,
 		rule: "1,024 checkers could request openings of 64 hosts each; blocks lack room for 10,000 hosts' answers",
 		price: "nothing",
-		mend: "24 hosts for each checker and round",
+		mend: "12 hosts of a kind for each checker and round",
 	},
 	Exception {
 		strategy: Swarm,
 		rule: "a newcomer was paid for its first sprint, up to the cap",
 		price: "4 * 10^9 hashes, seconds of a GPU, a week; newcomers that are caught lose nothing",
-		mend: "a newcomer is not paid; one unanswered request ends it; as many places as there are listed hosts",
+		mend: "a newcomer is not paid; one unanswered request ends it; as many places as there are known hosts",
 	},
 ];
 

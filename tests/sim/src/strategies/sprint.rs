@@ -61,7 +61,7 @@ impl Committees {
 		} else {
 			network.candidates.iter().copied().unzip()
 		};
-		qualify(&mut qualified, 0);
+		qualify(&mut qualified);
 		let newcomers = if network.does(Strategy::Swarm) { NEWCOMERS } else { 0 };
 		let (hosts, newcomers) = (hosts as u32, newcomers as u32);
 		let few = new_places(&qualified, hosts, newcomers);
