@@ -44,7 +44,7 @@ const NEW_PLACES: u32 = 8;
 /// Number of places of `new` hosts in a draw, beside those of `known` hosts. `weights[i]` is the [qualified](qualify) weight
 /// of checker i.
 ///
-/// They have [`NEW_PLACES`], and about as many more as there are known hosts, so that a checker has about as many new hosts to
+/// They have 8, and about as many more as there are known hosts, so that a checker has about as many new hosts to
 /// check as others. These are no more than checkers can request the openings of on chain, should they all serve none, and no
 /// more than the [`capacity`] leaves beside known hosts.
 pub fn new_places(weights: &[u64], known: u32, new: u32) -> u32 {
