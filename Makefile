@@ -46,7 +46,7 @@ check: setup ## Check formatting, spelling, dependencies, documents, lints and t
 test: check build ## Run all tests: units, pallets, networks of processes
 	$(WASM) scripts/test
 
-soak: build ## Test sampled validation with 500 requests, and finality at length: writes benches/results/soak.txt
+soak: build ## Test sampled validation with 500 requests, finality at length, malformed models: writes benches/results/soak.txt
 	$(WASM) scripts/soak
 
 bench: setup ## Measure speed: takes long, writes benches/results

@@ -7,8 +7,8 @@ use std::{hint::black_box, sync::Arc};
 
 use gonka_calibration::attack::Attack;
 use gonka_engine::{
-	CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, Precision, Sampler, TokenEvent, TorchConfig,
-	TorchEngine,
+	Backend, CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, Precision,
+	Sampler, TokenEvent,
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
@@ -36,10 +36,10 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
 	let mut args = std::env::args().skip(1);
-	let mut config = TorchConfig::new(args.next().ok_or("no model: give the path of a GGUF file")?);
+	let mut config = LocalConfig::torch(args.next().ok_or("no model: give the path of a GGUF file")?);
 	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
 	config.slots = 8;
-	let honest = TorchEngine::load(&config)?;
+	let honest = LocalEngine::load(&config)?;
 	println!(
 		"{}, f32, {} thread(s), {TIMED} tokens in a timed completion, times are processor time",
 		honest.info().name,
@@ -56,11 +56,11 @@ fn main() -> Result<()> {
 	report("honest, 8 at a time", &honest, &honest, 8, |_| ())?;
 	report("honest, another tape claimed", &honest, &honest, 8, |request| request.key = tape_key(&[1; 32], &[1; 32]))?;
 	report("honest, temperature 1 claimed", &honest, &honest, 8, |request| request.temperature = 1.0)?;
-	let bf16 = TorchEngine::load(&TorchConfig { precision: Precision::Bf16, ..config.clone() })?;
+	let bf16 = LocalEngine::load(&LocalConfig { backend: Backend::Torch(Precision::Bf16), ..config.clone() })?;
 	report("bfloat16", &bf16, &honest, 8, |_| ())?;
 	drop(bf16);
 	for attack in [Attack::Int8Weights, Attack::Int4Weights, Attack::Int4Cache] {
-		let cheap = TorchEngine::load_altered(&config, Arc::new(attack))?;
+		let cheap = LocalEngine::load_altered(&config, Arc::new(attack))?;
 		report(&format!("{attack:?}"), &cheap, &honest, 8, |_| ())?;
 	}
 	Ok(())
@@ -75,7 +75,7 @@ struct Completion {
 }
 
 /// Generates completions for all requests, `batch` at a time.
-fn completions(engine: &TorchEngine, requests: &[GenerateRequest], batch: usize) -> Result<Vec<Completion>> {
+fn completions(engine: &LocalEngine, requests: &[GenerateRequest], batch: usize) -> Result<Vec<Completion>> {
 	let mut completions = Vec::new();
 	for requests in requests.chunks(batch) {
 		let running = requests.iter().map(|request| engine.generate(request.clone()));
@@ -98,7 +98,7 @@ fn completions(engine: &TorchEngine, requests: &[GenerateRequest], batch: usize)
 	Ok(completions)
 }
 
-fn check(engine: &TorchEngine, completion: &Completion) -> Result<CheckResult> {
+fn check(engine: &LocalEngine, completion: &Completion) -> Result<CheckResult> {
 	let Completion { request, output, finish_reason, .. } = completion;
 	let (request, output) = (request.clone(), output.clone());
 	let check = CheckRequest { request, output, finish_reason: *finish_reason };
@@ -122,7 +122,7 @@ fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
 }
 
 /// Returns the seconds that a token takes in a single completion, and its share in a batch of eight.
-fn time_completions(engine: &TorchEngine) -> Result<(f64, f64)> {
+fn time_completions(engine: &LocalEngine) -> Result<(f64, f64)> {
 	let prompt = engine.tokenize(PROMPTS[0])?;
 	let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
 	let time = |batch| -> Result<f64> {
@@ -175,7 +175,7 @@ fn time_sampling(vocabulary: usize, alone: f64, shared: f64) -> Result<()> {
 }
 
 /// Times checks, with a short prompt and with a long one.
-fn time_checks(engine: &TorchEngine, alone: f64, shared: f64) -> Result<()> {
+fn time_checks(engine: &LocalEngine, alone: f64, shared: f64) -> Result<()> {
 	println!();
 	let short = engine.tokenize(PROMPTS[0])?;
 	let long: Vec<u32> = short.iter().copied().cycle().take(TIMED).collect();
@@ -202,8 +202,8 @@ fn time_checks(engine: &TorchEngine, alone: f64, shared: f64) -> Result<()> {
 /// Prints what `checker` finds in completions of `host` when `change` alters the requests that the host claims.
 fn report(
 	name: &str,
-	host: &TorchEngine,
-	checker: &TorchEngine,
+	host: &LocalEngine,
+	checker: &LocalEngine,
 	batch: usize,
 	change: impl Fn(&mut GenerateRequest),
 ) -> Result<()> {

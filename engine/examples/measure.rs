@@ -4,21 +4,21 @@
 
 use std::{io::Write, time::Instant};
 
-use gonka_engine::{Engine, GenerateRequest, Precision, TokenEvent, TorchConfig, TorchEngine};
+use gonka_engine::{Backend, Engine, GenerateRequest, LocalConfig, LocalEngine, Precision, TokenEvent};
 
 const TOKENS: usize = 64;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
 	let mut args = std::env::args().skip(1);
-	let mut config = TorchConfig::new(args.next().ok_or("no model: give the path of a GGUF file")?);
+	let mut config = LocalConfig::torch(args.next().ok_or("no model: give the path of a GGUF file")?);
 	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
 	config.slots = 8;
 	if args.next().as_deref() == Some("bf16") {
-		config.precision = Precision::Bf16;
+		config.backend = Backend::Torch(Precision::Bf16);
 	}
 
 	let start = Instant::now();
-	let engine = TorchEngine::load(&config)?;
+	let engine = LocalEngine::load(&config)?;
 	println!("loaded in {:.2} s, {}", start.elapsed().as_secs_f64(), memory()?);
 
 	let prompt = engine.tokenize("Once upon a time there was")?;
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Completes all prompts at the same time, and returns the number of tokens.
-fn run(engine: &TorchEngine, prompts: &[Vec<u32>], print: bool) -> Result<usize, Box<dyn std::error::Error>> {
+fn run(engine: &LocalEngine, prompts: &[Vec<u32>], print: bool) -> Result<usize, Box<dyn std::error::Error>> {
 	let completions = prompts
 		.iter()
 		.map(|prompt| {

@@ -4,11 +4,15 @@
 //! offset in the file is checked against the file's size before it is used. Format:
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>
 
-use std::{collections::HashMap, fs::File, path::Path};
+mod format;
+mod values;
+
+use std::{collections::HashMap, fmt, fs::File, path::Path};
 
 use memmap2::Mmap;
 
-use crate::{EngineError, dequant::Format};
+use crate::EngineError;
+pub use format::Format;
 
 /// Maximum number of dimensions of a tensor, set by the format.
 const MAX_DIMENSIONS: u32 = 4;
@@ -89,8 +93,26 @@ pub enum Value {
 	Texts(Vec<String>),
 	/// A list of integers.
 	Integers(Vec<i128>),
-	/// The length of a list of floating-point numbers or Booleans, which models do not need.
-	Skipped(usize),
+	/// A list of floating-point numbers of any width.
+	Floats(Vec<f64>),
+	/// The length of a list of Booleans.
+	Bools(usize),
+}
+
+impl fmt::Display for Value {
+	/// Writes a scalar as it is, and of a list its kind and length.
+	fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+		match self {
+			Self::Integer(n) => n.fmt(out),
+			Self::Float(n) => n.fmt(out),
+			Self::Bool(flag) => flag.fmt(out),
+			Self::Text(text) => write!(out, "{:?}", text.chars().take(40).collect::<String>()),
+			Self::Texts(list) => write!(out, "a list of {} texts", list.len()),
+			Self::Integers(list) => write!(out, "a list of {} integers", list.len()),
+			Self::Floats(list) => write!(out, "a list of {} numbers", list.len()),
+			Self::Bools(length) => write!(out, "a list of {length} Booleans"),
+		}
+	}
 }
 
 impl Header {
@@ -100,8 +122,8 @@ impl Header {
 	/// A message that says what is wrong. It never panics, whatever the input.
 	pub fn parse(bytes: &[u8]) -> Result<Self, String> {
 		let mut cursor = Cursor { bytes, at: 0 };
-		if cursor.take(4)? != b"GGUF" {
-			return Err("not a GGUF file".into());
+		if cursor.take(4).ok() != Some(b"GGUF") {
+			return Err(not_gguf(bytes));
 		}
 		let version = cursor.u32()?;
 		if !(2..=3).contains(&version) {
@@ -115,7 +137,9 @@ impl Header {
 			let key = cursor.text()?;
 			let kind = cursor.u32()?;
 			let value = cursor.value(kind).map_err(|error| format!("{key}: {error}"))?;
-			header.metadata.insert(key, value);
+			if header.metadata.insert(key.clone(), value).is_some() {
+				return Err(format!("{key} stands twice in the header"));
+			}
 		}
 		let mut offsets = Vec::new();
 		for _ in 0..tensor_count {
@@ -134,11 +158,21 @@ impl Header {
 		let data = cursor.at.checked_next_multiple_of(alignment).ok_or("the offset of the tensors' data overflows")?;
 		for (name, mut info) in offsets {
 			info.start = info.start.checked_add(data).ok_or("a tensor's offset is too large")?;
-			if info.start.checked_add(info.size).is_none_or(|end| end > bytes.len()) {
-				return Err(format!("tensor {name} ends after the file's end"));
+			match info.start.checked_add(info.size) {
+				Some(end) if end <= bytes.len() => (),
+				Some(end) => {
+					let length = bytes.len();
+					return Err(format!(
+						"the file has {length} bytes, but tensor {name} ends at {end}: it is cut, fetch it again"
+					));
+				},
+				None => return Err(format!("tensor {name} has an offset that is too large")),
 			}
-			header.tensors.insert(name, info);
+			if header.tensors.insert(name.clone(), info).is_some() {
+				return Err(format!("tensor {name} stands twice in the header"));
+			}
 		}
+		header.check_values()?;
 		Ok(header)
 	}
 
@@ -184,6 +218,23 @@ impl Header {
 			Some(Value::Texts(texts)) => Ok(texts),
 			_ => Err(bad(key)),
 		}
+	}
+}
+
+/// Says what a file is that is no GGUF file, if it is one of those that are often fetched instead.
+fn not_gguf(bytes: &[u8]) -> String {
+	let length = bytes.len();
+	let beginning = String::from_utf8_lossy(&bytes[..length.min(512)]).trim_start().to_lowercase();
+	if length == 0 {
+		"the file is empty".into()
+	} else if beginning.starts_with("version https://git-lfs") {
+		format!(
+			"this is a Git LFS pointer of {length} bytes, not the model: fetch the file itself, with `git lfs pull`"
+		)
+	} else if beginning.starts_with("<!doctype") || beginning.starts_with("<html") {
+		format!("this is a web page of {length} bytes, not the model: fetch the file by its download link")
+	} else {
+		format!("not a GGUF file: its {length} bytes do not begin with \"GGUF\"")
 	}
 }
 
@@ -237,11 +288,10 @@ impl<'a> Cursor<'a> {
 	fn value(&mut self, kind: u32) -> Result<Value, String> {
 		Ok(match kind {
 			0..=5 | 10 | 11 => Value::Integer(self.integer(kind)?),
-			6 => Value::Float(f32::from_le_bytes(self.array()?).into()),
+			6 | 12 => Value::Float(self.float(kind)?),
 			7 => Value::Bool(self.array::<1>()? != [0]),
 			8 => Value::Text(self.text()?),
 			9 => self.list()?,
-			12 => Value::Float(f64::from_le_bytes(self.array()?)),
 			_ => return Err(format!("unknown type {kind}")),
 		})
 	}
@@ -260,6 +310,13 @@ impl<'a> Cursor<'a> {
 		})
 	}
 
+	fn float(&mut self, kind: u32) -> Result<f64, String> {
+		Ok(match kind {
+			6 => f32::from_le_bytes(self.array()?).into(),
+			_ => f64::from_le_bytes(self.array()?),
+		})
+	}
+
 	fn list(&mut self) -> Result<Value, String> {
 		let kind = self.u32()?;
 		let size = match kind {
@@ -273,7 +330,8 @@ impl<'a> Cursor<'a> {
 		let count = self.count(size)?;
 		match kind {
 			8 => (0..count).map(|_| self.text()).collect::<Result<_, _>>().map(Value::Texts),
-			6 | 7 | 12 => self.take(count * size).map(|_| Value::Skipped(count)),
+			6 | 12 => (0..count).map(|_| self.float(kind)).collect::<Result<_, _>>().map(Value::Floats),
+			7 => self.take(count).map(|_| Value::Bools(count)),
 			_ => (0..count).map(|_| self.integer(kind)).collect::<Result<_, _>>().map(Value::Integers),
 		}
 	}
@@ -289,6 +347,9 @@ impl<'a> Cursor<'a> {
 		let mut rows = 1usize;
 		for _ in 1..dimensions {
 			rows = rows.checked_mul(self.dimension()?).ok_or("the tensor is too large")?;
+		}
+		if columns == 0 || rows == 0 {
+			return Err("it is empty".into());
 		}
 		let format = Format::from_ggml(self.u32()?)?;
 		let start = usize::try_from(self.u64()?).map_err(|_| "the offset is too large")?;
@@ -315,7 +376,12 @@ mod tests {
 		let mut out = b"GGUF".to_vec();
 		out.extend(3u32.to_le_bytes());
 		out.extend(2u64.to_le_bytes());
-		out.extend(3u64.to_le_bytes());
+		out.extend(6u64.to_le_bytes());
+		for (key, value) in [("llama.block_count", 1u32), ("llama.context_length", 8), ("llama.embedding_length", 32)] {
+			text(&mut out, key);
+			out.extend(4u32.to_le_bytes());
+			out.extend(value.to_le_bytes());
+		}
 		text(&mut out, "general.architecture");
 		out.extend(8u32.to_le_bytes());
 		text(&mut out, "llama");

@@ -6,17 +6,19 @@ mod api;
 mod stop;
 mod text;
 
-#[cfg(feature = "torch")]
-mod dequant;
-#[cfg(feature = "torch")]
+#[cfg(feature = "local")]
 mod gguf;
+#[cfg(feature = "llama")]
+mod llama;
+#[cfg(feature = "local")]
+mod local;
 #[cfg(feature = "mock")]
 mod mock;
-#[cfg(any(feature = "torch", feature = "upstream"))]
+#[cfg(any(feature = "llama", feature = "torch", feature = "upstream"))]
 mod sampler;
-#[cfg(feature = "torch")]
+#[cfg(feature = "local")]
 mod template;
-#[cfg(feature = "torch")]
+#[cfg(feature = "local")]
 mod tokenizer;
 #[cfg(feature = "torch")]
 mod torch;
@@ -27,12 +29,16 @@ pub use api::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
 	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent,
 };
+#[cfg(feature = "llama")]
+pub use llama::{CachePrecision, LlamaOptions, try_model};
+#[cfg(feature = "local")]
+pub use local::{Backend, LocalConfig, LocalEngine};
 #[cfg(feature = "mock")]
 pub use mock::{MockConfig, MockEngine};
-#[cfg(any(feature = "torch", feature = "upstream"))]
+#[cfg(any(feature = "llama", feature = "torch", feature = "upstream"))]
 pub use sampler::Sampler;
 pub use text::CompletionText;
 #[cfg(feature = "torch")]
-pub use torch::{Alteration, Precision, TorchConfig, TorchEngine};
+pub use torch::{Alteration, Precision};
 #[cfg(feature = "upstream")]
 pub use upstream::{ApiKey, UpstreamConfig, UpstreamEngine};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{Completion, ENGINE, STORY, collect_all, completion, config, greedy, load, wait_until};
 use gonka_calibration::attack::Attack;
 use gonka_engine::{
-	CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, TokenEvent, TorchEngine,
+	CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, LocalEngine, TokenEvent,
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
@@ -39,12 +39,12 @@ fn requests() -> Vec<GenerateRequest> {
 }
 
 /// Generates the completions of all requests at the same time.
-fn together(engine: &TorchEngine, requests: &[GenerateRequest]) -> Vec<(Completion, Vec<Fingerprint>)> {
+fn together(engine: &LocalEngine, requests: &[GenerateRequest]) -> Vec<(Completion, Vec<Fingerprint>)> {
 	let running: Vec<_> = requests.iter().map(|request| engine.generate(request.clone()).unwrap()).collect();
 	running.into_iter().zip(requests).map(|(events, request)| collect_all(events, request.prompt.len())).collect()
 }
 
-fn check(engine: &TorchEngine, request: &GenerateRequest, completion: &Completion) -> CheckResult {
+fn check(engine: &LocalEngine, request: &GenerateRequest, completion: &Completion) -> CheckResult {
 	let (request, output) = (request.clone(), completion.ids.clone());
 	let check = CheckRequest { request, output, finish_reason: completion.reason };
 	engine.check(check).unwrap().blocking_recv().unwrap().unwrap()
@@ -108,7 +108,7 @@ fn a_continued_completion_passes() {
 fn cheaper_computations_are_found_by_fingerprints_and_margins() {
 	let requests = requests();
 	for (attack, apart) in [(Attack::Int4Weights, 500.0), (Attack::Int4Cache, 300.0), (Attack::Int8Weights, 5.0)] {
-		let cheap = TorchEngine::load_altered(&config(), Arc::new(attack)).unwrap();
+		let cheap = LocalEngine::load_altered(&config(), Arc::new(attack)).unwrap();
 		let completions = together(&cheap, &requests);
 		let (mut sum, mut moved) = (0.0, 0);
 		for (request, (completion, fingerprints)) in requests.iter().zip(&completions) {

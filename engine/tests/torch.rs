@@ -4,8 +4,8 @@ mod common;
 
 use common::{ENGINE, STORY, collect, completion, greedy, load, wait_until};
 use gonka_engine::{
-	ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, Precision, TokenEvent, TorchConfig,
-	TorchEngine,
+	Backend, ChatMessage, ChatOptions, Engine, EngineError, FinishReason, GenerateRequest, LocalConfig, LocalEngine,
+	Precision, TokenEvent,
 };
 use gonka_primitives::tape::seed_key;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn a_greedy_completion_is_that_of_other_implementations() {
 
 #[test]
 fn bfloat16_gives_a_sensible_completion() {
-	let engine = load(|config| config.precision = Precision::Bf16);
+	let engine = load(|config| config.backend = Backend::Torch(Precision::Bf16));
 	let completion = completion(&engine, greedy(engine.tokenize(STORY).unwrap(), 6));
 	assert!(completion.text.starts_with(" a small town"), "{completion:?}");
 }
@@ -161,11 +161,11 @@ fn a_context_can_be_filled_to_its_end() {
 fn files_that_are_not_models_are_rejected() {
 	// Read at run time: the compiled test may serve another checkout.
 	let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap();
-	let config = TorchConfig::new(format!("{folder}/Cargo.toml"));
-	let error = TorchEngine::load(&config).err().expect("the file is rejected").to_string();
+	let config = LocalConfig::torch(format!("{folder}/Cargo.toml"));
+	let error = LocalEngine::load(&config).err().expect("the file is rejected").to_string();
 	assert!(error.contains("not a GGUF file"), "{error}");
-	let config = TorchConfig::new("/nowhere");
-	assert!(matches!(TorchEngine::load(&config).err(), Some(EngineError::Model(_))));
+	let config = LocalConfig::torch("/nowhere");
+	assert!(matches!(LocalEngine::load(&config).err(), Some(EngineError::Model(_))));
 }
 
 #[test]

@@ -87,16 +87,16 @@ pub struct Serving {
 	/// The engine.
 	#[arg(long, env = "GONKA_ENGINE", value_enum, default_value_t = EngineKind::Torch)]
 	pub engine: EngineKind,
-	/// The model's GGUF file, for --engine torch. Its SHA-256 must be the one registered on chain.
+	/// The model's GGUF file, for --engine llama and --engine torch. Its SHA-256 must be the one registered on chain.
 	#[arg(long, env = "GONKA_MODEL", value_name = "FILE")]
 	pub model: Option<PathBuf>,
 	/// Name of the model in the registry on chain.
 	#[arg(long, env = "GONKA_MODEL_NAME", default_value = "SmolLM2-135M-Instruct", value_name = "NAME")]
 	pub model_name: String,
-	/// Number of threads of the torch engine. By default all cores but one, which is left to the node.
+	/// Number of threads of the engine. By default all cores but one, which is left to the node.
 	#[arg(long, env = "GONKA_THREADS", value_name = "N")]
 	pub threads: Option<usize>,
-	/// Number of completions that the torch engine generates at the same time, in one batch.
+	/// Number of completions that --engine llama or --engine torch generates at the same time, in one batch.
 	#[arg(long, env = "GONKA_SLOTS", default_value_t = 4, value_name = "N")]
 	pub slots: usize,
 	/// Maximum number of tokens of prompt and completion together; memory grows with it. The limits of the model and of
@@ -165,7 +165,9 @@ pub struct Sprint {
 /// An engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EngineKind {
-	/// libtorch: GGUF models of the llama family.
+	/// llama.cpp: GGUF models of all families, in all formats.
+	Llama,
+	/// libtorch: GGUF models of the llama family, in F32, F16, Q4_1 and Q8_0.
 	Torch,
 	/// A separate server at --upstream-url: vLLM, SGLang or llama.cpp.
 	Upstream,
@@ -178,8 +180,8 @@ impl Cli {
 	/// Reads a command line, and checks what depends on more than one option.
 	pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
 		let cli = Self::try_parse_from(arguments)?;
-		if cli.serving.engine == EngineKind::Torch && cli.serving.model.is_none() {
-			let message = "the torch engine needs a model: give --model <FILE>";
+		if matches!(cli.serving.engine, EngineKind::Llama | EngineKind::Torch) && cli.serving.model.is_none() {
+			let message = "the engine needs a model: give --model <FILE>";
 			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
 		}
 		if cli.serving.engine == EngineKind::Upstream && cli.serving.upstream.upstream_url.is_none() {
@@ -217,6 +219,7 @@ mod tests {
 		assert!(parse("w --model m").is_err(), "a host is required");
 		assert!(parse("w --host 5x --host-key f --model m").is_err(), "the two exclude each other");
 		assert!(parse("w --host 5x").is_err(), "the torch engine needs a model");
+		assert!(parse("w --host 5x --engine llama").is_err(), "the llama engine needs one, too");
 		assert!(parse("w --host 5x --model m --sprint-rate 0").is_err(), "a rate is above 0");
 		assert!(parse("w calibrate --model m").is_err(), "calibration is another program");
 		assert!(parse("w --host 5x --engine upstream").is_err(), "the upstream engine needs a server");

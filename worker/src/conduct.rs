@@ -2,7 +2,7 @@
 //! cheat, to show that the network notices.
 
 use crate::sprint::{Expand, pace::Pace};
-use gonka_engine::{Engine, EngineError, TorchConfig};
+use gonka_engine::{Engine, EngineError, LocalConfig};
 use gonka_primitives::{
 	EpochIndex, Hash,
 	audit::Finding,
@@ -18,8 +18,8 @@ pub trait Conduct: Send + Sync + 'static {
 		honest
 	}
 
-	/// Wraps the engine that serves requests and audits. `config` is its configuration, if it is the torch engine.
-	fn engine(&self, honest: Arc<dyn Engine>, _config: Option<&TorchConfig>) -> Result<Arc<dyn Engine>, EngineError> {
+	/// Wraps the engine that serves requests and audits. `config` is its configuration, if it computes in this process.
+	fn engine(&self, honest: Arc<dyn Engine>, _config: Option<&LocalConfig>) -> Result<Arc<dyn Engine>, EngineError> {
 		Ok(honest)
 	}
 

@@ -6,15 +6,69 @@ use crate::{
 	conduct::Conduct,
 };
 use anyhow::{Context, bail};
-use gonka_engine::{ApiKey, Engine, EngineError, TorchConfig, TorchEngine, UpstreamConfig, UpstreamEngine};
+use clap::Parser;
+use gonka_engine::{
+	ApiKey, Backend, Engine, EngineError, LlamaOptions, LocalConfig, LocalEngine, Precision, UpstreamConfig,
+	UpstreamEngine,
+};
 use gonka_primitives::views::ModelView;
 use sha2::{Digest, Sha256};
-use std::{fs::File, io, path::Path, sync::Arc, time::Duration};
+use std::{
+	fs::File,
+	io,
+	path::{Path, PathBuf},
+	process::Command,
+	sync::Arc,
+	time::Duration,
+};
 
 /// Pause between two attempts to reach the upstream server.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Context length of the torch engine by default, in tokens.
+/// Context length of a local engine by default, in tokens.
 const DEFAULT_CONTEXT: usize = 2048;
+
+/// The subcommand that tries a model: the worker runs itself with it before it loads one with llama.cpp, and the devnet
+/// before it starts a network.
+pub const TRY_MODEL: &str = "try-model";
+
+/// Options of [`TRY_MODEL`].
+#[derive(Debug, Parser)]
+#[command(name = TRY_MODEL)]
+pub struct TryModel {
+	/// The GGUF file.
+	model: PathBuf,
+	#[arg(long)]
+	context: usize,
+	#[arg(long)]
+	slots: usize,
+	#[arg(long)]
+	threads: usize,
+	/// With libtorch instead of llama.cpp.
+	#[arg(long)]
+	torch: bool,
+}
+
+impl TryModel {
+	/// Returns the configuration to try.
+	pub fn config(&self) -> LocalConfig {
+		let Self { model, context, slots, threads, torch } = self;
+		let config = if *torch { LocalConfig::torch(model) } else { LocalConfig::llama(model) };
+		LocalConfig { context_length: *context, slots: *slots, threads: *threads, ..config }
+	}
+
+	/// Returns the command that tries this configuration.
+	fn command(config: &LocalConfig) -> Command {
+		let program = std::env::current_exe().unwrap_or_else(|_| "gonka-worker".into());
+		let mut command = Command::new(program);
+		command.arg(TRY_MODEL).arg(&config.model);
+		for (option, value) in
+			[("--context", config.context_length), ("--slots", config.slots), ("--threads", config.threads)]
+		{
+			command.arg(option).arg(value.to_string());
+		}
+		command
+	}
+}
 
 /// Loads the engine that `options` choose.
 pub async fn load(
@@ -24,7 +78,17 @@ pub async fn load(
 ) -> anyhow::Result<Arc<dyn Engine>> {
 	let registered = registered(&options.model_name, chain).await?;
 	match options.engine {
-		EngineKind::Torch => torch(options, &registered, conduct.clone()).await,
+		EngineKind::Llama => {
+			if chain.calibration_profile(registered.id).await?.is_some() {
+				bail!(
+					"{0} is audited by a profile that was made with libtorch, and llama.cpp rounds otherwise: audits would find \
+					 its honest completions wrong. Serve {0} with --engine torch",
+					options.model_name
+				);
+			}
+			local(options, Backend::Llama(LlamaOptions::default()), &registered, conduct.clone()).await
+		},
+		EngineKind::Torch => local(options, Backend::Torch(Precision::F32), &registered, conduct.clone()).await,
 		EngineKind::Upstream => upstream(options, &registered, conduct).await,
 		#[cfg(feature = "mock")]
 		EngineKind::Mock => {
@@ -49,23 +113,25 @@ async fn registered(name: &str, chain: &dyn ChainApi) -> anyhow::Result<ModelVie
 	bail!("the chain has no model {name}; --model-name must be one of: {}", names.join(", "))
 }
 
-async fn torch(
+async fn local(
 	options: &Serving,
+	backend: Backend,
 	registered: &ModelView,
 	conduct: Arc<dyn Conduct>,
 ) -> anyhow::Result<Arc<dyn Engine>> {
 	let path = options.model.clone().context("--model is missing")?;
 	check_weights(&path, registered).await?;
 	let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-	let config = TorchConfig {
+	let config = LocalConfig {
 		name: Some(options.model_name.clone()),
 		context_length: options.context.unwrap_or(DEFAULT_CONTEXT).min(registered.context_length as usize),
 		slots: options.slots,
 		waiting_limit: options.capacity as usize,
 		threads: options.threads.unwrap_or(cores.saturating_sub(1).max(1)),
-		..TorchConfig::new(path)
+		trial: Some(TryModel::command),
+		..LocalConfig::new(path, backend)
 	};
-	let load = move || conduct.engine(Arc::new(TorchEngine::load(&config)?), Some(&config));
+	let load = move || conduct.engine(Arc::new(LocalEngine::load(&config)?), Some(&config));
 	Ok(tokio::task::spawn_blocking(load).await??)
 }
 

@@ -1,16 +1,40 @@
 //! The main function of `gonka-worker`.
 
-use crate::{app, cli::Cli, conduct::Conduct, prometheus};
+use crate::{
+	app,
+	cli::Cli,
+	conduct::Conduct,
+	engines::{TRY_MODEL, TryModel},
+	prometheus,
+};
+use clap::Parser;
 use gonka_client::telemetry;
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 /// Runs the worker of a command line, which begins with the program's name.
 pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, conduct: Arc<dyn Conduct>) -> ExitCode {
+	let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+	if arguments.get(1).is_some_and(|first| first == TRY_MODEL) {
+		return try_model(arguments);
+	}
 	let cli = Cli::read(arguments).unwrap_or_else(|error| error.exit());
 	match start(cli, conduct) {
 		Ok(()) => ExitCode::SUCCESS,
 		Err(error) => {
 			eprintln!("gonka-worker: {error:#}");
+			ExitCode::FAILURE
+		},
+	}
+}
+
+/// Tries a model in this process, which llama.cpp may end. Writes an error to standard output, for the process that waits.
+fn try_model(arguments: Vec<OsString>) -> ExitCode {
+	// The subcommand is the program's name to the parser.
+	let options = TryModel::try_parse_from(arguments.into_iter().skip(1)).unwrap_or_else(|error| error.exit());
+	match gonka_engine::try_model(&options.config()) {
+		Ok(()) => ExitCode::SUCCESS,
+		Err(error) => {
+			println!("{error}");
 			ExitCode::FAILURE
 		},
 	}

@@ -7,7 +7,7 @@ use crate::plan::{CHUNK, Cheat, F32, HOSTS, Host, Machine, request};
 use anyhow::{Context, Result, ensure};
 use codec::{Decode, Encode};
 use gonka_engine::{
-	CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, TokenEvent, TorchConfig, TorchEngine,
+	Backend, CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent,
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
@@ -152,24 +152,24 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Engines, loaded when they are first needed. Of those that few chunks need, only the last one is kept.
 struct Engines<'a> {
 	model: &'a Path,
-	loaded: BTreeMap<(Machine, Option<&'static str>), TorchEngine>,
+	loaded: BTreeMap<(Machine, Option<&'static str>), LocalEngine>,
 }
 
 impl Engines<'_> {
-	fn get(&mut self, machine: Machine, attack: Option<(&'static str, Attack)>, length: usize) -> Result<&TorchEngine> {
+	fn get(&mut self, machine: Machine, attack: Option<(&'static str, Attack)>, length: usize) -> Result<&LocalEngine> {
 		let key = (machine, attack.map(|(name, _)| name));
 		if !self.loaded.contains_key(&key) {
 			self.loaded.retain(|(machine, attack), _| machine.threads == 1 && attack.is_none());
-			let config = TorchConfig {
+			let config = LocalConfig {
 				context_length: length + MAX_PROMPT,
 				slots: CHUNK,
 				threads: machine.threads.into(),
-				precision: machine.precision(),
-				..TorchConfig::new(self.model)
+				backend: Backend::Torch(machine.precision()),
+				..LocalConfig::torch(self.model)
 			};
 			let engine = match attack {
-				Some((_, attack)) => TorchEngine::load_altered(&config, Arc::new(attack))?,
-				None => TorchEngine::load(&config)?,
+				Some((_, attack)) => LocalEngine::load_altered(&config, Arc::new(attack))?,
+				None => LocalEngine::load(&config)?,
 			};
 			self.loaded.insert(key, engine);
 		}
@@ -269,7 +269,7 @@ impl Claimed {
 		[self, Self { request, output, fingerprints, end: FinishReason::Stop }]
 	}
 
-	fn check(&self, engine: &TorchEngine) -> Result<CheckResult> {
+	fn check(&self, engine: &LocalEngine) -> Result<CheckResult> {
 		let (request, output) = (self.request.clone(), self.output.clone());
 		Ok(engine.check(CheckRequest { request, output, finish_reason: self.end })?.blocking_recv()??)
 	}
@@ -286,7 +286,7 @@ impl Claimed {
 }
 
 /// Generates the completions of all requests at the same time: their tokens and fingerprints.
-fn generate(engine: &TorchEngine, requests: &[GenerateRequest]) -> Result<Vec<(Vec<u32>, Vec<Fingerprint>)>> {
+fn generate(engine: &LocalEngine, requests: &[GenerateRequest]) -> Result<Vec<(Vec<u32>, Vec<Fingerprint>)>> {
 	let running = requests.iter().map(|request| engine.generate(request.clone()));
 	let mut completions = Vec::new();
 	for mut events in running.collect::<Result<Vec<_>, _>>()? {

@@ -5,12 +5,13 @@ use super::{
 	ports::Chosen,
 	process::Spec,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use gonka_client::keys;
 use std::{
 	ffi::OsString,
 	fs,
 	path::{Path, PathBuf},
+	process::{Command, Stdio},
 };
 
 /// A host of the network.
@@ -171,6 +172,7 @@ fn key_file(base: &Path, name: &str, secret: &str) -> Result<PathBuf> {
 fn model(config: &Config) -> Result<PathBuf> {
 	if let Some(given) = &config.model {
 		if given.is_file() {
+			try_model(config, given)?;
 			return Ok(given.clone());
 		}
 		bail!("the model file {} does not exist: check --model", given.display());
@@ -180,6 +182,16 @@ fn model(config: &Config) -> Result<PathBuf> {
 			"the demo model {DEMO_MODEL} is missing: run scripts/get-model, pass --model <GGUF>, or use --engine mock"
 		)
 	})
+}
+
+/// Lets a worker's program load the file, before a network is started for it.
+fn try_model(config: &Config, model: &Path) -> Result<()> {
+	let program = &config.binaries.worker;
+	let mut command = Command::new(program);
+	command.arg("try-model").arg(model).arg("--torch").args(["--context", "64", "--slots", "1", "--threads", "1"]);
+	let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", program.display()))?;
+	ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout).trim());
+	Ok(())
 }
 
 /// Builder of a command line.

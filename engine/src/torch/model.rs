@@ -8,29 +8,18 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::{Alteration, Precision, TorchConfig};
-use crate::{EngineError, gguf::Gguf};
+use super::{Alteration, Precision, dequant::dequantize};
+use crate::{
+	EngineError,
+	gguf::Gguf,
+	local::{LOGIT_ROWS, LocalConfig, Model, Span},
+};
 
 /// Number of weights that are converted to floating-point numbers at a time.
 const PART: i64 = 1 << 18;
-/// Number of rows of logits computed at a time: more would not be faster, and would take more memory.
-const LOGIT_ROWS: usize = 64;
-
-/// The part of one sequence in a step.
-#[derive(Clone, Copy, Debug)]
-pub struct Span {
-	/// Slot that keeps the sequence's keys and values.
-	pub slot: usize,
-	/// Number of its tokens that the slot keeps already.
-	pub start: usize,
-	/// Number of tokens that this step adds.
-	pub length: usize,
-	/// Number of these tokens, the last ones, whose logits are wanted.
-	pub wanted: usize,
-}
 
 /// A model and its cache of keys and values.
-pub struct Model {
+pub struct TorchModel {
 	shape: Shape,
 	/// Token embedding and output matrix, `[vocabulary, d]`.
 	embedding: Tensor,
@@ -69,7 +58,7 @@ struct Layer {
 	values: Tensor,
 }
 
-impl Model {
+impl TorchModel {
 	/// Reads the weights, and reserves memory for the slots that `config` asks for. The reserved pages count as used
 	/// once a sequence has reached them.
 	///
@@ -78,12 +67,13 @@ impl Model {
 	/// is short.
 	pub fn load(
 		file: &Gguf,
-		config: &TorchConfig,
+		config: &LocalConfig,
+		precision: Precision,
 		alteration: Option<Arc<dyn Alteration>>,
 	) -> Result<Self, EngineError> {
 		let _no_grad = tch::no_grad_guard();
 		let slots = config.slots;
-		let (shape, layer_count, theta) = Shape::read(file, config.precision, config.context_length)?;
+		let (shape, layer_count, theta) = Shape::read(file, precision, config.context_length)?;
 		let Shape { vocabulary, width, heads, kv_heads, head, feed_forward, .. } = shape;
 		let weights = Weights { file, kind: shape.kind, alteration: alteration.as_deref() };
 		let read = |names: &[(&str, i64)], columns| weights.read(names, columns);
@@ -130,41 +120,6 @@ impl Model {
 			rotations: rotations(shape.context, head, theta).map_err(compute)?,
 			alteration,
 		})
-	}
-
-	/// Returns the number of token ids.
-	pub fn vocab_size(&self) -> usize {
-		self.shape.vocabulary as usize
-	}
-
-	/// Returns the maximum number of tokens of a sequence.
-	pub fn context_length(&self) -> usize {
-		self.shape.context as usize
-	}
-
-	/// Returns the width of a hidden state.
-	pub fn width(&self) -> usize {
-		self.shape.width as usize
-	}
-
-	/// Reads `tokens`, the tokens of all `spans` one after the other. Calls `each`, in order, for every token whose
-	/// logits are wanted, with its hidden state after the last norm and its logits, one for each id of the vocabulary.
-	///
-	/// Spans must have different slots, fit the context, and have at least one token.
-	///
-	/// # Errors
-	/// [`EngineError::Compute`]; the contents of the spans' slots are then undefined.
-	pub fn step(
-		&mut self,
-		tokens: &[u32],
-		spans: &[Span],
-		each: impl FnMut(&[f32], &[f32]),
-	) -> Result<(), EngineError> {
-		no_grad(|| {
-			let states = self.forward(tokens, spans)?;
-			states.map_or(Ok(()), |states| self.logits(&states, each))
-		})
-		.map_err(compute)
 	}
 
 	/// Returns the hidden states of the tokens whose logits are wanted, `[.., d]`; `None` if there are none.
@@ -235,11 +190,34 @@ impl Model {
 		for part in states.f_split(LOGIT_ROWS as i64, 0)? {
 			let (hidden, logits) = (floats(&part)?, floats(&linear(&part, &self.output)?)?);
 			hidden
-				.chunks_exact(self.width())
-				.zip(logits.chunks_exact(self.vocab_size()))
+				.chunks_exact(self.shape.width as usize)
+				.zip(logits.chunks_exact(self.shape.vocabulary as usize))
 				.for_each(|(hidden, logits)| each(hidden, logits));
 		}
 		Ok(())
+	}
+}
+
+impl Model for TorchModel {
+	fn context_length(&self) -> usize {
+		self.shape.context as usize
+	}
+
+	fn width(&self) -> usize {
+		self.shape.width as usize
+	}
+
+	fn step(
+		&mut self,
+		tokens: &[u32],
+		spans: &[Span],
+		each: &mut dyn FnMut(&[f32], &[f32]),
+	) -> Result<(), EngineError> {
+		no_grad(|| {
+			let states = self.forward(tokens, spans)?;
+			states.map_or(Ok(()), |states| self.logits(&states, each))
+		})
+		.map_err(compute)
 	}
 }
 
@@ -361,7 +339,7 @@ impl Weights<'_> {
 			let mut weights = Vec::new();
 			for part in bytes.chunks(bytes.len() / rows as usize * part_rows as usize) {
 				weights.clear();
-				info.format.dequantize(part, &mut weights);
+				dequantize(info.format, part, &mut weights)?;
 				// Not the norms, which are single rows.
 				if let Some(alteration) = self.alteration.filter(|_| all_rows > 1) {
 					alteration.weights(&mut weights, columns as usize);

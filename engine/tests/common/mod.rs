@@ -1,20 +1,22 @@
 //! Helpers for the tests with the demo model. Each test file uses some of them.
 #![allow(dead_code)]
 
+pub mod gguf;
+
 use std::{
 	path::PathBuf,
 	sync::LazyLock,
 	time::{Duration, Instant},
 };
 
-use gonka_engine::{Engine, FinishReason, GenerateRequest, TokenEvent, TorchConfig, TorchEngine};
+use gonka_engine::{Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent};
 use gonka_primitives::fingerprint::Fingerprint;
 use tokio::sync::mpsc::Receiver;
 
 pub const STORY: &str = "Once upon a time there was";
 
 /// The engine that most tests share, so that the model is in memory once.
-pub static ENGINE: LazyLock<TorchEngine> = LazyLock::new(|| load(|_| {}));
+pub static ENGINE: LazyLock<LocalEngine> = LazyLock::new(|| load(|_| {}));
 
 /// Folder into which `scripts/setup` puts what it downloads.
 pub fn home() -> PathBuf {
@@ -24,16 +26,21 @@ pub fn home() -> PathBuf {
 	)
 }
 
-pub fn config() -> TorchConfig {
+/// Path of the demo model.
+pub fn model() -> PathBuf {
 	let model = home().join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
 	assert!(model.exists(), "{} is missing: run scripts/setup", model.display());
-	TorchConfig::new(model)
+	model
 }
 
-pub fn load(change: impl FnOnce(&mut TorchConfig)) -> TorchEngine {
+pub fn config() -> LocalConfig {
+	LocalConfig::torch(model())
+}
+
+pub fn load(change: impl FnOnce(&mut LocalConfig)) -> LocalEngine {
 	let mut config = config();
 	change(&mut config);
-	TorchEngine::load(&config).expect("the model loads")
+	LocalEngine::load(&config).expect("the model loads")
 }
 
 pub fn greedy(prompt: Vec<u32>, max_tokens: usize) -> GenerateRequest {
@@ -71,7 +78,7 @@ pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Completi
 	}
 }
 
-pub fn completion(engine: &TorchEngine, request: GenerateRequest) -> Completion {
+pub fn completion(engine: &LocalEngine, request: GenerateRequest) -> Completion {
 	completion_of(engine, request)
 }
 

@@ -7,8 +7,8 @@ mod network {
 	pub mod scenario;
 }
 
-use anyhow::Result;
-use gonka::devnet::Engine;
+use anyhow::{Result, ensure};
+use gonka::devnet::{Config, Devnet, Engine, Ports, find_or_build};
 use gonka_e2e::interruptible;
 use network::scenario::Scenario;
 
@@ -49,4 +49,20 @@ async fn compute_decides_over_weights_pay_and_finality() -> Result<()> {
 		Ok(())
 	})
 	.await
+}
+
+/// A file that is no model is named before three nodes start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_devnet_looks_at_the_model_first() -> Result<()> {
+	let folder = tempfile::tempdir()?;
+	let page = folder.path().join("page.gguf");
+	std::fs::write(&page, "<!DOCTYPE html><html>Sign in</html>")?;
+	let base = folder.path().join("devnet");
+	let usual = Config::new(base.clone(), find_or_build(Engine::Torch)?);
+	let ports = Ports { any: true, ..Ports::default() };
+	let error = Devnet::start(Config { ports, model: Some(page), ..usual }).await.err();
+	let error = error.map_or_else(String::new, |error| format!("{error:#}"));
+	ensure!(error.contains("a web page of 35 bytes"), "{error}");
+	ensure!(!base.join("logs/node-alice.log").exists(), "a node was started");
+	Ok(())
 }

@@ -1,8 +1,8 @@
 //! An engine that generates with something cheaper than the model.
 
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
-	TokenEvent, TorchEngine,
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, LocalEngine,
+	ModelInfo, TokenEvent,
 };
 use gonka_primitives::hashing::blake2_256;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub struct CheapEngine {
 	/// The engine with the model.
 	pub honest: Arc<dyn Engine>,
 	/// The cheap engine, if there is one.
-	pub cheap: Option<TorchEngine>,
+	pub cheap: Option<LocalEngine>,
 }
 
 impl Engine for CheapEngine {

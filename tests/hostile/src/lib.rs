@@ -8,7 +8,7 @@ mod prover;
 use clap::ValueEnum;
 use engine::CheapEngine;
 use gonka_calibration::attack::Attack;
-use gonka_engine::{Engine, EngineError, TorchConfig, TorchEngine};
+use gonka_engine::{Engine, EngineError, LocalConfig, LocalEngine};
 use gonka_primitives::{
 	EpochIndex, Hash,
 	audit::{Breach, Counts, Finding},
@@ -74,12 +74,12 @@ impl Conduct for Cheat {
 		if self.is(Kind::Fabricate) { Box::new(Fabricator(honest)) } else { honest }
 	}
 
-	fn engine(&self, honest: Arc<dyn Engine>, config: Option<&TorchConfig>) -> Result<Arc<dyn Engine>, EngineError> {
+	fn engine(&self, honest: Arc<dyn Engine>, config: Option<&LocalConfig>) -> Result<Arc<dyn Engine>, EngineError> {
 		if !self.is(Kind::Cheapen) {
 			return Ok(honest);
 		}
 		let cheap =
-			config.map(|config| TorchEngine::load_altered(config, Arc::new(Attack::Int4Weights))).transpose()?;
+			config.map(|config| LocalEngine::load_altered(config, Arc::new(Attack::Int4Weights))).transpose()?;
 		Ok(Arc::new(CheapEngine { honest, cheap }))
 	}
 

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::model::{Model, Span};
+use super::{Model, Span};
 use crate::{
 	CheckReceiver, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, Health, TokenCheck,
 	TokenEvent, sampler::Sampler, stop::StopChecker, tokenizer::Tokenizer,
@@ -133,7 +133,7 @@ impl Shared {
 
 /// The engine's thread. It owns the model.
 pub struct Scheduler {
-	model: Model,
+	model: Box<dyn Model>,
 	tokenizer: Arc<Tokenizer>,
 	shared: Arc<Shared>,
 	slots: Vec<Option<Sequence>>,
@@ -178,7 +178,7 @@ impl Drop for StopOnExit {
 
 impl Scheduler {
 	pub fn new(
-		model: Model,
+		model: Box<dyn Model>,
 		tokenizer: Arc<Tokenizer>,
 		shared: Arc<Shared>,
 		slots: usize,
@@ -267,7 +267,7 @@ impl Scheduler {
 			(end - span.wanted..end).map(|last| (span.slot, last + 1))
 		});
 		let (slots, tokenizer) = (&mut self.slots, &self.tokenizer);
-		self.model.step(tokens, spans, |hidden, logits| {
+		self.model.step(tokens, spans, &mut |hidden, logits| {
 			let Some((slot, position)) = rows.next() else { return };
 			let Some(sequence) = &mut slots[slot] else { return };
 			if let Some(reason) = sequence.advance(position, hidden, logits, tokenizer)

@@ -1,0 +1,229 @@
+//! Engines that compute in this process: one thread owns the model and computes all completions in one batch.
+
+mod model;
+mod scheduler;
+
+use std::{
+	path::PathBuf,
+	sync::{Arc, Mutex},
+	thread::JoinHandle,
+};
+
+use tokio::sync::mpsc;
+
+#[cfg(feature = "llama")]
+use crate::llama::{self, LlamaOptions};
+#[cfg(feature = "torch")]
+use crate::torch::{self, Alteration, Precision};
+use crate::{
+	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
+	TokenEvent, tokenizer::Tokenizer,
+};
+pub use model::{LOGIT_ROWS, Model, Span};
+use scheduler::{Scheduler, Shared};
+
+/// Configuration of an engine.
+#[derive(Clone, Debug)]
+pub struct LocalConfig {
+	/// The GGUF file.
+	pub model: PathBuf,
+	/// The library that computes.
+	pub backend: Backend,
+	/// The model's name in [`ModelInfo`]; by default the file's own.
+	pub name: Option<String>,
+	/// Maximum number of tokens of prompt and completion together. The model's own limit caps it.
+	pub context_length: usize,
+	/// Number of completions generated at the same time, in one batch.
+	pub slots: usize,
+	/// Maximum number of requests that wait for a slot.
+	pub waiting_limit: usize,
+	/// Number of prompt tokens computed in a step, beside one token of each completion. A long prompt takes several
+	/// steps, and delays the completions by one step at most.
+	pub prefill_chunk: usize,
+	/// Makes the command that tries a file of llama.cpp's before this process loads it: it calls [`try_model`](crate::try_model)
+	/// with a configuration like this one, writes an error to standard output, and ends with another code than 0 then.
+	pub trial: Option<fn(&Self) -> std::process::Command>,
+	/// Number of computing threads. They wait for each other many times a token: with more threads than idle cores an
+	/// engine becomes several times slower than with one.
+	pub threads: usize,
+}
+
+/// A library that computes models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+	/// llama.cpp: all models that it reads.
+	#[cfg(feature = "llama")]
+	Llama(LlamaOptions),
+	/// libtorch: models of the llama family, exactly in the precision that is asked for.
+	#[cfg(feature = "torch")]
+	Torch(Precision),
+}
+
+impl LocalConfig {
+	/// Returns the configuration of a llama.cpp engine, with the defaults of [`Self::new`].
+	#[cfg(feature = "llama")]
+	pub fn llama(model: impl Into<PathBuf>) -> Self {
+		Self::new(model, Backend::Llama(LlamaOptions::default()))
+	}
+
+	/// Returns the configuration of a libtorch engine with [`Precision::F32`], and the defaults of [`Self::new`].
+	#[cfg(feature = "torch")]
+	pub fn torch(model: impl Into<PathBuf>) -> Self {
+		Self::new(model, Backend::Torch(Precision::F32))
+	}
+
+	/// Four completions at a time with 2048 tokens each, 64 waiting requests, one thread.
+	pub fn new(model: impl Into<PathBuf>, backend: Backend) -> Self {
+		Self {
+			model: model.into(),
+			backend,
+			name: None,
+			context_length: 2048,
+			slots: 4,
+			waiting_limit: 64,
+			prefill_chunk: 256,
+			trial: None,
+			threads: 1,
+		}
+	}
+}
+
+/// What a backend makes of a file: the tokenizer at once, the weights later on the engine's thread.
+pub struct Opened {
+	/// The file's tokenizer and chat template.
+	pub tokenizer: Tokenizer,
+	/// The model's own name, if it has one.
+	pub name: Option<String>,
+	/// Reads the weights.
+	pub load: Box<dyn FnOnce() -> Result<Box<dyn Model>, EngineError> + Send>,
+}
+
+/// An engine with one model in memory and one thread that computes all completions.
+///
+/// Dropping it ends all completions with [`FinishReason::Cancelled`](crate::FinishReason).
+pub struct LocalEngine {
+	info: ModelInfo,
+	tokenizer: Arc<Tokenizer>,
+	shared: Arc<Shared>,
+	thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl LocalEngine {
+	/// Loads a model. Blocks until it is loaded.
+	///
+	/// # Errors
+	/// [`EngineError::Model`] when the backend cannot run the file, [`EngineError::InvalidRequest`] when a number in
+	/// `config` is 0, [`EngineError::Compute`] when memory is short.
+	pub fn load(config: &LocalConfig) -> Result<Self, EngineError> {
+		let opened = match config.backend {
+			#[cfg(feature = "llama")]
+			Backend::Llama(options) => llama::open(config, options),
+			#[cfg(feature = "torch")]
+			Backend::Torch(precision) => torch::open(config, precision, None),
+		};
+		Self::start(config, opened?)
+	}
+
+	/// Loads a model whose computation is altered, for measurements and tests. Only libtorch's can be.
+	///
+	/// # Errors
+	/// As [`Self::load`]; [`EngineError::Unsupported`] for another backend.
+	#[cfg(feature = "torch")]
+	pub fn load_altered(config: &LocalConfig, alteration: Arc<dyn Alteration>) -> Result<Self, EngineError> {
+		match config.backend {
+			Backend::Torch(precision) => Self::start(config, torch::open(config, precision, Some(alteration))?),
+			#[cfg(feature = "llama")]
+			Backend::Llama(_) => Err(EngineError::Unsupported("alterations of llama.cpp's computation".into())),
+		}
+	}
+
+	fn start(config: &LocalConfig, opened: Opened) -> Result<Self, EngineError> {
+		let LocalConfig { context_length, slots, prefill_chunk, threads, .. } = *config;
+		if [context_length, slots, prefill_chunk, threads].contains(&0) {
+			return Err(EngineError::InvalidRequest(
+				"context length, slots, prefill chunk and threads must be at least 1".into(),
+			));
+		}
+		let tokenizer = Arc::new(opened.tokenizer);
+		let mut info = ModelInfo {
+			name: config.name.clone().or(opened.name).unwrap_or_else(|| "unnamed".into()),
+			context_length,
+			vocab_size: tokenizer.vocab_size(),
+			eos: tokenizer.eos().to_vec(),
+			max_running: slots,
+		};
+
+		let shared = Arc::new(Shared::new(config.waiting_limit));
+		let (loaded, is_loaded) = std::sync::mpsc::sync_channel(1);
+		let work = {
+			let (tokenizer, shared) = (tokenizer.clone(), shared.clone());
+			move || {
+				let model = match (opened.load)() {
+					Ok(model) => model,
+					// `start` still waits for it.
+					Err(error) => return drop(loaded.send(Err(error))),
+				};
+				give_back_memory();
+				let _ = loaded.send(Ok(model.context_length()));
+				Scheduler::new(model, tokenizer, shared, slots, prefill_chunk).run();
+			}
+		};
+		let thread = std::thread::Builder::new()
+			.name("engine".into())
+			.spawn(work)
+			.map_err(|error| EngineError::Compute(error.to_string()))?;
+		info.context_length = is_loaded.recv().map_err(|_| EngineError::Stopped)??;
+		Ok(Self { info, tokenizer, shared, thread: Mutex::new(Some(thread)) })
+	}
+}
+
+/// Returns the memory that loading used in passing, a tenth of a gigabyte, to the operating system.
+fn give_back_memory() {
+	#[cfg(all(target_os = "linux", target_env = "gnu"))]
+	// SAFETY: the function touches free memory only, and may be called at any time.
+	unsafe {
+		libc::malloc_trim(0);
+	}
+}
+
+impl Engine for LocalEngine {
+	fn info(&self) -> ModelInfo {
+		self.info.clone()
+	}
+
+	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+		Ok(self.tokenizer.encode(text))
+	}
+
+	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+		self.tokenizer.encode_chat(messages, options)
+	}
+
+	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
+		Ok(self.tokenizer.decode(ids))
+	}
+
+	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+		request.check(&self.info)?;
+		self.shared.submit(request)
+	}
+
+	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		request.check(&self.info)?;
+		self.shared.submit_check(request)
+	}
+
+	fn health(&self) -> Health {
+		self.shared.health()
+	}
+}
+
+impl Drop for LocalEngine {
+	fn drop(&mut self) {
+		self.shared.stop();
+		let thread = self.thread.get_mut().map_or(None, Option::take);
+		if thread.is_some_and(|thread| thread.join().is_err()) {
+			tracing::error!("the engine's thread panicked");
+		}
+	}
+}

@@ -1,0 +1,38 @@
+//! The interface between the scheduler and a backend's model.
+
+use crate::EngineError;
+
+/// Number of rows of logits that a backend computes at a time: more would not be faster, and would take more memory.
+pub const LOGIT_ROWS: usize = 64;
+
+/// The part of one sequence in a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+	/// Slot that keeps the sequence's state.
+	pub slot: usize,
+	/// Number of its tokens that the slot has read already. Whatever the slot read beyond them is forgotten.
+	pub start: usize,
+	/// Number of tokens that this step adds.
+	pub length: usize,
+	/// Number of these tokens, the last ones, whose logits are wanted.
+	pub wanted: usize,
+}
+
+/// A model with the state of its sequences, one in each slot.
+pub trait Model {
+	/// Returns the maximum number of tokens of a sequence.
+	fn context_length(&self) -> usize;
+
+	/// Returns the width of a hidden state.
+	fn width(&self) -> usize;
+
+	/// Reads `tokens`, the tokens of all `spans` one after the other. Calls `each`, in order, for every token whose
+	/// logits are wanted, with its hidden state after the last norm and its logits, one for each id of the vocabulary.
+	///
+	/// Spans must have different slots, fit the context, and have at least one token.
+	///
+	/// # Errors
+	/// [`EngineError::Compute`]; the states of the spans' slots are then undefined.
+	fn step(&mut self, tokens: &[u32], spans: &[Span], each: &mut dyn FnMut(&[f32], &[f32]))
+	-> Result<(), EngineError>;
+}
