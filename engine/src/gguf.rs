@@ -13,9 +13,61 @@ use memmap2::Mmap;
 
 use crate::EngineError;
 pub use format::Format;
+use format::FormatError;
+use values::ValueError;
 
 /// Maximum number of dimensions of a tensor, set by the format.
 const MAX_DIMENSIONS: u32 = 4;
+
+/// Why a header cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HeaderError {
+	/// A value of the metadata makes no sense.
+	#[error(transparent)]
+	Value(#[from] ValueError),
+	/// A tensor's rows make no sense.
+	#[error(transparent)]
+	Format(#[from] FormatError),
+	/// The file ends too early.
+	#[error("the file has {length} bytes, but {what} ends at {end}: it is cut, fetch it again")]
+	Cut {
+		/// Number of bytes of the file.
+		length: usize,
+		/// The item that it does not hold.
+		what: String,
+		/// The offset of that item's end.
+		end: usize,
+	},
+	/// A metadata value or a tensor's description is at fault.
+	#[error("{item}: {error}")]
+	In {
+		/// The key, or the tensor.
+		item: String,
+		/// Its fault.
+		error: Box<HeaderError>,
+	},
+	/// The file is no GGUF file, or breaks its rules.
+	#[error("{0}")]
+	Malformed(String),
+}
+
+impl HeaderError {
+	fn within(self, item: String) -> Self {
+		Self::In { item, error: Box::new(self) }
+	}
+}
+
+impl From<String> for HeaderError {
+	fn from(message: String) -> Self {
+		Self::Malformed(message)
+	}
+}
+
+impl From<&str> for HeaderError {
+	fn from(message: &str) -> Self {
+		Self::Malformed(message.to_owned())
+	}
+}
 
 /// An open GGUF file.
 pub struct Gguf {
@@ -119,15 +171,15 @@ impl Header {
 	/// Parses the header of a GGUF file.
 	///
 	/// # Errors
-	/// A message that says what is wrong. It never panics, whatever the input.
-	pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+	/// [`HeaderError`]. It never panics, whatever the input.
+	pub fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
 		let mut cursor = Cursor { bytes, at: 0 };
 		if cursor.take(4).ok() != Some(b"GGUF") {
-			return Err(not_gguf(bytes));
+			return Err(not_gguf(bytes).into());
 		}
 		let version = cursor.u32()?;
 		if !(2..=3).contains(&version) {
-			return Err(format!("GGUF version {version} is not supported"));
+			return Err(format!("GGUF version {version} is not supported").into());
 		}
 		let tensor_count = cursor.count(24)?;
 		let metadata_count = cursor.count(13)?;
@@ -136,15 +188,15 @@ impl Header {
 		for _ in 0..metadata_count {
 			let key = cursor.text()?;
 			let kind = cursor.u32()?;
-			let value = cursor.value(kind).map_err(|error| format!("{key}: {error}"))?;
+			let value = cursor.value(kind).map_err(|error| error.within(key.clone()))?;
 			if header.metadata.insert(key.clone(), value).is_some() {
-				return Err(format!("{key} stands twice in the header"));
+				return Err(format!("{key} stands twice in the header").into());
 			}
 		}
 		let mut offsets = Vec::new();
 		for _ in 0..tensor_count {
 			let name = cursor.text()?;
-			let info = cursor.tensor().map_err(|error| format!("tensor {name}: {error}"))?;
+			let info = cursor.tensor().map_err(|error| error.within(format!("tensor {name}")))?;
 			offsets.push((name, info));
 		}
 		let alignment = match header.metadata.get("general.alignment") {
@@ -161,15 +213,12 @@ impl Header {
 			match info.start.checked_add(info.size) {
 				Some(end) if end <= bytes.len() => (),
 				Some(end) => {
-					let length = bytes.len();
-					return Err(format!(
-						"the file has {length} bytes, but tensor {name} ends at {end}: it is cut, fetch it again"
-					));
+					return Err(HeaderError::Cut { length: bytes.len(), what: format!("tensor {name}"), end });
 				},
-				None => return Err(format!("tensor {name} has an offset that is too large")),
+				None => return Err(format!("tensor {name} has an offset that is too large").into()),
 			}
 			if header.tensors.insert(name.clone(), info).is_some() {
-				return Err(format!("tensor {name} stands twice in the header"));
+				return Err(format!("tensor {name} stands twice in the header").into());
 			}
 		}
 		header.check_values()?;
@@ -249,54 +298,55 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-	fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
-		let taken = self
-			.at
-			.checked_add(length)
-			.and_then(|end| self.bytes.get(self.at..end))
-			.ok_or_else(|| format!("the file ends within {length} bytes at {}", self.at))?;
-		self.at += length;
+	fn take(&mut self, length: usize) -> Result<&'a [u8], HeaderError> {
+		let end = self.at.checked_add(length).ok_or("a length is too large")?;
+		let taken = self.bytes.get(self.at..end).ok_or_else(|| HeaderError::Cut {
+			length: self.bytes.len(),
+			what: "an item of the header".into(),
+			end,
+		})?;
+		self.at = end;
 		Ok(taken)
 	}
 
-	fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+	fn array<const N: usize>(&mut self) -> Result<[u8; N], HeaderError> {
 		self.take(N)?.try_into().map_err(|_| "unreachable length".into())
 	}
 
-	fn u32(&mut self) -> Result<u32, String> {
+	fn u32(&mut self) -> Result<u32, HeaderError> {
 		Ok(u32::from_le_bytes(self.array()?))
 	}
 
-	fn u64(&mut self) -> Result<u64, String> {
+	fn u64(&mut self) -> Result<u64, HeaderError> {
 		Ok(u64::from_le_bytes(self.array()?))
 	}
 
 	/// Reads a number of items of at least `size` bytes each, and rejects more than the rest of the file can hold.
-	fn count(&mut self, size: usize) -> Result<usize, String> {
+	fn count(&mut self, size: usize) -> Result<usize, HeaderError> {
 		let count = self.u64()?;
 		usize::try_from(count)
 			.ok()
 			.filter(|&count| count <= (self.bytes.len() - self.at) / size)
-			.ok_or_else(|| format!("{count} items do not fit the file"))
+			.ok_or_else(|| format!("{count} items do not fit the file").into())
 	}
 
-	fn text(&mut self) -> Result<String, String> {
+	fn text(&mut self) -> Result<String, HeaderError> {
 		let length = self.count(1)?;
 		String::from_utf8(self.take(length)?.to_vec()).map_err(|_| "a text is not valid UTF-8".into())
 	}
 
-	fn value(&mut self, kind: u32) -> Result<Value, String> {
+	fn value(&mut self, kind: u32) -> Result<Value, HeaderError> {
 		Ok(match kind {
 			0..=5 | 10 | 11 => Value::Integer(self.integer(kind)?),
 			6 | 12 => Value::Float(self.float(kind)?),
 			7 => Value::Bool(self.array::<1>()? != [0]),
 			8 => Value::Text(self.text()?),
 			9 => self.list()?,
-			_ => return Err(format!("unknown type {kind}")),
+			_ => return Err(format!("unknown type {kind}").into()),
 		})
 	}
 
-	fn integer(&mut self, kind: u32) -> Result<i128, String> {
+	fn integer(&mut self, kind: u32) -> Result<i128, HeaderError> {
 		Ok(match kind {
 			0 => u8::from_le_bytes(self.array()?).into(),
 			1 => i8::from_le_bytes(self.array()?).into(),
@@ -306,18 +356,18 @@ impl<'a> Cursor<'a> {
 			5 => i32::from_le_bytes(self.array()?).into(),
 			10 => u64::from_le_bytes(self.array()?).into(),
 			11 => i64::from_le_bytes(self.array()?).into(),
-			_ => return Err(format!("unknown integer type {kind}")),
+			_ => return Err(format!("unknown integer type {kind}").into()),
 		})
 	}
 
-	fn float(&mut self, kind: u32) -> Result<f64, String> {
+	fn float(&mut self, kind: u32) -> Result<f64, HeaderError> {
 		Ok(match kind {
 			6 => f32::from_le_bytes(self.array()?).into(),
 			_ => f64::from_le_bytes(self.array()?),
 		})
 	}
 
-	fn list(&mut self) -> Result<Value, String> {
+	fn list(&mut self) -> Result<Value, HeaderError> {
 		let kind = self.u32()?;
 		let size = match kind {
 			0 | 1 | 7 => 1,
@@ -325,7 +375,7 @@ impl<'a> Cursor<'a> {
 			4..=6 => 4,
 			8 | 10..=12 => 8,
 			9 => return Err("lists of lists are not supported".into()),
-			_ => return Err(format!("list of unknown type {kind}")),
+			_ => return Err(format!("list of unknown type {kind}").into()),
 		};
 		let count = self.count(size)?;
 		match kind {
@@ -337,10 +387,10 @@ impl<'a> Cursor<'a> {
 	}
 
 	/// Reads a tensor's description; its start is still relative to the beginning of the data.
-	fn tensor(&mut self) -> Result<TensorInfo, String> {
+	fn tensor(&mut self) -> Result<TensorInfo, HeaderError> {
 		let dimensions = self.u32()?;
 		if !(1..=MAX_DIMENSIONS).contains(&dimensions) {
-			return Err(format!("it has {dimensions} dimensions, not 1 to {MAX_DIMENSIONS}"));
+			return Err(format!("it has {dimensions} dimensions, not 1 to {MAX_DIMENSIONS}").into());
 		}
 		// The file has the innermost dimension first.
 		let columns = self.dimension()?;
@@ -357,7 +407,7 @@ impl<'a> Cursor<'a> {
 		Ok(TensorInfo { shape: [rows, columns], format, start, size })
 	}
 
-	fn dimension(&mut self) -> Result<usize, String> {
+	fn dimension(&mut self) -> Result<usize, HeaderError> {
 		usize::try_from(self.u64()?).map_err(|_| "a dimension is too large".into())
 	}
 }
@@ -431,7 +481,7 @@ mod tests {
 	fn a_count_that_the_file_cannot_hold_is_rejected() {
 		let mut file = small_file();
 		file[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
-		assert!(Header::parse(&file).unwrap_err().contains("do not fit"));
+		assert!(Header::parse(&file).unwrap_err().to_string().contains("do not fit"));
 	}
 
 	proptest! {

@@ -88,7 +88,7 @@ impl LocalConfig {
 	}
 }
 
-/// What a backend makes of a file: the tokenizer at once, the weights later on the engine's thread.
+/// A file that a backend opened: its tokenizer is read, and the engine's thread reads the weights later.
 pub struct Opened {
 	/// The file's tokenizer and chat template.
 	pub tokenizer: Tokenizer,

@@ -13,7 +13,7 @@ pub trait Encoder: Send + Sync {
 	fn append(&self, text: &str, ids: &mut Vec<u32>);
 }
 
-/// What a model's file says about its tokens.
+/// The tokens of a model, as its file describes them.
 pub struct Vocabulary {
 	/// Bytes that each id stands for; none for special tokens.
 	pub bytes: Vec<Box<[u8]>>,

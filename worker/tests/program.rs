@@ -1,9 +1,11 @@
 //! Messages and exit codes of the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod common;
+
+use common::demo_model;
 use std::{
 	net::TcpListener,
-	path::PathBuf,
 	process::{Command, Output},
 };
 
@@ -45,10 +47,7 @@ fn a_model_is_tried_in_a_process_of_its_own() {
 	let directory = tempfile::tempdir().unwrap();
 	let page = directory.path().join("page.gguf");
 	std::fs::write(&page, "<!DOCTYPE html><html>Sign in</html>").unwrap();
-	let home = std::env::var_os("GONKA_HOME").map(PathBuf::from);
-	let home = home.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/gonka"));
-	let model = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
-	assert!(model.exists(), "{} is missing: run scripts/setup", model.display());
+	let model = demo_model();
 	for (model, code, words) in [(&model, 0, ""), (&page, 1, "a web page of 35 bytes")] {
 		let options = ["--context", "64", "--slots", "1", "--threads", "1"];
 		let (status, output) = run(&[&["try-model", model.to_str().unwrap()][..], &options].concat());

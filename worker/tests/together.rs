@@ -8,14 +8,11 @@ use common::*;
 use gonka_engine::{Engine, LocalConfig, LocalEngine};
 use gonka_sprint::{LeafId, Model, ModelSeed, SegmentSeed, SprintFormat};
 use gonka_worker::sprint::{pace::Pace, runner::commitment, torch::Torch};
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_and_leaves_are_right_when_computed_at_the_same_time() {
-	let home = std::env::var_os("GONKA_HOME").map(PathBuf::from);
-	let home = home.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/gonka"));
-	let path = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
-	assert!(path.exists(), "{} is missing: run scripts/setup", path.display());
+	let path = demo_model();
 	let config = LocalConfig { context_length: 256, slots: 1, ..LocalConfig::torch(path) };
 	let engine: Arc<dyn Engine> = Arc::new(LocalEngine::load(&config).unwrap());
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());

@@ -190,7 +190,13 @@ fn try_model(config: &Config, model: &Path) -> Result<()> {
 	let mut command = Command::new(program);
 	command.arg("try-model").arg(model).arg("--torch").args(["--context", "64", "--slots", "1", "--threads", "1"]);
 	let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", program.display()))?;
-	ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout).trim());
+	let said = String::from_utf8_lossy(&output.stdout);
+	ensure!(
+		output.status.success(),
+		"the model file {} cannot be used: {}; check --model",
+		model.display(),
+		if said.trim().is_empty() { output.status.to_string() } else { said.trim().to_owned() }
+	);
 	Ok(())
 }
 

@@ -43,6 +43,27 @@ const FORMATS: [(u32, &str, usize, usize); 35] = [
 	(42, "Q2_0", 64, 18),
 ];
 
+/// Rows of weights that are not possible.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+	/// ggml has no format of this number.
+	#[error("weight format {0} is unknown")]
+	Unknown(u32),
+	/// The weights do not make whole blocks.
+	#[error("rows of {columns} weights are not whole blocks of {block}, as {format} has them")]
+	Blocks {
+		/// The format.
+		format: Format,
+		/// Number of weights in a row.
+		columns: usize,
+		/// Number of weights in a block.
+		block: usize,
+	},
+	/// The number of bytes overflows.
+	#[error("a row of {0} weights is too large")]
+	TooLarge(usize),
+}
+
 impl Format {
 	/// 32-bit floating point.
 	pub const F32: Self = Self(0);
@@ -56,24 +77,22 @@ impl Format {
 	/// Returns the format that has this number in GGUF files.
 	///
 	/// # Errors
-	/// A message, if there is none.
-	pub fn from_ggml(number: u32) -> Result<Self, String> {
-		match FORMATS.iter().any(|(known, ..)| *known == number) {
-			true => Ok(Self(number)),
-			false => Err(format!("weight format {number} is unknown")),
-		}
+	/// [`FormatError::Unknown`], if there is none.
+	pub fn from_ggml(number: u32) -> Result<Self, FormatError> {
+		let is_known = FORMATS.iter().any(|(known, ..)| *known == number);
+		is_known.then_some(Self(number)).ok_or(FormatError::Unknown(number))
 	}
 
 	/// Returns the number of bytes of a row with this number of weights.
 	///
 	/// # Errors
-	/// A message, if the weights do not make whole blocks or the bytes overflow.
-	pub fn row_bytes(self, columns: usize) -> Result<usize, String> {
-		let (name, weights, bytes) = self.row();
-		if !columns.is_multiple_of(weights) {
-			return Err(format!("rows of {columns} weights are not whole blocks of {weights}, as {name} has them"));
+	/// [`FormatError::Blocks`] or [`FormatError::TooLarge`].
+	pub fn row_bytes(self, columns: usize) -> Result<usize, FormatError> {
+		let (_, block, bytes) = self.row();
+		if !columns.is_multiple_of(block) {
+			return Err(FormatError::Blocks { format: self, columns, block });
 		}
-		(columns / weights).checked_mul(bytes).ok_or_else(|| "too large".into())
+		(columns / block).checked_mul(bytes).ok_or(FormatError::TooLarge(columns))
 	}
 
 	fn row(self) -> (&'static str, usize, usize) {
@@ -101,9 +120,10 @@ mod tests {
 	#[test]
 	fn rows_are_whole_blocks() {
 		assert_eq!(Format::Q4_1.row_bytes(576), Ok(360));
-		assert!(Format::Q4_1.row_bytes(33).unwrap_err().contains("blocks of 32"));
-		assert!(Format::F32.row_bytes(usize::MAX).is_err());
-		assert!(Format::from_ggml(4).unwrap_err().contains("format 4"));
+		let error = FormatError::Blocks { format: Format::Q4_1, columns: 33, block: 32 };
+		assert_eq!(Format::Q4_1.row_bytes(33), Err(error));
+		assert_eq!(Format::F32.row_bytes(usize::MAX), Err(FormatError::TooLarge(usize::MAX)));
+		assert_eq!(Format::from_ggml(4), Err(FormatError::Unknown(4)));
 	}
 
 	#[cfg(feature = "llama")]

@@ -242,7 +242,7 @@ impl<T: Config> Pallet<T> {
 	/// The weight that a host showed throughout the last of the epochs `before` in which it had any or lost it by an offence, and
 	/// the part that was proven there. So a host that misses one sprint is paid again for the next.
 	pub(crate) fn shown(before: &[Epoch], host: &T::AccountId) -> (u64, u64) {
-		let standing = |epoch: &Epoch| Standings::<T>::get(epoch.index, host).filter(Standing::counts);
+		let standing = |epoch: &Epoch| Standings::<T>::get(epoch.index, host).filter(Standing::has_outcome);
 		let mut took_part = before.iter().filter_map(|epoch| Some((epoch, standing(epoch)?)));
 		let Some((epoch, last)) = took_part.next() else { return (0, 0) };
 		let earlier = || took_part.next().map_or(0, |(_, standing)| standing.proven);

@@ -192,7 +192,7 @@ impl Standing {
 	}
 
 	/// Whether its epoch counts for the next ones: it had a weight, or lost it by an offence.
-	pub fn counts(&self) -> bool {
+	pub fn has_outcome(&self) -> bool {
 		self.backed > 0 || self.is_weightless()
 	}
 

@@ -50,7 +50,7 @@ pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Resul
 	if !service.parts.conduct.serves_checkers() {
 		return Err(Rejection::new(ErrorCode::Busy, "not now"));
 	}
-	// Before the positions are remembered: there are as many segments as a query can name.
+	// Positions of other segments are not remembered: a query can name any of them.
 	if !service.openings.has(query.epoch, query.segment).map_err(Rejection::internal)? {
 		return Err(no_such_leaf(query.segment));
 	}

@@ -166,3 +166,12 @@ pub async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
 		tokio::time::sleep(Duration::from_millis(10)).await;
 	}
 }
+
+/// Returns the path of the demo model, which `scripts/setup` brings.
+pub fn demo_model() -> std::path::PathBuf {
+	let home = std::env::var_os("GONKA_HOME").map(std::path::PathBuf::from);
+	let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache/gonka"))).unwrap();
+	let model = home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+	assert!(model.exists(), "{} is missing: run scripts/setup", model.display());
+	model
+}

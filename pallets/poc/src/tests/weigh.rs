@@ -46,6 +46,16 @@ fn standing(epoch: u32, name: u8) -> StandingView {
 	Poc::standing_view(epoch, &account(name)).unwrap()
 }
 
+/// Runs epochs from `first` on with these counts until a confirmation is called, which hosts commit to with `confirmations`.
+/// Returns that epoch.
+fn confirmed_from(first: u32, counts: &[u64], confirmations: &[u64]) -> u32 {
+	let is_confirmed = |epoch: &u32| {
+		weigh(*epoch, counts);
+		confirm(*epoch, confirmations)
+	};
+	(first..).find(is_confirmed).unwrap()
+}
+
 /// Runs epochs with these counts until the one whose confirmation is called. Returns it.
 fn confirmed_epoch(counts: &[u64], confirmations: &[u64]) -> u32 {
 	for epoch in 0.. {
@@ -157,12 +167,7 @@ fn a_known_host_shows_at_most_twice_what_was_proven() {
 	run(|| {
 		let first = confirmed_epoch(&[10, 10, 10], &[10, 10, 10]);
 		register(registration(4, first), &host_key(4)).unwrap();
-		let mut epoch = first + 1;
-		weigh(epoch, &[1_000, 10, 10, 1_000]);
-		while !confirm(epoch, &[1_000, 10, 10, 1_000]) {
-			epoch += 1;
-			weigh(epoch, &[1_000, 10, 10, 1_000]);
-		}
+		let epoch = confirmed_from(first + 1, &[1_000, 10, 10, 1_000], &[1_000, 10, 10, 1_000]);
 		weigh(epoch + 1, &[1_000, 10, 10, 1_000]);
 		// Before the cap.
 		let proven = [1, 2, 4].map(|name| Standings::<Test>::get(epoch + 1, account(name)).unwrap().proven);
@@ -191,21 +196,8 @@ fn a_network_whose_hosts_miss_two_confirmations_in_a_row_recovers() {
 	run(|| {
 		let proven = |epoch| Standings::<Test>::get(epoch, account(1)).unwrap().proven;
 		let mut epoch = confirmed_epoch(&[10, 10, 10], &[10, 10, 10]);
-		for _ in 0..2 {
-			epoch += 1;
-			weigh(epoch, &[10, 10, 10]);
-			while !confirm(epoch, &[0, 0, 0]) {
-				epoch += 1;
-				weigh(epoch, &[10, 10, 10]);
-			}
-		}
-		for _ in 0..2 {
-			epoch += 1;
-			weigh(epoch, &[10, 10, 10]);
-			while !confirm(epoch, &[10, 10, 10]) {
-				epoch += 1;
-				weigh(epoch, &[10, 10, 10]);
-			}
+		for confirmations in [[0; 3], [0; 3], [10; 3], [10; 3]] {
+			epoch = confirmed_from(epoch + 1, &[10; 3], &confirmations);
 		}
 		weigh(epoch + 1, &[10, 10, 10]);
 		assert_eq!(proven(epoch + 1), 50);
@@ -261,12 +253,7 @@ fn votes_weigh_the_least_of_two_epochs() {
 		weigh(1, &[100, 100]);
 		assert_eq!((standing(1, 2).proven_weight, standing(1, 2).vote_weight), (Some(300), Some(300)));
 		NO_CONFIRMATIONS.with_borrow_mut(|none| *none = false);
-		let mut epoch = 2;
-		weigh(epoch, &[100, 100]);
-		while !confirm(epoch, &[100, 100]) {
-			epoch += 1;
-			weigh(epoch, &[100, 100]);
-		}
+		let epoch = confirmed_from(2, &[100, 100], &[100, 100]);
 		assert_eq!(standing(epoch, 2).proven_weight, Some(300), "an epoch without a confirmation proves nothing new");
 		weigh(epoch + 1, &[100, 100]);
 		assert_eq!((standing(epoch + 1, 2).proven_weight, standing(epoch + 1, 2).vote_weight), (Some(500), Some(300)));
