@@ -34,7 +34,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-pub use gonka_sprint::committee::MAX_REQUESTS_PER_KIND;
+pub use gonka_sprint::committee::requests_per_kind;
 use gonka_sprint::{LaneProof, LeafOpening, committee::Tag, dispute::InputBlock};
 use scale_info::TypeInfo;
 

@@ -49,6 +49,8 @@ pub mod domain {
 	pub const EVIDENCE: &[u8] = b"gonka/evidence";
 	/// The running hash of the blocks' beacons, from which seeds and draws follow.
 	pub const BEACON_MIX: &[u8] = b"gonka/beacon/mix";
+	/// The priorities of hosts in the draw of candidates.
+	pub const CANDIDATES: &[u8] = b"gonka/candidates";
 	/// The seed of the audits of a settlement.
 	pub const AUDIT_BATCH: &[u8] = b"gonka/audit/batch";
 	/// The number of audits of a settlement.

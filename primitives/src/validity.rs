@@ -146,7 +146,7 @@ validity_errors! {
 			"The claim's open places are taken",
 			"Try again when one is free. The accused host and appointed refuters have places of their own";
 		TooManyRequests = 67,
-			"The checker has requested openings of its maximum number of hosts in this epoch",
+			"The checker has requested openings of its maximum number of hosts of this kind, new ones or others, in this round",
 			"Check the other hosts with the openings that they serve";
 		NoStake = 68,
 			"The sender lost its pay of that epoch, so it has nothing at stake",

@@ -254,6 +254,8 @@ pub struct CheckView {
 	pub beacon: Hash,
 	/// The layer after which the residual's digest is taken.
 	pub layer: u16,
+	/// Number of new hosts of which the checker may request openings, and that of other hosts.
+	pub request_limit: u8,
 	/// The hosts to check. The order of tags is that of the first host's sets, then the second's, and so on.
 	pub duties: Vec<DutyView>,
 	/// The checker's commitment to its tags.
@@ -269,6 +271,10 @@ pub struct DutyView {
 	pub host: AccountId,
 	/// Its worker's URL.
 	pub url: Vec<u8>,
+	/// Whether it takes part as a new host.
+	pub is_new: bool,
+	/// The weight that depends on the check, in leaves.
+	pub stake: u64,
 	/// Its commitments to the round's segments, ascending by segment.
 	pub commitments: Vec<(u8, Commitment)>,
 	/// The leaf sets to check, ascending.

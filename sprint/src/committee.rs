@@ -35,10 +35,22 @@ pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
 /// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
 
-/// Maximum number of new hosts of which a checker may request openings in a round, and that of other hosts.
-pub const MAX_REQUESTS_PER_KIND: u32 = 12;
+/// Number of requests for openings of new hosts for which the blocks of a round have room, and that of other hosts.
+const REQUESTS_PER_KIND: u32 = 12 * 1_024;
 
-/// Number of places that new hosts have in any draw. In a network of three, each checker has requests for all of its new hosts.
+/// Maximum number of new hosts of which a checker may request openings in a round, and that of other hosts, where there are
+/// so many checkers.
+///
+/// They share 12,288 requests of a kind. So few checkers can ask as many silent hosts as many can, and each of 1,024 has 12.
+pub const fn requests_per_kind(checkers: u32) -> u8 {
+	match REQUESTS_PER_KIND.checked_div(checkers) {
+		Some(share) if share < u8::MAX as u32 => share as u8,
+		Some(_) => u8::MAX,
+		None => 0,
+	}
+}
+
+/// Number of places that new hosts have in any draw.
 const NEW_PLACES: u32 = 8;
 
 /// Number of places of `new` hosts in a draw, beside those of `known` hosts. `weights[i]` is the [qualified](qualify) weight
@@ -48,7 +60,8 @@ const NEW_PLACES: u32 = 8;
 /// check as others. These are no more than checkers can request the openings of on chain, should they all serve none, and no
 /// more than the [`capacity`] leaves beside known hosts.
 pub fn new_places(weights: &[u64], known: u32, new: u32) -> u32 {
-	let can_ask = (weights.len() as u32).saturating_mul(MAX_REQUESTS_PER_KIND) / COMMITTEE;
+	let checkers = weights.len() as u32;
+	let can_ask = checkers.saturating_mul(requests_per_kind(checkers).into()) / COMMITTEE;
 	let left = capacity(weights).saturating_sub(NEW_PLACES).saturating_sub(known);
 	let limit = known.min(can_ask).min(left);
 	new.min(limit.saturating_add(NEW_PLACES))
@@ -471,6 +484,12 @@ mod tests {
 			prop_assert_eq!(of_honest(with(junk)), of_honest(with(100)));
 			prop_assert!(of_honest(with(junk)).len() >= 25);
 		}
+	}
+
+	#[test]
+	fn all_checkers_together_have_12_288_requests_of_a_kind() {
+		assert_eq!([0, 1, 48, 49, 100, 1_024].map(requests_per_kind), [0, 255, 255, 250, 122, 12]);
+		assert!((1..=1_024).all(|checkers| checkers * u32::from(requests_per_kind(checkers)) <= 12_288));
 	}
 
 	#[test]

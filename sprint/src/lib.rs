@@ -40,7 +40,7 @@ pub use lane::{Commitment, LaneCommitment, LaneProof, Lanes, LeafOpening};
 pub use leaf::{LeafId, Output};
 pub use merkle::MerkleTree;
 pub use model::{Activations, Error, Model};
-pub use sample::sample;
+pub use sample::{priority, sample};
 pub use seed::{ModelSeed, SegmentSeed};
 pub use trace::{Layout, Place, Tensor, Trace, layer_digest};
 pub use weights::{Matrix, expand_matrix, expand_row};

@@ -1,4 +1,4 @@
-//! The draw of leaves for checkers, from the beacon and after the commitment is on chain.
+//! Draws from a beacon: of leaves, for checkers and after the commitment is on chain, and of hosts by weight.
 
 use crate::hash::{Hash, Stream, blake2_256};
 use alloc::{collections::BTreeSet, vec::Vec};
@@ -19,6 +19,13 @@ pub fn sample(beacon: &Hash, host: &[u8; 32], set: u32, segment: u8, count: u64,
 		}
 	}
 	chosen.into_iter().collect()
+}
+
+/// The priority of a host with this weight in a sample by weight: weight / u, in units of 2⁻³², where `hash` draws u from
+/// 2⁻³², 2 · 2⁻³² … below 1. The hosts with the largest priorities are a priority sample (Duffield, Lund and Thorup, 2007).
+pub fn priority(weight: u64, hash: &Hash) -> u128 {
+	let draw = hash.first_chunk().copied().map_or(1, u32::from_le_bytes).max(1);
+	(u128::from(weight) << 64).checked_div(draw.into()).unwrap_or(0)
 }
 
 /// A uniform number in 0..=`last`. Draws again what exceeds `last`, so there is no modulo bias.

@@ -3,7 +3,8 @@
 //! - [`checker`]: the epoch's duties: tags, accusations, challenges;
 //! - [`duty`]: one host's leaves, fetched and recomputed;
 //! - [`disputes`]: turns in the games about claims;
-//! - [`requests`]: openings that checkers request on chain;
+//! - [`silent`]: the hosts of which openings are requested on chain;
+//! - [`requests`]: openings that checkers request of this host;
 //! - [`oracle`]: recomputed leaves and traces;
 //! - [`outbox`]: messages, which are stored before they are sent.
 
@@ -13,6 +14,7 @@ pub mod duty;
 pub mod oracle;
 pub mod outbox;
 pub mod requests;
+pub mod silent;
 
 use crate::{
 	chain::{ChainError, Follower},
@@ -29,7 +31,10 @@ use outbox::Outbox;
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Maximum number of hosts that are checked at the same time.
+/// Maximum number of hosts whose openings are fetched at the same time. All that a checker of a large network has: each may
+/// keep it waiting for some seconds.
+const MAX_FETCHES: usize = 128;
+/// Maximum number of hosts whose leaves are recomputed at the same time.
 const MAX_CHECKS: usize = 32;
 
 /// Why a check, or a turn in a dispute, was not completed. No variant speaks against another host: a host that shows
@@ -98,8 +103,10 @@ pub struct CheckContext {
 	pub openings: Arc<Openings>,
 	/// Fetches openings from other hosts.
 	pub peers: Arc<PeerClient>,
-	/// One permit for each host that is being checked: whoever waits for openings on chain gives its permit back.
-	pub permits: Semaphore,
+	/// One permit for each host whose openings are being fetched.
+	pub fetches: Semaphore,
+	/// One permit for each host whose leaves are being recomputed.
+	pub checks: Semaphore,
 	/// Deviations from the protocol, in tests.
 	pub conduct: Arc<dyn Conduct>,
 }
@@ -117,8 +124,9 @@ impl CheckContext {
 		conduct: Arc<dyn Conduct>,
 	) -> Arc<Self> {
 		let outbox = Outbox::new(follower.clone(), store.clone(), key);
-		let permits = Semaphore::new(MAX_CHECKS);
-		Arc::new(Self { follower, store, outbox, oracle: Oracle::new(queue), openings, peers, permits, conduct })
+		let (fetches, checks) = (Semaphore::new(MAX_FETCHES), Semaphore::new(MAX_CHECKS));
+		let oracle = Oracle::new(queue);
+		Arc::new(Self { follower, store, outbox, oracle, openings, peers, fetches, checks, conduct })
 	}
 
 	/// Starts all parts.

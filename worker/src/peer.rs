@@ -141,7 +141,8 @@ impl PeerClient {
 		let openings = loop {
 			match self.post(&url, body.clone(), MAX_OPENINGS, self.timeouts.openings).await {
 				Ok(response) => break serde_json::from_slice::<Openings>(&response)?.openings,
-				Err(error) if attempt >= ATTEMPTS => return Err(error),
+				// One that keeps others waiting is not asked again.
+				Err(error) if attempt >= ATTEMPTS || matches!(error, PeerError::Timeout(_)) => return Err(error),
 				Err(_) => tokio::time::sleep(PAUSE).await,
 			}
 			attempt = attempt.saturating_add(1);

@@ -200,9 +200,14 @@ mod benchmarks {
 			let host = Participants::<T>::get(EPOCH, participant).ok_or("a participant is missing")?;
 			Standings::<T>::remove(EPOCH, host);
 		}
+		// The list of candidates is full, so that each host is compared with others and pushes one out.
+		let mut progress = Weighing::new([1; 32]);
+		for index in 0..T::MaxCheckers::get() {
+			progress.add(account("candidate", index, 0), &Standing::of_weight(0, 1), false);
+		}
 		#[block]
 		{
-			Pallet::<T>::weigh(&epoch, Weighing::default());
+			Pallet::<T>::weigh(&epoch, progress);
 		}
 		assert!(Standings::<T>::iter_prefix_values(EPOCH).all(|standing| standing.compute > 0));
 		Ok(())
@@ -240,7 +245,7 @@ mod benchmarks {
 		let validators = BoundedVec::<_, T::MaxValidators>::truncate_from(candidates.to_vec());
 		let (host, _) = candidates.first().ok_or("there are candidates")?;
 		Power::<T>::put(&validators);
-		WeighProgress::<T>::put(Weighing { validators, checkers: candidates.clone(), ..Default::default() });
+		WeighProgress::<T>::put(Weighing { validators, candidates: candidates.clone(), ..Weighing::new([1; 32]) });
 		#[block]
 		{
 			Pallet::<T>::note_equivocation(host);

@@ -158,15 +158,13 @@ impl<T: Config> Pallet<T> {
 		let weights = EpochWeights { total, cap, hosts: progress.proven.hosts, proven, votes };
 		WeighedEpochs::<T>::insert(epoch, weights);
 		LastWeighed::<T>::put(epoch);
-		let mut checkers = progress.checkers;
-		checkers.iter_mut().for_each(|(_, weight)| *weight = proven.cap.min(*weight));
-		if !checkers.is_empty() {
-			Candidates::<T>::put(checkers);
-		}
 		if !progress.validators.is_empty() {
-			let validators = progress.validators.into_iter().map(|(who, weight)| (who, weight.min(proven.cap)));
+			let validators = progress.validators.iter().map(|(who, weight)| (who.clone(), proven.cap.min(*weight)));
 			Power::<T>::put(Self::share_power(epoch, proven.total, validators.collect()));
 			PowerChanged::<T>::put(true);
+		}
+		if !progress.candidates.is_empty() {
+			Candidates::<T>::put(progress.into_candidates(proven.cap));
 		}
 		Self::deposit_event(Event::EpochWeighed { epoch, weights });
 	}

@@ -1,6 +1,6 @@
 //! The draw of committees.
 //!
-//! The checkers of an epoch are the heaviest hosts of the epoch weighed last that take part in this one. On a chain's
+//! The checkers of an epoch are the candidates that the epoch weighed last left and that take part in this one. On a chain's
 //! first sprint, or if none of them takes part, they are the known hosts, or new ones if there are no others.
 //!
 //! The draw numbers places: [`new_places`] for new hosts, then those of the checkers and of the other candidates, which are

@@ -183,8 +183,8 @@ pub mod pallet {
 	#[pallet::storage]
 	pub type PastEpochs<T> = StorageMap<_, Twox64Concat, EpochIndex, Epoch, OptionQuery>;
 
-	/// The heaviest hosts of the last weighed epoch with proven weight, descending. Those that take part in the next sprint
-	/// check it.
+	/// A sample of the hosts with proven weight in the last weighed epoch, all of them if there are no more than
+	/// `MaxCheckers`, with the weights by which they check, descending. Those that take part in the next sprint check it.
 	#[pallet::storage]
 	pub type Candidates<T: Config> = StorageValue<_, BoundedVec<(T::AccountId, u64), T::MaxCheckers>, ValueQuery>;
 
@@ -329,7 +329,7 @@ pub mod pallet {
 			let (epoch, mut weight) = Self::tick(now);
 			if epoch.offset(now) == epoch.schedule.weigh_start() {
 				Self::close_previous(epoch.index);
-				WeighProgress::<T>::put(Weighing::default());
+				WeighProgress::<T>::put(Weighing::new(Self::beacon()));
 			}
 			if let Some(progress) = WeighProgress::<T>::take() {
 				weight = weight.saturating_add(Self::weigh(&epoch, progress));

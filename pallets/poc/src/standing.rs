@@ -3,11 +3,11 @@
 use crate::{
 	clock::KEPT_EPOCHS,
 	math,
-	types::{SetDuties, Standing},
+	types::{GROWTH, SetDuties, Standing},
 	*,
 };
 use gonka_primitives::{
-	check::{MAX_REQUESTS_PER_KIND, Offence},
+	check::{Offence, requests_per_kind},
 	traits::OnServed,
 };
 
@@ -52,13 +52,18 @@ impl<T: Config> Pallet<T> {
 		});
 	}
 
+	/// Number of new hosts of which a checker may request openings in a round of `epoch`, and that of other hosts.
+	pub fn request_limit(epoch: EpochIndex) -> u8 {
+		requests_per_kind(Checkers::<T>::get(epoch).iter().filter(|(_, weight)| *weight > 0).count() as u32)
+	}
+
 	/// Whether `checker` may request openings of another host, `host`, in a round. New hosts have a number of requests of their
 	/// own, and so have the others, so that silent hosts of one kind do not protect those of the other.
 	pub fn may_request(epoch: EpochIndex, round: u8, host: &T::AccountId, checker: &T::AccountId) -> bool {
 		let standing = |who| Standings::<T>::get(epoch, who);
 		let (Some(checker), Some(host)) = (standing(checker), standing(host)) else { return false };
 		let (new, others) = checker.asked_in(round);
-		u32::from(if host.is_new() { new } else { others }) < MAX_REQUESTS_PER_KIND
+		(if host.is_new() { new } else { others }) < Self::request_limit(epoch)
 	}
 
 	/// Notes a request of `checker` to `host` for openings in a round.
@@ -144,7 +149,7 @@ impl<T: Config> Pallet<T> {
 		});
 		if let Some(mut progress) = WeighProgress::<T>::get() {
 			progress.validators.retain(|(who, _)| who != host);
-			progress.checkers.retain(|(who, _)| who != host);
+			progress.candidates.retain(|(who, _)| who != host);
 			WeighProgress::<T>::put(progress);
 		}
 	}
@@ -230,6 +235,18 @@ impl<T: Config> Pallet<T> {
 	pub(crate) fn weighed_before() -> Option<Vec<Epoch>> {
 		let last = LastWeighed::<T>::get()?;
 		Some([Some(last), last.checked_sub(1)].into_iter().flatten().filter_map(Self::epoch_of).collect())
+	}
+
+	/// The weight that depends on the check of a participant: what it claims, and of a host that is not new no more than it can
+	/// show.
+	pub fn stake(epoch: &Epoch, host: &T::AccountId) -> u64 {
+		let Some(standing) = Standings::<T>::get(epoch.index, host) else { return 0 };
+		let claimed = math::compute_weight(&Self::counts(epoch, host, &standing), epoch.schedule.segments);
+		let (shown, proven) = Self::weighed_before().map_or((0, 0), |before| Self::shown(&before, host));
+		match shown.max(proven) {
+			known if known > 0 && !standing.is_new() => known.saturating_mul(GROWTH).min(claimed),
+			_ => claimed,
+		}
 	}
 
 	/// Whether `host` has proven weight, and showed some, in the last of the two epochs weighed last in which it took part. All

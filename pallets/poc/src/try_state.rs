@@ -18,7 +18,7 @@ impl<T: Config> Pallet<T> {
 	/// 3. No validator has power 0 or two entries, and the sum of power fits a `u64`.
 	/// 4. Commitments ascend by segment, and each segment was called. Each host with commitments has a standing and a number
 	///    of its own, below the number of its kind.
-	/// 5. A weighing in progress lists validators and heaviest weights in descending order.
+	/// 5. A weighing in progress lists validators and heaviest weights in descending order, and candidates by priority.
 	/// 6. The served work, and the weight in each bucket, are the sums over the hosts.
 	/// 7. A host's proven weight is part of its backed weight, and its votes are part of that. It revealed at least as many
 	///    sets as it met, and no more than it had to check.
@@ -77,6 +77,9 @@ impl<T: Config> Pallet<T> {
 			let mut sums = [&progress.backed, &progress.proven, &progress.votes].into_iter();
 			ensure!(sums.all(|sum| sum.heaviest.is_sorted_by(|a, b| a >= b)), "5: heaviest out of order");
 			ensure!(progress.validators.is_sorted_by(|(_, a), (_, b)| a >= b), "5: validators out of order");
+			let priorities: alloc::vec::Vec<_> =
+				progress.candidates.iter().map(|(who, weight)| progress.priority(who, *weight)).collect();
+			ensure!(priorities.is_sorted_by(|a, b| a >= b), "5: candidates out of order");
 		}
 		if let Some((epoch, weighed)) =
 			LastWeighed::<T>::get().and_then(|epoch| Some((epoch, WeighedEpochs::<T>::get(epoch)?)))

@@ -7,8 +7,9 @@ use gonka_primitives::{
 	BlockNumber, EpochIndex, Hash, MAX_MODELS_PER_HOST, MAX_URL, ModelId, PublicKey,
 	check::Offence,
 	epoch::{Phase, Schedule},
+	hashing::{blake2_256, domain},
 };
-use gonka_sprint::SprintFormat;
+use gonka_sprint::{SprintFormat, priority};
 use polkadot_sdk::{
 	frame_support::{
 		BoundedVec, CloneNoBound, DebugNoBound, EqNoBound, PartialEqNoBound,
@@ -154,7 +155,7 @@ pub struct Standing {
 	/// Number of requests for openings that it has not answered, by round, at most one of each of its checkers.
 	pub unanswered: BoundedVec<u8, ConstU32<MAX_ROUNDS>>,
 	/// The last round in which it requested openings, and the numbers of new hosts and of others of which it did, at most
-	/// `MAX_REQUESTS_PER_KIND` each.
+	/// `requests_per_kind` each.
 	pub asked: (u8, u8, u8),
 	/// Blocks by which its commitments were late, by segment. Nothing is noted after the last late one.
 	pub delays: BoundedVec<u8, ConstU32<MAX_SEGMENTS>>,
@@ -334,6 +335,11 @@ impl Sum {
 }
 
 /// A weighing in progress: sums over the participants visited so far.
+///
+/// The next candidates are a priority sample (Duffield, Lund and Thorup, 2007) of the hosts with proven weight: those with
+/// the largest [`priority`]. A host that is lighter than the largest priority left out counts as if it had that
+/// weight. So the expected share of any set of hosts in the candidates' weights is its share of the proven weight,
+/// however it is split.
 #[derive(CloneNoBound, DebugNoBound, PartialEqNoBound, EqNoBound, Encode, Decode, TypeInfo, MaxEncodedLen)]
 #[scale_info(skip_type_params(MaxValidators, MaxCheckers))]
 pub struct Weighing<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> {
@@ -347,28 +353,31 @@ pub struct Weighing<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get
 	pub votes: Sum,
 	/// The hosts with session keys of the largest proven weight, descending.
 	pub validators: BoundedVec<(AccountId, u64), MaxValidators>,
-	/// The hosts of the largest proven weight, descending.
-	pub checkers: BoundedVec<(AccountId, u64), MaxCheckers>,
+	/// The random value from which candidates are drawn.
+	pub beacon: Hash,
+	/// The candidates for the next epoch's checkers with their proven weights, by descending priority.
+	pub candidates: BoundedVec<(AccountId, u64), MaxCheckers>,
+	/// The largest priority of the hosts that are not among them, in leaves. 0 while there are none.
+	pub left_out: u64,
 }
 
-impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>> Default
-	for Weighing<AccountId, MaxValidators, MaxCheckers>
+impl<AccountId: Clone + core::fmt::Debug + Eq + Encode, MaxValidators: Get<u32>, MaxCheckers: Get<u32>>
+	Weighing<AccountId, MaxValidators, MaxCheckers>
 {
-	fn default() -> Self {
+	/// Begins a weighing. `beacon` must not be known before the weights are.
+	pub fn new(beacon: Hash) -> Self {
 		Self {
 			after: None,
 			backed: Default::default(),
 			proven: Default::default(),
 			votes: Default::default(),
 			validators: Default::default(),
-			checkers: Default::default(),
+			beacon,
+			candidates: Default::default(),
+			left_out: 0,
 		}
 	}
-}
 
-impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheckers: Get<u32>>
-	Weighing<AccountId, MaxValidators, MaxCheckers>
-{
 	/// Adds a host.
 	pub fn add(&mut self, who: AccountId, standing: &Standing, has_keys: bool) {
 		self.backed.add(standing.backed);
@@ -378,12 +387,33 @@ impl<AccountId: Clone + core::fmt::Debug + Eq, MaxValidators: Get<u32>, MaxCheck
 		if weight == 0 {
 			return;
 		}
-		let rank = self.checkers.partition_point(|(_, other)| *other >= weight);
-		let _ = self.checkers.force_insert_keep_left(rank, (who.clone(), weight));
+		let priority = self.priority(&who, weight);
+		let rank = self.candidates.partition_point(|(who, weight)| self.priority(who, *weight) >= priority);
+		let left_out = match self.candidates.force_insert_keep_left(rank, (who.clone(), weight)) {
+			Ok(dropped) => dropped,
+			Err(refused) => Some(refused),
+		};
+		if let Some((who, weight)) = left_out {
+			let leaves = u64::try_from(self.priority(&who, weight) >> 32).unwrap_or(u64::MAX);
+			self.left_out = self.left_out.max(leaves);
+		}
 		if has_keys {
 			let rank = self.validators.partition_point(|(_, other)| *other >= weight);
 			let _ = self.validators.force_insert_keep_left(rank, (who, weight));
 		}
+	}
+
+	/// The priority of a host in the sample of candidates.
+	pub(crate) fn priority(&self, who: &AccountId, weight: u64) -> u128 {
+		priority(weight, &blake2_256(&[domain::CANDIDATES, &self.beacon, &who.encode()]))
+	}
+
+	/// The candidates with the weights by which they check, each at most `cap`, descending.
+	pub fn into_candidates(self, cap: u64) -> BoundedVec<(AccountId, u64), MaxCheckers> {
+		let mut candidates = self.candidates;
+		candidates.iter_mut().for_each(|(_, weight)| *weight = self.left_out.max(*weight).min(cap));
+		candidates.sort_by_key(|(_, weight)| core::cmp::Reverse(*weight));
+		candidates
 	}
 }
 

@@ -91,10 +91,15 @@ fn tags<T: Config>(n: u32) -> Result<(sr25519::Public, DigestReveal), BenchmarkE
 	Ok((key, reveal))
 }
 
-/// A request of host 0 to host 2.
+/// A request of a checker to host 0, with as many checkers as there can be.
 fn request<T: Config>() -> Result<(sr25519::Public, OpeningRequest), BenchmarkError> {
-	let epoch = go_to::<T>(draw::<T>(), 3)?;
-	let (key, checker, other) = (worker::<T>(0), host::<T>(0), host::<T>(2));
+	let epoch = go_to::<T>(draw::<T>(), T::MaxCheckers::get())?;
+	Checkers::<T>::mutate(0, |checkers| checkers.iter_mut().for_each(|(_, weight)| *weight = 1_000));
+	let other = host::<T>(0);
+	let committee = Poc::<T>::committee(&epoch, &other);
+	let number = (0..T::MaxCheckers::get()).find(|index| committee.contains(&host::<T>(*index)));
+	let number = number.ok_or("host 0 has no committee")?;
+	let (key, checker) = (worker::<T>(number), host::<T>(number));
 	let set = *Pallet::<T>::sets(&epoch, &checker, &other).first().ok_or("the checker has no set of that host")?;
 	let mut positions = Pallet::<T>::leaves_of(&epoch, 0, &other, set);
 	positions.truncate(MAX_REQUESTED as usize);
@@ -122,7 +127,8 @@ fn answer<T: Config>() -> Result<(sr25519::Public, OpeningAnswer), BenchmarkErro
 	let (commitment, openings) = openings(MAX_REQUESTED.into())?;
 	pallet_poc::Commitments::<T>::insert(0, &own, BoundedVec::truncate_from(vec![(0, commitment)]));
 	let positions = BoundedVec::truncate_from((0..u64::from(MAX_REQUESTED)).map(|position| (0, position)).collect());
-	let deadline = Pallet::<T>::now().saturating_add(1);
+	// The last block for an answer: it is late, which is noted.
+	let deadline = Pallet::<T>::now();
 	Requests::<T>::insert((0, &own, (&checker, 0)), Request { positions, deadline, openings: None });
 	Poc::<T>::note_request(0, 0, &own, &checker);
 	Ok((key, OpeningAnswer { host: own.into(), epoch: 0, round: 0, checker: checker.into(), openings }))
@@ -323,9 +329,10 @@ mod benchmarks {
 	#[benchmark]
 	fn request_openings() -> Result<(), BenchmarkError> {
 		let (_, request) = request::<T>()?;
+		let checker = T::AccountId::from(request.checker);
 		#[extrinsic_call]
 		_(RawOrigin::Authorized, request, [0; 64]);
-		assert!(Requests::<T>::contains_key((0, host::<T>(2), (host::<T>(0), 0))));
+		assert!(Requests::<T>::contains_key((0, host::<T>(0), (checker, 0))));
 		Ok(())
 	}
 

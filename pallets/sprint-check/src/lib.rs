@@ -118,6 +118,20 @@ pub mod pallet {
 		OptionQuery,
 	>;
 
+	/// Requests that were answered in the second half of the time for it, by epoch, checker, and host and round: they excuse
+	/// a tag of zeros. Kept for one more epoch.
+	#[pallet::storage]
+	pub type LateAnswers<T: Config> = StorageNMap<
+		_,
+		(
+			NMapKey<Twox64Concat, EpochIndex>,
+			NMapKey<Blake2_128Concat, T::AccountId>,
+			NMapKey<Blake2_128Concat, (T::AccountId, u8)>,
+		),
+		(),
+		OptionQuery,
+	>;
+
 	/// Open claims, at most `MaxClaims`. Written by `accuse`, `challenge` and `play`, removed when they end.
 	#[pallet::storage]
 	pub type Claims<T: Config> = CountedStorageMap<_, Twox64Concat, u32, ClaimOf<T>, OptionQuery>;
@@ -301,8 +315,9 @@ pub mod pallet {
 			Ok(())
 		}
 
-		/// Reveals a checker's tags. A set with a tag of zeros counts as met if the checker requested openings of the
-		/// host, or if the host left another checker's request unanswered.
+		/// Reveals a checker's tags. A set with a tag of zeros counts as met if the host left a request unanswered. If it
+		/// answered all, it counts if it did so late on a request of the checker, for the first
+		/// [`types::MAX_EXCUSED`] such hosts.
 		///
 		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker and round,
 		/// after the digest window. Cost: linear in the tags.
@@ -316,18 +331,23 @@ pub mod pallet {
 			let checker = T::AccountId::from(checker);
 			let running = Self::running(epoch).map_err(|_| Error::<T>::NotFound)?;
 			let (mut tags, mut met, mut revealed) = (tags.into_iter(), 0u32, BoundedVec::new());
+			let mut excuses = types::MAX_EXCUSED;
 			for duty in Poc::<T>::duties(&running, &checker) {
 				let standing = pallet_poc::Standings::<T>::get(epoch, &duty.host).ok_or(Error::<T>::NotFound)?;
-				let asked = Requests::<T>::contains_key((epoch, &duty.host, (&checker, round)));
+				let waited = LateAnswers::<T>::contains_key((epoch, &checker, (&duty.host, round)));
 				let is_silent = standing.unanswered_in(round) > 0;
+				let is_excused = is_silent || waited && excuses > 0;
+				let mut needs_excuse = false;
 				for (set, _) in duty.sets {
 					let tag = tags.next().ok_or(Error::<T>::Mismatch)?;
-					if tag != pool::NO_TAG || is_silent || asked {
+					if tag != pool::NO_TAG || is_excused {
 						met = met.saturating_add(1);
 					}
+					needs_excuse |= tag == pool::NO_TAG && !is_silent;
 					let one = Revealed { participant: standing.participant, set, tag };
 					revealed.try_push(one).map_err(|_| Error::<T>::LimitExceeded)?;
 				}
+				excuses = excuses.saturating_sub(u32::from(waited && needs_excuse));
 			}
 			let total = revealed.len() as u32;
 			Reveals::<T>::insert(epoch, (&checker, round), revealed);
@@ -340,7 +360,8 @@ pub mod pallet {
 		/// them within `answer` blocks.
 		///
 		/// Origin: a free transaction; `signature` is that of the checker's worker key. Once per checker, host and
-		/// round, in the request window, and 24 times in a round. Cost: two leaf sets in the pool.
+		/// round, in the request window, and for `request_limit` new hosts and as many others in a round. Cost: two leaf
+		/// sets in the pool.
 		#[pallet::call_index(2)]
 		#[pallet::weight(<T as Config>::WeightInfo::request_openings())]
 		#[pallet::authorize(|_, new, signature| authorize(Self::validate_request(new, signature)))]
@@ -378,6 +399,10 @@ pub mod pallet {
 			let key = (epoch, &host, (&checker, round));
 			let mut request = Requests::<T>::get(key).ok_or(Error::<T>::NotFound)?;
 			request.openings = Some(openings.encode().try_into().map_err(|_| Error::<T>::LimitExceeded)?);
+			let half = Self::running(epoch).map_or(0, |epoch| epoch.schedule.answer / 2);
+			if Self::now().saturating_add(half) > request.deadline {
+				LateAnswers::<T>::insert((epoch, &checker, (&host, round)), ());
+			}
 			Poc::<T>::note_answer(epoch, round, &host);
 			Requests::<T>::insert(key, request);
 			Self::deposit_event(Event::OpeningsPosted { host, epoch, round, checker });

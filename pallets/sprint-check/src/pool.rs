@@ -75,8 +75,8 @@ impl<T: Config> Pallet<T> {
 		let is_known = Requests::<T>::contains_key((new.epoch, &host, (&checker, new.round)));
 		ensure!(!is_known, ValidityError::SlotUsed);
 		ensure!(Self::took_part(new.epoch, &host), ValidityError::NotCommitted);
-		ensure!(Poc::<T>::may_request(new.epoch, new.round, &host, &checker), ValidityError::TooManyRequests);
 		ensure!(Poc::<T>::is_signed(&worker, domain::OPENING_REQUEST, new, signature), ValidityError::BadSignature);
+		ensure!(Poc::<T>::may_request(new.epoch, new.round, &host, &checker), ValidityError::TooManyRequests);
 		let sets = Self::sets(&epoch, &checker, &host);
 		let mine: Vec<_> = sets.into_iter().flat_map(|set| Self::leaves_of(&epoch, new.round, &host, set)).collect();
 		ensure!(new.positions.iter().all(|leaf| mine.contains(leaf)), ValidityError::NotAssigned);

@@ -6,7 +6,7 @@ use polkadot_sdk::frame_support::weights::WeightMeter;
 /// Maximum number of items of one kind that a block removes.
 const BATCH: u32 = 32;
 /// Number of kinds of items of an epoch.
-const KINDS: u64 = 5;
+const KINDS: u64 = 6;
 /// Maximum number of claims that a block visits.
 const CLAIMS: u32 = 4;
 
@@ -29,6 +29,7 @@ impl<T: Config> Pallet<T> {
 			DigestCommitments::<T>::clear_prefix(oldest, limit, None),
 			Reveals::<T>::clear_prefix(oldest, limit, None),
 			Requests::<T>::clear_prefix((oldest,), limit, None),
+			LateAnswers::<T>::clear_prefix((oldest,), limit, None),
 			Accused::<T>::clear_prefix((oldest,), limit, None),
 			Challenged::<T>::clear_prefix((oldest,), limit, None),
 		];

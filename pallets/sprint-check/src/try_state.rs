@@ -2,7 +2,7 @@
 
 use crate::{types::Subject, *};
 use alloc::collections::BTreeMap;
-use gonka_primitives::check::{MAX_REQUESTED, MAX_REQUESTS_PER_KIND};
+use gonka_primitives::check::MAX_REQUESTED;
 use gonka_sprint::Layout;
 use polkadot_sdk::sp_runtime::TryRuntimeError;
 
@@ -136,7 +136,7 @@ impl<T: Config> Pallet<T> {
 	/// 1. A checker that revealed had committed.
 	/// 2. A request has 1 to `MAX_REQUESTED` positions, ascending.
 	/// 3. The host's standing counts its open requests, and the checker's all that it made in its last round, at most
-	///    `MAX_REQUESTS_PER_KIND` of new hosts and of others.
+	///    `request_limit` of new hosts and of others.
 	fn try_state_checks() -> Result<(), TryRuntimeError> {
 		for (epoch, checker, _) in Reveals::<T>::iter() {
 			let committed = DigestCommitments::<T>::contains_key(epoch, &checker);
@@ -159,7 +159,7 @@ impl<T: Config> Pallet<T> {
 		for ((epoch, checker, round), asked) in asked {
 			let (last, new, others) = pallet_poc::Standings::<T>::get(epoch, &checker).unwrap_or_default().asked;
 			let noted = u32::from(new).saturating_add(others.into());
-			let is_few = [new, others].into_iter().all(|noted| u32::from(noted) <= MAX_REQUESTS_PER_KIND);
+			let is_few = new.max(others) <= Poc::<T>::request_limit(epoch);
 			ensure!(is_few, "checks 3: too many requests of a checker");
 			ensure!(round < last || (round, asked) == (last, noted), "checks 3: a checker's requests");
 		}

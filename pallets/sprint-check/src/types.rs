@@ -23,6 +23,9 @@ pub const MAX_ANSWER: u32 = 16_384;
 pub const MAX_ACCUSATIONS: u32 = 4;
 /// Maximum number of open challenges of a challenger.
 pub const MAX_CHALLENGES: u32 = 4;
+/// Maximum number of hosts whose late answers excuse a checker's tags of zeros in a round. A checker that meets several hosts
+/// that answer at the last moment may have no time to recompute their leaves.
+pub const MAX_EXCUSED: u32 = 24;
 /// Maximum number of refuters with a place of their own: the accused host and the appointed ones.
 pub const MAX_OWN: u32 = APPOINTED + 1;
 

@@ -26,6 +26,7 @@ impl<T: Config> Pallet<T> {
 			round,
 			beacon,
 			layer: middle_layer(&beacon, epoch.format),
+			request_limit: Poc::<T>::request_limit(epoch.index),
 			duties,
 			committed: DigestCommitments::<T>::get(epoch.index, (checker, round)),
 			revealed: revealed.is_some(),
@@ -33,7 +34,8 @@ impl<T: Config> Pallet<T> {
 	}
 
 	fn duty_view(epoch: &Epoch, round: u8, duty: Duty<T::AccountId>, revealed: Option<&[Revealed]>) -> DutyView {
-		let participant = pallet_poc::Standings::<T>::get(epoch.index, &duty.host).map(|standing| standing.participant);
+		let standing = pallet_poc::Standings::<T>::get(epoch.index, &duty.host);
+		let participant = standing.as_ref().map(|standing| standing.participant);
 		// A host whose registration expired meanwhile has no URL.
 		let url = pallet_poc::Hosts::<T>::get(&duty.host).map_or_else(Default::default, |host| host.url.into_inner());
 		let sets = duty.sets.into_iter().map(|(number, partner)| SetView {
@@ -49,6 +51,8 @@ impl<T: Config> Pallet<T> {
 		DutyView {
 			sets: sets.collect(),
 			url,
+			is_new: standing.is_some_and(|standing| standing.is_new()),
+			stake: Poc::<T>::stake(epoch, &duty.host),
 			commitments: Poc::<T>::commitments_of(epoch, round, &duty.host),
 			host: duty.host.clone().into(),
 		}

@@ -115,7 +115,7 @@ impl Time {
 pub const WEIGH_BATCH: u32 = 100;
 /// Maximum number of registered hosts: all of them can be weighed within the weigh phase.
 pub const MAX_HOSTS: u32 = WEIGH_BATCH * Time::THIS.schedule.weigh;
-/// Maximum number of checkers: the heaviest hosts.
+/// Maximum number of checkers: all hosts with proven weight, or a sample of them.
 pub const MAX_CHECKERS: u32 = 1_024;
 /// Maximum number of leaf sets of one checker: two for each of at most 12 · 64 seats, or for each of the 10 · 64 participants
 /// that a small network can check.

@@ -3,17 +3,18 @@
 use crate::{
 	Config,
 	epoch::{beacon, minima, threshold, visible},
-	population::{Population, SEGMENTS, account, checkers, min_weight, rng, shuffled},
+	population::{CHECKERS, Population, SEGMENTS, account, checkers, min_weight, rng, shuffled},
 	stats::Counter,
 };
+use gonka_primitives::Hash;
 use gonka_sprint::Draw;
+use pallet_poc::{Standing, types::Weighing};
+use polkadot_sdk::frame_support::{BoundedVec, traits::ConstU32};
 
 /// Fabricated shares that are tried.
 pub const TRIED: [f64; 3] = [0.01, 0.02, 0.05];
 /// Number of leaves of a fabricator in each segment.
 const LEAVES: [u64; SEGMENTS as usize] = [200_000; SEGMENTS as usize];
-/// Maximum number of checkers: `MAX_CHECKERS` of the runtime.
-const CHECKERS: usize = 1_024;
 /// Number of fabricators in each draw.
 const FABRICATORS: u64 = 30;
 
@@ -77,23 +78,27 @@ pub fn all(config: &Config) -> Vec<Attack> {
 }
 
 impl Attack {
+	/// Returns the candidates that the chain draws, as indices of hosts with the weights by which they check.
+	fn candidates(&self, beacon: Hash) -> BoundedVec<(u32, u64), ConstU32<{ CHECKERS }>> {
+		let mut weighing = Weighing::<u32, ConstU32<1>, ConstU32<{ CHECKERS }>>::new(beacon);
+		for (host, (weight, _)) in (0..).zip(&self.hosts) {
+			weighing.add(host, &Standing::of_weight(host, *weight), false);
+		}
+		weighing.into_candidates(u64::MAX)
+	}
+
 	/// Draws `draws` times.
 	pub fn measure(&self, seed: u64, draws: u64) -> Gain {
 		let weights: Vec<u64> = self.hosts.iter().map(|(weight, _)| *weight).collect();
 		let total: u64 = weights.iter().sum();
 		let of_adversary: u64 = self.hosts.iter().filter(|host| host.1).map(|host| host.0).sum();
-		// The list of checkers is cut to its maximum before weights are.
-		let mut heaviest: Vec<usize> = (0..weights.len()).collect();
-		heaviest.sort_by_key(|host| std::cmp::Reverse(weights[*host]));
-		heaviest.truncate(CHECKERS);
-		let listed: Vec<u64> = heaviest.iter().map(|host| weights[*host]).collect();
-		let (order, qualified) = checkers(&listed);
-		let adversary: Vec<bool> = order.iter().map(|position| self.hosts[heaviest[*position]].1).collect();
-
 		let (mut rng, mut caught) = (rng(seed, self.name.as_bytes(), 1), [Counter::default(); TRIED.len()]);
 		let participants = (self.hosts.len() as u32).max(FABRICATORS as u32);
 		let (mut seats, mut theirs) = (0, 0);
 		for _ in 0..draws {
+			let (listed, candidates): (Vec<u32>, Vec<u64>) = self.candidates(beacon(&mut rng)).into_iter().unzip();
+			let (order, qualified) = checkers(&candidates);
+			let adversary: Vec<bool> = order.iter().map(|position| self.hosts[listed[*position] as usize].1).collect();
 			let beacon = beacon(&mut rng);
 			let draw = Draw::new(beacon, &qualified, order.len() as u32 + participants);
 			let mut counts = [0; TRIED.len()];

@@ -11,6 +11,8 @@ use rand_chacha::{
 
 /// Number of segments of the sprint: mainnet's.
 pub const SEGMENTS: u8 = 5;
+/// Maximum number of checkers: `MAX_CHECKERS` of the runtime.
+pub const CHECKERS: u32 = 1_024;
 /// Maximum share of a host, in millionths: mainnet's.
 const CAP: u64 = 300_000;
 /// Number of leaves that the median host computes in a segment: about one accelerator's P400 leaves in a minute.

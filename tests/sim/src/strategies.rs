@@ -10,7 +10,8 @@ pub mod report;
 mod sprint;
 mod work;
 
-use gonka_primitives::{audit::MAX_SEATS, check::MAX_REQUESTS_PER_KIND, epoch::Schedule};
+use crate::population::CHECKERS;
+use gonka_primitives::{audit::MAX_SEATS, check::requests_per_kind, epoch::Schedule};
 
 /// One thing that an adversary does otherwise than the protocol says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,7 +135,7 @@ pub struct Rules {
 	pub schedule: Schedule,
 	/// Whether only proven weight is paid.
 	pub proven_is_paid: bool,
-	/// Number of hosts of which a checker may request openings for a sprint.
+	/// Number of hosts of which a checker may request openings for a sprint, in a network of 10,000 hosts.
 	pub requests: u32,
 	/// Whether new hosts have as many places in a draw as there are known ones, and not as many as checkers can check.
 	pub places_are_few: bool,
@@ -156,7 +157,7 @@ impl Rules {
 	pub const BUILT: Self = Self {
 		schedule: Schedule::MAINNET,
 		proven_is_paid: true,
-		requests: MAX_REQUESTS_PER_KIND,
+		requests: requests_per_kind(CHECKERS) as u32,
 		places_are_few: true,
 		one_request_ends_newcomers: true,
 		undefended_is_missed: false,

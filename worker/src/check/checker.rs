@@ -3,7 +3,11 @@
 //! Leaf sets are stored as soon as they are recomputed, and tags before the worker commits to them: there is one
 //! commitment for a beacon, whatever happens. A set that is not recomputed in time counts as not checkable.
 
-use super::{CheckContext, CheckError, Result, duty, outbox::Delivery};
+use super::{
+	CheckContext, CheckError, Result, duty,
+	outbox::Delivery,
+	silent::{Rank, Silent},
+};
 use crate::{
 	chain::{CheckMessage, Snapshot},
 	store::{
@@ -160,15 +164,21 @@ async fn compute(
 	let tags = match context.conduct.invented_tags(&view) {
 		Some(tags) => tags,
 		None => {
+			let silent = Silent::new(&view);
+			let mut numbers: Vec<usize> = (0..view.duties.len()).collect();
+			numbers.sort_by_cached_key(|number| {
+				let duty = view.duties.get(*number)?;
+				Some(Reverse(Rank::of(&view, duty, context.follower.host()).priority))
+			});
 			let check_duty = |number: usize| {
-				let (context, epoch, view) = (&context, &epoch, &view);
+				let (context, epoch, view, silent) = (&context, &epoch, &view, &silent);
 				async move {
 					if let Some(duty) = view.duties.get(number) {
-						check_host(context, epoch, view, duty).await;
+						check_host(context, epoch, view, silent, duty).await;
 					}
 				}
 			};
-			let duties = by_claim(&view, context.follower.host()).into_iter().map(check_duty);
+			let duties = numbers.into_iter().map(check_duty);
 			let all = stream::iter(duties).buffer_unordered(MAX_HOSTS).collect::<Vec<()>>();
 			tokio::select! {
 				_ = all => {},
@@ -184,24 +194,10 @@ async fn compute(
 	commit(context, round, slot, tags).await
 }
 
-/// Returns the numbers of a checker's duties: hosts that claim the most leaves come first, and equal ones in an order of the
-/// checker's own. A checker may request the openings of some hosts only. Silent hosts that claim little must not use up its
-/// requests, and with the same order, all checkers would leave out the same ones.
-fn by_claim(view: &CheckView, checker: &AccountId) -> Vec<usize> {
-	let mut numbers: Vec<usize> = (0..view.duties.len()).collect();
-	let key = |number: &usize| {
-		let duty = view.duties.get(*number)?;
-		let claim = duty.commitments.iter().fold(0u64, |sum, (_, commitment)| sum.saturating_add(commitment.count));
-		Some((Reverse(claim), slot("order", &(checker, duty.host, view.beacon))))
-	};
-	numbers.sort_by_cached_key(key);
-	numbers
-}
-
 /// Checks one host, again and again while the errors are temporary.
-async fn check_host(context: &CheckContext, epoch: &EpochView, view: &CheckView, duty: &DutyView) {
+async fn check_host(context: &CheckContext, epoch: &EpochView, view: &CheckView, silent: &Silent, duty: &DutyView) {
 	let host = hex::encode(duty.host);
-	while let Err(error) = duty::check(context, epoch, view, duty).await {
+	while let Err(error) = duty::check(context, epoch, view, silent, duty).await {
 		if !error.is_temporary() {
 			tracing::error!(host, %error, "cannot check a host");
 			return;

@@ -1,6 +1,10 @@
 //! The check of one host's leaves: fetched from its worker or requested on chain, recomputed, and compared.
 
-use super::{CheckContext, Result, outbox::Delivery};
+use super::{
+	CheckContext, CheckError, Result,
+	outbox::Delivery,
+	silent::{Rank, Silent},
+};
 use crate::{
 	chain::CheckMessage,
 	peer::Target,
@@ -15,6 +19,7 @@ use gonka_client::worker_api::MAX_POSITIONS;
 use gonka_primitives::{
 	AccountId, BlockNumber, Hash,
 	check::{MAX_REQUESTED, OpeningRequest},
+	validity::SprintCheck,
 	views::{CheckView, DutyView, EpochView},
 };
 use gonka_sprint::{
@@ -65,13 +70,23 @@ struct Subject<'a> {
 	context: &'a CheckContext,
 	epoch: &'a EpochView,
 	view: &'a CheckView,
+	silent: &'a Silent,
+	/// Its rank among the silent hosts, should it be one.
+	rank: Rank,
 	host: AccountId,
 	url: &'a [u8],
 	commitments: BTreeMap<u8, Commitment>,
 }
 
 /// Checks the leaf sets of a duty that are not stored yet. Stores them, and the wrong leaves.
-pub async fn check(context: &CheckContext, epoch: &EpochView, view: &CheckView, duty: &DutyView) -> Result<()> {
+/// `silent` has the hosts of the round that served no openings so far.
+pub async fn check(
+	context: &CheckContext,
+	epoch: &EpochView,
+	view: &CheckView,
+	silent: &Silent,
+	duty: &DutyView,
+) -> Result<()> {
 	let counts: Vec<(u8, u64)> = duty.commitments.iter().map(|(segment, made)| (*segment, made.count)).collect();
 	let mut sets: Vec<(u8, Vec<Position>)> = Vec::new();
 	for set in &duty.sets {
@@ -85,6 +100,8 @@ pub async fn check(context: &CheckContext, epoch: &EpochView, view: &CheckView, 
 		context,
 		epoch,
 		view,
+		silent,
+		rank: Rank::of(view, duty, context.follower.host()),
 		host: duty.host,
 		url: &duty.url,
 		commitments: duty.commitments.iter().copied().collect(),
@@ -92,7 +109,7 @@ pub async fn check(context: &CheckContext, epoch: &EpochView, view: &CheckView, 
 	let positions: BTreeSet<Position> = sets.iter().flat_map(|(_, positions)| positions).copied().collect();
 	let mut shown = Shown::default();
 	// Nobody closes the semaphore.
-	let permit = context.permits.acquire().await.ok();
+	let permit = context.fetches.acquire().await.ok();
 	subject.fetch(&mut shown, &positions).await;
 	// Silent hosts must not keep others waiting.
 	drop(permit);
@@ -100,7 +117,7 @@ pub async fn check(context: &CheckContext, epoch: &EpochView, view: &CheckView, 
 		let turn = duty.sets.first().map_or(0, |set| set.number);
 		subject.request(&mut shown, &positions, turn).await?;
 	}
-	let _permit = context.permits.acquire().await.ok();
+	let _permit = context.checks.acquire().await.ok();
 	let digests = subject.recompute(&shown, &positions).await?;
 	for (number, positions) in sets {
 		let leaf = |position: &Position| {
@@ -162,10 +179,13 @@ impl Subject<'_> {
 		let Some(draw) = self.epoch.schedule.draw_of(round, &self.epoch.confirmations) else { return Ok(()) };
 		let request = OpeningRequest { checker, epoch, round, host: self.host, positions: wanted };
 		let slot = slot("request", &(self.host, self.view.beacon));
+		self.silent.add(self.rank);
+		let mut is_refused = false;
 		let mut snapshots = self.context.follower.subscribe();
 		loop {
 			let Some(snapshot) = snapshots.borrow_and_update().clone() else { return Ok(()) };
-			let may_request = self.epoch.schedule.takes_request(draw, snapshot.next_offset());
+			let next = snapshot.next_offset();
+			let may_request = self.epoch.schedule.takes_request(draw, next) && !is_refused;
 			let (mut mine, mut mine_open, mut open) = (false, false, false);
 			let requests = self.context.follower.chain().opening_requests(&self.host).await?;
 			for request in requests.into_iter().filter(|request| (request.epoch, request.round) == (epoch, round)) {
@@ -178,10 +198,11 @@ impl Subject<'_> {
 					self.add(shown, segment, &[position], vec![opening]);
 				}
 			}
-			if !mine && may_request {
+			if !mine && may_request && self.silent.may_request(self.rank, &self.epoch.schedule, (draw, next)) {
 				let message = CheckMessage::Request(request.clone());
 				if let Err(error) = self.context.outbox.send(epoch, slot, Delivery::Repeated, message).await {
-					tracing::warn!(%error, "cannot request openings; trying again while there is time");
+					is_refused = is_too_many(&error);
+					tracing::warn!(%error, is_refused, "cannot request openings; trying again while there is time");
 				}
 			}
 			let all_located = positions.iter().all(|position| self.locate(shown, *position).is_some());
@@ -254,6 +275,11 @@ impl Subject<'_> {
 		let put = self.context.store.write(Durability::Now, move |tx| check::put_suspect(tx, index, &host, &suspect));
 		Ok(put.await?)
 	}
+}
+
+/// Returns whether the chain takes no further request of this checker in the round.
+fn is_too_many(error: &CheckError) -> bool {
+	matches!(error, CheckError::NotIncluded { source, .. } if source.validity_code() == Some(SprintCheck::TooManyRequests.into()))
 }
 
 /// Returns the offset from which on no time is left before the worker must commit to its tags of the round of this `draw`.

@@ -106,6 +106,8 @@ impl CheckedHost {
 		DutyView {
 			host: self.account,
 			url: self.url.clone().into_bytes(),
+			is_new: false,
+			stake: 5 * LEAVES,
 			commitments: self.commitments.iter().map(|made| (made.segment, made.commitment)).collect(),
 			sets: vec![set(3), set(4)],
 		}
@@ -117,6 +119,7 @@ impl CheckedHost {
 			round: 0,
 			beacon: BEACON,
 			layer: 1,
+			request_limit: 12,
 			duties: vec![self.duty()],
 			committed: None,
 			revealed: false,

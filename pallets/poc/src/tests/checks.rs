@@ -1,10 +1,21 @@
 //! Committees, and the effects of checks and disputes on weight and pay.
 
 use super::mock::*;
-use crate::{CandidateCount, Checkers, Duty, Epoch, LastWeighed, NewCount, Power, SetDuties, Standings};
-use gonka_primitives::{check::Offence, traits::PaidWeights};
-use polkadot_sdk::{frame_support, sp_runtime::AccountId32};
-use std::collections::BTreeMap;
+use crate::{
+	CandidateCount, Checkers, Duty, Epoch, LastWeighed, NewCount, Power, SetDuties, Standing, Standings, math,
+	types::{GROWTH, Weighing},
+};
+use gonka_primitives::{
+	check::{Offence, requests_per_kind},
+	hashing::blake2_256,
+	traits::PaidWeights,
+};
+use gonka_sprint::{Draw, priority};
+use polkadot_sdk::{
+	frame_support::{self, traits::ConstU32},
+	sp_runtime::AccountId32,
+};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 fn running() -> Epoch {
 	Poc::running_epoch().unwrap()
@@ -82,6 +93,107 @@ fn hosts_with_weight_check_the_next_sprint_if_they_take_part() {
 		assert_eq!(Poc::committee(&running(), &account(4)), checkers);
 		assert_eq!(Poc::committee(&running(), &account(1)), [account(2)]);
 	});
+}
+
+/// The share of the candidates' weights, in per mille and over many draws, of the hosts that are the adversary's.
+fn drawn_share(hosts: &[(u64, bool)]) -> u64 {
+	let (mut theirs, mut all) = (0, 0);
+	for beacon in 0..200 {
+		let mut weighing = Weighing::<u32, ConstU32<1>, ConstU32<64>>::new([beacon; 32]);
+		for (who, (weight, _)) in (0..).zip(hosts) {
+			weighing.add(who, &Standing::of_weight(who, *weight), false);
+		}
+		let candidates = weighing.into_candidates(u64::MAX);
+		assert_eq!(candidates.len(), hosts.len().min(64));
+		assert!(candidates.is_sorted_by(|(_, a), (_, b)| a >= b));
+		for (who, weight) in candidates {
+			all += weight;
+			theirs += if hosts[who as usize].1 { weight } else { 0 };
+		}
+	}
+	theirs * 1_000 / all
+}
+
+/// In a network with more hosts than there are places for candidates, an adversary's share of these is that of the weight.
+#[test]
+fn hosts_a_leaf_heavier_than_the_others_are_not_all_of_the_checkers() {
+	let hosts = |theirs: usize, weight, others: usize| {
+		let all = core::iter::repeat_n((weight, true), theirs).chain(core::iter::repeat_n((1_000, false), others));
+		drawn_share(&all.collect::<Vec<_>>())
+	};
+	// The heaviest 64 were all theirs.
+	let share = hosts(64, 1_001, 576);
+	assert!((85..115).contains(&share), "64 of 640: {share}");
+	let share = hosts(320, 200, 576);
+	assert!((85..115).contains(&share), "a tenth of the weight in a third of the hosts: {share}");
+	let share = hosts(1, 64_000, 576);
+	assert!((85..115).contains(&share), "a tenth of the weight in one host: {share}");
+	assert_eq!(hosts(16, 3_000, 48), 500, "all are candidates");
+}
+
+/// The weight that known hosts with these weights show on the next day, of what they showed before, in per mille of the sum of
+/// all that are heavy. They claim [`GROWTH`] times that and answer nothing. Of the checkers, `honest` request openings as
+/// workers do, by [`priority`].
+fn left_of_silent_hosts(checkers: u32, honest: u32, weights: &[u64]) -> u64 {
+	let silent = weights.len() as u32;
+	let draw = Draw::new([7; 32], &vec![1; checkers as usize], checkers + silent);
+	assert_eq!(draw.checkable(), checkers + silent);
+	let committees: Vec<_> = (checkers..checkers + silent).map(|host| draw.committee(host, None)).collect();
+	let mut duties = vec![Vec::new(); checkers as usize];
+	for (host, committee) in committees.iter().enumerate() {
+		committee.iter().for_each(|checker| duties[*checker as usize].push(host));
+	}
+	let unanswered = |round: u32| {
+		let mut unanswered = vec![0; silent as usize];
+		for (checker, duties) in (0..honest).zip(&duties) {
+			let of = |host: usize| {
+				let order = [host as u32, checker, round].map(u32::to_le_bytes);
+				priority(GROWTH * weights[host], &blake2_256(&[order.as_flattened()]))
+			};
+			let mut hosts = duties.clone();
+			hosts.sort_by_cached_key(|host| Reverse(of(*host)));
+			hosts.truncate(requests_per_kind(checkers).into());
+			hosts.into_iter().for_each(|host| unanswered[host] += 1);
+		}
+		unanswered
+	};
+	let rounds = [0, 1, 2, 3].map(unanswered);
+	let shown = |(host, weight): (usize, &u64)| {
+		let size = committees[host].len() as u32;
+		let [sprint, confirmations @ ..] = rounds.each_ref().map(|unanswered| unanswered[host]);
+		let claimed = if sprint == 0 { GROWTH * weight } else { *weight };
+		let confirmed =
+			confirmations.map(|requests| math::answered(math::MILLION, requests, size)).iter().sum::<u64>() / 3;
+		math::scale(math::answered(claimed, sprint, size), confirmed)
+	};
+	let heavy = |weight: &u64| *weight > 2;
+	let left: u64 = weights.iter().enumerate().filter(|(_, weight)| heavy(weight)).map(shown).sum();
+	left * 1_000 / weights.iter().filter(|weight| heavy(weight)).sum::<u64>()
+}
+
+/// Where more hosts fall silent than checkers can request openings of, they lose more than those gain that nobody asks,
+/// whatever each of them has, and whatever light ones claim.
+#[test]
+fn silent_hosts_lose_weight_on_the_whole_however_many_they_are() {
+	let equal = |count: usize| vec![1_000_000; count];
+	let different = |count: u64| (0..count).map(|host| 1_000_000 + host).collect::<Vec<_>>();
+	let uneven = |count: u64| (1..=count).map(|rank| 1_000_000_000 / rank).collect::<Vec<_>>();
+	let decoys = |heavy: usize, light: usize| [equal(heavy), vec![1; light]].concat();
+	for (checkers, silent, all, some) in [
+		(20, equal(1_200), 0..20, 50..150),
+		(100, equal(5_000), 80..140, 350..480),
+		(150, equal(9_000), 400..520, 800..920),
+		(150, different(9_000), 400..520, 800..920),
+		(150, uneven(9_000), 0..300, 0..700),
+		(150, decoys(50, 2_000), 0..1, 0..80),
+		(1_024, decoys(200, 2_200), 0..1, 0..80),
+	] {
+		let name = format!("{} silent hosts of {checkers} checkers", silent.len());
+		for (honest, expected) in [(checkers, all), (checkers * 6 / 10, some)] {
+			let left = left_of_silent_hosts(checkers, honest, &silent);
+			assert!(expected.contains(&left), "{name}, {honest} of them honest: {left}");
+		}
+	}
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::{mock::*, world::*};
-use crate::{DigestCommitments, Event, PrunedTo, Requests, Reveals, ValidityError};
+use crate::{DigestCommitments, Event, LateAnswers, PrunedTo, Requests, Reveals, ValidityError};
 use gonka_primitives::check::{OpeningAnswer, OpeningRequest};
 use gonka_sprint::Tag;
 use polkadot_sdk::frame_support::assert_ok;
@@ -75,36 +75,65 @@ fn without(world: &World, checker: u8, host: u8) -> Vec<Tag> {
 }
 
 #[test]
-fn a_set_without_a_tag_is_met_if_the_checker_asked_or_the_host_was_silent() {
+fn a_set_without_a_tag_is_met_if_the_host_answered_late_or_was_silent() {
 	run(|| {
 		let world = World::new(4, &[]);
-		// Checker 3 requests openings of host 4, which posts them, and of host 1, which does not.
+		// Checkers 2 and 3 request openings of host 4, which posts them at once for one and late for the other. Host 1 posts
+		// none.
 		assert_ok!(request(honest_request(&world, 3, 1)));
-		let asked = honest_request(&world, 3, 4);
-		assert_ok!(request(asked.clone()));
-		assert_ok!(answer(honest_answer(&world, &asked)));
-		let tags = [(1, 4), (2, 1), (3, 4)].map(|(checker, host)| (checker, without(&world, checker, host)));
+		let asked = [2, 3].map(|checker| honest_request(&world, checker, 4));
+		asked.iter().for_each(|asked| request(asked.clone()).unwrap());
+		assert_ok!(answer(honest_answer(&world, &asked[0])));
+		pass(SCHEDULE.answer / 2 + 1);
+		assert_ok!(answer(honest_answer(&world, &asked[1])));
+		assert_eq!(LateAnswers::<Test>::iter_keys().collect::<Vec<_>>(), [(0, account(3), (account(4), 0))]);
+		let tags = [(1, 4), (2, 4), (3, 4), (4, 1)].map(|(checker, host)| (checker, without(&world, checker, host)));
 		world.check(0, &tags);
-		assert_eq!(duties(2), (6, 6), "the host left a request unanswered");
-		assert_eq!(duties(3), (6, 6), "the checker asked, however late the answer was");
-		assert_eq!(duties(1), (6, 4), "it did not ask, and the host answered another checker");
+		assert_eq!(duties(1), (6, 4), "it did not ask");
+		assert_eq!(duties(2), (6, 4), "it asked, and had the answer in time");
+		assert_eq!(duties(3), (6, 6), "it asked, and the answer was late");
+		assert_eq!(duties(4), (6, 6), "host 1 left a request unanswered");
 	});
 }
 
 #[test]
-fn a_checker_requests_openings_of_at_most_12_hosts_of_a_kind_in_a_round() {
+fn a_checker_requests_openings_of_a_limited_number_of_hosts_of_a_kind_in_a_round() {
 	run(|| {
 		let world = World::new(4, &[]);
 		let own = account(2);
 		let asked = |asked| pallet_poc::Standings::<Test>::mutate(0, &own, |one| one.as_mut().unwrap().asked = asked);
-		asked((0, 0, 12));
+		assert_eq!(Poc::request_limit(0), 255, "of four checkers");
+		asked((0, 0, 255));
 		assert_eq!(Check::do_try_state(), Ok(()), "without a request on chain");
 		assert_eq!(request(honest_request(&world, 2, 1)), rejected(ValidityError::TooManyRequests));
-		asked((0, 12, 11));
+		asked((0, 255, 254));
 		assert!(Poc::may_request(0, 0, &account(1), &own), "the others are not new");
-		asked((1, 0, 12));
+		asked((1, 0, 255));
 		assert_ok!(request(honest_request(&world, 2, 1)));
 		assert_eq!(pallet_poc::Standings::<Test>::get(0, &own).unwrap().asked, (0, 0, 1), "another round");
+	});
+}
+
+/// A checker cannot have all hosts answer late instead of computing.
+#[test]
+fn a_checker_is_excused_for_24_hosts_that_answered_late() {
+	run(|| {
+		let world = World::new(29, &[]);
+		elect(&[2, 3]);
+		let asked: Vec<_> = (1..=29).filter(|host| *host != 2).map(|host| honest_request(&world, 2, host)).collect();
+		asked.iter().for_each(|asked| request(asked.clone()).unwrap());
+		pass(SCHEDULE.answer / 2 + 1);
+		asked
+			.iter()
+			.filter(|asked| asked.host != raw(29))
+			.for_each(|asked| answer(honest_answer(&world, asked)).unwrap());
+		let zeros = vec![[0; 4]; world.tags(2, &*honest()).len()];
+		let honest_tags = world.tags(3, &*honest());
+		let sets = zeros.len() as u32;
+		world.check(0, &[(2, zeros), (3, honest_tags)]);
+		// All but host 3 have two checkers and two sets. 27 hosts answered late.
+		assert_eq!(duties(2), (sets, sets - 2 * 3));
+		assert_eq!(duties(3).0, duties(3).1);
 	});
 }
 

@@ -16,63 +16,63 @@ pub struct WeightInfo<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> pallet_sprint_check::WeightInfo for WeightInfo<T> {
 	fn authorize_commit_digest() -> Weight {
-		// Minimum: 175_732_000 ps.
-		Weight::from_parts(209_132_000, 44439).saturating_add(T::DbWeight::get().reads(7))
+		// Minimum: 175_672_000 ps.
+		Weight::from_parts(189_823_000, 44439).saturating_add(T::DbWeight::get().reads(9))
 	}
 	fn commit_digest() -> Weight {
-		// Minimum: 4_717_000 ps.
-		Weight::from_parts(5_098_000, 0).saturating_add(T::DbWeight::get().writes(1))
+		// Minimum: 4_827_000 ps.
+		Weight::from_parts(5_158_000, 0).saturating_add(T::DbWeight::get().writes(1))
 	}
 	/// `n` is in `[4, 1278]`.
 	fn authorize_reveal(n: u32) -> Weight {
-		// Minimum: 64_957_000 ps.
-		Weight::from_parts(459_509_502, 350226)
-			// Standard error: 62_800.
-			.saturating_add(Weight::from_parts(586_569, 0).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(162))
+		// Minimum: 71_927_000 ps.
+		Weight::from_parts(464_854_292, 350226)
+			// Standard error: 63_024.
+			.saturating_add(Weight::from_parts(517_772, 0).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(164))
 			.saturating_add(Weight::from_parts(0, 94).saturating_mul(n.into()))
 	}
 	/// `n` is in `[4, 1278]`.
 	fn reveal(n: u32) -> Weight {
-		// Minimum: 42_763_000 ps.
-		Weight::from_parts(287_882_812, 350226)
-			// Standard error: 53_621.
-			.saturating_add(Weight::from_parts(4_273_743, 0).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(158))
+		// Minimum: 46_940_000 ps.
+		Weight::from_parts(408_423_419, 350226)
+			// Standard error: 69_546.
+			.saturating_add(Weight::from_parts(3_979_264, 0).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(160))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(2))
-			.saturating_add(Weight::from_parts(0, 9477).saturating_mul(n.into()))
+			.saturating_add(Weight::from_parts(0, 1321).saturating_mul(n.into()))
 	}
 	fn authorize_request_openings() -> Weight {
-		// Minimum: 85_047_000 ps.
-		Weight::from_parts(89_534_000, 44439).saturating_add(T::DbWeight::get().reads(10))
+		// Minimum: 282_331_000 ps.
+		Weight::from_parts(311_735_000, 44439).saturating_add(T::DbWeight::get().reads(12))
 	}
 	fn request_openings() -> Weight {
-		// Minimum: 17_647_000 ps.
-		Weight::from_parts(18_778_000, 6274)
+		// Minimum: 60_400_000 ps.
+		Weight::from_parts(85_107_000, 6274)
 			.saturating_add(T::DbWeight::get().reads(3))
 			.saturating_add(T::DbWeight::get().writes(3))
 	}
 	fn authorize_answer_openings() -> Weight {
-		// Minimum: 365_635_000 ps.
-		Weight::from_parts(375_219_000, 20040).saturating_add(T::DbWeight::get().reads(6))
+		// Minimum: 360_287_000 ps.
+		Weight::from_parts(394_638_000, 20040).saturating_add(T::DbWeight::get().reads(6))
 	}
 	fn answer_openings() -> Weight {
-		// Minimum: 54_361_000 ps.
-		Weight::from_parts(64_607_000, 20040)
-			.saturating_add(T::DbWeight::get().reads(2))
-			.saturating_add(T::DbWeight::get().writes(2))
+		// Minimum: 72_238_000 ps.
+		Weight::from_parts(104_036_000, 20040)
+			.saturating_add(T::DbWeight::get().reads(3))
+			.saturating_add(T::DbWeight::get().writes(3))
 	}
 	fn authorize_accuse() -> Weight {
-		// Minimum: 266_698_000 ps.
-		Weight::from_parts(295_711_000, 6274).saturating_add(T::DbWeight::get().reads(12))
+		// Minimum: 270_514_000 ps.
+		Weight::from_parts(288_791_000, 6274).saturating_add(T::DbWeight::get().reads(12))
 	}
 	/// `g` is in `[1, 41]`.
 	fn accuse(g: u32) -> Weight {
-		// Minimum: 192_827_000 ps.
-		Weight::from_parts(212_063_444, 24724)
-			// Standard error: 89_006.
-			.saturating_add(Weight::from_parts(946_189, 0).saturating_mul(g.into()))
+		// Minimum: 169_472_000 ps.
+		Weight::from_parts(203_245_496, 24724)
+			// Standard error: 88_917.
+			.saturating_add(Weight::from_parts(1_054_016, 0).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().reads(13))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().writes(9))
@@ -81,18 +81,18 @@ impl<T: frame_system::Config> pallet_sprint_check::WeightInfo for WeightInfo<T> 
 	}
 	/// `n` is in `[1, 1536]`.
 	fn authorize_challenge(n: u32) -> Weight {
-		// Minimum: 157_184_000 ps.
-		Weight::from_parts(184_297_984, 44439)
-			// Standard error: 2_776.
-			.saturating_add(Weight::from_parts(14_277, 0).saturating_mul(n.into()))
-			.saturating_add(T::DbWeight::get().reads(17))
+		// Minimum: 145_677_000 ps.
+		Weight::from_parts(163_178_670, 44439)
+			// Standard error: 1_371.
+			.saturating_add(Weight::from_parts(9_424, 0).saturating_mul(n.into()))
+			.saturating_add(T::DbWeight::get().reads(19))
 	}
 	/// `g` is in `[1, 41]`.
 	fn challenge(g: u32) -> Weight {
-		// Minimum: 139_128_000 ps.
-		Weight::from_parts(181_935_711, 24724)
-			// Standard error: 157_240.
-			.saturating_add(Weight::from_parts(447_853, 0).saturating_mul(g.into()))
+		// Minimum: 107_050_000 ps.
+		Weight::from_parts(118_848_087, 24724)
+			// Standard error: 152_610.
+			.saturating_add(Weight::from_parts(1_787_689, 0).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().reads(14))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().writes(11))
@@ -100,19 +100,19 @@ impl<T: frame_system::Config> pallet_sprint_check::WeightInfo for WeightInfo<T> 
 			.saturating_add(Weight::from_parts(0, 14837).saturating_mul(g.into()))
 	}
 	fn authorize_play() -> Weight {
-		// Minimum: 328_690_000 ps.
-		Weight::from_parts(344_624_000, 15827).saturating_add(T::DbWeight::get().reads(6))
+		// Minimum: 327_488_000 ps.
+		Weight::from_parts(343_632_000, 15827).saturating_add(T::DbWeight::get().reads(6))
 	}
 	fn authorize_last_play() -> Weight {
-		// Minimum: 202_552_000 ps.
-		Weight::from_parts(211_977_000, 15827).saturating_add(T::DbWeight::get().reads(6))
+		// Minimum: 205_076_000 ps.
+		Weight::from_parts(214_840_000, 15827).saturating_add(T::DbWeight::get().reads(6))
 	}
 	/// `g` is in `[1, 41]`.
 	fn play(g: u32) -> Weight {
-		// Minimum: 186_569_000 ps.
-		Weight::from_parts(192_186_198, 54761)
-			// Standard error: 9_965.
-			.saturating_add(Weight::from_parts(1_072_677, 0).saturating_mul(g.into()))
+		// Minimum: 186_158_000 ps.
+		Weight::from_parts(190_586_094, 54801)
+			// Standard error: 48_218.
+			.saturating_add(Weight::from_parts(1_952_832, 0).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().reads(19))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().writes(9))
@@ -120,15 +120,15 @@ impl<T: frame_system::Config> pallet_sprint_check::WeightInfo for WeightInfo<T> 
 			.saturating_add(Weight::from_parts(0, 14837).saturating_mul(g.into()))
 	}
 	fn authorize_close() -> Weight {
-		// Minimum: 13_070_000 ps.
-		Weight::from_parts(13_951_000, 15827).saturating_add(T::DbWeight::get().reads(3))
+		// Minimum: 12_979_000 ps.
+		Weight::from_parts(14_412_000, 15827).saturating_add(T::DbWeight::get().reads(3))
 	}
 	/// `g` is in `[1, 41]`.
 	fn close(g: u32) -> Weight {
-		// Minimum: 35_052_000 ps.
-		Weight::from_parts(37_689_995, 12857)
-			// Standard error: 5_234.
-			.saturating_add(Weight::from_parts(905_483, 0).saturating_mul(g.into()))
+		// Minimum: 34_271_000 ps.
+		Weight::from_parts(37_344_933, 12857)
+			// Standard error: 6_526.
+			.saturating_add(Weight::from_parts(940_093, 0).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().reads(7))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(g.into()))
 			.saturating_add(T::DbWeight::get().writes(6))
@@ -136,17 +136,17 @@ impl<T: frame_system::Config> pallet_sprint_check::WeightInfo for WeightInfo<T> 
 			.saturating_add(Weight::from_parts(0, 14837).saturating_mul(g.into()))
 	}
 	fn prune() -> Weight {
-		// Minimum: 2_744_000 ps.
-		Weight::from_parts(2_985_000, 20040)
+		// Minimum: 2_694_000 ps.
+		Weight::from_parts(2_974_000, 20040)
 			.saturating_add(T::DbWeight::get().reads(1))
 			.saturating_add(T::DbWeight::get().writes(1))
 	}
 	/// `n` is in `[0, 256]`.
 	fn draw_refuters(n: u32) -> Weight {
-		// Minimum: 3_325_000 ps.
-		Weight::from_parts(132_491_108, 44439)
-			// Standard error: 174_664.
-			.saturating_add(Weight::from_parts(14_207_012, 0).saturating_mul(n.into()))
+		// Minimum: 4_597_000 ps.
+		Weight::from_parts(38_086_741, 44439)
+			// Standard error: 164_414.
+			.saturating_add(Weight::from_parts(15_588_454, 0).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().reads(4))
 			.saturating_add(T::DbWeight::get().reads(1).saturating_mul(n.into()))
 			.saturating_add(T::DbWeight::get().writes(1))

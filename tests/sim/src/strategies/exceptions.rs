@@ -55,7 +55,7 @@ pub const EXCEPTIONS: [Exception; 5] = [
 		strategy: Jam,
 		rule: "1,024 checkers could request openings of 64 hosts each; blocks lack room for 10,000 hosts' answers",
 		price: "nothing",
-		mend: "12 hosts of a kind for each checker and round",
+		mend: "12,288 requests of a kind for all checkers together",
 	},
 	Exception {
 		strategy: Swarm,

@@ -1,7 +1,7 @@
 //! Hosts, and the state that they carry from one epoch to the next.
 
 use super::{Ends, Rules, Setting, Strategy};
-use crate::population::{exp, normal, rng};
+use crate::population::{CHECKERS, exp, normal, rng};
 use gonka_primitives::{Hash, check::Offence};
 use pallet_poc::{Capped, EpochWeights, Standing, math, types::Weighing};
 use polkadot_sdk::frame_support::traits::ConstU32;
@@ -30,7 +30,7 @@ pub(super) const OFFLINE: f64 = 0.05;
 /// Epochs for which a checker that found otherwise than the arbiters is muted.
 pub(super) const MUTED: u32 = 3;
 
-pub(super) type Weights = Weighing<u32, ConstU32<300>, ConstU32<1_024>>;
+pub(super) type Weights = Weighing<u32, ConstU32<300>, ConstU32<CHECKERS>>;
 
 /// A host.
 #[derive(Clone, Debug)]
@@ -240,7 +240,7 @@ impl Network {
 
 	/// Fixes caps, the next checkers and the power.
 	fn weigh(&mut self) {
-		let mut weighing = Weights::default();
+		let mut weighing = Weights::new([self.epoch as u8; 32]);
 		for (index, host) in self.hosts.iter().enumerate() {
 			if host.standing.backed > 0 && !host.standing.is_weightless() {
 				weighing.add(index as u32, &host.standing, true);
@@ -257,8 +257,8 @@ impl Network {
 		// Without any proven weight, checkers and power stay as they are.
 		if !weighing.validators.is_empty() {
 			let is_host = |(who, _): &(u32, u64)| (*who as usize) < self.hosts.len();
-			self.candidates = weighing.checkers.into_iter().map(capped).filter(is_host).collect();
-			self.power.computed = math::guard(weighing.validators.into_iter().map(capped).collect(), &[], 0);
+			self.power.computed = math::guard(weighing.validators.iter().copied().map(capped).collect(), &[], 0);
+			self.candidates = weighing.into_candidates(proven.cap).into_iter().filter(is_host).collect();
 		}
 		let of_adversary = self.hosts.iter().filter(|host| host.bad).map(|host| self.weights.votes(&host.standing));
 		self.votes = of_adversary.sum::<u64>() as f64 / votes.total.max(1) as f64;

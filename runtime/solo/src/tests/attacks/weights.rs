@@ -47,7 +47,7 @@ fn a_batch_of_absent_checkers_costs_a_block_what_it_declares() {
 			Commitments::<Runtime>::insert(1, account(participant), BoundedVec::truncate_from(all));
 			Standings::<Runtime>::insert(1, account(participant), Standing { participant, ..Default::default() });
 		}
-		WeighProgress::<Runtime>::put(pallet_poc::types::Weighing::default());
+		WeighProgress::<Runtime>::put(pallet_poc::types::Weighing::new([0; 32]));
 		let block = epoch.start + epoch.schedule.weigh_start() + 1;
 		CurrentEpoch::<Runtime>::put(epoch);
 		System::set_block_number(block);
