@@ -60,6 +60,11 @@ pub trait Engine: Send + Sync {
 
 	/// Returns the engine's present state.
 	fn health(&self) -> Health;
+
+	/// Returns what the engine has computed since it started; zeros if another machine computes.
+	fn usage(&self) -> Usage {
+		Usage::default()
+	}
 }
 
 /// Channel on which the result of a check arrives.
@@ -152,6 +157,8 @@ pub struct GenerateRequest {
 	pub stop_token_ids: Vec<u32>,
 	/// Whether to continue after one of the model's own end ids.
 	pub ignore_eos: bool,
+	/// Whose request it is. Waiting requests of different owners take turns.
+	pub owner: Hash,
 }
 
 impl Default for GenerateRequest {
@@ -172,6 +179,7 @@ impl Default for GenerateRequest {
 			stop: Vec::new(),
 			stop_token_ids: Vec::new(),
 			ignore_eos: false,
+			owner: [0; 32],
 		}
 	}
 }
@@ -339,6 +347,21 @@ pub struct Health {
 	pub waiting: usize,
 	/// Maximum number of requests that may wait.
 	pub waiting_limit: usize,
+}
+
+/// What an engine has computed since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+	/// Number of steps: computations of one batch.
+	pub steps: u64,
+	/// Sum of the numbers of completions in the steps' batches.
+	pub rows: u64,
+	/// Number of tokens of prompts that were read.
+	pub prompt_tokens: u64,
+	/// Number of tokens of prompts that an earlier request had left in a slot, so that they were not read again.
+	pub reused_tokens: u64,
+	/// Number of tokens whose keys and values the slots hold now.
+	pub cached_tokens: u64,
 }
 
 /// The reason for which an engine could not do something.

@@ -27,7 +27,7 @@ mod upstream;
 
 pub use api::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
-	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent,
+	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, Usage,
 };
 #[cfg(feature = "llama")]
 pub use llama::{CachePrecision, LlamaOptions, try_model};

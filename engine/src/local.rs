@@ -7,6 +7,7 @@ use std::{
 	path::PathBuf,
 	sync::{Arc, Mutex},
 	thread::JoinHandle,
+	time::Duration,
 };
 
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use crate::llama::{self, LlamaOptions};
 use crate::torch::{self, Alteration, Precision};
 use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
-	TokenEvent, tokenizer::Tokenizer,
+	TokenEvent, Usage, tokenizer::Tokenizer,
 };
 pub use model::{LOGIT_ROWS, Model, Span};
 use scheduler::{Scheduler, Shared};
@@ -37,9 +38,12 @@ pub struct LocalConfig {
 	pub slots: usize,
 	/// Maximum number of requests that wait for a slot.
 	pub waiting_limit: usize,
-	/// Number of prompt tokens computed in a step, beside one token of each completion. A long prompt takes several
-	/// steps, and delays the completions by one step at most.
+	/// Maximum number of prompt tokens computed in a step, beside one token of each completion. A long prompt takes several
+	/// steps.
 	pub prefill_chunk: usize,
+	/// Time that prompts may take in a step while completions wait for their next token. The engine measures its steps
+	/// and reads fewer prompt tokens where they take longer, 16 at least.
+	pub prefill_time: Duration,
 	/// Makes the command that tries a file of llama.cpp's before this process loads it: it calls [`try_model`](crate::try_model)
 	/// with a configuration like this one, writes an error to standard output, and ends with another code than 0 then.
 	pub trial: Option<fn(&Self) -> std::process::Command>,
@@ -82,6 +86,7 @@ impl LocalConfig {
 			slots: 4,
 			waiting_limit: 64,
 			prefill_chunk: 256,
+			prefill_time: Duration::from_millis(100),
 			trial: None,
 			threads: 1,
 		}
@@ -138,7 +143,7 @@ impl LocalEngine {
 	}
 
 	fn start(config: &LocalConfig, opened: Opened) -> Result<Self, EngineError> {
-		let LocalConfig { context_length, slots, prefill_chunk, threads, .. } = *config;
+		let LocalConfig { context_length, slots, prefill_chunk, prefill_time, threads, .. } = *config;
 		if [context_length, slots, prefill_chunk, threads].contains(&0) {
 			return Err(EngineError::InvalidRequest(
 				"context length, slots, prefill chunk and threads must be at least 1".into(),
@@ -165,7 +170,7 @@ impl LocalEngine {
 				};
 				give_back_memory();
 				let _ = loaded.send(Ok(model.context_length()));
-				Scheduler::new(model, tokenizer, shared, slots, prefill_chunk).run();
+				Scheduler::new(model, tokenizer, shared, slots, prefill_chunk, prefill_time).run();
 			}
 		};
 		let thread = std::thread::Builder::new()
@@ -215,6 +220,10 @@ impl Engine for LocalEngine {
 
 	fn health(&self) -> Health {
 		self.shared.health()
+	}
+
+	fn usage(&self) -> Usage {
+		self.shared.usage()
 	}
 }
 

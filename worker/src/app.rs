@@ -53,7 +53,7 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 	let model = cli.serving.model_name.clone();
 	let limits = Limits {
 		credit: cli.serving.credit_requests,
-		capacity: cli.serving.capacity,
+		capacity: cli.serving.capacity(),
 		evidence: u64::from(cli.serving.evidence_gib) << 30,
 		..Limits::default()
 	};

@@ -106,10 +106,11 @@ pub struct Serving {
 	/// The server of the upstream engine.
 	#[command(flatten)]
 	pub upstream: Upstream,
-	/// Maximum number of running and waiting requests over all gateways; further ones are rejected as busy. An upstream
-	/// server gets at most this many at the same time.
-	#[arg(long, env = "GONKA_CAPACITY", default_value_t = 64, value_name = "N")]
-	pub capacity: u32,
+	/// Maximum number of running and waiting requests over all gateways; further ones are rejected as busy, so that gateways
+	/// try another host. An upstream server gets at most this many at the same time. By default 64 with a server of your
+	/// own, otherwise two for each slot and two more.
+	#[arg(long, env = "GONKA_CAPACITY", value_name = "N")]
+	pub capacity: Option<u32>,
 	/// Maximum number of requests of a channel that run or have no voucher yet: what a gateway that never pays can cost.
 	#[arg(long, env = "GONKA_CREDIT_REQUESTS", default_value_t = 8, value_name = "N")]
 	pub credit_requests: u64,
@@ -174,6 +175,18 @@ pub enum EngineKind {
 	/// Invented completions without a model, for test networks.
 	#[cfg(feature = "mock")]
 	Mock,
+}
+
+impl Serving {
+	/// Returns the maximum number of running and waiting requests.
+	pub fn capacity(&self) -> u32 {
+		let slots = u32::try_from(self.slots).unwrap_or(u32::MAX);
+		let default = match self.engine {
+			EngineKind::Llama | EngineKind::Torch => slots.saturating_mul(2).saturating_add(2),
+			_ => 64,
+		};
+		self.capacity.unwrap_or(default)
+	}
 }
 
 impl Cli {

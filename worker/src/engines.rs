@@ -126,7 +126,7 @@ async fn local(
 		name: Some(options.model_name.clone()),
 		context_length: options.context.unwrap_or(DEFAULT_CONTEXT).min(registered.context_length as usize),
 		slots: options.slots,
-		waiting_limit: options.capacity as usize,
+		waiting_limit: options.capacity() as usize,
 		threads: options.threads.unwrap_or(cores.saturating_sub(1).max(1)),
 		trial: Some(TryModel::command),
 		..LocalConfig::new(path, backend)
@@ -174,7 +174,7 @@ async fn upstream(
 		context_length: options.context.unwrap_or(usize::MAX).min(registered.context_length as usize),
 		vocab_size: server.upstream_vocab,
 		eos: server.upstream_eos.clone(),
-		max_running: options.capacity as usize,
+		max_running: options.capacity() as usize,
 		..UpstreamConfig::new(server.upstream_url.clone().context("--upstream-url is missing")?)
 	};
 	loop {

@@ -59,6 +59,14 @@ fn describe() {
 	counter!("gonka_worker_completion_tokens_total", "Completion tokens of signed receipts");
 	counter!("gonka_worker_completions_cancelled_total", "Completions whose gateway hung up");
 	counter!("gonka_worker_rejections_total", "Responses other than 200, by error code");
+	gauge!("gonka_worker_engine_running", "Completions and checks that the engine computes now");
+	gauge!("gonka_worker_engine_waiting", "Requests that wait for a slot");
+	gauge!("gonka_worker_engine_cached_tokens", "Tokens whose keys and values the slots hold");
+	counter!("gonka_worker_engine_steps_total", "Computed batches");
+	counter!("gonka_worker_engine_rows_total", "Completions in all computed batches together");
+	counter!("gonka_worker_engine_prompt_tokens_total", "Tokens of prompts and checks that the engine read");
+	counter!("gonka_worker_engine_reused_tokens_total", "Tokens of prompts that a slot held already");
 	histogram!("gonka_worker_first_token_seconds", "Time from an admitted request to its first token");
+	histogram!("gonka_worker_token_seconds", "Mean time of a completion's tokens after the first");
 	histogram!("gonka_worker_completion_seconds", "Time from an admitted request to its last event");
 }

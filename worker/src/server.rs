@@ -202,7 +202,16 @@ async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
+	let engine = &service.parts.engine;
+	let (health, usage) = (engine.health(), engine.usage());
 	::metrics::gauge!("gonka_worker_load").set(f64::from(service.load()));
+	::metrics::gauge!("gonka_worker_engine_running").set(health.running as f64);
+	::metrics::gauge!("gonka_worker_engine_waiting").set(health.waiting as f64);
+	::metrics::gauge!("gonka_worker_engine_cached_tokens").set(usage.cached_tokens as f64);
+	::metrics::counter!("gonka_worker_engine_steps_total").absolute(usage.steps);
+	::metrics::counter!("gonka_worker_engine_rows_total").absolute(usage.rows);
+	::metrics::counter!("gonka_worker_engine_prompt_tokens_total").absolute(usage.prompt_tokens);
+	::metrics::counter!("gonka_worker_engine_reused_tokens_total").absolute(usage.reused_tokens);
 	([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus::render())
 }
 

@@ -69,7 +69,7 @@ impl LlamaModel {
 			params.n_threads_batch = params.n_threads;
 			params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
 			params.embeddings = true;
-			params.kv_unified = true;
+			params.kv_unified = false;
 			params.type_k = precision;
 			params.type_v = precision;
 			params.flash_attn_type = match options.flash_attention {
@@ -136,6 +136,14 @@ impl Model for LlamaModel {
 		self.width
 	}
 
+	fn can_rewind(&self) -> bool {
+		// SAFETY: the model is loaded.
+		let keeps_states = unsafe {
+			sys::llama_model_is_recurrent(self.file.model()) || sys::llama_model_is_hybrid(self.file.model())
+		};
+		!keeps_states
+	}
+
 	fn step(
 		&mut self,
 		tokens: &[u32],
@@ -159,13 +167,20 @@ impl Model for LlamaModel {
 				if position < first_wanted { silent.push(item) } else { wanted.push(item) }
 			}
 		}
+		silent.sort_by_key(|item: &Item| item.slot);
 		for part in silent.chunks(self.batch_size) {
 			self.decode(part, false)?;
 		}
 		for part in wanted.chunks(self.rows) {
-			self.decode(part, true)?;
-			for at in 0..part.len() {
-				let (hidden, logits) = self.row(at)?;
+			// llama.cpp computes sequences together whose numbers follow one another in the batch.
+			let mut order: Vec<usize> = (0..part.len()).collect();
+			order.sort_by_key(|at| part[*at].slot);
+			let sorted: Vec<Item> = order.iter().map(|at| part[*at]).collect();
+			self.decode(&sorted, true)?;
+			let mut rows = vec![0; part.len()];
+			order.into_iter().enumerate().for_each(|(row, at)| rows[at] = row);
+			for row in rows {
+				let (hidden, logits) = self.row(row)?;
 				each(hidden, logits);
 			}
 		}

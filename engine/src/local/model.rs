@@ -26,6 +26,9 @@ pub trait Model {
 	/// Returns the width of a hidden state.
 	fn width(&self) -> usize;
 
+	/// Returns whether a slot can forget a part of what it read. Otherwise it forgets all or nothing.
+	fn can_rewind(&self) -> bool;
+
 	/// Reads `tokens`, the tokens of all `spans` one after the other. Calls `each`, in order, for every token whose
 	/// logits are wanted, with its hidden state after the last norm and its logits, one for each id of the vocabulary.
 	///

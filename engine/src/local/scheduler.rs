@@ -1,17 +1,23 @@
 //! Scheduling of requests: they join and leave the batch at every step.
 
 use std::{
-	collections::VecDeque,
+	cmp::Reverse,
+	collections::{HashMap, VecDeque},
 	sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+	time::{Duration, Instant},
 };
 
+use gonka_primitives::Hash;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Model, Span};
 use crate::{
 	CheckReceiver, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, Health, TokenCheck,
-	TokenEvent, sampler::Sampler, stop::StopChecker, tokenizer::Tokenizer,
+	TokenEvent, Usage, sampler::Sampler, stop::StopChecker, tokenizer::Tokenizer,
 };
+
+/// Minimum number of prompt tokens computed in a step: with fewer, reading a prompt costs more than it delays others.
+const MIN_CHUNK: usize = 16;
 
 /// State that the engine's callers and its thread share.
 pub struct Shared {
@@ -25,6 +31,7 @@ struct State {
 	running: usize,
 	healthy: bool,
 	stopped: bool,
+	usage: Usage,
 }
 
 /// A request and the task to be done for it.
@@ -72,7 +79,8 @@ impl Task {
 
 impl Shared {
 	pub fn new(waiting_limit: usize) -> Self {
-		let state = State { waiting: VecDeque::new(), running: 0, healthy: true, stopped: false };
+		let state =
+			State { waiting: VecDeque::new(), running: 0, healthy: true, stopped: false, usage: Usage::default() };
 		Self { state: Mutex::new(state), changed: Condvar::new(), waiting_limit }
 	}
 
@@ -119,6 +127,10 @@ impl Shared {
 		}
 	}
 
+	pub fn usage(&self) -> Usage {
+		self.lock().usage
+	}
+
 	/// Tells the thread to end after the present step.
 	pub fn stop(&self) {
 		self.lock().stopped = true;
@@ -136,8 +148,33 @@ pub struct Scheduler {
 	model: Box<dyn Model>,
 	tokenizer: Arc<Tokenizer>,
 	shared: Arc<Shared>,
-	slots: Vec<Option<Sequence>>,
+	slots: Vec<Slot>,
+	/// The turn of the last request of each owner that has some running or waiting.
+	served: HashMap<Hash, u64>,
+	turn: u64,
 	prefill_chunk: usize,
+	pace: Pace,
+}
+
+/// The state of one sequence in the model.
+#[derive(Default)]
+struct Slot {
+	sequence: Option<Sequence>,
+	/// The tokens of the last sequence that the model has read. A prompt that begins with the same ones need not read them
+	/// again.
+	kept: Vec<u32>,
+	/// The turn of the last sequence.
+	used: u64,
+}
+
+/// The time that steps took, from which follows how many tokens of prompts the next one reads.
+struct Pace {
+	/// Maximum time for prompts in a step while completions wait for their next token.
+	limit: Duration,
+	/// Time of the last step without prompts.
+	plain: Duration,
+	/// Mean time for a token of a prompt, in seconds. 0 before the first.
+	token: f64,
 }
 
 /// A sequence in a slot.
@@ -150,6 +187,8 @@ struct Sequence {
 	turn: u64,
 	/// Length of the prompt.
 	prompt: usize,
+	/// Whose request it is.
+	owner: Hash,
 	sampler: Sampler,
 	stop: StopChecker,
 	task: Task,
@@ -183,62 +222,115 @@ impl Scheduler {
 		shared: Arc<Shared>,
 		slots: usize,
 		prefill_chunk: usize,
+		prefill_time: Duration,
 	) -> Self {
-		let slots = (0..slots).map(|_| None).collect();
-		Self { model, tokenizer, shared, slots, prefill_chunk }
+		let slots = (0..slots).map(|_| Slot::default()).collect();
+		let pace = Pace { limit: prefill_time, plain: Duration::ZERO, token: 0.0 };
+		Self { model, tokenizer, shared, slots, served: HashMap::new(), turn: 0, prefill_chunk, pace }
 	}
 
 	/// Computes steps until the engine is stopped.
 	pub fn run(mut self) {
 		let _stop_on_exit = StopOnExit(self.shared.clone());
-		let mut turn = 0;
-		while self.admit(&mut turn) {
+		while self.admit() {
 			let (tokens, spans) = self.plan();
+			let start = Instant::now();
 			let result = self.step(&tokens, &spans);
-			self.shared.lock().healthy = result.is_ok();
-			if let Err(error) = result {
-				self.fail(&spans, &error);
+			let read = spans.iter().filter(|span| span.length > 1).map(|span| span.length).sum();
+			self.pace.note(start.elapsed(), read);
+			if let Err(error) = &result {
+				self.fail(&spans, error);
 			}
-			self.shared.lock().running = self.slots.iter().flatten().count();
+			let mut state = self.shared.lock();
+			state.healthy = result.is_ok();
+			state.running = self.running().count();
+			state.usage.steps += 1;
+			state.usage.rows += spans.len() as u64;
+			state.usage.prompt_tokens += read as u64;
+			state.usage.cached_tokens = self.slots.iter().map(|slot| slot.cached() as u64).sum();
 		}
-		for sequence in self.slots.iter_mut().filter_map(Option::take) {
-			sequence.end(FinishReason::Cancelled, &self.tokenizer);
+		for slot in &mut self.slots {
+			slot.end(FinishReason::Cancelled, &self.tokenizer);
 		}
+	}
+
+	/// Returns the sequences in the slots.
+	fn running(&self) -> impl Iterator<Item = &Sequence> {
+		self.slots.iter().filter_map(|slot| slot.sequence.as_ref())
 	}
 
 	/// Frees the slots of cancelled requests, and fills free slots from the queue with at most one check. Waits while
 	/// there is nothing to do. Returns false when the engine is stopped.
-	fn admit(&mut self, turn: &mut u64) -> bool {
+	fn admit(&mut self) -> bool {
 		for slot in &mut self.slots {
-			slot.take_if(|sequence| sequence.task.is_cancelled());
+			if slot.sequence.as_ref().is_some_and(|sequence| sequence.task.is_cancelled()) {
+				slot.release();
+			}
 		}
+		let Some(jobs) = self.next_jobs() else { return false };
+		for (job, turn) in jobs {
+			self.place(Sequence::new(job, turn, &self.tokenizer, self.model.width()));
+		}
+		true
+	}
+
+	/// Takes jobs from the queue with their turns, as many as there are free slots. Waits while there is nothing to do. Returns
+	/// `None` when the engine is stopped.
+	fn next_jobs(&mut self) -> Option<Vec<(Job, u64)>> {
+		let mut owners: Vec<Hash> = self.running().map(|sequence| sequence.owner).collect();
+		let mut checking = self.running().any(|sequence| sequence.task.is_check());
+		let mut jobs = Vec::new();
 		let mut state = self.shared.lock();
-		loop {
-			if state.stopped {
-				return false;
-			}
-			let mut checking = self.slots.iter().flatten().any(|sequence| sequence.task.is_check());
-			for slot in self.slots.iter_mut().filter(|slot| slot.is_none()) {
-				let Some(job) = next_job(&mut state.waiting, checking) else { break };
+		while !state.stopped {
+			while owners.len() < self.slots.len()
+				&& let Some(job) = next_job(&mut state.waiting, checking, &owners, &self.served)
+			{
+				self.turn += 1;
+				self.served.insert(job.request.owner, self.turn);
 				checking |= job.task.is_check();
-				*turn += 1;
-				*slot = Some(Sequence::new(job, *turn, &self.tokenizer, self.model.width()));
+				owners.push(job.request.owner);
+				jobs.push((job, self.turn));
 			}
-			state.running = self.slots.iter().flatten().count();
+			let waits = |owner| state.waiting.iter().any(|job| job.request.owner == owner);
+			self.served.retain(|owner, _| owners.contains(owner) || waits(*owner));
+			state.running = owners.len();
 			if state.running > 0 {
-				return true;
+				return Some(jobs);
 			}
 			state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
 		}
+		None
+	}
+
+	/// Puts a sequence into the free slot that has read most of its prompt, or else was used least recently. Of many slots
+	/// only the first are used, twice as many as there are sequences: those near each other are computed together. A check
+	/// reads everything anew: what it compares must not depend on what the engine generated before.
+	fn place(&mut self, mut sequence: Sequence) {
+		let reuses = !sequence.task.is_check() && self.model.can_rewind();
+		let last = sequence.prompt.saturating_sub(1);
+		let known = |slot: &Slot| {
+			let same = slot.kept.iter().zip(&sequence.ids).take(last).take_while(|(a, b)| a == b).count();
+			if reuses { same } else { 0 }
+		};
+		let reach = (2 * (self.running().count() + 1)).max(8);
+		let free = self.slots.iter_mut().take(reach).filter(|slot| slot.sequence.is_none());
+		let Some(slot) = free.rev().max_by_key(|slot| (known(slot), Reverse(slot.used))) else { return };
+		sequence.read = known(slot);
+		self.shared.lock().usage.reused_tokens += sequence.read as u64;
+		slot.used = sequence.turn;
+		slot.kept.clear();
+		slot.sequence = Some(sequence);
 	}
 
 	/// Plans the next step: one token for every completion, and a part of the tokens that are still to be read. The
 	/// oldest prompt comes first, a check last.
 	fn plan(&self) -> (Vec<u32>, Vec<Span>) {
+		let numbered = self.slots.iter().enumerate();
 		let mut order: Vec<(usize, &Sequence)> =
-			self.slots.iter().enumerate().filter_map(|(slot, sequence)| Some((slot, sequence.as_ref()?))).collect();
+			numbered.filter_map(|(number, slot)| Some((number, slot.sequence.as_ref()?))).collect();
 		order.sort_by_key(|(_, sequence)| (sequence.task.is_check(), sequence.turn));
-		let mut budget = self.prefill_chunk;
+		let delays = order.iter().any(|(_, sequence)| sequence.ids.len() == sequence.read + 1);
+		let mut budget = if delays { self.pace.chunk(self.prefill_chunk) } else { self.prefill_chunk };
 		let (mut tokens, mut spans) = (Vec::new(), Vec::new());
 		for (slot, sequence) in order {
 			let unread = &sequence.ids[sequence.read..];
@@ -258,7 +350,7 @@ impl Scheduler {
 	/// Computes a step and hands its results to their sequences.
 	fn step(&mut self, tokens: &[u32], spans: &[Span]) -> Result<(), EngineError> {
 		for span in spans {
-			if let Some(sequence) = &mut self.slots[span.slot] {
+			if let Some(sequence) = &mut self.slots[span.slot].sequence {
 				sequence.read += span.length;
 			}
 		}
@@ -269,11 +361,9 @@ impl Scheduler {
 		let (slots, tokenizer) = (&mut self.slots, &self.tokenizer);
 		self.model.step(tokens, spans, &mut |hidden, logits| {
 			let Some((slot, position)) = rows.next() else { return };
-			let Some(sequence) = &mut slots[slot] else { return };
-			if let Some(reason) = sequence.advance(position, hidden, logits, tokenizer)
-				&& let Some(sequence) = slots[slot].take()
-			{
-				sequence.end(reason, tokenizer);
+			let Some(sequence) = &mut slots[slot].sequence else { return };
+			if let Some(reason) = sequence.advance(position, hidden, logits, tokenizer) {
+				slots[slot].end(reason, tokenizer);
 			}
 		})
 	}
@@ -282,10 +372,57 @@ impl Scheduler {
 	fn fail(&mut self, spans: &[Span], error: &EngineError) {
 		tracing::error!(%error, "the model failed to compute; its requests end with an error");
 		for span in spans {
-			if let Some(sequence) = self.slots[span.slot].take() {
+			let slot = &mut self.slots[span.slot];
+			// Nobody knows what the model has read of it.
+			slot.kept.clear();
+			if let Some(sequence) = slot.sequence.take() {
 				sequence.task.fail(error.clone());
 			}
 		}
+	}
+}
+
+impl Slot {
+	/// Returns the number of tokens that the model has read for it.
+	fn cached(&self) -> usize {
+		self.sequence.as_ref().map_or(self.kept.len(), |sequence| sequence.read)
+	}
+
+	/// Takes its sequence, and keeps what the model has read of it.
+	fn release(&mut self) -> Option<Sequence> {
+		let mut sequence = self.sequence.take()?;
+		self.kept = std::mem::take(&mut sequence.ids);
+		self.kept.truncate(sequence.read);
+		Some(sequence)
+	}
+
+	/// Ends its sequence.
+	fn end(&mut self, reason: FinishReason, tokenizer: &Tokenizer) {
+		if let Some(sequence) = self.sequence.as_ref() {
+			let completion_tokens = sequence.ids.len() - sequence.prompt;
+			if let Some(sequence) = self.release() {
+				sequence.end(reason, completion_tokens, tokenizer);
+			}
+		}
+	}
+}
+
+impl Pace {
+	/// Notes a step that read so many tokens of prompts.
+	fn note(&mut self, elapsed: Duration, read: usize) {
+		if read == 0 {
+			self.plain = elapsed;
+			return;
+		}
+		let token = elapsed.saturating_sub(self.plain).as_secs_f64() / read as f64;
+		self.token = if self.token > 0.0 { (3.0 * self.token + token) / 4.0 } else { token };
+	}
+
+	/// Returns the number of tokens of prompts to read in a step that completions wait for, at most `limit`.
+	fn chunk(&self, limit: usize) -> usize {
+		// The cast saturates. Nothing is known before the first prompt: a quotient by 0 gives the limit.
+		let tokens = (self.limit.as_secs_f64() / self.token) as usize;
+		tokens.max(MIN_CHUNK).min(limit)
 	}
 }
 
@@ -294,13 +431,13 @@ impl Sequence {
 		let Job { request, task } = job;
 		let sampler = Sampler::new(&request, width);
 		let stop = StopChecker::new(&request, tokenizer.eos(), |id| tokenizer.bytes(id));
-		let prompt = request.prompt.len();
+		let (prompt, owner) = (request.prompt.len(), request.owner);
 		let mut ids = request.prompt;
 		if let Task::Check(check) = &task {
 			// The last token is not read: nothing comes after it.
 			ids.extend(&check.output[..check.output.len().saturating_sub(1)]);
 		}
-		Self { ids, read: 0, turn, prompt, sampler, stop, task }
+		Self { ids, read: 0, turn, prompt, owner, sampler, stop, task }
 	}
 
 	/// Returns how many of the next `length` tokens need logits: those before a token of the completion.
@@ -339,10 +476,10 @@ impl Sequence {
 	}
 
 	/// Sends the end of a completion, or the result of a check.
-	fn end(self, reason: FinishReason, tokenizer: &Tokenizer) {
+	fn end(self, reason: FinishReason, completion_tokens: usize, tokenizer: &Tokenizer) {
 		// The send fails if the caller dropped the receiver: then nobody needs the result.
 		match self.task {
-			Task::Generate(events) => drop(events.try_send(done(reason, self.prompt, self.ids.len() - self.prompt))),
+			Task::Generate(events) => drop(events.try_send(done(reason, self.prompt, completion_tokens))),
 			Task::Check(Check { output, claimed, found, result }) if found.len() == output.len() => {
 				let ends_rightly = self.stop.confirms(&output, claimed, |id| tokenizer.bytes(id));
 				drop(result.send(Ok(CheckResult { tokens: found, ends_rightly })));
@@ -352,14 +489,36 @@ impl Sequence {
 	}
 }
 
-/// Takes the first job that was not cancelled; while a check is computed, the first that is not a check. Cancelled jobs
-/// are dropped.
-fn next_job(waiting: &mut VecDeque<Job>, checking: bool) -> Option<Job> {
+/// Takes the first job of the owner with the fewest of the running ones, whose `owners` are given; of several, the one that
+/// was `served` least recently. Takes no check while one is computed. Cancelled jobs are dropped.
+fn next_job(waiting: &mut VecDeque<Job>, checking: bool, owners: &[Hash], served: &HashMap<Hash, u64>) -> Option<Job> {
 	waiting.retain(|job| !job.task.is_cancelled());
-	let next = waiting.iter().position(|job| !(checking && job.task.is_check()))?;
+	let may_start = waiting.iter().enumerate().filter(|(_, job)| !(checking && job.task.is_check()));
+	let running = |job: &Job| owners.iter().filter(|owner| **owner == job.request.owner).count();
+	let last = |job: &Job| served.get(&job.request.owner).copied();
+	let (next, _) = may_start.min_by_key(|(_, job)| (running(job), last(job)))?;
 	waiting.remove(next)
 }
 
 fn done(finish_reason: FinishReason, prompt_tokens: usize, completion_tokens: usize) -> TokenEvent {
 	TokenEvent::Done { finish_reason, prompt_tokens, completion_tokens }
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn prompts_take_as_much_time_of_a_step_as_they_may() {
+		let mut pace = Pace { limit: Duration::from_millis(100), plain: Duration::ZERO, token: 0.0 };
+		assert_eq!(pace.chunk(256), 256, "nothing is known");
+		pace.note(Duration::from_millis(50), 0);
+		pace.note(Duration::from_millis(50 + 256), 256);
+		assert_eq!(pace.chunk(256), 100, "a millisecond each, without the completions' own time");
+		(0..20).for_each(|_| pace.note(Duration::from_millis(50 + 400), 100));
+		assert!((25..=26).contains(&pace.chunk(256)), "four milliseconds each, as contexts grow: {}", pace.chunk(256));
+		(0..20).for_each(|_| pace.note(Duration::from_secs(5), 16));
+		assert_eq!(pace.chunk(256), MIN_CHUNK);
+		assert_eq!(pace.chunk(5), 5);
+	}
 }

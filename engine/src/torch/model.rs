@@ -207,6 +207,10 @@ impl Model for TorchModel {
 		self.shape.width as usize
 	}
 
+	fn can_rewind(&self) -> bool {
+		true
+	}
+
 	fn step(
 		&mut self,
 		tokens: &[u32],

@@ -62,6 +62,7 @@ pub async fn inference(
 		permit.map_err(|_| Rejection::new(ErrorCode::Busy, "the queue is full: try later, or another host"))?;
 	service.check_space()?;
 	let generate = service.read_prompt(request, &signed.envelope, hash).await?;
+	let generate = GenerateRequest { owner: channel.developer, ..generate };
 	service.check_size(&generate, &signed.envelope, context)?;
 	let reservation = service.reserve(channel.clone(), &signed.envelope).await?;
 	let prompt_tokens = generate.prompt.len() as u32;
@@ -256,6 +257,7 @@ impl Completion {
 		started: Instant,
 	) -> Result<Option<FinishReason>, Error> {
 		let failed = |message: String| Error { code: ErrorCode::Internal, message };
+		let mut first = started;
 		loop {
 			let event = tokio::select! {
 				event = tokens.recv() => event,
@@ -264,7 +266,8 @@ impl Completion {
 			match event {
 				Some(TokenEvent::Token { id, text, fingerprint }) => {
 					if self.output.is_empty() {
-						metrics::histogram!("gonka_worker_first_token_seconds").record(started.elapsed().as_secs_f64());
+						first = Instant::now();
+						metrics::histogram!("gonka_worker_first_token_seconds").record((first - started).as_secs_f64());
 					}
 					let sent = tokio::time::timeout(stalled, self.events.send(Event::Token { id, text })).await;
 					if !matches!(sent, Ok(Ok(()))) {
@@ -274,6 +277,9 @@ impl Completion {
 					self.fingerprints.push(fingerprint);
 				},
 				Some(TokenEvent::Done { finish_reason, .. }) => {
+					if let Some(mean) = first.elapsed().checked_div(self.output.len().saturating_sub(1) as u32) {
+						metrics::histogram!("gonka_worker_token_seconds").record(mean.as_secs_f64());
+					}
 					return match finish_reason {
 						EngineFinish::Stop => Ok(Some(FinishReason::Stop)),
 						EngineFinish::Length => Ok(Some(FinishReason::Length)),
