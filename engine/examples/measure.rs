@@ -1,10 +1,10 @@
-//! Measures load time, memory and speed of the torch engine on this machine.
+//! Measures load time, memory and speed of an engine on this machine.
 //!
-//! `cargo run --release -p gonka-engine --example measure -- MODEL.gguf [threads] [f32|bf16]`
+//! `cargo run --release -p gonka-engine --example measure -- MODEL.gguf [threads] [f32|bf16|llama]`
 
 use std::{io::Write, time::Instant};
 
-use gonka_engine::{Backend, Engine, GenerateRequest, LocalConfig, LocalEngine, Precision, TokenEvent};
+use gonka_engine::{Backend, Engine, GenerateRequest, LlamaOptions, LocalConfig, LocalEngine, Precision, TokenEvent};
 
 const TOKENS: usize = 64;
 
@@ -13,8 +13,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 	let mut config = LocalConfig::torch(args.next().ok_or("no model: give the path of a GGUF file")?);
 	config.threads = args.next().map_or(Ok(1), |n| n.parse())?;
 	config.slots = 8;
-	if args.next().as_deref() == Some("bf16") {
-		config.backend = Backend::Torch(Precision::Bf16);
+	match args.next().as_deref() {
+		Some("bf16") => config.backend = Backend::Torch(Precision::Bf16),
+		Some("llama") => config.backend = Backend::Llama(LlamaOptions::default()),
+		_ => {},
 	}
 
 	let start = Instant::now();

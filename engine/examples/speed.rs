@@ -6,19 +6,12 @@
 //! Our engines sample on the tape, at temperature 1, and give fingerprints. The server samples as it does by default at
 //! temperature 1, from all tokens. Ratios above 1 are in our favour.
 
-use std::{
-	error::Error,
-	io::{BufRead, BufReader, Read, Write},
-	net::TcpStream,
-	path::PathBuf,
-	process::{Child, Command, Stdio},
-	thread,
-	time::Instant,
-};
+mod common;
 
+use std::{path::PathBuf, thread, time::Instant};
+
+use common::{Result, Server, post};
 use gonka_engine::{Engine, GenerateRequest, LocalConfig, LocalEngine, TokenEvent};
-
-type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 const STREAMS: [usize; 4] = [1, 8, 16, 64];
 const TOKENS: usize = 64;
@@ -44,7 +37,7 @@ fn main() -> Result<()> {
 		let torch = LocalEngine::load(&config(LocalConfig::torch(&model)))?;
 		let mut best = [0f64; 3];
 		for round in 0..=rounds {
-			let speeds = [server.generate(streams)?, generate(&llama, streams)?, generate(&torch, streams)?];
+			let speeds = [generate_there(&server, streams)?, generate(&llama, streams)?, generate(&torch, streams)?];
 			// The first round warms up.
 			if round > 0 {
 				best.iter_mut().zip(speeds).for_each(|(best, speed)| *best = best.max(speed));
@@ -59,7 +52,7 @@ fn main() -> Result<()> {
 		if streams == 1 {
 			let mut best = [f64::INFINITY; 3];
 			for round in 0..rounds {
-				let seconds = [server.first(round)?, first(&llama, round)?, first(&torch, round)?];
+				let seconds = [first_there(&server, round)?, first(&llama, round)?, first(&torch, round)?];
 				best.iter_mut().zip(seconds).for_each(|(best, time)| *best = best.min(time));
 			}
 			let [theirs, llama, torch] = best;
@@ -109,78 +102,32 @@ fn first(engine: &LocalEngine, round: usize) -> Result<f64> {
 	Ok(start.elapsed().as_secs_f64())
 }
 
-/// llama.cpp's server. It ends with its standard input.
-struct Server {
-	process: Child,
-	address: String,
+/// Returns the tokens a second of as many completions of llama.cpp's server at a time.
+fn generate_there(server: &Server, streams: usize) -> Result<f64> {
+	let start = Instant::now();
+	let bodies = (0..streams).map(|stream| {
+		format!(
+			r#"{{"prompt":"Story {stream}: once upon a time","n_predict":{TOKENS},"ignore_eos":true,"temperature":1.0,
+			"top_k":0,"top_p":1.0,"min_p":0.0,"samplers":["temperature"],"cache_prompt":false}}"#
+		)
+	});
+	let running: Vec<_> = bodies
+		.map(|body| {
+			let address = server.address.clone();
+			thread::spawn(move || post(&address, "/completion", &body))
+		})
+		.collect();
+	for response in running {
+		response.join().map_err(|_| "a request failed")??;
+	}
+	Ok((streams * TOKENS) as f64 / start.elapsed().as_secs_f64())
 }
 
-impl Server {
-	fn start(model: &std::path::Path, threads: usize, slots: usize, context: usize) -> Result<Self> {
-		let home = std::env::var_os("GONKA_HOME").map(PathBuf::from);
-		let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache/gonka"))).ok_or("no home folder")?;
-		let mut process = Command::new(home.join("python/bin/python"))
-			.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/speed.py"))
-			.arg(model)
-			.args([threads, slots, context].map(|n| n.to_string()))
-			.stdin(Stdio::piped())
-			.stdout(Stdio::piped())
-			.stderr(Stdio::null())
-			.spawn()?;
-		let mut url = String::new();
-		BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut url)?;
-		let address = url.trim().strip_prefix("http://").ok_or("no server: run scripts/setup")?.to_owned();
-		Ok(Self { process, address })
-	}
-
-	/// Returns the tokens a second of as many completions at a time.
-	fn generate(&self, streams: usize) -> Result<f64> {
-		let start = Instant::now();
-		let bodies = (0..streams).map(|stream| {
-			format!(
-				r#"{{"prompt":"Story {stream}: once upon a time","n_predict":{TOKENS},"ignore_eos":true,"temperature":1.0,
-				"top_k":0,"top_p":1.0,"min_p":0.0,"samplers":["temperature"],"cache_prompt":false}}"#
-			)
-		});
-		let running: Vec<_> = bodies
-			.map(|body| {
-				let address = self.address.clone();
-				thread::spawn(move || post(&address, &body))
-			})
-			.collect();
-		for response in running {
-			response.join().map_err(|_| "a request failed")??;
-		}
-		Ok((streams * TOKENS) as f64 / start.elapsed().as_secs_f64())
-	}
-
-	/// Returns the time to the first token after a long prompt.
-	fn first(&self, round: usize) -> Result<f64> {
-		let prompt = long(round);
-		let body = format!(r#"{{"prompt":{prompt:?},"n_predict":1,"temperature":1.0,"cache_prompt":false}}"#);
-		let start = Instant::now();
-		post(&self.address, &body)?;
-		Ok(start.elapsed().as_secs_f64())
-	}
-}
-
-impl Drop for Server {
-	fn drop(&mut self) {
-		let _ = self.process.kill();
-		let _ = self.process.wait();
-	}
-}
-
-/// Posts a request for a completion and reads the whole response.
-fn post(address: &str, body: &str) -> Result<()> {
-	let mut stream = TcpStream::connect(address)?;
-	write!(
-		stream,
-		"POST /completion HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-		 Connection: close\r\n\r\n{body}",
-		body.len()
-	)?;
-	let mut response = String::new();
-	stream.read_to_string(&mut response)?;
-	if response.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(response.into()) }
+/// Returns the time to the first token of llama.cpp's server after a long prompt.
+fn first_there(server: &Server, round: usize) -> Result<f64> {
+	let prompt = long(round);
+	let body = format!(r#"{{"prompt":{prompt:?},"n_predict":1,"temperature":1.0,"cache_prompt":false}}"#);
+	let start = Instant::now();
+	post(&server.address, "/completion", &body)?;
+	Ok(start.elapsed().as_secs_f64())
 }

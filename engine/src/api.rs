@@ -396,10 +396,33 @@ pub enum EngineError {
 	/// model.
 	#[error("model: {0}")]
 	Model(String),
+	/// The model does not fit the memory.
+	#[error(
+		"memory is short: the model needs {} of weights and {} for {slots} slots of {context_length} tokens, but {} are free: \
+		 take fewer slots, a shorter context or a smaller file",
+		gigabytes(.weights), gigabytes(.cache), gigabytes(.free)
+	)]
+	Memory {
+		/// Bytes of the weights.
+		weights: u64,
+		/// Bytes of the keys and values of all slots.
+		cache: u64,
+		/// Number of completions at the same time.
+		slots: usize,
+		/// Number of tokens of each.
+		context_length: usize,
+		/// Bytes that are free.
+		free: u64,
+	},
 	/// A computation failed.
 	#[error("computation: {0}")]
 	Compute(String),
 	/// The engine was shut down or has crashed.
 	#[error("the engine has stopped")]
 	Stopped,
+}
+
+/// Writes a number of bytes in gigabytes.
+fn gigabytes(bytes: &u64) -> String {
+	format!("{:.1} GB", *bytes as f64 / 1e9)
 }

@@ -127,7 +127,7 @@ pub struct TensorInfo {
 	/// Offset of its first byte in the file.
 	start: usize,
 	/// Number of bytes; the file has all of them.
-	size: usize,
+	pub size: usize,
 }
 
 /// A metadata value. Numbers are widened to the largest type of their kind.

@@ -30,7 +30,7 @@ pub use api::{
 	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, Usage,
 };
 #[cfg(feature = "llama")]
-pub use llama::{CachePrecision, LlamaOptions, try_model};
+pub use llama::{CachePrecision, LlamaOptions, round_alike, try_model};
 #[cfg(feature = "local")]
 pub use local::{Backend, LocalConfig, LocalEngine};
 #[cfg(feature = "mock")]

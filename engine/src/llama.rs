@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::{
 	EngineError,
 	gguf::Gguf,
-	local::{LocalConfig, Model, Opened},
+	local::{LocalConfig, Model, Opened, Sizes, check_memory},
 };
 use context::LlamaModel;
 use file::File;
@@ -17,6 +17,11 @@ pub use trial::try_model;
 
 /// Settings of llama.cpp that change its rounding: two hosts with different ones are honest, but differ in fingerprints
 /// as different machines do.
+///
+/// With the default ones, and after [`round_alike`], what a token gives is the same in every bit, whatever other tokens are computed
+/// with it and by however many threads. Three kernels would sum otherwise for one token or for many, and quantised
+/// activations make much of that: tinyBLAS, which `.cargo/config.toml` leaves out of the build; tiles of attention,
+/// which caches of two types prevent; and tiles of formats with 256 weights a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LlamaOptions {
 	/// Precision of cached keys and values.
@@ -24,7 +29,8 @@ pub struct LlamaOptions {
 	/// Whether attention is computed in one kernel, without a matrix of scores: less memory, and faster in long
 	/// contexts.
 	pub flash_attention: bool,
-	/// Whether weights are rearranged for the processor's instructions when the model is loaded.
+	/// Whether weights are rearranged for the processor's instructions when the model is loaded, if all of them have formats in
+	/// which that changes no rounding.
 	pub repack: bool,
 }
 
@@ -40,10 +46,32 @@ impl Default for LlamaOptions {
 pub enum CachePrecision {
 	/// 32 bits.
 	F32,
-	/// 16 bits.
+	/// 16 bits: keys as f16, values as bf16.
 	F16,
 	/// 8 bits in blocks of 32.
 	Q8_0,
+}
+
+impl CachePrecision {
+	/// Returns the number of bytes of 32 numbers.
+	const fn bytes(self) -> u64 {
+		match self {
+			Self::F32 => 128,
+			Self::F16 => 64,
+			Self::Q8_0 => 34,
+		}
+	}
+}
+
+/// Has llama.cpp multiply weights in one way, whatever the number of rows: otherwise a token of a model in a format of 256 weights
+/// a block, such as Q4_K, has another fingerprint when it is generated than when it is checked. Costs up to half of the speed at
+/// which prompts of such models are read.
+///
+/// # Safety
+/// The process must have one thread: call it first in `main`.
+pub unsafe fn round_alike() {
+	// SAFETY: no other thread reads the environment meanwhile.
+	unsafe { std::env::set_var("GGML_CPU_TILED_MM", "0") }
 }
 
 /// Opens a file and reads its tokenizer.
@@ -58,6 +86,10 @@ pub fn open(config: &LocalConfig, options: LlamaOptions) -> Result<Opened, Engin
 	processor()?;
 	let header = Gguf::open(&config.model)?;
 	let name = header.header().text("general.name").ok().map(str::to_owned);
+	let all_orderly = header.header().tensors.values().all(|tensor| tensor.format.is_orderly());
+	let options = LlamaOptions { repack: options.repack && all_orderly, ..options };
+	let weights = header.header().tensors.values().map(|tensor| tensor.size as u64).sum();
+	check_memory(header.header(), config, Sizes { weights, cached: options.cache.bytes() })?;
 	drop(header);
 	if let Some(trial) = config.trial {
 		trial::run(trial(config), &config.model)?;
@@ -72,8 +104,14 @@ pub fn open(config: &LocalConfig, options: LlamaOptions) -> Result<Opened, Engin
 	Ok(Opened { tokenizer, name, load: Box::new(load) })
 }
 
-/// Checks that the processor has the instructions for which llama.cpp's build script compiles by default.
+/// Checks that the processor has the instructions for which llama.cpp's build script compiles by default, and that the build is one
+/// that rounds alike.
 fn processor() -> Result<(), EngineError> {
+	if file::SYSTEM_INFO.contains("LLAMAFILE = 1") {
+		let what = "this build of llama.cpp: it rounds by the size of a batch. Build it with GGML_LLAMAFILE=OFF in the environment";
+		return Err(EngineError::Unsupported(what.into()));
+	}
+
 	#[cfg(target_arch = "x86_64")]
 	{
 		use std::arch::is_x86_feature_detected as has;

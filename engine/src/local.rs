@@ -1,5 +1,6 @@
 //! Engines that compute in this process: one thread owns the model and computes all completions in one batch.
 
+mod memory;
 mod model;
 mod scheduler;
 
@@ -20,7 +21,8 @@ use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
 	TokenEvent, Usage, tokenizer::Tokenizer,
 };
-pub use model::{LOGIT_ROWS, Model, Span};
+pub use memory::{Sizes, check as check_memory};
+pub use model::{EachRow, LOGIT_ROWS, Model, Span};
 use scheduler::{Scheduler, Shared};
 
 /// Configuration of an engine.
@@ -118,7 +120,7 @@ impl LocalEngine {
 	///
 	/// # Errors
 	/// [`EngineError::Model`] when the backend cannot run the file, [`EngineError::InvalidRequest`] when a number in
-	/// `config` is 0, [`EngineError::Compute`] when memory is short.
+	/// `config` is 0, [`EngineError::Memory`] or [`EngineError::Compute`] when memory is short.
 	pub fn load(config: &LocalConfig) -> Result<Self, EngineError> {
 		let opened = match config.backend {
 			#[cfg(feature = "llama")]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::{
 	EngineError,
 	gguf::Gguf,
-	local::{LocalConfig, Model, Opened},
+	local::{LocalConfig, Model, Opened, Sizes, check_memory},
 };
 pub use alteration::Alteration;
 use model::TorchModel;
@@ -38,6 +38,10 @@ pub fn open(
 	let file = Gguf::open(&config.model)?;
 	let tokenizer = bpe::tokenizer(file.header())?;
 	let name = file.header().text("general.name").ok().map(str::to_owned);
+	let bytes = if precision == Precision::F32 { 4 } else { 2 };
+	let numbers = file.header().tensors.values().map(|tensor| tensor.shape.iter().product::<usize>() as u64);
+	let weights = numbers.fold(0, u64::saturating_add).saturating_mul(bytes);
+	check_memory(file.header(), config, Sizes { weights, cached: 32 * bytes })?;
 	let config = config.clone();
 	let load = move || {
 		// The setting is this thread's, not the process's: OpenMP keeps the number for each calling thread.

@@ -60,6 +60,30 @@ fn differences(check: &CheckResult, (.., fingerprints): &Generated) -> (f64, f64
 
 const PROMPTS: [&str; 4] = [STORY, "The capital of France is", "def fibonacci(n):\n", "1 2 3 4 5"];
 
+/// Whatever else is computed with a token, and by whatever number of threads: what it gives is the same in every bit. So any
+/// difference between hosts with this engine says something about the weights.
+#[test]
+fn a_check_finds_exactly_what_was_generated() {
+	let config = |slots, threads| LocalConfig { slots, threads, context_length: 1_024, ..LocalConfig::llama(model()) };
+	let [host, checker] = [config(5, 1), config(1, 2)].map(|config| LocalEngine::load(&config).unwrap());
+	let long = [STORY, " a fox and a crow."].concat().repeat(50);
+	let prompts: Vec<&str> = PROMPTS.into_iter().chain([&*long]).collect();
+	for generated in generate(&host, &prompts, 80) {
+		let (request, output, fingerprints) = &generated;
+		let found = check(&checker, &generated);
+		assert!(found.tokens.iter().all(|token| token.margin == 0), "{} tokens", request.prompt.len());
+		assert!(
+			found.tokens.iter().map(|token| &token.fingerprint).eq(fingerprints),
+			"{} tokens",
+			request.prompt.len()
+		);
+		assert_eq!(output.len(), 80);
+	}
+	let last = generate(&host, &[&long], 1);
+	assert!(last[0].0.prompt.len() > 512, "the kernel for long contexts is used");
+	assert!(host.usage().reused_tokens > 500, "and what a slot kept is no different");
+}
+
 #[test]
 fn a_greedy_completion_is_that_of_llama_cpp() {
 	let prompt = LLAMA.tokenize(STORY).unwrap();

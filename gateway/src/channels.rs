@@ -148,7 +148,7 @@ fn plan(
 	let mut hosts: Vec<_> = snapshot
 		.hosts
 		.values()
-		.filter(|host| host.models.iter().any(|id| snapshot.models.values().any(|model| model.id == *id)))
+		.filter(|host| snapshot.models.values().any(|model| model.variant(host).is_some()))
 		.filter(|host| !sent.opened.contains_key(&host.account))
 		.filter(|host| !snapshot.open_channels().any(|(channel, _)| channel.host == host.account))
 		.collect();
@@ -177,7 +177,10 @@ fn shortage(snapshot: &Snapshot, options: &Options) -> String {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::{snapshot::Host, store::Store};
+	use crate::{
+		snapshot::{Host, Model},
+		store::Store,
+	};
 	use gonka_primitives::{
 		market::{Price, Totals},
 		views::{ChannelView, MarketView, ModelView},
@@ -203,7 +206,7 @@ mod tests {
 			(account, Arc::new(Host { account, worker: [0; 32], url, models: vec![3], weight: *weight }))
 		});
 		Snapshot {
-			models: HashMap::from([("m".to_owned(), Arc::new(model))]),
+			models: Model::by_name([model]),
 			hosts: Arc::new(hosts.collect()),
 			balance,
 			market: Some(Arc::new(MarketView {

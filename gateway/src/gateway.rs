@@ -7,10 +7,10 @@ use crate::{
 	openai::errors::ApiError,
 	receipts::ReceiptError,
 	router::Router,
-	snapshot::{Snapshot, Snapshots},
+	snapshot::{Model, Snapshot, Snapshots},
 	worker_client::WorkerClient,
 };
-use gonka_primitives::{AccountId, Balance, ChannelId, GNK, ModelId, market::Price, views::ModelView};
+use gonka_primitives::{AccountId, Balance, ChannelId, GNK};
 use std::{
 	collections::HashMap,
 	sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -58,13 +58,8 @@ impl Gateway {
 		}
 	}
 
-	/// The model's price as of the snapshot, per token in base units.
-	pub fn price(&self, snapshot: &Snapshot, model: &ModelView) -> Price {
-		snapshot.models.values().find(|known| known.id == model.id).map_or(model.price, |known| known.price)
-	}
-
 	/// Finds a model by name or alias.
-	pub fn model(&self, name: &str) -> Result<Arc<ModelView>, ApiError> {
+	pub fn model(&self, name: &str) -> Result<Arc<Model>, ApiError> {
 		if !self.snapshots.is_ready() {
 			return Err(ApiError::unavailable("The gateway has not read the chain yet."));
 		}
@@ -73,13 +68,13 @@ impl Gateway {
 	}
 
 	/// Explains why no host is available for a model.
-	pub fn no_host(&self, model: &ModelView) -> ApiError {
+	pub fn no_host(&self, model: &Model) -> ApiError {
 		let snapshot = self.snapshots.load();
-		let name = String::from_utf8_lossy(&model.name);
-		if snapshot.serving(model.id).next().is_none() {
+		let name = &model.name;
+		if snapshot.serving(model).next().is_none() {
 			return ApiError::no_worker(format!("No host of the network serves '{name}' at the moment."));
 		}
-		let has_channel = snapshot.open_channels().any(|(_, host)| host.models.contains(&model.id));
+		let has_channel = snapshot.open_channels().any(|(_, host)| model.variant(host).is_some());
 		match self.shortage() {
 			Some(shortage) if !has_channel => ApiError::no_funds(shortage),
 			_ if !has_channel => {
@@ -90,9 +85,9 @@ impl Gateway {
 	}
 
 	/// Whether a healthy host with a usable channel serves the model.
-	pub fn is_served(&self, snapshot: &Snapshot, model: &ModelView) -> bool {
+	pub fn is_served(&self, snapshot: &Snapshot, model: &Model) -> bool {
 		snapshot.open_channels().any(|(channel, host)| {
-			host.models.contains(&model.id)
+			model.variant(host).is_some()
 				&& self.ledger.available(channel).is_some()
 				&& self.router.is_healthy(&host.account)
 		})
@@ -116,8 +111,8 @@ impl Gateway {
 
 	/// Demands `fee` base units in the channel of the heaviest host that serves the model, for a request that no
 	/// channel can pay.
-	pub(crate) fn demand(&self, snapshot: &Snapshot, model: ModelId, fee: Balance) {
-		let channels = snapshot.open_channels().filter(|(_, host)| host.models.contains(&model));
+	pub(crate) fn demand(&self, snapshot: &Snapshot, model: &Model, fee: Balance) {
+		let channels = snapshot.open_channels().filter(|(_, host)| model.variant(host).is_some());
 		if let Some((channel, _)) = channels.max_by_key(|(_, host)| host.weight) {
 			let mut demand = lock(&self.demand);
 			let known = demand.get(&channel.id).map_or(0, |(fee, _)| *fee);

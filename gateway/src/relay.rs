@@ -14,6 +14,7 @@ use crate::{
 	},
 	receipts::ReceiptError,
 	router::{NoRoute, Route},
+	snapshot::Model,
 	store::StoreError,
 	worker_client::CallError,
 };
@@ -206,7 +207,7 @@ impl Relay {
 
 	/// Maximum number of tokens of the prompt that the next host reads.
 	fn prompt_bound(&self) -> u32 {
-		self.prompt.prompt_bound.saturating_add(self.delivered()).min(self.prompt.model.context_length)
+		self.prompt.prompt_bound.saturating_add(self.delivered()).min(self.prompt.model.context_length())
 	}
 
 	/// Maximum fee of the next host, in base units.
@@ -215,10 +216,14 @@ impl Relay {
 	}
 
 	fn route(&self, tried: &HashSet<AccountId>) -> Result<Route, NoRoute> {
-		let (gateway, model) = (&self.gateway, &self.prompt.model);
-		let snapshot = gateway.snapshots.load();
-		let max_fee = self.max_fee(&gateway.price(&snapshot, model));
-		gateway.router.pick(&snapshot, &gateway.ledger, model.id, max_fee, tried)
+		let (gateway, snapshot, model) = (&self.gateway, self.gateway.snapshots.load(), self.model());
+		gateway.router.pick(&snapshot, &gateway.ledger, &model, self.max_fee(&model.price()), tried)
+	}
+
+	/// The model with its prices as of now.
+	fn model(&self) -> Arc<Model> {
+		let known = &self.prompt.model;
+		self.gateway.snapshots.load().models.get(&known.name).unwrap_or(known).clone()
 	}
 
 	/// Waits until the hosts should be tried again, or returns the error that ends the request.
@@ -253,8 +258,8 @@ impl Relay {
 		if self.gateway.shortage().is_some() {
 			return false;
 		}
-		let (snapshot, model) = (self.gateway.snapshots.load(), &self.prompt.model);
-		self.gateway.demand(&snapshot, model.id, self.max_fee(&self.gateway.price(&snapshot, model)));
+		let model = self.model();
+		self.gateway.demand(&self.gateway.snapshots.load(), &model, self.max_fee(&model.price()));
 		true
 	}
 

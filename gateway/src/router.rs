@@ -5,9 +5,9 @@
 
 use crate::{
 	ledger::Ledger,
-	snapshot::{Host, Snapshot},
+	snapshot::{Host, Model, Snapshot},
 };
-use gonka_primitives::{AccountId, Balance, ModelId, views::ChannelView};
+use gonka_primitives::{AccountId, Balance, views::ChannelView};
 use std::{
 	collections::{HashMap, HashSet},
 	sync::{Arc, Mutex, MutexGuard},
@@ -68,14 +68,14 @@ impl Router {
 		self: &Arc<Self>,
 		snapshot: &Snapshot,
 		ledger: &Ledger,
-		model: ModelId,
+		model: &Model,
 		max_fee: Balance,
 		tried: &HashSet<AccountId>,
 	) -> Result<Route, NoRoute> {
 		let mut poor = false;
 		let candidates: Vec<_> = snapshot
 			.open_channels()
-			.filter(|(_, host)| host.models.contains(&model) && !tried.contains(&host.account))
+			.filter(|(_, host)| model.variant(host).is_some() && !tried.contains(&host.account))
 			.filter(|(channel, _)| match ledger.available(channel) {
 				Some(available) if available >= max_fee => true,
 				Some(_) => {

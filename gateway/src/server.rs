@@ -9,7 +9,7 @@ use crate::{
 		respond::{self, Head},
 		types::{ChatCompletion, ChatRequest, Completion, CompletionRequest, Model, ModelList, Pricing},
 	},
-	relay,
+	relay, snapshot,
 };
 use axum::{
 	Extension, Json, Router,
@@ -21,7 +21,6 @@ use axum::{
 	routing::{get, post},
 };
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
-use gonka_primitives::views::ModelView;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::{
@@ -193,16 +192,16 @@ async fn complete(gateway: Arc<Gateway>, id: RequestId, request: ValidRequest) -
 	}
 }
 
-fn describe(gateway: &Gateway, name: &str, model: &ModelView) -> Model {
-	let snapshot = gateway.snapshots.load();
+fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {
+	let (snapshot, price) = (gateway.snapshots.load(), model.price());
 	Model {
 		id: name.to_owned(),
 		object: "model",
 		created: 0,
 		owned_by: "gonka",
-		context_length: model.context_length,
-		pricing: Pricing { prompt: format_gnk(model.price.input), completion: format_gnk(model.price.output) },
-		hosts: snapshot.serving(model.id).count(),
+		context_length: model.context_length(),
+		pricing: Pricing { prompt: format_gnk(price.input), completion: format_gnk(price.output) },
+		hosts: snapshot.serving(model).count(),
 		is_ready: gateway.is_served(&snapshot, model),
 	}
 }
@@ -211,11 +210,12 @@ fn describe(gateway: &Gateway, name: &str, model: &ModelView) -> Model {
 #[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelList)))]
 async fn list_models(State(gateway): Shared) -> Json<ModelList> {
 	let snapshot = gateway.snapshots.load();
-	let served = snapshot.models.iter().filter(|(_, model)| snapshot.serving(model.id).next().is_some());
+	let is_served = |model: &snapshot::Model| snapshot.serving(model).next().is_some();
+	let served = snapshot.models.iter().filter(|(_, model)| model.is_listed() && is_served(model));
 	let mut data: Vec<_> = served.map(|(name, model)| describe(&gateway, name, model)).collect();
 	let aliases = gateway.options.aliases.iter().filter_map(|(alias, target)| {
-		let model = snapshot.models.get(target)?;
-		snapshot.serving(model.id).next().map(|_| describe(&gateway, alias, model))
+		let model = snapshot.models.get(target).filter(|model| is_served(model))?;
+		Some(describe(&gateway, alias, model))
 	});
 	data.extend(aliases);
 	data.sort_by(|left, right| left.id.cmp(&right.id));
@@ -246,7 +246,7 @@ async fn health() -> Json<serde_json::Value> {
 async fn ready(State(gateway): Shared) -> Response {
 	let snapshot = gateway.snapshots.load();
 	let mut models: Vec<_> = snapshot.models.iter().collect();
-	models.retain(|(_, model)| gateway.is_served(&snapshot, model));
+	models.retain(|(_, model)| model.is_listed() && gateway.is_served(&snapshot, model));
 	let mut models: Vec<_> = models.into_iter().map(|(name, _)| name.clone()).collect();
 	models.sort();
 	let channels = snapshot.open_channels().count();

@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use gonka_client::chain;
 use gonka_primitives::{
 	AccountId, Balance, BlockNumber, ModelId, PublicKey,
+	market::Price,
 	views::{ChannelView, MarketView, ModelView},
 };
 use std::{
@@ -14,6 +15,8 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
+/// What separates a model's name from the class of engines in the name of a registration.
+const CLASS: char = '@';
 /// How often hosts and rules are read. Prices, channels and the balance are read with every block.
 const SLOW_REFRESH: Duration = Duration::from_secs(30);
 /// How long after the last block the chain is read again without a new one.
@@ -35,13 +38,60 @@ pub struct Host {
 	pub weight: u64,
 }
 
+/// A model as developers name it. Governance registers it once for each class of engines that rounds alike, as
+/// `name@class`, so that audits compare hosts of one class.
+#[derive(Clone, Debug)]
+pub struct Model {
+	/// Its name.
+	pub name: String,
+	/// Its registrations, one at least.
+	variants: Vec<Arc<ModelView>>,
+}
+
+impl Model {
+	/// Returns the registration that a host serves.
+	pub fn variant(&self, host: &Host) -> Option<&Arc<ModelView>> {
+		self.variants.iter().find(|variant| host.models.contains(&variant.id))
+	}
+
+	/// Maximum number of tokens of prompt and completion together that all its hosts can read.
+	pub fn context_length(&self) -> u32 {
+		self.variants.iter().map(|variant| variant.context_length).min().unwrap_or(0)
+	}
+
+	/// The highest price of its registrations, per token in base units.
+	pub fn price(&self) -> Price {
+		let highest = |of: fn(&Price) -> Balance| self.variants.iter().map(|variant| of(&variant.price)).max();
+		let (input, output) = (highest(|price| price.input), highest(|price| price.output));
+		Price { input: input.unwrap_or(0), output: output.unwrap_or(0) }
+	}
+
+	/// Sorts registrations by name: `name` has all of `name` and of `name@class`, and `name@class` has one.
+	pub fn by_name(registered: impl IntoIterator<Item = ModelView>) -> HashMap<String, Arc<Self>> {
+		let mut all: HashMap<String, Vec<Arc<ModelView>>> = HashMap::new();
+		for model in registered {
+			let (name, model) = (String::from_utf8_lossy(&model.name).into_owned(), Arc::new(model));
+			if let Some((base, _)) = name.split_once(CLASS) {
+				all.entry(base.to_owned()).or_default().push(model.clone());
+			}
+			all.entry(name).or_default().push(model);
+		}
+		all.into_iter().map(|(name, variants)| (name.clone(), Arc::new(Self { name, variants }))).collect()
+	}
+
+	/// Whether this is the name by which developers know the model, and not that of one registration of several.
+	pub fn is_listed(&self) -> bool {
+		!self.name.contains(CLASS)
+	}
+}
+
 /// The chain as of a block.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
 	/// The block.
 	pub block: BlockNumber,
-	/// Models by name.
-	pub models: HashMap<String, Arc<ModelView>>,
+	/// Models by name: see [`Model::by_name`].
+	pub models: HashMap<String, Arc<Model>>,
 	/// Hosts by account.
 	pub hosts: Arc<HashMap<AccountId, Arc<Host>>>,
 	/// Channels of this gateway, including those that are closing.
@@ -54,8 +104,8 @@ pub struct Snapshot {
 
 impl Snapshot {
 	/// Hosts that serve a model.
-	pub fn serving(&self, model: ModelId) -> impl Iterator<Item = &Arc<Host>> {
-		self.hosts.values().filter(move |host| host.models.contains(&model))
+	pub fn serving(&self, model: &Model) -> impl Iterator<Item = &Arc<Host>> {
+		self.hosts.values().filter(|host| model.variant(host).is_some())
 	}
 
 	/// Open channels with the hosts that they pay.
@@ -159,14 +209,54 @@ async fn read<C: ChainView>(
 ) -> chain::Result<Snapshot> {
 	let (models, channels, balance) =
 		tokio::try_join!(chain.models(), chain.channels(developer), chain.free_balance(developer))?;
-	let models = models.into_iter().map(|model| (String::from_utf8_lossy(&model.name).into_owned(), Arc::new(model)));
 	let ours = channels.into_iter().filter(|channel| channel.gateway == gateway);
 	Ok(Snapshot {
 		block,
-		models: models.collect(),
+		models: Model::by_name(models),
 		hosts: slow.map(|slow| slow.hosts.clone()).unwrap_or_default(),
 		channels: ours.map(Arc::new).collect(),
 		market: slow.map(|slow| slow.market.clone()),
 		balance,
 	})
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	fn registered(id: ModelId, name: &str, context_length: u32, input: Balance) -> ModelView {
+		let price = Price { input, output: 10 - input };
+		ModelView { id, name: name.into(), weights_hash: [0; 32], context_length, price }
+	}
+
+	#[test]
+	fn a_models_name_stands_for_all_classes_and_a_class_for_itself() {
+		let all = [
+			registered(0, "small", 4_096, 1),
+			registered(1, "small@llama.cpp", 8_192, 3),
+			registered(2, "small@vllm", 2_048, 2),
+			registered(3, "large@vllm", 512, 5),
+		];
+		let models = Model::by_name(all);
+		let host = |models: &[ModelId]| Host {
+			account: [1; 32],
+			worker: [0; 32],
+			url: String::new(),
+			models: models.to_vec(),
+			weight: 1,
+		};
+		let served = |name: &str, ids: &[ModelId]| models[name].variant(&host(ids)).map(|variant| variant.id);
+		assert_eq!(served("small", &[0]), Some(0));
+		assert_eq!(served("small", &[2, 3]), Some(2));
+		assert_eq!(served("small", &[3]), None);
+		assert_eq!(served("small@llama.cpp", &[0, 2]), None);
+		assert_eq!(served("small@llama.cpp", &[1]), Some(1));
+		assert_eq!(served("large", &[3]), Some(3));
+		assert_eq!(models["small"].context_length(), 2_048, "all hosts can read it");
+		assert_eq!(models["small"].price(), Price { input: 3, output: 9 }, "no host costs more");
+		let mut listed: Vec<_> =
+			models.values().filter(|model| model.is_listed()).map(|model| &model.name[..]).collect();
+		listed.sort_unstable();
+		assert_eq!(listed, ["large", "small"]);
+	}
 }

@@ -139,6 +139,31 @@ async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	assert!(openapi["paths"]["/v1/chat/completions"]["post"].is_object());
 }
 
+/// Hosts of all classes of engines serve a model, each by the registration of its class.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_is_served_by_hosts_of_all_engine_classes() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	net.market.state.lock().unwrap().hosts[1].models = vec![6];
+	let front = net.gateway(dir.path(), Options::default()).await;
+	let model = front.get("/v1/models/test/tiny").await.json();
+	assert_eq!(model["hosts"], json!(2));
+	assert_eq!(front.get("/v1/models/test/tiny@llama.cpp").await.json()["hosts"], json!(1));
+	let models = |worker: usize| net.workers[worker].state().models.clone();
+	let mut requests = 0;
+	// The gateway draws the host of each request.
+	while models(0).is_empty() || models(1).is_empty() {
+		assert_eq!(front.chat(json!({})).await.status, 200);
+		requests += 1;
+		assert!(requests < 100, "one of two hosts never got a request");
+	}
+	assert!(models(0).iter().all(|model| *model == 4) && models(1).iter().all(|model| *model == 6));
+	let before = models(0).len();
+	for _ in 0..8 {
+		assert_eq!(front.chat(json!({"model": "test/tiny@llama.cpp"})).await.status, 200);
+	}
+	assert_eq!(models(0).len(), before, "its class was not asked for");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_error_has_openais_four_keys_and_its_status() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());

@@ -43,14 +43,13 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 	let starting = async {
 		let chain: Arc<dyn ChainApi> = Arc::new(NodeChain(connect(&cli.node).await));
 		let store = Store::open(&cli.base_path.join("worker.redb"), &chain.genesis(), &host)?;
-		let engine = engines::load(&cli.serving, &*chain, &conduct).await?;
-		anyhow::Ok((chain, store, engine))
+		let (engine, model) = engines::load(&cli.serving, &*chain, &conduct).await?;
+		anyhow::Ok((chain, store, engine, model))
 	};
-	let (chain, store, engine) = tokio::select! {
+	let (chain, store, engine, model) = tokio::select! {
 		started = starting => started?,
 		() = &mut stop => return Ok(()),
 	};
-	let model = cli.serving.model_name.clone();
 	let limits = Limits {
 		credit: cli.serving.credit_requests,
 		capacity: cli.serving.capacity(),

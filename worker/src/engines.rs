@@ -27,6 +27,11 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Context length of a local engine by default, in tokens.
 const DEFAULT_CONTEXT: usize = 2048;
 
+/// What a registration for hosts with one engine alone adds to a model's name. Engines round otherwise, so that audits compare
+/// hosts of one class.
+const LLAMA: &str = "@llama.cpp";
+const TORCH: &str = "@torch";
+
 /// The subcommand that tries a model: the worker runs itself with it before it loads one with llama.cpp, and the devnet
 /// before it starts a network.
 pub const TRY_MODEL: &str = "try-model";
@@ -70,43 +75,50 @@ impl TryModel {
 	}
 }
 
-/// Loads the engine that `options` choose.
+/// Loads the engine that `options` choose. Returns it with the name under which the model is registered.
 pub async fn load(
 	options: &Serving,
 	chain: &dyn ChainApi,
 	conduct: &Arc<dyn Conduct>,
-) -> anyhow::Result<Arc<dyn Engine>> {
-	let registered = registered(&options.model_name, chain).await?;
-	match options.engine {
+) -> anyhow::Result<(Arc<dyn Engine>, String)> {
+	let registered = registered(&chain.models().await?, &options.model_name, options.engine)?;
+	let name = String::from_utf8_lossy(&registered.name).into_owned();
+	let engine = match options.engine {
 		EngineKind::Llama => {
-			if chain.calibration_profile(registered.id).await?.is_some() {
+			if !name.ends_with(LLAMA) && chain.calibration_profile(registered.id).await?.is_some() {
 				bail!(
-					"{0} is audited by a profile that was made with libtorch, and llama.cpp rounds otherwise: audits would find \
-					 its honest completions wrong. Serve {0} with --engine torch",
-					options.model_name
+					"{name} is audited by a profile that was made with libtorch, and llama.cpp rounds otherwise: audits would find \
+					 its honest completions wrong. Serve it with --engine torch, or propose that it be registered as {name}{LLAMA}, \
+					 too (docs/governance.md)"
 				);
 			}
-			local(options, Backend::Llama(LlamaOptions::default()), &registered, conduct.clone()).await
+			local(options, Backend::Llama(LlamaOptions::default()), &registered, conduct.clone()).await?
 		},
-		EngineKind::Torch => local(options, Backend::Torch(Precision::F32), &registered, conduct.clone()).await,
-		EngineKind::Upstream => upstream(options, &registered, conduct).await,
+		EngineKind::Torch => local(options, Backend::Torch(Precision::F32), &registered, conduct.clone()).await?,
+		EngineKind::Upstream => upstream(options, &registered, conduct).await?,
 		#[cfg(feature = "mock")]
 		EngineKind::Mock => {
 			let config = gonka_engine::MockConfig {
-				name: options.model_name.clone(),
+				name: name.clone(),
 				context_length: registered.context_length as usize,
 				tokens_per_second: options.mock_speed,
 				..Default::default()
 			};
-			Ok(conduct.engine(Arc::new(gonka_engine::MockEngine::new(config)), None)?)
+			conduct.engine(Arc::new(gonka_engine::MockEngine::new(config)), None)?
 		},
-	}
+	};
+	Ok((engine, name))
 }
 
-/// Reads the model of this name from the chain.
-async fn registered(name: &str, chain: &dyn ChainApi) -> anyhow::Result<ModelView> {
-	let models = chain.models().await?;
-	if let Some(model) = models.iter().find(|model| model.name == name.as_bytes()) {
+/// Returns the registration of the model that is called `name`: that of this class of engines, if there is one.
+fn registered(models: &[ModelView], name: &str, engine: EngineKind) -> anyhow::Result<ModelView> {
+	let class = match engine {
+		EngineKind::Llama => LLAMA,
+		EngineKind::Torch => TORCH,
+		_ => "",
+	};
+	let named = |name: &str| models.iter().find(|model| model.name == name.as_bytes());
+	if let Some(model) = named(&format!("{name}{class}")).or_else(|| named(name)) {
 		return Ok(model.clone());
 	}
 	let names: Vec<_> = models.iter().map(|model| String::from_utf8_lossy(&model.name)).collect();
@@ -123,7 +135,7 @@ async fn local(
 	check_weights(&path, registered).await?;
 	let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
 	let config = LocalConfig {
-		name: Some(options.model_name.clone()),
+		name: Some(String::from_utf8_lossy(&registered.name).into_owned()),
 		context_length: options.context.unwrap_or(DEFAULT_CONTEXT).min(registered.context_length as usize),
 		slots: options.slots,
 		waiting_limit: options.capacity() as usize,
@@ -170,7 +182,7 @@ async fn upstream(
 	let config = UpstreamConfig {
 		key: key.transpose()?.as_deref().map(ApiKey::new),
 		model: server.upstream_model.clone(),
-		name: Some(options.model_name.clone()),
+		name: Some(String::from_utf8_lossy(&registered.name).into_owned()),
 		context_length: options.context.unwrap_or(usize::MAX).min(registered.context_length as usize),
 		vocab_size: server.upstream_vocab,
 		eos: server.upstream_eos.clone(),
@@ -189,5 +201,35 @@ async fn upstream(
 			},
 		}
 		tokio::time::sleep(PAUSE).await;
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn the_registration_for_the_engines_class_comes_first() {
+		let names = ["small", "small@llama.cpp", "small@vllm", "large", "only@torch"];
+		let models: Vec<_> = (0..)
+			.zip(names)
+			.map(|(id, name)| ModelView {
+				id,
+				name: name.into(),
+				weights_hash: [0; 32],
+				context_length: 1,
+				price: Default::default(),
+			})
+			.collect();
+		let id =
+			|name, engine| registered(&models, name, engine).map(|model| model.id).map_err(|error| error.to_string());
+		assert_eq!(id("small", EngineKind::Llama), Ok(1));
+		assert_eq!(id("small", EngineKind::Torch), Ok(0));
+		assert_eq!(id("small", EngineKind::Upstream), Ok(0));
+		assert_eq!(id("small@vllm", EngineKind::Upstream), Ok(2), "as it is named");
+		assert_eq!(id("large", EngineKind::Llama), Ok(3), "there is none for its class");
+		assert_eq!(id("only", EngineKind::Torch), Ok(4));
+		let error = id("only", EngineKind::Llama).unwrap_err();
+		assert!(error.contains("small, small@llama.cpp, small@vllm, large, only@torch"), "{error}");
 	}
 }

@@ -11,8 +11,10 @@ use clap::Parser;
 use gonka_client::telemetry;
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
-/// Runs the worker of a command line, which begins with the program's name.
+/// Runs the worker of a command line, which begins with the program's name. The first thing that a process does.
 pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, conduct: Arc<dyn Conduct>) -> ExitCode {
+	// SAFETY: the process has just begun and has one thread.
+	unsafe { gonka_engine::round_alike() };
 	let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
 	if arguments.get(1).is_some_and(|first| first == TRY_MODEL) {
 		return try_model(arguments);

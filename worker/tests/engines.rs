@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use gonka_primitives::views::ModelView;
 use gonka_worker::{
 	cli::Cli,
 	conduct::{Conduct, Honest},
@@ -23,4 +24,10 @@ async fn llama_cpp_does_not_serve_a_model_whose_profile_was_made_with_libtorch()
 	assert!(error().await.contains("none.gguf"), "{}", error().await);
 	chain.with(|state| state.calibration = Some(calibration()));
 	assert!(error().await.contains("--engine torch"), "{}", error().await);
+	// A registration for hosts with llama.cpp has a profile of its own.
+	chain.with(|state| {
+		let own = ModelView { id: 77, name: format!("{name}@llama.cpp").into_bytes(), ..state.models[0].clone() };
+		state.models.push(own);
+	});
+	assert!(error().await.contains("none.gguf"), "{}", error().await);
 }

@@ -54,6 +54,8 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+	// SAFETY: the process has just begun and has one thread.
+	unsafe { gonka_engine::round_alike() };
 	let cli = Cli::parse();
 	let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
 	tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

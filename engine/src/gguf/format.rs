@@ -64,6 +64,10 @@ pub enum FormatError {
 	TooLarge(usize),
 }
 
+/// Formats in which llama.cpp gives a row the same product, whether its weights are rearranged or not and whatever other rows are
+/// multiplied with it (`engine/examples/matrix.rs`).
+const ORDERLY: [&str; 7] = ["F32", "F16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"];
+
 impl Format {
 	/// 32-bit floating point.
 	pub const F32: Self = Self(0);
@@ -73,6 +77,11 @@ impl Format {
 	pub const Q4_1: Self = Self(3);
 	/// Blocks of 32 weights: scale as f16, then 8 signed bits for each weight.
 	pub const Q8_0: Self = Self(8);
+
+	/// Returns whether weights of this format may be rearranged without a change of rounding.
+	pub fn is_orderly(self) -> bool {
+		FORMATS.iter().any(|(number, name, ..)| *number == self.0 && ORDERLY.contains(name))
+	}
 
 	/// Returns the format that has this number in GGUF files.
 	///

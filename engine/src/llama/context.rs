@@ -7,7 +7,7 @@ use llama_cpp_sys_2 as sys;
 use super::{CachePrecision, LlamaOptions, file::File};
 use crate::{
 	EngineError,
-	local::{LOGIT_ROWS, LocalConfig, Model, Span},
+	local::{EachRow, LOGIT_ROWS, LocalConfig, Model, Span},
 };
 
 /// A model with its sequences. A slot's number is its sequence's.
@@ -52,10 +52,11 @@ impl LlamaModel {
 		let rows = config.slots.max(LOGIT_ROWS);
 		let batch_size = config.prefill_chunk.max(rows);
 		let cells = context_length.saturating_mul(config.slots);
-		let precision = match options.cache {
-			CachePrecision::F32 => sys::GGML_TYPE_F32,
-			CachePrecision::F16 => sys::GGML_TYPE_F16,
-			CachePrecision::Q8_0 => sys::GGML_TYPE_Q8_0,
+		let (keys, values) = match options.cache {
+			CachePrecision::F32 => (sys::GGML_TYPE_F32, sys::GGML_TYPE_F32),
+			// With equal types, llama.cpp sums attention in other orders where there are 64 tokens or one.
+			CachePrecision::F16 => (sys::GGML_TYPE_F16, sys::GGML_TYPE_BF16),
+			CachePrecision::Q8_0 => (sys::GGML_TYPE_Q8_0, sys::GGML_TYPE_Q8_0),
 		};
 		// SAFETY: the parameters are the library's own.
 		let context = unsafe {
@@ -70,8 +71,8 @@ impl LlamaModel {
 			params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
 			params.embeddings = true;
 			params.kv_unified = false;
-			params.type_k = precision;
-			params.type_v = precision;
+			params.type_k = keys;
+			params.type_v = values;
 			params.flash_attn_type = match options.flash_attention {
 				true => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
 				false => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
@@ -144,12 +145,7 @@ impl Model for LlamaModel {
 		!keeps_states
 	}
 
-	fn step(
-		&mut self,
-		tokens: &[u32],
-		spans: &[Span],
-		each: &mut dyn FnMut(&[f32], &[f32]),
-	) -> Result<(), EngineError> {
+	fn step(&mut self, tokens: &[u32], spans: &[Span], each: &mut EachRow<'_>) -> Result<(), EngineError> {
 		let (mut silent, mut wanted) = (Vec::new(), Vec::new());
 		let mut tokens = tokens.iter();
 		for span in spans {
@@ -167,21 +163,17 @@ impl Model for LlamaModel {
 				if position < first_wanted { silent.push(item) } else { wanted.push(item) }
 			}
 		}
+		// llama.cpp computes sequences together whose numbers follow one another in the batch.
 		silent.sort_by_key(|item: &Item| item.slot);
+		wanted.sort_by_key(|item: &Item| item.slot);
 		for part in silent.chunks(self.batch_size) {
 			self.decode(part, false)?;
 		}
 		for part in wanted.chunks(self.rows) {
-			// llama.cpp computes sequences together whose numbers follow one another in the batch.
-			let mut order: Vec<usize> = (0..part.len()).collect();
-			order.sort_by_key(|at| part[*at].slot);
-			let sorted: Vec<Item> = order.iter().map(|at| part[*at]).collect();
-			self.decode(&sorted, true)?;
-			let mut rows = vec![0; part.len()];
-			order.into_iter().enumerate().for_each(|(row, at)| rows[at] = row);
-			for row in rows {
+			self.decode(part, true)?;
+			for (row, item) in part.iter().enumerate() {
 				let (hidden, logits) = self.row(row)?;
-				each(hidden, logits);
+				each(item.slot, item.position, hidden, logits);
 			}
 		}
 		Ok(())

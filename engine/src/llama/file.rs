@@ -4,7 +4,7 @@ use std::{
 	ffi::{CStr, CString, c_char, c_void},
 	path::Path,
 	ptr::{self, NonNull},
-	sync::{Arc, Mutex, Once, PoisonError},
+	sync::{Arc, LazyLock, Mutex, Once, PoisonError},
 };
 
 use llama_cpp_sys_2 as sys;
@@ -35,6 +35,13 @@ impl Drop for File {
 
 /// The last error that llama.cpp logged: its functions return none.
 static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
+
+/// How llama.cpp was built, in its own words.
+pub static SYSTEM_INFO: LazyLock<String> = LazyLock::new(|| {
+	// SAFETY: the function returns a text that stays until it is called again, which nothing does.
+	let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };
+	text.to_string_lossy().into_owned()
+});
 
 impl File {
 	/// Maps a file and reads its vocabulary.

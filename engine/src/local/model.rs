@@ -18,6 +18,10 @@ pub struct Span {
 	pub wanted: usize,
 }
 
+/// Takes a token's slot and position in its sequence, its hidden state after the last norm, and its logits, one for each id of the
+/// vocabulary.
+pub type EachRow<'a> = dyn FnMut(usize, usize, &[f32], &[f32]) + 'a;
+
 /// A model with the state of its sequences, one in each slot.
 pub trait Model {
 	/// Returns the maximum number of tokens of a sequence.
@@ -29,13 +33,12 @@ pub trait Model {
 	/// Returns whether a slot can forget a part of what it read. Otherwise it forgets all or nothing.
 	fn can_rewind(&self) -> bool;
 
-	/// Reads `tokens`, the tokens of all `spans` one after the other. Calls `each`, in order, for every token whose
-	/// logits are wanted, with its hidden state after the last norm and its logits, one for each id of the vocabulary.
+	/// Reads `tokens`, the tokens of all `spans` one after the other. Calls `each` for every token whose logits are wanted.
+	/// Those of a slot come in order.
 	///
 	/// Spans must have different slots, fit the context, and have at least one token.
 	///
 	/// # Errors
 	/// [`EngineError::Compute`]; the states of the spans' slots are then undefined.
-	fn step(&mut self, tokens: &[u32], spans: &[Span], each: &mut dyn FnMut(&[f32], &[f32]))
-	-> Result<(), EngineError>;
+	fn step(&mut self, tokens: &[u32], spans: &[Span], each: &mut EachRow<'_>) -> Result<(), EngineError>;
 }

@@ -354,15 +354,10 @@ impl Scheduler {
 				sequence.read += span.length;
 			}
 		}
-		let mut rows = spans.iter().flat_map(|span| {
-			let end = span.start + span.length;
-			(end - span.wanted..end).map(|last| (span.slot, last + 1))
-		});
 		let (slots, tokenizer) = (&mut self.slots, &self.tokenizer);
-		self.model.step(tokens, spans, &mut |hidden, logits| {
-			let Some((slot, position)) = rows.next() else { return };
+		self.model.step(tokens, spans, &mut |slot, position, hidden, logits| {
 			let Some(sequence) = &mut slots[slot].sequence else { return };
-			if let Some(reason) = sequence.advance(position, hidden, logits, tokenizer) {
+			if let Some(reason) = sequence.advance(position + 1, hidden, logits, tokenizer) {
 				slots[slot].end(reason, tokenizer);
 			}
 		})

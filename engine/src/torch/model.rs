@@ -12,7 +12,7 @@ use super::{Alteration, Precision, dequant::dequantize};
 use crate::{
 	EngineError,
 	gguf::Gguf,
-	local::{LOGIT_ROWS, LocalConfig, Model, Span},
+	local::{EachRow, LOGIT_ROWS, LocalConfig, Model, Span},
 };
 
 /// Number of weights that are converted to floating-point numbers at a time.
@@ -211,15 +211,19 @@ impl Model for TorchModel {
 		true
 	}
 
-	fn step(
-		&mut self,
-		tokens: &[u32],
-		spans: &[Span],
-		each: &mut dyn FnMut(&[f32], &[f32]),
-	) -> Result<(), EngineError> {
+	fn step(&mut self, tokens: &[u32], spans: &[Span], each: &mut EachRow<'_>) -> Result<(), EngineError> {
+		let mut wanted = spans.iter().flat_map(|span| {
+			let end = span.start + span.length;
+			(end - span.wanted..end).map(|position| (span.slot, position))
+		});
 		no_grad(|| {
 			let states = self.forward(tokens, spans)?;
-			states.map_or(Ok(()), |states| self.logits(&states, each))
+			let mut next = |hidden: &[f32], logits: &[f32]| {
+				if let Some((slot, position)) = wanted.next() {
+					each(slot, position, hidden, logits);
+				}
+			};
+			states.map_or(Ok(()), |states| self.logits(&states, &mut next))
 		})
 		.map_err(compute)
 	}

@@ -6,9 +6,8 @@ use super::{
 	types::{ChatRequest, Common, CompletionRequest},
 	unsupported,
 };
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, snapshot::Model};
 use gonka_client::worker_api::{InferenceRequest, Input, MAX_STOPS};
-use gonka_primitives::views::ModelView;
 use serde_json::Value;
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -49,7 +48,7 @@ pub struct ValidRequest {
 #[derive(Clone, Debug)]
 pub struct Prompt {
 	/// The model on chain.
-	pub model: Arc<ModelView>,
+	pub model: Arc<Model>,
 	/// The body that a worker gets.
 	pub body: InferenceRequest,
 	/// The seed of the envelope.
@@ -174,13 +173,13 @@ fn stops(stop: Option<&Value>) -> Result<Vec<String>, ApiError> {
 
 /// The maximum number of completion tokens for a prompt, and whether the gateway chose it.
 fn completion_limit(
-	model: &ModelView,
+	model: &Model,
 	input: &Input,
 	prompt_bound: u32,
 	given: Option<u32>,
 	default: u32,
 ) -> Result<(u32, bool), ApiError> {
-	let context = model.context_length;
+	let context = model.context_length();
 	let prompt = prompt::min_tokens(input);
 	let completion = given.unwrap_or(1);
 	if prompt.saturating_add(completion) > context {
@@ -248,20 +247,21 @@ mod tests {
 
 	#[test]
 	fn a_request_without_a_maximum_gets_what_the_context_has_room_for() {
-		let model = ModelView {
+		let model = gonka_primitives::views::ModelView {
 			id: 0,
-			name: Vec::new(),
+			name: b"m".to_vec(),
 			weights_hash: [0; 32],
 			context_length: 1000,
 			price: Default::default(),
 		};
+		let model = &Model::by_name([model])["m"];
 		let text = Input::Text("p".to_owned());
-		assert_eq!(completion_limit(&model, &text, 100, None, 500).unwrap(), (500, true));
-		assert_eq!(completion_limit(&model, &text, 700, None, 500).unwrap(), (300, true));
-		assert_eq!(completion_limit(&model, &text, 9000, None, 500).unwrap(), (125, true));
-		assert_eq!(completion_limit(&model, &text, 9000, Some(1000), 500).unwrap(), (1000, false));
-		assert!(completion_limit(&model, &text, 100, Some(1001), 500).is_err());
+		assert_eq!(completion_limit(model, &text, 100, None, 500).unwrap(), (500, true));
+		assert_eq!(completion_limit(model, &text, 700, None, 500).unwrap(), (300, true));
+		assert_eq!(completion_limit(model, &text, 9000, None, 500).unwrap(), (125, true));
+		assert_eq!(completion_limit(model, &text, 9000, Some(1000), 500).unwrap(), (1000, false));
+		assert!(completion_limit(model, &text, 100, Some(1001), 500).is_err());
 		let tokens = Input::Tokens(vec![1; 990]);
-		assert_eq!(completion_limit(&model, &tokens, 1006, None, 500).unwrap(), (10, true));
+		assert_eq!(completion_limit(model, &tokens, 1006, None, 500).unwrap(), (10, true));
 	}
 }

@@ -58,15 +58,16 @@ impl Relay {
 	pub(super) async fn attempt(&mut self, route: &Route) -> Result<Receipt, Failure> {
 		let gateway = self.gateway.clone();
 		let snapshot = gateway.snapshots.load();
-		let price = gateway.price(&snapshot, &self.prompt.model);
+		// It is gone if governance removed it since the host was picked.
+		let model = self.model().variant(&route.host).cloned().ok_or(Failure::Stale)?;
 		let body = Bytes::from(serde_json::to_vec(&self.prompt.body)?);
 		let terms = Terms {
-			model: self.prompt.model.id,
+			model: model.id,
 			body: body_hash(&body),
 			seed: self.prompt.seed,
-			price,
+			price: model.price,
 			max_tokens: self.tokens_left(),
-			max_fee: self.max_fee(&price),
+			max_fee: self.max_fee(&model.price),
 			expires: snapshot.block.saturating_add(EXPIRY),
 		};
 		let channel = route.channel.id;
@@ -76,7 +77,7 @@ impl Relay {
 		let seen = Seen {
 			tokens: Vec::new(),
 			prompt_bound: self.prompt_bound(),
-			context_length: self.prompt.model.context_length,
+			context_length: model.context_length,
 			hung_up: false,
 		};
 		let reading = Reading { gateway: gateway.clone(), channel, hash, seen: Some(seen) };

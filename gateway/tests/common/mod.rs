@@ -77,7 +77,7 @@ impl ChainView for Market {
 			context_length,
 			price: PRICE,
 		};
-		Ok(vec![model(4, b"test/tiny"), model(5, b"nobody-serves-it")])
+		Ok(vec![model(4, b"test/tiny"), model(5, b"nobody-serves-it"), model(6, b"test/tiny@llama.cpp")])
 	}
 
 	async fn hosts(&self) -> chain::Result<Vec<HostView>> {

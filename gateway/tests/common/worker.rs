@@ -12,7 +12,7 @@ use axum::{
 use futures::stream;
 use gonka_client::{request_id::REQUEST_ID_HEADER, worker_api::*};
 use gonka_primitives::{
-	ChannelId, Hash,
+	ChannelId, Hash, ModelId,
 	hashing::{domain, signing_payload},
 	market::*,
 };
@@ -114,6 +114,8 @@ pub struct WorkerState {
 	pub behaviour: Behaviour,
 	pub accounts: HashMap<ChannelId, Account>,
 	pub requests: Vec<InferenceRequest>,
+	/// The models of the envelopes.
+	pub models: Vec<ModelId>,
 	pub request_ids: Vec<String>,
 	pub cancelled: u32,
 }
@@ -188,6 +190,7 @@ async fn inference(State(worker): State<Worker>, headers: HeaderMap, body: Bytes
 	let behaviour = {
 		let mut state = worker.state();
 		state.requests.push(request.clone());
+		state.models.push(envelope.model);
 		state.request_ids.push(headers[REQUEST_ID_HEADER].to_str().unwrap().to_owned());
 		if state.behaviour.busy > 0 {
 			state.behaviour.busy -= 1;

@@ -195,7 +195,9 @@ fn engine_rejection(error: EngineError) -> Rejection {
 		EngineError::InvalidRequest(_) | EngineError::Template(_) | EngineError::Unsupported(_) => {
 			ErrorCode::BadRequest
 		},
-		EngineError::Model(_) | EngineError::Compute(_) | EngineError::Stopped => return Rejection::internal(error),
+		EngineError::Model(_) | EngineError::Memory { .. } | EngineError::Compute(_) | EngineError::Stopped => {
+			return Rejection::internal(error);
+		},
 	};
 	Rejection::new(code, error.to_string())
 }

@@ -1,4 +1,4 @@
-"""Serves a GGUF model with llama.cpp's own HTTP server: speed.py MODEL THREADS SLOTS CONTEXT. Ends when its standard input does."""
+"""Serves a GGUF model with llama.cpp's own HTTP server: server.py MODEL THREADS SLOTS CONTEXT. Ends when its standard input does."""
 
 import sys
 
