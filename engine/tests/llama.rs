@@ -60,8 +60,8 @@ fn differences(check: &CheckResult, (.., fingerprints): &Generated) -> (f64, f64
 
 const PROMPTS: [&str; 4] = [STORY, "The capital of France is", "def fibonacci(n):\n", "1 2 3 4 5"];
 
-/// Whatever else is computed with a token, and by whatever number of threads: what it gives is the same in every bit. So any
-/// difference between hosts with this engine says something about the weights.
+/// A token gives the same in every bit, whatever else is computed with it and by however many threads. So any difference between
+/// hosts with this engine says something about the weights.
 #[test]
 fn a_check_finds_exactly_what_was_generated() {
 	let config = |slots, threads| LocalConfig { slots, threads, context_length: 1_024, ..LocalConfig::llama(model()) };
