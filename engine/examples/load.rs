@@ -29,7 +29,7 @@ const CONTEXT: usize = 8_192;
 /// One in so many clients hangs up before its completion ends.
 const CANCELS: u64 = 8;
 
-/// What all clients saw.
+/// The observations of all clients.
 #[derive(Default)]
 struct Seen {
 	/// Times between two tokens of a completion.

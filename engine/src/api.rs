@@ -61,7 +61,7 @@ pub trait Engine: Send + Sync {
 	/// Returns the engine's present state.
 	fn health(&self) -> Health;
 
-	/// Returns what the engine has computed since it started; zeros if another machine computes.
+	/// Returns the engine's work since it started; zeros if another machine computes.
 	fn usage(&self) -> Usage {
 		Usage::default()
 	}
@@ -157,7 +157,7 @@ pub struct GenerateRequest {
 	pub stop_token_ids: Vec<u32>,
 	/// Whether to continue after one of the model's own end ids.
 	pub ignore_eos: bool,
-	/// Whose request it is. Waiting requests of different owners take turns.
+	/// The account that pays for the request. Waiting requests of different owners take turns.
 	pub owner: Hash,
 }
 
@@ -349,7 +349,7 @@ pub struct Health {
 	pub waiting_limit: usize,
 }
 
-/// What an engine has computed since it started.
+/// The work of an engine since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
 	/// Number of steps: computations of one batch.

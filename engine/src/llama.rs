@@ -64,8 +64,8 @@ impl CachePrecision {
 }
 
 /// Has llama.cpp multiply weights in one way, whatever the number of rows: otherwise a token of a model in a format of 256 weights
-/// a block, such as Q4_K, has another fingerprint when it is generated than when it is checked. Costs up to half of the speed at
-/// which prompts of such models are read.
+/// a block, such as Q4_K, has another fingerprint when it is generated than when it is checked. llama.cpp has the other way to
+/// read prompts of such models faster.
 ///
 /// # Safety
 /// The process must have one thread: call it first in `main`.
@@ -108,7 +108,7 @@ pub fn open(config: &LocalConfig, options: LlamaOptions) -> Result<Opened, Engin
 /// that rounds alike.
 fn processor() -> Result<(), EngineError> {
 	if file::SYSTEM_INFO.contains("LLAMAFILE = 1") {
-		let what = "this build of llama.cpp: it rounds by the size of a batch. Build it with GGML_LLAMAFILE=OFF in the environment";
+		let what = "this build of llama.cpp: it rounds by the size of a batch. Build it in this repository, or with GGML_LLAMAFILE=OFF in the environment";
 		return Err(EngineError::Unsupported(what.into()));
 	}
 

@@ -1,11 +1,11 @@
-//! What the scheduler promises, with both backends and a small model.
+//! The promises of the scheduler, with both backends and a small model.
 
 mod common;
 
 use std::path::PathBuf;
 
-use common::{collect, completion, gguf::family, greedy, wait_until};
-use gonka_engine::{CheckRequest, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent};
+use common::{completion, gguf::family, greedy, wait_until};
+use gonka_engine::{CheckRequest, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine};
 
 /// A file with a model of random weights, which is removed when it is dropped.
 struct Model(PathBuf);
@@ -62,28 +62,6 @@ fn a_conversation_that_goes_on_is_not_read_again() {
 		let result = engine.check(check).unwrap().blocking_recv().unwrap().unwrap();
 		assert!(result.ends_rightly);
 		assert_eq!(reused(&engine), before, "a check reads everything");
-	}
-}
-
-#[test]
-fn waiting_requests_of_different_owners_take_turns() {
-	let model = Model::new("owners");
-	for engine in model.engines(1) {
-		let request = |owner: u8, max_tokens| GenerateRequest {
-			owner: [owner; 32],
-			ignore_eos: true,
-			..greedy(prompt(9, 0), max_tokens)
-		};
-		let mut running = engine.generate(request(1, 200)).unwrap();
-		assert!(matches!(running.blocking_recv(), Some(TokenEvent::Token { .. })));
-		let waiting = [1, 1, 1, 2].map(|owner| engine.generate(request(owner, 100)).unwrap());
-		drop(running);
-		let [first, second, third, other] = waiting;
-		assert_eq!(collect(other, 9).ids.len(), 100);
-		// The first of the other owner may have begun since, the second has not.
-		let waits = engine.health().waiting;
-		assert!(waits >= 1, "{waits} requests wait: owner 2 came last and is served first");
-		[first, second, third].into_iter().for_each(|events| assert_eq!(collect(events, 9).ids.len(), 100));
 	}
 }
 

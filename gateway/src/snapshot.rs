@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// What separates a model's name from the class of engines in the name of a registration.
+/// The character between a model's name and the class of engines in the name of a registration.
 const CLASS: char = '@';
 /// How often hosts and rules are read. Prices, channels and the balance are read with every block.
 const SLOW_REFRESH: Duration = Duration::from_secs(30);

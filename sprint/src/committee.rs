@@ -35,7 +35,7 @@ pub const PARTICIPANTS_PER_CHECKER: u32 = 64;
 /// With this number of checkers or fewer, all check all others.
 pub const SMALL: usize = 10;
 
-/// Number of requests for openings of new hosts for which the blocks of a round have room, and that of other hosts.
+/// Number of requests for openings of new hosts that all checkers of a round share, and that of other hosts.
 const REQUESTS_PER_KIND: u32 = 12 * 1_024;
 
 /// Maximum number of new hosts of which a checker may request openings in a round, and that of other hosts, where there are

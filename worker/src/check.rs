@@ -31,8 +31,8 @@ use outbox::Outbox;
 use std::sync::Arc;
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Maximum number of hosts whose openings are fetched at the same time. All that a checker of a large network has: each may
-/// keep it waiting for some seconds.
+/// Maximum number of hosts whose openings are fetched at the same time: more than a checker of a large network has, since each
+/// may keep it waiting for some seconds.
 const MAX_FETCHES: usize = 128;
 /// Maximum number of hosts whose leaves are recomputed at the same time.
 const MAX_CHECKS: usize = 32;

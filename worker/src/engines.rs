@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Context length of a local engine by default, in tokens.
 const DEFAULT_CONTEXT: usize = 2048;
 
-/// What a registration for hosts with one engine alone adds to a model's name. Engines round otherwise, so that audits compare
+/// The suffix of a model's name in a registration for hosts with one engine alone. Engines round differently, so audits compare
 /// hosts of one class.
 const LLAMA: &str = "@llama.cpp";
 const TORCH: &str = "@torch";

@@ -36,7 +36,7 @@ impl Drop for File {
 /// The last error that llama.cpp logged: its functions return none.
 static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
 
-/// How llama.cpp was built, in its own words.
+/// The build of llama.cpp, in its own words.
 pub static SYSTEM_INFO: LazyLock<String> = LazyLock::new(|| {
 	// SAFETY: the function returns a text that stays until it is called again, which nothing does.
 	let text = unsafe { CStr::from_ptr(sys::llama_print_system_info()) };

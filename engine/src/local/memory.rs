@@ -8,12 +8,12 @@ use crate::{
 	gguf::{Header, Value},
 };
 
-/// Bytes that a backend holds.
+/// Sizes of a model in a backend's memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-	/// For all weights.
+	/// Bytes of all weights.
 	pub weights: u64,
-	/// For a number of a key or value, in 32nds.
+	/// Bytes of 32 numbers of keys or values: blocks of 8-bit formats have as many.
 	pub cached: u64,
 }
 

@@ -187,7 +187,7 @@ struct Sequence {
 	turn: u64,
 	/// Length of the prompt.
 	prompt: usize,
-	/// Whose request it is.
+	/// The owner of its request.
 	owner: Hash,
 	sampler: Sampler,
 	stop: StopChecker,
@@ -515,5 +515,38 @@ mod tests {
 		(0..20).for_each(|_| pace.note(Duration::from_secs(5), 16));
 		assert_eq!(pace.chunk(256), MIN_CHUNK);
 		assert_eq!(pace.chunk(5), 5);
+	}
+
+	/// Requests of these owners, in this order.
+	fn waiting(owners: &[u8], events: &mpsc::Sender<TokenEvent>) -> VecDeque<Job> {
+		let request = |owner: &u8| GenerateRequest { owner: [*owner; 32], ..Default::default() };
+		owners.iter().map(|owner| Job { request: request(owner), task: Task::Generate(events.clone()) }).collect()
+	}
+
+	/// The owners in the order in which their requests start, one at a time, if they wait in the order given.
+	fn started(owners: &[u8]) -> Vec<u8> {
+		let (events, _receiver) = mpsc::channel(1);
+		let (mut waiting, mut served) = (waiting(owners, &events), HashMap::new());
+		(0..)
+			.map_while(|turn| {
+				let owner = next_job(&mut waiting, false, &[], &served)?.request.owner;
+				served.insert(owner, turn);
+				Some(owner[0])
+			})
+			.collect()
+	}
+
+	#[test]
+	fn waiting_requests_of_different_owners_take_turns() {
+		assert_eq!(started(&[1, 1, 1, 2]), [1, 2, 1, 1]);
+		assert_eq!(started(&[1, 1, 1, 2, 3, 2]), [1, 2, 3, 1, 2, 1]);
+	}
+
+	#[test]
+	fn an_owner_with_fewer_running_requests_comes_first() {
+		let (events, _receiver) = mpsc::channel(1);
+		let served = HashMap::from([([2; 32], 9)]);
+		let next = next_job(&mut waiting(&[1, 2], &events), false, &[[1; 32]], &served);
+		assert_eq!(next.map(|job| job.request.owner), Some([2; 32]));
 	}
 }

@@ -202,7 +202,12 @@ impl Subject<'_> {
 				let message = CheckMessage::Request(request.clone());
 				if let Err(error) = self.context.outbox.send(epoch, slot, Delivery::Repeated, message).await {
 					is_refused = is_too_many(&error);
-					tracing::warn!(%error, is_refused, "cannot request openings; trying again while there is time");
+					let next = if is_refused {
+						"no request is left in this round"
+					} else {
+						"trying again while there is time"
+					};
+					tracing::warn!(%error, "cannot request openings; {next}");
 				}
 			}
 			let all_located = positions.iter().all(|position| self.locate(shown, *position).is_some());

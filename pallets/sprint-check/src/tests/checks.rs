@@ -173,7 +173,9 @@ fn old_epochs_are_pruned() {
 		let mut world = World::new(4, &[]);
 		let asked = honest_request(&world, 2, 1);
 		assert_ok!(request(asked.clone()));
+		pass(SCHEDULE.answer / 2 + 1);
 		assert_ok!(answer(honest_answer(&world, &asked)));
+		assert_eq!(LateAnswers::<Test>::iter().count(), 1);
 		world.check_all(0, 4, |_| honest());
 		world.run_sprint(1, 4, &[]);
 		world.check_all(1, 4, |_| honest());
@@ -181,7 +183,7 @@ fn old_epochs_are_pruned() {
 		go_to_offset(2, 2);
 		assert_eq!(PrunedTo::<Test>::get(), 1);
 		assert_eq!(DigestCommitments::<Test>::iter_prefix(0).count(), 0);
-		assert_eq!(Requests::<Test>::iter().count(), 0);
+		assert_eq!(Requests::<Test>::iter().count() + LateAnswers::<Test>::iter().count(), 0);
 		assert_eq!(Reveals::<Test>::iter().count(), 4);
 		go_to_offset(3, 2);
 		assert_eq!(Reveals::<Test>::iter().count() + DigestCommitments::<Test>::iter().count(), 0);
