@@ -179,8 +179,9 @@ mod benchmarks {
 		assert_eq!(CurrentEpoch::<T>::get().map(|epoch| epoch.index), Some(1));
 	}
 
+	/// Two candidates or more: with fewer, known hosts check, too.
 	#[benchmark]
-	fn draw(n: Linear<1, { T::MaxCheckers::get() }>) -> Result<(), BenchmarkError> {
+	fn draw(n: Linear<2, { T::MaxCheckers::get() }>) -> Result<(), BenchmarkError> {
 		let mut epoch = participants::<T>(n)?;
 		#[block]
 		{

@@ -1,7 +1,8 @@
 //! The draw of committees.
 //!
 //! The checkers of an epoch are the candidates that the epoch weighed last left and that take part in this one. On a chain's
-//! first sprint, or if none of them takes part, they are the known hosts, or new ones if there are no others.
+//! first sprint, or if fewer than two of them take part, known hosts check, too, or new ones if there are no others: a checker
+//! alone would have nobody to check it.
 //!
 //! The draw numbers places: [`new_places`] for new hosts, then those of the checkers and of the other candidates, which are
 //! listed by descending weight, then those of other known hosts. So known hosts are checked however many new ones take
@@ -39,14 +40,14 @@ impl<T: Config> Pallet<T> {
 		let candidates = Candidates::<T>::get();
 		let mut visited = candidates.len() as u32;
 		let mut checkers: Vec<_> = candidates.into_iter().filter(took_part).collect();
-		if checkers.is_empty() {
-			// No candidate takes part, so all have the same weight. New hosts check if there are no others.
+		if checkers.len() < 2 {
+			// All have the same weight. New hosts check if there are no others.
 			let (known, new) = (KnownCount::<T>::get(epoch.index), NewCount::<T>::get(epoch.index));
-			let numbers = if known > 0 { 0..known } else { FIRST_NEW..FIRST_NEW.saturating_add(new) };
-			checkers = numbers
-				.take(T::MaxCheckers::get() as usize)
-				.filter_map(|participant| Some((Participants::<T>::get(epoch.index, participant)?, 1)))
-				.collect();
+			let has_known = known > 0 || !checkers.is_empty();
+			let numbers = if has_known { 0..known } else { FIRST_NEW..FIRST_NEW.saturating_add(new) };
+			let others = numbers.filter_map(|participant| Participants::<T>::get(epoch.index, participant));
+			let all = checkers.into_iter().map(|(who, _)| who).chain(others);
+			checkers = all.take(T::MaxCheckers::get() as usize).map(|who| (who, 1)).collect();
 			visited = visited.saturating_add(checkers.len() as u32);
 		}
 		let mut weights: Vec<u64> = checkers.iter().map(|(_, weight)| *weight).collect();

@@ -184,6 +184,12 @@ impl<T: Config> Pallet<T> {
 		standing.duties.due.saturating_mul(u32::from(epoch.rounds()).saturating_add(1))
 	}
 
+	/// Number of leaf sets that a host had to check in all rounds that are over or for which it revealed its tags.
+	pub(crate) fn sets_due_by_now(epoch: &Epoch, standing: &Standing) -> u32 {
+		let now = frame_system::Pallet::<T>::block_number().unique_saturated_into();
+		standing.duties.due.saturating_mul(epoch.rounds_over(now).into()).max(standing.duties.revealed)
+	}
+
 	/// Whether a host missed so many of its duties that it loses collateral: leaf sets for which it revealed no tag at
 	/// all, and audits on which it did not report. A tag of zeros only costs pay, because a host that answers late could
 	/// force it on honest checkers.
@@ -223,7 +229,7 @@ impl<T: Config> Pallet<T> {
 		let performance = if standing.forfeited || standing.offence.is_some() {
 			0
 		} else {
-			let sets = (Self::sets_due(epoch, standing), standing.duties.met);
+			let sets = (Self::sets_due_by_now(epoch, standing), standing.duties.met);
 			let blocks = math::blocks_duty(standing.blocks);
 			let committed = Self::confirmations(epoch, host, standing).len() as u32;
 			math::performance(&[sets, standing.audits, blocks], epoch.rounds().into(), committed)

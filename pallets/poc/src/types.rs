@@ -85,6 +85,13 @@ impl Epoch {
 		self.beacon_of(round).and_then(|_| self.schedule.draw_of(round, &self.confirmations))
 	}
 
+	/// Number of rounds, the sprint's among them, in which no tags can be revealed after `block`.
+	pub fn rounds_over(&self, block: BlockNumber) -> u8 {
+		let last = |draw: BlockNumber| draw.saturating_add(self.schedule.checking()).saturating_sub(1);
+		let is_over = |round: &u8| self.draw_of(*round).is_some_and(|draw| self.offset(block) >= last(draw));
+		(0..=self.rounds()).take_while(is_over).count() as u8
+	}
+
 	/// Number of rounds of confirmation segments that are drawn: the segments whose commitments are in.
 	pub fn rounds(&self) -> u8 {
 		self.round_beacons.len() as u8

@@ -83,7 +83,7 @@ impl<T: Config> Pallet<T> {
 			effective_weight: weights.map(|weights| weights.effective(&standing)),
 			proven_weight: weights.map(|weights| weights.proven(&standing)),
 			vote_weight: weights.map(|weights| weights.votes(&standing)),
-			duties: (Self::sets_due(&epoch, &standing), standing.duties.met),
+			duties: (Self::sets_due_by_now(&epoch, &standing), standing.duties.met),
 			audits: standing.audits,
 			blocks: standing.blocks,
 			confirmations: epoch.rounds().into(),

@@ -217,6 +217,28 @@ fn candidates_come_before_new_hosts_and_these_in_an_order_of_their_own() {
 	});
 }
 
+/// Otherwise an honest host would lose its weight because others were away: one in this epoch, one in the epoch before.
+#[test]
+fn a_candidate_alone_is_checked_by_known_hosts() {
+	run(|| {
+		register_hosts(4, 0);
+		sprint(0, &[100, 100, 100]);
+		confirm(0, &[100, 100, 100]);
+		sprint(1, &[100, 0, 100]);
+		confirm(1, &[100, 0, 100]);
+		sprint(2, &[100, 100, 0, 100]);
+		go_to_offset(2, SCHEDULE.draw());
+		let candidates: Vec<_> = crate::Candidates::<Test>::get().into_iter().map(|(who, _)| who).collect();
+		assert!(candidates.contains(&account(1)) && !candidates.contains(&account(2)), "{candidates:?}");
+		assert_eq!(Poc::committee(&running(), &account(1)), [account(2)]);
+		assert_eq!(Poc::committee(&running(), &account(2)), [account(1)]);
+		assert_eq!(Poc::committee(&running(), &account(4)).len(), 2, "a new host checks nobody");
+		go_to_offset(3, 0);
+		let proven = |name| Standings::<Test>::get(2, account(name)).unwrap().proven;
+		assert!(proven(1) > 0 && proven(2) > 0, "{} {}", proven(1), proven(2));
+	});
+}
+
 #[test]
 fn a_candidate_that_is_too_light_to_check_keeps_its_place() {
 	run(|| {
