@@ -10,11 +10,15 @@ pub mod standing;
 pub mod status;
 pub mod supply;
 
-use anyhow::{Context, Result};
+use crate::amount::gnk;
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
-use gonka_client::{chain::Chain, keys};
-use gonka_primitives::AccountId;
+use gonka_client::{
+	chain::Chain,
+	keys::{self, Keypair},
+};
+use gonka_primitives::{AccountId, Balance};
 use std::{
 	io::{self, Write},
 	time::Duration,
@@ -111,6 +115,16 @@ fn account(text: &str) -> Result<AccountId, String> {
 }
 
 /// Prints to standard output. A reader that closes the pipe early, such as `head`, causes no error.
+/// Checks that an account can spend an amount, besides fees, so that no fee is paid for a transaction that fails.
+async fn can_spend(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
+	ensure!(amount > 0, "nothing was sent: the amount must be above 0");
+	let spendable = chain.spendable(&keys::public(key)).await?;
+	if let Some(missing) = amount.checked_sub(spendable).filter(|missing| *missing > 0) {
+		bail!("nothing was sent: the account can spend {} GNK, and {} GNK are missing", gnk(spendable), gnk(missing));
+	}
+	Ok(())
+}
+
 fn emit(text: &str) -> Result<()> {
 	match io::stdout().lock().write_all(text.as_bytes()) {
 		Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -1,8 +1,8 @@
 //! `gonka channel`.
 
-use super::{NodeArgument, account, emit, table};
+use super::{NodeArgument, account, can_spend, emit, table};
 use crate::amount::{gnk, parse_gnk};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use gonka_client::{chain::Chain, keys};
 use gonka_primitives::{AccountId, Balance, ChannelId, PublicKey, views::ChannelView};
@@ -105,6 +105,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		Command::Open { key, gateway, deposit, hosts } => {
 			let pair = keys::load(&key)?;
 			let gateway = gateway.unwrap_or_else(|| keys::public(&pair));
+			can_spend(&chain, &pair, deposit.saturating_mul(hosts.len() as Balance)).await?;
 			let deposits = hosts.iter().map(|host| (*host, deposit)).collect();
 			let channels = chain.open_channels(&pair, gateway, deposits).await?;
 			for (channel, host) in channels.iter().zip(&hosts) {
@@ -113,12 +114,17 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 			Ok(())
 		},
 		Command::TopUp { key, channel, amount } => {
-			chain.top_up(&keys::load(&key)?, vec![(channel, amount)]).await?;
+			let pair = keys::load(&key)?;
+			can_spend(&chain, &pair, amount).await?;
+			existing(&chain, channel).await?;
+			chain.top_up(&pair, vec![(channel, amount)]).await?;
 			println!("added {} GNK to channel {channel}", gnk(amount));
 			Ok(())
 		},
 		Command::Close { key, channel } => {
-			chain.close_channel(&keys::load(&key)?, channel).await?;
+			let pair = keys::load(&key)?;
+			existing(&chain, channel).await?;
+			chain.close_channel(&pair, channel).await?;
 			match chain.channel(channel).await?.and_then(|view| view.closes) {
 				Some(block) => {
 					println!("channel {channel} is closing: `gonka channel withdraw` works from block {block} on")
@@ -131,11 +137,15 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	}
 }
 
+async fn existing(chain: &Chain, channel: ChannelId) -> Result<ChannelView> {
+	chain.channel(channel).await?.with_context(|| {
+		format!("there is no channel {channel}; it may have been withdrawn. `gonka channel list` shows the others")
+	})
+}
+
 async fn withdraw(chain: &Chain, key: &Path, channel: ChannelId) -> Result<()> {
 	let pair = keys::load(key)?;
-	let Some(view) = chain.channel(channel).await? else {
-		bail!("there is no channel {channel}; it may have been withdrawn. `gonka channel list` shows the others");
-	};
+	let view = existing(chain, channel).await?;
 	let best = chain.best().await?.number;
 	match view.closes {
 		None => bail!("channel {channel} is open: run `gonka channel close` first"),

@@ -175,6 +175,9 @@ fn runtime_code(wasm: &Path) -> Result<Vec<u8>> {
 	use sp_maybe_compressed_blob::{CODE_BLOB_BOMB_LIMIT as LIMIT, compress_weakly, decompress};
 	let code = std::fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
 	let plain = decompress(&code, LIMIT).with_context(|| format!("{} is not a runtime", wasm.display()))?;
+	if !plain.starts_with(b"\0asm") {
+		bail!("{} is not a runtime: it is no WebAssembly", wasm.display());
+	}
 	if plain.len() != code.len() {
 		return Ok(code);
 	}

@@ -166,7 +166,8 @@ impl Standing {
 			line("proven weight", format!("{proven} carries pay and power, {votes} carries votes{more}"))?;
 		}
 		let called = self.confirmations.len();
-		let shown = self.confirmed.filter(|_| called > 0);
+		// A round counts as soon as its commitments are in.
+		let shown = self.confirmed.filter(|_| self.confirmations.iter().any(|segment| segment.leaves.is_some()));
 		let shown =
 			shown.map_or_else(String::new, |share| format!("; they showed {} of the sprint's rate", percent(share)));
 		let list = if called > 0 { format!(": {}", leaves(&self.confirmations)) } else { String::new() };

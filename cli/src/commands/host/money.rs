@@ -2,9 +2,9 @@
 
 use crate::{
 	amount::gnk,
-	commands::{emit, table},
+	commands::{can_spend, emit, table},
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
@@ -140,6 +140,7 @@ fn stake(view: &CollateralView) -> String {
 
 /// Runs `gonka host deposit`.
 pub async fn deposit(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
+	can_spend(chain, key, amount).await?;
 	chain.deposit_collateral(key, amount).await?;
 	println!("deposited {} GNK; it backs weight from the next time that an epoch is weighed", gnk(amount));
 	Ok(())
@@ -147,6 +148,9 @@ pub async fn deposit(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()
 
 /// Runs `gonka host withdraw`.
 pub async fn withdraw(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
+	let active = chain.collateral(&keys::public(key)).await?.active;
+	ensure!(amount > 0, "nothing was sent: the amount must be above 0");
+	ensure!(amount <= active, "nothing was sent: the host has {} GNK of collateral", gnk(active));
 	chain.withdraw_collateral(key, amount).await?;
 	println!("withdrew {} GNK; it backs no weight any more and can be released about three epochs later", gnk(amount));
 	Ok(())

@@ -56,7 +56,7 @@ impl Scenario {
 		let withdrawn = view["unbonding"][0][0].as_u64().context("nothing unbonds")?;
 		ensure!(view["unbonding"][0][1] == 40 * GNK as u64, "{view}");
 		for (arguments, reason) in [
-			(["host", "withdraw", "61", "--host-key", &key].as_slice(), "NotEnoughCollateral"),
+			(["host", "withdraw", "61", "--host-key", &key].as_slice(), "the host has 60 GNK of collateral"),
 			(&["host", "release", "--host-key", &key], TOO_EARLY),
 		] {
 			let error = self.gonka(arguments).await?.err().context("it was accepted")?;
