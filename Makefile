@@ -20,7 +20,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test soak bench matrix weights calibrate man
+.PHONY: help setup build devnet stop status check test soak bench matrix vllm weights calibrate man
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ bench: setup ## Measure speed: takes long, writes benches/results
 
 matrix: setup ## Compare real models with llama.cpp's server: fetches 240 MB, writes benches/results/matrix.txt
 	scripts/matrix
+
+vllm: setup ## Compare vLLM with the plug-in with the torch engine: installs 6 GB, writes benches/results/vllm.txt
+	scripts/vllm
 
 weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/solo/src/weights
 	$(WASM) scripts/weights

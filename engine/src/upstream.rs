@@ -1,13 +1,14 @@
 //! An engine for models that another program serves, over HTTP.
 //!
-//! `UpstreamEngine` tells two protocols apart by what the server returns: servers that sample themselves and return
-//! token ids ([`completions`]: vLLM, SGLang), and servers that return the likeliest tokens after a prompt ([`rows`]:
-//! llama.cpp), from which this engine samples. Text is never compared with tokens: a server that returns no ids is
-//! rejected.
+//! `UpstreamEngine` tells three protocols apart by what the server returns: servers that sample on the tape and return
+//! fingerprints ([`verified`]: vLLM with this project's plug-in), servers that sample themselves and return token ids
+//! ([`completions`]: vLLM, SGLang), and servers that return the likeliest tokens after a prompt ([`rows`]: llama.cpp), from
+//! which this engine samples. Text is never compared with tokens: a server that returns no ids is rejected.
 
 mod completions;
 mod http;
 mod rows;
+mod verified;
 
 use std::{
 	fmt,
@@ -25,13 +26,16 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use self::http::{Http, broken};
+use self::{
+	http::{Http, broken},
+	verified::Vocabulary,
+};
 use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Health,
 	ModelInfo, TokenEvent, stop::END_TOKENS,
 };
 
-/// Fingerprint of every token: no server returns hidden states over HTTP.
+/// Fingerprint of every token of a server that returns none.
 const FINGERPRINT: Fingerprint = [0; 16];
 /// Number of events that may wait for their reader; beyond it the engine stops reading from the server.
 const EVENTS: usize = 64;
@@ -108,6 +112,8 @@ impl fmt::Debug for ApiKey {
 /// Protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
+	/// The server samples on the tape, returns fingerprints and checks completions.
+	Verified,
 	/// The server samples. `reads`: it also returns `prompt_logprobs`, so completions can be checked.
 	Completions { reads: bool },
 	/// The server returns the likeliest tokens after a prompt.
@@ -122,6 +128,8 @@ struct Upstream {
 	model: String,
 	protocol: Protocol,
 	info: ModelInfo,
+	/// Bytes of the tokens; empty for servers that return text.
+	vocabulary: Vocabulary,
 	/// Free slots of the server; for a server without slots, just numbers.
 	free: Mutex<Vec<usize>>,
 }
@@ -149,6 +157,8 @@ impl Upstream {
 		let limit = number(&wanted["max_model_len"]).or(number(&wanted["meta"]["n_ctx"]));
 		let vocab_size = number(&wanted["meta"]["n_vocab"]).or(config.vocab_size);
 		let model = name_of(wanted);
+		// vLLM lists adapters beside the model that they change.
+		let is_adapter = wanted["parent"].is_string();
 		let info = ModelInfo {
 			name: config.name.clone().unwrap_or_else(|| model.clone()),
 			context_length: limit.unwrap_or(usize::MAX).min(config.context_length),
@@ -162,19 +172,36 @@ impl Upstream {
 			model,
 			protocol: Protocol::Completions { reads: false },
 			info,
+			vocabulary: Vocabulary::default(),
 			free: Mutex::default(),
 		};
-		found.protocol = match completions::probe(&found).await? {
-			Some(reads) => Protocol::Completions { reads },
-			None if rows::probe(&found).await? => Protocol::Rows,
+		if let Some(server) = verified::probe(&found.http, &found.config).await? {
+			if is_adapter {
+				return Err(EngineError::Model(
+					"the upstream's plug-in does not check adapters: name the model".into(),
+				));
+			}
+			server.apply(&mut found.info);
+			found.vocabulary = verified::vocabulary(&found.http, &found.config, found.info.vocab_size).await?;
+			found.protocol = Protocol::Verified;
+		} else {
+			found.protocol = found.unverified().await?;
+		}
+		found.complete().await?;
+		Ok(found)
+	}
+
+	/// Finds out the protocol of a server without the plug-in.
+	async fn unverified(&self) -> Result<Protocol, EngineError> {
+		match completions::probe(self).await? {
+			Some(reads) => Ok(Protocol::Completions { reads }),
+			None if rows::probe(self).await? => Ok(Protocol::Rows),
 			None => {
 				let message = "the upstream returns no token ids: neither as token_ids on /v1/completions with \
 				               return_token_ids, nor by n_probs on /completion";
-				return Err(EngineError::Model(message.into()));
+				Err(EngineError::Model(message.into()))
 			},
-		};
-		found.complete().await?;
-		Ok(found)
+		}
 	}
 
 	/// Fills in what depends on the protocol.
@@ -193,13 +220,15 @@ impl Upstream {
 			self.info.max_running = self.info.max_running.min(slots.max(1));
 		}
 		self.free = Mutex::new((0..self.info.max_running).rev().collect());
-		if self.info.eos.is_empty() {
+		if self.config.eos.is_empty() {
 			for name in END_TOKENS {
 				let ids = match self.protocol {
-					Protocol::Completions { .. } => self.tokenize(name, false).await?,
+					Protocol::Verified | Protocol::Completions { .. } => self.tokenize_named(name, false).await?,
 					Protocol::Rows => rows::tokenize(self, name, false, true).await?,
 				};
-				if let [id] = ids[..] {
+				if let [id] = ids[..]
+					&& !self.info.eos.contains(&id)
+				{
 					self.info.eos.push(id);
 				}
 			}
@@ -217,19 +246,25 @@ impl Upstream {
 
 	/// Tokenizes a text. `leading`: whether to add the token that the model wants before every text.
 	async fn tokenize(&self, text: &str, leading: bool) -> Result<Vec<u32>, EngineError> {
-		match self.protocol {
-			Protocol::Completions { .. } => {
-				let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": leading });
-				ids(&self.post("/tokenize", &body).await?)
-			},
-			Protocol::Rows => rows::tokenize(self, text, leading, false).await,
+		if self.protocol == Protocol::Rows {
+			return rows::tokenize(self, text, leading, false).await;
 		}
+		self.vocabulary.check_names([text])?;
+		self.tokenize_named(text, leading).await
+	}
+
+	/// Tokenizes a text, in which names of special tokens become these tokens.
+	async fn tokenize_named(&self, text: &str, leading: bool) -> Result<Vec<u32>, EngineError> {
+		let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": leading });
+		ids(&self.post("/tokenize", &body).await?)
 	}
 
 	async fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
 		if self.protocol == Protocol::Rows {
 			return rows::tokenize_chat(self, messages, options).await;
 		}
+		let texts = serde_json::to_value(messages).map_err(|error| EngineError::Template(error.to_string()))?;
+		self.vocabulary.check_names(strings(&texts))?;
 		let body = json!({
 			"model": self.model, "messages": messages, "add_generation_prompt": options.add_generation_prompt,
 			"add_special_tokens": false, "chat_template_kwargs": options.variables,
@@ -242,6 +277,9 @@ impl Upstream {
 	}
 
 	async fn detokenize(&self, tokens: &[u32]) -> Result<String, EngineError> {
+		if self.protocol == Protocol::Verified {
+			return Ok(self.vocabulary.text(tokens));
+		}
 		let response = self.post("/detokenize", &json!({ "model": self.model, "tokens": tokens })).await?;
 		// llama.cpp, SGLang and vLLM each name the field differently.
 		let text = ["content", "text", "prompt"].iter().find_map(|key| response[key].as_str());
@@ -250,6 +288,16 @@ impl Upstream {
 
 	fn free(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
 		self.free.lock().unwrap_or_else(PoisonError::into_inner)
+	}
+}
+
+/// Returns all texts in a JSON value.
+fn strings(value: &Value) -> Vec<&str> {
+	match value {
+		Value::String(text) => vec![text],
+		Value::Array(values) => values.iter().flat_map(strings).collect(),
+		Value::Object(map) => map.values().flat_map(strings).collect(),
+		Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
 	}
 }
 
@@ -280,8 +328,8 @@ struct TokenSink {
 }
 
 impl TokenSink {
-	async fn token(&mut self, id: u32, text: String) -> Result<(), EngineError> {
-		let event = TokenEvent::Token { id, text, fingerprint: FINGERPRINT };
+	async fn token(&mut self, id: u32, text: String, fingerprint: Fingerprint) -> Result<(), EngineError> {
+		let event = TokenEvent::Token { id, text, fingerprint };
 		// Without a reader the completion is cancelled from outside.
 		self.events.send(event).await.map_err(|_| EngineError::Stopped)?;
 		self.sent += 1;
@@ -291,8 +339,8 @@ impl TokenSink {
 
 /// An engine whose model another program serves.
 ///
-/// A thread of its own talks to the server. Fingerprints are all zero. Dropping the engine ends all completions with
-/// [`FinishReason::Cancelled`].
+/// A thread of its own talks to the server. Fingerprints are all zero unless the server has this project's plug-in.
+/// Dropping the engine ends all completions with [`FinishReason::Cancelled`].
 pub struct UpstreamEngine {
 	upstream: Arc<Upstream>,
 	runtime: Handle,
@@ -394,6 +442,7 @@ async fn generate(
 	let mut out = TokenSink { events: events.clone(), sent: 0 };
 	let generation = async {
 		match upstream.protocol {
+			Protocol::Verified => verified::generate(upstream, &request, &mut out).await,
 			Protocol::Completions { .. } => completions::generate(upstream, &request, &mut out).await,
 			Protocol::Rows => rows::generate(upstream, &request, permit.slot, &mut out).await,
 		}
@@ -454,7 +503,7 @@ impl Engine for UpstreamEngine {
 				"the upstream returns no prompt_logprobs, so its completions cannot be checked".into(),
 			));
 		}
-		if protocol != Protocol::Rows && check.request.sampling().penalises() {
+		if matches!(protocol, Protocol::Completions { .. }) && check.request.sampling().penalises() {
 			return Err(EngineError::Unsupported(
 				"the upstream's prompt_logprobs leave penalties out, so this completion cannot be checked".into(),
 			));
@@ -465,6 +514,7 @@ impl Engine for UpstreamEngine {
 			let upstream = &permit.upstream;
 			let check = async {
 				match protocol {
+					Protocol::Verified => verified::check(upstream, &check).await,
 					Protocol::Completions { .. } => completions::check(upstream, &check).await,
 					Protocol::Rows => rows::check(upstream, &check, permit.slot).await,
 				}

@@ -88,7 +88,7 @@ pub async fn generate(
 		let line = lines.next(limit).await?.ok_or_else(|| broken("the stream ended before the completion"))?;
 		let delta = reader.line(&line)?;
 		for (id, text) in delta.tokens {
-			out.token(id, text).await?;
+			out.token(id, text, FINGERPRINT).await?;
 		}
 		if let Some(reason) = delta.end {
 			return Ok(reason);

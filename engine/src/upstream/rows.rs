@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{FINGERPRINT, TokenSink, Upstream, http::broken};
 use crate::{
@@ -109,7 +109,7 @@ pub async fn generate(
 		let (text, reason) = stop.push(id, bytes.of(id));
 		sampler.append(id);
 		tokens.push(id);
-		out.token(id, text).await?;
+		out.token(id, text, FINGERPRINT).await?;
 		if let Some(reason) = reason {
 			return Ok(reason);
 		}
@@ -142,7 +142,7 @@ pub async fn tokenize_chat(
 	options: &ChatOptions,
 ) -> Result<Vec<u32>, EngineError> {
 	let texts = serde_json::to_value(messages).map_err(|error| EngineError::Template(error.to_string()))?;
-	let texts = strings(&texts).join("\n");
+	let texts = super::strings(&texts).join("\n");
 	let (plain, special) =
 		(tokenize(upstream, &texts, false, false).await?, tokenize(upstream, &texts, false, true).await?);
 	if plain != special {
@@ -166,14 +166,4 @@ pub async fn tokenize_chat(
 pub async fn tokenize(upstream: &Upstream, text: &str, leading: bool, special: bool) -> Result<Vec<u32>, EngineError> {
 	let body = json!({ "content": text, "add_special": leading, "parse_special": special });
 	super::ids(&upstream.post("/tokenize", &body).await?)
-}
-
-/// Returns all texts in a JSON value.
-fn strings(value: &Value) -> Vec<&str> {
-	match value {
-		Value::String(text) => vec![text],
-		Value::Array(values) => values.iter().flat_map(strings).collect(),
-		Value::Object(map) => map.values().flat_map(strings).collect(),
-		Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-	}
 }

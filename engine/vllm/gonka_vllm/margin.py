@@ -1,8 +1,8 @@
 """The margins at which filters let a token in or out, as in the Rust crate (primitives/src/sampler.rs).
 
-If no difference between two logits is off by more than m, the i-th largest logit is off by at most m / 2. So a token only
-changes its order with tokens within m, and the odds of the first i tokens against the others change by at most the
-factor exp(m / temperature).
+If no difference between two logits is off by more than m, the i-th largest logit is off by at most m / 2. So a token
+only changes its order with tokens within m, and the odds of the first i tokens against the others change by at most
+the factor exp(m / temperature).
 """
 
 from collections.abc import Callable
@@ -88,8 +88,8 @@ class Ends:
         def beyond(near: int) -> int:
             return self._off(self._sum(self.nearer, near), share)
 
-        # The token comes before all but those that are nearer by more than m. The farther these reach, the smaller is m,
-        # but the larger it has to be to make up for their sum.
+        # The token comes before all but those that are nearer by more than m. The farther these reach, the smaller is
+        # m, but the larger it has to be to make up for their sum.
         near = _first(0, distance, lambda near: beyond(near) >= way(near, distance))
         before = way(near - 1, distance) if near > 0 else MAX_MARGIN
         return max(by_min_p, by_top_k, min(max(beyond(near), way(near, distance)), before), 1)

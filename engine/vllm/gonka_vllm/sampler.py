@@ -24,7 +24,7 @@ _MIN_SCORE = -(1 << 31)
 _EXCLUDED = -(1 << 40)
 #: Number of tokens of a row whose scores are computed exactly, after a rough computation of all.
 _FEW = 16
-#: Nats between the best and the last of these at which the rough computation, which is off by less than 10^-3, is enough.
+#: Nats between the best and the last of these at which the rough computation, off by less than 10^-3, is enough.
 _ENOUGH = 0.01
 #: Number of logits that are computed at a time, which bounds the memory.
 _AT_A_TIME = 1 << 22
@@ -231,8 +231,8 @@ def margins(logits, states, samplings: list[SamplingParams], tokens) -> list[int
 
 def _margins(rows: _Rows, tokens) -> list[int]:
     vocabulary = rows.distance.shape[1]
-    is_known = tokens < vocabulary
-    index = torch.where(is_known, tokens, 0)[:, None]
+    is_known = (tokens < vocabulary).tolist()
+    index = torch.where(tokens < vocabulary, tokens, 0)[:, None]
     best = rows.best()[1].tolist()
     own = rows.scores(index)[:, 0].tolist()
     distances = rows.distance.gather(1, index)[:, 0].tolist()

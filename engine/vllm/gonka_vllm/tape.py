@@ -82,7 +82,8 @@ def _correction_table() -> list[int]:
 
 
 _LOG2_INTEGERS = _log2_table()
-_TABLES = tuple(torch.tensor(table, dtype=torch.int64) for table in (_exp2_table(), _LOG2_INTEGERS, _correction_table()))
+_INTEGERS = (_exp2_table(), _LOG2_INTEGERS, _correction_table())
+_TABLES = tuple(torch.tensor(table, dtype=torch.int64) for table in _INTEGERS)
 _on_devices: dict = {}
 
 

@@ -1,4 +1,4 @@
-"""The rule from logits to a token, against vectors that the Rust crate writes (engine/tests/vectors.rs): equal in every bit.
+"""The rule from logits to a token, against vectors of the Rust crate (engine/tests/vectors.rs): equal in every bit.
 
 Needs torch only: `python -m unittest discover -s engine/vllm/tests -t engine/vllm`.
 """
@@ -46,7 +46,8 @@ class Rule(unittest.TestCase):
             self.assertEqual(sampler.choose(logits, states, samplings).tolist(), [vector["token"]], vector)
             # All tokens of the row at once, and one outside the vocabulary.
             count = len(vector["margins"])
-            found = sampler.margins(logits.repeat(count, 1), states.repeat(count), samplings * count, torch.arange(count))
+            rows, tokens = logits.repeat(count, 1), torch.arange(count)
+            found = sampler.margins(rows, states.repeat(count), samplings * count, tokens)
             self.assertEqual(found, vector["margins"], vector)
 
     def test_a_row_gives_the_same_in_a_batch(self):
