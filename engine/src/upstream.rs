@@ -184,6 +184,11 @@ impl Upstream {
 			server.apply(&mut found.info);
 			found.vocabulary = verified::vocabulary(&found.http, &found.config, found.info.vocab_size).await?;
 			found.protocol = Protocol::Verified;
+		} else if found.info.name.ends_with(verified::CLASS) {
+			return Err(EngineError::Model(format!(
+				"{} is for hosts whose vLLM has this project's plug-in: install it, and start vLLM with VLLM_PLUGINS=gonka",
+				found.info.name
+			)));
 		} else {
 			found.protocol = found.unverified().await?;
 		}
@@ -202,6 +207,12 @@ impl Upstream {
 				Err(EngineError::Model(message.into()))
 			},
 		}
+	}
+
+	/// Returns whether the server still has the plug-in, if it had it: it may have been started without.
+	async fn keeps_protocol(&self) -> bool {
+		self.protocol != Protocol::Verified
+			|| verified::probe(&self.http, &self.config).await.is_ok_and(|server| server.is_some())
 	}
 
 	/// Fills in what depends on the protocol.
@@ -395,15 +406,18 @@ async fn watch_health(upstream: Arc<Upstream>, mut alive: watch::Receiver<()>) {
 			sleep(upstream.config.probe).await;
 			let served = upstream.http.request("/v1/models", None, upstream.config.first_token).await;
 			let models = served.as_ref().ok().and_then(|served| served["data"].as_array());
-			let is_served =
-				models.is_some_and(|models| models.iter().any(|model| model["id"] == upstream.model.as_str()));
+			let is_served = models
+				.is_some_and(|models| models.iter().any(|model| model["id"] == upstream.model.as_str()))
+				&& upstream.keeps_protocol().await;
 			upstream.http.is_reachable.store(is_served, Ordering::Relaxed);
 			match served {
 				Err(error) if was_served => {
 					tracing::warn!(%error, "the upstream is not reachable; probing until it is")
 				},
 				Ok(_) if was_served && !is_served => {
-					tracing::warn!("the upstream no longer serves the model; probing until it does")
+					tracing::warn!(
+						"the upstream no longer serves the model, or lacks the plug-in; probing until it does"
+					)
 				},
 				_ if is_served && !was_served => tracing::info!("the upstream is reachable again"),
 				_ => {},

@@ -121,6 +121,9 @@ fn vllm_is_recognised_and_its_token_ids_are_streamed() {
 	let (_runtime, config) = replay.serve();
 	let error = UpstreamEngine::connect(UpstreamConfig { vocab_size: None, ..config.clone() }).err().unwrap();
 	assert!(error.to_string().contains("vocab_size"), "{error}");
+	let error =
+		UpstreamEngine::connect(UpstreamConfig { name: Some("big@vllm".into()), ..config.clone() }).err().unwrap();
+	assert!(matches!(&error, EngineError::Model(why) if why.contains("VLLM_PLUGINS")), "{error}");
 	let engine = UpstreamEngine::connect(config).unwrap();
 	let info = engine.info();
 	assert_eq!((info.name.as_str(), info.context_length, info.vocab_size, info.eos), ("big", 64, 100, vec![2]));

@@ -5,7 +5,10 @@ mod common;
 
 use std::{
 	collections::HashMap,
-	sync::{Arc, Mutex},
+	sync::{
+		Arc, Mutex,
+		atomic::{AtomicBool, Ordering},
+	},
 	time::Duration,
 };
 
@@ -68,6 +71,8 @@ struct Replay {
 	stream: Stream,
 	/// Senders of the streams that are stuck; they close when nobody reads them.
 	stuck: Arc<Mutex<Vec<Lines>>>,
+	/// Whether the server was started again without the plug-in.
+	lost: Arc<AtomicBool>,
 }
 
 fn rejected(status: StatusCode, message: &str) -> Response {
@@ -76,7 +81,12 @@ fn rejected(status: StatusCode, message: &str) -> Response {
 
 impl Replay {
 	fn new(stream: Stream) -> Self {
-		Self { recorded: Arc::new(serde_json::from_str(RECORDED).unwrap()), stream, stuck: Arc::default() }
+		Self {
+			recorded: Arc::new(serde_json::from_str(RECORDED).unwrap()),
+			stream,
+			stuck: Arc::default(),
+			lost: Arc::default(),
+		}
 	}
 
 	fn changed(change: impl FnOnce(&mut Recorded)) -> Self {
@@ -136,11 +146,20 @@ impl Replay {
 		let bytes: Vec<_> = (0..size).map(|id| recorded.bytes.get(&id).cloned().unwrap_or_default()).collect();
 		let info = recorded.info.clone();
 		let vocabulary = json!({ "bytes": bytes, "special": recorded.special });
-		let (generate, check, tokenize) = (self.clone(), self.clone(), self);
+		let (generate, check, tokenize, lost) = (self.clone(), self.clone(), self.clone(), self.lost);
 		let router = Router::new()
 			.route("/v1/models", get(move || async { Json(models) }))
 			.route("/tokenize", post(|Json(request): Json<Value>| tokenize.tokenize(request)))
-			.route("/gonka/v1/info", get(move || async { Json(info) }))
+			.route(
+				"/gonka/v1/info",
+				get(move || async move {
+					if lost.load(Ordering::Relaxed) {
+						StatusCode::NOT_FOUND.into_response()
+					} else {
+						Json(info).into_response()
+					}
+				}),
+			)
 			.route("/gonka/v1/vocabulary", get(move || async { Json(vocabulary) }))
 			.route("/gonka/v1/generate", post(|Json(request): Json<Value>| generate.generate(request)))
 			.route("/gonka/v1/check", post(|Json(request): Json<Value>| check.check(request)));
@@ -195,8 +214,10 @@ fn the_plug_in_is_found_and_describes_the_model() {
 	let replay = Replay::new(Stream::Whole);
 	let recorded = replay.recorded.clone();
 	let (_runtime, config) = replay.serve();
-	let engine = UpstreamEngine::connect(UpstreamConfig { max_running: 5, ..config.clone() }).unwrap();
+	let name = Some("smol@vllm".into());
+	let engine = UpstreamEngine::connect(UpstreamConfig { max_running: 5, name, ..config.clone() }).unwrap();
 	let info = engine.info();
+	assert_eq!(info.name, "smol@vllm");
 	assert_eq!((info.vocab_size, info.context_length, info.max_running), (49_152, 2_048, 5));
 	assert_eq!(info.eos, recorded.ends);
 	let configured = UpstreamConfig { eos: vec![7], context_length: 100, ..config };
@@ -353,6 +374,19 @@ fn a_stuck_stream_ends_with_an_error_and_an_unread_one_is_closed() {
 	let end = events.blocking_recv();
 	assert!(matches!(&end, Some(TokenEvent::Error { message }) if message.contains("silent")), "{end:?}");
 	assert!(!engine.health().healthy);
+}
+
+#[test]
+fn a_server_that_was_started_again_without_the_plug_in_is_unhealthy_until_it_has_it() {
+	let replay = Replay::new(Stream::Whole);
+	let lost = replay.lost.clone();
+	let (_runtime, config) = replay.serve();
+	let engine = UpstreamEngine::connect(UpstreamConfig { probe: Duration::from_millis(20), ..config }).unwrap();
+	lost.store(true, Ordering::Relaxed);
+	wait_until("the engine stayed healthy", || !engine.health().healthy);
+	assert!(matches!(engine.generate(greedy(story(), 1)), Err(EngineError::Compute(_))));
+	lost.store(false, Ordering::Relaxed);
+	wait_until("the engine did not recover", || engine.health().healthy);
 }
 
 #[test]

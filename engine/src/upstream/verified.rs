@@ -15,13 +15,14 @@ const INFO: &str = "/gonka/v1/info";
 const VOCABULARY: &str = "/gonka/v1/vocabulary";
 const GENERATE: &str = "/gonka/v1/generate";
 const CHECK: &str = "/gonka/v1/check";
+/// Engine class of servers with the plug-in, as it ends the name of a registered model.
+pub const CLASS: &str = "@vllm";
 /// Version of the routes that this engine speaks.
 const VERSION: u32 = 1;
 
 /// Description of a server: response of [`INFO`].
 #[derive(Debug, Deserialize)]
 pub struct ServerInfo {
-	protocol: u32,
 	plugin: String,
 	vllm: String,
 	vocab_size: usize,
@@ -33,6 +34,11 @@ pub struct ServerInfo {
 impl ServerInfo {
 	/// Fills in what the server reports. What the configuration says goes first, or bounds it.
 	pub fn apply(&self, info: &mut ModelInfo) {
+		tracing::info!(
+			vllm = self.vllm,
+			plugin = self.plugin,
+			"the upstream samples on the tape and returns fingerprints"
+		);
 		info.vocab_size = self.vocab_size;
 		info.context_length = info.context_length.min(self.context_length);
 		info.max_running = info.max_running.min(self.max_requests.max(1));
@@ -126,12 +132,6 @@ pub async fn probe(http: &Http, config: &UpstreamConfig) -> Result<Option<Server
 		)));
 	}
 	let info = serde_json::from_value::<ServerInfo>(response).map_err(|error| broken(&error.to_string()))?;
-	tracing::info!(
-		vllm = info.vllm,
-		plugin = info.plugin,
-		protocol = info.protocol,
-		"the upstream samples on the tape and returns fingerprints"
-	);
 	Ok(Some(info))
 }
 
