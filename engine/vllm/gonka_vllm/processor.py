@@ -8,6 +8,10 @@ from . import fingerprint, sampler, store, tape
 from .request import Task, task_of
 
 
+#: Completions that left the batch whose last tokens are kept, in case they come back.
+_MAX_LEFT = 1_024
+
+
 class _Running:
     """A completion that is being generated."""
 
@@ -18,18 +22,26 @@ class _Running:
         # vLLM's own lists, of which the second one grows: no copies.
         self.prompt = [] if prompt is None else prompt
         self.output = [] if output is None else output
-        #: Tokens chosen here, by position: vLLM's list has -1 for a token that the host does not know yet.
+        #: Tokens chosen here since the last count: vLLM's list has -1 for a token that the host does not know yet.
         self.chosen: dict[int, torch.Tensor] = {}
+        self.counts: dict[int, int] = {}
+        self.counted = 0
 
     def position(self) -> int:
         return len(self.prompt) + len(self.output)
 
-    def tokens(self) -> list[int]:
-        """Returns prompt and completion."""
-        start = len(self.prompt)
-        return self.prompt + [
-            token if token >= 0 else int(self.chosen[start + at]) for at, token in enumerate(self.output)
-        ]
+    def tokens(self, start: int) -> list[int]:
+        """Returns the tokens of prompt and completion from position `start` on."""
+        length = len(self.prompt)
+        tokens = self.prompt[start:] + self.output[max(start - length, 0) :]
+        return [token if token >= 0 else int(self.chosen[at]) for at, token in enumerate(tokens, start)]
+
+    def seen(self, tokens: list[int]) -> dict[int, int]:
+        """Counts the tokens that follow those counted before, and returns all counts for penalties."""
+        self.task.count(tokens, self.counted, self.counts)
+        self.counted += len(tokens)
+        self.chosen.clear()
+        return self.counts
 
 
 class TapeProcessor(RowProcessor, SlotProcessor):
@@ -43,6 +55,8 @@ class TapeProcessor(RowProcessor, SlotProcessor):
         #: Token ids by slot, of the second model runner only.
         self.states = None if isinstance(device_or_states, torch.device) else device_or_states
         self.running: dict[int, _Running] = {}
+        #: Tokens chosen for completions that left the batch, by request.
+        self.left: dict[str, dict[int, torch.Tensor]] = {}
 
     def is_argmax_invariant(self) -> bool:
         return False
@@ -52,7 +66,7 @@ class TapeProcessor(RowProcessor, SlotProcessor):
         if not batch_update:
             return
         for row in batch_update.removed:
-            self.running.pop(row, None)
+            self._leave(row)
         for row, params, prompt, output in batch_update.added:
             self._add(row, params, prompt, output)
         for start, end, direction in batch_update.moved:
@@ -67,13 +81,21 @@ class TapeProcessor(RowProcessor, SlotProcessor):
         return self._add(req_idx, sampling_params, None, None)
 
     def _add(self, index: int, params, prompt, output) -> bool:
-        self.running.pop(index, None)
+        self._leave(index)
         task = task_of(params)
         # A check needs no token.
         if task is None or task.last is not None:
             return False
         self.running[index] = _Running(task, prompt, output)
+        self.running[index].chosen = self.left.pop(task.id, {})
         return True
+
+    def _leave(self, index: int) -> None:
+        running = self.running.pop(index, None)
+        if running is not None and running.chosen:
+            self.left[running.task.id] = running.chosen
+            while len(self.left) > _MAX_LEFT:
+                del self.left[next(iter(self.left))]
 
     def _rows(self, count: int, ctx) -> list[tuple[int, _Running, int, int]]:
         """Returns row, completion, position and slot of each token to choose."""
@@ -86,8 +108,8 @@ class TapeProcessor(RowProcessor, SlotProcessor):
 
     def _seen(self, running: _Running, position: int, slot: int) -> dict[int, int]:
         if self.states is None:
-            return running.task.seen(running.tokens())
-        return running.task.seen(self.states.all_token_ids.gpu[slot, :position].tolist())
+            return running.seen(running.tokens(running.counted))
+        return running.seen(self.states.all_token_ids.gpu[slot, running.counted : position].tolist())
 
     def apply(self, logits: torch.Tensor, ctx=None) -> torch.Tensor:
         """Leaves the tokens that are due: [rows, vocabulary], in place. Notes their fingerprints."""

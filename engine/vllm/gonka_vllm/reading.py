@@ -16,8 +16,8 @@ ROWS = 64
 def read(task: Task, prompt: list[int], start: int, hidden, logits_of) -> None:
     """Checks the tokens that come after each of some tokens, as far as they are the completion's.
 
-    `prompt` is vLLM's: the task's prompt and its completion but for the last token. `start` is the position of the first
-    of the hidden states [tokens, width]. `logits_of` computes logits from hidden states.
+    `prompt` is vLLM's: the task's prompt and its completion but for the last token. `start` is the position of the
+    first of the hidden states [tokens, width]. `logits_of` computes logits from hidden states.
     """
     sequence = [*prompt, task.last]
     first = max(task.prompt_length, start + 1)

@@ -36,12 +36,17 @@ class Task:
         """Returns the arguments for `SamplingParams.extra_args`."""
         return {NAME: {**asdict(self), "sampling": list(astuple(self.sampling))}}
 
+    def count(self, tokens: list[int], start: int, counts: dict[int, int]) -> None:
+        """Counts, for penalties, the tokens of prompt and completion from position `start` on. A token that only the
+        prompt has counts 0."""
+        own = self.prompt_length - self.delivered
+        for position, token in enumerate(tokens, start):
+            counts[token] = counts.get(token, 0) + (position >= own)
+
     def seen(self, tokens: list[int]) -> dict[int, int]:
         """Returns the counts for penalties of `tokens`: the prompt, then the completion as far as it goes."""
         counts: dict[int, int] = {}
-        own = self.prompt_length - self.delivered
-        for position, token in enumerate(tokens):
-            counts[token] = counts.get(token, 0) + (position >= own)
+        self.count(tokens, 0, counts)
         return counts
 
 

@@ -1,5 +1,5 @@
-"""The routes of a running server: live.py URL KEY. `scripts/vllm` runs it, with an API key, and with a cache that is too
-small for 8 completions of 300 tokens."""
+"""The routes of a running server: live.py URL KEY. `scripts/vllm` runs it, with an API key, and with a cache that is
+too small for 8 completions of 300 tokens."""
 
 import json
 import socket

@@ -22,6 +22,11 @@ class Requests(unittest.TestCase):
         task = Task("id", "00" * 32, 3, 1)
         self.assertEqual(task.seen([1, 2, 2]), {1: 0, 2: 1})
         self.assertEqual(task.seen([1, 2, 2, 1, 7, 7]), {1: 1, 2: 1, 7: 2})
+        # In parts, as while a completion is generated.
+        counts = task.seen([1])
+        task.count([2, 2, 1], 1, counts)
+        task.count([7, 7], 4, counts)
+        self.assertEqual(counts, {1: 1, 2: 1, 7: 2})
 
     def test_untested_versions_are_refused_unless_they_are_permitted(self):
         plugin.check_version("0.32.0")

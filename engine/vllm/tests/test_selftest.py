@@ -1,4 +1,4 @@
-"""The self-test lets a right server start and refuses wrong ones. The server is a small model in torch. Needs pydantic."""
+"""The self-test lets a right server start and refuses wrong ones: a small model in torch. Needs pydantic."""
 
 import asyncio
 import importlib.util
