@@ -1,18 +1,16 @@
 //! An engine for models that another program serves, over HTTP.
 //!
-//! `UpstreamEngine` tells three protocols apart by what the server returns: servers that sample on the tape and return
-//! fingerprints ([`verified`]: vLLM with this project's plug-in), servers that sample themselves and return token ids
-//! ([`completions`]: vLLM, SGLang), and servers that return the likeliest tokens after a prompt ([`rows`]: llama.cpp), from
-//! which this engine samples. Text is never compared with tokens: a server that returns no ids is rejected.
+//! `UpstreamEngine` tells two protocols apart by what the server returns: servers that sample on the tape and return
+//! fingerprints ([`verified`]: vLLM with this project's plug-in), and servers that sample themselves and return token ids
+//! ([`completions`]: vLLM, SGLang). Text is never compared with tokens: a server that returns no ids is rejected.
 
 mod completions;
 mod http;
-mod rows;
 mod verified;
 
 use std::{
 	fmt,
-	sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+	sync::{Arc, atomic::Ordering},
 	thread,
 	time::Duration,
 };
@@ -21,7 +19,7 @@ use gonka_primitives::fingerprint::Fingerprint;
 use serde_json::{Value, json};
 use tokio::{
 	runtime::{Builder, Handle},
-	sync::{mpsc, oneshot, watch},
+	sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
 	time::sleep,
 };
 use tracing::Instrument;
@@ -58,8 +56,7 @@ pub struct UpstreamConfig {
 	/// Ids that end a completion; if empty, those that the server's tokenizer has of the usual names. All hosts of a
 	/// model must use the same ids.
 	pub eos: Vec<u32>,
-	/// Maximum number of completions and checks at the same time; more are rejected. The server's own number of slots
-	/// caps it.
+	/// Maximum number of completions and checks at the same time; more are rejected. What the server allows caps it.
 	pub max_running: usize,
 	/// Timeout for a connection.
 	pub connect: Duration,
@@ -116,8 +113,6 @@ enum Protocol {
 	Verified,
 	/// The server samples. `reads`: it also returns `prompt_logprobs`, so completions can be checked.
 	Completions { reads: bool },
-	/// The server returns the likeliest tokens after a prompt.
-	Rows,
 }
 
 /// A server and what was found out about it.
@@ -130,8 +125,8 @@ struct Upstream {
 	info: ModelInfo,
 	/// Bytes of the tokens; empty for servers that return text.
 	vocabulary: Vocabulary,
-	/// Free slots of the server; for a server without slots, just numbers.
-	free: Mutex<Vec<usize>>,
+	/// One permit for each completion or check that may run.
+	permits: Arc<Semaphore>,
 }
 
 impl Upstream {
@@ -173,7 +168,7 @@ impl Upstream {
 			protocol: Protocol::Completions { reads: false },
 			info,
 			vocabulary: Vocabulary::default(),
-			free: Mutex::default(),
+			permits: Arc::new(Semaphore::new(0)),
 		};
 		if let Some(server) = verified::probe(&found.http, &found.config).await? {
 			if is_adapter {
@@ -200,10 +195,9 @@ impl Upstream {
 	async fn unverified(&self) -> Result<Protocol, EngineError> {
 		match completions::probe(self).await? {
 			Some(reads) => Ok(Protocol::Completions { reads }),
-			None if rows::probe(self).await? => Ok(Protocol::Rows),
 			None => {
-				let message = "the upstream returns no token ids: neither as token_ids on /v1/completions with \
-				               return_token_ids, nor by n_probs on /completion";
+				let message = "the upstream returns no token_ids on /v1/completions with return_token_ids, as vLLM and SGLang do; \
+				               GGUF models are computed without a server by --engine llama";
 				Err(EngineError::Model(message.into()))
 			},
 		}
@@ -225,19 +219,10 @@ impl Upstream {
 		if self.info.context_length == usize::MAX {
 			return missing("the length of the model's context");
 		}
-		if self.protocol == Protocol::Rows {
-			let props = self.http.request("/props", None, self.config.first_token).await?;
-			let slots = props["total_slots"].as_u64().and_then(|slots| usize::try_from(slots).ok()).unwrap_or(1);
-			self.info.max_running = self.info.max_running.min(slots.max(1));
-		}
-		self.free = Mutex::new((0..self.info.max_running).rev().collect());
+		self.permits = Arc::new(Semaphore::new(self.info.max_running.min(Semaphore::MAX_PERMITS)));
 		if self.config.eos.is_empty() {
 			for name in END_TOKENS {
-				let ids = match self.protocol {
-					Protocol::Verified | Protocol::Completions { .. } => self.tokenize_named(name, false).await?,
-					Protocol::Rows => rows::tokenize(self, name, false, true).await?,
-				};
-				if let [id] = ids[..]
+				if let [id] = self.tokenize_named(name, false).await?[..]
 					&& !self.info.eos.contains(&id)
 				{
 					self.info.eos.push(id);
@@ -257,9 +242,6 @@ impl Upstream {
 
 	/// Tokenizes a text. `leading`: whether to add the token that the model wants before every text.
 	async fn tokenize(&self, text: &str, leading: bool) -> Result<Vec<u32>, EngineError> {
-		if self.protocol == Protocol::Rows {
-			return rows::tokenize(self, text, leading, false).await;
-		}
 		self.vocabulary.check_names([text])?;
 		self.tokenize_named(text, leading).await
 	}
@@ -271,9 +253,6 @@ impl Upstream {
 	}
 
 	async fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		if self.protocol == Protocol::Rows {
-			return rows::tokenize_chat(self, messages, options).await;
-		}
 		let texts = serde_json::to_value(messages).map_err(|error| EngineError::Template(error.to_string()))?;
 		self.vocabulary.check_names(strings(&texts))?;
 		let body = json!({
@@ -292,13 +271,9 @@ impl Upstream {
 			return Ok(self.vocabulary.text(tokens));
 		}
 		let response = self.post("/detokenize", &json!({ "model": self.model, "tokens": tokens })).await?;
-		// llama.cpp, SGLang and vLLM each name the field differently.
-		let text = ["content", "text", "prompt"].iter().find_map(|key| response[key].as_str());
+		// SGLang and vLLM name the field differently.
+		let text = ["text", "prompt"].iter().find_map(|key| response[key].as_str());
 		text.map(str::to_owned).ok_or_else(|| broken("/detokenize returned no text"))
-	}
-
-	fn free(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
-		self.free.lock().unwrap_or_else(PoisonError::into_inner)
 	}
 }
 
@@ -317,18 +292,12 @@ fn ids(response: &Value) -> Result<Vec<u32>, EngineError> {
 	serde_json::from_value(response["tokens"].clone()).map_err(|error| broken(&format!("tokens: {error}")))
 }
 
-/// The right to run one of a bounded number of completions and checks, with a slot of the server.
+/// The right to run one of a bounded number of completions and checks.
 struct Permit {
 	upstream: Arc<Upstream>,
-	slot: usize,
+	_permit: OwnedSemaphorePermit,
 	/// Keeps the engine's thread running.
 	_thread: mpsc::Sender<()>,
-}
-
-impl Drop for Permit {
-	fn drop(&mut self) {
-		self.upstream.free().push(self.slot);
-	}
 }
 
 /// The destination of a completion's tokens.
@@ -393,8 +362,8 @@ impl UpstreamEngine {
 
 	fn permit(&self) -> Result<Permit, EngineError> {
 		let upstream = self.reachable()?;
-		let slot = upstream.free().pop().ok_or(EngineError::Busy { waiting: 0 })?;
-		Ok(Permit { upstream, slot, _thread: self.thread.clone() })
+		let permit = upstream.permits.clone().try_acquire_owned().map_err(|_| EngineError::Busy { waiting: 0 })?;
+		Ok(Permit { upstream, _permit: permit, _thread: self.thread.clone() })
 	}
 }
 
@@ -458,7 +427,6 @@ async fn generate(
 		match upstream.protocol {
 			Protocol::Verified => verified::generate(upstream, &request, &mut out).await,
 			Protocol::Completions { .. } => completions::generate(upstream, &request, &mut out).await,
-			Protocol::Rows => rows::generate(upstream, &request, permit.slot, &mut out).await,
 		}
 	};
 	let reason = tokio::select! {
@@ -530,7 +498,6 @@ impl Engine for UpstreamEngine {
 				match protocol {
 					Protocol::Verified => verified::check(upstream, &check).await,
 					Protocol::Completions { .. } => completions::check(upstream, &check).await,
-					Protocol::Rows => rows::check(upstream, &check, permit.slot).await,
 				}
 			};
 			let result = tokio::select! {
@@ -546,7 +513,7 @@ impl Engine for UpstreamEngine {
 	}
 
 	fn health(&self) -> Health {
-		let running = self.upstream.info.max_running.saturating_sub(self.upstream.free().len());
+		let running = self.upstream.info.max_running.saturating_sub(self.upstream.permits.available_permits());
 		let healthy = self.upstream.http.is_reachable.load(Ordering::Relaxed);
 		Health { healthy, running, waiting: 0, waiting_limit: 0 }
 	}
