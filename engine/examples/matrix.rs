@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use common::{Result, Server, post};
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckRequest, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent,
+	ChatMessage, ChatOptions, CheckRequest, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine,
+	TokenEvent, WeightFormat, convert,
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
 	tape::{NAT, seed_key},
 };
-use llama_cpp_sys_2 as sys;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
@@ -60,8 +60,9 @@ fn main() -> Result<()> {
 		if arg == "--formats" {
 			let original = PathBuf::from(args.next().ok_or("--formats needs a file")?);
 			models.push(original.clone());
-			for (format, name) in FORMATS {
-				models.push(converted(&original, format, name)?);
+			let folder = original.with_file_name("matrix");
+			for format in [WeightFormat::F16, WeightFormat::Q8_0, WeightFormat::Q4_0] {
+				models.push(convert(&original, format, &folder)?);
 			}
 		} else {
 			models.push(arg.into());
@@ -205,36 +206,4 @@ fn check(engine: &LocalEngine, completions: &[Generated]) -> Result<String> {
 			.sum::<u64>();
 	}
 	Ok(format!("{due}/{all} {:.1}", far as f64 / all.max(1) as f64))
-}
-
-/// Formats into which a model is written.
-const FORMATS: [(sys::llama_ftype, &str); 3] = [
-	(sys::LLAMA_FTYPE_MOSTLY_F16, "F16"),
-	(sys::LLAMA_FTYPE_MOSTLY_Q8_0, "Q8_0"),
-	(sys::LLAMA_FTYPE_MOSTLY_Q4_0, "Q4_0"),
-];
-
-/// Writes a model in another format, in a folder beside it, unless it is there.
-fn converted(original: &Path, format: sys::llama_ftype, name: &str) -> Result<PathBuf> {
-	let folder = original.with_file_name("matrix");
-	std::fs::create_dir_all(&folder)?;
-	let stem = original.file_stem().ok_or("no file name")?.to_string_lossy();
-	let stem = stem.rsplit_once('.').map_or(&*stem, |(model, _)| model);
-	let (target, part) = (folder.join(format!("{stem}.{name}.gguf")), folder.join(format!("{stem}.{name}.part")));
-	if target.exists() {
-		return Ok(target);
-	}
-	let text = |path: &Path| std::ffi::CString::new(path.to_string_lossy().as_bytes());
-	let (from, to) = (text(original)?, text(&part)?);
-	// SAFETY: both texts outlive the call, and the parameters are the library's own.
-	let failed = unsafe {
-		let mut params = sys::llama_model_quantize_default_params();
-		(params.ftype, params.allow_requantize, params.nthread) = (format, true, 1);
-		sys::llama_model_quantize(from.as_ptr(), to.as_ptr(), &params)
-	};
-	if failed != 0 {
-		return Err(format!("llama.cpp cannot write {} as {name}", original.display()).into());
-	}
-	std::fs::rename(part, &target)?;
-	Ok(target)
 }

@@ -14,7 +14,7 @@ mod llama;
 mod local;
 #[cfg(feature = "mock")]
 mod mock;
-#[cfg(any(feature = "llama", feature = "torch", feature = "upstream"))]
+#[cfg(feature = "local")]
 mod sampler;
 #[cfg(feature = "local")]
 mod template;
@@ -30,15 +30,15 @@ pub use api::{
 	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, Usage,
 };
 #[cfg(feature = "llama")]
-pub use llama::{CachePrecision, LlamaOptions, round_alike, try_model};
+pub use llama::{CachePrecision, LlamaOptions, WeightFormat, convert, round_alike, try_model};
 #[cfg(feature = "local")]
-pub use local::{Backend, LocalConfig, LocalEngine};
+pub use local::{Backend, LocalConfig, LocalEngine, free_memory};
 #[cfg(feature = "mock")]
 pub use mock::{MockConfig, MockEngine};
-#[cfg(any(feature = "llama", feature = "torch", feature = "upstream"))]
+#[cfg(feature = "local")]
 pub use sampler::Sampler;
 pub use text::CompletionText;
 #[cfg(feature = "torch")]
-pub use torch::{Alteration, Precision};
+pub use torch::{Alteration, DeviceError, Precision, torch_device};
 #[cfg(feature = "upstream")]
 pub use upstream::{ApiKey, UpstreamConfig, UpstreamEngine};

@@ -1,6 +1,7 @@
 //! The backend for all models that llama.cpp reads, in this process.
 
 mod context;
+mod convert;
 mod file;
 mod trial;
 
@@ -9,9 +10,10 @@ use std::sync::Arc;
 use crate::{
 	EngineError,
 	gguf::Gguf,
-	local::{LocalConfig, Model, Opened, Sizes, check_memory},
+	local::{LocalConfig, Model, Opened, Sizes},
 };
 use context::LlamaModel;
+pub use convert::{WeightFormat, convert};
 use file::File;
 pub use trial::try_model;
 
@@ -84,12 +86,17 @@ pub unsafe fn round_alike() {
 /// [`EngineError::Unsupported`] when the processor lacks what llama.cpp was built for.
 pub fn open(config: &LocalConfig, options: LlamaOptions) -> Result<Opened, EngineError> {
 	processor()?;
+	if config.model.is_dir() {
+		let what =
+			"it is a folder: llama.cpp reads a GGUF file, and only libtorch (--engine torch) a folder with safetensors";
+		return Err(EngineError::Model(format!("{}: {what}", config.model.display())));
+	}
 	let header = Gguf::open(&config.model)?;
 	let name = header.header().text("general.name").ok().map(str::to_owned);
 	let all_orderly = header.header().tensors.values().all(|tensor| tensor.format.is_orderly());
 	let options = LlamaOptions { repack: options.repack && all_orderly, ..options };
 	let weights = header.header().tensors.values().map(|tensor| tensor.size as u64).sum();
-	check_memory(header.header(), config, Sizes { weights, cached: options.cache.bytes() })?;
+	let memory = Sizes::of(header.header(), weights, options.cache.bytes()).check(config)?;
 	drop(header);
 	if let Some(trial) = config.trial {
 		trial::run(trial(config), &config.model)?;
@@ -101,7 +108,7 @@ pub fn open(config: &LocalConfig, options: LlamaOptions) -> Result<Opened, Engin
 		let model: Box<dyn Model> = Box::new(LlamaModel::new(file, &config, options)?);
 		Ok(model)
 	};
-	Ok(Opened { tokenizer, name, load: Box::new(load) })
+	Ok(Opened { tokenizer, name, memory, load: Box::new(load) })
 }
 
 /// Checks that the processor has the instructions for which llama.cpp's build script compiles by default, and that the build is one

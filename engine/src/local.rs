@@ -1,5 +1,6 @@
 //! Engines that compute in this process: one thread owns the model and computes all completions in one batch.
 
+mod class;
 mod memory;
 mod model;
 mod scheduler;
@@ -21,17 +22,21 @@ use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
 	TokenEvent, Usage, tokenizer::Tokenizer,
 };
-pub use memory::{Sizes, check as check_memory};
+pub use memory::{Sizes, free_memory};
 pub use model::{EachRow, LOGIT_ROWS, Model, Span};
 use scheduler::{Scheduler, Shared};
 
 /// Configuration of an engine.
 #[derive(Clone, Debug)]
 pub struct LocalConfig {
-	/// The GGUF file.
+	/// The GGUF file, or for libtorch a folder with safetensors, configuration and tokenizer.
 	pub model: PathBuf,
 	/// The library that computes.
 	pub backend: Backend,
+	/// Device on which libtorch computes: `cpu`, or `cuda:0` and so on; by default the CPU.
+	pub device: Option<String>,
+	/// Bytes of memory that the model may take; by default those that are free.
+	pub memory: Option<u64>,
 	/// The model's name in [`ModelInfo`]; by default the file's own.
 	pub name: Option<String>,
 	/// Maximum number of tokens of prompt and completion together. The model's own limit caps it.
@@ -65,6 +70,18 @@ pub enum Backend {
 	Torch(Precision),
 }
 
+impl Backend {
+	/// Returns the library's name.
+	pub fn name(self) -> &'static str {
+		match self {
+			#[cfg(feature = "llama")]
+			Self::Llama(_) => "llama.cpp",
+			#[cfg(feature = "torch")]
+			Self::Torch(_) => "torch",
+		}
+	}
+}
+
 impl LocalConfig {
 	/// Returns the configuration of a llama.cpp engine, with the defaults of [`Self::new`].
 	#[cfg(feature = "llama")]
@@ -83,6 +100,8 @@ impl LocalConfig {
 		Self {
 			model: model.into(),
 			backend,
+			device: None,
+			memory: None,
 			name: None,
 			context_length: 2048,
 			slots: 4,
@@ -101,6 +120,8 @@ pub struct Opened {
 	pub tokenizer: Tokenizer,
 	/// The model's own name, if it has one.
 	pub name: Option<String>,
+	/// Bytes of memory that the model needs; 0 on another device.
+	pub memory: u64,
 	/// Reads the weights.
 	pub load: Box<dyn FnOnce() -> Result<Box<dyn Model>, EngineError> + Send>,
 }
@@ -110,6 +131,8 @@ pub struct Opened {
 /// Dropping it ends all completions with [`FinishReason::Cancelled`](crate::FinishReason).
 pub struct LocalEngine {
 	info: ModelInfo,
+	class: Option<String>,
+	memory: u64,
 	tokenizer: Arc<Tokenizer>,
 	shared: Arc<Shared>,
 	thread: Mutex<Option<JoinHandle<()>>>,
@@ -144,6 +167,21 @@ impl LocalEngine {
 		}
 	}
 
+	/// Returns the engine's class for this model, such as `llama.cpp-1a2b3c4d`: engines of one class give each token the same
+	/// logits and the same fingerprint in every bit, however they batch. `None` if what a token gives depends on what is
+	/// computed with it.
+	///
+	/// The name has a hash of what the engine computed of a few tokens when it was loaded. So processors, compilers or versions
+	/// of a library that round otherwise make another class.
+	pub fn class(&self) -> Option<&str> {
+		self.class.as_deref()
+	}
+
+	/// Returns the bytes of this machine's memory that the model needs, with the keys and values of all slots.
+	pub fn memory(&self) -> u64 {
+		self.memory
+	}
+
 	fn start(config: &LocalConfig, opened: Opened) -> Result<Self, EngineError> {
 		let LocalConfig { context_length, slots, prefill_chunk, prefill_time, threads, .. } = *config;
 		if [context_length, slots, prefill_chunk, threads].contains(&0) {
@@ -151,7 +189,7 @@ impl LocalEngine {
 				"context length, slots, prefill chunk and threads must be at least 1".into(),
 			));
 		}
-		let tokenizer = Arc::new(opened.tokenizer);
+		let (tokenizer, memory) = (Arc::new(opened.tokenizer), opened.memory);
 		let mut info = ModelInfo {
 			name: config.name.clone().or(opened.name).unwrap_or_else(|| "unnamed".into()),
 			context_length,
@@ -163,15 +201,22 @@ impl LocalEngine {
 		let shared = Arc::new(Shared::new(config.waiting_limit));
 		let (loaded, is_loaded) = std::sync::mpsc::sync_channel(1);
 		let work = {
-			let (tokenizer, shared) = (tokenizer.clone(), shared.clone());
+			let (tokenizer, shared, vocab_size) = (tokenizer.clone(), shared.clone(), info.vocab_size);
+			let load = move || {
+				let mut model = (opened.load)()?;
+				let class = class::class(&mut *model, vocab_size)?;
+				give_back_memory();
+				Ok((model, class))
+			};
 			move || {
-				let model = match (opened.load)() {
-					Ok(model) => model,
+				let model = match load() {
+					Ok((model, class)) => {
+						let _ = loaded.send(Ok((model.context_length(), class)));
+						model
+					},
 					// `start` still waits for it.
 					Err(error) => return drop(loaded.send(Err(error))),
 				};
-				give_back_memory();
-				let _ = loaded.send(Ok(model.context_length()));
 				Scheduler::new(model, tokenizer, shared, slots, prefill_chunk, prefill_time).run();
 			}
 		};
@@ -179,8 +224,10 @@ impl LocalEngine {
 			.name("engine".into())
 			.spawn(work)
 			.map_err(|error| EngineError::Compute(error.to_string()))?;
-		info.context_length = is_loaded.recv().map_err(|_| EngineError::Stopped)??;
-		Ok(Self { info, tokenizer, shared, thread: Mutex::new(Some(thread)) })
+		let (context_length, class) = is_loaded.recv().map_err(|_| EngineError::Stopped)??;
+		info.context_length = context_length;
+		let class = class.map(|hash| format!("{}-{hash}", config.backend.name()));
+		Ok(Self { info, class, memory, tokenizer, shared, thread: Mutex::new(Some(thread)) })
 	}
 }
 

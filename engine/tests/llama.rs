@@ -66,6 +66,8 @@ const PROMPTS: [&str; 4] = [STORY, "The capital of France is", "def fibonacci(n)
 fn a_check_finds_exactly_what_was_generated() {
 	let config = |slots, threads| LocalConfig { slots, threads, context_length: 1_024, ..LocalConfig::llama(model()) };
 	let [host, checker] = [config(5, 1), config(1, 2)].map(|config| LocalEngine::load(&config).unwrap());
+	assert!(host.class().is_some_and(|class| class.starts_with("llama.cpp-")), "{:?}", host.class());
+	assert_eq!(host.class(), checker.class());
 	let long = [STORY, " a fox and a crow."].concat().repeat(50);
 	let prompts: Vec<&str> = PROMPTS.into_iter().chain([&*long]).collect();
 	for generated in generate(&host, &prompts, 80) {
@@ -82,6 +84,17 @@ fn a_check_finds_exactly_what_was_generated() {
 	let last = generate(&host, &[&long], 1);
 	assert!(last[0].0.prompt.len() > 512, "the kernel for long contexts is used");
 	assert!(host.usage().reused_tokens > 500, "and what a slot kept is no different");
+}
+
+/// Local networks register the demo model for this class. Another compiler or version of llama.cpp may make another one: then
+/// calibrate the model again (`docs/calibration.md`).
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_demo_model_is_registered_for_this_class() {
+	let class = LLAMA.class().expect("a class");
+	let profiles = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../chain-spec/profiles");
+	let profile = profiles.join(format!("SmolLM2-135M-Instruct@{class}.json"));
+	assert!(profile.is_file(), "{} is missing", profile.display());
 }
 
 #[test]
@@ -155,6 +168,7 @@ fn a_cancelled_request_frees_its_slot() {
 fn options_that_change_rounding_are_honest() {
 	let options = LlamaOptions { cache: CachePrecision::F32, flash_attention: false, repack: false };
 	let other = load(options);
+	assert_ne!(other.class(), LLAMA.class());
 	for generated in generate(&LLAMA, &PROMPTS, 24) {
 		let (margin, distance) = differences(&check(&other, &generated), &generated);
 		assert!(margin < 1.0 && distance < 60.0, "margin {margin}, distance {distance}");

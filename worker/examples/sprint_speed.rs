@@ -4,7 +4,7 @@
 use gonka_sprint::{LeafId, ModelSeed, SegmentSeed, SprintFormat};
 use gonka_worker::sprint::{
 	Expand, Prover, Reference,
-	torch::{Products, Torch, TorchModel, device},
+	torch::{Products, Torch, TorchModel},
 };
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ fn measure(what: &str, prover: &mut dyn Prover) -> Result<()> {
 
 fn main() -> Result<()> {
 	let mut arguments = std::env::args().skip(1);
-	let device = device(&arguments.next().unwrap_or("cpu".into()))?;
+	let device = gonka_engine::torch_device(&arguments.next().unwrap_or("cpu".into()))?;
 	let threads = arguments.next().and_then(|threads| threads.parse().ok()).unwrap_or(1);
 	let seed = ModelSeed([0; 32]);
 	for format in SprintFormat::ALL {

@@ -43,10 +43,10 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 	let starting = async {
 		let chain: Arc<dyn ChainApi> = Arc::new(NodeChain(connect(&cli.node).await));
 		let store = Store::open(&cli.base_path.join("worker.redb"), &chain.genesis(), &host)?;
-		let (engine, model) = engines::load(&cli.serving, &*chain, &conduct).await?;
-		anyhow::Ok((chain, store, engine, model))
+		let models = engines::load(&cli.serving, &*chain, &conduct).await?;
+		anyhow::Ok((chain, store, models))
 	};
-	let (chain, store, engine, model) = tokio::select! {
+	let (chain, store, models) = tokio::select! {
 		started = starting => started?,
 		() = &mut stop => return Ok(()),
 	};
@@ -63,8 +63,7 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 		key,
 		host_key,
 		store,
-		engine,
-		model,
+		models,
 		url,
 		limits,
 		timeouts,
@@ -86,7 +85,7 @@ fn sprint(options: &Sprint, conduct: &dyn Conduct) -> anyhow::Result<Option<(Box
 	let expand: Box<dyn Expand> = if options.device == "reference" {
 		Box::new(Reference { threads: options.sprint_threads.into() })
 	} else {
-		Box::new(torch::Torch { device: torch::device(&options.device)?, threads: options.sprint_threads })
+		Box::new(torch::Torch { device: gonka_engine::torch_device(&options.device)?, threads: options.sprint_threads })
 	};
 	Ok(Some((conduct.prover(expand), Pace::new(options.sprint_rate))))
 }

@@ -16,16 +16,17 @@ pub mod run;
 pub mod running;
 
 use crate::{
-	chain::{ChainError, Follower, Snapshot},
+	chain::{ChainError, Follower},
 	conduct::Conduct,
+	models::Models,
 	peer::{PeerClient, PeerError},
 	store::{self, Store, StoreError, findings},
 	tasks::{TaskError, follow},
 };
 use findings::StoredFinding;
 use gonka_client::keys::{self, Keypair};
-use gonka_engine::{Engine, EngineError};
-use gonka_primitives::{Hash, ModelId, Signature};
+use gonka_engine::EngineError;
+use gonka_primitives::{Hash, Signature};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -82,10 +83,8 @@ pub struct AuditContext {
 	pub follower: Follower,
 	/// The store.
 	pub store: Store,
-	/// Replays completions.
-	pub engine: Arc<dyn Engine>,
-	/// Name of the engine's model in the registry on chain.
-	pub model: String,
+	/// The models, whose engines replay completions.
+	pub models: Models,
 	/// The worker key.
 	pub key: Keypair,
 	/// Fetches evidence from other hosts.
@@ -100,11 +99,6 @@ impl AuditContext {
 		tasks.spawn(follow(self.follower.clone(), checker::AuditChecker::new(self.clone())));
 		tasks.spawn(follow(self.follower.clone(), arbiter::Arbiter::new(self.clone())));
 		tasks.spawn(follow(self.follower.clone(), accused::Accused::new(self.clone())));
-	}
-
-	/// Returns the id of the model that this worker serves.
-	fn served(&self, snapshot: &Snapshot) -> Option<ModelId> {
-		snapshot.model(&self.model).map(|model| model.id)
 	}
 
 	/// Returns the stored finding of a slot.

@@ -2,7 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use gonka_client::{peer_http::AddressArgs, telemetry::TelemetryArgs};
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::HashSet, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Runs beside the node of a Gonka host: computes the sprint, serves inference to gateways, checks other hosts, and
 /// settles what gateways owe.
@@ -85,14 +85,19 @@ pub struct Host {
 #[derive(Clone, Debug, Args)]
 pub struct Serving {
 	/// The engine.
-	#[arg(long, env = "GONKA_ENGINE", value_enum, default_value_t = EngineKind::Torch)]
+	#[arg(long, env = "GONKA_ENGINE", value_enum, default_value_t = EngineKind::Llama)]
 	pub engine: EngineKind,
-	/// The model's GGUF file, for --engine llama and --engine torch. Its SHA-256 must be the one registered on chain.
+	/// The model's GGUF file, for --engine llama and --engine torch, or for torch a folder with config.json, tokenizer.json and
+	/// *.safetensors. Its SHA-256 must be the one registered on chain (docs/governance.md).
+	/// Give it several times, each with its --model-name, to serve several models with --slots each.
 	#[arg(long, env = "GONKA_MODEL", value_name = "FILE")]
-	pub model: Option<PathBuf>,
-	/// Name of the model in the registry on chain.
+	pub model: Vec<PathBuf>,
+	/// Device of --engine torch: cpu, cuda:0, cuda:1 … (cuda needs a libtorch with CUDA). By default the CPU.
+	#[arg(long, env = "GONKA_ENGINE_DEVICE", value_name = "DEVICE")]
+	pub engine_device: Option<String>,
+	/// Name of the model in the registry on chain: one for each --model, in the same order.
 	#[arg(long, env = "GONKA_MODEL_NAME", default_value = "SmolLM2-135M-Instruct", value_name = "NAME")]
-	pub model_name: String,
+	pub model_name: Vec<String>,
 	/// Number of threads of the engine. By default all cores but one, which is left to the node.
 	#[arg(long, env = "GONKA_THREADS", value_name = "N")]
 	pub threads: Option<usize>,
@@ -136,7 +141,7 @@ pub struct Upstream {
 	/// File with the server's API key (--api-key of vLLM and others). The key is never logged.
 	#[arg(long, env = "GONKA_UPSTREAM_KEY_FILE", value_name = "FILE")]
 	pub upstream_key_file: Option<PathBuf>,
-	/// Number of the model's token ids: vocab_size in its config.json. llama.cpp reports it; vLLM and SGLang do not.
+	/// Number of the model's token ids: vocab_size in its config.json. vLLM with the plug-in reports it.
 	#[arg(long, env = "GONKA_UPSTREAM_VOCAB", value_name = "N")]
 	pub upstream_vocab: Option<usize>,
 	/// Ids that end a completion: eos_token_id in the model's generation_config.json. By default the ids of the usual
@@ -168,9 +173,9 @@ pub struct Sprint {
 pub enum EngineKind {
 	/// llama.cpp: GGUF models of all families, in all formats.
 	Llama,
-	/// libtorch: GGUF models of the llama family, in F32, F16, Q4_1 and Q8_0.
+	/// libtorch: models of the llama family, as GGUF in F32, F16, BF16, Q4_1 and Q8_0, or as a folder with safetensors.
 	Torch,
-	/// A separate server at --upstream-url: vLLM, SGLang or llama.cpp.
+	/// A separate server at --upstream-url: vLLM or SGLang.
 	Upstream,
 	/// Invented completions without a model, for test networks.
 	#[cfg(feature = "mock")]
@@ -178,8 +183,14 @@ pub enum EngineKind {
 }
 
 impl Serving {
-	/// Returns the maximum number of running and waiting requests.
+	/// Returns the maximum number of running and waiting requests of all models together.
 	pub fn capacity(&self) -> u32 {
+		let models = u32::try_from(self.model_name.len()).unwrap_or(u32::MAX);
+		self.capacity.unwrap_or_else(|| self.capacity_of_one().saturating_mul(models))
+	}
+
+	/// Returns the maximum number of running and waiting requests of a model.
+	pub fn capacity_of_one(&self) -> u32 {
 		let slots = u32::try_from(self.slots).unwrap_or(u32::MAX);
 		let default = match self.engine {
 			EngineKind::Llama | EngineKind::Torch => slots.saturating_mul(2).saturating_add(2),
@@ -193,9 +204,28 @@ impl Cli {
 	/// Reads a command line, and checks what depends on more than one option.
 	pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
 		let cli = Self::try_parse_from(arguments)?;
-		if matches!(cli.serving.engine, EngineKind::Llama | EngineKind::Torch) && cli.serving.model.is_none() {
+		let (engine, files, names) = (cli.serving.engine, cli.serving.model.len(), &cli.serving.model_name);
+		let is_local = matches!(engine, EngineKind::Llama | EngineKind::Torch);
+		if is_local && files == 0 {
 			let message = "the engine needs a model: give --model <FILE>";
 			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+		}
+		if is_local && files != names.len() || engine == EngineKind::Upstream && names.len() > 1 {
+			let message = format!(
+				"there are {files} --model and {} --model-name: give one name for each file, in the same order; an upstream server \
+				 has one model",
+				names.len()
+			);
+			return Err(Self::command().error(ErrorKind::WrongNumberOfValues, message));
+		}
+		let mut seen = HashSet::new();
+		if let Some(name) = names.iter().find(|name| !seen.insert(*name)) {
+			let message = format!("--model-name {name} stands twice");
+			return Err(Self::command().error(ErrorKind::ValueValidation, message));
+		}
+		if cli.serving.engine != EngineKind::Torch && cli.serving.engine_device.is_some() {
+			let message = "--engine-device is for --engine torch";
+			return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
 		}
 		if cli.serving.engine == EngineKind::Upstream && cli.serving.upstream.upstream_url.is_none() {
 			let message =
@@ -231,11 +261,17 @@ mod tests {
 		assert!(parse("w --host 5x --model m").is_ok());
 		assert!(parse("w --model m").is_err(), "a host is required");
 		assert!(parse("w --host 5x --host-key f --model m").is_err(), "the two exclude each other");
-		assert!(parse("w --host 5x").is_err(), "the torch engine needs a model");
-		assert!(parse("w --host 5x --engine llama").is_err(), "the llama engine needs one, too");
+		assert!(parse("w --host 5x").is_err(), "the engine needs a model");
+		assert!(parse("w --host 5x --engine torch").is_err(), "the torch engine needs one, too");
+		assert!(parse("w --host 5x --model m --engine-device cpu").is_err(), "llama.cpp has no such option");
+		assert!(parse("w --host 5x --engine torch --model m --engine-device cpu").is_ok());
 		assert!(parse("w --host 5x --model m --sprint-rate 0").is_err(), "a rate is above 0");
 		assert!(parse("w calibrate --model m").is_err(), "calibration is another program");
 		assert!(parse("w --host 5x --engine upstream").is_err(), "the upstream engine needs a server");
+		assert!(parse("w --host 5x --model a --model b").is_err(), "a name for each file");
+		assert!(parse("w --host 5x --model a --model b --model-name x --model-name x").is_err(), "different names");
+		let two = parse("w --host 5x --model a --model b --model-name x --model-name y --slots 3").unwrap().serving;
+		assert_eq!((two.model_name, two.model.len()), (vec!["x".to_owned(), "y".to_owned()], 2));
 		let cli = parse("w --host 5x --engine upstream --upstream-url http://h:1 --upstream-eos 2,0").unwrap();
 		assert_eq!(cli.serving.upstream.upstream_eos, [2, 0]);
 	}

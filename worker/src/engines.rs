@@ -4,18 +4,17 @@ use crate::{
 	chain::ChainApi,
 	cli::{EngineKind, Serving},
 	conduct::Conduct,
+	model_hash::model_hash,
+	models::{Models, ServedModel},
 };
 use anyhow::{Context, bail};
 use clap::Parser;
 use gonka_engine::{
 	ApiKey, Backend, Engine, EngineError, LlamaOptions, LocalConfig, LocalEngine, Precision, UpstreamConfig,
-	UpstreamEngine,
+	UpstreamEngine, free_memory,
 };
 use gonka_primitives::views::ModelView;
-use sha2::{Digest, Sha256};
 use std::{
-	fs::File,
-	io,
 	path::{Path, PathBuf},
 	process::Command,
 	sync::Arc,
@@ -27,10 +26,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Context length of a local engine by default, in tokens.
 const DEFAULT_CONTEXT: usize = 2048;
 
-/// The suffix of a model's name in a registration for hosts with one engine alone. Engines round differently, so audits compare
-/// hosts of one class.
-const LLAMA: &str = "@llama.cpp";
-const TORCH: &str = "@torch";
+/// The character between a model's name and a class of engines in the name of a registration.
+const CLASS: char = '@';
 
 /// The subcommand that tries a model: the worker runs itself with it before it loads one with llama.cpp, and the devnet
 /// before it starts a network.
@@ -40,7 +37,7 @@ pub const TRY_MODEL: &str = "try-model";
 #[derive(Debug, Parser)]
 #[command(name = TRY_MODEL)]
 pub struct TryModel {
-	/// The GGUF file.
+	/// The GGUF file, or a folder.
 	model: PathBuf,
 	#[arg(long)]
 	context: usize,
@@ -75,98 +72,186 @@ impl TryModel {
 	}
 }
 
-/// Loads the engine that `options` choose. Returns it with the name under which the model is registered.
-pub async fn load(
+/// Loads the engines of the models that `options` choose, one after the other.
+pub async fn load(options: &Serving, chain: &dyn ChainApi, conduct: &Arc<dyn Conduct>) -> anyhow::Result<Models> {
+	let registry = chain.models().await?;
+	let mut memory = free_memory();
+	let mut models = Vec::new();
+	for (place, name) in options.model_name.iter().enumerate() {
+		let wanted = Wanted { name, file: options.model.get(place), memory };
+		let (served, needed) = load_one(options, &wanted, &registry, chain, conduct).await?;
+		memory = memory.map(|free| free.saturating_sub(needed));
+		models.push(served);
+	}
+	Ok(Models::new(models))
+}
+
+/// A model to load.
+struct Wanted<'a> {
+	name: &'a str,
+	file: Option<&'a PathBuf>,
+	/// Bytes of memory that other models leave, if they are known.
+	memory: Option<u64>,
+}
+
+/// Loads a model. Returns it with the bytes of memory that it needs.
+async fn load_one(
 	options: &Serving,
+	wanted: &Wanted<'_>,
+	registry: &[ModelView],
 	chain: &dyn ChainApi,
 	conduct: &Arc<dyn Conduct>,
-) -> anyhow::Result<(Arc<dyn Engine>, String)> {
-	let registered = registered(&chain.models().await?, &options.model_name, options.engine)?;
-	let name = String::from_utf8_lossy(&registered.name).into_owned();
-	let engine = match options.engine {
+) -> anyhow::Result<(ServedModel, u64)> {
+	let registered = Registered::new(registry, wanted.name)?;
+	let (engine, chosen, needed) = match options.engine {
 		EngineKind::Llama => {
-			if !name.ends_with(LLAMA) && chain.calibration_profile(registered.id).await?.is_some() {
-				bail!(
-					"{name} is audited by a profile that was made with libtorch, and llama.cpp rounds otherwise: audits would find \
-					 its honest completions wrong. Serve it with --engine torch, or propose that it be registered as {name}{LLAMA}, \
-					 too (docs/governance.md)"
-				);
-			}
-			local(options, Backend::Llama(LlamaOptions::default()), &registered, conduct.clone()).await?
+			let backend = Backend::Llama(LlamaOptions::default());
+			let (engine, chosen, needed) = local(options, wanted, backend, registered, conduct).await?;
+			can_be_audited(&text(chosen), chain.calibration_profile(chosen.id).await?.is_some())?;
+			(engine, chosen, needed)
 		},
-		EngineKind::Torch => local(options, Backend::Torch(Precision::F32), &registered, conduct.clone()).await?,
-		EngineKind::Upstream => upstream(options, &registered, conduct).await?,
+		EngineKind::Torch => local(options, wanted, Backend::Torch(Precision::F32), registered, conduct).await?,
+		EngineKind::Upstream => {
+			let chosen = registered.of_class(None)?;
+			(upstream(options, chosen, conduct).await?, chosen, 0)
+		},
 		#[cfg(feature = "mock")]
 		EngineKind::Mock => {
+			let chosen = registered.of_class(None)?;
 			let config = gonka_engine::MockConfig {
-				name: name.clone(),
-				context_length: registered.context_length as usize,
+				name: text(chosen),
+				context_length: chosen.context_length as usize,
 				tokens_per_second: options.mock_speed,
 				..Default::default()
 			};
-			conduct.engine(Arc::new(gonka_engine::MockEngine::new(config)), None)?
+			(conduct.engine(Arc::new(gonka_engine::MockEngine::new(config)), None)?, chosen, 0)
 		},
 	};
-	Ok((engine, name))
+	Ok((ServedModel { name: text(chosen), engine }, needed))
 }
 
-/// Returns the registration of the model that is called `name`: that of this class of engines, if there is one.
-fn registered(models: &[ModelView], name: &str, engine: EngineKind) -> anyhow::Result<ModelView> {
-	let class = match engine {
-		EngineKind::Llama => LLAMA,
-		EngineKind::Torch => TORCH,
-		_ => "",
-	};
-	let named = |name: &str| models.iter().find(|model| model.name == name.as_bytes());
-	if let Some(model) = named(&format!("{name}{class}")).or_else(|| named(name)) {
-		return Ok(model.clone());
+/// Checks that audits of llama.cpp's completions compare what can be compared.
+fn can_be_audited(name: &str, has_profile: bool) -> anyhow::Result<()> {
+	if has_profile && !name.contains(CLASS) {
+		bail!(
+			"{name} is audited by a profile that was made with libtorch, and llama.cpp rounds otherwise: audits would find its honest \
+			 completions wrong. Serve it with --engine torch, or propose a registration for this machine's class of engines \
+			 (docs/governance.md)"
+		);
 	}
-	let names: Vec<_> = models.iter().map(|model| String::from_utf8_lossy(&model.name)).collect();
-	bail!("the chain has no model {name}; --model-name must be one of: {}", names.join(", "))
+	Ok(())
 }
 
-async fn local(
+fn text(model: &ModelView) -> String {
+	String::from_utf8_lossy(&model.name).into_owned()
+}
+
+/// The registrations of a model: one for all engines, and one for each class of engines that agree in every bit.
+struct Registered<'a> {
+	name: &'a str,
+	models: Vec<&'a ModelView>,
+}
+
+impl<'a> Registered<'a> {
+	/// Finds those of `name`: a model's name, or that of one registration.
+	fn new(models: &'a [ModelView], name: &'a str) -> anyhow::Result<Self> {
+		let is_of = |model: &&ModelView| {
+			let full = text(model);
+			full == name || full.split_once(CLASS).is_some_and(|(model, _)| model == name)
+		};
+		let found: Vec<_> = models.iter().filter(is_of).collect();
+		if found.is_empty() {
+			let names: Vec<_> = models.iter().map(text).collect();
+			bail!("the chain has no model {name}; --model-name must be one of: {}", names.join(", "));
+		}
+		Ok(Self { name, models: found })
+	}
+
+	/// Keeps those of the file with this SHA-256.
+	fn of_file(mut self, path: &Path, hash: &[u8]) -> anyhow::Result<Self> {
+		let hashes: Vec<_> = self.models.iter().map(|model| hex::encode(model.weights_hash)).collect();
+		self.models.retain(|model| model.weights_hash == hash);
+		if self.models.is_empty() {
+			bail!(
+				"{} is not the file registered as {}: its SHA-256 is {}, and the chain has {}; fetch the registered file, or give \
+				 another --model-name",
+				path.display(),
+				self.name,
+				hex::encode(hash),
+				hashes.join(", ")
+			);
+		}
+		Ok(self)
+	}
+
+	/// Returns the maximum number of tokens that all of them allow.
+	fn context_length(&self) -> usize {
+		self.models.iter().map(|model| model.context_length as usize).min().unwrap_or(0)
+	}
+
+	/// Returns the one for this class of engines, or else the one for all.
+	fn of_class(&self, class: Option<&str>) -> anyhow::Result<&'a ModelView> {
+		let named = |name: &str| self.models.iter().find(|model| model.name == name.as_bytes()).copied();
+		let own = class.and_then(|class| named(&format!("{}{CLASS}{class}", self.name)));
+		// A class that is named, and in which every bit counts, must be this engine's.
+		let is_wrong = self.name.split_once(CLASS).is_some_and(|(_, named)| is_exact(named) && Some(named) != class);
+		own.or_else(|| named(self.name)).filter(|_| !is_wrong).with_context(|| {
+			let names: Vec<_> = self.models.iter().map(|model| text(model)).collect();
+			format!(
+				"the chain has {} for other engines only: {}. The class of this engine is {}; propose a registration for it \
+				 (docs/governance.md), or choose another --engine",
+				self.name,
+				names.join(", "),
+				class.unwrap_or("unknown: it rounds by what is computed together")
+			)
+		})
+	}
+}
+
+/// Returns whether hosts of a class agree in every bit: its name ends with a hash of what they compute.
+fn is_exact(class: &str) -> bool {
+	class
+		.rsplit_once('-')
+		.is_some_and(|(_, hash)| hash.len() == 8 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+/// Loads an engine of this process. Returns it with the registration for its class, and the bytes of memory that it needs.
+async fn local<'a>(
 	options: &Serving,
+	wanted: &Wanted<'_>,
 	backend: Backend,
-	registered: &ModelView,
-	conduct: Arc<dyn Conduct>,
-) -> anyhow::Result<Arc<dyn Engine>> {
-	let path = options.model.clone().context("--model is missing")?;
-	check_weights(&path, registered).await?;
+	registered: Registered<'a>,
+	conduct: &Arc<dyn Conduct>,
+) -> anyhow::Result<(Arc<dyn Engine>, &'a ModelView, u64)> {
+	let path = wanted.file.context("--model is missing")?.clone();
+	let hash = tokio::task::spawn_blocking({
+		let path = path.clone();
+		move || model_hash(&path)
+	});
+	let hash = hash.await?.with_context(|| format!("cannot read the model {}", path.display()))?;
+	let registered = registered.of_file(&path, &hash)?;
 	let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
 	let config = LocalConfig {
-		name: Some(String::from_utf8_lossy(&registered.name).into_owned()),
-		context_length: options.context.unwrap_or(DEFAULT_CONTEXT).min(registered.context_length as usize),
+		device: options.engine_device.clone(),
+		memory: wanted.memory,
+		name: Some(wanted.name.to_owned()),
+		context_length: options.context.unwrap_or(DEFAULT_CONTEXT).min(registered.context_length()),
 		slots: options.slots,
-		waiting_limit: options.capacity() as usize,
+		waiting_limit: options.capacity_of_one() as usize,
 		threads: options.threads.unwrap_or(cores.saturating_sub(1).max(1)),
 		trial: Some(TryModel::command),
 		..LocalConfig::new(path, backend)
 	};
-	let load = move || conduct.engine(Arc::new(LocalEngine::load(&config)?), Some(&config));
-	Ok(tokio::task::spawn_blocking(load).await??)
-}
-
-/// Checks that the file is the one that governance registered.
-async fn check_weights(path: &Path, registered: &ModelView) -> anyhow::Result<()> {
-	let file = path.to_path_buf();
-	let hash = tokio::task::spawn_blocking(move || {
-		let mut hasher = Sha256::new();
-		io::copy(&mut File::open(file)?, &mut hasher)?;
-		io::Result::Ok(hasher.finalize())
-	});
-	let hash = hash.await?.with_context(|| format!("cannot read the model {}", path.display()))?;
-	if hash[..] == registered.weights_hash {
-		return Ok(());
-	}
-	bail!(
-		"{} is not the file registered as {}: its SHA-256 is {}, and the chain has {}; fetch the registered file, or give \
-		 another --model-name",
-		path.display(),
-		String::from_utf8_lossy(&registered.name),
-		hex::encode(hash),
-		hex::encode(registered.weights_hash)
-	)
+	let conduct = conduct.clone();
+	let load = move || -> anyhow::Result<_> {
+		let engine = LocalEngine::load(&config)?;
+		let (class, memory) = (engine.class().map(str::to_owned), engine.memory());
+		Ok((conduct.engine(Arc::new(engine), Some(&config))?, class, memory))
+	};
+	let (engine, class, memory) = tokio::task::spawn_blocking(load).await??;
+	let chosen = registered.of_class(class.as_deref())?;
+	tracing::info!(class, model = text(chosen), "the engine is loaded");
+	Ok((engine, chosen, memory))
 }
 
 /// Connects to the upstream server. Waits for it to start.
@@ -182,7 +267,7 @@ async fn upstream(
 	let config = UpstreamConfig {
 		key: key.transpose()?.as_deref().map(ApiKey::new),
 		model: server.upstream_model.clone(),
-		name: Some(String::from_utf8_lossy(&registered.name).into_owned()),
+		name: Some(text(registered)),
 		context_length: options.context.unwrap_or(usize::MAX).min(registered.context_length as usize),
 		vocab_size: server.upstream_vocab,
 		eos: server.upstream_eos.clone(),
@@ -209,27 +294,45 @@ mod tests {
 	use super::*;
 
 	#[test]
+	fn llama_cpp_is_not_audited_by_a_profile_made_with_libtorch() {
+		let error = can_be_audited("small", true).unwrap_err().to_string();
+		assert!(error.contains("--engine torch"), "{error}");
+		assert!(can_be_audited("small", false).is_ok() && can_be_audited("small@llama.cpp-1a", true).is_ok());
+	}
+
+	#[test]
 	fn the_registration_for_the_engines_class_comes_first() {
-		let names = ["small", "small@llama.cpp", "small@vllm", "large", "only@torch"];
-		let models: Vec<_> = (0..)
-			.zip(names)
-			.map(|(id, name)| ModelView {
-				id,
-				name: name.into(),
-				weights_hash: [0; 32],
-				context_length: 1,
-				price: Default::default(),
-			})
-			.collect();
-		let id =
-			|name, engine| registered(&models, name, engine).map(|model| model.id).map_err(|error| error.to_string());
-		assert_eq!(id("small", EngineKind::Llama), Ok(1));
-		assert_eq!(id("small", EngineKind::Torch), Ok(0));
-		assert_eq!(id("small", EngineKind::Upstream), Ok(0));
-		assert_eq!(id("small@vllm", EngineKind::Upstream), Ok(2), "as it is named");
-		assert_eq!(id("large", EngineKind::Llama), Ok(3), "there is none for its class");
-		assert_eq!(id("only", EngineKind::Torch), Ok(4));
-		let error = id("only", EngineKind::Llama).unwrap_err();
-		assert!(error.contains("small, small@llama.cpp, small@vllm, large, only@torch"), "{error}");
+		let names = ["small", "small@llama.cpp-00aa11bb", "small@vllm", "large", "only@torch-2b"];
+		let model = |(id, name): (u32, &&str)| ModelView {
+			id,
+			name: name.as_bytes().into(),
+			weights_hash: [id as u8 / 3; 32],
+			context_length: 10 + id,
+			price: Default::default(),
+		};
+		let models: Vec<_> = (0..).zip(&names).map(model).collect();
+		let id = |name, class| Some(Registered::new(&models, name).ok()?.of_class(class).ok()?.id);
+		assert_eq!(id("small", Some("llama.cpp-00aa11bb")), Some(1));
+		assert_eq!(id("small@llama.cpp-00aa11bb", Some("llama.cpp-00aa11bb")), Some(1));
+		assert_eq!(id("small@llama.cpp-00aa11bb", Some("llama.cpp-00aa11bc")), None, "it would be convicted");
+		assert_eq!(id("small@llama.cpp-00aa11bb", None), None);
+		assert_eq!(id("small", Some("llama.cpp-1b")), Some(0), "the one for all");
+		assert_eq!(id("small", None), Some(0));
+		assert_eq!(id("small@vllm", None), Some(2), "as it is named");
+		assert_eq!(id("large", Some("llama.cpp-1a")), Some(3), "there is none for its class");
+		assert_eq!(id("only", Some("torch-2b")), Some(4));
+		assert_eq!(id("only", Some("llama.cpp-1a")), None);
+		assert_eq!(id("smal", None), None);
+
+		let error = |result: anyhow::Result<&ModelView>| result.err().unwrap().to_string();
+		let only = error(Registered::new(&models, "only").unwrap().of_class(Some("llama.cpp-1a")));
+		assert!(only.contains("only@torch-2b") && only.contains("llama.cpp-1a"), "{only}");
+		let none = Registered::new(&models, "none").err().unwrap().to_string();
+		assert!(none.contains("small, small@llama.cpp-00aa11bb, small@vllm, large, only@torch-2b"), "{none}");
+
+		let small = || Registered::new(&models, "small").unwrap();
+		assert_eq!(small().of_file("f".as_ref(), &[0; 32]).unwrap().context_length(), 10);
+		let other = small().of_file("f".as_ref(), &[9; 32]).err().unwrap().to_string();
+		assert!(other.contains("f is not the file registered as small") && other.contains("0909"), "{other}");
 	}
 }

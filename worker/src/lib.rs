@@ -14,6 +14,7 @@
 //! - [`chain`]: a snapshot of the chain that follows the best block;
 //! - [`store`]: the file with all that must survive a crash;
 //! - [`peer`]: the client of other hosts' workers;
+//! - [`models`]: the models that it serves, with their engines;
 //! - [`prompt`]: the engine's request for an envelope and its body;
 //! - [`tasks`]: work that is done block by block;
 //! - [`conduct`]: the points at which tests make a worker cheat.
@@ -30,6 +31,8 @@ pub mod check;
 pub mod cli;
 pub mod conduct;
 pub mod engines;
+mod model_hash;
+pub mod models;
 pub mod openings;
 pub mod peer;
 pub mod program;

@@ -1,6 +1,9 @@
 //! The task that keeps the host's registration on chain up to date.
 
-use crate::chain::{self, Follower, Snapshot};
+use crate::{
+	chain::{self, Follower, Snapshot},
+	models::Models,
+};
 use gonka_client::{
 	keys::{self, Keypair},
 	worker_api::to_hex,
@@ -16,7 +19,7 @@ use gonka_primitives::{
 const SLICE: u32 = 1 << 20;
 
 /// The contents that the host's registration should have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Declaration {
 	/// Public key of the worker.
 	pub worker: PublicKey,
@@ -24,15 +27,14 @@ pub struct Declaration {
 	pub consent: Signature,
 	/// URL at which gateways reach the worker.
 	pub url: String,
-	/// Name of the model that it serves, if it serves one.
-	pub model: Option<String>,
+	/// The models that it serves.
+	pub models: Models,
 }
 
 impl Declaration {
-	/// Returns the ids of the models to declare; `None` while the model is not registered.
+	/// Returns the ids of the models to declare; `None` while none is registered.
 	fn models(&self, snapshot: &Snapshot) -> Option<Vec<ModelId>> {
-		let Some(name) = &self.model else { return Some(Vec::new()) };
-		Some(vec![snapshot.model(name)?.id])
+		Some(self.models.ids(snapshot)).filter(|ids| !ids.is_empty())
 	}
 
 	/// Returns whether the registration on chain says the same.
@@ -143,10 +145,11 @@ impl Registrar {
 			tracing::info!(host, url, "this worker is registered");
 		} else if self.key.is_none() {
 			let (worker, consent) = (keys::ss58(&self.declaration.worker), to_hex(&self.declaration.consent));
-			let model = self.declaration.model.as_ref().map(|name| format!(" --model {name}")).unwrap_or_default();
+			let models: String =
+				self.declaration.models.iter().map(|model| format!(" --model {}", model.name)).collect();
 			tracing::warn!(
 				"host {host} is not registered with this worker; run this where the host key is: gonka host register \
-				 --host-key <FILE> --worker {worker} --worker-signature {consent} --url {url}{model}"
+				 --host-key <FILE> --worker {worker} --worker-signature {consent} --url {url}{models}"
 			);
 		}
 	}

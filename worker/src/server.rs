@@ -17,7 +17,14 @@ pub mod reservations;
 pub mod turns;
 pub mod vouchers;
 
-use crate::{chain::Follower, conduct::Conduct, openings::Openings, prometheus, store::Store};
+use crate::{
+	chain::Follower,
+	conduct::Conduct,
+	models::{Models, ServedModel},
+	openings::Openings,
+	prometheus,
+	store::Store,
+};
 use authentication::WorkerKeys;
 use axum::{
 	Json, Router,
@@ -36,7 +43,6 @@ use gonka_client::{
 		VOUCHERS_PATH,
 	},
 };
-use gonka_engine::Engine;
 use gonka_primitives::Hash;
 use openings::ShownPositions;
 use reservations::Reservations;
@@ -79,10 +85,8 @@ pub struct ServiceParts {
 	pub follower: Follower,
 	/// The store.
 	pub store: Store,
-	/// The engine.
-	pub engine: Arc<dyn Engine>,
-	/// Name of the engine's model in the registry on chain.
-	pub model: String,
+	/// The models.
+	pub models: Models,
 	/// The worker key.
 	pub key: Keypair,
 	/// Bounds on requests.
@@ -185,15 +189,17 @@ async fn within_time(request: Request, next: Next) -> Response {
 }
 
 async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
-	let ServiceParts { follower, engine, model, limits, .. } = &service.parts;
+	let ServiceParts { follower, models, limits, .. } = &service.parts;
 	let snapshot = follower.snapshot();
-	let is_registered = snapshot.as_ref().is_some_and(|snapshot| snapshot.model(model).is_some());
 	let outdated = service.check_version().err().map(|rejection| rejection.0.message);
-	let is_serving = is_registered && outdated.is_none() && engine.health().healthy;
+	let is_served = |model: &&ServedModel| {
+		let is_registered = snapshot.as_ref().is_some_and(|snapshot| snapshot.model(&model.name).is_some());
+		is_registered && outdated.is_none() && model.engine.health().healthy
+	};
 	Json(Health {
 		version: env!("CARGO_PKG_VERSION").into(),
 		host: keys::ss58(follower.host()),
-		models: if is_serving { vec![model.clone()] } else { Vec::new() },
+		models: models.iter().filter(is_served).map(|model| model.name.clone()).collect(),
 		block: snapshot.map_or(0, |snapshot| snapshot.block),
 		load: service.load(),
 		capacity: limits.capacity,
@@ -202,16 +208,20 @@ async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
-	let engine = &service.parts.engine;
-	let (health, usage) = (engine.health(), engine.usage());
 	::metrics::gauge!("gonka_worker_load").set(f64::from(service.load()));
-	::metrics::gauge!("gonka_worker_engine_running").set(health.running as f64);
-	::metrics::gauge!("gonka_worker_engine_waiting").set(health.waiting as f64);
-	::metrics::gauge!("gonka_worker_engine_cached_tokens").set(usage.cached_tokens as f64);
-	::metrics::counter!("gonka_worker_engine_steps_total").absolute(usage.steps);
-	::metrics::counter!("gonka_worker_engine_rows_total").absolute(usage.rows);
-	::metrics::counter!("gonka_worker_engine_prompt_tokens_total").absolute(usage.prompt_tokens);
-	::metrics::counter!("gonka_worker_engine_reused_tokens_total").absolute(usage.reused_tokens);
+	for ServedModel { name, engine } in service.parts.models.iter() {
+		let (health, usage) = (engine.health(), engine.usage());
+		let gauge = |metric: &'static str, value: f64| ::metrics::gauge!(metric, "model" => name.clone()).set(value);
+		let counter =
+			|metric: &'static str, value: u64| ::metrics::counter!(metric, "model" => name.clone()).absolute(value);
+		gauge("gonka_worker_engine_running", health.running as f64);
+		gauge("gonka_worker_engine_waiting", health.waiting as f64);
+		gauge("gonka_worker_engine_cached_tokens", usage.cached_tokens as f64);
+		counter("gonka_worker_engine_steps_total", usage.steps);
+		counter("gonka_worker_engine_rows_total", usage.rows);
+		counter("gonka_worker_engine_prompt_tokens_total", usage.prompt_tokens);
+		counter("gonka_worker_engine_reused_tokens_total", usage.reused_tokens);
+	}
 	([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus::render())
 }
 

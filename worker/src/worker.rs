@@ -5,6 +5,7 @@ use crate::{
 	chain::{ChainApi, Follower},
 	check::CheckContext,
 	conduct::Conduct,
+	models::Models,
 	peer::{PeerClient, Timeouts},
 	pruning::Pruner,
 	registration::{Declaration, Registrar},
@@ -24,7 +25,6 @@ use gonka_client::{
 	keys::{self, Keypair},
 	peer_http::Addresses,
 };
-use gonka_engine::Engine;
 use gonka_primitives::{
 	AccountId,
 	hashing::{domain, signing_payload},
@@ -47,10 +47,8 @@ pub struct Parts {
 	pub host_key: Option<Keypair>,
 	/// The store of this host.
 	pub store: Store,
-	/// The engine.
-	pub engine: Arc<dyn Engine>,
-	/// Name of the engine's model in the registry on chain.
-	pub model: String,
+	/// The models that it serves.
+	pub models: Models,
 	/// URL at which gateways reach the worker.
 	pub url: String,
 	/// Bounds on requests.
@@ -75,27 +73,14 @@ pub struct Worker {
 impl Worker {
 	/// Starts all parts except the server, which [`Worker::serve`] runs.
 	pub fn start(parts: Parts) -> io::Result<Self> {
-		let Parts {
-			chain,
-			host,
-			key,
-			host_key,
-			store,
-			engine,
-			model,
-			url,
-			limits,
-			timeouts,
-			addresses,
-			sprint,
-			conduct,
-		} = parts;
+		let Parts { chain, host, key, host_key, store, models, url, limits, timeouts, addresses, sprint, conduct } =
+			parts;
 		let follower = Follower::start(chain, host);
 		let genesis = follower.chain().genesis();
 		let peers = PeerClient::new(genesis, host, key.clone(), timeouts, addresses).map_err(io::Error::other)?;
 		let peers = Arc::new(peers);
 		let consent = keys::sign(&key, &signing_payload(domain::WORKER, &genesis, &host));
-		let declaration = Declaration { worker: keys::public(&key), consent, url, model: Some(model.clone()) };
+		let declaration = Declaration { worker: keys::public(&key), consent, url, models: models.clone() };
 		let signed = Arc::new(Notify::new());
 
 		let mut tasks = JoinSet::new();
@@ -116,8 +101,7 @@ impl Worker {
 		let service = Service::new(ServiceParts {
 			follower: follower.clone(),
 			store: store.clone(),
-			engine: engine.clone(),
-			model: model.clone(),
+			models: models.clone(),
 			key: key.clone(),
 			limits,
 			conduct: conduct.clone(),
@@ -125,8 +109,7 @@ impl Worker {
 		let audit = AuditContext {
 			follower: follower.clone(),
 			store: store.clone(),
-			engine,
-			model,
+			models,
 			key: key.clone(),
 			peers: peers.clone(),
 			conduct: conduct.clone(),

@@ -8,14 +8,16 @@ use gonka_client::{
 	keys,
 	worker_api::{ErrorCode, Event, Scale},
 };
-use gonka_engine::{GenerateRequest, TokenEvent};
+use gonka_engine::{GenerateRequest, MockConfig, TokenEvent};
 use gonka_primitives::{
 	Hash, fingerprint,
 	hashing::{domain, signing_payload},
-	market::{FinishReason, Price, Receipt, SignedReceipt, Totals, output_hash},
+	market::{Envelope, FinishReason, Price, Receipt, SignedReceipt, Totals, output_hash},
 	tape::tape_key,
+	views::ModelView,
 };
-use gonka_worker::server::Limits;
+use gonka_worker::{models::ServedModel, server::Limits};
+use serde_json::json;
 
 fn sums(receipts: &[&SignedReceipt]) -> Totals {
 	receipts.iter().fold(Totals::default(), |sum, signed| sum.checked_add(&signed.receipt.leaf().sum).unwrap())
@@ -76,14 +78,37 @@ async fn a_request_is_served_and_paid_over_both_protocols() {
 		let acknowledgement = gateway.voucher(sums(&[&receipt]), &[expected.envelope]);
 		// Again changes nothing.
 		for _ in 0..2 {
-			assert_eq!(gateway.post("/v1/vouchers", &acknowledgement).await.unwrap(), serde_json::json!({}));
+			assert_eq!(gateway.post("/v1/vouchers", &acknowledgement).await.unwrap(), json!({}));
 			let state = gateway.state().await.unwrap();
 			assert_eq!(state.voucher, Some(acknowledgement.voucher.clone()));
 			assert_eq!(state.unacknowledged, []);
 		}
 	}
 	let (status, health) = Gateway::new(&rig.url, 0).get("/health").await;
-	assert_eq!((status, &health["models"], &health["load"]), (200, &serde_json::json!([MODEL]), &0.into()));
+	assert_eq!((status, &health["models"], &health["load"]), (200, &json!([MODEL]), &0.into()));
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_serves_several_models_each_with_its_engine() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let engine = mock(MockConfig { completion_words: 4, ..Default::default() });
+	let second = ServedModel { name: "second".into(), engine };
+	let rig = Rig::start(&chain, directory.path(), Options { second: Some(second), ..Default::default() }).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let models = async || gateway.get("/health").await.1["models"].clone();
+	assert_eq!(models().await, json!([MODEL]), "the other one is not registered yet");
+	chain.with(|state| {
+		let second = ModelView { id: 8, name: b"second".into(), ..state.models[0].clone() };
+		state.models.push(second);
+	});
+	rig.block(chain.with(|state| state.epoch.block) + 1).await;
+	assert_eq!(models().await, json!([MODEL, "second"]));
+	for (sequence, model, length) in [(1, 3, 21), (2, 8, 5), (3, 3, 21)] {
+		let signed = gateway.sign(Envelope { model, ..gateway.envelope(sequence, BODY) });
+		let (ids, ..) = gateway.request_signed(&signed, BODY).await.unwrap().finish().await;
+		assert_eq!(ids.len(), length, "model {model}");
+	}
 	rig.stop().await;
 }
 
@@ -103,12 +128,7 @@ async fn every_rejection_has_its_code() {
 	assert_eq!(gateway.raw(Some("zz".into()), BODY).await.1, ErrorCode::BadRequest);
 	let mut sequence = 0;
 	for (what, expected, body, change) in [
-		(
-			"other body",
-			ErrorCode::BadRequest,
-			BODY,
-			(|envelope| envelope.body = [0; 32]) as fn(&mut gonka_primitives::market::Envelope),
-		),
+		("other body", ErrorCode::BadRequest, BODY, (|envelope| envelope.body = [0; 32]) as fn(&mut Envelope)),
 		("no json", ErrorCode::BadRequest, "{", |_| ()),
 		("stops", ErrorCode::BadRequest, r#"{"input":{"text":"a"},"stop":["1","2","3","4","5"]}"#, |_| ()),
 		("temperature", ErrorCode::BadRequest, r#"{"input":{"text":"a"},"temperature":-1}"#, |_| ()),

@@ -1,8 +1,8 @@
 //! The prover on libtorch equals the reference bit for bit, with both ways of computing products.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+use gonka_engine::torch_device;
 use gonka_sprint::{LeafId, Model, ModelSeed, SegmentSeed, SprintFormat};
-use gonka_worker::sprint::torch::device;
 use gonka_worker::sprint::{
 	Checked, Expand, Prover, Reference,
 	torch::{Products, Torch, TorchModel},
@@ -14,7 +14,7 @@ const SEGMENT: SegmentSeed = SegmentSeed([4; 32]);
 
 /// The device that `GONKA_TEST_DEVICE` names, or the CPU.
 fn on() -> Device {
-	device(&std::env::var("GONKA_TEST_DEVICE").unwrap_or("cpu".into())).unwrap()
+	torch_device(&std::env::var("GONKA_TEST_DEVICE").unwrap_or("cpu".into())).unwrap()
 }
 
 fn ids(count: u64) -> Vec<LeafId> {

@@ -1,7 +1,7 @@
 //! Makes a profile of measurements.
 //!
 //! A token's ratio is `ln(1 − ε + ε · q/p)`: `p` is how often an honest token falls into its bin, `q` how often a
-//! cheat's token does, and ε = [`DILUTION`], as if only this share of a cheat's tokens were wrong. So no bin is strong
+//! cheat's token does, and ε is the dilution, as if only this share of a cheat's tokens were wrong. So no bin is strong
 //! evidence for a host, and a host that cheats in a part of its completions cannot make up for it with the others.
 //!
 //! `q` is, bin by bin, that of the cheat for which it is greatest, divided by the sum of these: a mean of all would
@@ -21,8 +21,6 @@
 use crate::observe::{Audit, Observation};
 use gonka_primitives::audit::{CalibrationProfile, Counts, NAT};
 
-/// Share of a cheat's tokens that count as wrong.
-pub const DILUTION: f64 = 1.0 / 16.0;
 /// Minimum mean number of tokens between two false alarms: a receipt has at least one token.
 pub const TOKENS_A_FALSE_ALARM: f64 = 1e8;
 /// Maximum evidence of one receipt, in nats.
@@ -145,11 +143,12 @@ pub fn ratios(
 	honest: &[Histogram],
 	cheats: &[Histogram],
 	receipts: impl Fn(&CalibrationProfile) -> Vec<Vec<f64>>,
+	dilution: f64,
 ) -> (CalibrationProfile, Scale) {
 	let tape = |all: &[Histogram]| all.iter().map(|histogram| histogram.tape).collect::<Vec<_>>();
 	let fingerprint = |all: &[Histogram]| all.iter().map(|histogram| histogram.fingerprint).collect::<Vec<_>>();
-	let tape = table(&tape(honest), &tape(cheats));
-	let fingerprint = table(&fingerprint(honest), &fingerprint(cheats));
+	let tape = table(&tape(honest), &tape(cheats), dilution);
+	let fingerprint = table(&fingerprint(honest), &fingerprint(cheats), dilution);
 	let mut fill = |scale: Scale| {
 		profile.tape = tape.map(|ratio| fixed(ratio * scale.tape));
 		profile.fingerprint = fingerprint.map(|ratio| fixed(ratio * scale.fingerprint));
@@ -179,7 +178,7 @@ fn fixed(nats: f64) -> i32 {
 }
 
 /// Returns ratios by bin, in nats.
-fn table(honest: &[[f64; 8]], cheats: &[[f64; 8]]) -> [f64; 8] {
+fn table(honest: &[[f64; 8]], cheats: &[[f64; 8]], dilution: f64) -> [f64; 8] {
 	let (honest, cheats): (Vec<_>, Vec<_>) = (honest.iter().map(shares).collect(), cheats.iter().map(shares).collect());
 	let usual: [f64; 8] = std::array::from_fn(|bin| mean(honest.iter().map(|shares| shares[bin])));
 	let max: [f64; 8] = std::array::from_fn(|bin| cheats.iter().map(|shares| shares[bin]).fold(0.0, f64::max));
@@ -191,7 +190,7 @@ fn table(honest: &[[f64; 8]], cheats: &[[f64; 8]]) -> [f64; 8] {
 	let p = least_favourable(&honest.iter().map(sorted).collect::<Vec<_>>());
 	let mut ratios = [0.0; 8];
 	for (bin, ratio) in order.into_iter().zip(ascending(&p, &sorted(&q))) {
-		ratios[bin] = (1.0 - DILUTION + DILUTION * ratio).ln();
+		ratios[bin] = (1.0 - dilution + dilution * ratio).ln();
 	}
 	ratios
 }
@@ -239,6 +238,8 @@ mod tests {
 	use super::*;
 	use proptest::prelude::*;
 
+	const DILUTION: f64 = 1.0 / 16.0;
+
 	fn histogram() -> impl Strategy<Value = [f64; 8]> {
 		prop::array::uniform8(0u32..10_000).prop_map(|counts| counts.map(f64::from))
 	}
@@ -250,7 +251,7 @@ mod tests {
 			honest in prop::collection::vec(histogram(), 1..6),
 			cheats in prop::collection::vec(histogram(), 1..4),
 		) {
-			let ratios = table(&honest, &cheats);
+			let ratios = table(&honest, &cheats, DILUTION);
 			for pair in &honest {
 				let mean: f64 = shares(pair).iter().zip(ratios).map(|(share, ratio)| share * ratio.exp()).sum();
 				prop_assert!(mean <= 1.0 + 1e-9, "{mean}");
@@ -260,7 +261,7 @@ mod tests {
 		#[test]
 		fn no_bin_is_strong_evidence_for_a_host(honest in histogram(), cheat in histogram()) {
 			let least = (1.0 - DILUTION).ln();
-			prop_assert!(table(&[honest], &[cheat]).iter().all(|ratio| *ratio >= least - 1e-9));
+			prop_assert!(table(&[honest], &[cheat], DILUTION).iter().all(|ratio| *ratio >= least - 1e-9));
 		}
 
 		#[test]
@@ -274,7 +275,7 @@ mod tests {
 		// All honest tokens are in the first bin, all others in the last.
 		let (mut honest, mut cheat) = ([0.0; 8], [0.0; 8]);
 		(honest[0], cheat[7]) = (1e6, 1e6);
-		let ratios = table(&[honest], &[cheat]);
+		let ratios = table(&[honest], &[cheat], DILUTION);
 		assert!((ratios[0] - (1.0f64 - DILUTION).ln()).abs() < 1e-3, "{ratios:?}");
 		let max = (DILUTION * 1e6 / 0.5f64).ln();
 		assert!((ratios[7] - max).abs() < 0.1, "{ratios:?} {max}");
@@ -297,7 +298,7 @@ mod tests {
 				}
 				vec![receipts]
 			};
-			ratios(edges(vec![1, 2, 3], 0), &[honest], &[cheat], receipts_of).1
+			ratios(edges(vec![1, 2, 3], 0), &[honest], &[cheat], receipts_of, DILUTION).1
 		};
 		assert_eq!(make(1.0), Scale { tape: 1.0, fingerprint: 1.0 });
 		let scale = make(3.0);

@@ -9,10 +9,11 @@ pub mod report;
 
 use anyhow::{Context, Result, ensure};
 use fit::{Histogram, Scale};
+use gonka_engine::{LocalConfig, LocalEngine};
 use gonka_primitives::audit::CalibrationProfile;
 use indicatif::{ProgressBar, ProgressStyle};
 use observe::{Measurements, Store, Workload};
-use plan::{CHUNK, HOSTS, chunks};
+use plan::{CHUNK, EngineKind, HOSTS, cheats, chunks};
 use report::{Group, Report, honest, other_weights, report, true_prefill};
 use std::{
 	collections::BTreeMap,
@@ -25,8 +26,10 @@ use std::{
 pub struct Options {
 	/// The GGUF file.
 	pub model: PathBuf,
-	/// The model's name, for the report.
+	/// The model's name, without a class.
 	pub name: String,
+	/// The engine of the hosts to which the profile applies.
+	pub engine: EngineKind,
 	/// Folder for measurements, profile and report.
 	pub out: PathBuf,
 	/// Number of tokens of honest hosts that checkers audit.
@@ -53,11 +56,12 @@ pub fn calibrate(options: &Options) -> Result<Report> {
 	let given = options.profile.as_deref().map(read).transpose()?;
 	ensure!(options.length > 0, "the length of completions must be at least 1");
 	let workload = Workload { prompts: prompts(options.prompts.as_deref())?, length: options.length };
-	let store = Store::open(options.out.join("measurements"), &options.model, &workload)?;
+	let engine = options.engine;
+	let class = class(engine, &options.model)?;
+	let store = Store::open(options.out.join("measurements"), &options.model, &workload, class.as_deref())?;
 	let length = options.length as usize;
-	let cheats = HOSTS.iter().filter(|host| host.cheat.is_some()).count();
-	let mut wanted = chunks(false, cheats * options.completions.div_ceil(CHUNK));
-	wanted.extend(chunks(true, honest_chunks(options.tokens, length)));
+	let mut wanted = chunks(engine, false, cheats(engine) * options.completions.div_ceil(CHUNK));
+	wanted.extend(chunks(engine, true, honest_chunks(engine, options.tokens, length)));
 	let bar = ProgressBar::new(wanted.len() as u64).with_style(
 		ProgressStyle::with_template("{bar:40} {pos}/{len} chunks, {elapsed} elapsed, {eta} left")
 			.unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -69,11 +73,12 @@ pub fn calibrate(options: &Options) -> Result<Report> {
 	let (profile, scale) = match given {
 		Some(profile) => (profile, None),
 		None => {
-			let (profile, scale) = profile(&measurements, length, options.min_worker_version);
+			let (profile, scale) = profile(&measurements, length, engine, options.min_worker_version);
 			(profile, Some(scale))
 		},
 	};
-	let found = report(&options.name, length, &profile, scale, &measurements);
+	let name = class.map_or_else(|| options.name.clone(), |class| format!("{}@{class}", options.name));
+	let found = report((&name, engine), length, &profile, scale, &measurements);
 	let write = |name: &str, text: &str| {
 		let path = options.out.join(name);
 		fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -86,8 +91,25 @@ pub fn calibrate(options: &Options) -> Result<Report> {
 	Ok(found)
 }
 
+/// Returns the class of this machine's llama.cpp for the model; `None` for libtorch, whose hosts have one profile for all.
+fn class(engine: EngineKind, model: &Path) -> Result<Option<String>> {
+	if engine == EngineKind::Torch {
+		return Ok(None);
+	}
+	let loaded = LocalEngine::load(&LocalConfig::llama(model))?;
+	let class = loaded
+		.class()
+		.context("llama.cpp computes a token of this model otherwise when it is alone, so it has no class")?;
+	Ok(Some(class.to_owned()))
+}
+
 /// Makes a profile of measurements with completions of `length` tokens. Returns it with the factor of its ratios.
-pub fn profile(measurements: &Measurements, length: usize, min_worker_version: u32) -> (CalibrationProfile, Scale) {
+pub fn profile(
+	measurements: &Measurements,
+	length: usize,
+	engine: EngineKind,
+	min_worker_version: u32,
+) -> (CalibrationProfile, Scale) {
 	let pairs = honest(measurements);
 	let mean = |pair: &Group<'_>| {
 		let sum: u64 = pair.tokens().map(|token| u64::from(token.distance)).sum();
@@ -101,7 +123,7 @@ pub fn profile(measurements: &Measurements, length: usize, min_worker_version: u
 	let mut normal = BTreeMap::<_, Histogram>::new();
 	for pair in &pairs {
 		for (setting, audit) in &pair.audits {
-			let key = (pair.host.is_bf16, pair.checker.is_bf16, *setting);
+			let key = (pair.host.arithmetic, pair.checker.arithmetic, *setting);
 			normal.entry(key).or_default().add(&Histogram::count(&edges, audit.tokens.iter(), pair.distance));
 		}
 	}
@@ -112,7 +134,7 @@ pub fn profile(measurements: &Measurements, length: usize, min_worker_version: u
 		let lengths = [length.div_ceil(10), length.div_ceil(5), length];
 		pairs.iter().flat_map(|pair| lengths.map(|length| pair.receipts(profile, length))).collect()
 	};
-	fit::ratios(edges, &normal, &cheats, seen)
+	fit::ratios(edges, &normal, &cheats, seen, engine.dilution())
 }
 
 fn read(path: &Path) -> Result<CalibrationProfile> {
@@ -124,13 +146,13 @@ fn read(path: &Path) -> Result<CalibrationProfile> {
 }
 
 /// Returns the number of honest chunks in which checkers audit at least `tokens` tokens.
-fn honest_chunks(tokens: u64, length: usize) -> usize {
+fn honest_chunks(engine: EngineKind, tokens: u64, length: usize) -> usize {
 	let audits = |chunks: &[(usize, usize)]| {
 		chunks.iter().map(|(host, _)| HOSTS[*host].checkers.len() * CHUNK * length).sum::<usize>()
 	};
-	// Every host has at least two checkers.
-	let max = (tokens as usize).div_ceil(2 * CHUNK * length);
-	let order = chunks(true, max);
+	// Every host has a checker.
+	let max = (tokens as usize).div_ceil(CHUNK * length);
+	let order = chunks(engine, true, max);
 	(1..=max).find(|count| audits(&order[..*count]) as u64 >= tokens).unwrap_or(max)
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gonka_calibration::{Options, calibrate};
+use gonka_calibration::{Options, calibrate, plan::EngineKind};
 use gonka_primitives::host::worker_version;
 use std::{path::PathBuf, process::ExitCode, thread::available_parallelism};
 use tracing_subscriber::EnvFilter;
@@ -18,14 +18,18 @@ use tracing_subscriber::EnvFilter;
 	after_help = "\
 Example:
   gonka-calibrate --model SmolLM2-135M-Instruct.Q4_1.gguf --name SmolLM2-135M-Instruct --out smollm2
-writes smollm2/profile.json, report.md and roc.svg. To propose the profile to governance:
-  gonka gov propose calibration-profile SmolLM2-135M-Instruct smollm2/profile.json --key …
+writes smollm2/profile.json, report.md and roc.svg, and prints the name of the registration, with the engine's class. To
+propose the profile to governance:
+  gonka gov propose calibration-profile SmolLM2-135M-Instruct@llama.cpp-… smollm2/profile.json --key …
 Exit codes: 0 done, 1 failed or an honest host raised an alarm, 2 wrong options."
 )]
 struct Cli {
 	/// The model's GGUF file.
 	#[arg(long, value_name = "FILE")]
 	model: PathBuf,
+	/// The engine of the hosts to which the profile applies.
+	#[arg(long, value_enum, default_value_t = EngineKind::Llama)]
+	engine: EngineKind,
 	/// The model's name in the report.
 	#[arg(long, default_value = "SmolLM2-135M-Instruct", value_name = "NAME")]
 	name: String,
@@ -67,14 +71,16 @@ fn main() -> ExitCode {
 
 /// Calibrates, and prints a summary.
 fn run(cli: Cli) -> Result<ExitCode> {
-	let Cli { model, name, out, tokens, length, completions, prompts, profile, jobs } = cli;
+	let Cli { model, engine, name, out, tokens, length, completions, prompts, profile, jobs } = cli;
 	let jobs = jobs.unwrap_or_else(|| available_parallelism().map_or(1, |cores| cores.get()));
 	// All crates of the workspace, the worker included, have the same version.
 	let min_worker_version =
 		worker_version(env!("CARGO_PKG_VERSION")).context("this version is not a worker version")?;
-	let options = Options { model, name, out, tokens, completions, length, prompts, jobs, min_worker_version, profile };
+	let options =
+		Options { model, name, engine, out, tokens, completions, length, prompts, jobs, min_worker_version, profile };
 	let report = calibrate(&options)?;
 	println!("the report is in {}", options.out.join("report.md").display());
+	println!("the profile is for the registration {}", report.model);
 	println!("false alarms in {} audited tokens of honest hosts: {}", report.honest_tokens, report.false_alarms);
 	let missed = if report.missed.is_empty() { "none".into() } else { report.missed.join("; ") };
 	println!("cheats that are flagged in less than 99 % of completions: {missed}");

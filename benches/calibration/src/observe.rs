@@ -2,12 +2,11 @@
 //!
 //! Each chunk is a file of its own, written in one go, so that an interrupted run continues where it stopped.
 
-use crate::attack::Attack;
-use crate::plan::{CHUNK, Cheat, F32, HOSTS, Host, Machine, request};
+use crate::plan::{CHUNK, Cheat, HOSTS, Host, Machine, request};
 use anyhow::{Context, Result, ensure};
 use codec::{Decode, Encode};
 use gonka_engine::{
-	Backend, CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent,
+	CheckRequest, CheckResult, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent, convert,
 };
 use gonka_primitives::{
 	fingerprint::{Fingerprint, distance},
@@ -29,6 +28,8 @@ use std::{
 const VERSION: u32 = 2;
 /// Maximum number of tokens of a text that a completion begins with.
 const MAX_PROMPT: usize = 300;
+/// Maximum number of tokens of a text that is repeated; it is cut there.
+const MAX_LONG_PROMPT: usize = 1_200;
 
 /// A checker's observation at one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -37,7 +38,7 @@ pub struct Observation {
 	pub margin: u32,
 	/// Distance between the host's fingerprint and the checker's.
 	pub distance: u32,
-	/// Distance between the true model's fingerprint, as a prefill in 32 bits has it, and the checker's.
+	/// Distance between the true model's fingerprint, as the first checker's prefill has it, and the checker's.
 	pub prefilled: u32,
 }
 
@@ -69,19 +70,21 @@ pub struct Workload {
 pub struct Store(PathBuf);
 
 impl Store {
-	/// Opens the folder of a model's measurements, or makes it.
+	/// Opens the folder of a model's measurements, or makes it. `class` is that of the engine, if it has one.
 	///
 	/// # Errors
-	/// An error if it holds measurements of another model or workload, or cannot be read or written.
-	pub fn open(path: PathBuf, model: &Path, workload: &Workload) -> Result<Self> {
+	/// An error if it holds measurements of another model, workload or class, or cannot be read or written.
+	pub fn open(path: PathBuf, model: &Path, workload: &Workload, class: Option<&str>) -> Result<Self> {
 		fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
 		let bytes = fs::read(model).with_context(|| format!("cannot read the model {}", model.display()))?;
-		let (wanted, mark) = (blake2_256(&[&VERSION.to_le_bytes(), &bytes, &workload.encode()]), path.join("of"));
+		let class = class.unwrap_or_default().as_bytes();
+		let (wanted, mark) =
+			(blake2_256(&[&VERSION.to_le_bytes(), &bytes, &workload.encode(), class]), path.join("of"));
 		match fs::read(&mark) {
 			Ok(other) => ensure!(
 				other == wanted,
-				"{} holds measurements of another model, with other texts or by another version: choose another folder, or remove \
-				 it",
+				"{} holds measurements of another model or engine, with other texts or by another version: choose another folder, \
+				 or remove it",
 				path.display()
 			),
 			Err(_) => write(&mark, &wanted)?,
@@ -117,7 +120,7 @@ impl Store {
 	) -> Result<()> {
 		let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
 		let work = || -> Result<()> {
-			let mut engines = Engines { model, loaded: BTreeMap::new() };
+			let mut engines = Engines { model, formats: &self.0.join("formats"), loaded: BTreeMap::new() };
 			while let Some(chunk) = chunks.get(next.fetch_add(1, Relaxed)) {
 				let path = self.file(*chunk);
 				if !path.exists() {
@@ -152,24 +155,33 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Engines, loaded when they are first needed. Of those that few chunks need, only the last one is kept.
 struct Engines<'a> {
 	model: &'a Path,
-	loaded: BTreeMap<(Machine, Option<&'static str>), LocalEngine>,
+	/// Folder for files of the model in other formats.
+	formats: &'a Path,
+	loaded: BTreeMap<Key, LocalEngine>,
 }
 
+/// An engine: its machine, the name of the host whose cheat it computes, and the length of its context.
+type Key = (Machine, Option<&'static str>, usize);
+
 impl Engines<'_> {
-	fn get(&mut self, machine: Machine, attack: Option<(&'static str, Attack)>, length: usize) -> Result<&LocalEngine> {
-		let key = (machine, attack.map(|(name, _)| name));
+	fn get(&mut self, machine: Machine, cheat: Option<(&'static str, Cheat)>, context: usize) -> Result<&LocalEngine> {
+		let key = (machine, cheat.map(|(name, _)| name), context);
 		if !self.loaded.contains_key(&key) {
-			self.loaded.retain(|(machine, attack), _| machine.threads == 1 && attack.is_none());
+			self.loaded
+				.retain(|(machine, cheat, loaded), _| machine.threads == 1 && cheat.is_none() && *loaded == context);
+			let model = match cheat {
+				Some((_, Cheat::Format(format))) => convert(self.model, format, self.formats)?,
+				_ => self.model.to_owned(),
+			};
 			let config = LocalConfig {
-				context_length: length + MAX_PROMPT,
+				context_length: context,
 				slots: CHUNK,
 				threads: machine.threads.into(),
-				backend: Backend::Torch(machine.precision()),
-				..LocalConfig::torch(self.model)
+				..LocalConfig::new(model, machine.backend())
 			};
-			let engine = match attack {
-				Some((_, attack)) => LocalEngine::load_altered(&config, Arc::new(attack))?,
-				None => LocalEngine::load(&config)?,
+			let engine = match cheat {
+				Some((_, Cheat::Weights(attack))) => LocalEngine::load_altered(&config, Arc::new(attack))?,
+				_ => LocalEngine::load(&config)?,
 			};
 			self.loaded.insert(key, engine);
 		}
@@ -179,24 +191,22 @@ impl Engines<'_> {
 	/// Generates the completions of a chunk, and audits them.
 	fn chunk(&mut self, workload: &Workload, (index, number): (usize, usize)) -> Result<Vec<Audits>> {
 		let (host, prompts, length) = (&HOSTS[index], &workload.prompts, workload.length as usize);
-		let attack = match host.cheat {
-			Some(Cheat::Weights(attack)) => Some((host.name, attack)),
-			_ => None,
-		};
-		let engine = self.get(host.machine, attack, length)?;
+		let max = if host.repeats > 1 { MAX_LONG_PROMPT } else { MAX_PROMPT };
+		let cheat = host.cheat.filter(|cheat| matches!(cheat, Cheat::Weights(_) | Cheat::Format(_)));
+		let engine = self.get(host.machine, cheat.map(|cheat| (host.name, cheat)), length + max)?;
 		let requests: Vec<GenerateRequest> = (0..CHUNK)
 			.map(|setting| {
 				let serial = number * CHUNK + setting;
 				// The serial number makes a different text of a prompt that is used again.
 				let text = &prompts[(number + 7 * setting) % prompts.len()];
-				let prompt = engine.tokenize(&format!("{}. {text}", serial + 1))?;
+				let mut prompt = engine.tokenize(&format!("{}. {text}", serial + 1).repeat(host.repeats))?;
+				if host.repeats > 1 {
+					prompt.truncate(MAX_LONG_PROMPT);
+				}
 				Ok(request(setting, prompt, length, (index as u64) << 32 | serial as u64))
 			})
 			.collect::<Result<_>>()?;
-		ensure!(
-			requests.iter().all(|request| request.prompt.len() <= MAX_PROMPT),
-			"a text has more than {MAX_PROMPT} tokens"
-		);
+		ensure!(requests.iter().all(|request| request.prompt.len() <= max), "a text has more than {max} tokens");
 		let changed: Vec<GenerateRequest> = requests.iter().map(|request| apply_cheat(host, request)).collect();
 		let mut generated = Vec::new();
 		for batch in changed.chunks(host.batch) {
@@ -219,10 +229,10 @@ impl Engines<'_> {
 		let mut completions: Vec<Audits> = claims.iter().map(|_| Vec::new()).collect();
 		let mut truth: Vec<Vec<Fingerprint>> = Vec::new();
 		for checker in host.checkers {
-			let engine = self.get(*checker, None, length)?;
+			let engine = self.get(*checker, None, length + max)?;
 			for (at, claim) in claims.iter().enumerate() {
 				let result = claim.check(engine)?;
-				if *checker == F32 {
+				if truth.len() == at {
 					truth.push(result.tokens.iter().map(|token| token.fingerprint).collect());
 				}
 				completions[at].push(claim.audit(&result, &truth[at]));

@@ -1,9 +1,9 @@
 //! The report: what a profile does with all measurements, as tables and a plot.
 
 use crate::{
-	fit::{DILUTION, Scale, TOKENS_A_FALSE_ALARM, evidence, is_broken, receipt_evidence},
-	observe::{Audit, Audits, Measurements, Observation},
-	plan::{CHUNK, Cheat, HOSTS, Host, Machine, setting_name},
+	fit::{Scale, TOKENS_A_FALSE_ALARM, evidence, is_broken, receipt_evidence},
+	observe::{Audit, Measurements, Observation},
+	plan::{Arithmetic, CHUNK, Cheat, EngineKind, HOSTS, Host, Machine, setting_name},
 };
 use gonka_plot::{Plot, Series};
 use gonka_primitives::audit::{CalibrationProfile, NAT};
@@ -74,6 +74,11 @@ fn prefilled(token: &Observation) -> u32 {
 	token.prefilled
 }
 
+/// Returns whether a host computes something else than the model, as its class does.
+fn computes_otherwise(host: &Host) -> bool {
+	matches!(host.cheat, Some(Cheat::Weights(_) | Cheat::Format(_) | Cheat::Arithmetic))
+}
+
 /// Returns the pairs of honest hosts and checkers.
 pub fn honest(measurements: &Measurements) -> Vec<Group<'_>> {
 	groups(measurements, |host| host.cheat.is_none(), own, Host::title, |_, _| true)
@@ -81,20 +86,14 @@ pub fn honest(measurements: &Measurements) -> Vec<Group<'_>> {
 
 /// Returns the cheats that report the fingerprints of their own computation.
 pub fn other_weights(measurements: &Measurements) -> Vec<Group<'_>> {
-	groups(
-		measurements,
-		|host| matches!(host.cheat, Some(Cheat::Weights(_))),
-		own,
-		|host| host.name.into(),
-		|_, _| true,
-	)
+	groups(measurements, computes_otherwise, own, |host| host.name.into(), |_, _| true)
 }
 
 /// Returns the cheats that read their completions with the true model, and report its fingerprints.
 pub fn true_prefill(measurements: &Measurements) -> Vec<Group<'_>> {
 	let weights = groups(
 		measurements,
-		|host| matches!(host.cheat, Some(Cheat::Weights(_))),
+		computes_otherwise,
 		prefilled,
 		|host| format!("{}, then a true prefill", host.name),
 		|_, _| true,
@@ -136,7 +135,8 @@ fn groups<'a>(
 ) -> Vec<Group<'a>> {
 	let mut groups = Vec::new();
 	for host in HOSTS.iter().filter(|host| chosen(host)) {
-		let chunks: &[Vec<Audits>] = measurements.get(host.name).map_or(&[], Vec::as_slice);
+		// Hosts with another engine are not measured.
+		let Some(chunks) = measurements.get(host.name) else { continue };
 		for (index, checker) in host.checkers.iter().enumerate() {
 			let completions = chunks.iter().flat_map(|chunk| chunk.iter().enumerate());
 			let audits = completions.filter(|(position, _)| which(host, *position));
@@ -188,6 +188,8 @@ fn share_above(evidence: &[f64], limit: f64) -> f64 {
 
 /// Result of a calibration.
 pub struct Report {
+	/// Name under which the model is registered for this profile, with the class if there is one.
+	pub model: String,
 	/// Tables, in Markdown.
 	pub text: String,
 	/// Plot of the receiver operating characteristics, as SVG.
@@ -203,7 +205,7 @@ pub struct Report {
 /// Applies a profile to all measurements, made with completions of `length` tokens. `scale` is the factor of the profile's
 /// ratios, if the profile was made of these measurements.
 pub fn report(
-	model: &str,
+	(model, engine): (&str, EngineKind),
 	length: usize,
 	profile: &CalibrationProfile,
 	scale: Option<Scale>,
@@ -214,11 +216,11 @@ pub fn report(
 	let mut writer = Writer { text: String::new(), length, short: (length / SHORT).max(1), profile };
 	// Writing to a string cannot fail.
 	let _ = writer.header(model, measurements, honest_tokens);
-	let _ = writer.profile(scale);
+	let _ = writer.profile(scale, engine.dilution());
 	let false_alarms = writer.honest(&pairs).unwrap_or_default();
 	let (missed, curves) = writer.cheats(&pairs, measurements).unwrap_or_default();
 	let plot = plot(model, length, curves).svg();
-	Report { text: writer.text, plot, false_alarms, honest_tokens, missed }
+	Report { model: model.into(), text: writer.text, plot, false_alarms, honest_tokens, missed }
 }
 
 /// A cheat's area under the curve, its name, and its curve.
@@ -238,7 +240,8 @@ impl Writer<'_> {
 	fn header(&mut self, model: &str, measurements: &Measurements, honest_tokens: usize) -> fmt::Result {
 		let (out, length) = (&mut self.text, self.length);
 		let count = |host: &Host| measurements.get(host.name).map_or(0, |chunks| chunks.iter().map(Vec::len).sum());
-		let (honest, cheats): (Vec<&Host>, Vec<&Host>) = HOSTS.iter().partition(|host| host.cheat.is_none());
+		let measured = HOSTS.iter().filter(|host| measurements.contains_key(host.name));
+		let (honest, cheats): (Vec<&Host>, Vec<&Host>) = measured.partition(|host| host.cheat.is_none());
 		let generated = honest.into_iter().map(|host| count(host) * length).sum::<usize>();
 		writeln!(out, "# Calibration of {model}\n")?;
 		writeln!(
@@ -251,12 +254,12 @@ impl Writer<'_> {
 		)
 	}
 
-	fn profile(&mut self, scale: Option<Scale>) -> fmt::Result {
+	fn profile(&mut self, scale: Option<Scale>, dilution: f64) -> fmt::Result {
 		let (out, profile) = (&mut self.text, self.profile);
 		writeln!(out, "## Calibration profile\n")?;
 		let origin = match scale {
 			Some(scale) => format!(
-				"Made of these measurements: a cheat counts as wrong in {DILUTION} of its tokens; ratios were multiplied by \
+				"Made of these measurements: a cheat counts as wrong in {dilution} of its tokens; ratios were multiplied by \
 				 {:.3} (margins) and {:.3} (distances), because tokens of a completion are not independent; at most one \
 				 false alarm in {TOKENS_A_FALSE_ALARM:.0e} tokens.",
 				scale.tape, scale.fingerprint
@@ -335,7 +338,7 @@ impl Writer<'_> {
 		Ok(false_alarms)
 	}
 
-	/// Writes the section on cheats. Returns the cheats that are often missed, and the curves for checkers in bfloat16.
+	/// Writes the section on cheats. Returns the cheats that are often missed, and the curves for checkers with llama.cpp or in bfloat16.
 	fn cheats(
 		&mut self,
 		pairs: &[Group<'_>],
@@ -377,7 +380,7 @@ impl Writer<'_> {
 			}
 			let shares: Vec<String> = (0..CHUNK).map(|setting| group.flagged_of(setting, profile, limit)).collect();
 			by_setting.push(format!("| {name} | {checker} | {} |", shares.join(" | ")));
-			if group.checker.is_bf16 {
+			if group.checker.arithmetic != Arithmetic::F32 {
 				curves.push((auc, name.clone(), curve(&normal, &evidence)));
 			}
 		}
@@ -408,7 +411,7 @@ fn plot(model: &str, length: usize, mut curves: Vec<Curve>) -> Plot {
 			.map(|(y, label)| (y, label.to_owned()))
 			.into(),
 		series,
-		note: "the six that are hardest to find, by a checker in bfloat16".into(),
+		note: "the six that are hardest to find, by a checker with llama.cpp or in bfloat16".into(),
 		names_on_top: false,
 	}
 }

@@ -61,9 +61,9 @@ struct Start {
 	#[arg(long, value_name = "DIR")]
 	base_path: Option<PathBuf>,
 	/// Inference engine of the workers.
-	#[arg(long, value_enum, default_value = "torch")]
+	#[arg(long, value_enum, default_value = "llama")]
 	engine: Engine,
-	/// GGUF file of the model for `--engine torch`. Default: the demo model that `scripts/get-model` fetches.
+	/// GGUF file of the model for `--engine llama` or `--engine torch`. Default: the demo model that `scripts/get-model` fetches.
 	#[arg(long, value_name = "GGUF")]
 	model: Option<PathBuf>,
 	/// Maximum number of sprint leaves a second of the slowest host. The others get 2 and 4 times as many.
@@ -203,12 +203,15 @@ async fn model_name(urls: &Urls) -> String {
 	let query = async {
 		let chain = Chain::connect(urls.nodes.first()?).await.ok()?;
 		let models = chain.models().await.ok()?;
-		models.first().map(|model| String::from_utf8_lossy(&model.name).into_owned())
+		// The part from `@` on names a class of engines.
+		models
+			.first()
+			.map(|model| String::from_utf8_lossy(&model.name).split('@').next().unwrap_or_default().to_owned())
 	};
 	query.await.unwrap_or_else(|| "SmolLM2-135M-Instruct".into())
 }
 
-/// Shows a spinner for each program.
+/// Shows a spinner for each program, or lines where there is no terminal.
 #[derive(Default)]
 struct Bars {
 	all: MultiProgress,
@@ -219,6 +222,9 @@ impl Bars {
 	fn bar(&self, name: &str) -> ProgressBar {
 		let mut bars = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
 		let make = || {
+			if self.all.is_hidden() {
+				println!("{name}: waiting");
+			}
 			let bar = self.all.add(ProgressBar::new_spinner());
 			if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:15} {elapsed:>4} {wide_msg}") {
 				bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧✓"));
@@ -239,5 +245,8 @@ impl Progress for Bars {
 
 	fn ready(&self, name: &str, detail: &str) {
 		self.bar(name).finish_with_message(detail.to_owned());
+		if self.all.is_hidden() {
+			println!("{name}: {detail}");
+		}
 	}
 }

@@ -12,6 +12,8 @@ pub const SPRINT_RATE: u32 = 10;
 /// Inference engine of the workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
+	/// llama.cpp with a real model.
+	Llama,
 	/// libtorch with a real model.
 	Torch,
 	/// Made-up tokens, without a model.
@@ -21,6 +23,7 @@ pub enum Engine {
 impl Engine {
 	pub(super) fn name(self) -> &'static str {
 		match self {
+			Self::Llama => "llama",
 			Self::Torch => "torch",
 			Self::Mock => "mock",
 		}
@@ -60,7 +63,7 @@ pub struct Config {
 	pub fresh: bool,
 	/// Inference engine of the workers.
 	pub engine: Engine,
-	/// GGUF file for [`Engine::Torch`]. Default: the demo model.
+	/// GGUF file of a real model. Default: the demo model.
 	pub model: Option<PathBuf>,
 	/// Maximum number of sprint leaves a second of the slowest host. The others get 2 and 4 times as many.
 	pub sprint_rate: u32,
@@ -78,7 +81,7 @@ impl Config {
 		Self {
 			base_path: base_path.into(),
 			fresh: false,
-			engine: Engine::Torch,
+			engine: Engine::Llama,
 			model: None,
 			sprint_rate: SPRINT_RATE,
 			binaries,

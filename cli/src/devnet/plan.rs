@@ -68,7 +68,7 @@ pub(super) fn make(config: &Config, ports: &Chosen) -> Result<Plan> {
 		fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
 	}
 	let model = match config.engine {
-		Engine::Torch => Some(model(config)?),
+		Engine::Llama | Engine::Torch => Some(model(config)?),
 		Engine::Mock => config.model.clone(),
 	};
 	let mut nodes = Vec::new();
@@ -170,30 +170,32 @@ fn key_file(base: &Path, name: &str, secret: &str) -> Result<PathBuf> {
 }
 
 fn model(config: &Config) -> Result<PathBuf> {
-	if let Some(given) = &config.model {
-		if given.is_file() {
-			try_model(config, given)?;
-			return Ok(given.clone());
-		}
-		bail!("the model file {} does not exist: check --model", given.display());
-	}
-	demo_model().with_context(|| {
-		format!(
-			"the demo model {DEMO_MODEL} is missing: run scripts/get-model, pass --model <GGUF>, or use --engine mock"
-		)
-	})
+	let model = match &config.model {
+		Some(given) if given.is_file() => given.clone(),
+		Some(given) => bail!("the model file {} does not exist: check --model", given.display()),
+		None => demo_model().with_context(|| {
+			format!(
+				"the demo model {DEMO_MODEL} is missing: run scripts/get-model, pass --model <GGUF>, or use --engine mock"
+			)
+		})?,
+	};
+	try_model(config, &model)?;
+	Ok(model)
 }
 
 /// Lets a worker's program load the file, before a network is started for it.
 fn try_model(config: &Config, model: &Path) -> Result<()> {
 	let program = &config.binaries.worker;
 	let mut command = Command::new(program);
-	command.arg("try-model").arg(model).arg("--torch").args(["--context", "64", "--slots", "1", "--threads", "1"]);
+	command.arg("try-model").arg(model).args(["--context", "64", "--slots", "1", "--threads", "1"]);
+	if config.engine == Engine::Torch {
+		command.arg("--torch");
+	}
 	let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", program.display()))?;
 	let said = String::from_utf8_lossy(&output.stdout);
 	ensure!(
 		output.status.success(),
-		"the model file {} cannot be used: {}; check --model",
+		"the model file {} cannot be used: {}; check --model and --engine",
 		model.display(),
 		if said.trim().is_empty() { output.status.to_string() } else { said.trim().to_owned() }
 	);

@@ -77,6 +77,8 @@ impl Format {
 	pub const Q4_1: Self = Self(3);
 	/// Blocks of 32 weights: scale as f16, then 8 signed bits for each weight.
 	pub const Q8_0: Self = Self(8);
+	/// 16 bits of a 32-bit floating-point number.
+	pub const BF16: Self = Self(30);
 
 	/// Returns whether weights of this format may be rearranged without a change of rounding.
 	pub fn is_orderly(self) -> bool {

@@ -176,7 +176,7 @@ unsafe fn text(text: *const c_char) -> Option<String> {
 }
 
 /// Starts the library, once in a process.
-fn start() {
+pub fn start() {
 	static STARTED: Once = Once::new();
 	// SAFETY: the function `log` may be called from any thread.
 	STARTED.call_once(|| unsafe {
@@ -200,6 +200,7 @@ unsafe extern "C" fn log(level: sys::ggml_log_level, line: *const c_char, _: *mu
 	}
 }
 
-fn last_error() -> std::sync::MutexGuard<'static, String> {
+/// Returns the last error that llama.cpp logged.
+pub fn last_error() -> std::sync::MutexGuard<'static, String> {
 	LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,31 +15,47 @@ pub struct Sizes {
 	pub weights: u64,
 	/// Bytes of 32 numbers of keys or values: blocks of 8-bit formats have as many.
 	pub cached: u64,
+	/// Number of keys' and values' numbers of a token, in all layers together.
+	pub numbers: u64,
+	/// Maximum number of tokens of a sequence that the model was made for.
+	pub context: u64,
 }
 
-/// Checks that weights, and the keys and values of all slots, fit the memory that is free.
-///
-/// # Errors
-/// [`EngineError::Memory`].
-pub fn check(header: &Header, config: &LocalConfig, sizes: Sizes) -> Result<(), EngineError> {
-	let LocalConfig { context_length, slots, .. } = *config;
-	let trained = number(header, "context_length").unwrap_or(u64::MAX);
-	let context_length = usize::try_from(trained).unwrap_or(usize::MAX).min(context_length);
-	let cells = (context_length as u64).saturating_mul(slots as u64);
-	let cache = cells.saturating_mul(numbers_per_token(header)).saturating_mul(sizes.cached) / 32;
-	let (needed, free) = (sizes.weights.saturating_add(cache), free());
-	if free > 0 && needed > free {
-		return Err(EngineError::Memory { weights: sizes.weights, cache, slots, context_length, free });
+impl Sizes {
+	/// Returns those of a GGUF file's model, for `weights` and `cached` bytes.
+	pub fn of(header: &Header, weights: u64, cached: u64) -> Self {
+		let context = number(header, "context_length").unwrap_or(u64::MAX);
+		Self { weights, cached, numbers: numbers_per_token(header), context }
 	}
-	Ok(())
+
+	/// Checks that weights, and the keys and values of all slots, fit [`LocalConfig::memory`], or else the memory that is free.
+	/// Returns the number of bytes that they need.
+	///
+	/// # Errors
+	/// [`EngineError::Memory`].
+	pub fn check(self, config: &LocalConfig) -> Result<u64, EngineError> {
+		let LocalConfig { context_length, slots, .. } = *config;
+		let context_length = usize::try_from(self.context).unwrap_or(usize::MAX).min(context_length);
+		let cells = (context_length as u64).saturating_mul(slots as u64);
+		let cache = cells.saturating_mul(self.numbers).saturating_mul(self.cached) / 32;
+		let needed = self.weights.saturating_add(cache);
+		match config.memory.or_else(free_memory) {
+			Some(free) if needed > free => {
+				Err(EngineError::Memory { weights: self.weights, cache, slots, context_length, free })
+			},
+			_ => Ok(needed),
+		}
+	}
 }
 
-/// Returns the free memory of this machine, or of the group of processes that this one belongs to. 0 if it is not known.
-fn free() -> u64 {
+/// Returns the bytes of free memory of this machine, or of the group of processes that this one belongs to. `None` if they are not
+/// known.
+pub fn free_memory() -> Option<u64> {
 	let mut system = System::new();
 	system.refresh_memory();
 	let machine = system.available_memory();
-	system.cgroup_limits().map_or(machine, |group| machine.min(group.free_memory))
+	let free = system.cgroup_limits().map_or(machine, |group| machine.min(group.free_memory));
+	(free > 0).then_some(free)
 }
 
 /// Returns how many numbers of keys and values a token has, in all layers together.
@@ -105,9 +121,12 @@ mod tests {
 			("context_length", Value::Integer(8_192)),
 		]);
 		let config = LocalConfig { slots: 1 << 20, context_length: 1 << 20, ..LocalConfig::torch("a file") };
-		let sizes = Sizes { weights: 3 << 30, cached: 64 };
-		let error = check(&header, &config, sizes).expect_err("140 TB are needed").to_string();
+		let error = Sizes::of(&header, 3 << 30, 64).check(&config).expect_err("140 TB are needed").to_string();
 		assert!(error.contains("3.2 GB of weights and 140737.5 GB for 1048576 slots of 8192 tokens"), "{error}");
-		assert_eq!(check(&header, &LocalConfig { slots: 1, ..config }, Sizes { weights: 0, cached: 64 }), Ok(()));
+		let config = LocalConfig { slots: 1, ..config };
+		let cache = 8_192 * 4 * 16 * 2 * 64 * 2;
+		assert_eq!(Sizes::of(&header, 5, 64).check(&config), Ok(5 + cache));
+		assert!(Sizes::of(&header, 5, 64).check(&LocalConfig { memory: Some(5 + cache), ..config.clone() }).is_ok());
+		assert!(Sizes::of(&header, 5, 64).check(&LocalConfig { memory: Some(4 + cache), ..config }).is_err());
 	}
 }

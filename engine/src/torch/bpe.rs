@@ -38,8 +38,7 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 		u32::try_from(id).ok()
 	};
 	let (bos, eos) = (named("tokenizer.ggml.bos_token_id"), named("tokenizer.ggml.eos_token_id"));
-	let bytes_of = bytes_by_char();
-	let bytes_of = |text: &str| text.chars().filter_map(|char| bytes_of.get(char as usize).copied()?).collect();
+	let bytes_of = byte_decoder();
 	let ids = || (0u32..).zip(tokens.iter().zip(types));
 	Tokenizer::new(
 		Vocabulary {
@@ -60,7 +59,7 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 }
 
 /// A byte-level BPE.
-struct Bpe(tokenizers::Tokenizer);
+pub struct Bpe(pub tokenizers::Tokenizer);
 
 impl Encoder for Bpe {
 	fn append(&self, text: &str, ids: &mut Vec<u32>) {
@@ -98,6 +97,12 @@ fn bpe(header: &Header, tokens: &[String]) -> Result<tokenizers::Tokenizer, Engi
 		},
 	};
 	Ok(tokenizer)
+}
+
+/// Returns a function that gives the bytes for which a token's text stands in GPT-2's alphabet.
+pub fn byte_decoder() -> impl Fn(&str) -> Box<[u8]> {
+	let table = bytes_by_char();
+	move |text| text.chars().filter_map(|char| table.get(char as usize).copied()?).collect()
 }
 
 /// Returns GPT-2's byte alphabet by code point: printable bytes stand for themselves, the others for the code points

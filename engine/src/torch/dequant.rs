@@ -1,6 +1,6 @@
 //! Conversion of weights to floating-point numbers.
 
-use half::f16;
+use half::{bf16, f16};
 
 use crate::{EngineError, gguf::Format};
 
@@ -12,6 +12,9 @@ pub fn dequantize(format: Format, bytes: &[u8], out: &mut Vec<f32>) -> Result<()
 	match format {
 		Format::F32 => out.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))),
 		Format::F16 => out.extend(bytes.as_chunks::<2>().0.iter().map(|bytes| float(*bytes))),
+		Format::BF16 => {
+			out.extend(bytes.as_chunks::<2>().0.iter().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()));
+		},
 		// The low halves of the 16 bytes are the first 16 weights.
 		Format::Q4_1 => {
 			for [d0, d1, m0, m1, nibbles @ ..] in bytes.as_chunks::<20>().0 {
@@ -28,7 +31,7 @@ pub fn dequantize(format: Format, bytes: &[u8], out: &mut Vec<f32>) -> Result<()
 		},
 		_ => {
 			return Err(EngineError::Model(format!(
-				"libtorch cannot compute with weights in {format}, only in F32, F16, Q4_1 and Q8_0: take --engine llama"
+				"libtorch cannot compute with weights in {format}, only in F32, F16, BF16, Q4_1 and Q8_0: take --engine llama"
 			)));
 		},
 	}
@@ -50,11 +53,13 @@ mod tests {
 	}
 
 	#[test]
-	fn f32_and_f16_are_read_as_they_are() {
+	fn floating_point_numbers_are_read_as_they_are() {
 		let bytes: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|n| n.to_le_bytes()).collect();
 		assert_eq!(weights(Format::F32, &bytes), [1.5, -2.0]);
 		let bytes: Vec<u8> = [1.5, -2.0].iter().flat_map(|&n| f16::from_f32(n).to_le_bytes()).collect();
 		assert_eq!(weights(Format::F16, &bytes), [1.5, -2.0]);
+		let bytes: Vec<u8> = [1.5, -2.0].iter().flat_map(|&n| bf16::from_f32(n).to_le_bytes()).collect();
+		assert_eq!(weights(Format::BF16, &bytes), [1.5, -2.0]);
 	}
 
 	#[test]

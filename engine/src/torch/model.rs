@@ -8,15 +8,19 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::{Alteration, Precision, dequant::dequantize};
+use super::{
+	Alteration, Precision,
+	checkpoint::{Checkpoint, Dimensions, Matrix, Part},
+	dequant::dequantize,
+};
 use crate::{
 	EngineError,
-	gguf::Gguf,
+	gguf::Format,
 	local::{EachRow, LOGIT_ROWS, LocalConfig, Model, Span},
 };
 
 /// Number of weights that are converted to floating-point numbers at a time.
-const PART: i64 = 1 << 18;
+const CHUNK: i64 = 1 << 18;
 
 /// A model and its cache of keys and values.
 pub struct TorchModel {
@@ -42,6 +46,7 @@ struct Shape {
 	context: i64,
 	epsilon: f64,
 	kind: Kind,
+	device: Device,
 }
 
 struct Layer {
@@ -66,48 +71,47 @@ impl TorchModel {
 	/// [`EngineError::Model`] for an unknown architecture or inconsistent shapes, [`EngineError::Compute`] when memory
 	/// is short.
 	pub fn load(
-		file: &Gguf,
+		file: &dyn Checkpoint,
 		config: &LocalConfig,
-		precision: Precision,
+		(precision, device): (Precision, Device),
 		alteration: Option<Arc<dyn Alteration>>,
 	) -> Result<Self, EngineError> {
 		let _no_grad = tch::no_grad_guard();
 		let slots = config.slots;
-		let (shape, layer_count, theta) = Shape::read(file, precision, config.context_length)?;
+		let dimensions = file.dimensions()?;
+		let shape = Shape::new(&dimensions, precision, device, config.context_length)?;
 		let Shape { vocabulary, width, heads, kv_heads, head, feed_forward, .. } = shape;
-		let weights = Weights { file, kind: shape.kind, alteration: alteration.as_deref() };
-		let read = |names: &[(&str, i64)], columns| weights.read(names, columns);
+		let weights = Weights { file, kind: shape.kind, device, head, alteration: alteration.as_deref() };
+		let read = |matrices: &[(Matrix, i64)], columns| weights.read(matrices, columns);
 
 		let mut layers = Vec::new();
-		for layer in
-			(0..layer_count).filter(|layer| !alteration.as_ref().is_some_and(|alteration| alteration.skips(*layer)))
-		{
-			let name = |part: &str| format!("blk.{layer}.{part}.weight");
+		let is_left_out = |layer: usize| alteration.as_ref().is_some_and(|alteration| alteration.skips(layer));
+		for layer in (0..dimensions.layers).filter(|layer| !is_left_out(*layer)) {
+			let part = |part: Part| Matrix::Layer(layer, part);
 			let cache = || {
-				Tensor::f_empty([size(slots)?, kv_heads, shape.context, head], (shape.kind, Device::Cpu))
-					.map_err(compute)
+				Tensor::f_empty([size(slots)?, kv_heads, shape.context, head], (shape.kind, device)).map_err(compute)
 			};
 			layers.push(Layer {
-				attention_norm: read(&[(&name("attn_norm"), 1)], width)?.squeeze(),
+				attention_norm: read(&[(part(Part::AttentionNorm), 1)], width)?.squeeze(),
 				query_key_value: read(
 					&[
-						(&name("attn_q"), heads * head),
-						(&name("attn_k"), kv_heads * head),
-						(&name("attn_v"), kv_heads * head),
+						(part(Part::Query), heads * head),
+						(part(Part::Key), kv_heads * head),
+						(part(Part::Value), kv_heads * head),
 					],
 					width,
 				)?,
-				attention_output: read(&[(&name("attn_output"), width)], heads * head)?,
-				feed_forward_norm: read(&[(&name("ffn_norm"), 1)], width)?.squeeze(),
-				gate_up: read(&[(&name("ffn_gate"), feed_forward), (&name("ffn_up"), feed_forward)], width)?,
-				down: read(&[(&name("ffn_down"), width)], feed_forward)?,
+				attention_output: read(&[(part(Part::AttentionOutput), width)], heads * head)?,
+				feed_forward_norm: read(&[(part(Part::FeedForwardNorm), 1)], width)?.squeeze(),
+				gate_up: read(&[(part(Part::Gate), feed_forward), (part(Part::Up), feed_forward)], width)?,
+				down: read(&[(part(Part::Down), width)], feed_forward)?,
 				keys: cache()?,
 				values: cache()?,
 			});
 		}
-		let embedding = read(&[("token_embd.weight", vocabulary)], width)?;
-		let output = if file.header().tensors.contains_key("output.weight") {
-			read(&[("output.weight", vocabulary)], width)?
+		let embedding = read(&[(Matrix::Embedding, vocabulary)], width)?;
+		let output = if dimensions.has_output {
+			read(&[(Matrix::Output, vocabulary)], width)?
 		} else {
 			embedding.shallow_clone()
 		};
@@ -115,24 +119,27 @@ impl TorchModel {
 			shape,
 			embedding,
 			output,
-			output_norm: read(&[("output_norm.weight", 1)], width)?.squeeze(),
+			output_norm: read(&[(Matrix::OutputNorm, 1)], width)?.squeeze(),
 			layers,
-			rotations: rotations(shape.context, head, theta).map_err(compute)?,
+			rotations: rotations(shape.context, head, dimensions.theta)
+				.and_then(|rotations| rotations.f_to(device))
+				.map_err(compute)?,
 			alteration,
 		})
 	}
 
 	/// Returns the hidden states of the tokens whose logits are wanted, `[.., d]`; `None` if there are none.
 	fn forward(&mut self, tokens: &[u32], spans: &[Span]) -> Result<Option<Tensor>, TchError> {
-		let Shape { heads, kv_heads, head, epsilon, kind, width, .. } = self.shape;
+		let Shape { heads, kv_heads, head, epsilon, kind, device, width, .. } = self.shape;
+		let indices = |list: &[i64]| Tensor::from_slice(list).f_to(device);
 		let tokens: Vec<i64> = tokens.iter().map(|&id| id.into()).collect();
 		let positions: Vec<i64> =
 			spans.iter().flat_map(|span| span.start as i64..(span.start + span.length) as i64).collect();
 		let count = positions.len() as i64;
-		let rotations = self.rotations.f_index_select(0, &Tensor::from_slice(&positions))?;
-		let masks = spans.iter().map(|span| mask(span, kind)).collect::<Result<Vec<_>, _>>()?;
+		let rotations = self.rotations.f_index_select(0, &indices(&positions)?)?;
+		let masks = spans.iter().map(|span| mask(span, kind, device)).collect::<Result<Vec<_>, _>>()?;
 
-		let mut x = self.embedding.f_index_select(0, &Tensor::from_slice(&tokens))?;
+		let mut x = self.embedding.f_index_select(0, &indices(&tokens)?)?;
 		for layer in &mut self.layers {
 			let normed = x.f_rms_norm([width], Some(&layer.attention_norm), epsilon)?;
 			let projected = linear(&normed, &layer.query_key_value)?;
@@ -181,7 +188,7 @@ impl TorchModel {
 		if rows.is_empty() {
 			return Ok(None);
 		}
-		let wanted = x.f_index_select(0, &Tensor::from_slice(&rows))?;
+		let wanted = x.f_index_select(0, &indices(&rows)?)?;
 		wanted.f_rms_norm([width], Some(&self.output_norm), epsilon).map(Some)
 	}
 
@@ -271,65 +278,51 @@ impl Layer {
 }
 
 impl Shape {
-	/// Reads the shape, the number of layers, and the base of the rotations' frequencies.
-	fn read(file: &Gguf, precision: Precision, context: usize) -> Result<(Self, usize, f64), EngineError> {
-		let header = file.header();
-		let architecture = header.text("general.architecture")?;
-		if architecture != "llama" {
-			return Err(model(format!("architecture {architecture} is not supported, only llama")));
-		}
-		let scaled = header.text("llama.rope.scaling.type").is_ok_and(|kind| kind != "none");
-		if scaled || header.tensors.contains_key("rope_freqs.weight") {
-			return Err(model("scaled rotations are not supported".into()));
-		}
-		let integer = |key: &str| header.integer(&format!("llama.{key}")).and_then(size);
-		let width = integer("embedding_length")?;
-		let heads = integer("attention.head_count")?;
-		let kv_heads = integer("attention.head_count_kv")?;
+	fn new(dimensions: &Dimensions, precision: Precision, device: Device, context: usize) -> Result<Self, EngineError> {
+		let Dimensions { vocabulary, width, heads, kv_heads, feed_forward, .. } = *dimensions;
+		let [vocabulary, width, heads, kv_heads, feed_forward] =
+			[size(vocabulary)?, size(width)?, size(heads)?, size(kv_heads)?, size(feed_forward)?];
 		if width == 0 || heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0 || width % (2 * heads) != 0 {
 			return Err(model(format!(
 				"{heads} heads and {kv_heads} heads of keys and values do not fit a width of {width}"
 			)));
 		}
-		let head = width / heads;
-		if integer("rope.dimension_count")? != head {
-			return Err(model("partial rotations are not supported".into()));
-		}
-		let feed_forward = integer("feed_forward_length")?;
 		let shape = Self {
-			vocabulary: size(header.texts("tokenizer.ggml.tokens")?.len())?,
+			vocabulary,
 			width,
 			heads,
 			kv_heads,
-			head,
+			head: width / heads,
 			feed_forward,
-			context: integer("context_length")?.min(size(context)?),
-			epsilon: header.float("llama.attention.layer_norm_rms_epsilon")?,
+			context: size(dimensions.context.min(context))?,
+			epsilon: dimensions.epsilon,
 			kind: match precision {
 				Precision::F32 => Kind::Float,
 				Precision::Bf16 => Kind::BFloat16,
 			},
+			device,
 		};
 		if shape.vocabulary == 0 || feed_forward == 0 || shape.context == 0 {
 			return Err(model("the vocabulary, the feed-forward width or the context is empty".into()));
 		}
-		let layers = header.integer("llama.block_count")?;
-		Ok((shape, layers, header.float("llama.rope.freq_base").unwrap_or(10_000.0)))
+		Ok(shape)
 	}
 }
 
-/// Makes tensors of a file's weights.
+/// Makes tensors of a model's weights.
 struct Weights<'a> {
-	file: &'a Gguf,
+	file: &'a dyn Checkpoint,
 	kind: Kind,
+	device: Device,
+	head: i64,
 	alteration: Option<&'a dyn Alteration>,
 }
 
 impl Weights<'_> {
-	/// Reads the named matrices, of the given numbers of rows, one below the other.
-	fn read(&self, names: &[(&str, i64)], columns: i64) -> Result<Tensor, EngineError> {
-		let all_rows: i64 = names.iter().map(|(_, rows)| rows).sum();
-		let options = (self.kind, Device::Cpu);
+	/// Reads the matrices, of the given numbers of rows, one below the other.
+	fn read(&self, matrices: &[(Matrix, i64)], columns: i64) -> Result<Tensor, EngineError> {
+		let all_rows: i64 = matrices.iter().map(|(_, rows)| rows).sum();
+		let options = (self.kind, self.device);
 		// Chosen by measurement: these memory orders are the fastest to multiply by few rows.
 		let tensor = match self.kind {
 			Kind::Float => Tensor::f_empty([columns, all_rows], options).and_then(|t| t.f_tr()),
@@ -337,30 +330,50 @@ impl Weights<'_> {
 		}
 		.map_err(compute)?;
 		let mut first_row = 0;
-		for &(name, rows) in names {
-			let (info, bytes) = self.file.tensor(name)?;
-			if info.shape.map(|n| n as i64) != [rows, columns] {
-				return Err(model(format!("{name} is {:?}, not {rows} x {columns}", info.shape)));
+		for &(matrix, rows) in matrices {
+			let stored = self.file.matrix(matrix)?;
+			if stored.shape.map(|n| n as i64) != [rows, columns] {
+				return Err(model(format!("{} is {:?}, not {rows} x {columns}", stored.name, stored.shape)));
 			}
-			// The weights are converted a part at a time, so that they are never in memory twice.
-			let part_rows = (PART / columns).clamp(1, rows);
-			let mut weights = Vec::new();
-			for part in bytes.chunks(bytes.len() / rows as usize * part_rows as usize) {
-				weights.clear();
-				dequantize(info.format, part, &mut weights)?;
-				// Not the norms, which are single rows.
-				if let Some(alteration) = self.alteration.filter(|_| all_rows > 1) {
-					alteration.weights(&mut weights, columns as usize);
-				}
-				let rows = weights.len() as i64 / columns;
-				Tensor::f_from_slice(&weights)
-					.and_then(|part| tensor.f_narrow(0, first_row, rows)?.f_copy_(&part.f_view([rows, columns])?))
-					.map_err(compute)?;
-				first_row += rows;
+			let mut part = tensor.f_narrow(0, first_row, rows).map_err(compute)?;
+			self.fill(&mut part, stored.format, stored.bytes, all_rows > 1)?;
+			if stored.has_halves {
+				pair_up(&mut part, self.head).map_err(compute)?;
 			}
+			first_row += rows;
 		}
 		Ok(tensor)
 	}
+
+	/// Converts `bytes` to the numbers of a tensor `[rows, columns]`. Norms, which are single rows, are not altered.
+	fn fill(&self, tensor: &mut Tensor, format: Format, bytes: &[u8], is_matrix: bool) -> Result<(), EngineError> {
+		let (rows, columns) = tensor.size2().map_err(compute)?;
+		// The weights are converted a part at a time, so that they are never in memory twice.
+		let part_rows = (CHUNK / columns).clamp(1, rows);
+		let (mut weights, mut first) = (Vec::new(), 0);
+		for part in bytes.chunks(bytes.len() / rows as usize * part_rows as usize) {
+			weights.clear();
+			dequantize(format, part, &mut weights)?;
+			if let Some(alteration) = self.alteration.filter(|_| is_matrix) {
+				alteration.weights(&mut weights, columns as usize);
+			}
+			let rows = weights.len() as i64 / columns;
+			Tensor::f_from_slice(&weights)
+				.and_then(|part| tensor.f_narrow(0, first, rows)?.f_copy_(&part.f_view([rows, columns])?))
+				.map_err(compute)?;
+			first += rows;
+		}
+		Ok(())
+	}
+}
+
+/// Reorders the rows of queries or keys, `[heads * head, d]`: the numbers of a rotated pair become neighbours, which were half a
+/// head apart.
+fn pair_up(rows: &mut Tensor, head: i64) -> Result<(), TchError> {
+	let (count, columns) = rows.size2()?;
+	let halves = rows.f_reshape([count / head, 2, head / 2, columns])?;
+	let pairs = halves.f_transpose(1, 2)?.f_contiguous()?.f_view([count, columns])?;
+	rows.f_copy_(&pairs)
 }
 
 /// Returns `x` times the transpose of `weight`.
@@ -372,19 +385,18 @@ fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
 fn altered(alteration: &dyn Alteration, vectors: &Tensor, head: i64) -> Result<Tensor, TchError> {
 	let mut numbers = floats(vectors)?;
 	alteration.cached(&mut numbers, head as usize);
-	Tensor::f_from_slice(&numbers)?.f_view_as(vectors)?.f_to_kind(vectors.f_kind()?)
+	Tensor::f_from_slice(&numbers)?.f_view_as(vectors)?.f_to(vectors.device())?.f_to_kind(vectors.f_kind()?)
 }
 
 /// Returns the numbers of a tensor, row by row.
 fn floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
 	let mut numbers = vec![0.0; tensor.numel()];
 	let length = numbers.len();
-	tensor.f_to_kind(Kind::Float)?.f_contiguous()?.f_copy_data(&mut numbers, length)?;
+	tensor.f_to_kind(Kind::Float)?.f_to(Device::Cpu)?.f_contiguous()?.f_copy_data(&mut numbers, length)?;
 	Ok(numbers)
 }
 
-/// Rotates each pair of neighbours in `x`, `[n, .. e]`, by its position's angles; the result has `shape`. GGUF files of
-/// this architecture order the rows of queries and keys so that the two numbers of a pair are neighbours.
+/// Rotates each pair of neighbours in `x`, `[n, .. e]`, by its position's angles; the result has `shape`.
 fn rotate(x: &Tensor, rotations: &Tensor, shape: [i64; 3]) -> Result<Tensor, TchError> {
 	let [count, heads, head] = shape;
 	x.f_to_kind(Kind::Float)?
@@ -406,12 +418,12 @@ fn rotations(context: i64, head: i64, theta: f64) -> Result<Tensor, TchError> {
 
 /// Returns the mask that hides a span's later tokens from its earlier ones, `[n, all tokens]`: 0 where a token may
 /// attend, minus infinity where not. A single token needs no mask.
-fn mask(span: &Span, kind: Kind) -> Result<Option<Tensor>, TchError> {
+fn mask(span: &Span, kind: Kind, device: Device) -> Result<Option<Tensor>, TchError> {
 	if span.length == 1 {
 		return Ok(None);
 	}
 	let size = [span.length as i64, (span.start + span.length) as i64];
-	Tensor::f_full(size, f64::NEG_INFINITY, (kind, Device::Cpu))?.f_triu(span.start as i64 + 1).map(Some)
+	Tensor::f_full(size, f64::NEG_INFINITY, (kind, device))?.f_triu(span.start as i64 + 1).map(Some)
 }
 
 fn size(n: usize) -> Result<i64, EngineError> {

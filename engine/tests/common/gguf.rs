@@ -172,17 +172,28 @@ impl File {
 		}
 	}
 
-	/// Returns the file's bytes. Norms and scales are 1; all other weights are drawn from a generator with a fixed seed.
+	/// Returns the weights of all tensors. Norms and scales are 1; all other weights are drawn from a generator with a fixed
+	/// seed.
+	pub fn weights(&self) -> Vec<Vec<f32>> {
+		let mut state = 1u64;
+		let mut draw = || {
+			state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+			((state >> 40) as f32 / (1u32 << 24) as f32 - 0.5) * 0.6
+		};
+		let mut weights = |(name, shape): &(String, Vec<u64>)| {
+			let is_scale = name.contains("norm") || name.starts_with("rope_freqs");
+			let count = shape.iter().product::<u64>();
+			(0..count).map(|_| draw()).map(|drawn| if is_scale { 1.0 } else { drawn }).collect()
+		};
+		self.tensors.iter().map(&mut weights).collect()
+	}
+
+	/// Returns the file's bytes.
 	pub fn bytes(&self) -> Vec<u8> {
 		let mut out = self.header();
-		let mut state = 1u64;
-		for (name, shape) in &self.tensors {
+		for weights in self.weights() {
 			out.resize(out.len().next_multiple_of(32), 0);
-			let is_scale = name.contains("norm") || name.starts_with("rope_freqs");
-			for _ in 0..shape.iter().product::<u64>() {
-				state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-				let drawn = ((state >> 40) as f32 / (1u32 << 24) as f32 - 0.5) * 0.6;
-				let weight = if is_scale { 1.0 } else { drawn };
+			for weight in weights {
 				out.write_all(&weight.to_le_bytes()).expect("a vector takes all bytes");
 			}
 		}

@@ -139,7 +139,7 @@ impl pallet_inference_market::BenchmarkHelper<AccountId> for Helper {
 		let url = Default::default();
 		// Work counts only under models that the host declares and that have a profile.
 		let models = (0..MAX_MODELS_PER_HOST).collect::<Vec<ModelId>>().try_into().unwrap_or_default();
-		if let Ok(profile) = crate::genesis::smollm2_profile() {
+		if let Some((_, profile)) = crate::genesis::profiles().next() {
 			(0..MAX_MODELS_PER_HOST)
 				.for_each(|model| pallet_sampling_validation::Profiles::<Runtime>::insert(model, profile));
 		}

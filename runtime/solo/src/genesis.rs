@@ -3,7 +3,7 @@
 use crate::*;
 use alloc::{string::ToString, vec, vec::Vec};
 use frame_support::{PalletId, build_struct_json_patch, traits::Get};
-use gonka_primitives::audit::CalibrationProfile;
+use gonka_primitives::{ModelId, audit::CalibrationProfile};
 use pallet_inference_market::{GenesisModel, PriceRule};
 use sp_core::H256;
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, PresetId};
@@ -73,10 +73,8 @@ fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_j
 	build_struct_json_patch!(RuntimeGenesisConfig {
 		babe: pallet_babe::GenesisConfig { epoch_config: configs::consensus::BABE_CONFIGURATION },
 		balances: pallet_balances::GenesisConfig { balances: balances() },
-		inference_market: pallet_inference_market::GenesisConfig { models: vec![smollm2()] },
-		sampling_validation: pallet_sampling_validation::GenesisConfig {
-			profiles: smollm2_profile().map(|profile| (0, profile)).into_iter().collect::<Vec<_>>(),
-		},
+		inference_market: pallet_inference_market::GenesisConfig { models: models() },
+		sampling_validation: pallet_sampling_validation::GenesisConfig { profiles: profiles().collect::<Vec<_>>() },
 		poc: pallet_poc::GenesisConfig {
 			power: validators.iter().map(|key| (key.to_account_id(), 1)).collect::<Vec<_>>(),
 			// A single host has no checkers.
@@ -102,16 +100,26 @@ fn session_keys(key: Sr25519Keyring) -> (AccountId, AccountId, SessionKeys) {
 	(key.to_account_id(), key.to_account_id(), keys)
 }
 
-/// The calibration profile of the model that `scripts/setup` fetches.
-pub(crate) fn smollm2_profile() -> serde_json::Result<CalibrationProfile> {
-	serde_json::from_str(include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct.json"))
+/// Registrations of the model that `scripts/setup` fetches, each with its calibration profile: one for libtorch, and one for
+/// the class of llama.cpp on x86_64.
+const SMOLLM2: [(&str, &str); 2] = [
+	("SmolLM2-135M-Instruct", include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct.json")),
+	(
+		"SmolLM2-135M-Instruct@llama.cpp-957e57a0",
+		include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct@llama.cpp-957e57a0.json"),
+	),
+];
+
+/// The calibration profiles of the models, by the models' ids.
+pub(crate) fn profiles() -> impl Iterator<Item = (ModelId, CalibrationProfile)> {
+	(0..).zip(SMOLLM2).filter_map(|(id, (_, profile))| Some((id, serde_json::from_str(profile).ok()?)))
 }
 
-/// The model that `scripts/setup` fetches.
-fn smollm2() -> GenesisModel {
+/// The models.
+fn models() -> Vec<GenesisModel> {
 	let PriceRule { capacity, min, max } = PriceRule::default();
-	GenesisModel {
-		name: "SmolLM2-135M-Instruct".to_string(),
+	let registration = |(name, _): (&str, &str)| GenesisModel {
+		name: name.to_string(),
 		weights_hash: H256(SMOLLM2_SHA256),
 		quantisation: "Q4_1".to_string(),
 		context_length: 8_192,
@@ -125,5 +133,6 @@ fn smollm2() -> GenesisModel {
 		min_output_price: min.output,
 		max_input_price: max.input,
 		max_output_price: max.output,
-	}
+	};
+	SMOLLM2.map(registration).into()
 }

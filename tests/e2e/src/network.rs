@@ -99,7 +99,7 @@ impl Network {
 			arguments.push("--allow-private-addresses".into());
 			match worker.model {
 				Some(model) => {
-					arguments.extend(["--engine", "torch", "--threads", "1", "--context", "512"].map(Into::into));
+					arguments.extend(["--engine", "llama", "--threads", "1", "--context", "512"].map(Into::into));
 					arguments.extend(["--model".into(), model.into()]);
 				},
 				None => arguments.extend(["--engine", "mock"].map(Into::into)),

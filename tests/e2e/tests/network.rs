@@ -16,7 +16,7 @@ use network::scenario::Scenario;
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_served_and_settled() -> Result<()> {
 	interruptible(async {
-		let mut scenario = Scenario::start(Engine::Torch).await?;
+		let mut scenario = Scenario::start(Engine::Llama).await?;
 		scenario.the_first_completion_is_streamed().await?;
 		scenario.memory_within_six_gigabytes()?;
 		scenario.every_example_runs().await?;
@@ -58,7 +58,7 @@ async fn a_devnet_looks_at_the_model_first() -> Result<()> {
 	let page = folder.path().join("page.gguf");
 	std::fs::write(&page, "<!DOCTYPE html><html>Sign in</html>")?;
 	let base = folder.path().join("devnet");
-	let usual = Config::new(base.clone(), find_or_build(Engine::Torch)?);
+	let usual = Config::new(base.clone(), find_or_build(Engine::Llama)?);
 	let ports = Ports { any: true, ..Ports::default() };
 	let error = Devnet::start(Config { ports, model: Some(page), ..usual }).await.err();
 	let error = error.map_or_else(String::new, |error| format!("{error:#}"));

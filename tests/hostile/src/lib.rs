@@ -8,7 +8,7 @@ mod prover;
 use clap::ValueEnum;
 use engine::CheapEngine;
 use gonka_calibration::attack::Attack;
-use gonka_engine::{Engine, EngineError, LocalConfig, LocalEngine};
+use gonka_engine::{Backend, Engine, EngineError, LocalConfig, LocalEngine, WeightFormat, convert};
 use gonka_primitives::{
 	EpochIndex, Hash,
 	audit::{Breach, Counts, Finding},
@@ -69,6 +69,16 @@ impl Cheat {
 	}
 }
 
+/// Loads a model with weights in 4 bits.
+fn in_4_bits(config: &LocalConfig) -> Result<LocalEngine, EngineError> {
+	let Backend::Llama(_) = config.backend else {
+		return LocalEngine::load_altered(config, Arc::new(Attack::Int4Weights));
+	};
+	let folder = std::env::temp_dir().join("gonka-hostile");
+	let model = convert(&config.model, WeightFormat::Q4_0, &folder)?;
+	LocalEngine::load(&LocalConfig { model, trial: None, ..config.clone() })
+}
+
 impl Conduct for Cheat {
 	fn prover(&self, honest: Box<dyn Expand>) -> Box<dyn Expand> {
 		if self.is(Kind::Fabricate) { Box::new(Fabricator(honest)) } else { honest }
@@ -78,9 +88,7 @@ impl Conduct for Cheat {
 		if !self.is(Kind::Cheapen) {
 			return Ok(honest);
 		}
-		let cheap =
-			config.map(|config| LocalEngine::load_altered(config, Arc::new(Attack::Int4Weights))).transpose()?;
-		Ok(Arc::new(CheapEngine { honest, cheap }))
+		Ok(Arc::new(CheapEngine { honest, cheap: config.map(in_4_bits).transpose()? }))
 	}
 
 	fn computes(&self, epoch: &EpochView, segment: u8) -> bool {

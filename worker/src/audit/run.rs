@@ -3,7 +3,7 @@
 use super::{AuditContext, AuditError, Result, running::Permits};
 use crate::{prompt::generate_request, version};
 use gonka_client::{evidence::Evidence, keys, worker_api::InferenceRequest};
-use gonka_engine::{CheckRequest, CheckResult, EngineError, FinishReason as EngineFinish};
+use gonka_engine::{CheckRequest, CheckResult, Engine, EngineError, FinishReason as EngineFinish};
 use gonka_primitives::{
 	AccountId, Hash, ModelId,
 	audit::{AuditQuery, Breach, CalibrationProfile, Counts, Finding, Pick},
@@ -13,7 +13,7 @@ use gonka_primitives::{
 	tape::tape_key,
 	views::ChannelView,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// Maximum time for the engine to replay a completion, once it is its turn.
@@ -48,9 +48,9 @@ pub async fn run(
 		return Ok((Finding::Inconclusive, None));
 	};
 	let snapshot = context.follower.first().await?;
-	if context.served(&snapshot) != Some(audit.model) {
+	let Some((model, _)) = context.models.find(&snapshot, audit.model) else {
 		return Ok((Finding::Inconclusive, None));
-	}
+	};
 	if let Some(finding) = context.conduct.invented_finding() {
 		return Ok((finding, None));
 	}
@@ -66,7 +66,7 @@ pub async fn run(
 		return Ok((Finding::Broken(breach), None));
 	}
 	let receipt = Some(number(&shown.path));
-	let finding = replay(context, permits, &genesis, audit, shown, profile).await?;
+	let finding = replay(&model.engine, permits, &genesis, audit, shown, profile).await?;
 	Ok((finding, receipt))
 }
 
@@ -108,7 +108,7 @@ pub fn verify(
 
 /// Replays the completion on the engine, from the prompt that the host must have read.
 async fn replay(
-	context: &AuditContext,
+	engine: &Arc<dyn Engine>,
 	permits: &Permits,
 	genesis: &Hash,
 	audit: &Audit,
@@ -121,9 +121,8 @@ async fn replay(
 		return Ok(Finding::Broken(Breach::Envelope));
 	};
 	let key = tape_key(&envelope.hash(genesis), &audit.host);
-	let engine = context.engine.clone();
-	let span = tracing::Span::current();
-	let build = move || span.in_scope(|| generate_request(&*engine, request, &envelope, key));
+	let (reader, span) = (engine.clone(), tracing::Span::current());
+	let build = move || span.in_scope(|| generate_request(&*reader, request, &envelope, key));
 	let request = match tokio::task::spawn_blocking(build).await.map_err(|_| AuditError::Stopped)? {
 		Ok(request) => request,
 		Err(EngineError::InvalidRequest(_) | EngineError::Template(_)) => return Ok(Finding::Broken(Breach::Envelope)),
@@ -134,7 +133,7 @@ async fn replay(
 	if request.prompt.len() as u64 != u64::from(receipt.prompt_tokens) {
 		return Ok(Finding::Broken(Breach::Counts));
 	}
-	let model = context.engine.info();
+	let model = engine.info();
 	match request.check(&model) {
 		Ok(()) => {},
 		// The context window of this engine is smaller than that of the host.
@@ -151,7 +150,7 @@ async fn replay(
 		return Ok(Finding::Broken(Breach::Output));
 	}
 	let _permit = permits.replays.acquire().await.map_err(|_| AuditError::Stopped)?;
-	let replaying = match context.engine.check(check) {
+	let replaying = match engine.check(check) {
 		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
 		replaying => replaying?,
 	};

@@ -24,7 +24,7 @@ use gonka_client::{
 	keys,
 	worker_api::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Scale, from_hex},
 };
-use gonka_engine::{EngineError, FinishReason as EngineFinish, GenerateRequest, TokenEvent};
+use gonka_engine::{Engine, EngineError, FinishReason as EngineFinish, GenerateRequest, TokenEvent};
 use gonka_primitives::{
 	Hash,
 	fingerprint::{self, Fingerprint},
@@ -54,19 +54,19 @@ pub async fn inference(
 ) -> Result<Response, Rejection> {
 	service.check_version()?;
 	let signed = read_envelope(&headers)?;
-	let (channel, hash, context) = service.check_envelope(&signed).await?;
+	let (channel, hash, engine) = service.check_envelope(&signed).await?;
 	let body = service.read_body(body, &signed.envelope).await?;
 	let request: InferenceRequest = parse(&body)?;
 	let permit = service.permits.clone().try_acquire_owned();
 	let permit =
 		permit.map_err(|_| Rejection::new(ErrorCode::Busy, "the queue is full: try later, or another host"))?;
 	service.check_space()?;
-	let generate = service.read_prompt(request, &signed.envelope, hash).await?;
+	let generate = service.read_prompt(&engine, request, &signed.envelope, hash).await?;
 	let generate = GenerateRequest { owner: channel.developer, ..generate };
-	service.check_size(&generate, &signed.envelope, context)?;
+	engine.check_size(&generate, &signed.envelope)?;
 	let reservation = service.reserve(channel.clone(), &signed.envelope).await?;
 	let prompt_tokens = generate.prompt.len() as u32;
-	let tokens = service.parts.engine.generate(generate).map_err(engine_rejection)?;
+	let tokens = engine.engine.generate(generate).map_err(engine_rejection)?;
 	let (events, connection) = mpsc::channel(MAX_EVENTS);
 	let (output, fingerprints) = (Vec::new(), Vec::new());
 	let completion = Completion { channel, signed, hash, body, prompt_tokens, output, fingerprints, events };
@@ -81,24 +81,54 @@ fn read_envelope(headers: &HeaderMap) -> Result<SignedEnvelope, Rejection> {
 	from_hex(text).map_err(|error| bad(&error.to_string()))
 }
 
+/// An engine, with what the chain knows of its model.
+struct RegisteredEngine {
+	engine: Arc<dyn Engine>,
+	/// The model's context length in tokens, as it is registered.
+	context_length: usize,
+}
+
+impl RegisteredEngine {
+	fn check_size(&self, generate: &GenerateRequest, envelope: &Envelope) -> Result<(), Rejection> {
+		let mut model = self.engine.info();
+		model.context_length = model.context_length.min(self.context_length);
+		generate.check(&model).map_err(engine_rejection)?;
+		let needed = envelope.price.fee(generate.prompt.len() as u32, envelope.max_tokens);
+		if needed.is_some_and(|needed| needed <= envelope.max_fee) {
+			return Ok(());
+		}
+		let message = format!(
+			"{} prompt tokens and up to {} completion tokens cost up to {}, but max_fee is {}",
+			generate.prompt.len(),
+			envelope.max_tokens,
+			needed.map_or("more than there is".into(), |needed| needed.to_string()),
+			envelope.max_fee
+		);
+		Err(Rejection::new(ErrorCode::BadRequest, message))
+	}
+}
+
 impl Service {
-	/// Verifies all that does not need the body. Returns the channel, the envelope's hash, and the model's context length
-	/// in tokens, as it is registered on chain.
-	async fn check_envelope(&self, signed: &SignedEnvelope) -> Result<(ChannelView, Hash, usize), Rejection> {
+	/// Verifies all that does not need the body. Returns the channel, the envelope's hash, and the engine of its model.
+	async fn check_envelope(
+		&self,
+		signed: &SignedEnvelope,
+	) -> Result<(ChannelView, Hash, RegisteredEngine), Rejection> {
 		let envelope = &signed.envelope;
 		let channel = self.channel(envelope.channel).await?;
 		let hash = envelope.hash(&self.genesis);
-		Span::current().record("envelope", hex::encode(hash)).record("model", &self.parts.model);
+		Span::current().record("envelope", hex::encode(hash));
 		check_signature(&signed.signature, &hash, &channel)?;
 		if channel.closes.is_some() {
 			return Err(Rejection::new(ErrorCode::UnknownChannel, format!("channel {} is closing", channel.id)));
 		}
 		let snapshot = self.parts.follower.snapshot().ok_or_else(Rejection::no_snapshot)?;
-		let Some(model) = snapshot.model(&self.parts.model).filter(|model| model.id == envelope.model) else {
-			let (wanted, served) = (envelope.model, &self.parts.model);
+		let Some((served, model)) = self.parts.models.find(&snapshot, envelope.model) else {
+			let (wanted, served) = (envelope.model, self.parts.models.names());
 			let message = format!("this worker does not serve model {wanted}; it serves {served}");
 			return Err(Rejection::new(ErrorCode::UnknownModel, message));
 		};
+		Span::current().record("model", &served.name);
 		let latest = snapshot.block.saturating_add(self.parts.limits.expiry);
 		if envelope.expires < snapshot.block || envelope.expires > latest {
 			let message = format!(
@@ -115,7 +145,8 @@ impl Service {
 			);
 			return Err(Rejection::new(ErrorCode::WrongPrice, message));
 		}
-		Ok((channel, hash, model.context_length as usize))
+		let (engine, context_length) = (served.engine.clone(), model.context_length as usize);
+		Ok((channel, hash, RegisteredEngine { engine, context_length }))
 	}
 
 	async fn read_body(&self, body: Body, envelope: &Envelope) -> Result<bytes::Bytes, Rejection> {
@@ -133,32 +164,15 @@ impl Service {
 
 	async fn read_prompt(
 		&self,
+		engine: &RegisteredEngine,
 		request: InferenceRequest,
 		envelope: &Envelope,
 		hash: Hash,
 	) -> Result<GenerateRequest, Rejection> {
-		let (engine, envelope, span) = (self.parts.engine.clone(), envelope.clone(), Span::current());
+		let (engine, envelope, span) = (engine.engine.clone(), envelope.clone(), Span::current());
 		let key = tape_key(&hash, self.parts.follower.host());
 		let read = move || span.in_scope(|| generate_request(&*engine, request, &envelope, key));
 		tokio::task::spawn_blocking(read).await.map_err(Rejection::internal)?.map_err(engine_rejection)
-	}
-
-	fn check_size(&self, generate: &GenerateRequest, envelope: &Envelope, context: usize) -> Result<(), Rejection> {
-		let mut model = self.parts.engine.info();
-		model.context_length = model.context_length.min(context);
-		generate.check(&model).map_err(engine_rejection)?;
-		let needed = envelope.price.fee(generate.prompt.len() as u32, envelope.max_tokens);
-		if needed.is_some_and(|needed| needed <= envelope.max_fee) {
-			return Ok(());
-		}
-		let message = format!(
-			"{} prompt tokens and up to {} completion tokens cost up to {}, but max_fee is {}",
-			generate.prompt.len(),
-			envelope.max_tokens,
-			needed.map_or("more than there is".into(), |needed| needed.to_string()),
-			envelope.max_fee
-		);
-		Err(Rejection::new(ErrorCode::BadRequest, message))
 	}
 
 	/// Rejects when the store has no space for more evidence.

@@ -23,6 +23,7 @@ use gonka_primitives::{AccountId, Balance, BlockNumber, Hash, market::Price};
 use gonka_worker::{
 	chain::Follower,
 	conduct::{Conduct, Honest},
+	models::{Models, ServedModel},
 	peer::Timeouts,
 	server::{self, Limits, Service, ServiceParts, listen},
 	sprint::{Expand, pace::Pace},
@@ -62,6 +63,8 @@ pub struct Rig {
 pub struct Options {
 	pub limits: Limits,
 	pub engine: Arc<dyn Engine>,
+	/// A second model.
+	pub second: Option<ServedModel>,
 	pub sprint: Option<(Box<dyn Expand>, Pace)>,
 	pub host_key: Option<Keypair>,
 	pub conduct: Arc<dyn Conduct>,
@@ -70,12 +73,17 @@ pub struct Options {
 impl Default for Options {
 	fn default() -> Self {
 		let limits = Limits { stalled: PATIENCE, ..Default::default() };
-		Self { limits, engine: engine(), sprint: None, host_key: None, conduct: Arc::new(Honest) }
+		Self { limits, engine: engine(), second: None, sprint: None, host_key: None, conduct: Arc::new(Honest) }
 	}
 }
 
 pub fn mock(config: MockConfig) -> Arc<dyn Engine> {
 	Arc::new(MockEngine::new(MockConfig { name: MODEL.into(), context_length: 400, ..config }))
+}
+
+/// The models of a worker: the tests' own, and perhaps another one.
+fn models(engine: Arc<dyn Engine>, second: Option<ServedModel>) -> Models {
+	Models::new(std::iter::once(ServedModel { name: MODEL.into(), engine }).chain(second).collect())
 }
 
 /// A mock engine whose completions have 21 tokens.
@@ -105,8 +113,7 @@ impl Rig {
 			key: key("//Worker"),
 			host_key: options.host_key,
 			store: store.clone(),
-			engine: options.engine,
-			model: MODEL.into(),
+			models: models(options.engine, options.second),
 			url: url.clone(),
 			limits: options.limits,
 			timeouts: TIMEOUTS,
@@ -153,7 +160,7 @@ pub async fn serve_other_host(
 	let follower = Follower::start(chain.clone(), keys::public(&key));
 	follower.first().await.unwrap();
 	let (limits, conduct) = (Options::default().limits, Arc::new(Honest));
-	let service = Service::new(ServiceParts { follower, store, engine, model: MODEL.into(), key, limits, conduct });
+	let service = Service::new(ServiceParts { follower, store, models: models(engine, None), key, limits, conduct });
 	let (stop, stopped) = oneshot::channel::<()>();
 	tokio::spawn(listen::serve(listener, server::router(service), stopped.map(|_| ()), Duration::ZERO));
 	(url, stop)

@@ -54,13 +54,18 @@ fn only_the_development_preset_has_a_root_key() {
 
 #[test]
 fn both_presets_audit_the_demo_model() {
-	let profile = genesis::smollm2_profile().unwrap();
-	assert!(profile.is_well_formed());
+	let profiles: Vec<_> = genesis::profiles().collect();
+	assert_eq!(profiles.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 1], "for libtorch and for llama.cpp");
+	assert!(profiles.iter().all(|(_, profile)| profile.is_well_formed()));
 	for id in genesis::preset_names() {
 		let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&id).unwrap()).unwrap();
-		assert_eq!(preset["samplingValidation"]["profiles"], serde_json::json!([[0, profile]]));
+		assert_eq!(preset["samplingValidation"]["profiles"], serde_json::json!(profiles));
 	}
-	super::chain::run(|| assert_eq!(SamplingValidation::profile(0), Some(profile)));
+	super::chain::run(|| {
+		for (id, profile) in profiles {
+			assert_eq!(SamplingValidation::profile(id), Some(profile));
+		}
+	});
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Scenario {
 	/// They serve the model in the file `model`, or random completions without one.
 	pub async fn start(roles: &[Role], model: Option<&Path>) -> Result<Self> {
 		step("start: hosts with collateral and weight, and a gateway");
-		let Binaries { node, worker, gateway } = find_or_build(Engine::Torch)?;
+		let Binaries { node, worker, gateway } = find_or_build(Engine::Llama)?;
 		let mut network = Network::start(&node, Path::new(env!("CARGO_TARGET_TMPDIR"))).await?;
 		let hostile = Path::new(env!("CARGO_BIN_EXE_hostile-worker"));
 		let workers: Vec<_> = roles

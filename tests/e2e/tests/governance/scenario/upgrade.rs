@@ -130,7 +130,9 @@ impl Scenario {
 	async fn requests_until(&self, done: &AtomicBool) -> Result<u32> {
 		let urls = self.devnet.urls();
 		let models = self.chain.models().await?;
-		let model = String::from_utf8(models.first().context("no model")?.name.clone())?;
+		// The registration for all engines: workers without a model serve it.
+		let model = models.iter().find(|model| !model.name.contains(&b'@')).context("no model")?;
+		let model = String::from_utf8(model.name.clone())?;
 		let body = serde_json::json!({
 			"model": model, "max_tokens": 8, "messages": [{ "role": "user", "content": "What is a blockchain?" }],
 		});

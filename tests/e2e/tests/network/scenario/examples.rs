@@ -9,7 +9,7 @@ impl Scenario {
 		// Read at run time: the compiled test may serve another checkout.
 		let folder = std::env::var_os("CARGO_MANIFEST_DIR").context("run this through cargo")?;
 		let examples = Path::new(&folder).join("../../examples");
-		let status = find_or_build(gonka::devnet::Engine::Torch)?.node.with_file_name("gonka-example-status");
+		let status = find_or_build(gonka::devnet::Engine::Llama)?.node.with_file_name("gonka-example-status");
 		for (program, arguments, expected) in [
 			(python(), &["python/chat.py"][..], "completion tokens]"),
 			("node".into(), &["--import", "tsx", "typescript/chat.ts"], "completion tokens]"),
