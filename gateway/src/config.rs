@@ -1,21 +1,29 @@
 //! Command line and environment.
 
-use crate::auth::ApiKeys;
+use crate::{auth::ApiKeys, guard::HostNames};
 use anyhow::{Context, bail};
 use clap::Parser;
 use gonka_client::{
+	keys,
 	peer_http::{AddressArgs, Addresses},
 	telemetry::TelemetryArgs,
 };
 use gonka_primitives::{Balance, GNK};
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+	collections::HashMap,
+	net::SocketAddr,
+	path::{Path, PathBuf},
+	time::Duration,
+};
 
 const LONG_ABOUT: &str = "\
 An OpenAI-style API in front of the Gonka network. Point any OpenAI client at it:
 
   gonka-gateway --key ~/.gonka/developer.key
-  curl http://127.0.0.1:8080/v1/models
-  OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=any python app.py
+  curl http://127.0.0.1:8080/v1/models -H \"Authorization: Bearer $(cat gonka-gateway-data/api-key)\"
+  OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=$(cat gonka-gateway-data/api-key) python app.py
+
+At its first start it makes an API key and shows it, unless you give keys of your own.
 
 The key file holds the secret of a developer account: a seed phrase, 0x and 64 hex digits, or //Alice on a
 development chain. Put only as much GNK on that account as the gateway may spend. The gateway opens payment channels
@@ -53,9 +61,18 @@ pub struct Args {
 		value_name = "NAME:KEY"
 	)]
 	pub api_key: Vec<String>,
-	/// Listen beyond this machine without API keys. Every client that reaches the gateway then spends your GNK.
+	/// Require no API key. Every client that reaches the gateway then spends your GNK. Without it and without keys, the
+	/// gateway makes a key at its first start.
 	#[arg(long, env = "GONKA_ALLOW_ANONYMOUS")]
 	pub allow_anonymous: bool,
+	/// Origin of a web app that may use the gateway, such as https://app.example.org; * for all. Can be given more than once. By
+	/// default web pages cannot use it.
+	#[arg(long = "cors-origin", env = "GONKA_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+	pub cors_origin: Vec<String>,
+	/// Name besides localhost under which clients address a gateway that listens on this machine alone, for a proxy in front of
+	/// it. Can be given more than once.
+	#[arg(long = "host-name", env = "GONKA_HOST_NAME", value_delimiter = ',', value_name = "NAME")]
+	pub host_name: Vec<String>,
 	/// Alias of a model. Can be given more than once.
 	#[arg(long, env = "GONKA_ALIAS", value_delimiter = ',', value_name = "NAME=MODEL")]
 	pub alias: Vec<String>,
@@ -99,6 +116,10 @@ pub struct Args {
 pub struct Options {
 	/// API keys of clients.
 	pub api_keys: ApiKeys,
+	/// Origins of web apps that may use the gateway.
+	pub cors_origins: Vec<String>,
+	/// Host names under which clients may address it.
+	pub host_names: HostNames,
 	/// Models by alias.
 	pub aliases: HashMap<String, String>,
 	/// Deposit of a new channel, in base units.
@@ -154,6 +175,8 @@ impl Default for Options {
 	fn default() -> Self {
 		Self {
 			api_keys: ApiKeys::default(),
+			cors_origins: Vec::new(),
+			host_names: HostNames::Any,
 			aliases: HashMap::new(),
 			deposit: 10 * GNK,
 			max_channels: 8,
@@ -167,8 +190,9 @@ impl Default for Options {
 }
 
 impl Args {
-	/// Validates the arguments and reads the file of API keys.
-	pub fn options(&self) -> anyhow::Result<Options> {
+	/// Validates the arguments and reads the files of API keys. Without keys it makes one, unless all clients are welcome.
+	/// Returns the new key, too, to be shown once.
+	pub fn options(&self) -> anyhow::Result<(Options, Option<NewKey>)> {
 		let mut api_keys = match &self.api_keys {
 			Some(path) => {
 				let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -179,13 +203,20 @@ impl Args {
 		for entry in &self.api_key {
 			api_keys.add(entry).map_err(|error| anyhow::anyhow!("--api-key: {error}"))?;
 		}
-		if api_keys.is_empty() && !self.listen.ip().is_loopback() && !self.allow_anonymous {
-			bail!(
-				"{} can be reached from other machines, but there are no API keys: give --api-keys FILE or --api-key \
-				 NAME:KEY, or --allow-anonymous if every client may spend your GNK",
-				self.listen
-			);
+		let mut new = None;
+		if api_keys.is_empty() && !self.allow_anonymous {
+			let (key, is_new) = own_key(&self.base_path)?;
+			api_keys.add(&format!("own:{}", key.key)).context("the gateway's API key is empty")?;
+			new = Some(key).filter(|_| is_new);
 		}
+		for origin in &self.cors_origin {
+			let is_origin = origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'));
+			if origin != "*" && !is_origin {
+				bail!("--cors-origin {origin}: write an origin such as https://app.example.org, without a path");
+			}
+		}
+		let is_local = self.listen.ip().is_loopback();
+		let host_names = if is_local { HostNames::Local(self.host_name.clone()) } else { HostNames::Any };
 		let mut aliases = HashMap::new();
 		for entry in &self.alias {
 			match entry.split_once('=') {
@@ -195,8 +226,10 @@ impl Args {
 				_ => bail!("--alias {entry}: write NAME=MODEL"),
 			}
 		}
-		Ok(Options {
+		let options = Options {
 			api_keys,
+			cors_origins: self.cors_origin.clone(),
+			host_names,
 			aliases,
 			deposit: self.deposit,
 			max_channels: self.max_channels,
@@ -210,8 +243,36 @@ impl Args {
 				request: Duration::from_secs(self.request_timeout),
 				..Timeouts::default()
 			},
-		})
+		};
+		Ok((options, new))
 	}
+}
+
+/// An API key that a gateway made for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+	/// The key.
+	pub key: String,
+	/// The file that keeps it, which only its owner may read.
+	pub file: PathBuf,
+}
+
+/// Reads the gateway's own API key, or makes it. Returns whether it is new.
+fn own_key(base_path: &Path) -> anyhow::Result<(NewKey, bool)> {
+	let file = base_path.join("api-key");
+	if !file.exists() {
+		let mut random = [0; 24];
+		getrandom::getrandom(&mut random).map_err(|error| anyhow::anyhow!("no randomness for an API key: {error}"))?;
+		let key = format!("sk-gonka-{}", hex::encode(random));
+		match keys::write_secret(&file, &key) {
+			Ok(()) => return Ok((NewKey { key, file }, true)),
+			// Another gateway was faster.
+			Err(keys::Error::Exists { .. }) => {},
+			Err(error) => return Err(error.into()),
+		}
+	}
+	let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+	Ok((NewKey { key: text.trim().to_owned(), file }, false))
 }
 
 /// Why an amount cannot be read.
@@ -246,6 +307,7 @@ pub fn format_gnk(units: Balance) -> String {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use std::os::unix::fs::PermissionsExt;
 
 	#[test]
 	fn amounts_are_read_and_written_in_gnk_with_up_to_nine_decimals() {
@@ -263,17 +325,45 @@ mod tests {
 	}
 
 	#[test]
-	fn a_gateway_open_to_other_machines_needs_keys_or_consent() {
-		assert!(args(&[]).options().is_ok());
-		assert!(args(&["--listen", "0.0.0.0:8080"]).options().is_err());
-		assert!(args(&["--listen", "0.0.0.0:8080", "--allow-anonymous"]).options().is_ok());
-		assert!(args(&["--listen", "0.0.0.0:8080", "--api-key", "a:b"]).options().is_ok());
+	fn a_gateway_without_keys_makes_one_and_keeps_it() {
+		let folder = tempfile::tempdir().unwrap();
+		let path = folder.path().to_str().unwrap();
+		let (options, new) = args(&["--base-path", path]).options().unwrap();
+		let new = new.expect("it is new");
+		assert!(new.key.starts_with("sk-gonka-") && new.key.len() > 40, "{}", new.key);
+		assert_eq!(options.api_keys.name(Some(&format!("Bearer {}", new.key))), Some("own"));
+		assert_eq!(options.api_keys.name(None), None);
+		assert_eq!(std::fs::metadata(&new.file).unwrap().permissions().mode() & 0o777, 0o600);
+		let (again, shown) = args(&["--base-path", path]).options().unwrap();
+		assert!(shown.is_none() && again.api_keys.name(Some(&format!("Bearer {}", new.key))).is_some());
+		for others in [["--api-key", "a:b"], ["--allow-anonymous", "--ignore-unsupported"]] {
+			let folder = tempfile::tempdir().unwrap();
+			let line = [&["--base-path", folder.path().to_str().unwrap()][..], &others].concat();
+			assert!(args(&line).options().unwrap().1.is_none());
+			assert!(!folder.path().join("api-key").exists());
+		}
 	}
 
 	#[test]
-	fn aliases_are_read() {
-		let options = args(&["--alias", "gpt-4o-mini=SmolLM2-135M-Instruct"]).options().unwrap();
+	fn names_are_checked_where_only_this_machine_reaches_the_gateway() {
+		let names = |line: &[&str]| args(&[&["--allow-anonymous"], line].concat()).options().unwrap().0.host_names;
+		assert_eq!(names(&[]), HostNames::Local(Vec::new()));
+		assert_eq!(
+			names(&["--listen", "[::1]:1", "--host-name", "a,b"]),
+			HostNames::Local(vec!["a".into(), "b".into()])
+		);
+		assert_eq!(names(&["--listen", "0.0.0.0:8080"]), HostNames::Any);
+	}
+
+	#[test]
+	fn aliases_and_origins_are_read() {
+		let of = |line: &[&str]| args(&[&["--allow-anonymous"], line].concat()).options();
+		let (options, _) = of(&["--alias", "gpt-4o-mini=SmolLM2-135M-Instruct"]).unwrap();
 		assert_eq!(options.aliases["gpt-4o-mini"], "SmolLM2-135M-Instruct");
-		assert!(args(&["--alias", "x"]).options().is_err());
+		assert!(of(&["--alias", "x"]).is_err());
+		assert_eq!(of(&["--cors-origin", "https://a.org,http://localhost:3000"]).unwrap().0.cors_origins.len(), 2);
+		for bad in ["a.org", "https://a.org/", "https://"] {
+			assert!(of(&["--cors-origin", bad]).is_err(), "{bad}");
+		}
 	}
 }

@@ -17,6 +17,7 @@ pub mod chain_view;
 pub mod channels;
 pub mod config;
 pub mod gateway;
+pub mod guard;
 pub mod ledger;
 pub mod metrics;
 pub mod openai;

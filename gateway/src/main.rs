@@ -6,7 +6,7 @@ use gonka_client::telemetry;
 use gonka_gateway::{
 	app::{self, Keys},
 	chain_view::NodeChain,
-	config::Args,
+	config::{Args, NewKey},
 	server,
 };
 use std::{
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> anyhow::Result<()> {
 	let _telemetry = telemetry::init("gonka-gateway", "info", &args.telemetry)?;
-	let options = args.options()?;
+	let (options, new_key) = args.options()?;
 	let load = |path: &Path| {
 		gonka_client::keys::load(path).with_context(|| format!("cannot use the key file {}", path.display()))
 	};
@@ -57,6 +57,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
 	});
 	let mut serve = tokio::spawn(serve.into_future());
 	println!("listening on http://{address}");
+	if let Some(NewKey { key, file }) = new_key {
+		println!("API key {key}, shown now and kept in {}", file.display());
+	}
 	std::io::stdout().flush()?;
 
 	let chain = tokio::select! {

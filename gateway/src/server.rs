@@ -3,6 +3,7 @@
 use crate::{
 	config::format_gnk,
 	gateway::Gateway,
+	guard,
 	openai::{
 		errors::{ApiError, ErrorBody},
 		request::{MAX_BODY, ValidRequest},
@@ -15,7 +16,7 @@ use axum::{
 	Extension, Json, Router,
 	body::Bytes,
 	extract::{DefaultBodyLimit, MatchedPath, Path, Request, State, rejection::BytesRejection},
-	http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+	http::{HeaderValue, Method, StatusCode, Uri, header},
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{get, post},
@@ -28,7 +29,6 @@ use std::{
 	time::Instant,
 };
 use tower::ServiceExt;
-use tower_http::cors::{Any, CorsLayer};
 use tracing::{Instrument, info_span};
 use utoipa::OpenApi;
 
@@ -49,12 +49,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/v1/models", get(list_models))
 		.route("/v1/models/{*id}", get(get_model))
 		.layer(middleware::from_fn_with_state(gateway.clone(), authorise));
-	let cors = CorsLayer::new()
-		.allow_origin(Any)
-		.allow_methods([Method::GET, Method::POST])
-		.allow_headers(Any)
-		.expose_headers([REQUEST_ID_HEADER, "x-gnk-worker", "x-gnk-cost"].map(HeaderName::from_static));
-	Router::new()
+	let all = Router::new()
 		.merge(api)
 		.route("/health", get(health))
 		.route("/ready", get(ready))
@@ -63,8 +58,12 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.fallback(no_route)
 		.method_not_allowed_fallback(wrong_method)
 		.layer(DefaultBodyLimit::max(MAX_BODY))
-		.layer(cors)
-		.layer(middleware::from_fn_with_state(gateway.clone(), observe))
+		.layer(middleware::from_fn_with_state(gateway.clone(), guard::guard));
+	let all = match guard::cors(&gateway.options.cors_origins) {
+		Some(cors) => all.layer(cors),
+		None => all,
+	};
+	all.layer(middleware::from_fn_with_state(gateway.clone(), observe))
 		.layer(middleware::from_fn(identify))
 		.with_state(gateway)
 }

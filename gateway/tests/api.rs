@@ -10,7 +10,7 @@ use common::{
 	worker::{PRICE, PROMPT_TOKENS},
 };
 use gonka_client::worker_api::{ErrorCode, Input};
-use gonka_gateway::{auth::ApiKeys, config::Options, server};
+use gonka_gateway::{auth::ApiKeys, config::Options, guard::HostNames, server};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -211,8 +211,44 @@ async fn only_clients_with_an_api_key_are_served() {
 	assert_eq!(front.open("POST", "/v1/chat/completions", &right, body).await.status(), 200);
 	assert_eq!(front.get("/v1/models").await.json()["error"]["code"], "invalid_api_key");
 	assert_eq!(front.get("/health").await.status, 200);
-	let preflight = front.send("OPTIONS", "/v1/chat/completions", "").await;
-	assert_ne!(preflight.status, 401);
+}
+
+/// A browser sends such requests to programs on the user's machine for any page.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_page_cannot_spend_the_users_gnk() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let options = Options {
+		cors_origins: vec!["https://app.example.org".into()],
+		host_names: HostNames::Local(Vec::new()),
+		..Options::default()
+	};
+	let front = net.gateway(dir.path(), options).await;
+	let (path, body) = ("/v1/chat/completions", chat_body(json!({})).to_string());
+	for (headers, status) in [
+		([("content-type", "text/plain"), ("origin", "https://evil.example.org")], 415),
+		([("content-type", "application/x-www-form-urlencoded"), ("origin", "null")], 415),
+		([("content-type", "application/json"), ("host", "evil.example.org")], 403),
+	] {
+		assert_eq!(front.open("POST", path, &headers, body.clone()).await.status(), status, "{headers:?}");
+	}
+	assert_eq!(net.receipts(), 0);
+
+	let asked = ("access-control-request-headers", "authorization,content-type,x-stainless-os");
+	for (origin, is_allowed) in [("https://evil.example.org", false), ("https://app.example.org", true)] {
+		let headers = [("origin", origin), ("access-control-request-method", "POST"), asked];
+		let preflight = front.open("OPTIONS", path, &headers, "").await;
+		let header = |name| preflight.headers().get(name).map(|value| value.to_str().unwrap());
+		let allowed = is_allowed.then_some(origin);
+		assert_eq!(header("access-control-allow-origin"), allowed);
+		assert_eq!(
+			header("access-control-allow-headers"),
+			Some(asked.1),
+			"with a star, Authorization would be left out"
+		);
+	}
+	let headers = [("origin", "https://app.example.org")];
+	assert_eq!(front.open("POST", path, &headers, body).await.status(), 200);
+	assert_eq!(net.receipts(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -78,6 +78,24 @@ impl ApiError {
 		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)
 	}
 
+	/// 403: a request to another name than those of this machine.
+	pub fn wrong_host(name: &str) -> Self {
+		let name: String = name.chars().take(100).collect();
+		let message = format!(
+			"This gateway is not called '{name}'. Send requests to localhost, or start it with --host-name {name} if a proxy of \
+			 yours passes them on."
+		);
+		Self::new(StatusCode::FORBIDDEN, "invalid_request_error", "wrong_host", message)
+	}
+
+	/// 415: a body that is not declared as JSON.
+	pub fn wrong_content_type(kind: &str) -> Self {
+		let kind: String = if kind.is_empty() { "none".into() } else { kind.chars().take(100).collect() };
+		let message =
+			format!("The content type is {kind}: send JSON with the header 'Content-Type: application/json'.");
+		Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", "unsupported_media_type", message)
+	}
+
 	/// 404: the model does not exist.
 	pub fn model_not_found(model: &str) -> Self {
 		let message = format!("The model '{model}' does not exist on this network.");

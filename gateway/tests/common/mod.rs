@@ -267,6 +267,9 @@ impl Front {
 		for (name, value) in headers {
 			request = request.header(*name, *value);
 		}
+		if headers.iter().all(|(name, _)| *name != "content-type") {
+			request = request.header("content-type", "application/json");
+		}
 		self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
 	}
 

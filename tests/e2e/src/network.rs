@@ -123,7 +123,7 @@ impl Network {
 		let [port] = free_ports(1)?[..] else { anyhow::bail!("a port is needed") };
 		let (secret, key) = (format!("//{developer}"), self.path("developer.key"));
 		keys::write_secret(&key, &secret)?;
-		let mut arguments = vec!["--allow-private-addresses".into()];
+		let mut arguments = vec!["--allow-private-addresses".into(), "--allow-anonymous".into()];
 		for (option, value) in [
 			("--node", self.url.clone().into()),
 			("--listen", format!("127.0.0.1:{port}").into()),
