@@ -18,7 +18,7 @@ use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
 };
-use gonka_primitives::{AccountId, Balance};
+use gonka_primitives::{AccountId, Balance, GNK};
 use std::{
 	io::{self, Write},
 	time::Duration,
@@ -114,17 +114,25 @@ fn account(text: &str) -> Result<AccountId, String> {
 	keys::from_ss58(text).map_err(|error| error.to_string())
 }
 
-/// Prints to standard output. A reader that closes the pipe early, such as `head`, causes no error.
-/// Checks that an account can spend an amount, besides fees, so that no fee is paid for a transaction that fails.
+/// What a transaction may cost beside its amount, in base units: its fee, and what stays in the account.
+const FEES: Balance = GNK / 100;
+
+/// Checks that an account can spend an amount and the fees, so that no fee is paid for a transaction that fails.
 async fn can_spend(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
 	ensure!(amount > 0, "nothing was sent: the amount must be above 0");
 	let spendable = chain.spendable(&keys::public(key)).await?;
-	if let Some(missing) = amount.checked_sub(spendable).filter(|missing| *missing > 0) {
-		bail!("nothing was sent: the account can spend {} GNK, and {} GNK are missing", gnk(spendable), gnk(missing));
+	if let Some(missing) = amount.saturating_add(FEES).checked_sub(spendable).filter(|missing| *missing > 0) {
+		bail!(
+			"nothing was sent: the account can spend {} GNK, and {} GNK are missing, with {} GNK for fees",
+			gnk(spendable),
+			gnk(missing),
+			gnk(FEES)
+		);
 	}
 	Ok(())
 }
 
+/// Prints to standard output. A reader that closes the pipe early, such as `head`, causes no error.
 fn emit(text: &str) -> Result<()> {
 	match io::stdout().lock().write_all(text.as_bytes()) {
 		Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

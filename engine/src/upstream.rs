@@ -179,7 +179,7 @@ impl Upstream {
 			server.apply(&mut found.info);
 			found.vocabulary = verified::vocabulary(&found.http, &found.config, found.info.vocab_size).await?;
 			found.protocol = Protocol::Verified;
-		} else if found.info.name.ends_with(verified::CLASS) {
+		} else if found.info.name.split_once('@').is_some_and(|(_, class)| class == UpstreamEngine::VERIFIED_CLASS) {
 			return Err(EngineError::Model(format!(
 				"{} is for hosts whose vLLM has this project's plug-in: install it, and start vLLM with VLLM_PLUGINS=gonka",
 				found.info.name
@@ -350,6 +350,14 @@ impl UpstreamEngine {
 		let (sender, alive) = watch::channel(());
 		handle.spawn(watch_health(upstream.clone(), alive.clone()));
 		Ok(Self { upstream, runtime: handle, alive, _alive: sender, thread })
+	}
+
+	/// The class of servers with this project's plug-in.
+	pub const VERIFIED_CLASS: &str = "vllm";
+
+	/// Returns the engine class of the server, if it has the plug-in.
+	pub fn class(&self) -> Option<&'static str> {
+		(self.upstream.protocol == Protocol::Verified).then_some(Self::VERIFIED_CLASS)
 	}
 
 	/// Returns the server, or an error if it is known to be unreachable, so that nothing waits for it.

@@ -65,12 +65,12 @@ pub struct Args {
 	/// gateway makes a key at its first start.
 	#[arg(long, env = "GONKA_ALLOW_ANONYMOUS")]
 	pub allow_anonymous: bool,
-	/// Origin of a web app that may use the gateway, such as https://app.example.org; * for all. Can be given more than once. By
-	/// default web pages cannot use it.
+	/// Origin of a web app that may use the gateway: scheme, name and port, or * for all. Can be given more than once. By default
+	/// web pages cannot use it.
 	#[arg(long = "cors-origin", env = "GONKA_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
 	pub cors_origin: Vec<String>,
-	/// Name besides localhost under which clients address a gateway that listens on this machine alone, for a proxy in front of
-	/// it. Can be given more than once.
+	/// Name besides localhost under which clients address the gateway, for a proxy in front of it. Can be given more than once. A
+	/// gateway that listens beyond this machine answers to any name if none is given.
 	#[arg(long = "host-name", env = "GONKA_HOST_NAME", value_delimiter = ',', value_name = "NAME")]
 	pub host_name: Vec<String>,
 	/// Alias of a model. Can be given more than once.
@@ -215,8 +215,8 @@ impl Args {
 				bail!("--cors-origin {origin}: write an origin such as https://app.example.org, without a path");
 			}
 		}
-		let is_local = self.listen.ip().is_loopback();
-		let host_names = if is_local { HostNames::Local(self.host_name.clone()) } else { HostNames::Any };
+		let is_bound = self.listen.ip().is_loopback() || !self.host_name.is_empty();
+		let host_names = if is_bound { HostNames::Local(self.host_name.clone()) } else { HostNames::Any };
 		let mut aliases = HashMap::new();
 		for entry in &self.alias {
 			match entry.split_once('=') {
@@ -353,6 +353,7 @@ mod tests {
 			HostNames::Local(vec!["a".into(), "b".into()])
 		);
 		assert_eq!(names(&["--listen", "0.0.0.0:8080"]), HostNames::Any);
+		assert_eq!(names(&["--listen", "0.0.0.0:8080", "--host-name", "a"]), HostNames::Local(vec!["a".into()]));
 	}
 
 	#[test]

@@ -21,6 +21,8 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 /// Maximum time for the last vouchers after the last response.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// Time after which an attempt to reach the node that has not ended is told of.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between attempts to reach the node.
 const CONNECT_PAUSE: Duration = Duration::from_secs(2);
 
@@ -81,7 +83,15 @@ async fn run(args: Args) -> anyhow::Result<()> {
 async fn connect(url: &str) -> NodeChain {
 	tracing::info!(url, "connecting to the node");
 	loop {
-		match NodeChain::connect(url).await {
+		let attempt = NodeChain::connect(url);
+		tokio::pin!(attempt);
+		let ended = loop {
+			tokio::select! {
+				ended = &mut attempt => break ended,
+				() = sleep(CONNECT_PATIENCE) => tracing::warn!(url, "still connecting: is the node running, and is --node right?"),
+			}
+		};
+		match ended {
 			Ok(chain) => return chain,
 			Err(error) => tracing::warn!(%error, url, "cannot reach the node; trying again"),
 		}

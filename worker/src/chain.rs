@@ -160,11 +160,6 @@ impl Snapshot {
 		self.prices.front().and_then(|prices| prices.get(&model)).copied()
 	}
 
-	/// Returns the registered model of this name.
-	pub fn model(&self, name: &str) -> Option<&ModelView> {
-		self.models.iter().find(|model| model.name == name.as_bytes())
-	}
-
 	/// Returns the offset of the next block within the epoch.
 	pub fn next_offset(&self) -> BlockNumber {
 		self.block.saturating_sub(self.epoch.start).saturating_add(1)

@@ -2,6 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use gonka_client::{peer_http::AddressArgs, telemetry::TelemetryArgs};
+use gonka_primitives::MAX_MODELS_PER_HOST;
 use std::{collections::HashSet, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Runs beside the node of a Gonka host: computes the sprint, serves inference to gateways, checks other hosts, and
@@ -196,7 +197,8 @@ impl Serving {
 			EngineKind::Llama | EngineKind::Torch => slots.saturating_mul(2).saturating_add(2),
 			_ => 64,
 		};
-		self.capacity.unwrap_or(default)
+		let models = u32::try_from(self.model_name.len()).unwrap_or(u32::MAX).max(1);
+		self.capacity.map_or(default, |all| (all / models).max(1))
 	}
 }
 
@@ -209,6 +211,10 @@ impl Cli {
 		if is_local && files == 0 {
 			let message = "the engine needs a model: give --model <FILE>";
 			return Err(Self::command().error(ErrorKind::MissingRequiredArgument, message));
+		}
+		if names.len() > MAX_MODELS_PER_HOST as usize {
+			let message = format!("a host can serve at most {MAX_MODELS_PER_HOST} models");
+			return Err(Self::command().error(ErrorKind::WrongNumberOfValues, message));
 		}
 		if is_local && files != names.len() || engine == EngineKind::Upstream && names.len() > 1 {
 			let message = format!(

@@ -5,7 +5,7 @@ use crate::{
 	cli::{EngineKind, Serving},
 	conduct::Conduct,
 	model_hash::model_hash,
-	models::{Models, ServedModel},
+	models::{Audits, Models, ServedModel},
 };
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -80,6 +80,9 @@ pub async fn load(options: &Serving, chain: &dyn ChainApi, conduct: &Arc<dyn Con
 	for (place, name) in options.model_name.iter().enumerate() {
 		let wanted = Wanted { name, file: options.model.get(place), memory };
 		let (served, needed) = load_one(options, &wanted, &registry, chain, conduct).await?;
+		if models.iter().any(|other: &ServedModel| other.name == served.name) {
+			bail!("--model-name stands twice for the registration {}", served.name);
+		}
 		memory = memory.map(|free| free.saturating_sub(needed));
 		models.push(served);
 	}
@@ -103,17 +106,27 @@ async fn load_one(
 	conduct: &Arc<dyn Conduct>,
 ) -> anyhow::Result<(ServedModel, u64)> {
 	let registered = Registered::new(registry, wanted.name)?;
-	let (engine, chosen, needed) = match options.engine {
+	let (engine, chosen, audits, needed) = match options.engine {
 		EngineKind::Llama => {
 			let backend = Backend::Llama(LlamaOptions::default());
 			let (engine, chosen, needed) = local(options, wanted, backend, registered, conduct).await?;
-			can_be_audited(&text(chosen), chain.calibration_profile(chosen.id).await?.is_some())?;
-			(engine, chosen, needed)
+			let audits = if text(chosen).contains(CLASS) { Audits::ByAny } else { Audits::ByNone };
+			(engine, chosen, audits, needed)
 		},
-		EngineKind::Torch => local(options, wanted, Backend::Torch(Precision::F32), registered, conduct).await?,
+		EngineKind::Torch => {
+			let backend = Backend::Torch(Precision::F32);
+			let (engine, chosen, needed) = local(options, wanted, backend, registered, conduct).await?;
+			(engine, chosen, Audits::ByAny, needed)
+		},
 		EngineKind::Upstream => {
-			let chosen = registered.of_class(None)?;
-			(upstream(options, chosen, conduct).await?, chosen, 0)
+			let server = upstream(options, &registered).await?;
+			let chosen = registered.of_class(server.class())?;
+			let audits = match server.class() {
+				Some(_) if text(chosen).contains(CLASS) => Audits::ByAny,
+				Some(_) => Audits::ByNone,
+				None => Audits::ByTape,
+			};
+			(conduct.engine(Arc::new(server), None)?, chosen, audits, 0)
 		},
 		#[cfg(feature = "mock")]
 		EngineKind::Mock => {
@@ -124,22 +137,21 @@ async fn load_one(
 				tokens_per_second: options.mock_speed,
 				..Default::default()
 			};
-			(conduct.engine(Arc::new(gonka_engine::MockEngine::new(config)), None)?, chosen, 0)
+			let engine = conduct.engine(Arc::new(gonka_engine::MockEngine::new(config)), None)?;
+			(engine, chosen, Audits::ByAny, 0)
 		},
 	};
-	Ok((ServedModel { name: text(chosen), engine }, needed))
-}
-
-/// Checks that audits of llama.cpp's completions compare what can be compared.
-fn can_be_audited(name: &str, has_profile: bool) -> anyhow::Result<()> {
-	if has_profile && !name.contains(CLASS) {
+	let name = text(chosen);
+	if let Some(profile) = chain.calibration_profile(chosen.id).await?
+		&& !audits.allow(&profile)
+	{
 		bail!(
-			"{name} is audited by a profile that was made with libtorch, and llama.cpp rounds otherwise: audits would find its honest \
-			 completions wrong. Serve it with --engine torch, or propose a registration for this machine's class of engines \
-			 (docs/governance.md)"
+			"{name} is audited by a profile that was made with other engines, which round otherwise or have fingerprints: audits \
+			 would find honest completions of this one wrong. Serve it with --engine torch, or propose a registration for this \
+			 class of engines (docs/governance.md)"
 		);
 	}
-	Ok(())
+	Ok((ServedModel::new(name, chosen.weights_hash, engine, audits), needed))
 }
 
 fn text(model: &ModelView) -> String {
@@ -193,8 +205,10 @@ impl<'a> Registered<'a> {
 	fn of_class(&self, class: Option<&str>) -> anyhow::Result<&'a ModelView> {
 		let named = |name: &str| self.models.iter().find(|model| model.name == name.as_bytes()).copied();
 		let own = class.and_then(|class| named(&format!("{}{CLASS}{class}", self.name)));
-		// A class that is named, and in which every bit counts, must be this engine's.
-		let is_wrong = self.name.split_once(CLASS).is_some_and(|(_, named)| is_exact(named) && Some(named) != class);
+		// A class that is named must be this engine's, unless it is one that no engine finds out for itself.
+		let is_wrong = self.name.split_once(CLASS).is_some_and(|(_, named)| {
+			Some(named) != class && (class.is_some() || is_exact(named) || named == UpstreamEngine::VERIFIED_CLASS)
+		});
 		own.or_else(|| named(self.name)).filter(|_| !is_wrong).with_context(|| {
 			let names: Vec<_> = self.models.iter().map(|model| text(model)).collect();
 			format!(
@@ -255,11 +269,7 @@ async fn local<'a>(
 }
 
 /// Connects to the upstream server. Waits for it to start.
-async fn upstream(
-	options: &Serving,
-	registered: &ModelView,
-	conduct: &Arc<dyn Conduct>,
-) -> anyhow::Result<Arc<dyn Engine>> {
+async fn upstream(options: &Serving, registered: &Registered<'_>) -> anyhow::Result<UpstreamEngine> {
 	let server = &options.upstream;
 	let key = server.upstream_key_file.as_ref().map(|path| {
 		std::fs::read_to_string(path).with_context(|| format!("cannot read the upstream's key {}", path.display()))
@@ -267,17 +277,17 @@ async fn upstream(
 	let config = UpstreamConfig {
 		key: key.transpose()?.as_deref().map(ApiKey::new),
 		model: server.upstream_model.clone(),
-		name: Some(text(registered)),
-		context_length: options.context.unwrap_or(usize::MAX).min(registered.context_length as usize),
+		name: Some(registered.name.to_owned()),
+		context_length: options.context.unwrap_or(usize::MAX).min(registered.context_length()),
 		vocab_size: server.upstream_vocab,
 		eos: server.upstream_eos.clone(),
-		max_running: options.capacity() as usize,
+		max_running: options.capacity_of_one() as usize,
 		..UpstreamConfig::new(server.upstream_url.clone().context("--upstream-url is missing")?)
 	};
 	loop {
 		let config = config.clone();
 		match tokio::task::spawn_blocking(move || UpstreamEngine::connect(config)).await? {
-			Ok(engine) => return Ok(conduct.engine(Arc::new(engine), None)?),
+			Ok(engine) => return Ok(engine),
 			Err(error @ (EngineError::Compute(_) | EngineError::Busy { .. })) => {
 				tracing::warn!(%error, "waiting for the upstream server: is it running, and is --upstream-url right?");
 			},
@@ -292,13 +302,6 @@ async fn upstream(
 #[cfg(test)]
 mod tests {
 	use super::*;
-
-	#[test]
-	fn llama_cpp_is_not_audited_by_a_profile_made_with_libtorch() {
-		let error = can_be_audited("small", true).unwrap_err().to_string();
-		assert!(error.contains("--engine torch"), "{error}");
-		assert!(can_be_audited("small", false).is_ok() && can_be_audited("small@llama.cpp-1a", true).is_ok());
-	}
 
 	#[test]
 	fn the_registration_for_the_engines_class_comes_first() {
@@ -318,11 +321,14 @@ mod tests {
 		assert_eq!(id("small@llama.cpp-00aa11bb", None), None);
 		assert_eq!(id("small", Some("llama.cpp-1b")), Some(0), "the one for all");
 		assert_eq!(id("small", None), Some(0));
-		assert_eq!(id("small@vllm", None), Some(2), "as it is named");
+		assert_eq!(id("small@vllm", Some("vllm")), Some(2));
+		assert_eq!(id("small@vllm", None), None, "a server without the plug-in");
+		assert_eq!(id("small@vllm", Some("llama.cpp-00aa11bb")), None);
+		assert_eq!(id("small", Some("vllm")), Some(2), "the class is found");
 		assert_eq!(id("large", Some("llama.cpp-1a")), Some(3), "there is none for its class");
 		assert_eq!(id("only", Some("torch-2b")), Some(4));
 		assert_eq!(id("only", Some("llama.cpp-1a")), None);
-		assert_eq!(id("smal", None), None);
+		assert_eq!(id("unknown", None), None);
 
 		let error = |result: anyhow::Result<&ModelView>| result.err().unwrap().to_string();
 		let only = error(Registered::new(&models, "only").unwrap().of_class(Some("llama.cpp-1a")));

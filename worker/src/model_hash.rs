@@ -21,9 +21,11 @@ pub fn model_hash(path: &Path) -> io::Result<[u8; 32]> {
 	}
 	let mut names = Vec::new();
 	for entry in fs::read_dir(path)? {
-		let name = entry?.file_name();
-		let is_read = Path::new(&name).extension().is_some_and(|ending| READ.iter().any(|known| ending == *known));
-		if is_read {
+		let entry = entry?;
+		let name = entry.file_name();
+		let has_ending = Path::new(&name).extension().is_some_and(|ending| READ.iter().any(|known| ending == *known));
+		// Links to files are followed, as downloads in caches have them.
+		if has_ending && entry.path().is_file() && !name.as_encoded_bytes().starts_with(b".") {
 			names.push(name);
 		}
 	}
@@ -50,9 +52,10 @@ mod tests {
 	#[test]
 	fn a_folders_hash_is_that_of_what_sha256sum_prints() {
 		let folder = tempfile::tempdir().unwrap();
-		for name in ["tokenizer.json", "config.json", "model.safetensors", "README.md"] {
+		for name in ["tokenizer.json", "config.json", "model.safetensors", "README.md", ".cache.json"] {
 			fs::write(folder.path().join(name), name).unwrap();
 		}
+		fs::create_dir(folder.path().join("folder.json")).unwrap();
 		let line = "sha256sum config.json model.safetensors tokenizer.json | sha256sum";
 		let output = Command::new("sh").args(["-c", line]).current_dir(&folder).output().unwrap();
 		let expected = String::from_utf8(output.stdout).unwrap();

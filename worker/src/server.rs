@@ -193,7 +193,7 @@ async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
 	let snapshot = follower.snapshot();
 	let outdated = service.check_version().err().map(|rejection| rejection.0.message);
 	let is_served = |model: &&ServedModel| {
-		let is_registered = snapshot.as_ref().is_some_and(|snapshot| snapshot.model(&model.name).is_some());
+		let is_registered = snapshot.as_ref().is_some_and(|snapshot| model.registration(snapshot).is_some());
 		is_registered && outdated.is_none() && model.engine.health().healthy
 	};
 	Json(Health {
@@ -209,7 +209,7 @@ async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
 	::metrics::gauge!("gonka_worker_load").set(f64::from(service.load()));
-	for ServedModel { name, engine } in service.parts.models.iter() {
+	for ServedModel { name, engine, .. } in service.parts.models.iter() {
 		let (health, usage) = (engine.health(), engine.usage());
 		let gauge = |metric: &'static str, value: f64| ::metrics::gauge!(metric, "model" => name.clone()).set(value);
 		let counter =

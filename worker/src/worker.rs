@@ -85,6 +85,7 @@ impl Worker {
 
 		let mut tasks = JoinSet::new();
 		tasks.spawn(VersionWatch::default().run(follower.clone()));
+		tasks.spawn(models.clone().watch(follower.clone()));
 		tasks.spawn(Registrar::new(follower.clone(), declaration, host_key).run());
 		tasks.spawn(Committer::new(follower.clone(), store.clone(), key.clone(), signed.clone()).run());
 		tasks.spawn(SettlementTask::new(follower.clone(), store.clone(), key.clone()).run());

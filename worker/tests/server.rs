@@ -16,7 +16,10 @@ use gonka_primitives::{
 	tape::tape_key,
 	views::ModelView,
 };
-use gonka_worker::{models::ServedModel, server::Limits};
+use gonka_worker::{
+	models::{Audits, ServedModel},
+	server::Limits,
+};
 use serde_json::json;
 
 fn sums(receipts: &[&SignedReceipt]) -> Totals {
@@ -93,13 +96,14 @@ async fn a_request_is_served_and_paid_over_both_protocols() {
 async fn a_worker_serves_several_models_each_with_its_engine() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let engine = mock(MockConfig { completion_words: 4, ..Default::default() });
-	let second = ServedModel { name: "second".into(), engine };
+	let second = ServedModel::new("second".into(), [7; 32], engine, Audits::ByNone);
 	let rig = Rig::start(&chain, directory.path(), Options { second: Some(second), ..Default::default() }).await;
 	let gateway = Gateway::new(&rig.url, 1);
 	let models = async || gateway.get("/health").await.1["models"].clone();
 	assert_eq!(models().await, json!([MODEL]), "the other one is not registered yet");
 	chain.with(|state| {
-		let second = ModelView { id: 8, name: b"second".into(), ..state.models[0].clone() };
+		let second = ModelView { id: 7, name: b"second".into(), ..state.models[0].clone() };
+		state.models.push(ModelView { id: 8, weights_hash: [7; 32], ..second.clone() });
 		state.models.push(second);
 	});
 	rig.block(chain.with(|state| state.epoch.block) + 1).await;
@@ -109,6 +113,16 @@ async fn a_worker_serves_several_models_each_with_its_engine() {
 		let (ids, ..) = gateway.request_signed(&signed, BODY).await.unwrap().finish().await;
 		assert_eq!(ids.len(), length, "model {model}");
 	}
+	let of = |model, sequence| gateway.sign(Envelope { model, ..gateway.envelope(sequence, BODY) });
+	let rejected =
+		async |model, sequence| gateway.request_signed(&of(model, sequence), BODY).await.err().map(|(_, code, _)| code);
+	assert_eq!(rejected(7, 4).await, Some(ErrorCode::UnknownModel), "it has the name, but other files");
+
+	// A profile is set that was made with other engines.
+	chain.with(|state| state.calibration = Some(calibration()));
+	rig.block(chain.with(|state| state.epoch.block) + 1).await;
+	eventually(async || models().await == json!([MODEL])).await;
+	assert_eq!(rejected(8, 5).await, Some(ErrorCode::UnknownModel));
 	rig.stop().await;
 }
 

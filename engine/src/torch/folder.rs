@@ -2,12 +2,7 @@
 //!
 //! Weights are mapped, not read. All numbers are checked before anything is computed with them.
 
-use std::{
-	collections::{HashMap, HashSet},
-	fs::File,
-	ops::Range,
-	path::Path,
-};
+use std::{collections::HashMap, fs::File, ops::Range, path::Path};
 
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
@@ -219,7 +214,11 @@ impl Folder {
 			layers: config.size("num_hidden_layers", None, 1 << 10)?,
 			epsilon: config.number("rms_norm_eps", 1e-6, 1.0)?,
 			theta,
-			has_output: self.tensors.contains_key("lm_head.weight") && config.value("tie_word_embeddings") != true,
+			// Newer files leave the key out where both are one.
+			has_output: match config.value("tie_word_embeddings") {
+				Value::Bool(are_tied) => !are_tied,
+				_ => self.tensors.contains_key("lm_head.weight"),
+			},
 		})
 	}
 
@@ -246,14 +245,18 @@ impl Folder {
 			.collect();
 		special.sort_by_key(|(_, id)| *id);
 		let bytes_of = byte_decoder();
-		let ids: HashSet<u32> = special.iter().map(|(_, id)| *id).collect();
-		let bytes = |id: u32| match tokenizer.id_to_token(id) {
-			Some(text) if !ids.contains(&id) => bytes_of(&text),
-			_ => Box::default(),
+		// Added tokens have their text as it is, and all others in GPT-2's alphabet. Special ones stand for no text.
+		let added = tokenizer.get_added_tokens_decoder();
+		let bytes = |id: u32| match (added.get(&id), tokenizer.id_to_token(id)) {
+			(Some(token), _) if token.special => Box::default(),
+			(Some(token), _) => token.content.as_bytes().into(),
+			(None, Some(text)) => bytes_of(&text),
+			(None, None) => Box::default(),
 		};
 		// Some tokenizers begin a text with a token.
 		let leading = tokenizer.encode_fast("", true).map_err(|error| malformed(&error))?.get_ids().first().copied();
-		let bos = self.config.value("bos_token_id").as_u64().and_then(|id| u32::try_from(id).ok());
+		let bos = self.config.value("bos_token_id").as_u64().filter(|id| *id < vocabulary as u64);
+		let bos = bos.and_then(|id| u32::try_from(id).ok());
 		let template = self.tokenizer_config.as_ref().and_then(|config| config.get("chat_template")?.as_str());
 		let vocabulary = Vocabulary {
 			bytes: (0..u32::try_from(vocabulary).unwrap_or(0)).map(bytes).collect(),
@@ -269,7 +272,8 @@ impl Folder {
 	/// Returns the ids that end a completion.
 	fn ends(&self, vocabulary: usize) -> Vec<u32> {
 		let key = "eos_token_id";
-		let own = self.generation.as_ref().and_then(|values| values.get(key)).or_else(|| self.config.0.get(key));
+		let given = |values: &'_ Value| values.get(key).filter(|value| !value.is_null()).cloned();
+		let own = self.generation.as_ref().and_then(given).or_else(|| given(&self.config.0));
 		let ids = match own {
 			Some(Value::Array(list)) => list.iter().filter_map(Value::as_u64).collect(),
 			Some(value) => value.as_u64().into_iter().collect(),

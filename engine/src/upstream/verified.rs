@@ -15,8 +15,6 @@ const INFO: &str = "/gonka/v1/info";
 const VOCABULARY: &str = "/gonka/v1/vocabulary";
 const GENERATE: &str = "/gonka/v1/generate";
 const CHECK: &str = "/gonka/v1/check";
-/// Engine class of servers with the plug-in, as it ends the name of a registered model.
-pub const CLASS: &str = "@vllm";
 /// Version of the routes that this engine speaks.
 const VERSION: u32 = 1;
 

@@ -53,4 +53,7 @@ class Task:
 def task_of(params) -> Task | None:
     """Returns the task in vLLM's sampling parameters, if they have one."""
     args = (getattr(params, "extra_args", None) or {}).get(NAME)
-    return Task(**{**args, "sampling": SamplingParams(*args["sampling"])}) if args else None
+    # Other routes of the server take texts, numbers and lists under any name.
+    if not isinstance(args, dict):
+        return None
+    return Task(**{**args, "sampling": SamplingParams(*args["sampling"])})

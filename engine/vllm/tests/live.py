@@ -100,8 +100,9 @@ class Live(unittest.TestCase):
                 self.assertEqual(call(f"/gonka/v1/{path}", body, key)[0], 401, path)
 
     def test_other_routes_cannot_set_a_task(self):
-        body = {"model": self.info["model"], "prompt": "x", "vllm_xargs": {"gonka": {"id": "x"}}}
-        self.assertEqual(call("/v1/completions", body)[0], 400)
+        for task, status in (({"id": "x"}, 400), ("x", 200), (5, 200), (["x"], 200)):
+            body = {"model": self.info["model"], "prompt": "x", "max_tokens": 2, "vllm_xargs": {"gonka": task}}
+            self.assertEqual(call("/v1/completions", body)[0], status, task)
 
     def test_a_completion_is_checked_to_the_end_of_the_context(self):
         prompt = self.long(self.context - 8)

@@ -98,7 +98,8 @@ impl ApiError {
 
 	/// 404: the model does not exist.
 	pub fn model_not_found(model: &str) -> Self {
-		let message = format!("The model '{model}' does not exist on this network.");
+		let message =
+			format!("The model '{model}' does not exist on this network. GET /v1/models lists those that do.");
 		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message).about("model")
 	}
 

@@ -105,8 +105,8 @@ fn session_keys(key: Sr25519Keyring) -> (AccountId, AccountId, SessionKeys) {
 const SMOLLM2: [(&str, &str); 2] = [
 	("SmolLM2-135M-Instruct", include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct.json")),
 	(
-		"SmolLM2-135M-Instruct@llama.cpp-957e57a0",
-		include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct@llama.cpp-957e57a0.json"),
+		"SmolLM2-135M-Instruct@llama.cpp-daa7d79e",
+		include_str!("../../../chain-spec/profiles/SmolLM2-135M-Instruct@llama.cpp-daa7d79e.json"),
 	),
 ];
 

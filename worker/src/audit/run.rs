@@ -48,7 +48,8 @@ pub async fn run(
 		return Ok((Finding::Inconclusive, None));
 	};
 	let snapshot = context.follower.first().await?;
-	let Some((model, _)) = context.models.find(&snapshot, audit.model) else {
+	let Some((model, _)) = context.models.find(&snapshot, audit.model).filter(|(model, _)| model.audits.allow(profile))
+	else {
 		return Ok((Finding::Inconclusive, None));
 	};
 	if let Some(finding) = context.conduct.invented_finding() {

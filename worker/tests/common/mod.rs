@@ -23,7 +23,7 @@ use gonka_primitives::{AccountId, Balance, BlockNumber, Hash, market::Price};
 use gonka_worker::{
 	chain::Follower,
 	conduct::{Conduct, Honest},
-	models::{Models, ServedModel},
+	models::{Audits, Models, ServedModel},
 	peer::Timeouts,
 	server::{self, Limits, Service, ServiceParts, listen},
 	sprint::{Expand, pace::Pace},
@@ -83,7 +83,8 @@ pub fn mock(config: MockConfig) -> Arc<dyn Engine> {
 
 /// The models of a worker: the tests' own, and perhaps another one.
 fn models(engine: Arc<dyn Engine>, second: Option<ServedModel>) -> Models {
-	Models::new(std::iter::once(ServedModel { name: MODEL.into(), engine }).chain(second).collect())
+	let own = ServedModel::new(MODEL.into(), [0; 32], engine, Audits::ByAny);
+	Models::new(std::iter::once(own).chain(second).collect())
 }
 
 /// A mock engine whose completions have 21 tokens.
