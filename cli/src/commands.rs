@@ -114,12 +114,12 @@ fn account(text: &str) -> Result<AccountId, String> {
 	keys::from_ss58(text).map_err(|error| error.to_string())
 }
 
-/// What a transaction may cost beside its amount, in base units: its fee, and what stays in the account.
+/// Base units that a transaction needs beside its amount: its fee, and the minimum that stays in the account.
 const FEES: Balance = GNK / 100;
 
 /// Checks that an account can spend an amount and the fees, so that no fee is paid for a transaction that fails.
 async fn can_spend(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
-	ensure!(amount > 0, "nothing was sent: the amount must be above 0");
+	above_zero(amount)?;
 	let spendable = chain.spendable(&keys::public(key)).await?;
 	if let Some(missing) = amount.saturating_add(FEES).checked_sub(spendable).filter(|missing| *missing > 0) {
 		bail!(
@@ -129,6 +129,11 @@ async fn can_spend(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> 
 			gnk(FEES)
 		);
 	}
+	Ok(())
+}
+
+fn above_zero(amount: Balance) -> Result<()> {
+	ensure!(amount > 0, "nothing was sent: the amount must be above 0");
 	Ok(())
 }
 

@@ -6,20 +6,22 @@
 //! The model after `--formats` is written in other formats first. Nothing is compared with a time.
 
 mod common;
+#[path = "common/completions.rs"]
+mod completions;
 
 use std::path::{Path, PathBuf};
 
 use common::{Result, Server, post};
+use completions::{Generated, collect};
 use gonka_engine::{
 	ChatMessage, ChatOptions, CheckRequest, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine,
-	TokenEvent, WeightFormat, convert,
+	WeightFormat, convert,
 };
 use gonka_primitives::{
-	fingerprint::{Fingerprint, distance},
+	fingerprint::distance,
 	tape::{NAT, seed_key},
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc::Receiver;
 
 /// Maximum number of tokens of a prompt and its completion.
 const CONTEXT: usize = 1_024;
@@ -42,14 +44,6 @@ const PROMPTS: [&str; 4] = [
 	"def fibonacci(n):\n",
 	"Water boils at a temperature of",
 ];
-
-/// A completion with its request and its fingerprints.
-struct Generated {
-	request: GenerateRequest,
-	output: Vec<u32>,
-	fingerprints: Vec<Fingerprint>,
-	reason: FinishReason,
-}
 
 fn main() -> Result<()> {
 	// SAFETY: the process has just begun and has one thread.
@@ -171,22 +165,6 @@ fn generate(engine: &LocalEngine, prompts: &[&str]) -> Result<Vec<Generated>> {
 		})
 		.collect::<Result<Vec<_>>>()?;
 	running.into_iter().map(|(events, request)| collect(events, request)).collect()
-}
-
-fn collect(mut events: Receiver<TokenEvent>, request: GenerateRequest) -> Result<Generated> {
-	let mut generated =
-		Generated { request, output: Vec::new(), fingerprints: Vec::new(), reason: FinishReason::Cancelled };
-	while let Some(event) = events.blocking_recv() {
-		match event {
-			TokenEvent::Token { id, fingerprint, .. } => {
-				generated.output.push(id);
-				generated.fingerprints.push(fingerprint);
-			},
-			TokenEvent::Done { finish_reason, .. } => generated.reason = finish_reason,
-			TokenEvent::Error { message } => return Err(message.into()),
-		}
-	}
-	Ok(generated)
 }
 
 /// Returns how many tokens are due by this engine's check, and the mean distance of the fingerprints.

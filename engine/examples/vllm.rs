@@ -3,17 +3,17 @@
 //! `cargo run -p gonka-engine --example vllm -- checks MODEL.gguf URL` generates completions with one engine and checks
 //! them with both. `… -- speed NAME URL` measures a server with or without the plug-in. `scripts/vllm` starts the servers.
 
+#[path = "common/completions.rs"]
+mod completions;
+
 use std::time::{Duration, Instant};
 
-use gonka_engine::{
-	CheckRequest, Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent, UpstreamConfig,
-	UpstreamEngine,
-};
+use completions::{Generated, collect};
+use gonka_engine::{CheckRequest, Engine, GenerateRequest, LocalConfig, LocalEngine, UpstreamConfig, UpstreamEngine};
 use gonka_primitives::{
-	fingerprint::{Fingerprint, distance},
+	fingerprint::distance,
 	tape::{NAT, seed_key},
 };
-use tokio::sync::mpsc::Receiver;
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -29,14 +29,6 @@ const PROMPTS: [&str; 8] = [
 	"Three things to see in Zürich:",
 	"The fox and the hen agreed that",
 ];
-
-/// A completion with its request and its fingerprints.
-struct Generated {
-	request: GenerateRequest,
-	output: Vec<u32>,
-	fingerprints: Vec<Fingerprint>,
-	reason: FinishReason,
-}
 
 fn main() -> Result<()> {
 	let args: Vec<String> = std::env::args().skip(1).collect();
@@ -121,27 +113,7 @@ fn checks(model: &str, url: &str) -> Result<()> {
 fn generate(engine: &dyn Engine, requests: &[GenerateRequest]) -> Result<Vec<Generated>> {
 	let running =
 		requests.iter().map(|request| Ok((engine.generate(request.clone())?, request))).collect::<Result<Vec<_>>>()?;
-	running.into_iter().map(|(events, request)| collect(events, request)).collect()
-}
-
-fn collect(mut events: Receiver<TokenEvent>, request: &GenerateRequest) -> Result<Generated> {
-	let mut generated = Generated {
-		request: request.clone(),
-		output: Vec::new(),
-		fingerprints: Vec::new(),
-		reason: FinishReason::Cancelled,
-	};
-	while let Some(event) = events.blocking_recv() {
-		match event {
-			TokenEvent::Token { id, fingerprint, .. } => {
-				generated.output.push(id);
-				generated.fingerprints.push(fingerprint);
-			},
-			TokenEvent::Done { finish_reason, .. } => generated.reason = finish_reason,
-			TokenEvent::Error { message } => return Err(message.into()),
-		}
-	}
-	Ok(generated)
+	running.into_iter().map(|(events, request)| collect(events, request.clone())).collect()
 }
 
 /// Checks completions, on another tape if `other` is not 0.

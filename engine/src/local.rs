@@ -35,6 +35,8 @@ pub struct LocalConfig {
 	pub backend: Backend,
 	/// Device on which libtorch computes: `cpu`, or `cuda:0` and so on; by default the CPU.
 	pub device: Option<String>,
+	/// Whether to compute a few tokens for [`LocalEngine::class`] when the model is loaded.
+	pub finds_class: bool,
 	/// Bytes of memory that the model may take; by default those that are free.
 	pub memory: Option<u64>,
 	/// The model's name in [`ModelInfo`]; by default the file's own.
@@ -101,6 +103,7 @@ impl LocalConfig {
 			model: model.into(),
 			backend,
 			device: None,
+			finds_class: false,
 			memory: None,
 			name: None,
 			context_length: 2048,
@@ -169,7 +172,7 @@ impl LocalEngine {
 
 	/// Returns the engine's class for this model, such as `llama.cpp-1a2b3c4d`: engines of one class give each token the same
 	/// logits and the same fingerprint in every bit, however they batch. `None` if what a token gives depends on what is
-	/// computed with it.
+	/// computed with it, and without [`LocalConfig::finds_class`].
 	///
 	/// The name has a hash of what the engine computed of a few tokens when it was loaded. So processors, compilers or versions
 	/// of a library that round otherwise make another class.
@@ -202,9 +205,10 @@ impl LocalEngine {
 		let (loaded, is_loaded) = std::sync::mpsc::sync_channel(1);
 		let work = {
 			let (tokenizer, shared, vocab_size) = (tokenizer.clone(), shared.clone(), info.vocab_size);
+			let finds_class = config.finds_class;
 			let load = move || {
 				let mut model = (opened.load)()?;
-				let class = class::class(&mut *model, vocab_size)?;
+				let class = if finds_class { class::class(&mut *model, vocab_size)? } else { None };
 				give_back_memory();
 				Ok((model, class))
 			};

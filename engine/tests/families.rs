@@ -5,9 +5,9 @@ mod common;
 use std::{path::PathBuf, process::Command};
 
 use common::{
-	collect, collect_all, completion,
+	collect_all, completion, generates_or_is_refused,
 	gguf::{FAMILIES, File, Value, family},
-	greedy,
+	greedy, malformed_files,
 };
 use gonka_engine::{
 	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, LocalConfig,
@@ -179,11 +179,7 @@ fn changed(name: &str, changes: &[Change]) -> Vec<u8> {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig {
-		cases: std::env::var("GONKA_MALFORMED_FILES").map_or(200, |cases| cases.parse().expect("a number")),
-		failure_persistence: None,
-		..ProptestConfig::default()
-	})]
+	#![proptest_config(malformed_files())]
 
 	/// A file either loads and generates, or is refused with a reason: the process goes on.
 	#[test]
@@ -191,16 +187,6 @@ proptest! {
 		name in prop::sample::select(&FAMILIES[..]),
 		changes in prop::collection::vec(change(), 1..4),
 	) {
-		let written = Written::new("malformed", &changed(name, &changes));
-		match written.load() {
-			Ok(engine) => {
-				let Ok(prompt) = engine.tokenize("fox") else { return Ok(()) };
-				// The changed context may be shorter than the prompt, and a changed tokenizer may give none.
-				if let Ok(events) = engine.generate(greedy(prompt.clone(), 2)) {
-					let _ = collect(events, prompt.len());
-				}
-			},
-			Err(error) => prop_assert!(error.to_string().len() > 20, "{error}"),
-		}
+		generates_or_is_refused(Written::new("malformed", &changed(name, &changes)).load());
 	}
 }

@@ -5,9 +5,9 @@ mod common;
 use std::path::Path;
 
 use common::{
-	collect, completion,
+	completion, generates_or_is_refused,
 	gguf::{File, Value as Stored, family},
-	greedy,
+	greedy, malformed_files,
 };
 use gonka_engine::{Backend, ChatMessage, ChatOptions, Engine, EngineError, LocalConfig, LocalEngine, Precision};
 use half::bf16;
@@ -282,11 +282,7 @@ fn changed(weights: &[u8], changes: &[Change]) -> (String, Vec<u8>) {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig {
-		cases: std::env::var("GONKA_MALFORMED_FILES").map_or(200, |cases| cases.parse().expect("a number")),
-		failure_persistence: None,
-		..ProptestConfig::default()
-	})]
+	#![proptest_config(malformed_files())]
 
 	/// A folder either loads and generates, or is refused with a reason: the process goes on.
 	#[test]
@@ -297,15 +293,6 @@ proptest! {
 		let (config, weights) = changed(&std::fs::read(&path).unwrap(), &changes);
 		std::fs::write(folder.path().join("config.json"), config).unwrap();
 		std::fs::write(path, weights).unwrap();
-		match load(folder.path()) {
-			Ok(engine) => {
-				let prompt = engine.tokenize("fox").unwrap();
-				// The changed context may be shorter than the prompt.
-				if let Ok(events) = engine.generate(greedy(prompt.clone(), 2)) {
-					let _ = collect(events, prompt.len());
-				}
-			},
-			Err(error) => prop_assert!(error.to_string().len() > 20, "{error}"),
-		}
+		generates_or_is_refused(load(folder.path()));
 	}
 }

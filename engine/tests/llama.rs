@@ -17,7 +17,7 @@ use gonka_primitives::{
 static LLAMA: LazyLock<LocalEngine> = LazyLock::new(|| load(LlamaOptions::default()));
 
 fn load(options: LlamaOptions) -> LocalEngine {
-	let config = LocalConfig { backend: Backend::Llama(options), ..LocalConfig::llama(model()) };
+	let config = LocalConfig { backend: Backend::Llama(options), finds_class: true, ..LocalConfig::llama(model()) };
 	LocalEngine::load(&config).expect("the model loads")
 }
 
@@ -64,7 +64,13 @@ const PROMPTS: [&str; 4] = [STORY, "The capital of France is", "def fibonacci(n)
 /// hosts with this engine says something about the weights.
 #[test]
 fn a_check_finds_exactly_what_was_generated() {
-	let config = |slots, threads| LocalConfig { slots, threads, context_length: 1_024, ..LocalConfig::llama(model()) };
+	let config = |slots, threads| LocalConfig {
+		slots,
+		threads,
+		context_length: 1_024,
+		finds_class: true,
+		..LocalConfig::llama(model())
+	};
 	let [host, checker] = [config(5, 1), config(1, 2)].map(|config| LocalEngine::load(&config).unwrap());
 	assert!(host.class().is_some_and(|class| class.starts_with("llama.cpp-")), "{:?}", host.class());
 	assert_eq!(host.class(), checker.class());

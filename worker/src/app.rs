@@ -85,7 +85,10 @@ fn sprint(options: &Sprint, conduct: &dyn Conduct) -> anyhow::Result<Option<(Box
 	let expand: Box<dyn Expand> = if options.device == "reference" {
 		Box::new(Reference { threads: options.sprint_threads.into() })
 	} else {
-		Box::new(torch::Torch { device: gonka_engine::torch_device(&options.device)?, threads: options.sprint_threads })
+		Box::new(torch::Torch {
+			device: gonka_engine::torch_device(&options.device).context("--device takes reference, too")?,
+			threads: options.sprint_threads,
+		})
 	};
 	Ok(Some((conduct.prover(expand), Pace::new(options.sprint_rate))))
 }

@@ -247,6 +247,8 @@ async fn local<'a>(
 	let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
 	let config = LocalConfig {
 		device: options.engine_device.clone(),
+		// With libtorch a token's bits depend on its batch.
+		finds_class: matches!(backend, Backend::Llama(_)),
 		memory: wanted.memory,
 		name: Some(wanted.name.to_owned()),
 		context_length: options.context.unwrap_or(DEFAULT_CONTEXT).min(registered.context_length()),

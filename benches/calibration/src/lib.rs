@@ -96,7 +96,7 @@ fn class(engine: EngineKind, model: &Path) -> Result<Option<String>> {
 	if engine == EngineKind::Torch {
 		return Ok(None);
 	}
-	let loaded = LocalEngine::load(&LocalConfig::llama(model))?;
+	let loaded = LocalEngine::load(&LocalConfig { finds_class: true, ..LocalConfig::llama(model) })?;
 	let class = loaded
 		.class()
 		.context("llama.cpp computes a token of this model otherwise when it is alone, so it has no class")?;

@@ -176,7 +176,10 @@ fn runtime_code(wasm: &Path) -> Result<Vec<u8>> {
 	let code = std::fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
 	let plain = decompress(&code, LIMIT).with_context(|| format!("{} is not a runtime", wasm.display()))?;
 	if !plain.starts_with(b"\0asm") {
-		bail!("{} is not a runtime: it is no WebAssembly", wasm.display());
+		bail!(
+			"{} is not a runtime: it is no WebAssembly; give a file such as gonka_runtime.compact.compressed.wasm",
+			wasm.display()
+		);
 	}
 	if plain.len() != code.len() {
 		return Ok(code);

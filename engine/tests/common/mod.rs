@@ -9,8 +9,9 @@ use std::{
 	time::{Duration, Instant},
 };
 
-use gonka_engine::{Engine, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent};
+use gonka_engine::{Engine, EngineError, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent};
 use gonka_primitives::fingerprint::Fingerprint;
+use proptest::prelude::ProptestConfig;
 use tokio::sync::mpsc::Receiver;
 
 pub const STORY: &str = "Once upon a time there was";
@@ -85,6 +86,29 @@ pub fn completion(engine: &LocalEngine, request: GenerateRequest) -> Completion 
 pub fn completion_of(engine: &dyn Engine, request: GenerateRequest) -> Completion {
 	let prompt = request.prompt.len();
 	collect(engine.generate(request).expect("the request is accepted"), prompt)
+}
+
+/// The number of malformed files that a property is tried with: 200, or as the environment says.
+pub fn malformed_files() -> ProptestConfig {
+	ProptestConfig {
+		cases: std::env::var("GONKA_MALFORMED_FILES").map_or(200, |cases| cases.parse().expect("a number")),
+		failure_persistence: None,
+		..ProptestConfig::default()
+	}
+}
+
+/// Checks that a file of any kind gives an engine that goes on, or an error with a reason.
+pub fn generates_or_is_refused(loaded: Result<LocalEngine, EngineError>) {
+	match loaded {
+		Ok(engine) => {
+			let Ok(prompt) = engine.tokenize("fox") else { return };
+			// The changed context may be shorter than the prompt, and a changed tokenizer may give none.
+			if let Ok(events) = engine.generate(greedy(prompt.clone(), 2)) {
+				let _ = collect(events, prompt.len());
+			}
+		},
+		Err(error) => assert!(error.to_string().len() > 20, "{error}"),
+	}
 }
 
 /// Waits for a condition, for minutes if it must: the machine may be slow or busy.

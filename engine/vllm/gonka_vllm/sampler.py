@@ -253,7 +253,7 @@ def _margins(rows: _Rows, tokens) -> list[int]:
 
 
 def _filtered_margin(rows: _Rows, i: int, own: int, distance: int, is_excluded: bool) -> int:
-    """Returns the margin of a token that is not due in a row with filters. This is rare, so it may take long."""
+    """Returns the margin of a token that is not due in a row with filters."""
     sampling, row = rows.samplings[i], rows.filters[i]
     # No logit is farther than the lowest possible one, and few distances have tokens.
     length = min(row.weights.shape[0], int(rows.largest[i]) + MAX_LOGIT + 1)
@@ -261,14 +261,13 @@ def _filtered_margin(rows: _Rows, i: int, own: int, distance: int, is_excluded: 
     ends = margin.Ends(sampling, length, *(part[:used].tolist() for part in (row.weights, row.counts, row.stay)))
     kept = (~row.excluded).nonzero()[:, 0]
     noise = tape.gumbel(rows.uniforms[i, kept])
-    scores = (noise - rows.deficit[i, kept]).clamp_min(_MIN_SCORE).tolist()
-    # Of the tokens at one distance, the one with the largest lead decides.
-    leads: dict[int, int] = {}
-    for other, score in zip(rows.distance[i, kept].tolist(), scores):
-        lead = sampling.in_logits(score - own)
-        leads[other] = max(lead, leads.get(other, 0))
+    scores = (noise - rows.deficit[i, kept]).clamp_min(_MIN_SCORE)
+    # Of the tokens at one distance, the one with the largest score decides.
+    others, places = rows.distance[i, kept].unique(return_inverse=True)
+    best = torch.full_like(others, _MIN_SCORE).scatter_reduce(0, places, scores, "amax")
     found = ends.enter(distance) if is_excluded else 0
-    for other, lead in leads.items():
+    for other, score in zip(others.tolist(), best.tolist()):
+        lead = sampling.in_logits(score - own)
         if lead > found:
             found = max(found, min(lead, ends.leave(other)))
     return found
