@@ -14,6 +14,7 @@ use crate::amount::gnk;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
+use futures::StreamExt;
 use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
@@ -27,6 +28,9 @@ use tokio::{net::TcpStream, time::timeout};
 
 /// Maximum time to connect to a node that listens and to fetch the chain's metadata.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Maximum time for which a refusal waits for finality.
+const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
 /// The Gonka network on the command line.
 #[derive(Debug, Parser)]
@@ -117,9 +121,36 @@ fn account(text: &str) -> Result<AccountId, String> {
 /// Base units that a transaction needs beside its amount: its fee, and the minimum that stays in the account.
 const FEES: Balance = GNK / 100;
 
-/// Checks that an account can spend an amount and the fees, so that no fee is paid for a transaction that fails.
+/// Checks the chain's state before a transaction, so that no fee is paid for one that fails. A refusal counts once the
+/// height of the block that caused it is final, or after [`CHECK_LIMIT`]: an earlier transaction may have been in a block
+/// that another one has replaced, and come again in the next.
+async fn checked<T>(chain: &Chain, check: impl AsyncFn() -> Result<T>) -> Result<T> {
+	let refused = chain.best().await?.number;
+	let mut outcome = check().await;
+	if outcome.is_ok() {
+		return outcome;
+	}
+	eprintln!("refused at block {refused}; waiting until it is final");
+	let final_outcome = timeout(CHECK_LIMIT, async {
+		let mut blocks = chain.best_blocks().await;
+		while outcome.is_err() && chain.finalized().await?.number < refused {
+			blocks.next().await;
+			outcome = check().await;
+		}
+		anyhow::Ok(())
+	});
+	// Where finality stands still, the last outcome counts.
+	final_outcome.await.unwrap_or(Ok(()))?;
+	outcome
+}
+
+/// Checks that an account can spend an amount and the fees.
 async fn can_spend(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
 	above_zero(amount)?;
+	checked(chain, async || enough(chain, key, amount).await).await
+}
+
+async fn enough(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
 	let spendable = chain.spendable(&keys::public(key)).await?;
 	if let Some(missing) = amount.saturating_add(FEES).checked_sub(spendable).filter(|missing| *missing > 0) {
 		bail!(

@@ -1,6 +1,6 @@
 //! `gonka channel`.
 
-use super::{NodeArgument, account, can_spend, emit, table};
+use super::{NodeArgument, account, can_spend, checked, emit, table};
 use crate::amount::{gnk, parse_gnk};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -138,22 +138,31 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 async fn existing(chain: &Chain, channel: ChannelId) -> Result<ChannelView> {
+	checked(chain, async || view(chain, channel).await).await
+}
+
+async fn view(chain: &Chain, channel: ChannelId) -> Result<ChannelView> {
 	chain.channel(channel).await?.with_context(|| {
 		format!("there is no channel {channel}; it may have been withdrawn. `gonka channel list` shows the others")
 	})
 }
 
-async fn withdraw(chain: &Chain, key: &Path, channel: ChannelId) -> Result<()> {
-	let pair = keys::load(key)?;
-	let view = existing(chain, channel).await?;
+/// A channel whose challenge period is over.
+async fn closed(chain: &Chain, channel: ChannelId) -> Result<ChannelView> {
+	let view = view(chain, channel).await?;
 	let best = chain.best().await?.number;
 	match view.closes {
 		None => bail!("channel {channel} is open: run `gonka channel close` first"),
 		Some(block) if block > best => {
 			bail!("channel {channel} can be withdrawn from block {block} on: wait, the best block is {best}")
 		},
-		Some(_) => {},
+		Some(_) => Ok(view),
 	}
+}
+
+async fn withdraw(chain: &Chain, key: &Path, channel: ChannelId) -> Result<()> {
+	let pair = keys::load(key)?;
+	let view = checked(chain, async || closed(chain, channel).await).await?;
 	chain.withdraw(&pair, channel).await?;
 	println!("withdrew {} GNK from channel {channel}", gnk(remaining(&view)));
 	Ok(())

@@ -2,7 +2,7 @@
 
 use crate::{
 	amount::gnk,
-	commands::{above_zero, can_spend, emit, table},
+	commands::{above_zero, can_spend, checked, emit, table},
 };
 use anyhow::{Result, ensure};
 use gonka_client::{
@@ -148,9 +148,13 @@ pub async fn deposit(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()
 
 /// Runs `gonka host withdraw`.
 pub async fn withdraw(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
-	let active = chain.collateral(&keys::public(key)).await?.active;
 	above_zero(amount)?;
-	ensure!(amount <= active, "nothing was sent: the host has {} GNK of collateral", gnk(active));
+	let enough = async || {
+		let active = chain.collateral(&keys::public(key)).await?.active;
+		ensure!(amount <= active, "nothing was sent: the host has {} GNK of collateral", gnk(active));
+		Ok(())
+	};
+	checked(chain, enough).await?;
 	chain.withdraw_collateral(key, amount).await?;
 	println!("withdrew {} GNK; it backs no weight any more and can be released about three epochs later", gnk(amount));
 	Ok(())

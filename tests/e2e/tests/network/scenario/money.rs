@@ -51,10 +51,14 @@ impl Scenario {
 		let (key, alice) = (self.alice_key()?, keys::ss58(&account("//Alice")?));
 		println!("{}", self.gonka_ok(&["host", "deposit", "100", "--host-key", &key]).await?);
 		println!("{}", self.gonka_ok(&["host", "withdraw", "40", "--host-key", &key]).await?);
-		let view = self.gonka_json(&["host", "collateral", &alice, "--json"]).await?;
-		ensure!(view["active"] == 60 * GNK as u64, "{view}");
-		let withdrawn = view["unbonding"][0][0].as_u64().context("nothing unbonds")?;
-		ensure!(view["unbonding"][0][1] == 40 * GNK as u64, "{view}");
+		// Another block may replace the one of the withdrawal, until the withdrawal comes again.
+		let withdrawn = until("40 GNK to unbond", || async {
+			let view = self.gonka_json(&["host", "collateral", &alice, "--json"]).await?;
+			ensure!(view["active"] == 60 * GNK as u64, "{view}");
+			ensure!(view["unbonding"][0][1] == 40 * GNK as u64, "{view}");
+			view["unbonding"][0][0].as_u64().context("nothing unbonds")
+		})
+		.await?;
 		for (arguments, reason) in [
 			(["host", "withdraw", "61", "--host-key", &key].as_slice(), "the host has 60 GNK of collateral"),
 			(&["host", "release", "--host-key", &key], TOO_EARLY),
@@ -77,12 +81,15 @@ impl Scenario {
 		})
 		.await?;
 		println!("{}", self.gonka_ok(&["host", "release", "--host-key", &key]).await?);
-		let grown = self.chain.free_balance(&alice).await?.saturating_sub(free);
-		// The transaction cost a fee.
-		ensure!(grown > 39 * GNK, "only {grown} base units came back");
-		let view = self.gonka_json(&["host", "collateral", &keys::ss58(&alice), "--json"]).await?;
-		ensure!(view["active"] == 60 * GNK as u64 && view["unbonding"] == serde_json::json!([]), "{view}");
-		Ok(())
+		until("the collateral to come back", || async {
+			let grown = self.chain.free_balance(&alice).await?.saturating_sub(free);
+			// The transaction cost a fee.
+			ensure!(grown > 39 * GNK, "only {grown} base units came back");
+			let view = self.gonka_json(&["host", "collateral", &keys::ss58(&alice), "--json"]).await?;
+			ensure!(view["active"] == 60 * GNK as u64 && view["unbonding"] == serde_json::json!([]), "{view}");
+			Ok(())
+		})
+		.await
 	}
 
 	/// Fees that were settled from block `first` on are held, then paid to the base unit.
