@@ -12,7 +12,7 @@ mod payment;
 pub use checks::{EvidenceQuery, MAX_POSITIONS, OpeningQuery, Openings};
 pub use encoding::{Account, HexError, Scale, from_hex, to_hex};
 pub use error::{Error, ErrorBody, ErrorCode};
-pub use inference::{Event, InferenceRequest, Input, MAX_STOPS, Message};
+pub use inference::{Event, Grammar, InferenceRequest, Input, MAX_STOPS, Message};
 pub use payment::{Acknowledgement, ChannelQuery, ChannelState, UnacknowledgedReceipt};
 
 use serde::{Deserialize, Serialize};

@@ -51,6 +51,18 @@ pub enum Input {
 	Tokens(Vec<u32>),
 }
 
+/// A grammar that a completion has to follow, in a form that the crate `llguidance` reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grammar {
+	/// A JSON schema.
+	JsonSchema(serde_json::Value),
+	/// A regular expression for the whole completion.
+	Regex(String),
+	/// A context-free grammar in llguidance's variant of Lark.
+	Lark(String),
+}
+
 /// A message of a chat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
