@@ -29,7 +29,7 @@ use tokio::{net::TcpStream, time::timeout};
 /// Maximum time to connect to a node that listens and to fetch the chain's metadata.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Maximum time for which a refusal waits for finality.
+/// Maximum time for which a check that fails waits for finality.
 const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
 /// The Gonka network on the command line.
@@ -121,19 +121,19 @@ fn account(text: &str) -> Result<AccountId, String> {
 /// Base units that a transaction needs beside its amount: its fee, and the minimum that stays in the account.
 const FEES: Balance = GNK / 100;
 
-/// Checks the chain's state before a transaction, so that no fee is paid for one that fails. A refusal counts once the
+/// Checks the chain's state before a transaction, so that no fee is paid for one that fails. A failure counts once the
 /// height of the block that caused it is final, or after [`CHECK_LIMIT`]: an earlier transaction may have been in a block
 /// that another one has replaced, and come again in the next.
 async fn checked<T>(chain: &Chain, check: impl AsyncFn() -> Result<T>) -> Result<T> {
-	let refused = chain.best().await?.number;
+	let failed = chain.best().await?.number;
 	let mut outcome = check().await;
 	if outcome.is_ok() {
 		return outcome;
 	}
-	eprintln!("refused at block {refused}; waiting until it is final");
+	eprintln!("block {failed} does not allow it; looking again until it is final");
 	let final_outcome = timeout(CHECK_LIMIT, async {
 		let mut blocks = chain.best_blocks().await;
-		while outcome.is_err() && chain.finalized().await?.number < refused {
+		while outcome.is_err() && chain.finalized().await?.number < failed {
 			blocks.next().await;
 			outcome = check().await;
 		}

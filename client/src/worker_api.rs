@@ -12,8 +12,8 @@ mod payment;
 pub use checks::{EvidenceQuery, MAX_POSITIONS, OpeningQuery, Openings};
 pub use encoding::{Account, HexError, Scale, from_hex, to_hex};
 pub use error::{Error, ErrorBody, ErrorCode};
-pub use inference::{Event, Grammar, InferenceRequest, Input, MAX_STOPS, Message};
-pub use payment::{Acknowledgement, ChannelQuery, ChannelState, UnacknowledgedReceipt};
+pub use inference::{Event, Grammar, InferenceRequest, MAX_STOPS};
+pub use payment::{Acknowledgement, ChannelQuery, ChannelState, TokenizerQuery, UnacknowledgedReceipt};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub const INFERENCE_PATH: &str = "/v1/inference";
 pub const VOUCHERS_PATH: &str = "/v1/vouchers";
 /// `POST`: body [`ChannelQuery`], response [`ChannelState`].
 pub const CHANNEL_PATH: &str = "/v1/channel";
+/// `POST`: body [`TokenizerQuery`], response the file's bytes.
+pub const TOKENIZER_PATH: &str = "/v1/tokenizer";
 /// `POST`: body [`OpeningQuery`], response [`Openings`].
 pub const OPENINGS_PATH: &str = "/v1/openings";
 /// `POST`: body [`EvidenceQuery`], response a SCALE-encoded [`SealedEvidence`](crate::evidence::SealedEvidence).

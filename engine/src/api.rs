@@ -1,8 +1,8 @@
 //! The interface of every engine, and the types that it takes and returns.
 
 use gonka_primitives::{Hash, fingerprint::Fingerprint, sampler::SamplingParams, tape::seed_key};
+use gonka_tokenizer::{ChatMessage, ChatOptions, TokenizerError};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 /// An engine that serves one model.
@@ -83,41 +83,6 @@ pub struct ModelInfo {
 	pub eos: Vec<u32>,
 	/// Maximum number of completions generated at the same time; more wait.
 	pub max_running: usize,
-}
-
-/// A message of a conversation, in the shape of the OpenAI API.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChatMessage {
-	/// `system`, `user`, `assistant`, or another role that the model's template knows.
-	pub role: String,
-	/// The text.
-	pub content: String,
-	/// Further fields that a template may read, such as `name` or `tool_calls`.
-	#[serde(flatten)]
-	pub extra: Map<String, Value>,
-}
-
-impl ChatMessage {
-	/// Makes a message without further fields.
-	pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-		Self { role: role.into(), content: content.into(), extra: Map::new() }
-	}
-}
-
-/// Options for rendering a conversation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChatOptions {
-	/// Whether to end with the beginning of the assistant's message.
-	pub add_generation_prompt: bool,
-	/// Further variables for the template, such as `tools`.
-	pub variables: Map<String, Value>,
-}
-
-impl Default for ChatOptions {
-	/// Adds the beginning of the assistant's message, and no further variables.
-	fn default() -> Self {
-		Self { add_generation_prompt: true, variables: Map::new() }
-	}
 }
 
 /// A request for a completion.
@@ -420,6 +385,15 @@ pub enum EngineError {
 	/// The engine was shut down or has crashed.
 	#[error("the engine has stopped")]
 	Stopped,
+}
+
+impl From<TokenizerError> for EngineError {
+	fn from(error: TokenizerError) -> Self {
+		match error {
+			TokenizerError::Template(message) => Self::Template(message),
+			TokenizerError::Model(message) => Self::Model(message),
+		}
+	}
 }
 
 /// Writes a number of bytes in gigabytes.

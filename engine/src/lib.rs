@@ -4,10 +4,7 @@
 
 mod api;
 mod stop;
-mod text;
 
-#[cfg(feature = "local")]
-mod gguf;
 #[cfg(feature = "llama")]
 mod llama;
 #[cfg(feature = "local")]
@@ -16,28 +13,24 @@ mod local;
 mod mock;
 #[cfg(feature = "local")]
 mod sampler;
-#[cfg(feature = "local")]
-mod template;
-#[cfg(feature = "local")]
-mod tokenizer;
 #[cfg(feature = "torch")]
 mod torch;
 #[cfg(feature = "upstream")]
 mod upstream;
 
 pub use api::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
-	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, Usage,
+	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo,
+	TokenCheck, TokenEvent, Usage,
 };
+pub use gonka_tokenizer::{ChatMessage, ChatOptions, CompletionText};
 #[cfg(feature = "llama")]
 pub use llama::{CachePrecision, LlamaOptions, WeightFormat, convert, round_alike, try_model};
 #[cfg(feature = "local")]
 pub use local::{Backend, LocalConfig, LocalEngine, free_memory};
 #[cfg(feature = "mock")]
-pub use mock::{MockConfig, MockEngine};
+pub use mock::{MOCK_WORDS, MockConfig, MockEngine};
 #[cfg(feature = "local")]
 pub use sampler::Sampler;
-pub use text::CompletionText;
 #[cfg(feature = "torch")]
 pub use torch::{Alteration, DeviceError, Precision, torch_device};
 #[cfg(feature = "upstream")]

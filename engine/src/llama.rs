@@ -2,19 +2,20 @@
 
 mod context;
 mod convert;
-mod file;
 mod trial;
 
 use std::sync::Arc;
 
 use crate::{
 	EngineError,
-	gguf::Gguf,
 	local::{LocalConfig, Model, Opened, Sizes},
 };
 use context::LlamaModel;
 pub use convert::{WeightFormat, convert};
-use file::File;
+use gonka_tokenizer::{
+	gguf::Gguf,
+	llama::{self as file, File},
+};
 pub use trial::try_model;
 
 /// Settings of llama.cpp that change its rounding: two hosts with different ones are honest, but differ in fingerprints
@@ -101,7 +102,7 @@ pub fn open(config: &LocalConfig, options: LlamaOptions) -> Result<Opened, Engin
 	if let Some(trial) = config.trial {
 		trial::run(trial(config), &config.model)?;
 	}
-	let file = Arc::new(File::open(&config.model, options)?);
+	let file = Arc::new(File::open(&config.model, |params| params.use_extra_bufts = options.repack)?);
 	let tokenizer = file::tokenizer(&file)?;
 	let config = config.clone();
 	let load = move || {

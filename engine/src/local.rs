@@ -14,14 +14,15 @@ use std::{
 
 use tokio::sync::mpsc;
 
-#[cfg(feature = "llama")]
 use crate::llama::{self, LlamaOptions};
 #[cfg(feature = "torch")]
 use crate::torch::{self, Alteration, Precision};
 use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
-	TokenEvent, Usage, tokenizer::Tokenizer,
+	TokenEvent, Usage,
 };
+#[cfg(feature = "llama")]
+use gonka_tokenizer::Tokenizer;
 pub use memory::{Sizes, free_memory};
 pub use model::{EachRow, LOGIT_ROWS, Model, Span};
 use scheduler::{Scheduler, Shared};
@@ -206,7 +207,7 @@ impl LocalEngine {
 		let work = {
 			let (tokenizer, shared, vocab_size) = (tokenizer.clone(), shared.clone(), info.vocab_size);
 			let finds_class = config.finds_class;
-			let load = move || {
+			let load = move || -> Result<_, EngineError> {
 				let mut model = (opened.load)()?;
 				let class = if finds_class { class::class(&mut *model, vocab_size)? } else { None };
 				give_back_memory();
@@ -254,7 +255,7 @@ impl Engine for LocalEngine {
 	}
 
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		self.tokenizer.encode_chat(messages, options)
+		Ok(self.tokenizer.encode_chat(messages, options)?)
 	}
 
 	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {

@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// Words of completions. They follow the 256 bytes in the vocabulary.
-const WORDS: [&str; 16] = [
+pub const MOCK_WORDS: [&str; 16] = [
 	" amber", " birch", " cedar", " delta", " ember", " fjord", " grove", " heron", " inlet", " jetty", " knoll",
 	" larch", " maple", " north", " ochre", " piñon",
 ];
 const FIRST_WORD: u32 = 256;
-const EOS: u32 = FIRST_WORD + WORDS.len() as u32;
+const EOS: u32 = FIRST_WORD + MOCK_WORDS.len() as u32;
 
 /// Behaviour of the mock.
 #[derive(Clone, Debug)]
@@ -40,6 +40,10 @@ pub struct MockConfig {
 	pub completion_words: usize,
 	/// Maximum number of completions at the same time; more are rejected with [`EngineError::Busy`].
 	pub max_running: usize,
+	/// Number of token ids. A tokenizer file with more than the mock's own tokens gives other texts to them.
+	pub vocab_size: usize,
+	/// Id that ends a completion.
+	pub eos: u32,
 }
 
 impl Default for MockConfig {
@@ -51,6 +55,8 @@ impl Default for MockConfig {
 			tokens_per_second: None,
 			completion_words: 64,
 			max_running: 256,
+			vocab_size: EOS as usize + 1,
+			eos: EOS,
 		}
 	}
 }
@@ -79,13 +85,13 @@ impl MockEngine {
 		let [a, b] = [bits, mix(bits)].map(u64::to_le_bytes);
 		let fingerprint = std::array::from_fn(|at| if at < 8 { a[at] as i8 } else { b[at - 8] as i8 });
 		let last = given >= self.config.completion_words && !ignore_eos;
-		(if last { EOS } else { FIRST_WORD + (bits % WORDS.len() as u64) as u32 }, fingerprint)
+		(if last { self.config.eos } else { FIRST_WORD + (bits % MOCK_WORDS.len() as u64) as u32 }, fingerprint)
 	}
 
 	/// Returns all tokens of a completion, with the text that each makes certain, and the finish reason.
 	fn complete(&self, request: &GenerateRequest) -> (Vec<TokenEvent>, FinishReason) {
 		let (start, given) = split_prompt(request);
-		let mut stop = StopChecker::new(request, &[EOS], bytes);
+		let mut stop = StopChecker::new(request, &[self.config.eos], bytes);
 		let mut events = Vec::new();
 		loop {
 			let (id, fingerprint) = self.token(start, given + events.len(), request.ignore_eos);
@@ -113,8 +119,8 @@ impl Engine for MockEngine {
 		ModelInfo {
 			name: self.config.name.clone(),
 			context_length: self.config.context_length,
-			vocab_size: EOS as usize + 1,
-			eos: vec![EOS],
+			vocab_size: self.config.vocab_size,
+			eos: vec![self.config.eos],
 			max_running: self.config.max_running,
 		}
 	}
@@ -187,7 +193,8 @@ impl Engine for MockEngine {
 			TokenCheck { margin: if id == due { 0 } else { NAT.unsigned_abs() }, fingerprint }
 		});
 		let tokens = tokens.collect();
-		let ends_rightly = StopChecker::new(&request, &[EOS], bytes).confirms(&output, finish_reason, bytes);
+		let ends_rightly =
+			StopChecker::new(&request, &[self.config.eos], bytes).confirms(&output, finish_reason, bytes);
 		let (sender, receiver) = oneshot::channel();
 		// The receiver is still here.
 		let _ = sender.send(Ok(CheckResult { tokens, ends_rightly }));
@@ -231,7 +238,7 @@ fn bytes(id: u32) -> &'static [u8] {
 	let at = id as usize;
 	match BYTES.get(at..=at) {
 		Some(byte) => byte,
-		None => WORDS.get(at - BYTES.len()).map_or(&[], |word| word.as_bytes()),
+		None => MOCK_WORDS.get(at - BYTES.len()).map_or(&[], |word| word.as_bytes()),
 	}
 }
 

@@ -2,10 +2,6 @@
 
 use crate::{CompletionText, FinishReason, GenerateRequest};
 
-/// Special tokens that end a completion in every model that has them, besides those that the model's file names.
-#[cfg(any(feature = "llama", feature = "torch", feature = "upstream"))]
-pub const END_TOKENS: [&str; 4] = ["<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>"];
-
 /// Decides after each token whether the completion ends.
 #[derive(Debug)]
 pub struct StopChecker {

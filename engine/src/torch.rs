@@ -14,13 +14,13 @@ use tch::Device;
 
 use crate::{
 	EngineError,
-	gguf::Gguf,
 	local::{LocalConfig, Model, Opened, Sizes},
 };
 pub use alteration::Alteration;
 use checkpoint::{Checkpoint, Dimensions};
 pub use device::{DeviceError, torch_device};
 use folder::Folder;
+use gonka_tokenizer::gguf::Gguf;
 use model::TorchModel;
 
 /// Precision in which weights are held and multiplied.

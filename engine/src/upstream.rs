@@ -30,8 +30,9 @@ use self::{
 };
 use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Health,
-	ModelInfo, TokenEvent, stop::END_TOKENS,
+	ModelInfo, TokenEvent,
 };
+use gonka_tokenizer::END_TOKENS;
 
 /// Fingerprint of every token of a server that returns none.
 const FINGERPRINT: Fingerprint = [0; 16];

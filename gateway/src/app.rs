@@ -9,6 +9,7 @@ use crate::{
 	metrics::Metrics,
 	snapshot,
 	store::{PowerCut, Store},
+	tokenizers::{self, Tokenizers},
 	vouchers,
 	worker_client::WorkerClient,
 };
@@ -63,10 +64,12 @@ pub fn start_until<C: ChainView>(
 	let workers = WorkerClient::new(&options.timeouts, options.addresses);
 	let workers = workers.context("cannot set up TLS for connections to workers")?;
 	let signer = ledger.public_key();
-	let gateway = Arc::new(Gateway::new(options, ledger, workers, Metrics::new()?));
+	let files = Tokenizers::new(base_path.join("tokenizers"))?;
+	let gateway = Arc::new(Gateway::new(options, ledger, workers, files, Metrics::new()?));
 	let developer = keys.developer.public_key().0;
 	let mut tasks = JoinSet::new();
 	tasks.spawn(vouchers::supervise(gateway.clone()));
+	tasks.spawn(tokenizers::supervise(gateway.clone()));
 	tasks.spawn(channels::manage(gateway.clone(), chain.clone(), keys.developer));
 	tasks.spawn(snapshot::follow(chain, gateway.snapshots.clone(), developer, signer));
 	Ok(Running { gateway, tasks })

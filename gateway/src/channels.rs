@@ -197,6 +197,7 @@ mod tests {
 			id: 3,
 			name: b"m".to_vec(),
 			weights_hash: [0; 32],
+			tokenizer_hash: [0; 32],
 			context_length: 100,
 			price: Price::default(),
 		};

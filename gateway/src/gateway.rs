@@ -8,9 +8,11 @@ use crate::{
 	receipts::ReceiptError,
 	router::Router,
 	snapshot::{Model, Snapshot, Snapshots},
+	tokenizers::Tokenizers,
 	worker_client::WorkerClient,
 };
 use gonka_primitives::{AccountId, Balance, ChannelId, GNK};
+use gonka_tokenizer::Tokenizer;
 use std::{
 	collections::HashMap,
 	sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -33,6 +35,8 @@ pub struct Gateway {
 	pub router: Arc<Router>,
 	/// The connections to workers.
 	pub workers: WorkerClient,
+	/// The models' tokenizers.
+	pub tokenizers: Tokenizers,
 	/// The metrics.
 	pub metrics: Metrics,
 	/// Notified once per acknowledged receipt: a worker may have credit for one more request.
@@ -44,13 +48,20 @@ pub struct Gateway {
 
 impl Gateway {
 	/// Creates the state, with no snapshot of the chain yet.
-	pub fn new(options: Options, ledger: Ledger, workers: WorkerClient, metrics: Metrics) -> Self {
+	pub fn new(
+		options: Options,
+		ledger: Ledger,
+		workers: WorkerClient,
+		tokenizers: Tokenizers,
+		metrics: Metrics,
+	) -> Self {
 		Self {
 			options,
 			snapshots: Arc::default(),
 			ledger,
 			router: Arc::default(),
 			workers,
+			tokenizers,
 			metrics,
 			freed: Notify::new(),
 			shortage: Mutex::default(),
@@ -65,6 +76,18 @@ impl Gateway {
 		}
 		let target = self.options.aliases.get(name).map_or(name, String::as_str);
 		self.snapshots.load().models.get(target).cloned().ok_or_else(|| ApiError::model_not_found(name))
+	}
+
+	/// The tokenizer of a model.
+	pub fn tokenizer(&self, model: &Model) -> Result<Arc<Tokenizer>, ApiError> {
+		self.tokenizers.of(model).ok_or_else(|| {
+			let snapshot = self.snapshots.load();
+			if snapshot.open_channels().any(|(_, host)| model.variant(host).is_some()) {
+				let message = format!("The gateway is fetching the tokenizer of '{}' from a host.", model.name);
+				return ApiError::no_worker(message);
+			}
+			self.no_host(model)
+		})
 	}
 
 	/// Explains why no host is available for a model.
@@ -86,8 +109,10 @@ impl Gateway {
 
 	/// Whether a healthy host with a usable channel serves the model.
 	pub fn is_served(&self, snapshot: &Snapshot, model: &Model) -> bool {
+		let has_tokenizer = self.tokenizers.of(model).is_some();
 		snapshot.open_channels().any(|(channel, host)| {
-			model.variant(host).is_some()
+			has_tokenizer
+				&& model.variant(host).is_some()
 				&& self.ledger.available(channel).is_some()
 				&& self.router.is_healthy(&host.account)
 		})

@@ -4,7 +4,7 @@
 //! [`router`] picks, with an envelope from the [`ledger`], over [`worker_client`]. Tokens go back as they arrive. The
 //! receipt at the end is checked by [`receipts`] and recorded in the [`ledger`] and its [`store`]; [`vouchers`]
 //! acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`] follows
-//! the chain, and [`channels`] opens and tops up channels.
+//! the chain, [`channels`] opens and tops up channels, and [`tokenizers`] fetches the models' tokenizers.
 //!
 //! [`gateway::Gateway`] is the state that all of them share; [`app`] builds it and starts the tasks.
 
@@ -28,5 +28,6 @@ pub mod router;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod tokenizers;
 pub mod vouchers;
 pub mod worker_client;

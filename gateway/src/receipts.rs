@@ -23,8 +23,8 @@ pub enum ReceiptError {
 	/// Its output hash is not that of the tokens sent.
 	#[error("its output hash is not that of the tokens sent")]
 	Output,
-	/// Its number of prompt or completion tokens is impossible.
-	#[error("its number of tokens is impossible")]
+	/// Its number of prompt tokens is not that of the prompt, or its number of completion tokens is impossible.
+	#[error("its number of tokens is wrong")]
 	Count,
 	/// Its fee is not the envelope's price times the tokens, or exceeds the maximum.
 	#[error("its fee does not follow from the envelope")]
@@ -39,10 +39,12 @@ pub enum ReceiptError {
 pub struct Seen {
 	/// Token ids that were read from the stream.
 	pub tokens: Vec<u32>,
-	/// Maximum number of tokens that the prompt can have.
-	pub prompt_bound: u32,
+	/// Number of tokens of the prompt, with those that other hosts delivered.
+	pub prompt_tokens: u32,
 	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
+	/// Whether the last token ends the completion: it is one of the model's ends, or completes a stop text.
+	pub stopped: bool,
 	/// Whether the gateway hung up before the end.
 	pub hung_up: bool,
 }
@@ -88,7 +90,7 @@ pub fn check(
 fn check_seen(receipt: &Receipt, envelope: &Envelope, seen: &Seen) -> Result<(), ReceiptError> {
 	let made = receipt.completion_tokens as usize;
 	let more = if seen.hung_up { IN_FLIGHT_TOKENS } else { 0 };
-	if receipt.prompt_tokens > seen.prompt_bound
+	if receipt.prompt_tokens != seen.prompt_tokens
 		|| made < seen.tokens.len()
 		|| made > seen.tokens.len().saturating_add(more)
 	{
@@ -101,6 +103,7 @@ fn check_seen(receipt: &Receipt, envelope: &Envelope, seen: &Seen) -> Result<(),
 	match receipt.finish {
 		FinishReason::Length if receipt.completion_tokens < envelope.max_tokens && !full => Err(ReceiptError::Finish),
 		FinishReason::Cancelled if !seen.hung_up => Err(ReceiptError::Finish),
+		FinishReason::Stop if !seen.hung_up && !seen.stopped => Err(ReceiptError::Finish),
 		_ => Ok(()),
 	}
 }
@@ -142,7 +145,7 @@ mod tests {
 	fn verdict(receipt: Receipt, hung_up: bool) -> Result<(), ReceiptError> {
 		let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt);
 		let signed = SignedReceipt { receipt, signature: dev::bob().sign(&payload).0 };
-		let seen = Seen { tokens: vec![10, 11], prompt_bound: 20, context_length: 100, hung_up };
+		let seen = Seen { tokens: vec![10, 11], prompt_tokens: 7, context_length: 100, stopped: true, hung_up };
 		check(&signed, &envelope(), &dev::bob().public_key().0, &GENESIS, Some(&seen))
 	}
 
@@ -159,7 +162,7 @@ mod tests {
 		assert_eq!(with(&|r| r.fee = 19), Err(ReceiptError::Fee));
 		assert_eq!(with(&|r| (r.completion_tokens, r.fee) = (3, 23)), Err(ReceiptError::Count));
 		assert_eq!(with(&|r| (r.completion_tokens, r.fee) = (1, 17)), Err(ReceiptError::Count));
-		assert_eq!(with(&|r| (r.prompt_tokens, r.fee) = (21, 48)), Err(ReceiptError::Count));
+		assert_eq!(with(&|r| (r.prompt_tokens, r.fee) = (8, 22)), Err(ReceiptError::Count));
 		assert_eq!(with(&|r| (r.prompt_tokens, r.fee) = (60, 126)), Err(ReceiptError::Fee));
 		assert_eq!(with(&|r| r.finish = FinishReason::Cancelled), Err(ReceiptError::Finish));
 		assert_eq!(with(&|r| r.finish = FinishReason::Length), Err(ReceiptError::Finish));

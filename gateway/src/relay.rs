@@ -23,6 +23,7 @@ use gonka_primitives::{
 	AccountId, Balance,
 	market::{FinishReason, Price, Receipt},
 };
+use gonka_tokenizer::CompletionText;
 use std::{
 	collections::HashSet,
 	sync::Arc,
@@ -86,6 +87,8 @@ enum Failure {
 	Call(CallError),
 	#[error("ended the stream without a receipt")]
 	NoReceipt,
+	#[error("sent token {0}, which the model does not have or which comes after the completion's end")]
+	Token(u32),
 	#[error("signed a wrong receipt: {0}")]
 	Receipt(#[from] ReceiptError),
 	#[error(transparent)]
@@ -112,11 +115,13 @@ pub fn start(gateway: Arc<Gateway>, id: RequestId, prompt: Prompt) -> mpsc::Unbo
 	let (client, receiver) = mpsc::unbounded_channel();
 	let task = async move {
 		let limit = gateway.options.timeouts.request;
-		let mut relay = Relay { gateway, id, prompt, client, started: Instant::now() };
+		let text = CompletionText::new(prompt.body.stop.clone());
+		let mut relay = Relay { gateway, id, prompt, client, text, stopped: false, started: Instant::now() };
 		let last = match timeout(limit, relay.run()).await {
 			Ok(Some(Ok(summary))) => {
 				let Summary { finish, completion_tokens, fee, .. } = &summary;
 				tracing::debug!(?finish, completion_tokens, fee, "the completion has ended");
+				relay.send_rest();
 				Piece::Done(summary)
 			},
 			Ok(Some(Err(error))) => Piece::Failed(error),
@@ -138,6 +143,10 @@ struct Relay {
 	/// The prompt. `body.delivered` grows with each token that the client gets.
 	prompt: Prompt,
 	client: mpsc::UnboundedSender<Piece>,
+	/// The text of the tokens that were delivered.
+	text: CompletionText,
+	/// Whether the last one ends the completion.
+	stopped: bool,
 	started: Instant,
 }
 
@@ -151,9 +160,10 @@ impl Relay {
 				return None;
 			}
 			let (delivered, left) = (self.delivered(), self.tokens_left());
-			if left == 0 {
+			if left == 0 || self.stopped {
 				// The host was lost between its last token and its receipt: nothing is missing, nothing is paid.
-				return Some(Ok(self.summary(FinishReason::Length, None, AccountId::default())));
+				let finish = if self.stopped { FinishReason::Stop } else { FinishReason::Length };
+				return Some(Ok(self.summary(finish, None, AccountId::default())));
 			}
 			let route = match self.route(&tried) {
 				Ok(route) => route,
@@ -205,14 +215,35 @@ impl Relay {
 		self.prompt.max_tokens.saturating_sub(self.delivered())
 	}
 
-	/// Maximum number of tokens of the prompt that the next host reads.
-	fn prompt_bound(&self) -> u32 {
-		self.prompt.prompt_bound.saturating_add(self.delivered()).min(self.prompt.model.context_length())
+	/// Number of tokens that the next host reads: the prompt and what was delivered.
+	fn prompt_tokens(&self) -> u32 {
+		self.prompt.tokens().saturating_add(self.delivered())
+	}
+
+	/// Takes a token for the client. Returns false if there can be no such token.
+	fn deliver(&mut self, id: u32) -> bool {
+		let tokenizer = &self.prompt.tokenizer;
+		if self.stopped || id as usize >= tokenizer.vocab_size() {
+			return false;
+		}
+		let (text, is_stop_text) = self.text.push(tokenizer.bytes(id));
+		self.stopped = is_stop_text || self.prompt.ends(id);
+		self.prompt.body.delivered.push(id);
+		let _ = self.client.send(Piece::Text(text));
+		true
+	}
+
+	/// Sends the text that was held back, at the end of a completion.
+	fn send_rest(&mut self) {
+		let rest = self.text.finish();
+		if !rest.is_empty() {
+			let _ = self.client.send(Piece::Text(rest));
+		}
 	}
 
 	/// Maximum fee of the next host, in base units.
 	fn max_fee(&self, price: &Price) -> Balance {
-		price.fee(self.prompt_bound(), self.tokens_left()).unwrap_or(Balance::MAX)
+		price.fee(self.prompt_tokens(), self.tokens_left()).unwrap_or(Balance::MAX)
 	}
 
 	fn route(&self, tried: &HashSet<AccountId>) -> Result<Route, NoRoute> {
@@ -271,7 +302,7 @@ impl Relay {
 			Some(Failure::ContextTooLong(message)) => ApiError::context_length(message),
 			Some(Failure::BadRequest(message)) => ApiError::invalid(message),
 			Some(failure @ Failure::Silent(_)) => ApiError::timeout(format!("The last host {failure}.")),
-			Some(failure @ (Failure::Call(_) | Failure::NoReceipt | Failure::Receipt(_))) => {
+			Some(failure @ (Failure::Call(_) | Failure::NoReceipt | Failure::Token(_) | Failure::Receipt(_))) => {
 				ApiError::bad_worker(format!("The last host {failure}."))
 			},
 			_ => self.gateway.no_host(&self.prompt.model),
@@ -282,8 +313,10 @@ impl Relay {
 		let when = if self.delivered() == 0 { "before" } else { "during" };
 		self.gateway.metrics.failovers.with_label_values(&[when]).inc();
 		tracing::info!(%failure, delivered = self.delivered(), "trying another host");
-		let is_fault =
-			matches!(failure, Failure::Silent(_) | Failure::Call(_) | Failure::NoReceipt | Failure::Receipt(_));
+		let is_fault = matches!(
+			failure,
+			Failure::Silent(_) | Failure::Call(_) | Failure::NoReceipt | Failure::Token(_) | Failure::Receipt(_)
+		);
 		if is_fault {
 			self.gateway.router.failed(host);
 		}

@@ -32,6 +32,9 @@ use tower::ServiceExt;
 use tracing::{Instrument, info_span};
 use utoipa::OpenApi;
 
+/// Maximum length of a body that is read without a thread of its own, in bytes.
+const MAX_INLINE: usize = 16 << 10;
+
 type Shared = State<Arc<Gateway>>;
 
 #[derive(OpenApi)]
@@ -150,6 +153,20 @@ fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, 
 		.map_err(|error| ApiError::invalid(format!("We could not parse the JSON body of your request: {error}")))
 }
 
+/// Parses and validates a request. Splitting a long prompt into tokens takes time: other requests go on meanwhile.
+async fn read<T: DeserializeOwned + Send + 'static>(
+	gateway: &Arc<Gateway>,
+	body: Result<Bytes, BytesRejection>,
+	validate: fn(&Gateway, T) -> Result<ValidRequest, ApiError>,
+) -> Result<ValidRequest, ApiError> {
+	if body.as_ref().is_ok_and(|body| body.len() <= MAX_INLINE) {
+		return validate(gateway, parse(body)?);
+	}
+	let gateway = gateway.clone();
+	let read = tokio::task::spawn_blocking(move || validate(&gateway, parse(body)?)).await;
+	read.map_err(|error| ApiError::internal(error.to_string()))?
+}
+
 /// Completes a chat.
 #[utoipa::path(post, path = "/v1/chat/completions", request_body = ChatRequest, responses(
 	(status = 200, description = "The completion, or a stream of its chunks", body = ChatCompletion),
@@ -161,7 +178,7 @@ async fn chat_completions(
 	Extension(id): Extension<RequestId>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let request = ValidRequest::chat(&gateway, parse(body)?)?;
+	let request = read(&gateway, body, ValidRequest::chat).await?;
 	complete(gateway, id, request).await
 }
 
@@ -176,7 +193,7 @@ async fn completions(
 	Extension(id): Extension<RequestId>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let request = ValidRequest::text(&gateway, parse(body)?)?;
+	let request = read(&gateway, body, ValidRequest::text).await?;
 	complete(gateway, id, request).await
 }
 

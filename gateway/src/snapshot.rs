@@ -4,7 +4,7 @@ use crate::chain_view::ChainView;
 use arc_swap::ArcSwap;
 use gonka_client::chain;
 use gonka_primitives::{
-	AccountId, Balance, BlockNumber, ModelId, PublicKey,
+	AccountId, Balance, BlockNumber, Hash, ModelId, PublicKey,
 	market::Price,
 	views::{ChannelView, MarketView, ModelView},
 };
@@ -59,6 +59,11 @@ impl Model {
 		self.variants.iter().map(|variant| variant.context_length).min().unwrap_or(0)
 	}
 
+	/// SHA-256 of its tokenizer file.
+	pub fn tokenizer_hash(&self) -> Option<Hash> {
+		self.variants.first().map(|variant| variant.tokenizer_hash)
+	}
+
 	/// The highest price of its registrations, per token in base units.
 	pub fn price(&self) -> Price {
 		let highest = |of: fn(&Price) -> Balance| self.variants.iter().map(|variant| of(&variant.price)).max();
@@ -66,7 +71,8 @@ impl Model {
 		Price { input: input.unwrap_or(0), output: output.unwrap_or(0) }
 	}
 
-	/// Sorts registrations by name: `name` has all of `name` and of `name@class`, and `name@class` has one.
+	/// Sorts registrations by name: `name` has those of `name` and of `name@class` that share the tokenizer of the one with the
+	/// lowest id, since they get the same token ids, and `name@class` has one.
 	pub fn by_name(registered: impl IntoIterator<Item = ModelView>) -> HashMap<String, Arc<Self>> {
 		let mut all: HashMap<String, Vec<Arc<ModelView>>> = HashMap::new();
 		for model in registered {
@@ -76,7 +82,13 @@ impl Model {
 			}
 			all.entry(name).or_default().push(model);
 		}
-		all.into_iter().map(|(name, variants)| (name.clone(), Arc::new(Self { name, variants }))).collect()
+		let model = |(name, mut variants): (String, Vec<Arc<ModelView>>)| {
+			variants.sort_by_key(|variant| variant.id);
+			let tokenizer = variants.first().map(|variant| variant.tokenizer_hash);
+			variants.retain(|variant| Some(variant.tokenizer_hash) == tokenizer);
+			(name.clone(), Arc::new(Self { name, variants }))
+		};
+		all.into_iter().map(model).collect()
 	}
 
 	/// Whether this is the name by which developers know the model, and not that of one registration of several.
@@ -226,7 +238,7 @@ mod tests {
 
 	fn registered(id: ModelId, name: &str, context_length: u32, input: Balance) -> ModelView {
 		let price = Price { input, output: 10 - input };
-		ModelView { id, name: name.into(), weights_hash: [0; 32], context_length, price }
+		ModelView { id, name: name.into(), weights_hash: [0; 32], tokenizer_hash: [0; 32], context_length, price }
 	}
 
 	#[test]

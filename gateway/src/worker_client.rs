@@ -7,7 +7,7 @@ use gonka_client::{
 	request_id::{REQUEST_ID_HEADER, RequestId},
 	worker_api::{
 		Acknowledgement, CHANNEL_PATH, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event,
-		INFERENCE_PATH, VOUCHERS_PATH, to_hex,
+		INFERENCE_PATH, TOKENIZER_PATH, TokenizerQuery, VOUCHERS_PATH, to_hex,
 	},
 };
 use gonka_primitives::market::SignedEnvelope;
@@ -21,6 +21,8 @@ use tokio::time::timeout;
 const MAX_EVENT: usize = 1 << 20;
 /// Maximum length of a response, in bytes: a million tokens.
 const MAX_RESPONSE: usize = 64 << 20;
+/// Maximum time to fetch a tokenizer: they have up to some ten megabytes.
+const TRANSFER: Duration = Duration::from_secs(300);
 /// Interval of pings on a connection. They show that a worker has vanished while a completion streams.
 const PING: Duration = Duration::from_secs(10);
 /// Bytes that a worker may send ahead on one stream.
@@ -117,7 +119,18 @@ impl WorkerClient {
 		self.call(url, CHANNEL_PATH, body).await
 	}
 
+	/// Fetches a tokenizer file. Its hash is not checked.
+	pub async fn tokenizer(&self, url: &str, body: &TokenizerQuery) -> Result<Bytes, CallError> {
+		self.post(url, TOKENIZER_PATH, body, TRANSFER).await
+	}
+
 	async fn call<B: Serialize, R: DeserializeOwned>(&self, url: &str, path: &str, body: &B) -> Result<R, CallError> {
+		let body = self.post(url, path, body, self.control).await?;
+		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
+	}
+
+	/// Posts JSON. Returns the body of the response, for which there is so much time.
+	async fn post(&self, url: &str, path: &str, body: &impl Serialize, limit: Duration) -> Result<Bytes, CallError> {
 		let body = serde_json::to_vec(body).map_err(|error| CallError::Unreachable(error.into()))?;
 		let request = Request::builder()
 			.method(Method::POST)
@@ -125,13 +138,11 @@ impl WorkerClient {
 			.header("content-type", "application/json")
 			.body(Full::new(Bytes::from(body)))?;
 		let response = self.send(request, self.control).await?;
-		let body = timeout(self.control, peer_http::read(response.into_body(), MAX_RESPONSE));
-		let body = body.await.map_err(|_| CallError::Silent(self.control))?;
-		let body = body.map_err(|error| match error {
+		let body = timeout(limit, peer_http::read(response.into_body(), MAX_RESPONSE));
+		body.await.map_err(|_| CallError::Silent(limit))?.map_err(|error| match error {
 			ReadError::TooLarge(_) => CallError::TooLong,
 			ReadError::BrokenOff(error) => CallError::Broken(error),
-		})?;
-		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
+		})
 	}
 
 	async fn send(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<Response<Incoming>, CallError> {

@@ -9,7 +9,7 @@ use common::{
 	Net, chat_body, eventually,
 	worker::{PRICE, PROMPT_TOKENS},
 };
-use gonka_client::worker_api::{ErrorCode, Input};
+use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::{auth::ApiKeys, config::Options, guard::HostNames, server};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -32,15 +32,15 @@ async fn a_chat_completion_has_openais_shape_and_is_paid() {
 	assert_eq!(choice["finish_reason"], "stop");
 	assert_eq!(choice["message"], json!({"role": "assistant", "content": FULL, "refusal": null}));
 	assert!(choice.as_object().unwrap().contains_key("logprobs"));
-	let total = PROMPT_TOKENS + 5;
-	let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 5, "total_tokens": total});
+	let total = PROMPT_TOKENS + 6;
+	let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 6, "total_tokens": total});
 	assert_eq!(body["usage"], usage);
 	assert_eq!(reply.headers["x-gnk-worker"], gonka_client::keys::ss58(&[0; 32]).as_str());
-	assert_eq!(reply.headers["x-gnk-cost"], "0.000000043");
+	assert_eq!(reply.headers["x-gnk-cost"], "0.00000013");
 	eventually("the receipt is acknowledged", || net.receipts() == 1 && net.is_square()).await;
 	let dispatched = net.workers[0].state().requests[0].clone();
 	assert_eq!((dispatched.temperature, dispatched.stop), (0.0, vec!["x".to_owned()]));
-	let fee = PRICE.fee(PROMPT_TOKENS, 5).unwrap();
+	let fee = PRICE.fee(PROMPT_TOKENS, 6).unwrap();
 	eventually("the ledger records it", || front.running.gateway.ledger.confirmed(0).fee == fee).await;
 }
 
@@ -67,7 +67,7 @@ async fn a_chat_stream_has_openais_shape() {
 		assert_eq!(chunks.iter().filter(finished).count(), 1);
 		if usage {
 			let last = chunks.last().unwrap();
-			assert_eq!((&last["choices"], &last["usage"]["completion_tokens"]), (&json!([]), &json!(5)));
+			assert_eq!((&last["choices"], &last["usage"]["completion_tokens"]), (&json!([]), &json!(6)));
 			assert!(chunks[..chunks.len() - 1].iter().all(|chunk| chunk["usage"].is_null()));
 		}
 		let end = chunks.iter().find(finished).unwrap();
@@ -95,7 +95,7 @@ async fn a_text_request_takes_every_form_of_prompt() {
 		}
 		assert_eq!(body["usage"]["completion_tokens"], 3 * choices);
 	}
-	assert_eq!(net.workers[0].state().requests[3].input, Input::Tokens(vec![1, 2]));
+	assert_eq!(net.workers[0].state().requests[3].prompt, [1, 2]);
 	let request = json!({"model": "test/tiny", "prompt": ["a", "b"], "stream": true});
 	let reply = front.post("/v1/completions", request).await;
 	let events = reply.events();
@@ -129,7 +129,7 @@ async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	let metrics = front.get("/metrics").await.text;
 	for line in [
 		"gonka_gateway_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1",
-		"gonka_gateway_tokens_total{kind=\"completion\"} 5",
+		"gonka_gateway_tokens_total{kind=\"completion\"} 6",
 		"gonka_gateway_first_token_seconds_count 1",
 		"gonka_gateway_channel_remaining_gnk{",
 	] {
@@ -268,7 +268,7 @@ async fn without_funds_the_client_is_told_not_to_retry() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_that_holds_too_little_is_topped_up() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
-	// A completion costs 43; its maximum fee is far higher.
+	// A completion costs 130; its maximum fee is far higher.
 	let front = net.gateway(dir.path(), Options { deposit: 700, ..Options::default() }).await;
 	for _ in 0..30 {
 		let reply = front.chat(json!({"max_tokens": 6})).await;
@@ -279,7 +279,7 @@ async fn a_channel_that_holds_too_little_is_topped_up() {
 	let reply = front.chat(json!({"max_tokens": 200})).await;
 	assert_eq!(reply.status, 200, "a request larger than the channel: {}", reply.text);
 	let deposit = net.market.state.lock().unwrap().channels[0].deposit;
-	assert!((1290..=4000).contains(&deposit), "{deposit}");
+	assert!((3900..=12000).contains(&deposit), "{deposit}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -92,13 +92,13 @@ async fn a_completion_that_breaks_off_continues_on_another_host_without_a_seam()
 		assert!(!reply.text.contains("error") && reply.text.ends_with("data: [DONE]\n\n"), "{}", reply.text);
 		let events = reply.events();
 		let last: Value = serde_json::from_str(events[events.len() - 2]).unwrap();
-		let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 5, "total_tokens": PROMPT_TOKENS + 5});
+		let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 6, "total_tokens": PROMPT_TOKENS + 6});
 		assert_eq!(last["usage"], usage);
 		assert_eq!(failovers(&front, "during"), 1);
 		let continued = net.workers[0].state().requests[0].clone();
-		assert_eq!(continued.delivered, [100, 101]);
+		assert_eq!(continued.delivered, [256, 257]);
 		eventually("the second host is paid for the tokens that it added", || {
-			let fee = PRICE.fee(PROMPT_TOKENS + 2, 3).unwrap();
+			let fee = PRICE.fee(PROMPT_TOKENS + 2, 4).unwrap();
 			net.workers[0].state().accounts.values().any(|account| account.totals.fee == fee)
 		})
 		.await;

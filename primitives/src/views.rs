@@ -103,6 +103,8 @@ pub struct ModelView {
 	pub name: Vec<u8>,
 	/// SHA-256 of the weights' file.
 	pub weights_hash: Hash,
+	/// SHA-256 of the tokenizer's file: vocabulary, rules and chat template in GGUF, without weights.
+	pub tokenizer_hash: Hash,
 	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
 	/// Its current price.

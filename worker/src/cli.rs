@@ -99,6 +99,10 @@ pub struct Serving {
 	/// Name of the model in the registry on chain: one for each --model, in the same order.
 	#[arg(long, env = "GONKA_MODEL_NAME", default_value = "SmolLM2-135M-Instruct", value_name = "NAME")]
 	pub model_name: Vec<String>,
+	/// GGUF file with the tokenizer of a model that is itself no GGUF file: one with the same model, or a tokenizer file (of
+	/// `gonka-worker tokenizer`). Gateways fetch it from hosts. It may be given several times.
+	#[arg(long, env = "GONKA_TOKENIZER", value_name = "FILE")]
+	pub tokenizer: Vec<PathBuf>,
 	/// Number of threads of the engine. By default all cores but one, which is left to the node.
 	#[arg(long, env = "GONKA_THREADS", value_name = "N")]
 	pub threads: Option<usize>,

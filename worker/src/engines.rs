@@ -6,6 +6,7 @@ use crate::{
 	conduct::Conduct,
 	model_hash::model_hash,
 	models::{Audits, Models, ServedModel},
+	tokenizer,
 };
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -137,6 +138,14 @@ async fn load_one(
 				tokens_per_second: options.mock_speed,
 				..Default::default()
 			};
+			// A devnet's mock stands in for the demo model.
+			let config = match wanted.file {
+				Some(path) => {
+					let (vocab_size, eos) = tokenizer::vocabulary(path)?;
+					gonka_engine::MockConfig { vocab_size, eos, ..config }
+				},
+				None => config,
+			};
 			let engine = conduct.engine(Arc::new(gonka_engine::MockEngine::new(config)), None)?;
 			(engine, chosen, Audits::ByAny, 0)
 		},
@@ -151,7 +160,18 @@ async fn load_one(
 			 class of engines (docs/governance.md)"
 		);
 	}
-	Ok((ServedModel::new(name, chosen.weights_hash, engine, audits), needed))
+	let wanted_hash = chosen.tokenizer_hash;
+	let (given, file) = (options.tokenizer.clone(), wanted.file.cloned());
+	let found = tokio::task::spawn_blocking(move || tokenizer::find(&given, file.as_deref(), &wanted_hash)).await??;
+	if found.is_none() {
+		tracing::warn!(
+			model = name,
+			"this worker has no tokenizer file 0x{}: gateways need one other host that has it. Give it with --tokenizer",
+			hex::encode(wanted_hash)
+		);
+	}
+	let tokenizer = found.map(|file| (wanted_hash, file));
+	Ok((ServedModel::new(name, chosen.weights_hash, engine, audits).with_tokenizer(tokenizer), needed))
 }
 
 fn text(model: &ModelView) -> String {
@@ -312,6 +332,7 @@ mod tests {
 			id,
 			name: name.as_bytes().into(),
 			weights_hash: [id as u8 / 3; 32],
+			tokenizer_hash: [0; 32],
 			context_length: 10 + id,
 			price: Default::default(),
 		};

@@ -45,6 +45,7 @@ pub mod settlement;
 pub mod sprint;
 pub mod store;
 pub mod tasks;
+pub mod tokenizer;
 pub mod version;
 pub mod version_watch;
 pub mod worker;

@@ -1,6 +1,7 @@
 //! The models that a worker serves, each with an engine of its own.
 
 use crate::chain::{Follower, Snapshot};
+use bytes::Bytes;
 use gonka_engine::Engine;
 use gonka_primitives::{Hash, ModelId, audit::CalibrationProfile, views::ModelView};
 use std::sync::{
@@ -41,6 +42,8 @@ pub struct ServedModel {
 	pub engine: Arc<dyn Engine>,
 	/// The profiles that may be set for it.
 	pub audits: Audits,
+	/// The tokenizer file with its hash, if the worker has it.
+	pub tokenizer: Option<(Hash, Bytes)>,
 	/// Whether a profile was set that may not.
 	withdrawn: Arc<AtomicBool>,
 }
@@ -48,7 +51,12 @@ pub struct ServedModel {
 impl ServedModel {
 	/// Makes a model that is served until [`Models::watch`] withdraws it.
 	pub fn new(name: String, weights_hash: Hash, engine: Arc<dyn Engine>, audits: Audits) -> Self {
-		Self { name, weights_hash, engine, audits, withdrawn: Arc::default() }
+		Self { name, weights_hash, engine, audits, tokenizer: None, withdrawn: Arc::default() }
+	}
+
+	/// Adds the tokenizer file with its hash.
+	pub fn with_tokenizer(self, tokenizer: Option<(Hash, Bytes)>) -> Self {
+		Self { tokenizer, ..self }
 	}
 
 	fn is_registered_as(&self, model: &ModelView) -> bool {

@@ -6,6 +6,7 @@ use crate::{
 	conduct::Conduct,
 	engines::{TRY_MODEL, TryModel},
 	prometheus,
+	tokenizer::{MakeTokenizer, TOKENIZER},
 };
 use clap::Parser;
 use gonka_client::telemetry;
@@ -19,8 +20,16 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>, con
 	if arguments.get(1).is_some_and(|first| first == TRY_MODEL) {
 		return try_model(arguments);
 	}
+	if arguments.get(1).is_some_and(|first| first == TOKENIZER) {
+		let options = MakeTokenizer::try_parse_from(arguments.into_iter().skip(1)).unwrap_or_else(|error| error.exit());
+		return ended(options.run());
+	}
 	let cli = Cli::read(arguments).unwrap_or_else(|error| error.exit());
-	match start(cli, conduct) {
+	ended(start(cli, conduct))
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+	match result {
 		Ok(()) => ExitCode::SUCCESS,
 		Err(error) => {
 			eprintln!("gonka-worker: {error:#}");

@@ -1,19 +1,17 @@
 //! The engine's request for an envelope and its body. It is the same for the host that generates the completion and for
 //! the hosts that audit it.
 
-use gonka_client::worker_api::{InferenceRequest, Input, MAX_STOPS};
-use gonka_engine::{ChatMessage, ChatOptions, Engine, EngineError, GenerateRequest};
+use gonka_client::worker_api::{InferenceRequest, MAX_STOPS};
+use gonka_engine::{EngineError, GenerateRequest};
 use gonka_primitives::{Hash, market::Envelope};
 
-/// Builds the engine's request. `key` is the key of the completion's tape. This blocks: an engine may have to query
-/// another machine for the prompt's tokens.
+/// Builds the engine's request. `key` is the key of the completion's tape.
 ///
 /// Tokens that another host delivered become the end of the prompt: this host is responsible only for what follows.
 ///
 /// # Errors
-/// [`EngineError::InvalidRequest`] and [`EngineError::Template`] mean that the request is invalid. Other errors do not.
+/// [`EngineError::InvalidRequest`] when the request is invalid.
 pub fn generate_request(
-	engine: &dyn Engine,
 	request: InferenceRequest,
 	envelope: &Envelope,
 	key: Hash,
@@ -22,14 +20,7 @@ pub fn generate_request(
 		let message = format!("{} stop strings; {MAX_STOPS} are allowed", request.stop.len());
 		return Err(EngineError::InvalidRequest(message));
 	}
-	let mut prompt = match request.input {
-		Input::Chat(messages) => {
-			let messages: Vec<_> = messages.into_iter().map(|m| ChatMessage::new(m.role, m.content)).collect();
-			engine.tokenize_chat(&messages, &ChatOptions::default())?
-		},
-		Input::Text(text) => engine.tokenize(&text)?,
-		Input::Tokens(tokens) => tokens,
-	};
+	let mut prompt = request.prompt;
 	let delivered = request.delivered.len();
 	prompt.extend(request.delivered);
 	Ok(GenerateRequest {

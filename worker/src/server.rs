@@ -3,6 +3,7 @@
 //! - [`inference`]: verifies a request and streams its completion;
 //! - [`reservations`]: deposits and credit that running requests use;
 //! - [`vouchers`]: vouchers, and the state of a channel;
+//! - [`tokenizers`]: tokenizer files, for gateways;
 //! - [`openings`]: openings of this host's leaves, for checkers;
 //! - [`evidence`]: evidence of receipts, for auditors;
 //! - [`authentication`]: who may have either;
@@ -14,6 +15,7 @@ pub mod inference;
 pub mod listen;
 pub mod openings;
 pub mod reservations;
+pub mod tokenizers;
 pub mod turns;
 pub mod vouchers;
 
@@ -40,7 +42,7 @@ use gonka_client::{
 	request_id::{REQUEST_ID_HEADER, RequestId},
 	worker_api::{
 		CHANNEL_PATH, EVIDENCE_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, INFERENCE_PATH, OPENINGS_PATH,
-		VOUCHERS_PATH,
+		TOKENIZER_PATH, VOUCHERS_PATH,
 	},
 };
 use gonka_primitives::Hash;
@@ -49,6 +51,7 @@ use reservations::Reservations;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, field::Empty};
+use turns::Turns;
 
 /// Maximum size of a query of another host, in bytes.
 const MAX_QUERY: usize = 16 << 10;
@@ -103,6 +106,7 @@ pub struct Service {
 	reservations: Reservations,
 	openings: Arc<Openings>,
 	shown: ShownPositions,
+	tokenizers: Turns,
 	worker_keys: WorkerKeys,
 	assignments: Assignments,
 	/// One permit for each request that may run or wait.
@@ -117,6 +121,7 @@ impl Service {
 			reservations: Reservations::new(parts.store.clone()),
 			openings: Openings::new(parts.store.clone()),
 			shown: ShownPositions::default(),
+			tokenizers: Turns::new(tokenizers::MAX_QUERIES, tokenizers::MAX_WAIT),
 			worker_keys: WorkerKeys::default(),
 			assignments: Assignments::default(),
 			permits: Arc::new(Semaphore::new(parts.limits.capacity as usize)),
@@ -157,6 +162,7 @@ pub fn router(service: Arc<Service>) -> Router {
 		.route(INFERENCE_PATH, post(inference::inference))
 		.route(VOUCHERS_PATH, post(vouchers::acknowledge))
 		.route(CHANNEL_PATH, post(vouchers::channel))
+		.route(TOKENIZER_PATH, post(tokenizers::tokenizer))
 		.route(OPENINGS_PATH, post(openings::openings).layer(DefaultBodyLimit::max(MAX_QUERY)))
 		.route(EVIDENCE_PATH, post(evidence::evidence).layer(DefaultBodyLimit::max(MAX_QUERY)))
 		.route(HEALTH_PATH, get(health))

@@ -158,8 +158,7 @@ async fn an_audit_that_this_worker_cannot_do_is_inconclusive() {
 /// The mock engine with two methods that fail.
 struct FailingEngine {
 	inner: Arc<dyn Engine>,
-	tokenize: Option<EngineError>,
-	check: Option<EngineError>,
+	check: EngineError,
 }
 
 impl Engine for FailingEngine {
@@ -168,7 +167,7 @@ impl Engine for FailingEngine {
 	}
 
 	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		self.tokenize.clone().map_or_else(|| self.inner.tokenize(text), Err)
+		self.inner.tokenize(text)
 	}
 
 	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
@@ -183,8 +182,8 @@ impl Engine for FailingEngine {
 		self.inner.generate(request)
 	}
 
-	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
-		self.check.clone().map_or_else(|| self.inner.check(request), Err)
+	fn check(&self, _: CheckRequest) -> Result<CheckReceiver, EngineError> {
+		Err(self.check.clone())
 	}
 
 	fn health(&self) -> Health {
@@ -192,18 +191,13 @@ impl Engine for FailingEngine {
 	}
 }
 
-/// Returns the finding of a checker with this engine about an honest completion. It is reported at `block`, and not in
-/// the `earlier` ones.
-async fn found_by(
-	tokenize: Option<EngineError>,
-	check: Option<EngineError>,
-	earlier: Range<u32>,
-	block: u32,
-) -> Finding {
+/// Returns the finding of a checker whose engine fails with an error, about an honest completion. It is reported at `block`, and
+/// not in the `earlier` ones.
+async fn found_by(check: EngineError, earlier: Range<u32>, block: u32) -> Finding {
 	let (directory, chain, audited) = setup().await;
 	let root = audited.settle(vec![audited.completion(1)]).await;
 	assign(&chain, vec![audited.audit(0, root, Pick::Receipt(0))]);
-	let engine = Arc::new(FailingEngine { inner: Options::default().engine, tokenize, check });
+	let engine = Arc::new(FailingEngine { inner: Options::default().engine, check });
 	let rig = Rig::start(&chain, directory.path(), Options { engine, ..Options::default() }).await;
 	for block in earlier {
 		rig.block(block).await;
@@ -217,16 +211,14 @@ async fn found_by(
 
 #[tokio::test]
 async fn an_audit_that_the_engine_does_not_support_is_inconclusive() {
-	let unsupported = || Some(EngineError::Unsupported("no log probabilities".into()));
-	assert_eq!(found_by(unsupported(), None, 121..121, 130).await, Finding::Inconclusive);
-	assert_eq!(found_by(None, unsupported(), 121..121, 130).await, Finding::Inconclusive);
+	let unsupported = EngineError::Unsupported("no log probabilities".into());
+	assert_eq!(found_by(unsupported, 121..121, 130).await, Finding::Inconclusive);
 }
 
 #[tokio::test]
 async fn an_audit_whose_engine_fails_is_tried_until_the_time_is_up_and_is_inconclusive() {
-	let gone = || Some(EngineError::Compute("the server is gone".into()));
-	assert_eq!(found_by(gone(), None, 121..135, 135).await, Finding::Inconclusive);
-	assert_eq!(found_by(None, gone(), 121..135, 135).await, Finding::Inconclusive);
+	let gone = EngineError::Compute("the server is gone".into());
+	assert_eq!(found_by(gone, 121..135, 135).await, Finding::Inconclusive);
 }
 
 #[tokio::test]

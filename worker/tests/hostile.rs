@@ -119,7 +119,7 @@ async fn cheap_completions_are_served_settled_and_convicted() {
 	let gateway = Gateway::new(&audited.url, CHANNEL);
 	let mut completions = Vec::new();
 	for sequence in 1..=8 {
-		let (ids, _, signed) = gateway.request(sequence, BODY).await.unwrap().finish().await;
+		let (ids, signed) = gateway.request(sequence, BODY).await.unwrap().finish().await;
 		let envelope = signed.receipt.envelope;
 		let stored = audited.store.read(|tx| evidence::get(tx, &envelope)).unwrap().unwrap();
 		assert_eq!((&stored.output, &stored.receipt), (&ids, &signed));

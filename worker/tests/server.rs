@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use gonka_client::{
 	keys,
-	worker_api::{ErrorCode, Event, Scale},
+	worker_api::{ErrorCode, Event, Scale, TokenizerQuery},
 };
 use gonka_engine::{GenerateRequest, MockConfig, TokenEvent};
 use gonka_primitives::{
@@ -58,7 +58,7 @@ async fn a_request_is_served_and_paid_over_both_protocols() {
 	for (channel, http2) in [(1, false), (2, true)] {
 		let gateway = Gateway::over(&rig.url, channel, http2);
 		let signed = gateway.sign(gateway.envelope(1, BODY));
-		let (ids, text, receipt) = gateway.request_signed(&signed, BODY).await.unwrap().finish().await;
+		let (ids, receipt) = gateway.request_signed(&signed, BODY).await.unwrap().finish().await;
 		let expected = Receipt {
 			envelope: signed.envelope.hash(&GENESIS),
 			output: output_hash(&ids),
@@ -69,7 +69,7 @@ async fn a_request_is_served_and_paid_over_both_protocols() {
 			fee: 16 * 2 + ids.len() as u128 * 3,
 		};
 		assert_eq!(receipt.receipt, expected);
-		assert!(!text.is_empty() && ids.len() == 21, "{text}");
+		assert_eq!(ids.len(), 21);
 		let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt.receipt);
 		assert!(keys::verify(&receipt.signature, &payload, &keys::public(&key("//Worker"))));
 
@@ -96,7 +96,8 @@ async fn a_request_is_served_and_paid_over_both_protocols() {
 async fn a_worker_serves_several_models_each_with_its_engine() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let engine = mock(MockConfig { completion_words: 4, ..Default::default() });
-	let second = ServedModel::new("second".into(), [7; 32], engine, Audits::ByNone);
+	let second = ServedModel::new("second".into(), [7; 32], engine, Audits::ByNone)
+		.with_tokenizer(Some(([5; 32], "its tokenizer".into())));
 	let rig = Rig::start(&chain, directory.path(), Options { second: Some(second), ..Default::default() }).await;
 	let gateway = Gateway::new(&rig.url, 1);
 	let models = async || gateway.get("/health").await.1["models"].clone();
@@ -113,6 +114,16 @@ async fn a_worker_serves_several_models_each_with_its_engine() {
 		let (ids, ..) = gateway.request_signed(&signed, BODY).await.unwrap().finish().await;
 		assert_eq!(ids.len(), length, "model {model}");
 	}
+	let tokenizer = async |gateway: &Gateway, hash| {
+		let query = TokenizerQuery { channel: gateway.query(), tokenizer: Scale(hash) };
+		gateway.post_raw("/v1/tokenizer", &query).await.map_err(|(_, code, _)| code)
+	};
+	assert_eq!(tokenizer(&gateway, [5; 32]).await.unwrap(), "its tokenizer");
+	assert_eq!(tokenizer(&gateway, [6; 32]).await, Err(ErrorCode::UnknownTokenizer));
+	let mut keyless = Gateway::new(&rig.url, 1);
+	keyless.key = key("//Unregistered");
+	assert_eq!(tokenizer(&keyless, [5; 32]).await, Err(ErrorCode::BadSignature));
+
 	let of = |model, sequence| gateway.sign(Envelope { model, ..gateway.envelope(sequence, BODY) });
 	let rejected =
 		async |model, sequence| gateway.request_signed(&of(model, sequence), BODY).await.err().map(|(_, code, _)| code);
@@ -144,10 +155,10 @@ async fn every_rejection_has_its_code() {
 	for (what, expected, body, change) in [
 		("other body", ErrorCode::BadRequest, BODY, (|envelope| envelope.body = [0; 32]) as fn(&mut Envelope)),
 		("no json", ErrorCode::BadRequest, "{", |_| ()),
-		("stops", ErrorCode::BadRequest, r#"{"input":{"text":"a"},"stop":["1","2","3","4","5"]}"#, |_| ()),
-		("temperature", ErrorCode::BadRequest, r#"{"input":{"text":"a"},"temperature":-1}"#, |_| ()),
-		("empty", ErrorCode::BadRequest, r#"{"input":{"text":""}}"#, |_| ()),
-		("token", ErrorCode::BadRequest, r#"{"input":{"tokens":[99999]}}"#, |_| ()),
+		("stops", ErrorCode::BadRequest, r#"{"prompt":[97],"stop":["1","2","3","4","5"]}"#, |_| ()),
+		("temperature", ErrorCode::BadRequest, r#"{"prompt":[97],"temperature":-1}"#, |_| ()),
+		("empty", ErrorCode::BadRequest, r#"{"prompt":[]}"#, |_| ()),
+		("token", ErrorCode::BadRequest, r#"{"prompt":[99999]}"#, |_| ()),
 		("no tokens asked", ErrorCode::BadRequest, BODY, |envelope| envelope.max_tokens = 0),
 		("fee", ErrorCode::BadRequest, BODY, |envelope| envelope.max_fee = 16 * 2 + 100 * 3 - 1),
 		("closing", ErrorCode::UnknownChannel, BODY, |envelope| envelope.channel = 3),
@@ -165,7 +176,7 @@ async fn every_rejection_has_its_code() {
 		change(&mut envelope);
 		assert_eq!(code(gateway.request_signed(&gateway.sign(envelope), body).await), Some(expected), "{what}");
 	}
-	let long = format!(r#"{{"input":{{"text":"{}"}}}}"#, "a".repeat(10_000));
+	let long = format!(r#"{{"prompt":[{}97]}}"#, "97,".repeat(4_000));
 	assert_eq!(code(gateway.request(50, &long).await), Some(ErrorCode::BadRequest));
 	let mut signed = gateway.sign(gateway.envelope(51, BODY));
 	signed.envelope.max_fee += 1;
@@ -208,9 +219,9 @@ async fn wrong_totals_change_nothing() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let (gateway, other) = (Gateway::new(&rig.url, 1), Gateway::new(&rig.url, 2));
-	let a = gateway.request(1, BODY).await.unwrap().finish().await.2;
-	let b = gateway.request(2, BODY).await.unwrap().finish().await.2;
-	let foreign = other.request(1, BODY).await.unwrap().finish().await.2;
+	let a = gateway.request(1, BODY).await.unwrap().finish().await.1;
+	let b = gateway.request(2, BODY).await.unwrap().finish().await.1;
+	let foreign = other.request(1, BODY).await.unwrap().finish().await.1;
 	let (hash_a, hash_b) = (a.receipt.envelope, b.receipt.envelope);
 	let more = Totals { fee: 1, ..Default::default() };
 	for (totals, hashes) in [
@@ -243,8 +254,8 @@ async fn credit_and_deposit_bound_the_unpaid_requests() {
 	let limits = Limits { credit: 2, ..Options::default().limits };
 	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	let a = gateway.request(1, BODY).await.unwrap().finish().await.2;
-	let b = gateway.request(2, BODY).await.unwrap().finish().await.2;
+	let a = gateway.request(1, BODY).await.unwrap().finish().await.1;
+	let b = gateway.request(2, BODY).await.unwrap().finish().await.1;
 	let rejected = gateway.request(3, BODY).await.err().unwrap();
 	assert_eq!((rejected.0, rejected.1), (402, ErrorCode::Unacknowledged));
 	let hashes = [a.receipt.envelope, b.receipt.envelope];
@@ -350,16 +361,16 @@ async fn a_continued_completion_has_a_tape_of_its_own() {
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);
 	let (whole, ..) = gateway.request(1, BODY).await.unwrap().finish().await;
-	let body = format!(r#"{{"input":{{"text":"Once upon a time"}},"temperature":0,"delivered":{:?}}}"#, &whole[..7]);
+	let body = format!(r#"{},"delivered":{:?}}}"#, BODY.trim_end_matches('}'), &whole[..7]);
 	let signed = gateway.sign(gateway.envelope(2, &body));
-	let (rest, _, receipt) = gateway.request_signed(&signed, &body).await.unwrap().finish().await;
+	let (rest, receipt) = gateway.request_signed(&signed, &body).await.unwrap().finish().await;
 	let (expected, root) = completion("Once upon a time", &whole[..7], &signed.envelope.hash(&GENESIS));
 	assert_eq!((&rest, receipt.receipt.fingerprint), (&expected, root));
 	assert_ne!(rest, whole[7..], "another envelope has another tape");
 	assert_eq!(receipt.receipt.output, output_hash(&rest));
 	assert_eq!((receipt.receipt.prompt_tokens, receipt.receipt.completion_tokens), (16 + 7, 14));
-	let chat = r#"{"input":{"chat":[{"role":"user","content":"Hello"}]},"stop":["no such text"]}"#;
-	gateway.request(3, chat).await.unwrap().finish().await;
+	let stops = r#"{"prompt":[97],"stop":["no such text"]}"#;
+	gateway.request(3, stops).await.unwrap().finish().await;
 	rig.stop().await;
 }
 
@@ -367,7 +378,7 @@ async fn a_continued_completion_has_a_tape_of_its_own() {
 async fn a_restart_between_receipt_and_voucher_loses_nothing() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
-	let receipt = Gateway::new(&rig.url, 1).request(1, BODY).await.unwrap().finish().await.2;
+	let receipt = Gateway::new(&rig.url, 1).request(1, BODY).await.unwrap().finish().await.1;
 	rig.stop().await;
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	let gateway = Gateway::new(&rig.url, 1);

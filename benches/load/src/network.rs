@@ -109,6 +109,7 @@ fn model(index: ModelId) -> GenesisModel {
 	GenesisModel {
 		name: format!("model-{index}"),
 		weights_hash: [1; 32].into(),
+		tokenizer_hash: [2; 32].into(),
 		quantisation: "BF16".into(),
 		context_length: 8_192,
 		input_price: 1_000,

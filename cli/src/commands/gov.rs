@@ -489,8 +489,9 @@ mod tests {
 			"gov propose retire-model M --key file".into(),
 			"gov propose calibration-profile M profile.json --key file".into(),
 			format!(
-				"gov propose model M --weights-hash {} --quantisation F16 --context 8192 --price 10,20 --memory 300",
-				"00".repeat(32)
+				"gov propose model M --weights-hash {hash} --tokenizer-hash {hash} --quantisation F16 --context 8192 --price 10,20 \
+				 --memory 300",
+				hash = "00".repeat(32)
 			),
 			"gov apply code.wasm --key file".into(),
 		] {

@@ -69,7 +69,8 @@ pub(super) fn make(config: &Config, ports: &Chosen) -> Result<Plan> {
 	}
 	let model = match config.engine {
 		Engine::Llama | Engine::Torch => Some(model(config)?),
-		Engine::Mock => config.model.clone(),
+		// Its tokenizer is that of the model for which the mock stands.
+		Engine::Mock => config.model.clone().or_else(demo_model),
 	};
 	let mut nodes = Vec::new();
 	let mut workers = Vec::new();

@@ -88,6 +88,8 @@ pub struct NewModel {
 	pub name: String,
 	/// SHA-256 of the weights' file.
 	pub weights_hash: Hash,
+	/// SHA-256 of the tokenizer's file.
+	pub tokenizer_hash: Hash,
 	/// The format of the weights, such as `Q4_K_M`.
 	pub quantisation: String,
 	/// Maximum number of tokens of prompt and completion together.
@@ -360,6 +362,7 @@ impl Types {
 		let arguments = [
 			("name", Value::from_bytes(&model.name)),
 			("weights_hash", Value::from_bytes(model.weights_hash)),
+			("tokenizer_hash", Value::from_bytes(model.tokenizer_hash)),
 			("quantisation", Value::from_bytes(&model.quantisation)),
 			("context_length", Value::u128(model.context_length.into())),
 			("price", price(&model.price)),

@@ -41,6 +41,8 @@ pub enum ErrorCode {
 	NoSuchLeaf,
 	/// 404: this worker does not serve the model.
 	UnknownModel,
+	/// 404: this worker has no tokenizer file with that hash.
+	UnknownTokenizer,
 	/// 404: no open channel of that id pays this host.
 	UnknownChannel,
 	/// 409: the sequence number is used.
@@ -69,7 +71,11 @@ impl ErrorCode {
 			Self::BadSignature => 401,
 			Self::InsufficientFunds | Self::Unacknowledged => 402,
 			Self::NotAHost | Self::NotAssigned => 403,
-			Self::UnknownModel | Self::UnknownChannel | Self::NoSuchLeaf | Self::NoSuchReceipt => 404,
+			Self::UnknownModel
+			| Self::UnknownTokenizer
+			| Self::UnknownChannel
+			| Self::NoSuchLeaf
+			| Self::NoSuchReceipt => 404,
 			Self::Replayed | Self::WrongTotals | Self::WrongPrice => 409,
 			Self::Expired => 410,
 			Self::ContextTooLong => 413,

@@ -10,12 +10,10 @@ pub const MAX_STOPS: usize = 4;
 /// A request for a completion. The envelope carries the hash of exactly the bytes that are sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceRequest {
-	/// The prompt.
-	pub input: Input,
+	/// Token ids of the prompt; at least one. The gateway makes them with the model's registered tokenizer.
+	pub prompt: Vec<u32>,
 	/// Token ids of the completion that other hosts have already delivered. This host continues after them and signs
-	/// only for the tokens that it adds; the delivered ones count as prompt tokens. Their text was sent as far as an
-	/// undisturbed host would have sent it: text held back at their end (half a character, a possible stop string)
-	/// comes with the tokens that follow.
+	/// only for the tokens that it adds; the delivered ones count as prompt tokens.
 	#[serde(default, skip_serializing_if = "Vec::is_empty")]
 	pub delivered: Vec<u32>,
 	/// Temperature; 0 is greedy.
@@ -39,18 +37,6 @@ fn one() -> f32 {
 	1.0
 }
 
-/// A prompt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Input {
-	/// Messages, rendered with the model's chat template.
-	Chat(Vec<Message>),
-	/// Text, unchanged.
-	Text(String),
-	/// Token ids, unchanged.
-	Tokens(Vec<u32>),
-}
-
 /// A grammar that a completion has to follow, in a form that the crate `llguidance` reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,15 +49,6 @@ pub enum Grammar {
 	Lark(String),
 }
 
-/// A message of a chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-	/// `system`, `user`, `assistant` or `tool`.
-	pub role: String,
-	/// The text.
-	pub content: String,
-}
-
 /// One event of a response: any number of `Token`s, then one `Receipt` or one `Error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -80,8 +57,6 @@ pub enum Event {
 	Token {
 		/// The token's id.
 		id: u32,
-		/// Text that became certain with the token. Empty while a character or a possible stop string is incomplete.
-		text: String,
 	},
 	/// The completion has ended and its receipt is on the worker's disk.
 	Receipt {

@@ -26,6 +26,15 @@ pub struct ChannelQuery {
 	pub signature: Scale<Signature>,
 }
 
+/// A gateway's query for a tokenizer file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenizerQuery {
+	/// A channel of the gateway, signed as for [`ChannelState`].
+	pub channel: ChannelQuery,
+	/// The file's SHA-256, as it is registered with the model.
+	pub tokenizer: Scale<Hash>,
+}
+
 /// A worker's record of a channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChannelState {

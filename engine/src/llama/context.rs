@@ -4,11 +4,12 @@ use std::{ptr::NonNull, slice, sync::Arc};
 
 use llama_cpp_sys_2 as sys;
 
-use super::{CachePrecision, LlamaOptions, file::File};
+use super::{CachePrecision, LlamaOptions};
 use crate::{
 	EngineError,
 	local::{EachRow, LOGIT_ROWS, LocalConfig, Model, Span},
 };
+use gonka_tokenizer::llama::File;
 
 /// A model with its sequences. A slot's number is its sequence's.
 pub struct LlamaModel {

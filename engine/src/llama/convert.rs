@@ -7,8 +7,8 @@ use std::{
 
 use llama_cpp_sys_2 as sys;
 
-use super::file;
 use crate::EngineError;
+use gonka_tokenizer::llama as file;
 
 /// A format for all matrices of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

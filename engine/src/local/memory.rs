@@ -3,10 +3,8 @@
 use sysinfo::System;
 
 use super::LocalConfig;
-use crate::{
-	EngineError,
-	gguf::{Header, Value},
-};
+use crate::EngineError;
+use gonka_tokenizer::gguf::{Header, Value};
 
 /// Sizes of a model in a backend's memory.
 #[derive(Clone, Copy, Debug)]

@@ -13,8 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Model, Span};
 use crate::{
 	CheckReceiver, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, Health, TokenCheck,
-	TokenEvent, Usage, sampler::Sampler, stop::StopChecker, tokenizer::Tokenizer,
+	TokenEvent, Usage, sampler::Sampler, stop::StopChecker,
 };
+use gonka_tokenizer::Tokenizer;
 
 /// Minimum number of prompt tokens computed in a step: with fewer, reading a prompt costs more than it delays others.
 const MIN_CHUNK: usize = 16;

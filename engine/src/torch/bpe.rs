@@ -5,8 +5,8 @@ use tokenizers::{
 	pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
 };
 
-use crate::{
-	EngineError,
+use crate::EngineError;
+use gonka_tokenizer::{
 	gguf::{Header, Value},
 	tokenizer::{Encoder, Tokenizer, Vocabulary},
 };
@@ -40,7 +40,7 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 	let (bos, eos) = (named("tokenizer.ggml.bos_token_id"), named("tokenizer.ggml.eos_token_id"));
 	let bytes_of = byte_decoder();
 	let ids = || (0u32..).zip(tokens.iter().zip(types));
-	Tokenizer::new(
+	Ok(Tokenizer::new(
 		Vocabulary {
 			bytes: ids()
 				.map(|(_, (text, kind))| if *kind == CONTROL { Box::default() } else { bytes_of(text) })
@@ -55,7 +55,7 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 			template: header.text("tokenizer.chat_template").ok().map(str::to_owned),
 		},
 		Box::new(Bpe(bpe(header, tokens)?)),
-	)
+	)?)
 }
 
 /// A byte-level BPE.

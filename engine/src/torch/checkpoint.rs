@@ -1,10 +1,10 @@
 //! A model of the llama family as its files describe it, in either of two forms: a GGUF file, or a
 //! [folder](super::folder).
 
-use crate::{
-	EngineError,
+use crate::EngineError;
+use gonka_tokenizer::{
+	Tokenizer,
 	gguf::{Format, Gguf},
-	tokenizer::Tokenizer,
 };
 
 /// The numbers that define a model.

@@ -2,7 +2,9 @@
 
 use half::{bf16, f16};
 
-use crate::{EngineError, gguf::Format};
+use gonka_tokenizer::gguf::Format;
+
+use crate::EngineError;
 
 /// Appends the weights in `bytes`, which are whole blocks, to `out`.
 ///

@@ -13,8 +13,8 @@ use super::{
 	bpe::{Bpe, byte_decoder},
 	checkpoint::{Checkpoint, Dimensions, Matrix, Part, Stored},
 };
-use crate::{
-	EngineError,
+use crate::EngineError;
+use gonka_tokenizer::{
 	gguf::Format,
 	tokenizer::{Tokenizer, Vocabulary},
 };
@@ -348,7 +348,7 @@ impl Checkpoint for Folder {
 
 	fn tokenizer(&self) -> Result<Tokenizer, EngineError> {
 		let (vocabulary, encoder) = self.read_tokenizer().map_err(refused)?;
-		Tokenizer::new(vocabulary, Box::new(encoder))
+		Ok(Tokenizer::new(vocabulary, Box::new(encoder))?)
 	}
 
 	fn matrix(&self, matrix: Matrix) -> Result<Stored<'_>, EngineError> {

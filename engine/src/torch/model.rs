@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
 	EngineError,
-	gguf::Format,
 	local::{EachRow, LOGIT_ROWS, LocalConfig, Model, Span},
 };
+use gonka_tokenizer::gguf::Format;
 
 /// Number of weights that are converted to floating-point numbers at a time.
 const CHUNK: i64 = 1 << 18;

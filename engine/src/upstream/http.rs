@@ -58,7 +58,7 @@ impl Http {
 				EngineError::InvalidRequest("the upstream's key has characters that an HTTP header cannot carry".into())
 			})?;
 			value.set_sensitive(true);
-			Ok(value)
+			Ok::<_, EngineError>(value)
 		});
 		let mut tcp = HttpConnector::new();
 		tcp.enforce_http(false);

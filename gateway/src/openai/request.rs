@@ -2,12 +2,13 @@
 
 use super::{
 	errors::ApiError,
-	prompt,
+	prompt::Reader,
 	types::{ChatRequest, Common, CompletionRequest},
 	unsupported,
 };
 use crate::{gateway::Gateway, snapshot::Model};
-use gonka_client::worker_api::{InferenceRequest, Input, MAX_STOPS};
+use gonka_client::worker_api::{InferenceRequest, MAX_STOPS};
+use gonka_tokenizer::Tokenizer;
 use serde_json::Value;
 use std::{ops::RangeInclusive, sync::Arc};
 
@@ -40,7 +41,7 @@ pub struct ValidRequest {
 	pub stream: bool,
 	/// Whether the stream ends with the usage.
 	pub include_usage: bool,
-	/// The prompts: one for a chat, up to [`prompt::MAX_PROMPTS`] for texts.
+	/// The prompts: one for a chat, up to [`MAX_PROMPTS`](super::prompt::MAX_PROMPTS) for texts.
 	pub prompts: Vec<Prompt>,
 }
 
@@ -49,16 +50,28 @@ pub struct ValidRequest {
 pub struct Prompt {
 	/// The model on chain.
 	pub model: Arc<Model>,
+	/// The model's tokenizer.
+	pub tokenizer: Arc<Tokenizer>,
 	/// The body that a worker gets.
 	pub body: InferenceRequest,
 	/// The seed of the envelope.
 	pub seed: u64,
-	/// Maximum number of tokens that the prompt can have.
-	pub prompt_bound: u32,
 	/// Maximum number of completion tokens.
 	pub max_tokens: u32,
 	/// Whether the gateway chose `max_tokens`, so that it may lower it.
 	pub is_adjustable: bool,
+}
+
+impl Prompt {
+	/// Number of its tokens.
+	pub fn tokens(&self) -> u32 {
+		u32::try_from(self.body.prompt.len()).unwrap_or(u32::MAX)
+	}
+
+	/// Whether a token ends the completion, whatever its text.
+	pub fn ends(&self, id: u32) -> bool {
+		!self.body.ignore_eos && self.tokenizer.eos().contains(&id)
+	}
 }
 
 impl ValidRequest {
@@ -71,9 +84,9 @@ impl ValidRequest {
 			Some(tokens) => Some(tokens),
 			None => max_tokens(request.common.max_tokens, "max_tokens")?,
 		};
-		let inputs = vec![prompt::chat(request.messages)?];
-		let default = gateway.options.default_max_tokens;
-		Self::new(gateway, Endpoint::Chat, request.model, request.common, inputs, (max_tokens, default))
+		let limits = (max_tokens, gateway.options.default_max_tokens);
+		let read = |reader: &Reader| Ok(vec![reader.chat(request.messages)?]);
+		Self::new(gateway, Endpoint::Chat, request.model, request.common, read, limits)
 	}
 
 	/// Validates a request to `/v1/completions`.
@@ -82,9 +95,9 @@ impl ValidRequest {
 			unsupported::check_completion(&request)?;
 		}
 		let max_tokens = max_tokens(request.common.max_tokens, "max_tokens")?;
-		let inputs = prompt::texts(request.prompt)?;
 		let limits = (max_tokens, DEFAULT_TEXT_COMPLETION);
-		Self::new(gateway, Endpoint::Text, request.model, request.common, inputs, limits)
+		let read = |reader: &Reader| reader.texts(request.prompt);
+		Self::new(gateway, Endpoint::Text, request.model, request.common, read, limits)
 	}
 
 	fn new(
@@ -92,7 +105,7 @@ impl ValidRequest {
 		endpoint: Endpoint,
 		name: String,
 		common: Common,
-		inputs: Vec<Input>,
+		read: impl FnOnce(&Reader) -> Result<Vec<Vec<u32>>, ApiError>,
 		(given, default): (Option<u32>, u32),
 	) -> Result<Self, ApiError> {
 		if common.n.is_some_and(|n| n != 1) {
@@ -101,13 +114,17 @@ impl ValidRequest {
 		}
 		// Every 64-bit seed is valid, also a negative one.
 		let seed = common.seed.map_or_else(|| fastrand::u64(..), |seed| seed as u64);
-		let bodies = inputs.into_iter().map(|input| body(&common, input)).collect::<Result<Vec<_>, _>>()?;
+		let sampling = body(&common)?;
 		let model = gateway.model(&name)?;
-		let prompts = bodies.into_iter().map(|body| {
-			let prompt_bound = prompt::max_tokens(&body.input);
-			let (max_tokens, is_adjustable) = completion_limit(&model, &body.input, prompt_bound, given, default)?;
-			Ok(Prompt { model: model.clone(), body, seed, prompt_bound, max_tokens, is_adjustable })
-		});
+		let tokenizer = gateway.tokenizer(&model)?;
+		let prompts =
+			read(&Reader { tokenizer: &tokenizer, context: model.context_length() })?.into_iter().map(|prompt| {
+				let (max_tokens, is_adjustable) =
+					completion_limit(model.context_length(), prompt.len(), given, default)?;
+				let (model, tokenizer) = (model.clone(), tokenizer.clone());
+				let body = InferenceRequest { prompt, ..sampling.clone() };
+				Ok(Prompt { model, tokenizer, body, seed, max_tokens, is_adjustable })
+			});
 		Ok(Self {
 			endpoint,
 			prompts: prompts.collect::<Result<_, _>>()?,
@@ -118,8 +135,8 @@ impl ValidRequest {
 	}
 }
 
-/// The body for a worker, with the parameters that choose tokens.
-fn body(common: &Common, input: Input) -> Result<InferenceRequest, ApiError> {
+/// The body for a worker without its prompt: the parameters that choose tokens.
+fn body(common: &Common) -> Result<InferenceRequest, ApiError> {
 	let temperature = common.temperature.unwrap_or(1.0);
 	if !TEMPERATURES.contains(&temperature) {
 		return Err(ApiError::invalid_value("temperature", "'temperature' must be between 0 and 2."));
@@ -134,7 +151,7 @@ fn body(common: &Common, input: Input) -> Result<InferenceRequest, ApiError> {
 			.map_err(|_| ApiError::invalid_value("top_k", "'top_k' must be a positive number, or -1 for all."))?,
 	};
 	Ok(InferenceRequest {
-		input,
+		prompt: Vec::new(),
 		delivered: Vec::new(),
 		temperature,
 		// A `top_p` of 0 keeps the likeliest token only, as the smallest positive one does.
@@ -172,29 +189,18 @@ fn stops(stop: Option<&Value>) -> Result<Vec<String>, ApiError> {
 }
 
 /// The maximum number of completion tokens for a prompt, and whether the gateway chose it.
-fn completion_limit(
-	model: &Model,
-	input: &Input,
-	prompt_bound: u32,
-	given: Option<u32>,
-	default: u32,
-) -> Result<(u32, bool), ApiError> {
-	let context = model.context_length();
-	let prompt = prompt::min_tokens(input);
+fn completion_limit(context: u32, prompt: usize, given: Option<u32>, default: u32) -> Result<(u32, bool), ApiError> {
+	let prompt = u32::try_from(prompt).unwrap_or(u32::MAX);
 	let completion = given.unwrap_or(1);
 	if prompt.saturating_add(completion) > context {
 		return Err(ApiError::context_length(format!(
-			"This model's maximum context length is {context} tokens. However, your request needs at least {prompt} for \
-			 the prompt and {completion} for the completion."
+			"The model has a context of {context} tokens, but the request needs {prompt} for the prompt and {completion} for the \
+			 completion: shorten the prompt, or ask for fewer tokens."
 		)));
 	}
 	Ok(match given {
 		Some(tokens) => (tokens, false),
-		// The bound counts bytes, and most tokens have several: a long prompt still gets a part of the context.
-		None => {
-			let room = context.saturating_sub(prompt_bound).max(context / 8).max(MIN_COMPLETION);
-			(default.min(room).min(context.saturating_sub(prompt)), true)
-		},
+		None => (default.min(context.saturating_sub(prompt)), true),
 	})
 }
 
@@ -207,7 +213,7 @@ mod tests {
 		let mut request = json!({"model": "m", "messages": []});
 		request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
 		let request: ChatRequest = serde_json::from_value(request).unwrap();
-		body(&request.common, Input::Text("p".to_owned()))
+		body(&request.common)
 	}
 
 	#[test]
@@ -238,7 +244,7 @@ mod tests {
 			let chat: ChatRequest = serde_json::from_str(&json).unwrap();
 			let completion: CompletionRequest = serde_json::from_str(&json).unwrap();
 			for common in [chat.common, completion.common] {
-				let read = body(&common, Input::Text("p".to_owned())).unwrap();
+				let read = body(&common).unwrap();
 				assert_eq!((read.temperature, read.top_p), (expected, expected), "{text}");
 			}
 		}
@@ -247,21 +253,12 @@ mod tests {
 
 	#[test]
 	fn a_request_without_a_maximum_gets_what_the_context_has_room_for() {
-		let model = gonka_primitives::views::ModelView {
-			id: 0,
-			name: b"m".to_vec(),
-			weights_hash: [0; 32],
-			context_length: 1000,
-			price: Default::default(),
-		};
-		let model = &Model::by_name([model])["m"];
-		let text = Input::Text("p".to_owned());
-		assert_eq!(completion_limit(model, &text, 100, None, 500).unwrap(), (500, true));
-		assert_eq!(completion_limit(model, &text, 700, None, 500).unwrap(), (300, true));
-		assert_eq!(completion_limit(model, &text, 9000, None, 500).unwrap(), (125, true));
-		assert_eq!(completion_limit(model, &text, 9000, Some(1000), 500).unwrap(), (1000, false));
-		assert!(completion_limit(model, &text, 100, Some(1001), 500).is_err());
-		let tokens = Input::Tokens(vec![1; 990]);
-		assert_eq!(completion_limit(model, &tokens, 1006, None, 500).unwrap(), (10, true));
+		assert_eq!(completion_limit(1000, 100, None, 500).unwrap(), (500, true));
+		assert_eq!(completion_limit(1000, 700, None, 500).unwrap(), (300, true));
+		assert_eq!(completion_limit(1000, 999, None, 500).unwrap(), (1, true));
+		assert_eq!(completion_limit(1000, 100, Some(900), 500).unwrap(), (900, false));
+		let error = completion_limit(1000, 100, Some(901), 500).unwrap_err();
+		assert!(error.message().contains("1000") && error.message().contains("100") && error.message().contains("901"));
+		assert!(completion_limit(1000, 1000, None, 500).is_err());
 	}
 }

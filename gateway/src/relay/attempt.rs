@@ -1,6 +1,6 @@
 //! One dispatch: the envelope, the stream of tokens, the receipt.
 
-use super::{Failure, Piece, Relay};
+use super::{Failure, Relay};
 use crate::{
 	gateway::Gateway,
 	ledger::Terms,
@@ -76,8 +76,9 @@ impl Relay {
 		tracing::debug!(channel, url = route.host.url, "dispatching");
 		let seen = Seen {
 			tokens: Vec::new(),
-			prompt_bound: self.prompt_bound(),
+			prompt_tokens: self.prompt_tokens(),
 			context_length: model.context_length,
+			stopped: false,
 			hung_up: false,
 		};
 		let reading = Reading { gateway: gateway.clone(), channel, hash, seen: Some(seen) };
@@ -111,13 +112,14 @@ impl Relay {
 			};
 			match event.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)? {
 				Event::Token { .. } if self.tokens_left() == 0 => return Err(Failure::Call(CallError::TooLong)),
-				Event::Token { id, text } => {
+				Event::Token { id } => {
 					if self.delivered() == 0 {
 						self.gateway.metrics.first_token.observe(self.started.elapsed().as_secs_f64());
 					}
+					if !self.deliver(id) {
+						return Err(Failure::Token(id));
+					}
 					reading.push(id);
-					self.prompt.body.delivered.push(id);
-					let _ = self.client.send(Piece::Text(text));
 					limit = timeouts.token;
 				},
 				Event::Receipt { receipt: Scale(receipt) } => return self.accept(route, reading, receipt).await,
@@ -133,6 +135,7 @@ impl Relay {
 
 	async fn accept(&self, route: &Route, mut reading: Reading, signed: SignedReceipt) -> Result<Receipt, Failure> {
 		let seen = reading.seen.take().ok_or(Failure::Stale)?;
+		let seen = Seen { stopped: self.stopped, ..seen };
 		let receipt = signed.receipt.clone();
 		let ledger = &self.gateway.ledger;
 		let checked = ledger.receive(reading.channel, reading.hash, signed, &route.host.worker, &seen).await?;
@@ -169,6 +172,7 @@ impl Relay {
 			},
 			ErrorCode::Expired | ErrorCode::WrongPrice | ErrorCode::UnknownChannel => Failure::Stale,
 			ErrorCode::UnknownModel
+			| ErrorCode::UnknownTokenizer
 			| ErrorCode::BadSignature
 			| ErrorCode::WrongTotals
 			| ErrorCode::NotAHost
@@ -183,7 +187,7 @@ impl Relay {
 
 /// Counts the tokens that have already arrived, so that the receipt can be compared with them.
 fn drain(stream: &mut EventStream, reading: &mut Reading) {
-	while let Some(Ok(Some(Event::Token { id, .. }))) = stream.next().now_or_never() {
+	while let Some(Ok(Some(Event::Token { id }))) = stream.next().now_or_never() {
 		reading.push(id);
 	}
 }

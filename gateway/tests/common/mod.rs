@@ -29,7 +29,7 @@ use std::{
 };
 use subxt_signer::sr25519::{Keypair, dev};
 use tokio::sync::watch;
-use worker::{GENESIS, PRICE, Worker};
+use worker::{GENESIS, PRICE, TOKENIZER, Worker};
 
 /// How long a condition may take. Nothing but a failed test waits that long.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -74,6 +74,7 @@ impl ChainView for Market {
 			id,
 			name: name.to_vec(),
 			weights_hash: [0; 32],
+			tokenizer_hash: TOKENIZER.0,
 			context_length,
 			price: PRICE,
 		};
@@ -171,6 +172,11 @@ impl Net {
 			let snapshot = gateway.snapshots.load();
 			snapshot.open_channels().filter(|(channel, _)| gateway.ledger.available(channel).is_some()).count()
 				== channels
+		})
+		.await;
+		eventually("the tokenizer is open", || {
+			let gateway = &front.running.gateway;
+			channels == 0 || gateway.model("test/tiny").is_ok_and(|model| gateway.tokenizers.of(&model).is_some())
 		})
 		.await;
 		front

@@ -1,5 +1,5 @@
 //! A worker that serves the real API over HTTP/2 and keeps its own ledger. Its tokens need no model: the i-th token of
-//! every completion has the id 100 + i and the text `"w{i} "`, on every host.
+//! every completion has the id 256 + i and the text `"w{i} "`, on every host.
 
 use axum::{
 	Json, Router,
@@ -16,10 +16,11 @@ use gonka_primitives::{
 	hashing::{domain, signing_payload},
 	market::*,
 };
+use sha2::{Digest, Sha256};
 use std::{
 	collections::{BTreeMap, HashMap, HashSet},
 	io,
-	sync::{Arc, Mutex, MutexGuard},
+	sync::{Arc, LazyLock, Mutex, MutexGuard},
 	time::Duration,
 };
 use subxt_signer::sr25519::{self, Keypair};
@@ -27,7 +28,20 @@ use tokio::sync::{Notify, mpsc};
 
 pub const GENESIS: Hash = [77; 32];
 pub const PRICE: Price = Price { input: 2, output: 5 };
-pub const PROMPT_TOKENS: u32 = 9;
+/// Number of tokens of the tests' usual chat: the bytes of its text.
+pub const PROMPT_TOKENS: u32 = "user: Tell me the answer to everything.\nassistant:".len() as u32;
+/// Number of different words.
+const WORDS: u32 = 100;
+const FIRST_WORD: u32 = 256;
+/// The token that ends a completion.
+const END: u32 = FIRST_WORD + WORDS;
+
+/// The tokenizer file of the model, and its hash.
+pub static TOKENIZER: LazyLock<(Hash, Vec<u8>)> = LazyLock::new(|| {
+	let words: Vec<_> = (0..WORDS).map(|index| format!("w{index} ")).collect();
+	let file = gonka_tokenizer::mock_tokenizer(&words.iter().map(String::as_str).collect::<Vec<_>>());
+	(Sha256::digest(&file).into(), file)
+});
 
 /// A fault of a worker's receipts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +69,7 @@ pub enum Failure {
 
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-	/// Number of tokens of a complete completion.
+	/// Number of tokens of a complete completion, the end included.
 	pub length: u32,
 	/// Fails after that many tokens of its own.
 	pub fails_after: Option<(u32, Failure)>,
@@ -69,12 +83,14 @@ pub struct Behaviour {
 	pub keeps_receipts: bool,
 	/// Pause before each token.
 	pub pause: Duration,
+	/// Sends this instead of the tokenizer file.
+	pub tokenizer: Option<Vec<u8>>,
 }
 
 impl Default for Behaviour {
 	fn default() -> Self {
 		Self {
-			length: 5,
+			length: 6,
 			fails_after: None,
 			busy: 0,
 			refuses: None,
@@ -82,6 +98,7 @@ impl Default for Behaviour {
 			mute_vouchers: false,
 			keeps_receipts: false,
 			pause: Duration::ZERO,
+			tokenizer: None,
 		}
 	}
 }
@@ -138,6 +155,7 @@ impl Worker {
 			.route(INFERENCE_PATH, post(inference))
 			.route(VOUCHERS_PATH, post(vouchers))
 			.route(CHANNEL_PATH, post(channel))
+			.route(TOKENIZER_PATH, post(tokenizer))
 			.with_state(worker.clone());
 		tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
 		worker
@@ -242,19 +260,20 @@ async fn complete(
 			},
 			Some((after, Failure::Silent)) if after == made => events.closed().await,
 			Some((after, Failure::Endless)) if after == made => {
-				while events.send(Ok(Event::Token { id: 1, text: "and ".into() })).await.is_ok() {}
+				while events.send(Ok(Event::Token { id: FIRST_WORD })).await.is_ok() {}
 				worker.state().cancelled += 1;
 				return;
 			},
 			_ => {},
 		}
 		tokio::time::sleep(behaviour.pause).await;
-		let event = Event::Token { id: 100 + index, text: format!("w{index} ") };
-		if events.send(Ok(event)).await.is_err() {
+		// The last token ends the completion.
+		let id = if index + 1 == behaviour.length { END } else { FIRST_WORD + index % WORDS };
+		if events.send(Ok(Event::Token { id })).await.is_err() {
 			finish = FinishReason::Cancelled;
 			break;
 		}
-		tokens.push(100 + index);
+		tokens.push(id);
 	}
 	if finish == FinishReason::Cancelled {
 		worker.state().cancelled += 1;
@@ -262,7 +281,7 @@ async fn complete(
 			return;
 		}
 	}
-	let prompt_tokens = PROMPT_TOKENS + before;
+	let prompt_tokens = request.prompt.len() as u32 + before;
 	let completion_tokens = tokens.len() as u32;
 	let receipt = Receipt {
 		envelope: hash,
@@ -280,6 +299,14 @@ async fn complete(
 	if !behaviour.keeps_receipts {
 		let _ = events.send(Ok(Event::Receipt { receipt: Scale(receipt) })).await;
 	}
+}
+
+async fn tokenizer(State(worker): State<Worker>, Json(query): Json<TokenizerQuery>) -> Response {
+	let payload = signing_payload(domain::CHANNEL_QUERY, &GENESIS, &query.channel.channel);
+	assert!(worker.verify(query.channel.signature.0, payload));
+	let (hash, file) = &*TOKENIZER;
+	let sent = worker.state().behaviour.tokenizer.clone().unwrap_or_else(|| file.clone());
+	if query.tokenizer.0 == *hash { sent.into_response() } else { refuse(ErrorCode::UnknownTokenizer) }
 }
 
 async fn vouchers(State(worker): State<Worker>, Json(body): Json<Acknowledgement>) -> Response {

@@ -61,6 +61,7 @@ fn model(index: u32) -> Model {
 	Model {
 		name: BoundedVec::truncate_from(name),
 		weights_hash: [1; 32],
+		tokenizer_hash: [2; 32],
 		quantisation: BoundedVec::truncate_from([b'q'; types::MAX_QUANTISATION as usize].to_vec()),
 		context_length: 4_096,
 		price: Price { input: 1, output: 2 },
@@ -145,6 +146,7 @@ mod benchmarks {
 			origin as T::RuntimeOrigin,
 			name,
 			[1; 32],
+			[2; 32],
 			quantisation,
 			4_096,
 			Price { input: 1, output: 2 },

@@ -14,6 +14,8 @@ pub struct GenesisModel {
 	pub name: String,
 	/// SHA-256 of the weights' file, `0x…`.
 	pub weights_hash: H256,
+	/// SHA-256 of the tokenizer's file, `0x…`.
+	pub tokenizer_hash: H256,
 	/// Format of the weights, at most 16 bytes.
 	pub quantisation: String,
 	/// Maximum number of tokens of prompt and completion together.
@@ -57,6 +59,7 @@ impl GenesisModel {
 		let model = Model {
 			name: self.name.as_bytes().to_vec().try_into().ok()?,
 			weights_hash: self.weights_hash.to_fixed_bytes(),
+			tokenizer_hash: self.tokenizer_hash.to_fixed_bytes(),
 			quantisation: self.quantisation.as_bytes().to_vec().try_into().ok()?,
 			context_length: self.context_length,
 			price: Price { input: self.input_price, output: self.output_price },

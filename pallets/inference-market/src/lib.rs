@@ -428,6 +428,7 @@ pub mod pallet {
 			origin: OriginFor<T>,
 			name: Name,
 			weights_hash: Hash,
+			tokenizer_hash: Hash,
 			quantisation: Quantisation,
 			context_length: u32,
 			price: Price,
@@ -439,6 +440,7 @@ pub mod pallet {
 			Self::add_model(Model {
 				name,
 				weights_hash,
+				tokenizer_hash,
 				quantisation,
 				context_length,
 				price,

@@ -27,6 +27,8 @@ pub struct Model {
 	pub name: Name,
 	/// SHA-256 of the weights' file.
 	pub weights_hash: Hash,
+	/// SHA-256 of the tokenizer's file: vocabulary, rules and chat template in GGUF, without weights.
+	pub tokenizer_hash: Hash,
 	/// Format of the weights, such as `Q4_K_M` or `BF16`.
 	pub quantisation: Quantisation,
 	/// Maximum number of tokens of prompt and completion together. Not 0.
@@ -56,6 +58,7 @@ impl Model {
 			id,
 			name: self.name.into_inner(),
 			weights_hash: self.weights_hash,
+			tokenizer_hash: self.tokenizer_hash,
 			context_length: self.context_length,
 			price,
 		}

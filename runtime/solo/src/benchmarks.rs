@@ -49,6 +49,7 @@ impl pallet_poc::BenchmarkHelper for Helper {
 				RuntimeOrigin::root(),
 				name.try_into().unwrap_or_default(),
 				[1; 32],
+				[2; 32],
 				Default::default(),
 				1_024,
 				Price { input: 1, output: 1 },

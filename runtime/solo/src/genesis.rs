@@ -51,6 +51,12 @@ const SMOLLM2_SHA256: [u8; 32] = [
 	0xc8, 0xc1, 0x5e, 0x5b, 0xc7, 0x0e, 0xa3, 0x73, 0x72, 0x81, 0x10, 0xdb, 0x53,
 ];
 
+/// SHA-256 of its tokenizer file.
+const SMOLLM2_TOKENIZER_SHA256: [u8; 32] = [
+	0xdf, 0xf5, 0x17, 0x00, 0x99, 0x51, 0xcb, 0xcf, 0x63, 0x80, 0x43, 0x19, 0x63, 0xc0, 0x0c, 0xe1, 0x80, 0x6c, 0x67,
+	0x88, 0x2d, 0x59, 0x30, 0xa8, 0xe3, 0x94, 0xc3, 0xbc, 0xa9, 0xce, 0x13, 0x90,
+];
+
 /// The names of all presets.
 pub fn preset_names() -> Vec<PresetId> {
 	vec![PresetId::from(DEV_RUNTIME_PRESET), PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET)]
@@ -121,6 +127,7 @@ fn models() -> Vec<GenesisModel> {
 	let registration = |(name, _): (&str, &str)| GenesisModel {
 		name: name.to_string(),
 		weights_hash: H256(SMOLLM2_SHA256),
+		tokenizer_hash: H256(SMOLLM2_TOKENIZER_SHA256),
 		quantisation: "Q4_1".to_string(),
 		context_length: 8_192,
 		input_price: 1_000,

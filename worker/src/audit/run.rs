@@ -122,14 +122,8 @@ async fn replay(
 		return Ok(Finding::Broken(Breach::Envelope));
 	};
 	let key = tape_key(&envelope.hash(genesis), &audit.host);
-	let (reader, span) = (engine.clone(), tracing::Span::current());
-	let build = move || span.in_scope(|| generate_request(&*reader, request, &envelope, key));
-	let request = match tokio::task::spawn_blocking(build).await.map_err(|_| AuditError::Stopped)? {
-		Ok(request) => request,
-		Err(EngineError::InvalidRequest(_) | EngineError::Template(_)) => return Ok(Finding::Broken(Breach::Envelope)),
-		// A request that this engine does not support says nothing about the host.
-		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
-		Err(error) => return Err(error.into()),
+	let Ok(request) = generate_request(request, &envelope, key) else {
+		return Ok(Finding::Broken(Breach::Envelope));
 	};
 	if request.prompt.len() as u64 != u64::from(receipt.prompt_tokens) {
 		return Ok(Finding::Broken(Breach::Counts));

@@ -61,7 +61,8 @@ pub async fn inference(
 	let permit =
 		permit.map_err(|_| Rejection::new(ErrorCode::Busy, "the queue is full: try later, or another host"))?;
 	service.check_space()?;
-	let generate = service.read_prompt(&engine, request, &signed.envelope, hash).await?;
+	let key = tape_key(&hash, service.parts.follower.host());
+	let generate = generate_request(request, &signed.envelope, key).map_err(engine_rejection)?;
 	let generate = GenerateRequest { owner: channel.developer, ..generate };
 	engine.check_size(&generate, &signed.envelope)?;
 	let reservation = service.reserve(channel.clone(), &signed.envelope).await?;
@@ -160,19 +161,6 @@ impl Service {
 		} else {
 			Err(Rejection::new(ErrorCode::BadRequest, "the body's hash is not the envelope's"))
 		}
-	}
-
-	async fn read_prompt(
-		&self,
-		engine: &RegisteredEngine,
-		request: InferenceRequest,
-		envelope: &Envelope,
-		hash: Hash,
-	) -> Result<GenerateRequest, Rejection> {
-		let (engine, envelope, span) = (engine.engine.clone(), envelope.clone(), Span::current());
-		let key = tape_key(&hash, self.parts.follower.host());
-		let read = move || span.in_scope(|| generate_request(&*engine, request, &envelope, key));
-		tokio::task::spawn_blocking(read).await.map_err(Rejection::internal)?.map_err(engine_rejection)
 	}
 
 	/// Rejects when the store has no space for more evidence.
@@ -280,12 +268,12 @@ impl Completion {
 				() = self.events.closed() => return Ok(self.cancelled()),
 			};
 			match event {
-				Some(TokenEvent::Token { id, text, fingerprint }) => {
+				Some(TokenEvent::Token { id, fingerprint, .. }) => {
 					if self.output.is_empty() {
 						first = Instant::now();
 						metrics::histogram!("gonka_worker_first_token_seconds").record((first - started).as_secs_f64());
 					}
-					let sent = tokio::time::timeout(stalled, self.events.send(Event::Token { id, text })).await;
+					let sent = tokio::time::timeout(stalled, self.events.send(Event::Token { id })).await;
 					if !matches!(sent, Ok(Ok(()))) {
 						return Ok(self.cancelled());
 					}

@@ -48,10 +48,7 @@ pub async fn acknowledge(
 
 /// `POST /v1/channel`.
 pub async fn channel(State(service): State<Arc<Service>>, body: Bytes) -> Result<Json<ChannelState>, Rejection> {
-	let query: ChannelQuery = parse(&body)?;
-	let channel = service.channel(query.channel).await?;
-	let payload = signing_payload(domain::CHANNEL_QUERY, &service.genesis, &query.channel);
-	check_signature(&query.signature.0, &payload, &channel)?;
+	let channel = service.authenticate_gateway(&parse(&body)?).await?;
 	let read =
 		service.parts.store.read(|tx| Ok((market::channel(tx, channel.id)?, market::unacknowledged(tx, channel.id)?)));
 	let (record, open) = read.map_err(Rejection::internal)?;
@@ -67,6 +64,14 @@ pub async fn channel(State(service): State<Arc<Service>>, body: Bytes) -> Result
 }
 
 impl Service {
+	/// Returns the channel of a query that its gateway signed.
+	pub(super) async fn authenticate_gateway(&self, query: &ChannelQuery) -> Result<ChannelView, Rejection> {
+		let channel = self.channel(query.channel).await?;
+		let payload = signing_payload(domain::CHANNEL_QUERY, &self.genesis, &query.channel);
+		check_signature(&query.signature.0, &payload, &channel)?;
+		Ok(channel)
+	}
+
 	/// Returns a channel that pays this host, open or closing.
 	pub(super) async fn channel(&self, id: ChannelId) -> Result<ChannelView, Rejection> {
 		if self.parts.follower.snapshot().is_none() {

@@ -145,7 +145,14 @@ impl FakeChain {
 			min_deposit: 1,
 			challenge_period: 100,
 		};
-		let model = ModelView { id: 3, name: MODEL.into(), weights_hash: [0; 32], context_length: 500, price: PRICE };
+		let model = ModelView {
+			id: 3,
+			name: MODEL.into(),
+			weights_hash: [0; 32],
+			tokenizer_hash: [0; 32],
+			context_length: 500,
+			price: PRICE,
+		};
 		let state = State {
 			epoch,
 			required: RequiredVersion::default(),

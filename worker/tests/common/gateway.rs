@@ -49,18 +49,15 @@ impl Completion {
 		}
 	}
 
-	/// Reads to the end. Returns the token ids, the text and the receipt.
-	pub async fn finish(mut self) -> (Vec<u32>, String, SignedReceipt) {
-		let (mut ids, mut all) = (Vec::new(), String::new());
+	/// Reads to the end. Returns the token ids and the receipt.
+	pub async fn finish(mut self) -> (Vec<u32>, SignedReceipt) {
+		let mut ids = Vec::new();
 		loop {
 			match self.next().await.expect("a receipt before the end") {
-				Event::Token { id, text } => {
-					ids.push(id);
-					all.push_str(&text);
-				},
+				Event::Token { id } => ids.push(id),
 				Event::Receipt { receipt } => {
 					assert_eq!(self.next().await, None);
-					return (ids, all, receipt.0);
+					return (ids, receipt.0);
 				},
 				Event::Error(error) => panic!("{error:?}"),
 			}
@@ -164,10 +161,13 @@ impl Gateway {
 		check(response).await.expect_err("the request is rejected")
 	}
 
-	pub async fn state(&self) -> std::result::Result<ChannelState, Rejected> {
+	pub fn query(&self) -> ChannelQuery {
 		let payload = signing_payload(domain::CHANNEL_QUERY, &GENESIS, &self.channel);
-		let signature = Scale(keys::sign(&self.key, &payload));
-		let state = self.post("/v1/channel", &ChannelQuery { channel: self.channel, signature }).await?;
+		ChannelQuery { channel: self.channel, signature: Scale(keys::sign(&self.key, &payload)) }
+	}
+
+	pub async fn state(&self) -> std::result::Result<ChannelState, Rejected> {
+		let state = self.post("/v1/channel", &self.query()).await?;
 		Ok(serde_json::from_value(state).unwrap())
 	}
 
@@ -175,7 +175,7 @@ impl Gateway {
 	pub async fn serve_and_pay(&self, first: u64, count: u64, totals: &mut Totals) -> Vec<SignedReceipt> {
 		let mut receipts = Vec::new();
 		for sequence in first..first + count {
-			receipts.push(self.request(sequence, BODY).await.unwrap().finish().await.2);
+			receipts.push(self.request(sequence, BODY).await.unwrap().finish().await.1);
 		}
 		for receipt in &receipts {
 			*totals = totals.checked_add(&receipt.receipt.leaf().sum).unwrap();
@@ -186,7 +186,8 @@ impl Gateway {
 	}
 }
 
-pub const BODY: &str = r#"{"input":{"text":"Once upon a time"},"temperature":0}"#;
+/// Its prompt is "Once upon a time" to the mock engine.
+pub const BODY: &str = r#"{"prompt":[79,110,99,101,32,117,112,111,110,32,97,32,116,105,109,101],"temperature":0}"#;
 
 async fn check(response: hyper::Response<Incoming>) -> std::result::Result<hyper::Response<Incoming>, Rejected> {
 	if response.status() == 200 {

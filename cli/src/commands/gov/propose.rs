@@ -84,7 +84,8 @@ Example:
 	#[command(after_help = "\
 Example:
   gonka gov propose model Qwen3-8B --quantisation Q4_K_M --context 8192 --price 10,20 --memory 6000 \\
-    --weights-hash 0x0000000000000000000000000000000000000000000000000000000000000000 --key alice.key")]
+    --weights-hash 0x0000000000000000000000000000000000000000000000000000000000000000 \\
+    --tokenizer-hash 0x0000000000000000000000000000000000000000000000000000000000000000 --key alice.key")]
 	Model(Box<Model>),
 	/// Register a model's calibration profile. From then on its completions are audited.
 	#[command(after_help = "\
@@ -168,6 +169,9 @@ struct Model {
 	/// SHA-256 of the weights file.
 	#[arg(long, value_parser = hash, value_name = "HEX")]
 	weights_hash: Hash,
+	/// SHA-256 of the tokenizer file, as `gonka-worker tokenizer` prints it.
+	#[arg(long, value_parser = hash, value_name = "HEX")]
+	tokenizer_hash: Hash,
 	/// Quantisation of the weights, such as Q4_K_M.
 	#[arg(long)]
 	quantisation: String,
@@ -254,11 +258,21 @@ async fn proposal(chain: &Chain, types: &Types, what: What) -> Result<(String, V
 		What::Spend { amount, beneficiary } => ("treasury".into(), types.spend(amount, &beneficiary)?),
 		What::Model(model) => {
 			let Model {
-				name, weights_hash, quantisation, context, price, capacity, memory, min_worker_version, ..
+				name,
+				weights_hash,
+				tokenizer_hash,
+				quantisation,
+				context,
+				price,
+				capacity,
+				memory,
+				min_worker_version,
+				..
 			} = *model;
 			let model = NewModel {
 				name,
 				weights_hash,
+				tokenizer_hash,
 				quantisation,
 				context_length: context,
 				price,

@@ -425,8 +425,14 @@ effect       sets Collateral.BaseShare from 20 % to 50 % at the epoch after the 
 		let text = known_call("Treasury.spend", &argument, &[]).unwrap();
 		assert!(text.starts_with("pays 2.5 GNK from the community fund to 5C62"), "{text}");
 		assert_eq!(known_call("System.remark", &argument, &[]), None);
-		let model =
-			ModelView { id: 7, name: b"M".to_vec(), weights_hash: [0; 32], context_length: 1, price: Price::default() };
+		let model = ModelView {
+			id: 7,
+			name: b"M".to_vec(),
+			weights_hash: [0; 32],
+			tokenizer_hash: [0; 32],
+			context_length: 1,
+			price: Price::default(),
+		};
 		let set = |profile: Shown| {
 			let id = Shown::Number(7);
 			let argument = |name: &str| Some(if name == "model" { &id } else { &profile });

@@ -188,6 +188,7 @@ pub fn genesis_model(name: &str) -> GenesisModel {
 	GenesisModel {
 		name: name.into(),
 		weights_hash: [1; 32].into(),
+		tokenizer_hash: [2; 32].into(),
 		quantisation: "Q4_K_M".into(),
 		context_length: 4_096,
 		input_price: 1,

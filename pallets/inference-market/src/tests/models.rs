@@ -13,7 +13,7 @@ fn register(name: &[u8]) -> DispatchResult {
 fn register_with(origin: RuntimeOrigin, name: &[u8], quantisation: &[u8], context: u32) -> DispatchResult {
 	let (name, quantisation) = (name.to_vec().try_into().unwrap(), quantisation.to_vec().try_into().unwrap());
 	let price = Price { input: 3, output: 4 };
-	Market::register_model(origin, name, [2; 32], quantisation, context, price, 5, 6, PriceRule::default())
+	Market::register_model(origin, name, [2; 32], [3; 32], quantisation, context, price, 5, 6, PriceRule::default())
 }
 
 #[test]
@@ -88,9 +88,11 @@ fn only_the_register_origin_changes_models() {
 #[test]
 fn genesis_models_are_written_as_json() {
 	let json = r#"{"name":"tiny","weightsHash":"0x0202020202020202020202020202020202020202020202020202020202020202",
+		"tokenizerHash":"0x0303030303030303030303030303030303030303030303030303030303030303",
 		"quantisation":"F32","contextLength":512,"inputPrice":1,"outputPrice":2,"memoryMb":10,"minWorkerVersion":1000}"#;
 	let model: GenesisModel = serde_json::from_str(json).unwrap();
-	assert_eq!(model.model().unwrap().weights_hash, [2; 32]);
+	let registered = model.model().unwrap();
+	assert_eq!((registered.weights_hash, registered.tokenizer_hash), ([2; 32], [3; 32]));
 	assert_eq!(model.model().unwrap().rule, PriceRule::default());
 	assert!(GenesisModel { input_price: 0, ..model.clone() }.model().is_none());
 	assert!(GenesisModel { min_output_price: 3, ..model.clone() }.model().is_none());

@@ -88,7 +88,18 @@ fn settlements_of_several_hosts_and_models_are_summed() {
 		let name = b"other".to_vec().try_into().unwrap();
 		let (hash, quantisation, rule) = ([0; 32], Default::default(), rule(100, 1, 10_000));
 		set(rule, both(1_000));
-		assert_ok!(Market::register_model(RuntimeOrigin::root(), name, hash, quantisation, 1, both(1_000), 1, 1, rule));
+		assert_ok!(Market::register_model(
+			RuntimeOrigin::root(),
+			name,
+			hash,
+			hash,
+			quantisation,
+			1,
+			both(1_000),
+			1,
+			1,
+			rule
+		));
 		let id = open(&[(host(0), MIN_DEPOSIT), (host(1), MIN_DEPOSIT)]);
 		let mut first = settlement(0, &[voucher(&gateway(0), id, totals(50_000, 50, 1))]);
 		first.work = vec![(0, 20), (1, 30)];
@@ -107,7 +118,18 @@ fn second_model() {
 	set(rule(100, 1, 10_000), both(1_000));
 	let (name, rule) = (b"other".to_vec().try_into().unwrap(), rule(100, 1, 10_000));
 	let (hash, quantisation) = ([0; 32], Default::default());
-	assert_ok!(Market::register_model(RuntimeOrigin::root(), name, hash, quantisation, 1, both(1_000), 1, 1, rule));
+	assert_ok!(Market::register_model(
+		RuntimeOrigin::root(),
+		name,
+		hash,
+		hash,
+		quantisation,
+		1,
+		both(1_000),
+		1,
+		1,
+		rule
+	));
 }
 
 /// Settles 20 units of model 0 and 30 of model 1 for `fee`. Returns what counts of each.
@@ -247,7 +269,18 @@ fn a_model_with_a_price_out_of_bounds_is_not_registered() {
 		let name: crate::Name = b"pricey".to_vec().try_into().unwrap();
 		let register = |price, rule| {
 			let quantisation = Default::default();
-			Market::register_model(RuntimeOrigin::root(), name.clone(), [0; 32], quantisation, 1, price, 1, 1, rule)
+			Market::register_model(
+				RuntimeOrigin::root(),
+				name.clone(),
+				[0; 32],
+				[0; 32],
+				quantisation,
+				1,
+				price,
+				1,
+				1,
+				rule,
+			)
 		};
 		assert_noop!(register(both(0), PriceRule::default()), Error::<Test>::PriceOutOfBounds);
 		assert_noop!(register(both(9), rule(1, 1, 8)), Error::<Test>::PriceOutOfBounds);

@@ -172,6 +172,7 @@ fn genesis_model(index: ModelId) -> GenesisModel {
 	GenesisModel {
 		name: format!("model-{index}"),
 		weights_hash: [1; 32].into(),
+		tokenizer_hash: [2; 32].into(),
 		quantisation: "F16".into(),
 		context_length: 4_096,
 		input_price: 1,

@@ -5,15 +5,17 @@
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>
 
 mod format;
+mod tokenizer_file;
 mod values;
 
 use std::{collections::HashMap, fmt, fs::File, path::Path};
 
 use memmap2::Mmap;
 
-use crate::EngineError;
+use crate::TokenizerError;
 pub use format::Format;
 use format::FormatError;
+pub use tokenizer_file::{tokenizer_file, vocabulary};
 use values::ValueError;
 
 /// Maximum number of dimensions of a tensor, set by the format.
@@ -79,9 +81,9 @@ impl Gguf {
 	/// Opens a file and checks its header.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when the file cannot be read or is malformed.
-	pub fn open(path: &Path) -> Result<Self, EngineError> {
-		let named = |error: &dyn std::fmt::Display| EngineError::Model(format!("{}: {error}", path.display()));
+	/// [`TokenizerError::Model`] when the file cannot be read or is malformed.
+	pub fn open(path: &Path) -> Result<Self, TokenizerError> {
+		let named = |error: &dyn std::fmt::Display| TokenizerError::Model(format!("{}: {error}", path.display()));
 		let file = File::open(path).map_err(|error| named(&error))?;
 		// SAFETY: the map is read-only, and bytes are copied out of it before they are interpreted. Truncating the file
 		// meanwhile kills the process by SIGBUS, as with any mapped file; model files are replaced by renaming.
@@ -98,13 +100,13 @@ impl Gguf {
 	/// Returns a tensor's description and its bytes.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when the file has no such tensor.
-	pub fn tensor(&self, name: &str) -> Result<(&TensorInfo, &[u8]), EngineError> {
+	/// [`TokenizerError::Model`] when the file has no such tensor.
+	pub fn tensor(&self, name: &str) -> Result<(&TensorInfo, &[u8]), TokenizerError> {
 		self.header
 			.tensors
 			.get(name)
 			.and_then(|info| Some((info, self.map.get(info.start..info.start + info.size)?)))
-			.ok_or_else(|| EngineError::Model(format!("no tensor {name}")))
+			.ok_or_else(|| TokenizerError::Model(format!("no tensor {name}")))
 	}
 }
 
@@ -228,8 +230,8 @@ impl Header {
 	/// Returns a metadata integer.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing, negative, or not an integer.
-	pub fn integer(&self, key: &str) -> Result<usize, EngineError> {
+	/// [`TokenizerError::Model`] when it is missing, negative, or not an integer.
+	pub fn integer(&self, key: &str) -> Result<usize, TokenizerError> {
 		match self.metadata.get(key) {
 			Some(Value::Integer(n)) => usize::try_from(*n).map_err(|_| bad(key)),
 			_ => Err(bad(key)),
@@ -239,8 +241,8 @@ impl Header {
 	/// Returns a metadata number.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing or not a floating-point number.
-	pub fn float(&self, key: &str) -> Result<f64, EngineError> {
+	/// [`TokenizerError::Model`] when it is missing or not a floating-point number.
+	pub fn float(&self, key: &str) -> Result<f64, TokenizerError> {
 		match self.metadata.get(key) {
 			Some(Value::Float(n)) => Ok(*n),
 			_ => Err(bad(key)),
@@ -250,8 +252,8 @@ impl Header {
 	/// Returns a metadata text.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing or not a text.
-	pub fn text(&self, key: &str) -> Result<&str, EngineError> {
+	/// [`TokenizerError::Model`] when it is missing or not a text.
+	pub fn text(&self, key: &str) -> Result<&str, TokenizerError> {
 		match self.metadata.get(key) {
 			Some(Value::Text(text)) => Ok(text),
 			_ => Err(bad(key)),
@@ -261,8 +263,8 @@ impl Header {
 	/// Returns a metadata list of texts.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] when it is missing or not a list of texts.
-	pub fn texts(&self, key: &str) -> Result<&[String], EngineError> {
+	/// [`TokenizerError::Model`] when it is missing or not a list of texts.
+	pub fn texts(&self, key: &str) -> Result<&[String], TokenizerError> {
 		match self.metadata.get(key) {
 			Some(Value::Texts(texts)) => Ok(texts),
 			_ => Err(bad(key)),
@@ -287,8 +289,8 @@ fn not_gguf(bytes: &[u8]) -> String {
 	}
 }
 
-fn bad(key: &str) -> EngineError {
-	EngineError::Model(format!("metadata {key} is missing or of the wrong type"))
+fn bad(key: &str) -> TokenizerError {
+	TokenizerError::Model(format!("metadata {key} is missing or of the wrong type"))
 }
 
 /// A position in the file. Every read advances it, and fails at the file's end.

@@ -29,7 +29,8 @@ const MAX_INTEGER: i128 = i32::MAX as i128;
 const MAX_LAYERS: i128 = 4096;
 
 impl Header {
-	/// Checks the model's own numbers, those below its architecture's name, and the tokenizer's.
+	/// Checks the model's own numbers, those below its architecture's name, and the tokenizer's. A file without tensors has the
+	/// latter only.
 	///
 	/// # Errors
 	/// [`ValueError`], with key and value.
@@ -54,6 +55,10 @@ impl Header {
 				None => self.check_token(key, value),
 			};
 			check.map_err(|expected| senseless(key, value, expected))?;
+		}
+		if self.tensors.is_empty() {
+			// A tokenizer file.
+			return Ok(());
 		}
 		for key in ["block_count", "context_length", "embedding_length"] {
 			let key = format!("{architecture}.{key}");

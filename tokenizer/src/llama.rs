@@ -1,6 +1,7 @@
-//! A model's file as llama.cpp opens it: weights, vocabulary and tokenizer.
+//! A file as llama.cpp opens it: a model with its weights, or a tokenizer alone.
 
 use std::{
+	collections::HashSet,
 	ffi::{CStr, CString, c_char, c_void},
 	path::Path,
 	ptr::{self, NonNull},
@@ -9,9 +10,9 @@ use std::{
 
 use llama_cpp_sys_2 as sys;
 
-use super::LlamaOptions;
 use crate::{
-	EngineError,
+	TokenizerError,
+	gguf::Gguf,
 	tokenizer::{Encoder, Tokenizer, Vocabulary},
 };
 
@@ -44,22 +45,22 @@ pub static SYSTEM_INFO: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl File {
-	/// Maps a file and reads its vocabulary.
+	/// Opens a file, with what `set` changes of llama.cpp's default parameters.
 	///
 	/// # Errors
-	/// [`EngineError::Model`] with the reason that llama.cpp gives.
-	pub fn open(path: &Path, options: LlamaOptions) -> Result<Self, EngineError> {
+	/// [`TokenizerError::Model`] with the reason that llama.cpp gives.
+	pub fn open(path: &Path, set: impl FnOnce(&mut sys::llama_model_params)) -> Result<Self, TokenizerError> {
 		start();
 		let failed = || {
 			let reason = std::mem::take(&mut *last_error());
-			EngineError::Model(format!("{}: llama.cpp: {}", path.display(), reason.trim()))
+			TokenizerError::Model(format!("{}: llama.cpp: {}", path.display(), reason.trim()))
 		};
 		last_error().clear();
 		let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| failed())?;
 		// SAFETY: the parameters are the library's own, and the name ends with a zero byte.
 		let model = unsafe {
 			let mut params = sys::llama_model_default_params();
-			params.use_extra_bufts = options.repack;
+			set(&mut params);
 			sys::llama_model_load_from_file(name.as_ptr(), params)
 		};
 		let model = NonNull::new(model).ok_or_else(failed)?;
@@ -107,11 +108,27 @@ impl File {
 	}
 }
 
+/// Opens a tokenizer file: see [`tokenizer_file`](crate::gguf::tokenizer_file). llama.cpp ends the process at some files that
+/// make no sense: open those only whose hash somebody vouches for.
+///
+/// # Errors
+/// [`TokenizerError`] when the file is malformed or has a tokenizer that llama.cpp does not know.
+pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, TokenizerError> {
+	let file = Gguf::open(path)?;
+	let tokens = file.header().texts("tokenizer.ggml.tokens")?;
+	let mut seen = HashSet::with_capacity(tokens.len());
+	if let Some(twice) = tokens.iter().find(|token| !seen.insert(*token)) {
+		let message = format!("{}: token {twice:?} stands twice in tokenizer.ggml.tokens", path.display());
+		return Err(TokenizerError::Model(message));
+	}
+	tokenizer(&Arc::new(File::open(path, |params| params.vocab_only = true)?))
+}
+
 /// Reads the tokenizer and the chat template.
 ///
 /// # Errors
-/// [`EngineError::Template`] when the chat template is malformed.
-pub fn tokenizer(file: &Arc<File>) -> Result<Tokenizer, EngineError> {
+/// [`TokenizerError::Template`] when the chat template is malformed.
+pub fn tokenizer(file: &Arc<File>) -> Result<Tokenizer, TokenizerError> {
 	let vocabulary = file.vocabulary();
 	let ids = || 0..file.vocab_size() as i32;
 	let known = |id: i32| u32::try_from(id).ok().filter(|&id| (id as usize) < file.vocab_size());

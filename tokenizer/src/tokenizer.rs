@@ -1,8 +1,11 @@
 //! A model's tokenizer and chat template, whichever backend splits the text.
 
+use std::fmt;
+
+use serde_json::Value;
+
 use crate::{
-	ChatMessage, ChatOptions, EngineError,
-	stop::END_TOKENS,
+	ChatMessage, ChatOptions, END_TOKENS, TokenizerError,
 	template::{ChatTemplate, Part},
 };
 
@@ -44,8 +47,8 @@ impl Tokenizer {
 	/// Makes a tokenizer of a vocabulary and an encoder for it.
 	///
 	/// # Errors
-	/// [`EngineError::Template`] when the chat template is malformed.
-	pub fn new(vocabulary: Vocabulary, encoder: Box<dyn Encoder>) -> Result<Self, EngineError> {
+	/// [`TokenizerError::Template`] when the chat template is malformed.
+	pub fn new(vocabulary: Vocabulary, encoder: Box<dyn Encoder>) -> Result<Self, TokenizerError> {
 		let Vocabulary { bytes, special, bos, adds_bos, mut eos, template } = vocabulary;
 		let text = |id: Option<u32>| {
 			special.iter().find(|(_, special)| Some(*special) == id).map(|(text, _)| text.clone()).unwrap_or_default()
@@ -58,6 +61,21 @@ impl Tokenizer {
 			}
 		}
 		Ok(Self { encoder, bytes, special, leading: bos.filter(|_| adds_bos), eos, template })
+	}
+
+	/// Returns the name of a special token.
+	pub fn special(&self, id: u32) -> Option<&str> {
+		self.special.iter().find(|(_, special)| *special == id).map(|(name, _)| name.as_str())
+	}
+
+	/// Returns the source of the chat template, if the model has one.
+	pub fn template(&self) -> Option<&str> {
+		self.template.as_ref().map(ChatTemplate::source)
+	}
+
+	/// Returns the number of bytes of the longest token.
+	pub fn longest(&self) -> usize {
+		self.bytes.iter().map(|bytes| bytes.len()).max().unwrap_or(0)
 	}
 
 	/// Returns the number of ids.
@@ -75,17 +93,31 @@ impl Tokenizer {
 		self.bytes.get(id as usize).map_or(&[], |bytes| bytes)
 	}
 
-	/// Implements [`Engine::tokenize`](crate::Engine::tokenize).
+	/// Returns the token ids of a text, after the token that the model was trained with before every text. Names of special tokens
+	/// in it are plain text.
 	pub fn encode(&self, text: &str) -> Vec<u32> {
 		let mut ids: Vec<u32> = self.leading.into_iter().collect();
 		self.encoder.append(text, &mut ids);
 		ids
 	}
 
-	/// Implements [`Engine::tokenize_chat`](crate::Engine::tokenize_chat).
-	pub fn encode_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
+	/// Does what [`encode_conversation`](Self::encode_conversation) does, with typed messages.
+	///
+	/// # Errors
+	/// As there.
+	pub fn encode_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, TokenizerError> {
+		let messages = serde_json::to_value(messages).map_err(|error| TokenizerError::Template(error.to_string()))?;
+		self.encode_conversation(messages, options)
+	}
+
+	/// Returns the token ids of a conversation, a list of objects with all that the model's template reads. Special tokens come
+	/// from the template only.
+	///
+	/// # Errors
+	/// [`TokenizerError::Template`] when the model has no template or its template rejects the messages.
+	pub fn encode_conversation(&self, messages: Value, options: &ChatOptions) -> Result<Vec<u32>, TokenizerError> {
 		let template =
-			self.template.as_ref().ok_or_else(|| EngineError::Template("the model has no chat template".into()))?;
+			self.template.as_ref().ok_or_else(|| TokenizerError::Template("the model has no chat template".into()))?;
 		let names: Vec<&str> = self.special.iter().map(|(text, _)| text.as_str()).collect();
 		let mut ids = Vec::new();
 		for part in template.render(messages, options, &names)? {
@@ -97,9 +129,15 @@ impl Tokenizer {
 		Ok(ids)
 	}
 
-	/// Implements [`Engine::detokenize`](crate::Engine::detokenize).
+	/// Returns the text of `ids`. Special tokens have none; malformed UTF-8 becomes U+FFFD.
 	pub fn decode(&self, ids: &[u32]) -> String {
 		let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
 		String::from_utf8_lossy(&bytes).into_owned()
+	}
+}
+
+impl fmt::Debug for Tokenizer {
+	fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+		out.debug_struct("Tokenizer").field("vocab_size", &self.vocab_size()).finish_non_exhaustive()
 	}
 }
