@@ -15,6 +15,7 @@ pub mod app;
 pub mod auth;
 pub mod chain_view;
 pub mod channels;
+pub mod chat;
 pub mod config;
 pub mod gateway;
 pub mod guard;

@@ -1,0 +1,11 @@
+//! The parts of a chat that need no host.
+//!
+//! A request's tools become a [`tools::ToolSet`], and its messages the objects that a chat template reads ([`messages`]).
+//! The template's source says in which [`format::ToolFormat`] the model writes a call, and by which
+//! [`format::ReasoningTags`] it sets its reasoning apart.
+//!
+//! Nothing in here does I/O.
+
+pub mod format;
+pub mod messages;
+pub mod tools;
