@@ -52,7 +52,7 @@ impl ToolFormat {
 		self != Self::Json
 	}
 
-	/// The tags of the format. Text for the splitter must hold them also where they are special tokens.
+	/// The tags of the format. Text for [`super::split::Splitter`] must hold them also where they are special tokens.
 	pub fn tags(self) -> &'static [&'static str] {
 		match self {
 			Self::Hermes => &["<tool_call>", "</tool_call>"],
