@@ -12,7 +12,9 @@ mod payment;
 pub use checks::{EvidenceQuery, MAX_POSITIONS, OpeningQuery, Openings};
 pub use encoding::{Account, HexError, Scale, from_hex, to_hex};
 pub use error::{Error, ErrorBody, ErrorCode};
-pub use inference::{Event, Grammar, InferenceRequest, MAX_STOPS};
+pub use inference::{
+	Event, Grammar, InferenceRequest, MAX_GRAMMAR_BYTES, MAX_STOP_BYTES, MAX_STOP_TOKEN_IDS, MAX_STOPS,
+};
 pub use payment::{Acknowledgement, ChannelQuery, ChannelState, TokenizerQuery, UnacknowledgedReceipt};
 
 use serde::{Deserialize, Serialize};

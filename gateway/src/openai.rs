@@ -1,8 +1,11 @@
 //! OpenAI's HTTP API: requests, responses, streams, errors.
 
 pub mod errors;
+pub mod fields;
 pub mod prompt;
+pub mod reading;
 pub mod request;
 pub mod respond;
+pub mod sampling;
 pub mod types;
 pub mod unsupported;

@@ -10,6 +10,7 @@ use crate::{
 	ledger::IssueError,
 	openai::{
 		errors::ApiError,
+		reading::Reading,
 		request::{MIN_COMPLETION, Prompt},
 	},
 	receipts::ReceiptError,
@@ -42,11 +43,24 @@ const ROUND_PAUSE: Duration = Duration::from_millis(250);
 /// Maximum number of rounds over hosts that fail for other reasons than being busy.
 const MAX_ROUNDS: u32 = 3;
 
-/// A piece of a completion: any number of texts, then one of the others.
+/// A token of a completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+	/// The token's id.
+	pub id: u32,
+	/// The text that became certain with it; it may be empty.
+	pub text: String,
+	/// Its log probability by the host's word, if the request asks for it.
+	pub logprob: Option<f32>,
+	/// The likeliest tokens in its place, by the host's word.
+	pub top_logprobs: Vec<(u32, f32)>,
+}
+
+/// A piece of a completion: any number of tokens, then one of the others.
 #[derive(Clone, Debug)]
 pub enum Piece {
-	/// The text that became certain with a token; it may be empty.
-	Text(String),
+	/// The next token.
+	Token(Token),
 	/// The completion has ended.
 	Done(Summary),
 	/// The completion cannot be produced.
@@ -58,6 +72,8 @@ pub enum Piece {
 pub struct Summary {
 	/// Why the completion ended.
 	pub finish: FinishReason,
+	/// The text that was held back until the end.
+	pub rest: String,
 	/// Tokens of the prompt.
 	pub prompt_tokens: u32,
 	/// Tokens of the completion, from all hosts.
@@ -110,18 +126,22 @@ impl From<IssueError> for Failure {
 }
 
 /// Starts to produce a completion. Its pieces arrive as they are generated; dropping the receiver cancels.
-pub fn start(gateway: Arc<Gateway>, id: RequestId, prompt: Prompt) -> mpsc::UnboundedReceiver<Piece> {
+pub fn start(
+	gateway: Arc<Gateway>,
+	id: RequestId,
+	prompt: Prompt,
+	reading: Arc<Reading>,
+) -> mpsc::UnboundedReceiver<Piece> {
 	// Unbounded, so that a slow client never holds a worker up. `max_tokens` bounds the number of pieces.
 	let (client, receiver) = mpsc::unbounded_channel();
 	let task = async move {
 		let limit = gateway.options.timeouts.request;
 		let text = CompletionText::new(prompt.body.stop.clone());
-		let mut relay = Relay { gateway, id, prompt, client, text, stopped: false, started: Instant::now() };
+		let mut relay = Relay { gateway, id, prompt, reading, client, text, stopped: false, started: Instant::now() };
 		let last = match timeout(limit, relay.run()).await {
 			Ok(Some(Ok(summary))) => {
 				let Summary { finish, completion_tokens, fee, .. } = &summary;
 				tracing::debug!(?finish, completion_tokens, fee, "the completion has ended");
-				relay.send_rest();
 				Piece::Done(summary)
 			},
 			Ok(Some(Err(error))) => Piece::Failed(error),
@@ -142,6 +162,7 @@ struct Relay {
 	id: RequestId,
 	/// The prompt. `body.delivered` grows with each token that the client gets.
 	prompt: Prompt,
+	reading: Arc<Reading>,
 	client: mpsc::UnboundedSender<Piece>,
 	/// The text of the tokens that were delivered.
 	text: CompletionText,
@@ -221,24 +242,21 @@ impl Relay {
 	}
 
 	/// Takes a token for the client. Returns false if there can be no such token.
-	fn deliver(&mut self, id: u32) -> bool {
+	fn deliver(&mut self, id: u32, logprob: Option<f32>, top_logprobs: Vec<(u32, f32)>) -> bool {
 		let tokenizer = &self.prompt.tokenizer;
 		if self.stopped || id as usize >= tokenizer.vocab_size() {
 			return false;
 		}
-		let (text, is_stop_text) = self.text.push(tokenizer.bytes(id));
-		self.stopped = is_stop_text || self.prompt.ends(id);
-		self.prompt.body.delivered.push(id);
-		let _ = self.client.send(Piece::Text(text));
-		true
-	}
-
-	/// Sends the text that was held back, at the end of a completion.
-	fn send_rest(&mut self) {
-		let rest = self.text.finish();
-		if !rest.is_empty() {
-			let _ = self.client.send(Piece::Text(rest));
+		let ends = self.prompt.ends(id);
+		let bytes = if ends { &[] } else { tokenizer.bytes(id) };
+		let (mut text, is_stop_text) = self.text.push(bytes);
+		if let Some(name) = self.reading.shown.get(&id) {
+			text.push_str(name);
 		}
+		self.stopped = is_stop_text || ends;
+		self.prompt.body.delivered.push(id);
+		let _ = self.client.send(Piece::Token(Token { id, text, logprob, top_logprobs }));
+		true
 	}
 
 	/// Maximum fee of the next host, in base units.
@@ -322,13 +340,13 @@ impl Relay {
 		}
 	}
 
-	fn summary(&self, finish: FinishReason, receipt: Option<&Receipt>, host: AccountId) -> Summary {
+	fn summary(&mut self, finish: FinishReason, receipt: Option<&Receipt>, host: AccountId) -> Summary {
 		let completion_tokens = self.delivered();
 		// A host that continues after others reads their tokens as part of its prompt.
 		let before = receipt.map_or(0, |receipt| completion_tokens.saturating_sub(receipt.completion_tokens));
 		let prompt_tokens = receipt.map_or(0, |receipt| receipt.prompt_tokens.saturating_sub(before));
 		let fee = receipt.map_or(0, |receipt| receipt.fee);
-		Summary { finish, prompt_tokens, completion_tokens, fee, host }
+		Summary { finish, rest: self.text.finish(), prompt_tokens, completion_tokens, fee, host }
 	}
 }
 

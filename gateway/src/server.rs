@@ -6,8 +6,9 @@ use crate::{
 	guard,
 	openai::{
 		errors::{ApiError, ErrorBody},
+		fields::Fields,
 		request::{MAX_BODY, ValidRequest},
-		respond::{self, Head},
+		respond::{self, Head, Pieces},
 		types::{ChatCompletion, ChatRequest, Completion, CompletionRequest, Model, ModelList, Pricing},
 	},
 	relay, snapshot,
@@ -22,7 +23,6 @@ use axum::{
 	routing::{get, post},
 };
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::{
 	sync::{Arc, OnceLock},
@@ -142,28 +142,27 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
 	ApiError::no_route(StatusCode::METHOD_NOT_ALLOWED, method.as_str(), uri.path())
 }
 
-fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, ApiError> {
+fn parse(body: Result<Bytes, BytesRejection>) -> Result<Fields, ApiError> {
 	let body = body.map_err(|rejection| match rejection.status() {
 		StatusCode::PAYLOAD_TOO_LARGE => {
 			ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20))
 		},
 		_ => ApiError::invalid("The body could not be read."),
 	})?;
-	serde_json::from_slice(&body)
-		.map_err(|error| ApiError::invalid(format!("We could not parse the JSON body of your request: {error}")))
+	Fields::parse(&body)
 }
 
 /// Parses and validates a request. Splitting a long prompt into tokens takes time: other requests go on meanwhile.
-async fn read<T: DeserializeOwned + Send + 'static>(
+async fn read(
 	gateway: &Arc<Gateway>,
 	body: Result<Bytes, BytesRejection>,
-	validate: fn(&Gateway, T) -> Result<ValidRequest, ApiError>,
+	validate: fn(&Gateway, &Fields) -> Result<ValidRequest, ApiError>,
 ) -> Result<ValidRequest, ApiError> {
 	if body.as_ref().is_ok_and(|body| body.len() <= MAX_INLINE) {
-		return validate(gateway, parse(body)?);
+		return validate(gateway, &parse(body)?);
 	}
 	let gateway = gateway.clone();
-	let read = tokio::task::spawn_blocking(move || validate(&gateway, parse(body)?)).await;
+	let read = tokio::task::spawn_blocking(move || validate(&gateway, &parse(body)?)).await;
 	read.map_err(|error| ApiError::internal(error.to_string()))?
 }
 
@@ -199,13 +198,19 @@ async fn completions(
 
 async fn complete(gateway: Arc<Gateway>, id: RequestId, request: ValidRequest) -> Result<Response, ApiError> {
 	let (head, stream) = (Head::new(&request), request.stream);
-	let start = |prompt| relay::start(gateway.clone(), id.clone(), prompt);
-	let completions = request.prompts.into_iter().map(start).collect();
+	let completions = dispatch(&gateway, &id, request);
 	if stream {
 		respond::streamed(gateway, head, completions).await
 	} else {
 		respond::whole(&gateway, head, completions).await
 	}
+}
+
+/// Starts all completions of a request.
+fn dispatch(gateway: &Arc<Gateway>, id: &RequestId, request: ValidRequest) -> Vec<Pieces> {
+	let reading = request.reading;
+	let start = |prompt| relay::start(gateway.clone(), id.clone(), prompt, reading.clone());
+	request.prompts.into_iter().map(start).collect()
 }
 
 fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {

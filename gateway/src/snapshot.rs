@@ -64,6 +64,11 @@ impl Model {
 		self.variants.first().map(|variant| variant.tokenizer_hash)
 	}
 
+	/// SHA-256 of its weights' file, of the registration with the lowest id.
+	pub fn weights_hash(&self) -> Hash {
+		self.variants.first().map(|variant| variant.weights_hash).unwrap_or_default()
+	}
+
 	/// The highest price of its registrations, per token in base units.
 	pub fn price(&self) -> Price {
 		let highest = |of: fn(&Price) -> Balance| self.variants.iter().map(|variant| of(&variant.price)).max();

@@ -33,8 +33,12 @@ async fn a_chat_completion_has_openais_shape_and_is_paid() {
 	assert_eq!(choice["message"], json!({"role": "assistant", "content": FULL, "refusal": null}));
 	assert!(choice.as_object().unwrap().contains_key("logprobs"));
 	let total = PROMPT_TOKENS + 6;
-	let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 6, "total_tokens": total});
+	let usage = json!({
+		"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 6, "total_tokens": total,
+		"prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0},
+	});
 	assert_eq!(body["usage"], usage);
+	assert!(body["system_fingerprint"].as_str().unwrap().starts_with("fp_"));
 	assert_eq!(reply.headers["x-gnk-worker"], gonka_client::keys::ss58(&[0; 32]).as_str());
 	assert_eq!(reply.headers["x-gnk-cost"], "0.00000013");
 	eventually("the receipt is acknowledged", || net.receipts() == 1 && net.is_square()).await;
@@ -180,10 +184,12 @@ async fn every_error_has_openais_four_keys_and_its_status() {
 	check(front.chat(json!({"model": "gpt-none"})).await, 404, json!("model_not_found"));
 	check(front.chat(json!({"model": "nobody-serves-it"})).await, 503, json!("no_worker_available"));
 	check(front.chat(json!({"max_tokens": 5000})).await, 400, json!("context_length_exceeded"));
-	check(front.chat(json!({"tools": [{"type": "function"}]})).await, 400, json!("unsupported_parameter"));
-	check(front.chat(json!({"n": 2})).await, 400, json!("invalid_value"));
+	check(front.chat(json!({"modalities": ["audio"]})).await, 400, json!("unsupported_parameter"));
+	check(front.chat(json!({"tools": [{"type": "function"}]})).await, 400, json!("invalid_value"));
+	check(front.chat(json!({"n": 65})).await, 400, json!("invalid_value"));
+	check(front.chat(json!({"messages": []})).await, 400, json!("invalid_value"));
 	check(front.send("POST", "/v1/chat/completions", "{\"model\":").await, 400, Value::Null);
-	check(front.send("POST", "/v1/chat/completions", "{}").await, 400, Value::Null);
+	check(front.send("POST", "/v1/chat/completions", "{}").await, 400, json!("invalid_value"));
 	check(
 		front.send("POST", "/v1/chat/completions", vec![b' '; (16 << 20) + 1]).await,
 		413,
@@ -292,7 +298,7 @@ async fn a_request_id_goes_from_client_to_worker_and_back() {
 		response.headers()["x-request-id"].to_str().unwrap().to_owned()
 	};
 	assert_eq!(chat(&[("x-request-id", "mine-7")], json!({})).await, "mine-7");
-	assert_eq!(chat(&[("x-request-id", "mine-8")], json!({"n": 2})).await, "mine-8", "errors have it as well");
+	assert_eq!(chat(&[("x-request-id", "mine-8")], json!({"n": 0})).await, "mine-8", "errors have it as well");
 	let made = chat(&[("x-request-id", "two words")], json!({})).await;
 	assert!(made.len() == 32 && made.bytes().all(|byte| byte.is_ascii_hexdigit()), "{made}");
 	assert_eq!(net.workers[0].state().request_ids, ["mine-7".to_owned(), made]);

@@ -92,8 +92,8 @@ async fn a_completion_that_breaks_off_continues_on_another_host_without_a_seam()
 		assert!(!reply.text.contains("error") && reply.text.ends_with("data: [DONE]\n\n"), "{}", reply.text);
 		let events = reply.events();
 		let last: Value = serde_json::from_str(events[events.len() - 2]).unwrap();
-		let usage = json!({"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 6, "total_tokens": PROMPT_TOKENS + 6});
-		assert_eq!(last["usage"], usage);
+		let usage = &last["usage"];
+		assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(PROMPT_TOKENS), &json!(6)));
 		assert_eq!(failovers(&front, "during"), 1);
 		let continued = net.workers[0].state().requests[0].clone();
 		assert_eq!(continued.delivered, [256, 257]);

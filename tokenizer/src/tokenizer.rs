@@ -68,6 +68,11 @@ impl Tokenizer {
 		self.special.iter().find(|(_, special)| *special == id).map(|(name, _)| name.as_str())
 	}
 
+	/// Returns the id of the special token with this name.
+	pub fn special_id(&self, name: &str) -> Option<u32> {
+		self.special.iter().find(|(special, _)| special == name).map(|(_, id)| *id)
+	}
+
 	/// Returns the source of the chat template, if the model has one.
 	pub fn template(&self) -> Option<&str> {
 		self.template.as_ref().map(ChatTemplate::source)
@@ -127,6 +132,12 @@ impl Tokenizer {
 			}
 		}
 		Ok(ids)
+	}
+
+	/// Returns the text of `ids` with the names of special tokens; malformed UTF-8 becomes U+FFFD.
+	pub fn decode_with_special(&self, ids: &[u32]) -> String {
+		let bytes = |id: &u32| self.special(*id).map_or(self.bytes(*id), str::as_bytes);
+		String::from_utf8_lossy(&ids.iter().flat_map(bytes).copied().collect::<Vec<_>>()).into_owned()
 	}
 
 	/// Returns the text of `ids`. Special tokens have none; malformed UTF-8 becomes U+FFFD.

@@ -1,8 +1,8 @@
 //! Prompts: from the forms that OpenAI's API allows to token ids.
 
-use super::{errors::ApiError, types::ChatMessage};
+use super::{errors::ApiError, sampling::unknown_id};
 use gonka_tokenizer::{ChatOptions, Tokenizer};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Maximum number of prompts in one request to `/v1/completions`.
 pub const MAX_PROMPTS: usize = 64;
@@ -16,16 +16,20 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-	/// Returns the tokens of a conversation. `developer` becomes `system`, and the parts of a content are joined.
-	pub fn chat(&self, messages: Vec<ChatMessage>) -> Result<Vec<u32>, ApiError> {
-		let messages = conversation(messages)?;
-		let length = |message: &Value| message["content"].as_str().map_or(0, str::len);
+	/// Returns the tokens of a conversation, whose messages are objects for the model's template.
+	///
+	/// # Errors
+	/// 400 when it is longer than the context, or the template rejects it.
+	pub fn chat(&self, messages: Vec<Value>, options: &ChatOptions) -> Result<Vec<u32>, ApiError> {
 		self.check_length(messages.iter().map(length).sum())?;
-		let prompt = self.tokenizer.encode_conversation(messages.into(), &ChatOptions::default());
+		let prompt = self.tokenizer.encode_conversation(messages.into(), options);
 		prompt.map_err(|error| ApiError::invalid_value("messages", format!("The model does not take them: {error}.")))
 	}
 
 	/// Returns the tokens of the prompts of a request to `/v1/completions`: a text, texts, token ids, or lists of token ids.
+	///
+	/// # Errors
+	/// 400 when it is something else, empty, or longer than the context.
 	pub fn texts(&self, prompt: Option<Value>) -> Result<Vec<Vec<u32>>, ApiError> {
 		let list = match prompt {
 			Some(Value::String(text)) => return Ok(vec![self.text(&text)?]),
@@ -61,11 +65,7 @@ impl Reader<'_> {
 		let size = self.tokenizer.vocab_size();
 		let token = |item: &Value| {
 			let id = item.as_u64().ok_or_else(wrong_prompt)?;
-			u32::try_from(id).ok().filter(|id| (*id as usize) < size).ok_or_else(|| {
-				let message =
-					format!("Token id {id} does not exist: the model has the ids 0 to {}.", size.saturating_sub(1));
-				ApiError::invalid_value("prompt", message)
-			})
+			u32::try_from(id).ok().filter(|id| (*id as usize) < size).ok_or_else(|| unknown_id("prompt", id, size))
 		};
 		if list.is_empty() {
 			return Err(wrong_prompt());
@@ -91,57 +91,21 @@ fn wrong_prompt() -> ApiError {
 	ApiError::invalid_value("prompt", message)
 }
 
-fn conversation(messages: Vec<ChatMessage>) -> Result<Vec<Value>, ApiError> {
-	if messages.is_empty() {
-		return Err(ApiError::invalid_value("messages", "'messages' must not be empty."));
+/// Number of bytes of all texts in a value.
+fn length(value: &Value) -> usize {
+	match value {
+		Value::String(text) => text.len(),
+		Value::Array(list) => list.iter().map(length).sum(),
+		Value::Object(map) => map.values().map(length).sum(),
+		_ => 0,
 	}
-	let messages = messages.into_iter().enumerate().map(|(index, message)| {
-		let role = match message.role.as_str() {
-			"developer" | "system" => "system",
-			"user" => "user",
-			"assistant" => "assistant",
-			"tool" | "function" => "tool",
-			other => {
-				let param = format!("messages[{index}].role");
-				return Err(ApiError::invalid_value(&param, format!("'{other}' is not a role.")));
-			},
-		};
-		Ok(json!({"role": role, "content": flatten(message.content, index)?}))
-	});
-	messages.collect()
-}
-
-fn flatten(content: Option<Value>, index: usize) -> Result<String, ApiError> {
-	let param = format!("messages[{index}].content");
-	let parts = match content {
-		None | Some(Value::Null) => return Ok(String::new()),
-		Some(Value::String(text)) => return Ok(text),
-		Some(Value::Array(parts)) => parts,
-		Some(_) => {
-			return Err(ApiError::invalid_value(&param, format!("'{param}' must be a string or a list of parts.")));
-		},
-	};
-	let mut text = String::new();
-	for part in parts {
-		let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
-		let piece = match kind {
-			"text" | "input_text" | "output_text" => part.get("text"),
-			"refusal" => part.get("refusal"),
-			_ => {
-				let message = format!("The hosts of this network do not support parts of type '{kind}'.");
-				return Err(ApiError::invalid_value(&param, message));
-			},
-		};
-		let missing = || ApiError::invalid_value(&param, format!("A part of type '{kind}' must have a text."));
-		text.push_str(piece.and_then(Value::as_str).ok_or_else(missing)?);
-	}
-	Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
 	use super::*;
 	use gonka_tokenizer::{mock_tokenizer, open_tokenizer};
+	use serde_json::json;
 
 	fn with_reader(test: impl FnOnce(Reader<'_>)) {
 		let folder = tempfile::tempdir().unwrap();
@@ -174,19 +138,11 @@ mod tests {
 	}
 
 	#[test]
-	fn text_parts_of_a_message_are_joined_and_other_parts_are_rejected() {
+	fn a_conversation_becomes_the_tokens_of_the_models_template() {
 		with_reader(|reader| {
-			let chat = |messages| reader.chat(serde_json::from_value(messages).unwrap());
-			let tokens = chat(json!([
-				{"role": "developer", "content": "be brief", "name": "x"},
-				{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-				{"role": "assistant", "content": null},
-			]));
-			let text = "system: be brief\nuser: ab\nassistant: \nassistant:";
-			assert_eq!(reader.tokenizer.decode(&tokens.unwrap()), text);
-			let image = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]);
-			assert!(chat(image).is_err());
-			assert!(chat(json!([])).is_err());
+			let chat = |messages: Value| reader.chat(messages.as_array().unwrap().clone(), &ChatOptions::default());
+			let tokens = chat(json!([{"role": "system", "content": "be brief"}, {"role": "user", "content": "ab"}]));
+			assert_eq!(reader.tokenizer.decode(&tokens.unwrap()), "system: be brief\nuser: ab\nassistant:");
 			let long = chat(json!([{"role": "user", "content": "a".repeat(2000)}])).unwrap_err().body().error;
 			assert_eq!(long.code.as_deref(), Some("context_length_exceeded"));
 		});

@@ -2,15 +2,27 @@
 
 use super::{
 	errors::ApiError,
+	fields::Fields,
 	prompt::Reader,
-	types::{ChatRequest, Common, CompletionRequest},
+	reading::Reading,
+	sampling::{MAX_COMPLETIONS, MAX_TOP, Sampling},
 	unsupported,
 };
-use crate::{gateway::Gateway, snapshot::Model};
-use gonka_client::worker_api::{InferenceRequest, MAX_STOPS};
-use gonka_tokenizer::Tokenizer;
-use serde_json::Value;
-use std::{ops::RangeInclusive, sync::Arc};
+use crate::{
+	chat::{
+		format::{ReasoningTags, ToolFormat, instruction},
+		grammar::{Setting, grammar},
+		messages,
+		output::{Output, OutputFields},
+		tools::{ToolFields, ToolSet},
+	},
+	gateway::Gateway,
+	snapshot::Model,
+};
+use gonka_client::worker_api::{Grammar, InferenceRequest, MAX_GRAMMAR_BYTES};
+use gonka_tokenizer::{ChatOptions, Tokenizer};
+use serde_json::{Map, Value};
+use std::{collections::HashMap, sync::Arc};
 
 /// Maximum length of a request's body, in bytes.
 pub const MAX_BODY: usize = 16 << 20;
@@ -18,8 +30,8 @@ pub const MAX_BODY: usize = 16 << 20;
 pub const MIN_COMPLETION: u32 = 16;
 /// Maximum number of completion tokens of a request to `/v1/completions` that names none. OpenAI's default.
 const DEFAULT_TEXT_COMPLETION: u32 = 16;
-const TEMPERATURES: RangeInclusive<f32> = 0.0..=2.0;
-const TOP_PS: RangeInclusive<f32> = 0.0..=1.0;
+/// Number of a prompt's last tokens in which a template may open the reasoning.
+const PROMPT_END: usize = 32;
 
 /// The endpoint of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +53,10 @@ pub struct ValidRequest {
 	pub stream: bool,
 	/// Whether the stream ends with the usage.
 	pub include_usage: bool,
-	/// The prompts: one for a chat, up to [`MAX_PROMPTS`](super::prompt::MAX_PROMPTS) for texts.
+	/// A completion to produce for each choice of the response.
 	pub prompts: Vec<Prompt>,
+	/// How the completions are read.
+	pub reading: Arc<Reading>,
 }
 
 /// A prompt with everything that its dispatch needs.
@@ -70,125 +84,360 @@ impl Prompt {
 
 	/// Whether a token ends the completion, whatever its text.
 	pub fn ends(&self, id: u32) -> bool {
-		!self.body.ignore_eos && self.tokenizer.eos().contains(&id)
+		let is_end = !self.body.ignore_eos && self.tokenizer.eos().contains(&id);
+		is_end || self.body.stop_token_ids.contains(&id)
+	}
+}
+
+/// A chat as all endpoints for chats understand it.
+#[derive(Debug)]
+pub struct Chat {
+	/// The model's name as the client wrote it.
+	pub model: String,
+	/// The messages, in the form of chat completions.
+	pub messages: Vec<Value>,
+	/// The functions that the model may call.
+	pub tools: ToolSet,
+	/// The form that the content must have.
+	pub output: Output,
+	/// Variables for the model's template.
+	pub variables: Map<String, Value>,
+	/// The parameters that choose tokens.
+	pub sampling: Sampling,
+	/// Maximum number of completion tokens, if the client named one.
+	pub max_tokens: Option<u32>,
+	/// Number of likeliest tokens whose log probabilities are reported; `None` for no log probabilities.
+	pub logprobs: Option<u8>,
+	/// Whether the response is a stream.
+	pub stream: bool,
+	/// Whether the stream ends with the usage.
+	pub include_usage: bool,
+}
+
+impl Chat {
+	/// Reads a request to `/v1/chat/completions`.
+	///
+	/// # Errors
+	/// 400 with the name of the field that is wrong.
+	pub fn read(fields: &Fields) -> Result<Self, ApiError> {
+		let [tools, tool_choice, functions, function_call] =
+			values(fields, ["tools", "tool_choice", "functions", "function_call"])?;
+		let tools = ToolSet::read(ToolFields {
+			tools: tools.as_ref(),
+			tool_choice: tool_choice.as_ref(),
+			parallel_tool_calls: fields.flag("parallel_tool_calls")?,
+			functions: functions.as_ref(),
+			function_call: function_call.as_ref(),
+		})?;
+		let max_tokens = match max_tokens(fields, "max_completion_tokens")? {
+			Some(tokens) => Some(tokens),
+			None => max_tokens(fields, "max_tokens")?,
+		};
+		let top = fields.integer("top_logprobs", 0..=MAX_TOP)?;
+		let logprobs = match fields.flag("logprobs")?.unwrap_or(false) {
+			true => Some(top.unwrap_or(0) as u8),
+			false if top.is_some_and(|top| top > 0) => {
+				return Err(ApiError::invalid_value("top_logprobs", "'top_logprobs' needs 'logprobs': true."));
+			},
+			false => None,
+		};
+		Ok(Self {
+			model: fields.required_text("model")?,
+			messages: list(fields, "messages")?,
+			tools,
+			output: output(fields)?,
+			variables: variables(fields)?,
+			sampling: Sampling::read(fields)?,
+			max_tokens,
+			logprobs,
+			stream: fields.flag("stream")?.unwrap_or(false),
+			include_usage: includes_usage(fields)?,
+		})
+	}
+
+	/// Makes the prompt, and everything that its dispatch needs.
+	///
+	/// # Errors
+	/// 400 when the model cannot honour the request, 404 or 503 when it is unknown or not served.
+	pub fn prepare(self, gateway: &Gateway) -> Result<ValidRequest, ApiError> {
+		if self.messages.is_empty() {
+			return Err(ApiError::invalid_value("messages", "'messages' must not be empty."));
+		}
+		let target = Target::new(gateway, &self.model)?;
+		let tokenizer = &*target.tokenizer;
+		self.sampling.check_ids(tokenizer.vocab_size())?;
+		let template = tokenizer.template().ok_or_else(|| {
+			let message = "The model was not made for chats, since it has no template: send texts to /v1/completions.";
+			ApiError::invalid_value("model", message)
+		})?;
+		let format = ToolFormat::of_template(template);
+		let mut messages = messages::convert(&self.messages, format)?;
+		let mut variables = self.variables;
+		if self.tools.may_call() {
+			if format.is_in_template() {
+				let tools = self.tools.tools.iter().map(|tool| tool.to_template()).collect();
+				variables.insert("tools".into(), Value::Array(tools));
+			} else if let Some(text) = instruction(&self.tools.tools, &self.tools.choice, self.tools.parallel) {
+				messages::add_to_system(&mut messages, &text);
+			}
+		}
+		let reader = target.reader();
+		let prompt = reader.chat(messages, &ChatOptions { variables, ..Default::default() })?;
+
+		let reasoning = ReasoningTags::of_template(template);
+		let end =
+			tokenizer.decode_with_special(prompt.get(prompt.len().saturating_sub(PROMPT_END)..).unwrap_or_default());
+		let starts_in_reasoning = reasoning.is_some_and(|tags| tags.are_open_after(&end));
+		let grammar = grammar(&Setting {
+			format,
+			tools: &self.tools,
+			output: &self.output,
+			reasoning,
+			starts_in_reasoning,
+			control_token: &|text| tokenizer.special_id(text),
+		});
+		check_size(grammar.as_ref())?;
+		let reading = Reading {
+			format: self.tools.may_call().then_some(format),
+			reasoning,
+			starts_in_reasoning,
+			names: self.tools.names(),
+			is_single: !self.tools.parallel,
+			is_older: self.tools.is_older,
+			logprobs: self.logprobs,
+			shown: shown(tokenizer, self.tools.may_call().then_some(format), reasoning),
+			echo: Vec::new(),
+			tokenizer: target.tokenizer.clone(),
+		};
+		let body = InferenceRequest { grammar, logprobs: self.logprobs, ..self.sampling.body };
+		let limits = (self.max_tokens, gateway.options.default_max_tokens);
+		let sampling = Sampling { body, ..self.sampling };
+		Ok(ValidRequest {
+			endpoint: Endpoint::Chat,
+			prompts: target.prompts(vec![prompt], &sampling, limits)?,
+			model: self.model,
+			stream: self.stream,
+			include_usage: self.include_usage,
+			reading: Arc::new(reading),
+		})
 	}
 }
 
 impl ValidRequest {
 	/// Validates a request to `/v1/chat/completions`.
-	pub fn chat(gateway: &Gateway, request: ChatRequest) -> Result<Self, ApiError> {
+	///
+	/// # Errors
+	/// See [`Chat::read`] and [`Chat::prepare`].
+	pub fn chat(gateway: &Gateway, fields: &Fields) -> Result<Self, ApiError> {
 		if !gateway.options.ignore_unsupported {
-			unsupported::check_chat(&request)?;
+			unsupported::check_chat(fields)?;
 		}
-		let max_tokens = match max_tokens(request.max_completion_tokens, "max_completion_tokens")? {
-			Some(tokens) => Some(tokens),
-			None => max_tokens(request.common.max_tokens, "max_tokens")?,
-		};
-		let limits = (max_tokens, gateway.options.default_max_tokens);
-		let read = |reader: &Reader| Ok(vec![reader.chat(request.messages)?]);
-		Self::new(gateway, Endpoint::Chat, request.model, request.common, read, limits)
+		Chat::read(fields)?.prepare(gateway)
 	}
 
 	/// Validates a request to `/v1/completions`.
-	pub fn text(gateway: &Gateway, request: CompletionRequest) -> Result<Self, ApiError> {
+	///
+	/// # Errors
+	/// 400 with the name of the field that is wrong, 404 or 503 when the model is unknown or not served.
+	pub fn text(gateway: &Gateway, fields: &Fields) -> Result<Self, ApiError> {
 		if !gateway.options.ignore_unsupported {
-			unsupported::check_completion(&request)?;
+			unsupported::check_text(fields)?;
 		}
-		let max_tokens = max_tokens(request.common.max_tokens, "max_tokens")?;
-		let limits = (max_tokens, DEFAULT_TEXT_COMPLETION);
-		let read = |reader: &Reader| reader.texts(request.prompt);
-		Self::new(gateway, Endpoint::Text, request.model, request.common, read, limits)
-	}
-
-	fn new(
-		gateway: &Gateway,
-		endpoint: Endpoint,
-		name: String,
-		common: Common,
-		read: impl FnOnce(&Reader) -> Result<Vec<Vec<u32>>, ApiError>,
-		(given, default): (Option<u32>, u32),
-	) -> Result<Self, ApiError> {
-		if common.n.is_some_and(|n| n != 1) {
-			let message = "Only 'n' = 1 is supported: for several completions, send the request several times.";
-			return Err(ApiError::invalid_value("n", message));
+		let model = fields.required_text("model")?;
+		let sampling = Sampling::read(fields)?;
+		let max_tokens = max_tokens(fields, "max_tokens")?;
+		let logprobs = fields.integer("logprobs", 0..=MAX_TOP)?.map(|top| top as u8);
+		let output = output(fields)?;
+		let prompt = fields.value("prompt")?;
+		if fields.integer("best_of", 1..=MAX_COMPLETIONS as i128)?.is_some_and(|best| best != sampling.n as i128) {
+			let message = "'best_of' must be 'n' or absent: this gateway does not choose among completions.";
+			return Err(ApiError::invalid_value("best_of", message));
 		}
-		// Every 64-bit seed is valid, also a negative one.
-		let seed = common.seed.map_or_else(|| fastrand::u64(..), |seed| seed as u64);
-		let sampling = body(&common)?;
-		let model = gateway.model(&name)?;
-		let tokenizer = gateway.tokenizer(&model)?;
-		let prompts =
-			read(&Reader { tokenizer: &tokenizer, context: model.context_length() })?.into_iter().map(|prompt| {
-				let (max_tokens, is_adjustable) =
-					completion_limit(model.context_length(), prompt.len(), given, default)?;
-				let (model, tokenizer) = (model.clone(), tokenizer.clone());
-				let body = InferenceRequest { prompt, ..sampling.clone() };
-				Ok(Prompt { model, tokenizer, body, seed, max_tokens, is_adjustable })
-			});
+		let target = Target::new(gateway, &model)?;
+		let tokenizer = &*target.tokenizer;
+		sampling.check_ids(tokenizer.vocab_size())?;
+		let prompts = target.reader().texts(prompt)?;
+		let does_echo = fields.flag("echo")?.unwrap_or(false);
+		if does_echo && logprobs.is_some() {
+			let message =
+				"'echo' with 'logprobs' is not supported: hosts report log probabilities of completions only.";
+			return Err(ApiError::invalid_value("echo", message));
+		}
+		let echoed = |prompt: &Vec<u32>| std::iter::repeat_n(tokenizer.decode(prompt), sampling.n);
+		let grammar = grammar(&Setting {
+			format: ToolFormat::Json,
+			tools: &ToolSet::default(),
+			output: &output,
+			reasoning: None,
+			starts_in_reasoning: false,
+			control_token: &|text| tokenizer.special_id(text),
+		});
+		check_size(grammar.as_ref())?;
+		let reading = Reading {
+			format: None,
+			reasoning: None,
+			starts_in_reasoning: false,
+			names: Vec::new(),
+			is_single: false,
+			is_older: false,
+			logprobs,
+			shown: HashMap::new(),
+			echo: if does_echo { prompts.iter().flat_map(echoed).collect() } else { Vec::new() },
+			tokenizer: target.tokenizer.clone(),
+		};
+		let body = InferenceRequest { grammar, logprobs, ..sampling.body };
+		let sampling = Sampling { body, ..sampling };
 		Ok(Self {
-			endpoint,
-			prompts: prompts.collect::<Result<_, _>>()?,
-			model: name,
-			stream: common.stream.unwrap_or(false),
-			include_usage: common.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
+			endpoint: Endpoint::Text,
+			prompts: target.prompts(prompts, &sampling, (max_tokens, DEFAULT_TEXT_COMPLETION))?,
+			model,
+			stream: fields.flag("stream")?.unwrap_or(false),
+			include_usage: includes_usage(fields)?,
+			reading: Arc::new(reading),
 		})
 	}
 }
 
-/// The body for a worker without its prompt: the parameters that choose tokens.
-fn body(common: &Common) -> Result<InferenceRequest, ApiError> {
-	let temperature = common.temperature.unwrap_or(1.0);
-	if !TEMPERATURES.contains(&temperature) {
-		return Err(ApiError::invalid_value("temperature", "'temperature' must be between 0 and 2."));
+/// The model of a request, with its tokenizer.
+struct Target {
+	model: Arc<Model>,
+	tokenizer: Arc<Tokenizer>,
+}
+
+impl Target {
+	fn new(gateway: &Gateway, name: &str) -> Result<Self, ApiError> {
+		let model = gateway.model(name)?;
+		Ok(Self { tokenizer: gateway.tokenizer(&model)?, model })
 	}
-	let top_p = common.top_p.unwrap_or(1.0);
-	if !TOP_PS.contains(&top_p) {
-		return Err(ApiError::invalid_value("top_p", "'top_p' must be between 0 and 1."));
+
+	fn reader(&self) -> Reader<'_> {
+		Reader { tokenizer: &self.tokenizer, context: self.model.context_length() }
 	}
-	let top_k = match common.top_k.unwrap_or(0) {
-		-1 => 0,
-		top_k => u32::try_from(top_k)
-			.map_err(|_| ApiError::invalid_value("top_k", "'top_k' must be a positive number, or -1 for all."))?,
-	};
-	Ok(InferenceRequest {
-		prompt: Vec::new(),
-		delivered: Vec::new(),
-		temperature,
-		// A `top_p` of 0 keeps the likeliest token only, as the smallest positive one does.
-		top_p: if top_p == 0.0 { f32::MIN_POSITIVE } else { top_p },
-		top_k,
-		stop: stops(common.stop.as_ref())?,
-		ignore_eos: common.ignore_eos.unwrap_or(false),
+
+	/// Completions of each prompt, as many as the sampling demands. `limits` are the maximum number of completion tokens that
+	/// the client named, and the one otherwise.
+	fn prompts(
+		&self,
+		prompts: Vec<Vec<u32>>,
+		sampling: &Sampling,
+		(given, default): (Option<u32>, u32),
+	) -> Result<Vec<Prompt>, ApiError> {
+		if prompts.len().saturating_mul(sampling.n) > MAX_COMPLETIONS {
+			let message = format!("A request can have at most {MAX_COMPLETIONS} completions, all prompts together.");
+			return Err(ApiError::invalid_value("n", message));
+		}
+		let seed = sampling.seed.unwrap_or_else(|| fastrand::u64(..));
+		let mut all = Vec::new();
+		for prompt in prompts {
+			let (max_tokens, is_adjustable) =
+				completion_limit(self.model.context_length(), prompt.len(), given, default)?;
+			let body = InferenceRequest { prompt, ..sampling.body.clone() };
+			for _ in 0..sampling.n {
+				let seed = seed.wrapping_add(all.len() as u64);
+				let (model, tokenizer, body) = (self.model.clone(), self.tokenizer.clone(), body.clone());
+				all.push(Prompt { model, tokenizer, body, seed, max_tokens, is_adjustable });
+			}
+		}
+		Ok(all)
+	}
+}
+
+/// Reads several fields of any type.
+fn values<const N: usize>(fields: &Fields, names: [&str; N]) -> Result<[Option<Value>; N], ApiError> {
+	let mut values = [const { None }; N];
+	for (value, name) in values.iter_mut().zip(names) {
+		*value = fields.value(name)?;
+	}
+	Ok(values)
+}
+
+fn list(fields: &Fields, name: &str) -> Result<Vec<Value>, ApiError> {
+	match fields.required(name)? {
+		Value::Array(list) => Ok(list),
+		_ => Err(fields.wrong(name, "a list")),
+	}
+}
+
+/// Reads the form that the content must have.
+fn output(fields: &Fields) -> Result<Output, ApiError> {
+	let names =
+		["response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"];
+	let [response_format, structured_outputs, guided_json, guided_regex, guided_choice, guided_grammar] =
+		values(fields, names)?;
+	Output::read(OutputFields {
+		response_format: response_format.as_ref(),
+		text_format: None,
+		structured_outputs: structured_outputs.as_ref(),
+		guided_json: guided_json.as_ref(),
+		guided_regex: guided_regex.as_ref(),
+		guided_choice: guided_choice.as_ref(),
+		guided_grammar: guided_grammar.as_ref(),
 	})
 }
 
-/// The maximum number of completion tokens in a request; `None` if it names none.
-fn max_tokens(given: Option<i64>, param: &str) -> Result<Option<u32>, ApiError> {
-	match given {
-		None | Some(0) => Ok(None),
-		Some(tokens) => u32::try_from(tokens)
-			.map(Some)
-			.map_err(|_| ApiError::invalid_value(param, format!("'{param}' must be a positive number."))),
+/// Reads the variables for the template: `chat_template_kwargs`, and `reasoning_effort`, with which a model that can do
+/// without reasoning does.
+fn variables(fields: &Fields) -> Result<Map<String, Value>, ApiError> {
+	const NAME: &str = "chat_template_kwargs";
+	let mut variables = match fields.value(NAME)? {
+		None => Map::new(),
+		Some(Value::Object(map)) => map,
+		Some(_) => return Err(fields.wrong(NAME, "an object")),
+	};
+	if let Some(effort) = fields.text("reasoning_effort")? {
+		set_effort(&mut variables, &effort);
+	}
+	Ok(variables)
+}
+
+/// Adds a reasoning effort to a template's variables.
+pub fn set_effort(variables: &mut Map<String, Value>, effort: &str) {
+	if effort == "none" {
+		variables.entry("enable_thinking").or_insert(false.into());
+	} else {
+		variables.entry("reasoning_effort").or_insert(effort.into());
 	}
 }
 
-fn stops(stop: Option<&Value>) -> Result<Vec<String>, ApiError> {
-	let wrong = || {
-		let message = format!("'stop' must be a string or a list of up to {MAX_STOPS} strings.");
-		ApiError::invalid_value("stop", message)
-	};
-	let stops = match stop {
-		None | Some(Value::Null) => Vec::new(),
-		Some(Value::String(text)) => vec![text.clone()],
-		Some(Value::Array(list)) if list.len() <= MAX_STOPS => {
-			list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect::<Result<_, _>>()?
-		},
-		Some(_) => return Err(wrong()),
-	};
-	Ok(stops.into_iter().filter(|stop| !stop.is_empty()).collect())
+/// The maximum number of completion tokens in a request; `None` if it names none, or 0.
+pub fn max_tokens(fields: &Fields, name: &str) -> Result<Option<u32>, ApiError> {
+	let tokens = fields.integer(name, 0..=u32::MAX.into())?;
+	Ok(tokens.map(|tokens| tokens as u32).filter(|tokens| *tokens > 0))
 }
 
-/// The maximum number of completion tokens for a prompt, and whether the gateway chose it.
+fn includes_usage(fields: &Fields) -> Result<bool, ApiError> {
+	match fields.value("stream_options")? {
+		None => Ok(false),
+		Some(Value::Object(options)) => Ok(options.get("include_usage").and_then(Value::as_bool).unwrap_or(false)),
+		Some(_) => Err(fields.wrong("stream_options", "an object")),
+	}
+}
+
+/// Refuses a grammar that hosts do not take.
+fn check_size(grammar: Option<&Grammar>) -> Result<(), ApiError> {
+	let size = grammar.map_or(0, |grammar| serde_json::to_vec(grammar).map_or(usize::MAX, |text| text.len()));
+	if size <= MAX_GRAMMAR_BYTES {
+		return Ok(());
+	}
+	let message = format!(
+		"The schemas of the request make a grammar of {size} bytes, and hosts take up to {MAX_GRAMMAR_BYTES}: send fewer or \
+		 shorter ones."
+	);
+	Err(ApiError::invalid_value("response_format", message))
+}
+
+/// The special tokens that are read as text: tags of calls and of reasoning.
+fn shown(
+	tokenizer: &Tokenizer,
+	format: Option<ToolFormat>,
+	reasoning: Option<ReasoningTags>,
+) -> HashMap<u32, &'static str> {
+	let tags = format.map(ToolFormat::tags).unwrap_or_default().iter().copied();
+	let tags = tags.chain(reasoning.into_iter().flat_map(|tags| [tags.open, tags.close]));
+	tags.filter_map(|tag| Some((tokenizer.special_id(tag)?, tag))).collect()
+}
+
+/// The maximum number of completion tokens for a prompt of so many tokens, and whether the gateway chose it.
 fn completion_limit(context: u32, prompt: usize, given: Option<u32>, default: u32) -> Result<(u32, bool), ApiError> {
 	let prompt = u32::try_from(prompt).unwrap_or(u32::MAX);
 	let completion = given.unwrap_or(1);
@@ -209,46 +458,36 @@ mod tests {
 	use super::*;
 	use serde_json::json;
 
-	fn chat(more: Value) -> Result<InferenceRequest, ApiError> {
+	fn chat(more: Value) -> Result<Chat, ApiError> {
 		let mut request = json!({"model": "m", "messages": []});
 		request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-		let request: ChatRequest = serde_json::from_value(request).unwrap();
-		body(&request.common)
+		Chat::read(&Fields::parse(request.to_string().as_bytes()).unwrap())
 	}
 
 	#[test]
-	fn parameters_reach_the_workers_body() {
-		let body = chat(json!({"stop": ["a", ""], "temperature": 0, "top_k": -1, "top_p": 0})).unwrap();
-		assert_eq!((body.stop, body.temperature, body.top_k), (vec!["a".to_owned()], 0.0, 0));
-		assert_eq!(body.top_p, f32::MIN_POSITIVE);
+	fn the_maximum_has_two_names() {
+		assert_eq!(chat(json!({"max_tokens": 5.0})).unwrap().max_tokens, Some(5));
+		assert_eq!(chat(json!({"max_tokens": 0})).unwrap().max_tokens, None);
+		assert_eq!(chat(json!({"max_tokens": 5, "max_completion_tokens": 7})).unwrap().max_tokens, Some(7));
+		assert_eq!(chat(json!({"max_tokens": -3})).unwrap_err().body().error.param.as_deref(), Some("max_tokens"));
 	}
 
 	#[test]
-	fn a_value_out_of_range_is_rejected_by_name() {
-		for (more, param) in [
-			(json!({"temperature": 2.5}), "temperature"),
-			(json!({"top_p": -0.1}), "top_p"),
-			(json!({"top_k": -2}), "top_k"),
-			(json!({"stop": ["1", "2", "3", "4", "5"]}), "stop"),
-		] {
-			assert_eq!(chat(more).unwrap_err().body().error.param.as_deref(), Some(param));
-		}
-		assert_eq!(max_tokens(Some(0), "max_tokens").unwrap(), None);
-		assert!(max_tokens(Some(-3), "max_tokens").is_err());
+	fn log_probabilities_are_asked_for_twice() {
+		assert_eq!(chat(json!({"logprobs": true})).unwrap().logprobs, Some(0));
+		assert_eq!(chat(json!({"logprobs": true, "top_logprobs": 20})).unwrap().logprobs, Some(20));
+		assert_eq!(chat(json!({"logprobs": false, "top_logprobs": 0})).unwrap().logprobs, None);
+		assert!(chat(json!({"top_logprobs": 2})).is_err());
+		assert!(chat(json!({"logprobs": true, "top_logprobs": 21})).is_err());
 	}
 
 	#[test]
-	fn decimals_are_read_as_clients_write_them() {
-		for (text, expected) in [("0.7", 0.7), ("0.70", 0.7), ("7e-1", 0.7), ("1", 1.0), ("null", 1.0)] {
-			let json = format!(r#"{{"model":"m","prompt":"p","messages":[],"temperature":{text},"top_p":{text}}}"#);
-			let chat: ChatRequest = serde_json::from_str(&json).unwrap();
-			let completion: CompletionRequest = serde_json::from_str(&json).unwrap();
-			for common in [chat.common, completion.common] {
-				let read = body(&common).unwrap();
-				assert_eq!((read.temperature, read.top_p), (expected, expected), "{text}");
-			}
-		}
-		assert!(serde_json::from_str::<CompletionRequest>(r#"{"model":"m","temperature":"warm"}"#).is_err());
+	fn reasoning_effort_reaches_the_template() {
+		let variables = |more| Value::Object(chat(more).unwrap().variables);
+		assert_eq!(variables(json!({"reasoning_effort": "low"})), json!({"reasoning_effort": "low"}));
+		assert_eq!(variables(json!({"reasoning_effort": "none"})), json!({"enable_thinking": false}));
+		let kwargs = json!({"chat_template_kwargs": {"enable_thinking": true}, "reasoning_effort": "none"});
+		assert_eq!(variables(kwargs), json!({"enable_thinking": true}));
 	}
 
 	#[test]

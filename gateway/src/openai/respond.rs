@@ -2,8 +2,12 @@
 
 use super::{
 	errors::ApiError,
+	reading::{Delta, Reader, Reading},
 	request::{Endpoint, ValidRequest},
-	types::{AssistantMessage, ChatChoice, ChatCompletion, Completion, TextChoice, Usage},
+	types::{
+		AssistantMessage, CallDelta, ChatChoice, ChatCompletion, ChatLogprob, ChatLogprobs, Completion, FunctionCall,
+		TextChoice, TextLogprobs, ToolCall, Usage,
+	},
 };
 use crate::{
 	config::format_gnk,
@@ -20,6 +24,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use gonka_primitives::{Balance, market::FinishReason};
 use serde::Serialize;
+use serde_json::Map;
 use std::{
 	convert::Infallible,
 	pin::Pin,
@@ -37,7 +42,9 @@ pub struct Head {
 	/// Unix time in seconds.
 	created: u64,
 	model: String,
+	system_fingerprint: String,
 	include_usage: bool,
+	reading: Arc<Reading>,
 }
 
 impl Head {
@@ -47,38 +54,56 @@ impl Head {
 			Endpoint::Chat => "chatcmpl",
 			Endpoint::Text => "cmpl",
 		};
+		let weights = request.prompts.first().map(|prompt| prompt.model.weights_hash()).unwrap_or_default();
 		Self {
 			endpoint: request.endpoint,
 			id: format!("{prefix}-{:032x}", fastrand::u128(..)),
-			created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()),
+			created: now(),
 			model: request.model.clone(),
+			system_fingerprint: format!("fp_{}", hex::encode(&weights[..5])),
 			include_usage: request.include_usage,
+			reading: request.reading.clone(),
+		}
+	}
+
+	fn finish_reason(&self, reason: FinishReason, reader: &Reader) -> &'static str {
+		match reason {
+			FinishReason::Length => "length",
+			FinishReason::Stop | FinishReason::Cancelled if !reader.has_calls() => "stop",
+			FinishReason::Stop | FinishReason::Cancelled if self.reading.is_older => "function_call",
+			FinishReason::Stop | FinishReason::Cancelled => "tool_calls",
 		}
 	}
 }
 
-type Pieces = mpsc::UnboundedReceiver<Piece>;
-
-fn finish(reason: FinishReason) -> &'static str {
-	match reason {
-		FinishReason::Length => "length",
-		FinishReason::Stop | FinishReason::Cancelled => "stop",
-	}
+/// Unix time in seconds.
+pub fn now() -> u64 {
+	SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
+/// The pieces of a completion.
+pub type Pieces = mpsc::UnboundedReceiver<Piece>;
+
+/// The sums over all completions of a response.
 #[derive(Default)]
-struct Sums {
-	usage: Usage,
-	fee: Balance,
-	hosts: Vec<String>,
+pub struct Sums {
+	/// Numbers of tokens.
+	pub usage: Usage,
+	/// Base units.
+	pub fee: Balance,
+	/// The hosts that generated the last tokens, SS58.
+	pub hosts: Vec<String>,
 }
 
 impl Sums {
-	fn add(&mut self, gateway: &Gateway, summary: &Summary) {
+	/// Adds a completion. Prompts that several completions share count once for each, as they are paid.
+	pub fn add(&mut self, gateway: &Gateway, summary: &Summary, reasoning_tokens: u32) {
 		let usage = &mut self.usage;
 		usage.prompt_tokens = usage.prompt_tokens.saturating_add(summary.prompt_tokens);
 		usage.completion_tokens = usage.completion_tokens.saturating_add(summary.completion_tokens);
 		usage.total_tokens = usage.prompt_tokens.saturating_add(usage.completion_tokens);
+		let details = &mut usage.completion_tokens_details;
+		details.reasoning_tokens = details.reasoning_tokens.saturating_add(reasoning_tokens);
 		self.fee = self.fee.saturating_add(summary.fee);
 		let host = gonka_client::keys::ss58(&summary.host);
 		if !self.hosts.contains(&host) {
@@ -88,56 +113,117 @@ impl Sums {
 		tokens.with_label_values(&["prompt"]).inc_by(summary.prompt_tokens.into());
 		tokens.with_label_values(&["completion"]).inc_by(summary.completion_tokens.into());
 	}
+
+	/// Adds the headers with the cost and the hosts.
+	pub fn add_headers(&self, response: &mut Response) {
+		for (name, value) in [("x-gnk-cost", format_gnk(self.fee)), ("x-gnk-worker", self.hosts.join(","))] {
+			if let Ok(value) = HeaderValue::from_str(&value) {
+				response.headers_mut().insert(HeaderName::from_static(name), value);
+			}
+		}
+	}
 }
 
-/// Waits for all completions, one list of pieces per prompt, and returns one JSON body.
-pub async fn whole(gateway: &Gateway, head: Head, completions: Vec<Pieces>) -> Result<Response, ApiError> {
+/// A completion that has ended.
+pub struct Finished {
+	/// All of it.
+	pub delta: Delta,
+	/// The reason of its end, as OpenAI's API names it.
+	pub finish_reason: &'static str,
+}
+
+/// Waits for all completions, one list of pieces for each.
+pub async fn collect(
+	gateway: &Gateway,
+	head: &Head,
+	completions: Vec<Pieces>,
+) -> Result<(Vec<Finished>, Sums), ApiError> {
 	let started = Instant::now();
-	let (mut sums, mut choices) = (Sums::default(), Vec::new());
+	let (mut sums, mut all) = (Sums::default(), Vec::new());
 	for mut pieces in completions {
-		let mut text = String::new();
+		let (mut reader, mut delta) = (Reader::new(head.reading.clone()), Delta::default());
 		let summary = loop {
 			match pieces.recv().await {
-				Some(Piece::Text(more)) => text.push_str(&more),
+				Some(Piece::Token(token)) => delta.add(reader.push(token)),
 				Some(Piece::Done(summary)) => break summary,
 				Some(Piece::Failed(error)) => return Err(error),
 				None => return Err(ApiError::internal("The completion broke off.")),
 			}
 		};
-		sums.add(gateway, &summary);
-		choices.push((text, finish(summary.finish)));
+		delta.add(reader.finish(&summary.rest));
+		sums.add(gateway, &summary, reader.reasoning_tokens());
+		all.push(Finished { delta, finish_reason: head.finish_reason(summary.finish, &reader) });
 	}
 	gateway.metrics.duration.observe(started.elapsed().as_secs_f64());
-	let Head { id, created, model, .. } = head;
+	Ok((all, sums))
+}
+
+/// Waits for all completions, and returns one JSON body.
+pub async fn whole(gateway: &Gateway, head: Head, completions: Vec<Pieces>) -> Result<Response, ApiError> {
+	let (choices, sums) = collect(gateway, &head, completions).await?;
 	let usage = sums.usage;
+	let choices = choices.into_iter().zip(0..);
 	let mut response = match head.endpoint {
 		Endpoint::Chat => {
-			let choices = choices.into_iter().zip(0..).map(|((content, finish_reason), index)| {
-				let message = AssistantMessage { role: "assistant", content, refusal: None };
-				ChatChoice { index, message, logprobs: None, finish_reason }
-			});
-			let (object, choices) = ("chat.completion", choices.collect());
-			Json(ChatCompletion { id, object, created, model, choices, usage, system_fingerprint: None })
-				.into_response()
+			let choices = choices.map(|(finished, index)| chat_choice(&head, index, finished)).collect();
+			let Head { id, created, model, system_fingerprint, .. } = head;
+			let object = "chat.completion";
+			Json(ChatCompletion { id, object, created, model, choices, usage, system_fingerprint }).into_response()
 		},
 		Endpoint::Text => {
-			let choices = choices.into_iter().zip(0..).map(|((text, reason), index)| TextChoice {
-				index,
-				text,
-				logprobs: None,
-				finish_reason: Some(reason),
+			let choices = choices.map(|(finished, index)| {
+				let echo = head.reading.echo.get(index as usize).map(String::as_str).unwrap_or_default();
+				TextChoice {
+					index,
+					text: format!("{echo}{}", finished.delta.content),
+					logprobs: head.reading.logprobs.map(|_| text_logprobs(finished.delta.logprobs, &mut 0)),
+					finish_reason: Some(finished.finish_reason),
+				}
 			});
-			let (object, choices) = ("text_completion", choices.collect());
-			Json(Completion { id, object, created, model, choices, usage, system_fingerprint: None }).into_response()
+			let choices = choices.collect();
+			let Head { id, created, model, system_fingerprint, .. } = head;
+			let object = "text_completion";
+			Json(Completion { id, object, created, model, choices, usage, system_fingerprint }).into_response()
 		},
 	};
-	let headers = response.headers_mut();
-	for (name, value) in [("x-gnk-cost", format_gnk(sums.fee)), ("x-gnk-worker", sums.hosts.join(","))] {
-		if let Ok(value) = HeaderValue::from_str(&value) {
-			headers.insert(HeaderName::from_static(name), value);
-		}
-	}
+	sums.add_headers(&mut response);
 	Ok(response)
+}
+
+fn chat_choice(head: &Head, index: u32, finished: Finished) -> ChatChoice {
+	let Finished { delta, finish_reason } = finished;
+	let mut calls = delta.calls.into_iter().map(|call| ToolCall {
+		id: call.id.unwrap_or_default(),
+		r#type: "function",
+		function: FunctionCall { name: call.function.name.unwrap_or_default(), arguments: call.function.arguments },
+	});
+	let function_call = if head.reading.is_older { calls.next().map(|call| call.function) } else { None };
+	let tool_calls: Vec<_> = calls.collect();
+	let has_calls = function_call.is_some() || !tool_calls.is_empty();
+	let message = AssistantMessage {
+		role: "assistant",
+		content: (!has_calls || !delta.content.is_empty()).then_some(delta.content),
+		refusal: None,
+		reasoning_content: (!delta.reasoning.is_empty()).then_some(delta.reasoning),
+		tool_calls: (!tool_calls.is_empty()).then_some(tool_calls),
+		function_call,
+	};
+	let logprobs = head.reading.logprobs.map(|_| ChatLogprobs { content: delta.logprobs, refusal: None });
+	ChatChoice { index, message, logprobs, finish_reason }
+}
+
+/// Converts log probabilities to the form of `/v1/completions`. `offset` is the number of characters before them.
+fn text_logprobs(entries: Vec<ChatLogprob>, offset: &mut usize) -> TextLogprobs {
+	let mut all = TextLogprobs::default();
+	for entry in entries {
+		all.text_offset.push(*offset);
+		*offset = offset.saturating_add(entry.token.chars().count());
+		let top = entry.top_logprobs.into_iter().map(|top| (top.token, top.logprob.into()));
+		all.top_logprobs.push(top.collect::<Map<_, _>>());
+		all.tokens.push(entry.token);
+		all.token_logprobs.push(entry.logprob);
+	}
+	all
 }
 
 #[derive(Serialize)]
@@ -149,23 +235,29 @@ struct Chunk<'a, C> {
 	choices: &'a [C],
 	#[serde(skip_serializing_if = "Option::is_none")]
 	usage: Option<Option<Usage>>,
-	system_fingerprint: Option<()>,
+	system_fingerprint: &'a str,
 }
 
 #[derive(Serialize)]
-struct ChunkChoice<'a> {
+struct ChunkChoice {
 	index: u32,
-	delta: Delta<'a>,
-	logprobs: Option<()>,
+	delta: ChunkDelta,
+	logprobs: Option<ChatLogprobs>,
 	finish_reason: Option<&'static str>,
 }
 
 #[derive(Default, Serialize)]
-struct Delta<'a> {
+struct ChunkDelta {
 	#[serde(skip_serializing_if = "Option::is_none")]
 	role: Option<&'static str>,
 	#[serde(skip_serializing_if = "Option::is_none")]
-	content: Option<&'a str>,
+	content: Option<String>,
+	#[serde(skip_serializing_if = "Option::is_none")]
+	reasoning_content: Option<String>,
+	#[serde(skip_serializing_if = "Option::is_none")]
+	tool_calls: Option<Vec<CallDelta>>,
+	#[serde(skip_serializing_if = "Option::is_none")]
+	function_call: Option<super::types::FunctionDelta>,
 }
 
 impl Head {
@@ -175,28 +267,48 @@ impl Head {
 			Endpoint::Text => "text_completion",
 		};
 		let usage = self.include_usage.then_some(usage);
-		let (id, model) = (self.id.as_str(), self.model.as_str());
-		event(&Chunk { id, object, created: self.created, model, choices, usage, system_fingerprint: None })
+		let (id, model, system_fingerprint) = (self.id.as_str(), self.model.as_str(), self.system_fingerprint.as_str());
+		event(&Chunk { id, object, created: self.created, model, choices, usage, system_fingerprint })
 	}
 
-	fn text(&self, index: u32, text: &str, finish_reason: Option<&'static str>) -> String {
+	/// The chunk for what a token made certain, or for the end.
+	fn chunk(&self, index: u32, delta: Delta, finish_reason: Option<&'static str>, offset: &mut usize) -> String {
+		let has_logprobs = self.reading.logprobs.is_some() && !delta.logprobs.is_empty();
 		match self.endpoint {
 			Endpoint::Chat => {
-				let content = finish_reason.is_none().then_some(text);
-				let delta = Delta { role: None, content };
-				self.frame(&[ChunkChoice { index, delta, logprobs: None, finish_reason }], None)
+				let logprobs = has_logprobs.then_some(ChatLogprobs { content: delta.logprobs, refusal: None });
+				let some = |text: String| (!text.is_empty()).then_some(text);
+				let mut calls = (!delta.calls.is_empty()).then_some(delta.calls);
+				let older = if self.reading.is_older { calls.take() } else { None };
+				let delta = ChunkDelta {
+					role: None,
+					content: some(delta.content),
+					reasoning_content: some(delta.reasoning),
+					tool_calls: calls,
+					function_call: older.and_then(|calls| calls.into_iter().next()).map(|call| call.function),
+				};
+				self.frame(&[ChunkChoice { index, delta, logprobs, finish_reason }], None)
 			},
 			Endpoint::Text => {
-				let text = text.to_owned();
-				self.frame(&[TextChoice { index, text, logprobs: None, finish_reason }], None)
+				let logprobs = has_logprobs.then(|| text_logprobs(delta.logprobs, offset));
+				self.frame(&[TextChoice { index, text: delta.content, logprobs, finish_reason }], None)
 			},
 		}
 	}
 
-	fn opening(&self) -> Option<String> {
-		let delta = Delta { role: Some("assistant"), content: Some("") };
-		let choice = ChunkChoice { index: 0, delta, logprobs: None, finish_reason: None };
-		(self.endpoint == Endpoint::Chat).then(|| self.frame(&[choice], None))
+	/// The first chunk of a choice, if it has one before the tokens.
+	fn opening(&self, index: u32) -> Option<String> {
+		match self.endpoint {
+			Endpoint::Chat => {
+				let content = Some(String::new());
+				let delta = ChunkDelta { role: Some("assistant"), content, ..ChunkDelta::default() };
+				Some(self.frame(&[ChunkChoice { index, delta, logprobs: None, finish_reason: None }], None))
+			},
+			Endpoint::Text => {
+				let text = self.reading.echo.get(index as usize)?.clone();
+				Some(self.frame(&[TextChoice { index, text, logprobs: None, finish_reason: None }], None))
+			},
+		}
 	}
 }
 
@@ -206,89 +318,136 @@ fn event(value: &impl Serialize) -> String {
 
 type Merged = Pin<Box<dyn stream::Stream<Item = (u32, Piece)> + Send>>;
 
-struct Streaming {
+/// The pieces of all completions of a response, as they arrive.
+pub struct Merger {
 	gateway: Arc<Gateway>,
-	head: Head,
 	pieces: Merged,
 	/// A piece that arrived before the headers were sent.
 	first: Option<(u32, Piece)>,
-	opened: bool,
-	open_choices: usize,
-	sums: Sums,
-	started: Instant,
-	ended: bool,
 }
 
-/// Streams the completions as they arrive. The headers wait for the first piece, so that an error still sets the
-/// status; after [`hold_headers`](crate::config::Timeouts::hold_headers) they are sent without it, before a proxy gives
-/// up.
-pub async fn streamed(gateway: Arc<Gateway>, head: Head, completions: Vec<Pieces>) -> Result<Response, ApiError> {
-	let open_choices = completions.len();
-	let numbered = completions.into_iter().zip(0u32..).map(|(pieces, index)| {
-		let pieces = stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) });
-		pieces.map(move |piece| (index, piece)).boxed()
-	});
-	let mut pieces: Merged = Box::pin(stream::select_all(numbered));
-	let started = Instant::now();
-	let first = match timeout(gateway.options.timeouts.hold_headers, pieces.next()).await {
-		Ok(Some((_, Piece::Failed(error)))) => return Err(error),
-		Ok(first) => first,
-		Err(_) => None,
-	};
-	let sums = Sums::default();
-	let state = Streaming { gateway, head, pieces, first, opened: false, open_choices, sums, started, ended: false };
-	let frames = stream::unfold(state, |mut state| async move {
-		let frame = state.next().await?;
-		Some((Ok::<_, Infallible>(Bytes::from(frame)), state))
-	});
+/// What a stream gets next.
+pub enum Next {
+	/// A piece of the completion with this number.
+	Piece(u32, Piece),
+	/// Nothing for a while: a comment keeps the connection open.
+	Silence,
+	/// Nothing more, though completions are open.
+	Broken,
+}
+
+impl Merger {
+	/// Waits for the first piece, so that an error still sets the status; after
+	/// [`hold_headers`](crate::config::Timeouts::hold_headers) it goes on without it, before a proxy gives up.
+	pub async fn start(gateway: Arc<Gateway>, completions: Vec<Pieces>) -> Result<Self, ApiError> {
+		let numbered = completions.into_iter().zip(0u32..).map(|(pieces, index)| {
+			let pieces = stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) });
+			pieces.map(move |piece| (index, piece)).boxed()
+		});
+		let mut pieces: Merged = Box::pin(stream::select_all(numbered));
+		let first = match timeout(gateway.options.timeouts.hold_headers, pieces.next()).await {
+			Ok(Some((_, Piece::Failed(error)))) => return Err(error),
+			Ok(first) => first,
+			Err(_) => None,
+		};
+		Ok(Self { gateway, pieces, first })
+	}
+
+	/// Waits for the next piece.
+	pub async fn next(&mut self) -> Next {
+		if let Some((index, piece)) = self.first.take() {
+			return Next::Piece(index, piece);
+		}
+		match timeout(self.gateway.options.timeouts.keep_alive, self.pieces.next()).await {
+			Ok(Some((index, piece))) => Next::Piece(index, piece),
+			Ok(None) => Next::Broken,
+			Err(_) => Next::Silence,
+		}
+	}
+}
+
+/// A response of server-sent events.
+pub fn events(frames: impl stream::Stream<Item = String> + Send + 'static) -> Response {
+	let frames = frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame)));
 	let mut response = Response::new(Body::from_stream(frames));
 	let headers = response.headers_mut();
 	headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
 	headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 	headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-	Ok(response)
+	response
+}
+
+/// A comment, which clients skip.
+pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
+
+struct Streaming {
+	gateway: Arc<Gateway>,
+	head: Head,
+	merger: Merger,
+	/// The completions that have not ended, with the number of characters of each.
+	readers: Vec<Option<(Reader, usize)>>,
+	opened: bool,
+	sums: Sums,
+	started: Instant,
+	ended: bool,
+}
+
+/// Streams the completions as they arrive.
+pub async fn streamed(gateway: Arc<Gateway>, head: Head, completions: Vec<Pieces>) -> Result<Response, ApiError> {
+	let started = Instant::now();
+	let readers = completions.iter().map(|_| Some((Reader::new(head.reading.clone()), 0))).collect();
+	let merger = Merger::start(gateway.clone(), completions).await?;
+	let sums = Sums::default();
+	let state = Streaming { gateway, head, merger, readers, opened: false, sums, started, ended: false };
+	Ok(events(stream::unfold(state, |mut state| async move { Some((state.next().await?, state)) })))
 }
 
 impl Streaming {
 	async fn next(&mut self) -> Option<String> {
 		if !self.opened {
 			self.opened = true;
-			if let Some(opening) = self.head.opening() {
-				return Some(opening);
+			let openings: String =
+				(0..).take(self.readers.len()).filter_map(|index| self.head.opening(index)).collect();
+			if !openings.is_empty() {
+				return Some(openings);
 			}
 		}
-		loop {
-			if self.ended {
-				return None;
-			}
-			let next = match self.first.take() {
-				Some(first) => Some(first),
-				None => match timeout(self.gateway.options.timeouts.keep_alive, self.pieces.next()).await {
-					Ok(next) => next,
-					Err(_) => return Some(": keep-alive\n\n".to_owned()),
+		while !self.ended {
+			match self.merger.next().await {
+				Next::Piece(index, Piece::Token(token)) => {
+					let Some(Some((reader, offset))) = self.readers.get_mut(index as usize) else { continue };
+					let delta = reader.push(token);
+					if !delta.is_empty() {
+						return Some(self.head.chunk(index, delta, None, offset));
+					}
 				},
-			};
-			match next {
-				Some((_, Piece::Text(text))) if text.is_empty() => {},
-				Some((index, Piece::Text(text))) => return Some(self.head.text(index, &text, None)),
-				Some((index, Piece::Done(summary))) => return Some(self.finish(index, &summary)),
-				Some((_, Piece::Failed(error))) => {
+				Next::Piece(index, Piece::Done(summary)) => return Some(self.finish(index, &summary)),
+				Next::Piece(_, Piece::Failed(error)) => {
 					self.ended = true;
 					return Some(event(&error.body()));
 				},
-				None => {
+				Next::Silence => return Some(KEEP_ALIVE.to_owned()),
+				Next::Broken => {
 					self.ended = true;
 					return Some(event(&ApiError::internal("The completion broke off.").body()));
 				},
 			}
 		}
+		None
 	}
 
 	fn finish(&mut self, index: u32, summary: &Summary) -> String {
-		self.sums.add(&self.gateway, summary);
-		let mut frames = self.head.text(index, "", Some(finish(summary.finish)));
-		self.open_choices = self.open_choices.saturating_sub(1);
-		if self.open_choices == 0 {
+		let mut frames = String::new();
+		if let Some((mut reader, mut offset)) = self.readers.get_mut(index as usize).and_then(Option::take) {
+			let rest = reader.finish(&summary.rest);
+			if !rest.is_empty() {
+				frames.push_str(&self.head.chunk(index, rest, None, &mut offset));
+			}
+			let reason = self.head.finish_reason(summary.finish, &reader);
+			frames.push_str(&self.head.chunk(index, Delta::default(), Some(reason), &mut offset));
+			self.sums.add(&self.gateway, summary, reader.reasoning_tokens());
+		}
+		if self.readers.iter().all(Option::is_none) {
 			self.gateway.metrics.duration.observe(self.started.elapsed().as_secs_f64());
 			if self.head.include_usage {
 				frames.push_str(&self.head.frame::<TextChoice>(&[], Some(self.sums.usage)));

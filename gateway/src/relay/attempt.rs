@@ -112,11 +112,11 @@ impl Relay {
 			};
 			match event.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)? {
 				Event::Token { .. } if self.tokens_left() == 0 => return Err(Failure::Call(CallError::TooLong)),
-				Event::Token { id } => {
+				Event::Token { id, logprob, top_logprobs } => {
 					if self.delivered() == 0 {
 						self.gateway.metrics.first_token.observe(self.started.elapsed().as_secs_f64());
 					}
-					if !self.deliver(id) {
+					if !self.deliver(id, logprob, top_logprobs) {
 						return Err(Failure::Token(id));
 					}
 					reading.push(id);
@@ -187,7 +187,7 @@ impl Relay {
 
 /// Counts the tokens that have already arrived, so that the receipt can be compared with them.
 fn drain(stream: &mut EventStream, reading: &mut Reading) {
-	while let Some(Ok(Some(Event::Token { id }))) = stream.next().now_or_never() {
+	while let Some(Ok(Some(Event::Token { id, .. }))) = stream.next().now_or_never() {
 		reading.push(id);
 	}
 }

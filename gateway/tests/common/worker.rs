@@ -83,6 +83,8 @@ pub struct Behaviour {
 	pub keeps_receipts: bool,
 	/// Pause before each token.
 	pub pause: Duration,
+	/// Generates this text, a byte a token, instead of words.
+	pub says: Option<String>,
 	/// Sends this instead of the tokenizer file.
 	pub tokenizer: Option<Vec<u8>>,
 }
@@ -98,6 +100,7 @@ impl Default for Behaviour {
 			mute_vouchers: false,
 			keeps_receipts: false,
 			pause: Duration::ZERO,
+			says: None,
 			tokenizer: None,
 		}
 	}
@@ -233,6 +236,12 @@ async fn inference(State(worker): State<Worker>, headers: HeaderMap, body: Bytes
 	Body::from_stream(frames).into_response()
 }
 
+/// A token with as many likeliest ones as a request asks for.
+fn token(id: u32, logprobs: Option<u8>) -> Event {
+	let top_logprobs = (0..logprobs.unwrap_or(0).into()).map(|other| (id - other, -0.5 - other as f32)).collect();
+	Event::Token { id, logprob: logprobs.map(|_| -0.5), top_logprobs }
+}
+
 async fn complete(
 	worker: Worker,
 	signed: SignedEnvelope,
@@ -243,7 +252,9 @@ async fn complete(
 ) {
 	let before = request.delivered.len() as u32;
 	let (mut tokens, mut finish) = (Vec::new(), FinishReason::Stop);
-	for index in before..behaviour.length {
+	let says = behaviour.says.clone().unwrap_or_default().into_bytes();
+	let length = if says.is_empty() { behaviour.length } else { says.len() as u32 + 1 };
+	for index in before..length {
 		let made = tokens.len() as u32;
 		if made == signed.envelope.max_tokens {
 			finish = FinishReason::Length;
@@ -260,7 +271,7 @@ async fn complete(
 			},
 			Some((after, Failure::Silent)) if after == made => events.closed().await,
 			Some((after, Failure::Endless)) if after == made => {
-				while events.send(Ok(Event::Token { id: FIRST_WORD })).await.is_ok() {}
+				while events.send(Ok(token(FIRST_WORD, None))).await.is_ok() {}
 				worker.state().cancelled += 1;
 				return;
 			},
@@ -268,8 +279,12 @@ async fn complete(
 		}
 		tokio::time::sleep(behaviour.pause).await;
 		// The last token ends the completion.
-		let id = if index + 1 == behaviour.length { END } else { FIRST_WORD + index % WORDS };
-		if events.send(Ok(Event::Token { id })).await.is_err() {
+		let id = match says.get(index as usize) {
+			Some(byte) => u32::from(*byte),
+			None if index + 1 == length => END,
+			None => FIRST_WORD + index % WORDS,
+		};
+		if events.send(Ok(token(id, request.logprobs))).await.is_err() {
 			finish = FinishReason::Cancelled;
 			break;
 		}
