@@ -7,6 +7,7 @@ use crate::{
 	gateway::Gateway,
 	ledger::Ledger,
 	metrics::Metrics,
+	openai::responses::store::Responses,
 	snapshot,
 	store::{PowerCut, Store},
 	tokenizers::{self, Tokenizers},
@@ -25,6 +26,9 @@ use tokio::{
 	task::JoinSet,
 	time::{sleep, timeout},
 };
+
+/// Pause between two looks for old responses.
+const CLEANING: Duration = Duration::from_secs(600);
 
 /// The keys of a gateway.
 #[derive(Clone)]
@@ -65,11 +69,13 @@ pub fn start_until<C: ChainView>(
 	let workers = workers.context("cannot set up TLS for connections to workers")?;
 	let signer = ledger.public_key();
 	let files = Tokenizers::new(base_path.join("tokenizers"))?;
-	let gateway = Arc::new(Gateway::new(options, ledger, workers, files, Metrics::new()?));
+	let responses = Responses::open(base_path.join("responses"), options.response_age)?;
+	let gateway = Arc::new(Gateway::new(options, ledger, workers, files, responses.clone(), Metrics::new()?));
 	let developer = keys.developer.public_key().0;
 	let mut tasks = JoinSet::new();
 	tasks.spawn(vouchers::supervise(gateway.clone()));
 	tasks.spawn(tokenizers::supervise(gateway.clone()));
+	tasks.spawn(clean(responses));
 	tasks.spawn(channels::manage(gateway.clone(), chain.clone(), keys.developer));
 	tasks.spawn(snapshot::follow(chain, gateway.snapshots.clone(), developer, signer));
 	Ok(Running { gateway, tasks })
@@ -101,6 +107,19 @@ impl Running {
 		while is_due() && started.elapsed() < limit {
 			sleep(Duration::from_millis(20)).await;
 		}
+	}
+}
+
+/// Deletes old responses from time to time. Never returns.
+async fn clean(responses: Responses) {
+	loop {
+		let responses = responses.clone();
+		match tokio::task::spawn_blocking(move || responses.clean()).await {
+			Ok(Ok(())) => {},
+			Ok(Err(error)) => tracing::warn!(%error, "cannot delete old responses"),
+			Err(error) => tracing::warn!(%error, "cannot delete old responses"),
+		}
+		sleep(CLEANING).await;
 	}
 }
 

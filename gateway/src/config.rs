@@ -88,7 +88,10 @@ pub struct Args {
 	/// Maximum number of completion tokens of a chat request that names none, if the context window has room.
 	#[arg(long, env = "GONKA_DEFAULT_MAX_TOKENS", default_value_t = 1024, value_name = "TOKENS")]
 	pub default_max_tokens: u32,
-	/// Ignore parameters that the network cannot honour (tools, logprobs, penalties …) instead of rejecting the request.
+	/// Number of days for which responses of `/v1/responses` are kept for later requests, on this machine.
+	#[arg(long, env = "GONKA_RESPONSE_DAYS", default_value_t = 30, value_name = "DAYS")]
+	pub response_days: u32,
+	/// Ignore parameters that the network cannot honour (audio, suffix …) instead of rejecting the request.
 	#[arg(long, env = "GONKA_IGNORE_UNSUPPORTED")]
 	pub ignore_unsupported: bool,
 	/// Hosts.
@@ -130,6 +133,8 @@ pub struct Options {
 	pub spending_limit: Option<Balance>,
 	/// Maximum number of completion tokens of a chat request that names none.
 	pub default_max_tokens: u32,
+	/// Maximum age of responses that are kept.
+	pub response_age: Duration,
 	/// Whether to ignore parameters that the network cannot honour.
 	pub ignore_unsupported: bool,
 	/// The addresses of hosts to which the gateway connects.
@@ -182,6 +187,7 @@ impl Default for Options {
 			max_channels: 8,
 			spending_limit: None,
 			default_max_tokens: 1024,
+			response_age: Duration::from_secs(30 * 24 * 3600),
 			ignore_unsupported: false,
 			addresses: Addresses::Public,
 			timeouts: Timeouts::default(),
@@ -235,6 +241,7 @@ impl Args {
 			max_channels: self.max_channels,
 			spending_limit: self.spending_limit,
 			default_max_tokens: self.default_max_tokens.max(1),
+			response_age: Duration::from_secs(24 * 3600).saturating_mul(self.response_days),
 			ignore_unsupported: self.ignore_unsupported,
 			addresses: self.hosts.addresses(),
 			timeouts: Timeouts {

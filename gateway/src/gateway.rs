@@ -4,7 +4,7 @@ use crate::{
 	config::Options,
 	ledger::Ledger,
 	metrics::Metrics,
-	openai::errors::ApiError,
+	openai::{errors::ApiError, responses::store::Responses},
 	receipts::ReceiptError,
 	router::Router,
 	snapshot::{Model, Snapshot, Snapshots},
@@ -37,6 +37,8 @@ pub struct Gateway {
 	pub workers: WorkerClient,
 	/// The models' tokenizers.
 	pub tokenizers: Tokenizers,
+	/// Responses that clients may come back to.
+	pub responses: Responses,
 	/// The metrics.
 	pub metrics: Metrics,
 	/// Notified once per acknowledged receipt: a worker may have credit for one more request.
@@ -53,6 +55,7 @@ impl Gateway {
 		ledger: Ledger,
 		workers: WorkerClient,
 		tokenizers: Tokenizers,
+		responses: Responses,
 		metrics: Metrics,
 	) -> Self {
 		Self {
@@ -62,6 +65,7 @@ impl Gateway {
 			router: Arc::default(),
 			workers,
 			tokenizers,
+			responses,
 			metrics,
 			freed: Notify::new(),
 			shortage: Mutex::default(),

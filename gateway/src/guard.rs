@@ -64,6 +64,10 @@ fn check(names: &HostNames, method: &Method, uri: &Uri, headers: &HeaderMap) -> 
 	if let Some(name) = given.into_iter().chain(host).find(|name| !names.accept(name)) {
 		return Err(ApiError::wrong_host(name));
 	}
+	let encoding = text(header::CONTENT_ENCODING).unwrap_or("identity");
+	if !encoding.eq_ignore_ascii_case("identity") {
+		return Err(ApiError::wrong_encoding(encoding));
+	}
 	let kind = text(header::CONTENT_TYPE).unwrap_or_default();
 	let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
 	if *method == Method::POST && kind != "application/json" && !kind.ends_with("+json") {
@@ -80,7 +84,7 @@ pub fn cors(origins: &[String]) -> Option<CorsLayer> {
 		some => AllowOrigin::list(some.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
 	};
 	let shown = ["x-request-id", "x-gnk-worker", "x-gnk-cost"].map(header::HeaderName::from_static);
-	let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST]);
+	let layer = CorsLayer::new().allow_origin(allowed).allow_methods([Method::GET, Method::POST, Method::DELETE]);
 	Some(layer.allow_headers(AllowHeaders::mirror_request()).expose_headers(shown))
 }
 

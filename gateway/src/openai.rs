@@ -6,6 +6,7 @@ pub mod prompt;
 pub mod reading;
 pub mod request;
 pub mod respond;
+pub mod responses;
 pub mod sampling;
 pub mod types;
 pub mod unsupported;

@@ -74,6 +74,8 @@ pub struct Summary {
 	pub finish: FinishReason,
 	/// The text that was held back until the end.
 	pub rest: String,
+	/// The stop text that ended it, if one did.
+	pub stop_text: Option<String>,
 	/// Tokens of the prompt.
 	pub prompt_tokens: u32,
 	/// Tokens of the completion, from all hosts.
@@ -346,7 +348,8 @@ impl Relay {
 		let before = receipt.map_or(0, |receipt| completion_tokens.saturating_sub(receipt.completion_tokens));
 		let prompt_tokens = receipt.map_or(0, |receipt| receipt.prompt_tokens.saturating_sub(before));
 		let fee = receipt.map_or(0, |receipt| receipt.fee);
-		Summary { finish, rest: self.text.finish(), prompt_tokens, completion_tokens, fee, host }
+		let stop_text = self.text.found().map(str::to_owned);
+		Summary { finish, rest: self.text.finish(), stop_text, prompt_tokens, completion_tokens, fee, host }
 	}
 }
 

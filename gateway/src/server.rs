@@ -1,14 +1,16 @@
 //! The HTTP server: routes, API keys, request ids, limits.
 
 use crate::{
+	anthropic::{self, MessagesRequest},
 	config::format_gnk,
 	gateway::Gateway,
 	guard,
 	openai::{
 		errors::{ApiError, ErrorBody},
 		fields::Fields,
-		request::{MAX_BODY, ValidRequest},
+		request::{MAX_BODY, Prompt, ValidRequest},
 		respond::{self, Head, Pieces},
+		responses::{self, ResponseRequest},
 		types::{ChatCompletion, ChatRequest, Completion, CompletionRequest, Model, ModelList, Pricing},
 	},
 	relay, snapshot,
@@ -16,21 +18,22 @@ use crate::{
 use axum::{
 	Extension, Json, Router,
 	body::Bytes,
-	extract::{DefaultBodyLimit, MatchedPath, Path, Request, State, rejection::BytesRejection},
+	extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State, rejection::BytesRejection},
 	http::{HeaderValue, Method, StatusCode, Uri, header},
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::{
 	sync::{Arc, OnceLock},
 	time::Instant,
 };
 use tower::ServiceExt;
 use tracing::{Instrument, info_span};
-use utoipa::OpenApi;
+use utoipa::{IntoParams, OpenApi};
 
 /// Maximum length of a body that is read without a thread of its own, in bytes.
 const MAX_INLINE: usize = 16 << 10;
@@ -40,7 +43,21 @@ type Shared = State<Arc<Gateway>>;
 #[derive(OpenApi)]
 #[openapi(
 	info(title = "Gonka gateway", description = "OpenAI-style API in front of the Gonka network"),
-	paths(chat_completions, completions, list_models, get_model, health, ready, metrics)
+	paths(
+		chat_completions,
+		completions,
+		create_message,
+		count_tokens,
+		create_response,
+		get_response,
+		delete_response,
+		list_input_items,
+		list_models,
+		get_model,
+		health,
+		ready,
+		metrics
+	)
 )]
 struct Api;
 
@@ -49,11 +66,20 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 	let api = Router::new()
 		.route("/v1/chat/completions", post(chat_completions))
 		.route("/v1/completions", post(completions))
+		.route("/v1/responses", post(create_response))
+		.route("/v1/responses/{id}", get(get_response).delete(delete_response))
+		.route("/v1/responses/{id}/input_items", get(list_input_items))
 		.route("/v1/models", get(list_models))
 		.route("/v1/models/{*id}", get(get_model))
 		.layer(middleware::from_fn_with_state(gateway.clone(), authorise));
+	let messages = Router::new()
+		.route("/v1/messages", post(create_message))
+		.route("/v1/messages/count_tokens", post(count_tokens))
+		.layer(middleware::from_fn_with_state(gateway.clone(), authorise))
+		.layer(middleware::from_fn(anthropic::with_its_errors));
 	let all = Router::new()
 		.merge(api)
+		.merge(messages)
 		.route("/health", get(health))
 		.route("/ready", get(ready))
 		.route("/metrics", get(metrics))
@@ -83,15 +109,27 @@ pub fn starting(routes: Arc<OnceLock<Router>>) -> Router {
 	})
 }
 
-async fn authorise(State(gateway): Shared, request: Request, next: Next) -> Response {
-	let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-	match gateway.options.api_keys.name(header) {
+/// The name of the API key of a request.
+#[derive(Clone, Debug)]
+struct Owner(String);
+
+async fn authorise(State(gateway): Shared, mut request: Request, next: Next) -> Response {
+	let authorization = authorization(&request);
+	match gateway.options.api_keys.name(authorization.as_deref()) {
 		Some(name) => {
 			tracing::debug!(key = name, "authorised");
+			let owner = Owner(name.to_owned());
+			request.extensions_mut().insert(owner);
 			next.run(request).await
 		},
 		None => ApiError::invalid_key().into_response(),
 	}
+}
+
+/// The `Authorization` header of a request. Anthropic's clients have one of their own, with the key alone.
+fn authorization(request: &Request) -> Option<String> {
+	let text = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
+	text(header::AUTHORIZATION.as_str()).or_else(|| Some(format!("Bearer {}", text("x-api-key")?)))
 }
 
 /// Gives the request its id and a span with it, and the response the same id.
@@ -162,8 +200,14 @@ async fn read(
 		return validate(gateway, &parse(body)?);
 	}
 	let gateway = gateway.clone();
-	let read = tokio::task::spawn_blocking(move || validate(&gateway, &parse(body)?)).await;
-	read.map_err(|error| ApiError::internal(error.to_string()))?
+	blocking(move || validate(&gateway, &parse(body)?)).await
+}
+
+/// Does work that would hold other requests up.
+async fn blocking<T: Send + 'static>(
+	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+	tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(error.to_string()))?
 }
 
 /// Completes a chat.
@@ -196,9 +240,106 @@ async fn completions(
 	complete(gateway, id, request).await
 }
 
+/// Makes a response: a turn of a chat that the gateway remembers.
+#[utoipa::path(post, path = "/v1/responses", request_body = ResponseRequest, responses(
+	(status = 200, description = "The response, or a stream of its events", body = Object),
+	(status = "4XX", description = "The request is at fault", body = ErrorBody),
+	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+))]
+async fn create_response(
+	State(gateway): Shared,
+	Extension(id): Extension<RequestId>,
+	Extension(Owner(owner)): Extension<Owner>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+	let reader = gateway.clone();
+	let asked = blocking(move || responses::read(&reader, &parse(body)?, &owner)).await?;
+	let pieces = dispatch(&gateway, &id, &asked.request);
+	responses::respond(gateway, asked, pieces).await
+}
+
+/// Returns a response that is kept.
+#[utoipa::path(get, path = "/v1/responses/{id}", params(("id" = String, Path, description = "The response's id")), responses(
+	(status = 200, body = Object),
+	(status = "4XX", description = "There is none", body = ErrorBody),
+))]
+async fn get_response(
+	State(gateway): Shared,
+	Extension(Owner(owner)): Extension<Owner>,
+	Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+	let stored = blocking(move || gateway.responses.get(&id, &owner)).await?;
+	Ok(Json(stored.response))
+}
+
+/// Deletes a response that is kept.
+#[utoipa::path(delete, path = "/v1/responses/{id}", params(("id" = String, Path, description = "The response's id")), responses(
+	(status = 200, body = Object),
+	(status = "4XX", description = "There is none", body = ErrorBody),
+))]
+async fn delete_response(
+	State(gateway): Shared,
+	Extension(Owner(owner)): Extension<Owner>,
+	Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+	let deleted = json!({"id": id, "object": "response", "deleted": true});
+	blocking(move || gateway.responses.delete(&id, &owner)).await?;
+	Ok(Json(deleted))
+}
+
+/// The order of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Order {
+	/// `asc` or `desc`; `desc` by default.
+	order: Option<String>,
+}
+
+/// Lists the items of a response's input.
+#[utoipa::path(get, path = "/v1/responses/{id}/input_items", params(
+	("id" = String, Path, description = "The response's id"), Order,
+), responses(
+	(status = 200, body = Object),
+	(status = "4XX", description = "There is none", body = ErrorBody),
+))]
+async fn list_input_items(
+	State(gateway): Shared,
+	Extension(Owner(owner)): Extension<Owner>,
+	Path(id): Path<String>,
+	Query(Order { order }): Query<Order>,
+) -> Result<Json<Value>, ApiError> {
+	let stored = blocking(move || gateway.responses.get(&id, &owner)).await?;
+	Ok(Json(responses::input_items(stored, order.as_deref() == Some("asc"))))
+}
+
+/// Makes a message, in the form of Anthropic's API.
+#[utoipa::path(post, path = "/v1/messages", request_body = MessagesRequest, responses(
+	(status = 200, description = "The message, or a stream of its events", body = Object),
+	(status = "4XX", description = "The request is at fault", body = Object),
+	(status = "5XX", description = "The network or the gateway is at fault", body = Object),
+))]
+async fn create_message(
+	State(gateway): Shared,
+	Extension(id): Extension<RequestId>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+	let request = read(&gateway, body, anthropic::read).await?;
+	let pieces = dispatch(&gateway, &id, &request);
+	anthropic::respond(gateway, request, pieces).await
+}
+
+/// Counts the tokens of a message's prompt, in the form of Anthropic's API.
+#[utoipa::path(post, path = "/v1/messages/count_tokens", request_body = MessagesRequest, responses(
+	(status = 200, description = "Their number", body = Object),
+	(status = "4XX", description = "The request is at fault", body = Object),
+	(status = "5XX", description = "The network or the gateway is at fault", body = Object),
+))]
+async fn count_tokens(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Json<Value>, ApiError> {
+	blocking(move || anthropic::count(&gateway, &parse(body)?)).await.map(Json)
+}
+
 async fn complete(gateway: Arc<Gateway>, id: RequestId, request: ValidRequest) -> Result<Response, ApiError> {
 	let (head, stream) = (Head::new(&request), request.stream);
-	let completions = dispatch(&gateway, &id, request);
+	let completions = dispatch(&gateway, &id, &request);
 	if stream {
 		respond::streamed(gateway, head, completions).await
 	} else {
@@ -207,10 +348,9 @@ async fn complete(gateway: Arc<Gateway>, id: RequestId, request: ValidRequest) -
 }
 
 /// Starts all completions of a request.
-fn dispatch(gateway: &Arc<Gateway>, id: &RequestId, request: ValidRequest) -> Vec<Pieces> {
-	let reading = request.reading;
-	let start = |prompt| relay::start(gateway.clone(), id.clone(), prompt, reading.clone());
-	request.prompts.into_iter().map(start).collect()
+fn dispatch(gateway: &Arc<Gateway>, id: &RequestId, request: &ValidRequest) -> Vec<Pieces> {
+	let start = |prompt: &Prompt| relay::start(gateway.clone(), id.clone(), prompt.clone(), request.reading.clone());
+	request.prompts.iter().map(start).collect()
 }
 
 fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {

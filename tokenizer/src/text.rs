@@ -11,6 +11,8 @@ pub struct CompletionText {
 	bytes: Vec<u8>,
 	/// Text that may become a stop text.
 	held: String,
+	/// The position of the stop text that was found.
+	found: Option<usize>,
 }
 
 impl CompletionText {
@@ -24,7 +26,10 @@ impl CompletionText {
 	pub fn push(&mut self, bytes: &[u8]) -> (String, bool) {
 		self.bytes.extend_from_slice(bytes);
 		self.decode();
-		if let Some(at) = self.stop.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
+		let places =
+			self.stop.iter().enumerate().filter_map(|(index, stop)| Some((self.held.find(stop.as_str())?, index)));
+		if let Some((at, index)) = places.min() {
+			self.found = Some(index);
 			self.held.truncate(at);
 			self.bytes.clear();
 			return (std::mem::take(&mut self.held), true);
@@ -32,6 +37,11 @@ impl CompletionText {
 		let kept = self.stop.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
 		let tail = self.held.split_off(self.held.len() - kept);
 		(std::mem::replace(&mut self.held, tail), false)
+	}
+
+	/// Returns the stop text that was found.
+	pub fn found(&self) -> Option<&str> {
+		self.stop.get(self.found?).map(String::as_str)
 	}
 
 	/// Ends the completion. Returns the text that was held back, with U+FFFD for an incomplete character.
@@ -98,7 +108,9 @@ mod tests {
 		assert_eq!(completion.push(b"one\n"), ("one".into(), false));
 		assert_eq!(completion.push(b"two E"), ("\ntwo ".into(), false));
 		assert_eq!(completion.push(b"N"), (String::new(), false));
+		assert_eq!(completion.found(), None);
 		assert_eq!(completion.push(b"D of\n\n"), (String::new(), true));
+		assert_eq!(completion.found(), Some("END"));
 		assert_eq!(completion.finish(), "");
 	}
 

@@ -96,6 +96,13 @@ impl ApiError {
 		Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", "unsupported_media_type", message)
 	}
 
+	/// 415: a body that is compressed.
+	pub fn wrong_encoding(encoding: &str) -> Self {
+		let encoding: String = encoding.chars().take(100).collect();
+		let message = format!("The content encoding is {encoding}: send the body without compression.");
+		Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", "unsupported_media_type", message)
+	}
+
 	/// 404: the model does not exist.
 	pub fn model_not_found(model: &str) -> Self {
 		let message =
@@ -156,6 +163,23 @@ impl ApiError {
 		Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal_error", message)
 	}
 
+	/// 404: the response does not exist, or it is too old.
+	pub fn response_not_found(id: &str) -> Self {
+		let id: String = id.chars().take(100).collect();
+		let message = format!("There is no response '{id}': it was not stored, was deleted or is too old.");
+		let code = "response_not_found";
+		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", code, message).about("previous_response_id")
+	}
+
+	/// Names the parameter `from`, and what is in it, `to`.
+	pub fn renamed(mut self, from: &str, to: &str) -> Self {
+		if let Some(rest) = self.param.as_deref().and_then(|param| param.strip_prefix(from)) {
+			self.param = Some(format!("{to}{rest}"));
+			self.message = self.message.replace(from, to);
+		}
+		self
+	}
+
 	/// Adds the parameter that is wrong.
 	pub fn about(mut self, param: &str) -> Self {
 		self.param = Some(param.to_owned());
@@ -182,7 +206,10 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
 	fn into_response(self) -> Response {
-		let mut response = (self.status, Json(self.body())).into_response();
+		let body = self.body();
+		let mut response = (self.status, Json(body.clone())).into_response();
+		// For routes that write errors in another form.
+		response.extensions_mut().insert(body);
 		let headers = response.headers_mut();
 		if let Some(retry) = self.should_retry {
 			headers.insert("x-should-retry", HeaderValue::from_static(if retry { "true" } else { "false" }));

@@ -128,7 +128,9 @@ impl Sums {
 pub struct Finished {
 	/// All of it.
 	pub delta: Delta,
-	/// The reason of its end, as OpenAI's API names it.
+	/// Why it ended.
+	pub finish: FinishReason,
+	/// The same, as OpenAI's API names it.
 	pub finish_reason: &'static str,
 }
 
@@ -152,7 +154,8 @@ pub async fn collect(
 		};
 		delta.add(reader.finish(&summary.rest));
 		sums.add(gateway, &summary, reader.reasoning_tokens());
-		all.push(Finished { delta, finish_reason: head.finish_reason(summary.finish, &reader) });
+		let finish = summary.finish;
+		all.push(Finished { delta, finish, finish_reason: head.finish_reason(finish, &reader) });
 	}
 	gateway.metrics.duration.observe(started.elapsed().as_secs_f64());
 	Ok((all, sums))
@@ -191,7 +194,7 @@ pub async fn whole(gateway: &Gateway, head: Head, completions: Vec<Pieces>) -> R
 }
 
 fn chat_choice(head: &Head, index: u32, finished: Finished) -> ChatChoice {
-	let Finished { delta, finish_reason } = finished;
+	let Finished { delta, finish_reason, .. } = finished;
 	let mut calls = delta.calls.into_iter().map(|call| ToolCall {
 		id: call.id.unwrap_or_default(),
 		r#type: "function",

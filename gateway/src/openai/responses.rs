@@ -1,0 +1,359 @@
+//! `/v1/responses`: chats whose turns the gateway remembers.
+
+pub mod input;
+pub mod output;
+pub mod store;
+
+use super::{
+	errors::ApiError,
+	fields::Fields,
+	request::{Chat, ValidRequest, max_tokens, set_effort},
+	respond::{self, Head, KEEP_ALIVE, Merger, Next, Pieces, Sums, now},
+	sampling::{MAX_TOP, Sampling},
+	types::Usage,
+};
+use crate::{
+	chat::{
+		output::{Output as Form, OutputFields},
+		tools::{ToolFields, ToolSet},
+	},
+	gateway::Gateway,
+	openai::reading::Reader,
+	relay::Piece,
+};
+use axum::{
+	Json,
+	response::{IntoResponse, Response},
+};
+use gonka_primitives::market::FinishReason;
+use output::Output;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::{sync::Arc, time::Instant};
+use store::{PREFIX, Stored};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
+
+/// Maximum number of events that wait for a slow client.
+const MAX_EVENTS: usize = 256;
+
+/// Body of `POST /v1/responses`. Unknown fields are ignored. The parameters that choose tokens have the names of
+/// `/v1/chat/completions`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ResponseRequest {
+	/// Name of a model, or an alias.
+	pub model: String,
+	/// A text, or a list of items: messages, calls and their outputs.
+	#[schema(value_type = String)]
+	pub input: Value,
+	/// A system message in front of the conversation.
+	pub instructions: Option<String>,
+	/// The response that this one follows.
+	pub previous_response_id: Option<String>,
+	/// Whether to keep the response for later requests. `true` by default.
+	pub store: Option<bool>,
+	/// Functions that the model may call.
+	#[schema(value_type = Option<Vec<Object>>)]
+	pub tools: Option<Value>,
+	/// `none`, `auto`, `required`, or the function that the model must call.
+	#[schema(value_type = Option<Object>)]
+	pub tool_choice: Option<Value>,
+	/// The form of the text: `{"format": {"type": "json_schema", …}}`.
+	#[schema(value_type = Option<Object>)]
+	pub text: Option<Value>,
+	/// How much a model that reasons does so: `{"effort": "low"}`.
+	#[schema(value_type = Option<Object>)]
+	pub reasoning: Option<Value>,
+	/// Maximum number of tokens, those of the reasoning included.
+	pub max_output_tokens: Option<u32>,
+	/// Whether the response is a stream of events.
+	pub stream: Option<bool>,
+}
+
+/// A request for a response, as far as it does not depend on the completion.
+#[derive(Debug)]
+pub struct Asked {
+	/// The request for the completion.
+	pub request: ValidRequest,
+	/// The response without its output.
+	base: Map<String, Value>,
+	/// What is stored beside it; `None` if the client wants nothing stored.
+	stored: Option<Stored>,
+}
+
+/// Reads a request. `owner` is the name of the API key. This blocks.
+///
+/// # Errors
+/// 400 with the name of the field that is wrong, 404 when the model or the previous response is unknown, 503 when the model is
+/// not served.
+pub fn read(gateway: &Gateway, fields: &Fields, owner: &str) -> Result<Asked, ApiError> {
+	for name in ["background", "conversation", "prompt"] {
+		let is_off = fields.value(name)?.is_none_or(|value| value == false);
+		if !is_off && !gateway.options.ignore_unsupported {
+			return Err(ApiError::unsupported(name));
+		}
+	}
+	let before = match fields.text("previous_response_id")? {
+		Some(id) => gateway.responses.get(&id, owner)?.conversation(),
+		None => Vec::new(),
+	};
+	let input = input::items(fields.required("input")?)?;
+	let stream = fields.flag("stream")?.unwrap_or(false);
+	let chat = Chat { stream, ..chat(fields, &before, &input)? };
+	let base = base(fields, &chat)?;
+	let stores = fields.flag("store")?.unwrap_or(true);
+	let stored = stores.then(|| Stored { owner: owner.to_owned(), response: Value::Null, input: named(input), before });
+	let request = chat.prepare(gateway).map_err(|error| error.renamed("messages", "input"))?;
+	Ok(Asked { request, base, stored })
+}
+
+/// Gives items an id that have none.
+fn named(mut items: Vec<Value>) -> Vec<Value> {
+	for item in items.iter_mut().filter_map(Value::as_object_mut) {
+		let kind = item.entry("type").or_insert_with(|| "message".into()).as_str().unwrap_or_default();
+		let prefix = match kind {
+			"function_call" => "fc",
+			"function_call_output" => "fco",
+			"reasoning" => "rs",
+			_ => "msg",
+		};
+		item.entry("id").or_insert_with(|| format!("{prefix}_{:032x}", fastrand::u128(..)).into());
+	}
+	items
+}
+
+fn chat(fields: &Fields, before: &[Value], input: &[Value]) -> Result<Chat, ApiError> {
+	let mut messages = input::messages(before)?;
+	messages.extend(input::messages(input)?);
+	if let Some(text) = fields.text("instructions")? {
+		messages.insert(0, json!({"role": "system", "content": text}));
+	}
+	let (tools, tool_choice) = (fields.value("tools")?, fields.value("tool_choice")?);
+	let tools = ToolSet::read(ToolFields {
+		tools: tools.as_ref(),
+		tool_choice: tool_choice.as_ref(),
+		parallel_tool_calls: fields.flag("parallel_tool_calls")?,
+		..ToolFields::default()
+	})?;
+	let text = fields.value("text")?;
+	let format = text.as_ref().and_then(|text| text.get("format"));
+	let mut variables = Map::new();
+	if let Some(effort) = fields.value("reasoning")?.as_ref().and_then(|reasoning| reasoning.get("effort")?.as_str()) {
+		set_effort(&mut variables, effort);
+	}
+	let include = fields.value("include")?;
+	let wants_logprobs = include
+		.as_ref()
+		.and_then(Value::as_array)
+		.is_some_and(|list| list.iter().any(|item| item == "message.output_text.logprobs"));
+	let top = fields.integer("top_logprobs", 0..=MAX_TOP)?.map(|top| top as u8);
+	Ok(Chat {
+		model: fields.required_text("model")?,
+		messages,
+		tools,
+		output: Form::read(OutputFields { text_format: format, ..OutputFields::default() })?,
+		variables,
+		sampling: Sampling { n: 1, ..Sampling::read(fields)? },
+		max_tokens: max_tokens(fields, "max_output_tokens")?,
+		logprobs: if wants_logprobs { Some(top.unwrap_or(0)) } else { top.filter(|top| *top > 0) },
+		stream: false,
+		include_usage: false,
+	})
+}
+
+/// The fields of the response that are known before the completion.
+fn base(fields: &Fields, chat: &Chat) -> Result<Map<String, Value>, ApiError> {
+	let mut base = Map::new();
+	let mut set = |name: &str, value: Value| drop(base.insert(name.to_owned(), value));
+	set("id", format!("{PREFIX}{:032x}", fastrand::u128(..)).into());
+	set("object", "response".into());
+	set("created_at", now().into());
+	set("status", "in_progress".into());
+	set("background", false.into());
+	set("error", Value::Null);
+	set("incomplete_details", Value::Null);
+	set("model", chat.model.as_str().into());
+	set("output", json!([]));
+	set("parallel_tool_calls", chat.tools.parallel.into());
+	set("store", fields.flag("store")?.unwrap_or(true).into());
+	set("usage", Value::Null);
+	for (name, default) in [
+		("instructions", Value::Null),
+		("max_output_tokens", Value::Null),
+		("previous_response_id", Value::Null),
+		("reasoning", json!({"effort": null, "summary": null})),
+		("temperature", json!(1.0)),
+		("text", json!({"format": {"type": "text"}})),
+		("tool_choice", json!("auto")),
+		("tools", json!([])),
+		("top_p", json!(1.0)),
+		("top_logprobs", json!(0)),
+		("truncation", json!("disabled")),
+		("metadata", json!({})),
+		("user", Value::Null),
+	] {
+		set(name, fields.value(name)?.unwrap_or(default));
+	}
+	Ok(base)
+}
+
+/// A response that is being made.
+struct Growing {
+	gateway: Arc<Gateway>,
+	base: Map<String, Value>,
+	stored: Option<Stored>,
+}
+
+impl Growing {
+	fn response(&self) -> Value {
+		Value::Object(self.base.clone())
+	}
+
+	/// Completes the response, and stores it.
+	async fn finish(&mut self, items: Vec<Value>, finish: FinishReason, usage: &Usage) -> Result<Value, ApiError> {
+		let is_cut = finish == FinishReason::Length;
+		let mut set = |name: &str, value: Value| drop(self.base.insert(name.to_owned(), value));
+		set("status", if is_cut { "incomplete" } else { "completed" }.into());
+		if is_cut {
+			set("incomplete_details", json!({"reason": "max_output_tokens"}));
+		}
+		set("completed_at", now().into());
+		set("output", items.into());
+		let usage = json!({
+			"input_tokens": usage.prompt_tokens,
+			"input_tokens_details": {"cached_tokens": 0},
+			"output_tokens": usage.completion_tokens,
+			"output_tokens_details": {"reasoning_tokens": usage.completion_tokens_details.reasoning_tokens},
+			"total_tokens": usage.total_tokens,
+		});
+		set("usage", usage);
+		let response = self.response();
+		if let Some(stored) = self.stored.take() {
+			let stored = Stored { response: response.clone(), ..stored };
+			let id = response["id"].as_str().unwrap_or_default().to_owned();
+			let responses = self.gateway.responses.clone();
+			let put = tokio::task::spawn_blocking(move || responses.put(&id, &stored)).await;
+			put.map_err(|error| ApiError::internal(error.to_string()))??;
+		}
+		Ok(response)
+	}
+}
+
+/// Makes the response.
+///
+/// # Errors
+/// Those of the completion, while nothing of a stream was sent.
+pub async fn respond(gateway: Arc<Gateway>, asked: Asked, pieces: Vec<Pieces>) -> Result<Response, ApiError> {
+	let Asked { request, base, stored } = asked;
+	let head = Head::new(&request);
+	let mut growing = Growing { gateway: gateway.clone(), base, stored };
+	if request.stream {
+		let merger = Merger::start(gateway.clone(), pieces).await?;
+		let (sender, receiver) = mpsc::channel(MAX_EVENTS);
+		let reader = Reader::new(request.reading.clone());
+		tokio::spawn(Streaming { growing, merger, reader, sender, number: 0, started: Instant::now() }.run());
+		return Ok(respond::events(ReceiverStream::new(receiver)));
+	}
+	let (mut all, sums) = respond::collect(&gateway, &head, pieces).await?;
+	let finished = all.pop().ok_or_else(|| ApiError::internal("There is no completion."))?;
+	let mut output = Output::default();
+	output.push(finished.delta);
+	let (items, _) = output.finish();
+	let response = growing.finish(items, finished.finish, &sums.usage).await?;
+	let mut response = Json(response).into_response();
+	sums.add_headers(&mut response);
+	Ok(response)
+}
+
+/// A response that is streamed. Its task ends when the client hangs up.
+struct Streaming {
+	growing: Growing,
+	merger: Merger,
+	reader: Reader,
+	sender: mpsc::Sender<String>,
+	/// Number of events so far.
+	number: u64,
+	started: Instant,
+}
+
+/// The client has hung up.
+struct Gone;
+
+impl Streaming {
+	async fn run(mut self) {
+		// Nothing is left to do for a client that is gone: dropping the pieces cancels the completion.
+		let _ = self.stream().await;
+	}
+
+	async fn stream(&mut self) -> Result<(), Gone> {
+		for kind in ["response.created", "response.in_progress"] {
+			self.send(json!({"type": kind, "response": self.growing.response()})).await?;
+		}
+		let mut output = Output::default();
+		loop {
+			match self.merger.next().await {
+				Next::Piece(_, Piece::Token(token)) => {
+					let delta = self.reader.push(token);
+					self.send_all(output.push(delta)).await?;
+				},
+				Next::Piece(_, Piece::Done(summary)) => {
+					let rest = self.reader.finish(&summary.rest);
+					self.send_all(output.push(rest)).await?;
+					let (items, events) = output.finish();
+					self.send_all(events).await?;
+					let gateway = self.growing.gateway.clone();
+					let mut sums = Sums::default();
+					sums.add(&gateway, &summary, self.reader.reasoning_tokens());
+					gateway.metrics.duration.observe(self.started.elapsed().as_secs_f64());
+					return match self.growing.finish(items, summary.finish, &sums.usage).await {
+						Ok(response) => {
+							let status = response["status"].as_str().unwrap_or_default();
+							let event = json!({"type": format!("response.{status}"), "response": response});
+							self.send(event).await
+						},
+						Err(error) => self.fail(&error).await,
+					};
+				},
+				Next::Piece(_, Piece::Failed(error)) => return self.fail(&error).await,
+				Next::Silence => self.sender.send(KEEP_ALIVE.to_owned()).await.map_err(|_| Gone)?,
+				Next::Broken => return self.fail(&ApiError::internal("The completion broke off.")).await,
+			}
+		}
+	}
+
+	async fn fail(&mut self, error: &ApiError) -> Result<(), Gone> {
+		let detail = error.body().error;
+		let code = detail.code.unwrap_or(detail.r#type);
+		self.growing.base.insert("status".into(), "failed".into());
+		self.growing.base.insert("error".into(), json!({"code": code, "message": detail.message}));
+		self.send(json!({"type": "response.failed", "response": self.growing.response()})).await
+	}
+
+	async fn send_all(&mut self, events: Vec<Value>) -> Result<(), Gone> {
+		for event in events {
+			self.send(event).await?;
+		}
+		Ok(())
+	}
+
+	async fn send(&mut self, mut event: Value) -> Result<(), Gone> {
+		if let Value::Object(event) = &mut event {
+			event.insert("sequence_number".into(), self.number.into());
+		}
+		self.number = self.number.saturating_add(1);
+		let kind = event["type"].as_str().unwrap_or_default();
+		self.sender.send(format!("event: {kind}\ndata: {event}\n\n")).await.map_err(|_| Gone)
+	}
+}
+
+/// The items of a stored response's input, the last one first unless the order is ascending.
+pub fn input_items(stored: Stored, is_ascending: bool) -> Value {
+	let mut data = stored.input;
+	if !is_ascending {
+		data.reverse();
+	}
+	let id = |item: Option<&Value>| item.and_then(|item| item.get("id")).cloned();
+	let (first, last) = (id(data.first()), id(data.last()));
+	json!({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": false})
+}
