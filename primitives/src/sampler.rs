@@ -4,13 +4,18 @@
 //! steps, in this order:
 //!
 //! 1. **Penalties** ([`SamplingParams::penalise`]).
-//! 2. **Temperature.** Let `δ` be a token's distance from the largest logit. Its deficit is `δ / τ` in 2⁻¹⁶ nats
+//! 2. **Biases** ([`bias`]) are added to the logits of the tokens that the request names.
+//! 3. **The mask** ([`mask`], [`forbid`]) gives forbidden tokens the value [`FORBIDDEN`] in place of a logit: those that the
+//!    request's grammar does not permit, and those that end the completion before its minimum length. A forbidden token is
+//!    never chosen, and no later step depends on its logit. If all tokens are forbidden, the row has no choice; engines then
+//!    permit the model's end tokens.
+//! 4. **Temperature.** Let `δ` be a token's distance from the largest logit. Its deficit is `δ / τ` in 2⁻¹⁶ nats
 //!    (`δ · ⌊1000 · 2²⁴ / τ⌋ / 2¹⁴`, rounded down), and its weight is [`weight`] of the deficit. Tokens of weight 0 are
 //!    excluded. With `τ = 0` or `top_k = 1`, the largest logit decides, the lowest token id first, and no step follows.
-//! 3. **min-p** excludes tokens that weigh less than this share of the best token.
-//! 4. **top-k** keeps this number of the remaining tokens, ordered by logit and then by id, ascending.
-//! 5. **top-p** keeps the smallest number of the first of these that reach this share of their sum.
-//! 6. **The tape** decides: the token with the largest score, `noise − deficit`, the lowest id first.
+//! 5. **min-p** excludes tokens that weigh less than this share of the best token.
+//! 6. **top-k** keeps this number of the remaining tokens, ordered by logit and then by id, ascending.
+//! 7. **top-p** keeps the smallest number of the first of these that reach this share of their sum.
+//! 8. **The tape** decides: the token with the largest score, `noise − deficit`, the lowest id first.
 //!
 //! Equal rounded logits give the same token. Rounding changes a probability by at most 2⁻⁷ / τ of itself.
 //!
@@ -33,7 +38,9 @@ pub const LOGIT_NAT: i32 = 64;
 pub const MAX_LOGIT: i32 = 1 << 20;
 /// Maximum temperature, in thousandths. Higher ones count as this one.
 pub const MAX_TEMPERATURE: u32 = 100_000;
-/// Maximum margin. A token outside the vocabulary has this margin.
+/// A forbidden token's place in a row: lower than every logit, and no logit.
+pub const FORBIDDEN: i32 = i32::MIN;
+/// Maximum margin. A forbidden token and one outside the vocabulary have this margin.
 pub const MAX_MARGIN: u32 = u32::MAX;
 
 /// The whole of which `top_p` and `min_p` are shares.
@@ -91,13 +98,14 @@ impl SamplingParams {
 		}
 	}
 
-	/// The token for `position` on the tape with `key`. 0 if there are no logits.
+	/// The token for `position` on the tape with `key`. 0 if there are no logits, or none that is permitted.
 	pub fn choose(&self, key: &Hash, position: u32, logits: &[i32]) -> u32 {
 		Row::new(self, key, position, logits).map_or(0, |row| row.best().0)
 	}
 
 	/// How far differences between logits have to be off for `token` to be due, in 2⁻¹⁶ nats: 0 for the token that
-	/// [`choose`](Self::choose) returns and for its equals, [`MAX_MARGIN`] for a token outside the vocabulary.
+	/// [`choose`](Self::choose) returns and for its equals, [`MAX_MARGIN`] for a token that is forbidden or outside the
+	/// vocabulary. Forbidden tokens raise nobody's margin.
 	///
 	/// Each token with a better score has to lose its lead or be excluded by a filter, and the token itself must not be
 	/// excluded. The margin is that of the hardest of these conditions, each filter taken by itself.
@@ -119,6 +127,41 @@ impl SamplingParams {
 	/// 2²⁴ over the temperature.
 	fn scale(&self) -> u64 {
 		(1000 << 24) / u64::from(self.divisor())
+	}
+}
+
+/// Adds biases to the logits of tokens, in 10⁻³ nats: `l + 64 · bias / 1000`, the quotient rounded towards 0, cut to ±2¹⁴
+/// nats. Tokens outside the vocabulary are skipped, and [`FORBIDDEN`] ones stay so.
+pub fn bias(logits: &mut [i32], biases: impl IntoIterator<Item = (u32, i32)>) {
+	for (token, bias) in biases {
+		let Some(logit) = logits.get_mut(token as usize).filter(|logit| **logit != FORBIDDEN) else { continue };
+		let biased = i64::from(*logit) + i64::from(bias) * i64::from(LOGIT_NAT) / 1000;
+		*logit = biased.clamp((-MAX_LOGIT).into(), MAX_LOGIT.into()) as i32;
+	}
+}
+
+/// Forbids all tokens whose bit is not set in `permitted`: bit `i % 32` of word `i / 32` is that of token `i`. Tokens without
+/// a word are forbidden.
+pub fn mask(logits: &mut [i32], permitted: &[u32]) {
+	let words = permitted.iter().copied().chain(core::iter::repeat(0));
+	for (chunk, word) in logits.chunks_mut(32).zip(words) {
+		if word == u32::MAX {
+			continue;
+		}
+		for (bit, logit) in chunk.iter_mut().enumerate() {
+			if word >> bit & 1 == 0 {
+				*logit = FORBIDDEN;
+			}
+		}
+	}
+}
+
+/// Forbids these tokens. Those outside the vocabulary are skipped.
+pub fn forbid(logits: &mut [i32], tokens: impl IntoIterator<Item = u32>) {
+	for token in tokens {
+		if let Some(logit) = logits.get_mut(token as usize) {
+			*logit = FORBIDDEN;
+		}
 	}
 }
 
@@ -159,8 +202,9 @@ struct Filter {
 }
 
 impl<'a> Row<'a> {
+	/// `None` if there are no logits, or none that is permitted.
 	fn new(sampling: &SamplingParams, key: &Hash, position: u32, logits: &'a [i32]) -> Option<Self> {
-		let largest = *logits.iter().max()?;
+		let largest = logits.iter().copied().max().filter(|logit| *logit != FORBIDDEN)?;
 		let first = logits.iter().position(|&logit| logit == largest)? as u32;
 		let greedy = sampling.temperature == 0 || sampling.top_k == 1;
 		let tape = (!greedy).then(|| TapeRow::new(key, position));
@@ -178,7 +222,8 @@ impl<'a> Row<'a> {
 		Some(row)
 	}
 
-	/// The distance of a logit from the largest.
+	/// The distance of a logit from the largest. That of [`FORBIDDEN`] is about 2³¹, beyond every cut: at the highest
+	/// temperature a token has a weight up to a distance of 141,955.
 	fn distance(&self, logit: i32) -> u32 {
 		// Not negative, so right even where the difference of two is not 32 bits wide.
 		self.largest.wrapping_sub(logit) as u32
@@ -294,7 +339,8 @@ impl<'a> Row<'a> {
 /// The margin of a token: see [`SamplingParams::margin`].
 impl Row<'_> {
 	fn margin(&self, sampling: &SamplingParams, token: u32) -> Option<u32> {
-		let distance = self.distance(*self.logits.get(token as usize)?);
+		let logit = *self.logits.get(token as usize).filter(|logit| **logit != FORBIDDEN)?;
+		let distance = self.distance(logit);
 		let (stays, score) = (self.stays(token, distance), self.score_at(token, distance));
 		let lead = |other: i32| sampling.in_logits(i64::from(other) - i64::from(score));
 		let Some(filter) = &self.filter else {
