@@ -1,15 +1,26 @@
 //! The interface of every engine, and the types that it takes and returns.
 
+use std::collections::BTreeMap;
+
 use gonka_primitives::{Hash, fingerprint::Fingerprint, sampler::SamplingParams, tape::seed_key};
 use gonka_tokenizer::{ChatMessage, ChatOptions, TokenizerError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
+
+/// Maximum number of [`GenerateRequest::logit_bias`].
+pub const MAX_BIASES: usize = 1024;
+/// Maximum magnitude of a bias, in nats.
+pub const MAX_BIAS: f32 = 100.0;
+/// Maximum of [`GenerateRequest::logprobs`].
+pub const MAX_LOGPROBS: u8 = 20;
 
 /// An engine that serves one model.
 ///
-/// All methods return quickly except [`tokenize`](Self::tokenize), [`tokenize_chat`](Self::tokenize_chat) and
-/// [`detokenize`](Self::detokenize). Their cost grows with the text, and they may wait for another machine, so call
-/// them where blocking is allowed. No method waits for a running generation.
+/// All methods return quickly except [`tokenize`](Self::tokenize), [`tokenize_chat`](Self::tokenize_chat),
+/// [`detokenize`](Self::detokenize), and those that take a request with a grammar. Their cost grows with the text or the
+/// grammar, and they may wait for another machine, so call them where blocking is allowed. No method waits for a running
+/// generation.
 pub trait Engine: Send + Sync {
 	/// Returns what this engine serves. The value is constant for the engine's life.
 	fn info(&self) -> ModelInfo;
@@ -46,7 +57,8 @@ pub trait Engine: Send + Sync {
 	///
 	/// # Errors
 	/// [`EngineError::Busy`], [`EngineError::ContextTooLong`], [`EngineError::InvalidRequest`] or
-	/// [`EngineError::Stopped`]; [`EngineError::Compute`] while the engine is unhealthy.
+	/// [`EngineError::Stopped`]; [`EngineError::Unsupported`] when this engine cannot honour a parameter;
+	/// [`EngineError::Compute`] while the engine is unhealthy.
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError>;
 
 	/// Compares a completion with what this engine would have generated: see [`CheckResult`].
@@ -85,6 +97,17 @@ pub struct ModelInfo {
 	pub max_running: usize,
 }
 
+/// A grammar that a completion has to follow, as the crate `llguidance` reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grammar {
+	/// A JSON schema. Properties come in the order in which the schema has them.
+	JsonSchema(Value),
+	/// A regular expression for the whole completion.
+	Regex(String),
+	/// A context-free grammar in llguidance's variant of Lark.
+	Lark(String),
+}
+
 /// A request for a completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
@@ -113,6 +136,21 @@ pub struct GenerateRequest {
 	pub presence_penalty: f32,
 	/// Amount subtracted from a token's logit for each time that the completion has it. Counted in thousandths.
 	pub frequency_penalty: f32,
+	/// Amounts added to the logits of tokens, in nats, at most [`MAX_BIASES`] of at most ±[`MAX_BIAS`]. Counted in
+	/// thousandths.
+	pub logit_bias: BTreeMap<u32, f32>,
+	/// Minimum number of tokens of the completion, `delivered` ones included: before it, ids that end the completion are
+	/// forbidden. A stop text, and the end of a grammar that permits nothing else, end it all the same.
+	pub min_tokens: usize,
+	/// The grammar that the completion follows from its first token on, `delivered` ones included. Where it is complete, the
+	/// model's own end ids are permitted, and nothing else if it cannot go on. So a completion that has not reached
+	/// `max_tokens` or a stop is a whole sentence of the grammar.
+	///
+	/// Where the grammar permits nothing, or has become too complex to go on, the model's end ids are permitted alone.
+	pub grammar: Option<Grammar>,
+	/// Number of likeliest tokens whose log probabilities come with each token, at most [`MAX_LOGPROBS`]; `None` for no log
+	/// probabilities, 0 for the token's own alone.
+	pub logprobs: Option<u8>,
 	/// Key of the completion's tape: with a token's position in the sequence it fixes that token's noise. It is
 	/// [`tape_key`](gonka_primitives::tape::tape_key) of an envelope, or [`seed_key`] without one.
 	pub key: Hash,
@@ -120,7 +158,7 @@ pub struct GenerateRequest {
 	pub stop: Vec<String>,
 	/// Ids that end the completion, besides the model's own.
 	pub stop_token_ids: Vec<u32>,
-	/// Whether to continue after one of the model's own end ids.
+	/// Whether to continue after one of the model's own end ids. Contradicts a grammar, whose end is such an id.
 	pub ignore_eos: bool,
 	/// The account that pays for the request. Waiting requests of different owners take turns.
 	pub owner: Hash,
@@ -140,6 +178,10 @@ impl Default for GenerateRequest {
 			repetition_penalty: 1.0,
 			presence_penalty: 0.0,
 			frequency_penalty: 0.0,
+			logit_bias: BTreeMap::new(),
+			min_tokens: 0,
+			grammar: None,
+			logprobs: None,
 			key: seed_key(0),
 			stop: Vec::new(),
 			stop_token_ids: Vec::new(),
@@ -165,7 +207,13 @@ impl GenerateRequest {
 		}
 	}
 
-	/// Checks that `model` can serve this request.
+	/// Returns the biases as the integers that generation and checks use, in 10⁻³ nats: rounded to the nearest one, halves
+	/// away from 0.
+	pub fn biases(&self) -> impl Iterator<Item = (u32, i32)> {
+		self.logit_bias.iter().map(|(id, bias)| (*id, (f64::from(*bias) * 1e3).round() as i32))
+	}
+
+	/// Checks that `model` can serve this request. The grammar is not read.
 	///
 	/// # Errors
 	/// [`EngineError::ContextTooLong`] or [`EngineError::InvalidRequest`].
@@ -192,6 +240,26 @@ impl GenerateRequest {
 		if !(self.presence_penalty.is_finite() && self.frequency_penalty.is_finite()) {
 			return invalid("presence_penalty and frequency_penalty must be numbers");
 		}
+		if self.logit_bias.len() > MAX_BIASES {
+			return invalid(&format!("{} biases: at most {MAX_BIASES} are allowed", self.logit_bias.len()));
+		}
+		for (id, bias) in &self.logit_bias {
+			if *id as usize >= model.vocab_size {
+				return invalid(&format!("logit_bias has token id {id}, but the model has {} ids", model.vocab_size));
+			}
+			if !(-MAX_BIAS..=MAX_BIAS).contains(bias) {
+				return invalid(&format!("the bias of token {id} must be between -{MAX_BIAS} and {MAX_BIAS}"));
+			}
+		}
+		if self.min_tokens > self.max_tokens.saturating_add(self.delivered) {
+			return invalid("min_tokens is above the maximum number of tokens");
+		}
+		if self.logprobs.is_some_and(|top| top > MAX_LOGPROBS) {
+			return invalid(&format!("log probabilities of at most {MAX_LOGPROBS} tokens are reported"));
+		}
+		if self.grammar.is_some() && self.ignore_eos {
+			return invalid("a grammar's end is an end-of-text token: leave ignore_eos or the grammar out");
+		}
 		if self.stop.iter().any(String::is_empty) {
 			return invalid("a stop text is empty");
 		}
@@ -209,8 +277,20 @@ impl GenerateRequest {
 	}
 }
 
+/// Log probabilities of a token and of the likeliest ones in its place: natural logarithms, from the model's own logits,
+/// before penalties, biases, grammar and temperature. At least -9999.
+///
+/// No check reads them: they are the host's word.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprobs {
+	/// That of the token.
+	pub chosen: f32,
+	/// The likeliest tokens, as many as the request asks for, likeliest first; of equal ones the lowest id first.
+	pub top: Vec<(u32, f32)>,
+}
+
 /// An event of a running completion.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum TokenEvent {
 	/// The next token.
 	Token {
@@ -221,6 +301,8 @@ pub enum TokenEvent {
 		text: String,
 		/// Fingerprint of the hidden state from which the token was chosen.
 		fingerprint: Fingerprint,
+		/// Log probabilities, if the request asks for them.
+		logprobs: Option<TokenLogprobs>,
 	},
 	/// The completion has ended.
 	Done {
@@ -277,6 +359,9 @@ pub struct CheckResult {
 	pub tokens: Vec<TokenCheck>,
 	/// Whether the completion ends where it must and for the reason given.
 	pub ends_rightly: bool,
+	/// Whether the request permits every token: the grammar does, and none ends the completion before its minimum length.
+	/// Masks are exact, so one token shows that a host broke them.
+	pub is_permitted: bool,
 }
 
 /// The result of a check for one token. Its logits are those after the completion's own tokens before it.

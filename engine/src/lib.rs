@@ -5,6 +5,8 @@
 mod api;
 mod stop;
 
+#[cfg(feature = "local")]
+mod grammar;
 #[cfg(feature = "llama")]
 mod llama;
 #[cfg(feature = "local")]
@@ -19,8 +21,8 @@ mod torch;
 mod upstream;
 
 pub use api::{
-	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo,
-	TokenCheck, TokenEvent, Usage,
+	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, Grammar, Health, MAX_BIAS,
+	MAX_BIASES, MAX_LOGPROBS, ModelInfo, TokenCheck, TokenEvent, TokenLogprobs, Usage,
 };
 pub use gonka_tokenizer::{ChatMessage, ChatOptions, CompletionText};
 #[cfg(feature = "llama")]

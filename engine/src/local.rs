@@ -1,6 +1,7 @@
 //! Engines that compute in this process: one thread owns the model and computes all completions in one batch.
 
 mod class;
+mod logprobs;
 mod memory;
 mod model;
 mod scheduler;
@@ -20,8 +21,8 @@ use crate::torch::{self, Alteration, Precision};
 use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
 	TokenEvent, Usage,
+	grammar::{Grammars, Masks},
 };
-#[cfg(feature = "llama")]
 use gonka_tokenizer::Tokenizer;
 pub use memory::{Sizes, free_memory};
 pub use model::{EachRow, LOGIT_ROWS, Model, Span};
@@ -138,6 +139,7 @@ pub struct LocalEngine {
 	class: Option<String>,
 	memory: u64,
 	tokenizer: Arc<Tokenizer>,
+	grammars: Arc<Grammars>,
 	shared: Arc<Shared>,
 	thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -232,7 +234,17 @@ impl LocalEngine {
 		let (context_length, class) = is_loaded.recv().map_err(|_| EngineError::Stopped)??;
 		info.context_length = context_length;
 		let class = class.map(|hash| format!("{}-{hash}", config.backend.name()));
-		Ok(Self { info, class, memory, tokenizer, shared, thread: Mutex::new(Some(thread)) })
+		let grammars = Arc::new(Grammars::new(tokenizer.clone()));
+		Ok(Self { info, class, memory, tokenizer, grammars, shared, thread: Mutex::new(Some(thread)) })
+	}
+
+	/// Compiles a request's grammar. `output` is its completion, if that is to be checked.
+	fn masks(&self, request: &GenerateRequest, output: Option<&[u32]>) -> Result<Option<Masks>, EngineError> {
+		let Some(grammar) = &request.grammar else { return Ok(None) };
+		self.shared.has_room()?;
+		let begun = request.prompt.len().saturating_sub(request.delivered);
+		let delivered = request.prompt.get(begun..).unwrap_or_default();
+		self.grammars.start(grammar, delivered, output).map(Some)
 	}
 }
 
@@ -264,12 +276,14 @@ impl Engine for LocalEngine {
 
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		request.check(&self.info)?;
-		self.shared.submit(request)
+		let masks = self.masks(&request, None)?;
+		self.shared.submit(request, masks)
 	}
 
 	fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
 		request.check(&self.info)?;
-		self.shared.submit_check(request)
+		let masks = self.masks(&request.request, Some(&request.output))?;
+		self.shared.submit_check(request, masks)
 	}
 
 	fn health(&self) -> Health {

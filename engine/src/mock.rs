@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
 	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
-	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, stop::StopChecker,
+	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, TokenLogprobs, stop::StopChecker,
 };
 
 /// Words of completions. They follow the 256 bytes in the vocabulary.
@@ -64,7 +64,8 @@ impl Default for MockConfig {
 /// Generates words that follow from prompt, key and position.
 ///
 /// A text's tokens are its bytes; a completion's are words. Words at a prompt's end count as the beginning of the
-/// completion, so that a continued completion is the same as an uninterrupted one. Sampling parameters have no effect.
+/// completion, so that a continued completion is the same as an uninterrupted one. Sampling parameters, biases and a minimum
+/// length have no effect, and every token is certain: its log probability is 0. Grammars are not supported.
 /// A check finds a margin of 0 at every word that this mock would have generated, and of one nat at others.
 #[derive(Debug)]
 pub struct MockEngine {
@@ -96,11 +97,22 @@ impl MockEngine {
 		loop {
 			let (id, fingerprint) = self.token(start, given + events.len(), request.ignore_eos);
 			let (text, reason) = stop.push(id, bytes(id));
-			events.push(TokenEvent::Token { id, text, fingerprint });
+			let logprobs = request
+				.logprobs
+				.map(|top| TokenLogprobs { chosen: 0.0, top: (top > 0).then_some((id, 0.0)).into_iter().collect() });
+			events.push(TokenEvent::Token { id, text, fingerprint, logprobs });
 			if let Some(reason) = reason {
 				return (events, reason);
 			}
 		}
+	}
+}
+
+/// Refuses grammars.
+fn without_grammar(request: &GenerateRequest) -> Result<(), EngineError> {
+	match request.grammar {
+		Some(_) => Err(EngineError::Unsupported("grammars by the mock engine".into())),
+		None => Ok(()),
 	}
 }
 
@@ -148,6 +160,7 @@ impl Engine for MockEngine {
 	/// Needs a tokio runtime around it if completions take time; without one it returns [`EngineError::Stopped`].
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		request.check(&self.info())?;
+		without_grammar(&request)?;
 		let permit = Permit::take(&self.running, self.config.max_running)?;
 		let prompt_tokens = request.prompt.len();
 		let (mut events, finish_reason) = self.complete(&request);
@@ -186,6 +199,7 @@ impl Engine for MockEngine {
 
 	fn check(&self, check: CheckRequest) -> Result<CheckReceiver, EngineError> {
 		check.check(&self.info())?;
+		without_grammar(&check.request)?;
 		let CheckRequest { request, output, finish_reason } = check;
 		let (start, given) = split_prompt(&request);
 		let tokens = output.iter().enumerate().map(|(at, &id)| {
@@ -197,7 +211,7 @@ impl Engine for MockEngine {
 			StopChecker::new(&request, &[self.config.eos], bytes).confirms(&output, finish_reason, bytes);
 		let (sender, receiver) = oneshot::channel();
 		// The receiver is still here.
-		let _ = sender.send(Ok(CheckResult { tokens, ends_rightly }));
+		let _ = sender.send(Ok(CheckResult { tokens, ends_rightly, is_permitted: true }));
 		Ok(receiver)
 	}
 

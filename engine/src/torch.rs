@@ -2,7 +2,7 @@
 
 mod alteration;
 mod bpe;
-mod checkpoint;
+pub mod checkpoint;
 mod dequant;
 mod device;
 mod folder;

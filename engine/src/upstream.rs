@@ -310,7 +310,7 @@ struct TokenSink {
 
 impl TokenSink {
 	async fn token(&mut self, id: u32, text: String, fingerprint: Fingerprint) -> Result<(), EngineError> {
-		let event = TokenEvent::Token { id, text, fingerprint };
+		let event = TokenEvent::Token { id, text, fingerprint, logprobs: None };
 		// Without a reader the completion is cancelled from outside.
 		self.events.send(event).await.map_err(|_| EngineError::Stopped)?;
 		self.sent += 1;
@@ -409,6 +409,22 @@ async fn watch_health(upstream: Arc<Upstream>, mut alive: watch::Receiver<()>) {
 	}
 }
 
+/// Rejects what neither kind of server does as the checkers of a completion would, so that no completion is called wrong for
+/// it.
+fn check_bounds(request: &GenerateRequest) -> Result<(), EngineError> {
+	let unsupported = |what: &str| {
+		let message =
+			format!("{what} by a host whose model a server computes: leave it out, or take a host with another engine");
+		Err(EngineError::Unsupported(message))
+	};
+	match request {
+		GenerateRequest { grammar: Some(_), .. } => unsupported("a grammar"),
+		GenerateRequest { logit_bias, .. } if !logit_bias.is_empty() => unsupported("logit_bias"),
+		GenerateRequest { min_tokens: 1.., .. } => unsupported("min_tokens"),
+		_ => Ok(()),
+	}
+}
+
 /// Runs `future` on the engine's thread and returns its result.
 fn wait<T: Send + 'static>(
 	runtime: &Handle,
@@ -480,6 +496,10 @@ impl Engine for UpstreamEngine {
 
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		request.check(&self.upstream.info)?;
+		check_bounds(&request)?;
+		if request.logprobs.is_some() {
+			return Err(EngineError::Unsupported("log probabilities by a host whose model a server computes".into()));
+		}
 		let (sender, receiver) = mpsc::channel(EVENTS);
 		let task = generate(self.permit()?, request, sender, self.alive.clone());
 		self.runtime.spawn(task.in_current_span());
@@ -488,6 +508,7 @@ impl Engine for UpstreamEngine {
 
 	fn check(&self, check: CheckRequest) -> Result<CheckReceiver, EngineError> {
 		check.check(&self.upstream.info)?;
+		check_bounds(&check.request)?;
 		let protocol = self.upstream.protocol;
 		if protocol == (Protocol::Completions { reads: false }) {
 			return Err(EngineError::Unsupported(

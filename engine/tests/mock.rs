@@ -1,8 +1,8 @@
 //! Tests of the mock engine.
 
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, MockConfig, MockEngine,
-	TokenEvent,
+	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, MockConfig,
+	MockEngine, TokenEvent, TokenLogprobs,
 };
 use gonka_primitives::tape::seed_key;
 use tokio::sync::mpsc::Receiver;
@@ -131,4 +131,24 @@ async fn a_check_passes_the_mocks_own_completions_and_finds_forged_ones() {
 	let request = GenerateRequest { key: seed_key(1), ..check.request.clone() };
 	let found = engine.check(CheckRequest { request, ..check }).unwrap().await.unwrap().unwrap();
 	assert!(found.tokens.iter().any(|token| token.margin > 0));
+}
+
+#[tokio::test]
+async fn stop_ids_end_a_completion_and_grammars_are_not_supported() {
+	let engine = MockEngine::new(MockConfig::default());
+	let request = GenerateRequest { logprobs: Some(3), ..request(&engine, 40) };
+	let (ids, ..) = collect(engine.generate(request.clone()).unwrap()).await;
+	let stopped = GenerateRequest { stop_token_ids: vec![ids[6]], ..request.clone() };
+	let first = ids.iter().position(|id| *id == ids[6]).unwrap();
+	let (stopped, _, reason) = collect(engine.generate(stopped).unwrap()).await;
+	assert_eq!((stopped.as_slice(), reason), (&ids[..=first], FinishReason::Stop));
+
+	let event = engine.generate(request.clone()).unwrap().recv().await;
+	let certain = TokenLogprobs { chosen: 0.0, top: vec![(ids[0], 0.0)] };
+	assert!(matches!(event, Some(TokenEvent::Token { logprobs: Some(found), .. }) if found == certain));
+
+	let request = GenerateRequest { grammar: Some(Grammar::Regex("a".into())), ..request };
+	assert!(matches!(engine.generate(request.clone()), Err(EngineError::Unsupported(_))));
+	let check = CheckRequest { request, output: ids, finish_reason: FinishReason::Length };
+	assert!(matches!(engine.check(check), Err(EngineError::Unsupported(_))));
 }

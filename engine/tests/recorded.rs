@@ -17,8 +17,8 @@ use axum::{
 };
 use common::{completion_of, greedy, wait_until};
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, TokenEvent, UpstreamConfig,
-	UpstreamEngine,
+	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, TokenEvent,
+	UpstreamConfig, UpstreamEngine,
 };
 use gonka_primitives::tape::NAT;
 use serde_json::{Value, json};
@@ -182,6 +182,24 @@ fn without_prompt_logprobs_a_check_is_unsupported() {
 	let engine = UpstreamEngine::connect(config).unwrap();
 	let check = CheckRequest { request: greedy(vec![5], 1), output: vec![11], finish_reason: FinishReason::Length };
 	assert!(matches!(engine.check(check), Err(EngineError::Unsupported(_))));
+}
+
+#[test]
+fn bounds_that_no_server_keeps_are_unsupported() {
+	let (_runtime, config) = Replay::new(Stream::Whole, true).serve();
+	let engine = UpstreamEngine::connect(config).unwrap();
+	let unsupported = |change: fn(&mut GenerateRequest), is_checked: bool| {
+		let mut request = greedy(vec![5], 1);
+		change(&mut request);
+		assert!(matches!(engine.generate(request.clone()), Err(EngineError::Unsupported(_))));
+		let check = engine.check(CheckRequest { request, output: vec![11], finish_reason: FinishReason::Length });
+		assert_eq!(matches!(check, Err(EngineError::Unsupported(_))), !is_checked);
+	};
+	unsupported(|request| request.grammar = Some(Grammar::Regex("a".into())), false);
+	unsupported(|request| request.logit_bias = [(3, 1.0)].into(), false);
+	unsupported(|request| request.min_tokens = 1, false);
+	// Log probabilities make no difference for a check.
+	unsupported(|request| request.logprobs = Some(1), true);
 }
 
 #[test]

@@ -93,6 +93,11 @@ impl Tokenizer {
 		&self.eos
 	}
 
+	/// Returns the texts and ids of special tokens.
+	pub fn special(&self) -> &[(String, u32)] {
+		&self.special
+	}
+
 	/// Returns the bytes that an id stands for: none for special tokens and unknown ids.
 	pub fn bytes(&self, id: u32) -> &[u8] {
 		self.bytes.get(id as usize).map_or(&[], |bytes| bytes)

@@ -10,10 +10,13 @@ use std::{
 use gonka_primitives::Hash;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Model, Span};
+use super::{Model, Span, logprobs::logprobs};
 use crate::{
 	CheckReceiver, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, Health, TokenCheck,
-	TokenEvent, Usage, sampler::Sampler, stop::StopChecker,
+	TokenEvent, Usage,
+	grammar::Masks,
+	sampler::{Bounds, Sampler},
+	stop::StopChecker,
 };
 use gonka_tokenizer::Tokenizer;
 
@@ -38,6 +41,8 @@ struct State {
 /// A request and the task to be done for it.
 struct Job {
 	request: GenerateRequest,
+	/// Those of the request's grammar.
+	masks: Option<Masks>,
 	task: Task,
 }
 
@@ -53,6 +58,8 @@ struct Check {
 	claimed: FinishReason,
 	/// Results for its tokens so far.
 	found: Vec<TokenCheck>,
+	/// Whether these were all permitted.
+	is_permitted: bool,
 	result: oneshot::Sender<Result<CheckResult, EngineError>>,
 }
 
@@ -85,33 +92,47 @@ impl Shared {
 		Self { state: Mutex::new(state), changed: Condvar::new(), waiting_limit }
 	}
 
-	/// Queues a request that was validated.
-	pub fn submit(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+	/// Queues a request that was validated, with the masks of its grammar.
+	pub fn submit(
+		&self,
+		request: GenerateRequest,
+		masks: Option<Masks>,
+	) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		// The channel has room for all tokens and the end, so the engine's thread never waits for a reader.
 		let (events, receiver) = mpsc::channel(request.max_tokens + 1);
-		self.queue(Job { request, task: Task::Generate(events) })?;
+		self.queue(Job { request, masks, task: Task::Generate(events) })?;
 		Ok(receiver)
 	}
 
-	/// Queues a check that was validated.
-	pub fn submit_check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+	/// Queues a check that was validated, with the masks of its grammar.
+	pub fn submit_check(&self, request: CheckRequest, masks: Option<Masks>) -> Result<CheckReceiver, EngineError> {
 		let CheckRequest { request, output, finish_reason: claimed } = request;
 		let (result, receiver) = oneshot::channel();
-		let check = Check { output, claimed, found: Vec::new(), result };
-		self.queue(Job { request, task: Task::Check(check) })?;
+		let check = Check { output, claimed, found: Vec::new(), is_permitted: true, result };
+		self.queue(Job { request, masks, task: Task::Check(check) })?;
 		Ok(receiver)
 	}
 
-	fn queue(&self, job: Job) -> Result<(), EngineError> {
+	/// Checks that a request would be queued now.
+	///
+	/// # Errors
+	/// [`EngineError::Stopped`] or [`EngineError::Busy`].
+	pub fn has_room(&self) -> Result<(), EngineError> {
+		self.room().map(drop)
+	}
+
+	fn room(&self) -> Result<MutexGuard<'_, State>, EngineError> {
 		let mut state = self.lock();
 		if state.stopped {
 			return Err(EngineError::Stopped);
 		}
 		state.waiting.retain(|job| !job.task.is_cancelled());
 		let waiting = state.waiting.len();
-		if waiting >= self.waiting_limit {
-			return Err(EngineError::Busy { waiting });
-		}
+		if waiting >= self.waiting_limit { Err(EngineError::Busy { waiting }) } else { Ok(state) }
+	}
+
+	fn queue(&self, job: Job) -> Result<(), EngineError> {
+		let mut state = self.room()?;
 		state.waiting.push_back(job);
 		drop(state);
 		self.changed.notify_one();
@@ -190,6 +211,8 @@ struct Sequence {
 	prompt: usize,
 	/// The owner of its request.
 	owner: Hash,
+	/// Number of likeliest tokens to report, if log probabilities are.
+	logprobs: Option<u8>,
 	sampler: Sampler,
 	stop: StopChecker,
 	task: Task,
@@ -424,16 +447,16 @@ impl Pace {
 
 impl Sequence {
 	fn new(job: Job, turn: u64, tokenizer: &Tokenizer, width: usize) -> Self {
-		let Job { request, task } = job;
-		let sampler = Sampler::new(&request, width);
+		let Job { request, masks, task } = job;
+		let sampler = Sampler::bounded(&request, width, Bounds::new(&request, tokenizer.eos(), masks));
 		let stop = StopChecker::new(&request, tokenizer.eos(), |id| tokenizer.bytes(id));
-		let (prompt, owner) = (request.prompt.len(), request.owner);
+		let (prompt, owner, logprobs) = (request.prompt.len(), request.owner, request.logprobs);
 		let mut ids = request.prompt;
 		if let Task::Check(check) = &task {
 			// The last token is not read: nothing comes after it.
 			ids.extend(&check.output[..check.output.len().saturating_sub(1)]);
 		}
-		Self { ids, read: 0, turn, prompt, owner, sampler, stop, task }
+		Self { ids, read: 0, turn, prompt, owner, logprobs, sampler, stop, task }
 	}
 
 	/// Returns how many of the next `length` tokens need logits: those before a token of the completion.
@@ -458,13 +481,15 @@ impl Sequence {
 				self.sampler.append(id);
 				self.ids.push(id);
 				let (text, reason) = self.stop.push(id, tokenizer.bytes(id));
+				let logprobs = self.logprobs.map(|top| logprobs(logits, id, top.into()));
 				// This fails only when the receiver was dropped; the next step notices that.
-				let _ = events.try_send(TokenEvent::Token { id, text, fingerprint });
+				let _ = events.try_send(TokenEvent::Token { id, text, fingerprint, logprobs });
 				reason
 			},
 			Task::Check(check) => {
 				let id = *check.output.get(check.found.len())?;
 				check.found.push(TokenCheck { margin: self.sampler.margin(position, logits, id), fingerprint });
+				check.is_permitted &= self.sampler.is_permitted(id);
 				self.sampler.append(id);
 				(check.found.len() == check.output.len()).then_some(check.claimed)
 			},
@@ -476,9 +501,9 @@ impl Sequence {
 		// The send fails if the caller dropped the receiver: then nobody needs the result.
 		match self.task {
 			Task::Generate(events) => drop(events.try_send(done(reason, self.prompt, completion_tokens))),
-			Task::Check(Check { output, claimed, found, result }) if found.len() == output.len() => {
+			Task::Check(Check { output, claimed, found, is_permitted, result }) if found.len() == output.len() => {
 				let ends_rightly = self.stop.confirms(&output, claimed, |id| tokenizer.bytes(id));
-				drop(result.send(Ok(CheckResult { tokens: found, ends_rightly })));
+				drop(result.send(Ok(CheckResult { tokens: found, ends_rightly, is_permitted })));
 			},
 			check => check.fail(EngineError::Stopped),
 		}
@@ -521,7 +546,10 @@ mod tests {
 	/// Requests of these owners, in this order.
 	fn waiting(owners: &[u8], events: &mpsc::Sender<TokenEvent>) -> VecDeque<Job> {
 		let request = |owner: &u8| GenerateRequest { owner: [*owner; 32], ..Default::default() };
-		owners.iter().map(|owner| Job { request: request(owner), task: Task::Generate(events.clone()) }).collect()
+		owners
+			.iter()
+			.map(|owner| Job { request: request(owner), masks: None, task: Task::Generate(events.clone()) })
+			.collect()
 	}
 
 	/// The owners in the order in which their requests start, one at a time, if they wait in the order given.

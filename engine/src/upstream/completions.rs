@@ -178,7 +178,8 @@ pub async fn check(upstream: &Upstream, check: &CheckRequest) -> Result<CheckRes
 	let margins = margins.collect::<Result<Vec<_>, _>>()?;
 	let margins = margins.into_iter().chain(left.iter().map(|_| 0));
 	let tokens = margins.map(|margin| TokenCheck { margin, fingerprint: FINGERPRINT }).collect();
-	Ok(CheckResult { tokens, ends_rightly: ends_rightly(upstream, request, output, *finish_reason).await? })
+	let ends_rightly = ends_rightly(upstream, request, output, *finish_reason).await?;
+	Ok(CheckResult { tokens, ends_rightly, is_permitted: true })
 }
 
 fn first_choice(response: Value) -> Result<Choice, EngineError> {

@@ -222,7 +222,8 @@ pub async fn check(upstream: &Upstream, check: &CheckRequest) -> Result<CheckRes
 	let tokens = tokens.map(|(margin, fingerprint)| TokenCheck { margin, fingerprint }).collect();
 	let bytes = |id: u32| upstream.vocabulary.bytes(id);
 	let stop = StopChecker::new(request, &upstream.info.eos, bytes);
-	Ok(CheckResult { tokens, ends_rightly: stop.confirms(output, *finish_reason, bytes) })
+	let ends_rightly = stop.confirms(output, *finish_reason, bytes);
+	Ok(CheckResult { tokens, ends_rightly, is_permitted: true })
 }
 
 fn fingerprints(digits: &[String], count: usize) -> Result<Vec<Fingerprint>, EngineError> {

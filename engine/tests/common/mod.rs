@@ -64,7 +64,7 @@ pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Completi
 	let (mut ids, mut all, mut fingerprints) = (Vec::new(), String::new(), Vec::new());
 	loop {
 		match events.blocking_recv().expect("a completion ends with an event") {
-			TokenEvent::Token { id, text, fingerprint } => {
+			TokenEvent::Token { id, text, fingerprint, .. } => {
 				ids.push(id);
 				fingerprints.push(fingerprint);
 				all.push_str(&text);
