@@ -22,7 +22,8 @@ use llguidance::{
 };
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie};
 
-use crate::{EngineError, Grammar, tokenizer::Tokenizer};
+use crate::{EngineError, Grammar};
+use gonka_tokenizer::Tokenizer;
 
 /// Maximum number of bytes of a grammar, as JSON.
 const MAX_BYTES: usize = 64 << 10;
@@ -231,7 +232,7 @@ fn describe(error: &str) -> String {
 #[cfg(all(test, feature = "torch"))]
 mod tests {
 	use super::*;
-	use crate::tokenizer::{Encoder, Vocabulary};
+	use gonka_tokenizer::tokenizer::{Encoder, Vocabulary};
 	use serde_json::json;
 	use std::time::{Duration, Instant};
 

@@ -15,6 +15,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
+#[cfg(feature = "llama")]
 use crate::llama::{self, LlamaOptions};
 #[cfg(feature = "torch")]
 use crate::torch::{self, Alteration, Precision};

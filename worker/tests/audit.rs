@@ -155,10 +155,10 @@ async fn an_audit_that_this_worker_cannot_do_is_inconclusive() {
 	rig.stop().await;
 }
 
-/// The mock engine with two methods that fail.
+/// The mock engine with a method that fails, and one with another result.
 struct FailingEngine {
 	inner: Arc<dyn Engine>,
-	check: EngineError,
+	check: Result<CheckResult, EngineError>,
 }
 
 impl Engine for FailingEngine {
@@ -183,7 +183,9 @@ impl Engine for FailingEngine {
 	}
 
 	fn check(&self, _: CheckRequest) -> Result<CheckReceiver, EngineError> {
-		Err(self.check.clone())
+		let (sender, receiver) = oneshot::channel();
+		sender.send(Ok(self.check.clone()?)).expect("the receiver is here");
+		Ok(receiver)
 	}
 
 	fn health(&self) -> Health {
@@ -191,9 +193,9 @@ impl Engine for FailingEngine {
 	}
 }
 
-/// Returns the finding of a checker whose engine fails with an error, about an honest completion. It is reported at `block`, and
+/// Returns the finding of a checker whose engine has this result, about an honest completion. It is reported at `block`, and
 /// not in the `earlier` ones.
-async fn found_by(check: EngineError, earlier: Range<u32>, block: u32) -> Finding {
+async fn found_by(check: Result<CheckResult, EngineError>, earlier: Range<u32>, block: u32) -> Finding {
 	let (directory, chain, audited) = setup().await;
 	let root = audited.settle(vec![audited.completion(1)]).await;
 	assign(&chain, vec![audited.audit(0, root, Pick::Receipt(0))]);
@@ -211,13 +213,21 @@ async fn found_by(check: EngineError, earlier: Range<u32>, block: u32) -> Findin
 
 #[tokio::test]
 async fn an_audit_that_the_engine_does_not_support_is_inconclusive() {
-	let unsupported = EngineError::Unsupported("no log probabilities".into());
+	let unsupported = Err(EngineError::Unsupported("no log probabilities".into()));
 	assert_eq!(found_by(unsupported, 121..121, 130).await, Finding::Inconclusive);
 }
 
 #[tokio::test]
+async fn a_completion_of_a_malformed_grammar_or_with_a_forbidden_token_breaks_the_rules() {
+	let malformed = Err(EngineError::InvalidRequest("the grammar cannot be used".into()));
+	assert_eq!(found_by(malformed, 121..121, 130).await, Finding::Broken(Breach::Envelope));
+	let forbidden = CheckResult { tokens: Vec::new(), ends_rightly: true, is_permitted: false };
+	assert_eq!(found_by(Ok(forbidden), 121..121, 130).await, Finding::Broken(Breach::Output));
+}
+
+#[tokio::test]
 async fn an_audit_whose_engine_fails_is_tried_until_the_time_is_up_and_is_inconclusive() {
-	let gone = EngineError::Compute("the server is gone".into());
+	let gone = Err(EngineError::Compute("the server is gone".into()));
 	assert_eq!(found_by(gone, 121..135, 135).await, Finding::Inconclusive);
 }
 

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use gonka_client::{
 	keys,
-	worker_api::{ErrorCode, Event, Scale, TokenizerQuery},
+	worker_api::{ErrorCode, Event, MAX_STOP_BYTES, MAX_STOP_TOKEN_IDS, MAX_STOPS, Scale, TokenizerQuery},
 };
 use gonka_engine::{GenerateRequest, MockConfig, TokenEvent};
 use gonka_primitives::{
@@ -152,10 +152,20 @@ async fn every_rejection_has_its_code() {
 	assert_eq!(gateway.raw(None, BODY).await.1, ErrorCode::BadRequest);
 	assert_eq!(gateway.raw(Some("zz".into()), BODY).await.1, ErrorCode::BadRequest);
 	let mut sequence = 0;
+	let with = |field: &str| format!(r#"{{"prompt":[97],{field}}}"#);
+	let stops = with(&format!(r#""stop":{:?}"#, ["1"; MAX_STOPS + 1]));
+	let long = with(&format!(r#""stop":["{}"]"#, "a".repeat(MAX_STOP_BYTES + 1)));
+	let ids = with(&format!(r#""stop_token_ids":{:?}"#, [1; MAX_STOP_TOKEN_IDS + 1]));
 	for (what, expected, body, change) in [
 		("other body", ErrorCode::BadRequest, BODY, (|envelope| envelope.body = [0; 32]) as fn(&mut Envelope)),
 		("no json", ErrorCode::BadRequest, "{", |_| ()),
-		("stops", ErrorCode::BadRequest, r#"{"prompt":[97],"stop":["1","2","3","4","5"]}"#, |_| ()),
+		("stops", ErrorCode::BadRequest, &stops, |_| ()),
+		("long stop", ErrorCode::BadRequest, &long, |_| ()),
+		("stop ids", ErrorCode::BadRequest, &ids, |_| ()),
+		("logprobs", ErrorCode::BadRequest, &with(r#""logprobs":21"#), |_| ()),
+		("bias", ErrorCode::BadRequest, &with(r#""logit_bias":{"1":101}"#), |_| ()),
+		("minimum", ErrorCode::BadRequest, &with(r#""min_tokens":1000000"#), |_| ()),
+		("grammar without end", ErrorCode::BadRequest, &with(r#""grammar":{"regex":"a"},"ignore_eos":true"#), |_| ()),
 		("temperature", ErrorCode::BadRequest, r#"{"prompt":[97],"temperature":-1}"#, |_| ()),
 		("empty", ErrorCode::BadRequest, r#"{"prompt":[]}"#, |_| ()),
 		("token", ErrorCode::BadRequest, r#"{"prompt":[99999]}"#, |_| ()),

@@ -145,12 +145,19 @@ async fn replay(
 		return Ok(Finding::Broken(Breach::Output));
 	}
 	let _permit = permits.replays.acquire().await.map_err(|_| AuditError::Stopped)?;
-	let replaying = match engine.check(check) {
+	let (checker, span) = (engine.clone(), tracing::Span::current());
+	let begin = move || span.in_scope(|| checker.check(check));
+	let replaying = match tokio::task::spawn_blocking(begin).await.map_err(|_| AuditError::Stopped)? {
 		Err(EngineError::Unsupported(_)) => return Ok(Finding::Inconclusive),
+		// The rest of the request is right: it is the grammar.
+		Err(EngineError::InvalidRequest(_)) => return Ok(Finding::Broken(Breach::Envelope)),
 		replaying => replaying?,
 	};
 	let result = timeout(REPLAY_TIMEOUT, replaying).await.map_err(|_| AuditError::Slow)?;
 	let result = result.map_err(|_| EngineError::Stopped)??;
+	if !result.is_permitted {
+		return Ok(Finding::Broken(Breach::Output));
+	}
 	let last = result.tokens.last().map_or(0, |token| margin(token.margin));
 	let is_false_end = finish_reason == EngineFinish::Stop && profile.is_false_end(last);
 	if !result.ends_rightly || is_false_end {

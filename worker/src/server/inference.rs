@@ -67,7 +67,7 @@ pub async fn inference(
 	engine.check_size(&generate, &signed.envelope)?;
 	let reservation = service.reserve(channel.clone(), &signed.envelope).await?;
 	let prompt_tokens = generate.prompt.len() as u32;
-	let tokens = engine.engine.generate(generate).map_err(engine_rejection)?;
+	let tokens = engine.generate(generate).await?;
 	let (events, connection) = mpsc::channel(MAX_EVENTS);
 	let (output, fingerprints) = (Vec::new(), Vec::new());
 	let completion = Completion { channel, signed, hash, body, prompt_tokens, output, fingerprints, events };
@@ -90,6 +90,13 @@ struct RegisteredEngine {
 }
 
 impl RegisteredEngine {
+	/// Starts a completion, on a thread that may be blocked: a grammar takes a while to compile.
+	async fn generate(&self, generate: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, Rejection> {
+		let (engine, span) = (self.engine.clone(), Span::current());
+		let start = move || span.in_scope(|| engine.generate(generate));
+		tokio::task::spawn_blocking(start).await.map_err(Rejection::internal)?.map_err(engine_rejection)
+	}
+
 	fn check_size(&self, generate: &GenerateRequest, envelope: &Envelope) -> Result<(), Rejection> {
 		let mut model = self.engine.info();
 		model.context_length = model.context_length.min(self.context_length);
@@ -268,12 +275,14 @@ impl Completion {
 				() = self.events.closed() => return Ok(self.cancelled()),
 			};
 			match event {
-				Some(TokenEvent::Token { id, fingerprint, .. }) => {
+				Some(TokenEvent::Token { id, fingerprint, logprobs, .. }) => {
 					if self.output.is_empty() {
 						first = Instant::now();
 						metrics::histogram!("gonka_worker_first_token_seconds").record((first - started).as_secs_f64());
 					}
-					let sent = tokio::time::timeout(stalled, self.events.send(Event::Token { id })).await;
+					let (logprob, top_logprobs) = logprobs.map(|all| (all.chosen, all.top)).unzip();
+					let event = Event::Token { id, logprob, top_logprobs: top_logprobs.unwrap_or_default() };
+					let sent = tokio::time::timeout(stalled, self.events.send(event)).await;
 					if !matches!(sent, Ok(Ok(()))) {
 						return Ok(self.cancelled());
 					}

@@ -54,7 +54,7 @@ impl Completion {
 		let mut ids = Vec::new();
 		loop {
 			match self.next().await.expect("a receipt before the end") {
-				Event::Token { id } => ids.push(id),
+				Event::Token { id, .. } => ids.push(id),
 				Event::Receipt { receipt } => {
 					assert_eq!(self.next().await, None);
 					return (ids, receipt.0);
