@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use gonka_primitives::{Hash, fingerprint::Fingerprint, sampler::SamplingParams, tape::seed_key};
-use gonka_tokenizer::{ChatMessage, ChatOptions, TokenizerError};
+use gonka_tokenizer::{ChatMessage, ChatOptions, Grammar, TokenizerError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 /// Maximum number of [`GenerateRequest::logit_bias`].
@@ -95,17 +94,6 @@ pub struct ModelInfo {
 	pub eos: Vec<u32>,
 	/// Maximum number of completions generated at the same time; more wait.
 	pub max_running: usize,
-}
-
-/// A grammar that a completion has to follow, as the crate `llguidance` reads it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Grammar {
-	/// A JSON schema. Properties come in the order in which the schema has them.
-	JsonSchema(Value),
-	/// A regular expression for the whole completion.
-	Regex(String),
-	/// A context-free grammar in llguidance's variant of Lark.
-	Lark(String),
 }
 
 /// A request for a completion.

@@ -1,63 +1,32 @@
 //! Grammars: which tokens a completion may go on with.
 //!
-//! Masks are part of the protocol: a checker computes those of a completion again, and a token that they forbid is a breach.
-//! So the version of `llguidance` is pinned, and everything that a mask depends on stands here: the bytes of tokens, the
-//! limits, and that a matcher reads the completion from its first token on, one mask and one token at a time.
+//! A checker computes the masks of a completion again, and a token that they forbid is a breach.
 //!
 //! Each grammar has a thread: it compiles the grammar while the caller waits, and computes masks while the model computes.
-//! So an expensive mask delays its own completion first. Its stack is large, as the crate recurses into what it reads.
+//! So an expensive mask delays its own completion first. Its stack is large, as `llguidance` recurses into what it reads.
 
 use std::{
 	sync::{
-		Arc, OnceLock,
+		Arc,
 		mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
 	},
 	thread,
 };
 
-use llguidance::{
-	Matcher, ParserFactory,
-	api::{ParserLimits, TopLevelGrammar},
-	earley::SlicedBiasComputer,
+use gonka_tokenizer::{
+	Tokenizer,
+	grammar::{GRAMMAR_STACK, Grammar, GrammarCompiler, GrammarError, describe},
 };
-use toktrie::{ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie};
+use llguidance::Matcher;
+use toktrie::SimpleVob;
 
-use crate::{EngineError, Grammar};
-use gonka_tokenizer::Tokenizer;
+use crate::EngineError;
 
-/// Maximum number of bytes of a grammar, as JSON.
-const MAX_BYTES: usize = 64 << 10;
-/// Maximum number of bytes of a token that a grammar can permit.
-const MAX_TOKEN: usize = 1000;
-/// Maximum number of bytes of all tokens together: the trie numbers its nodes with 22 bits.
-const MAX_VOCABULARY: usize = (1 << 22) - 1;
-/// Bytes of the stack of a grammar's thread.
-const STACK: usize = 16 << 20;
 /// Number of masks of a check that are computed ahead.
 const AHEAD: usize = 16;
-/// Maximum length of what an error says about a grammar.
-const MAX_MESSAGE: usize = 300;
-
-/// Bounds of a grammar's cost. With them a grammar compiles within tens of milliseconds, and its slowest mask takes about ten.
-fn limits() -> ParserLimits {
-	ParserLimits {
-		max_items_in_row: 2_000,
-		initial_lexer_fuel: 1_000_000,
-		step_lexer_fuel: 100_000,
-		step_max_items: 50_000,
-		max_lexer_states: 20_000,
-		max_grammar_size: 100_000,
-		precompute_large_lexemes: false,
-		verbose_errors: false,
-	}
-}
 
 /// Compiles grammars for one model.
-pub struct Grammars {
-	tokenizer: Arc<Tokenizer>,
-	/// Made with the first grammar; an error if the vocabulary does not allow any.
-	factory: OnceLock<Result<ParserFactory, EngineError>>,
-}
+pub struct Grammars(GrammarCompiler);
 
 /// The masks of one completion, in the order of its tokens.
 #[derive(Debug)]
@@ -85,7 +54,7 @@ impl Masks {
 impl Grammars {
 	/// Makes a compiler for the model with this tokenizer. The cost comes with the first grammar.
 	pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
-		Self { tokenizer, factory: OnceLock::new() }
+		Self(GrammarCompiler::new(tokenizer))
 	}
 
 	/// Compiles a grammar, and goes on after the tokens `delivered`. `known` are the tokens that follow, if this is a check.
@@ -101,25 +70,13 @@ impl Grammars {
 		delivered: &[u32],
 		known: Option<&[u32]>,
 	) -> Result<Masks, EngineError> {
-		let (grammar, size) = match grammar {
-			Grammar::JsonSchema(schema) => (
-				TopLevelGrammar::from_json_schema(schema.clone()),
-				serde_json::to_vec(schema).map_or(0, |json| json.len()),
-			),
-			Grammar::Regex(regex) => (TopLevelGrammar::from_regex(regex), regex.len()),
-			Grammar::Lark(lark) => (TopLevelGrammar::from_lark(lark.clone()), lark.len()),
-		};
-		if size > MAX_BYTES {
-			let message = format!("the grammar has {size} bytes: at most {MAX_BYTES} are allowed");
-			return Err(EngineError::InvalidRequest(message));
-		}
 		let (tokens, chosen) = channel();
 		let (masks, computed) = sync_channel(if known.is_some() { AHEAD } else { 1 });
 		let (result, compiled) = sync_channel(1);
-		let (grammars, delivered) = (self.clone(), delivered.to_vec());
+		let (grammars, grammar, delivered) = (self.clone(), grammar.clone(), delivered.to_vec());
 		let mut following = known.map(<[u32]>::to_vec).unwrap_or_default().into_iter();
 		let is_known = known.is_some();
-		let work = move || match grammars.compile(grammar, &delivered) {
+		let work = move || match grammars.compile(&grammar, &delivered) {
 			Ok((matcher, first)) => {
 				// The caller waits for it.
 				let _ = result.send(Ok(()));
@@ -130,7 +87,7 @@ impl Grammars {
 		};
 		thread::Builder::new()
 			.name("grammar".into())
-			.stack_size(STACK)
+			.stack_size(GRAMMAR_STACK)
 			.spawn(work)
 			.map_err(|error| EngineError::Compute(format!("no thread for the grammar: {error}")))?;
 		compiled.recv().map_err(|_| EngineError::InvalidRequest(describe("it broke the compiler")))??;
@@ -138,30 +95,25 @@ impl Grammars {
 	}
 
 	/// Returns the matcher after the delivered tokens, and its first mask.
-	fn compile(
-		&self,
-		grammar: TopLevelGrammar,
-		delivered: &[u32],
-	) -> Result<(Matcher, Option<SimpleVob>), EngineError> {
-		let factory = self.factory.get_or_init(|| factory(&self.tokenizer)).as_ref().map_err(Clone::clone)?;
-		let invalid = |error: &str| EngineError::InvalidRequest(describe(error));
-		let mut matcher = Matcher::new(factory.create_parser(grammar));
-		if let Some(error) = matcher.get_error() {
-			return Err(invalid(&error));
-		}
-		let fitting = matcher.try_consume_tokens(delivered).map_err(|error| invalid(&error.to_string()))?;
-		if fitting < delivered.len() {
-			let message = format!(
-				"token {} of the delivered ones does not fit the grammar: begin the completion anew",
-				fitting + 1
-			);
-			return Err(EngineError::InvalidRequest(message));
-		}
+	fn compile(&self, grammar: &Grammar, delivered: &[u32]) -> Result<(Matcher, Option<SimpleVob>), EngineError> {
+		let mut matcher = self.0.compile(grammar, delivered)?;
 		match matcher.compute_mask_or_eos() {
 			Ok(mask) => Ok((matcher, Some(mask))),
 			// Which tokens were delivered is not the request's fault.
 			Err(_) if !delivered.is_empty() => Ok((matcher, None)),
-			Err(error) => Err(invalid(&format!("it permits no first token: {error}"))),
+			Err(error) => {
+				let error = describe(&format!("it permits no first token: {error}"));
+				Err(EngineError::InvalidRequest(error))
+			},
+		}
+	}
+}
+
+impl From<GrammarError> for EngineError {
+	fn from(error: GrammarError) -> Self {
+		match error {
+			GrammarError::Invalid(message) => Self::InvalidRequest(message),
+			GrammarError::Unsupported(_) => Self::Unsupported(error.to_string()),
 		}
 	}
 }
@@ -184,49 +136,6 @@ fn run(
 			.inspect_err(|error| tracing::debug!(%error, "a grammar permits no token, so its completion ends"))
 			.ok();
 	}
-}
-
-/// Makes the trie of a model's tokens.
-fn factory(tokenizer: &Tokenizer) -> Result<ParserFactory, EngineError> {
-	let unsupported = |why: &str| EngineError::Unsupported(format!("grammars with this model: {why}"));
-	let mut words: Vec<Vec<u8>> =
-		(0u32..).take(tokenizer.vocab_size()).map(|id| tokenizer.bytes(id).to_vec()).collect();
-	for word in &mut words {
-		// Nothing but special tokens begins with the marker: no text has this byte.
-		if word.len() > MAX_TOKEN || word.first() == Some(&TokTrie::SPECIAL_TOKEN_MARKER) {
-			word.clear();
-		}
-	}
-	for (name, id) in tokenizer.special() {
-		if let Some(word) = words.get_mut(*id as usize)
-			&& (1..MAX_TOKEN).contains(&name.len())
-		{
-			*word = [&[TokTrie::SPECIAL_TOKEN_MARKER], name.as_bytes()].concat();
-		}
-	}
-	let eos: Vec<u32> = tokenizer.eos().iter().copied().filter(|&id| (id as usize) < words.len()).collect();
-	let Some(first) = eos.first() else { return Err(unsupported("it has no end-of-text token")) };
-	let bytes: usize = words.iter().map(Vec::len).sum();
-	if bytes > MAX_VOCABULARY {
-		return Err(unsupported("its vocabulary is too large"));
-	}
-	let info = TokRxInfo::new(u32::try_from(words.len()).unwrap_or(u32::MAX), *first);
-	let trie = TokTrie::from(&info, &words).with_eos_tokens(&eos);
-	// Not canonical: a text may come in whichever tokens the model chooses.
-	let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
-	let mut factory = ParserFactory::new(&env, InferenceCapabilities::default(), &SlicedBiasComputer::general_slices())
-		.map_err(|error| unsupported(&error.to_string()))?;
-	*factory.limits_mut() = limits();
-	factory.quiet();
-	Ok(factory)
-}
-
-/// Says what is wrong with a grammar.
-fn describe(error: &str) -> String {
-	// Marks begin what is of use to the crate's authors only.
-	let error: Vec<&str> = error.lines().take_while(|line| !line.starts_with('<')).map(str::trim).collect();
-	let error: String = error.join(" ").chars().take(MAX_MESSAGE).collect();
-	format!("the grammar cannot be used: {error}: correct or simplify it")
 }
 
 #[cfg(all(test, feature = "torch"))]
@@ -295,7 +204,7 @@ mod tests {
 			|| std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/gonka"),
 			std::path::PathBuf::from,
 		);
-		let file = crate::gguf::Gguf::open(&home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf")).unwrap();
+		let file = gonka_tokenizer::gguf::Gguf::open(&home.join("models/SmolLM2-135M-Instruct.Q4_1.gguf")).unwrap();
 		let tokenizer = Arc::new(crate::torch::checkpoint::Checkpoint::tokenizer(&file).unwrap());
 		let grammars = Arc::new(Grammars::new(tokenizer.clone()));
 		let schema = json!({
@@ -312,7 +221,7 @@ mod tests {
 		grammars.start(&Grammar::Regex("a".into()), &[], None).unwrap();
 		println!("the trie of {} tokens: {:?}", tokenizer.vocab_size(), start.elapsed());
 		let start = Instant::now();
-		let (mut matcher, first) = grammars.compile(TopLevelGrammar::from_json_schema(schema), &[]).unwrap();
+		let (mut matcher, first) = grammars.compile(&Grammar::JsonSchema(schema), &[]).unwrap();
 		println!("the schema: {:?}", start.elapsed());
 		let (mut mask, mut times) = (first.unwrap(), Vec::<Duration>::new());
 		for id in tokenizer.encode(text) {

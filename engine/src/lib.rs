@@ -21,10 +21,10 @@ mod torch;
 mod upstream;
 
 pub use api::{
-	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, Grammar, Health, MAX_BIAS,
+	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, Health, MAX_BIAS,
 	MAX_BIASES, MAX_LOGPROBS, ModelInfo, TokenCheck, TokenEvent, TokenLogprobs, Usage,
 };
-pub use gonka_tokenizer::{ChatMessage, ChatOptions, CompletionText};
+pub use gonka_tokenizer::{ChatMessage, ChatOptions, CompletionText, Grammar};
 #[cfg(feature = "llama")]
 pub use llama::{CachePrecision, LlamaOptions, WeightFormat, convert, round_alike, try_model};
 #[cfg(feature = "local")]

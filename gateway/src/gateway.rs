@@ -8,11 +8,10 @@ use crate::{
 	receipts::ReceiptError,
 	router::Router,
 	snapshot::{Model, Snapshot, Snapshots},
-	tokenizers::Tokenizers,
+	tokenizers::{Opened, Tokenizers},
 	worker_client::WorkerClient,
 };
 use gonka_primitives::{AccountId, Balance, ChannelId, GNK};
-use gonka_tokenizer::Tokenizer;
 use std::{
 	collections::HashMap,
 	sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -83,7 +82,7 @@ impl Gateway {
 	}
 
 	/// The tokenizer of a model.
-	pub fn tokenizer(&self, model: &Model) -> Result<Arc<Tokenizer>, ApiError> {
+	pub fn tokenizer(&self, model: &Model) -> Result<Opened, ApiError> {
 		self.tokenizers.of(model).ok_or_else(|| {
 			let snapshot = self.snapshots.load();
 			if snapshot.open_channels().any(|(_, host)| model.variant(host).is_some()) {

@@ -14,6 +14,7 @@
 pub mod anthropic;
 pub mod app;
 pub mod auth;
+pub mod bound;
 pub mod chain_view;
 pub mod channels;
 pub mod chat;

@@ -105,7 +105,9 @@ enum Failure {
 	Call(CallError),
 	#[error("ended the stream without a receipt")]
 	NoReceipt,
-	#[error("sent token {0}, which the model does not have or which comes after the completion's end")]
+	#[error(
+		"sent token {0}, which the model does not have, the grammar forbids, or which comes after the completion's end"
+	)]
 	Token(u32),
 	#[error("signed a wrong receipt: {0}")]
 	Receipt(#[from] ReceiptError),
@@ -245,12 +247,14 @@ impl Relay {
 
 	/// Takes a token for the client. Returns false if there can be no such token.
 	fn deliver(&mut self, id: u32, logprob: Option<f32>, top_logprobs: Vec<(u32, f32)>) -> bool {
-		let tokenizer = &self.prompt.tokenizer;
-		if self.stopped || id as usize >= tokenizer.vocab_size() {
+		if self.stopped || id as usize >= self.prompt.tokenizer.vocab_size() {
 			return false;
 		}
 		let ends = self.prompt.ends(id);
-		let bytes = if ends { &[] } else { tokenizer.bytes(id) };
+		if self.prompt.bound.as_mut().is_some_and(|bound| !bound.accepts(id, ends)) {
+			return false;
+		}
+		let bytes = if ends { &[] } else { self.prompt.tokenizer.bytes(id) };
 		let (mut text, is_stop_text) = self.text.push(bytes);
 		if let Some(name) = self.reading.shown.get(&id) {
 			text.push_str(name);

@@ -35,9 +35,6 @@ use tower::ServiceExt;
 use tracing::{Instrument, info_span};
 use utoipa::{IntoParams, OpenApi};
 
-/// Maximum length of a body that is read without a thread of its own, in bytes.
-const MAX_INLINE: usize = 16 << 10;
-
 type Shared = State<Arc<Gateway>>;
 
 #[derive(OpenApi)]
@@ -190,15 +187,12 @@ fn parse(body: Result<Bytes, BytesRejection>) -> Result<Fields, ApiError> {
 	Fields::parse(&body)
 }
 
-/// Parses and validates a request. Splitting a long prompt into tokens takes time: other requests go on meanwhile.
+/// Parses and validates a request. Long prompts and grammars take time: other requests go on meanwhile.
 async fn read(
 	gateway: &Arc<Gateway>,
 	body: Result<Bytes, BytesRejection>,
 	validate: fn(&Gateway, &Fields) -> Result<ValidRequest, ApiError>,
 ) -> Result<ValidRequest, ApiError> {
-	if body.as_ref().is_ok_and(|body| body.len() <= MAX_INLINE) {
-		return validate(gateway, &parse(body)?);
-	}
 	let gateway = gateway.clone();
 	blocking(move || validate(&gateway, &parse(body)?)).await
 }

@@ -10,7 +10,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use gonka_client::worker_api::{Scale, TokenizerQuery};
 use gonka_primitives::{AccountId, Hash, views::ChannelView};
-use gonka_tokenizer::{Tokenizer, open_tokenizer};
+use gonka_tokenizer::{GrammarCompiler, Tokenizer, open_tokenizer};
 use sha2::{Digest, Sha256};
 use std::{
 	collections::{HashMap, HashSet},
@@ -23,10 +23,19 @@ use std::{
 /// Pause before a host that sent no or a wrong file is asked for it again.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// A tokenizer that is open.
+#[derive(Clone)]
+pub struct Opened {
+	/// The tokenizer.
+	pub tokenizer: Arc<Tokenizer>,
+	/// Compiles grammars for its tokens.
+	pub grammars: Arc<GrammarCompiler>,
+}
+
 /// The tokenizers that are open.
 pub struct Tokenizers {
 	folder: PathBuf,
-	open: RwLock<HashMap<Hash, Arc<Tokenizer>>>,
+	open: RwLock<HashMap<Hash, Opened>>,
 }
 
 impl Tokenizers {
@@ -40,7 +49,7 @@ impl Tokenizers {
 	}
 
 	/// The tokenizer of a model, if it is open.
-	pub fn of(&self, model: &Model) -> Option<Arc<Tokenizer>> {
+	pub fn of(&self, model: &Model) -> Option<Opened> {
 		self.open.read().unwrap_or_else(PoisonError::into_inner).get(&model.tokenizer_hash()?).cloned()
 	}
 
@@ -56,7 +65,8 @@ impl Tokenizers {
 			_ => return Ok(false),
 		}
 		let tokenizer = Arc::new(open_tokenizer(&path)?);
-		self.open.write().unwrap_or_else(PoisonError::into_inner).insert(*hash, tokenizer);
+		let opened = Opened { grammars: Arc::new(GrammarCompiler::new(tokenizer.clone())), tokenizer };
+		self.open.write().unwrap_or_else(PoisonError::into_inner).insert(*hash, opened);
 		Ok(true)
 	}
 

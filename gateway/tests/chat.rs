@@ -84,17 +84,19 @@ async fn a_demanded_form_reaches_the_host_as_a_grammar() {
 	let front = net.gateway(dir.path(), Options::default()).await;
 	let schema = json!({"type": "object", "properties": {"b": {"type": "integer"}, "a": {"type": "boolean"}}});
 	let strict = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": true}});
-	for (more, is_right) in [
-		(
-			json!({"response_format": strict}),
-			(|grammar| matches!(grammar, Grammar::JsonSchema(_))) as fn(&Grammar) -> bool,
-		),
-		(json!({"response_format": {"type": "json_object"}}), |grammar| matches!(grammar, Grammar::JsonSchema(_))),
-		(json!({"guided_regex": "[a-c]+"}), |grammar| *grammar == Grammar::Regex("[a-c]+".into())),
-		(json!({"structured_outputs": {"choice": ["yes", "no"]}}), |grammar| matches!(grammar, Grammar::Lark(_))),
-		(json!({"tools": [weather(false)], "tool_choice": "required"}), |grammar| matches!(grammar, Grammar::Lark(_))),
-		(json!({"tools": [weather(true)]}), |grammar| matches!(grammar, Grammar::Lark(_))),
+	type Check = fn(&Grammar) -> bool;
+	let is_lark: Check = |grammar| matches!(grammar, Grammar::Lark(_));
+	let is_schema: Check = |grammar| matches!(grammar, Grammar::JsonSchema(_));
+	for (more, says, is_right) in [
+		(json!({"response_format": strict}), r#"{"b": 1, "a": true}"#, is_schema),
+		(json!({"response_format": {"type": "json_object"}}), "{}", is_schema),
+		(json!({"guided_regex": "[a-c]+"}), "abc", |grammar| *grammar == Grammar::Regex("[a-c]+".into())),
+		(json!({"structured_outputs": {"choice": ["yes", "no"]}}), "yes", is_lark),
+		(json!({"tools": [weather(false)], "tool_choice": "required"}), CALL, is_lark),
+		(json!({"tools": [weather(true)]}), "It rains.", is_lark),
+		(json!({"tools": [weather(true)]}), CALL, is_lark),
 	] {
+		net.workers[0].behave(|behaviour| behaviour.says = Some(says.into()));
 		let reply = front.chat(more.clone()).await;
 		assert_eq!(reply.status, 200, "{more}: {}", reply.text);
 		let grammar = net.workers[0].state().requests.last().unwrap().grammar.clone().unwrap();
@@ -110,6 +112,29 @@ async fn a_demanded_form_reaches_the_host_as_a_grammar() {
 	let huge = json!({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": huge}}});
 	let reply = front.chat(huge).await;
 	assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("response_format")));
+	let broken = json!({"guided_regex": "("});
+	assert_eq!(front.chat(broken).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_breaks_the_grammar_is_replaced_and_paid_nothing() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.says = Some("12x".into()));
+	net.workers[1].behave(|behaviour| behaviour.says = Some("1234".into()));
+	let mut requests = 0;
+	// The gateway draws the host of each request.
+	while net.workers[0].state().requests.is_empty() {
+		let reply = front.chat(json!({"guided_regex": "[0-9]{4}"})).await;
+		assert_eq!(reply.status, 200, "{}", reply.text);
+		assert_eq!(reply.json()["choices"][0]["message"]["content"], "1234");
+		requests += 1;
+		assert!(requests < 100, "one of two hosts never got a request");
+	}
+	eventually("the honest host is paid", || {
+		net.workers[1].state().accounts.values().all(|account| account.totals == account.due())
+	})
+	.await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@
 
 mod chat;
 pub mod gguf;
+pub mod grammar;
 #[cfg(feature = "llama")]
 pub mod llama;
 #[cfg(feature = "mock")]
@@ -18,6 +19,7 @@ mod text;
 pub mod tokenizer;
 
 pub use chat::{ChatMessage, ChatOptions};
+pub use grammar::{Grammar, GrammarCompiler, GrammarError};
 #[cfg(feature = "llama")]
 pub use llama::open_tokenizer;
 #[cfg(feature = "mock")]

@@ -94,7 +94,7 @@ impl Tokenizer {
 	}
 
 	/// Returns the texts and ids of special tokens.
-	pub fn special(&self) -> &[(String, u32)] {
+	pub fn specials(&self) -> &[(String, u32)] {
 		&self.special
 	}
 

@@ -9,6 +9,7 @@ use super::{
 	unsupported,
 };
 use crate::{
+	bound::Bound,
 	chat::{
 		format::{ReasoningTags, ToolFormat, instruction},
 		grammar::{Setting, grammar},
@@ -18,9 +19,10 @@ use crate::{
 	},
 	gateway::Gateway,
 	snapshot::Model,
+	tokenizers::Opened,
 };
-use gonka_client::worker_api::{Grammar, InferenceRequest, MAX_GRAMMAR_BYTES};
-use gonka_tokenizer::{ChatOptions, Tokenizer};
+use gonka_client::worker_api::{InferenceRequest, MAX_GRAMMAR_BYTES};
+use gonka_tokenizer::{ChatOptions, GrammarCompiler, Tokenizer};
 use serde_json::{Map, Value};
 use std::{collections::HashMap, sync::Arc};
 
@@ -68,6 +70,8 @@ pub struct Prompt {
 	pub tokenizer: Arc<Tokenizer>,
 	/// The body that a worker gets.
 	pub body: InferenceRequest,
+	/// The beginning of the completion in its grammar, if it has one.
+	pub bound: Option<Bound>,
 	/// The seed of the envelope.
 	pub seed: u64,
 	/// Maximum number of completion tokens.
@@ -196,7 +200,6 @@ impl Chat {
 			starts_in_reasoning,
 			control_token: &|text| tokenizer.special_id(text),
 		});
-		check_size(grammar.as_ref())?;
 		let reading = Reading {
 			format: self.tools.may_call().then_some(format),
 			reasoning,
@@ -272,7 +275,6 @@ impl ValidRequest {
 			starts_in_reasoning: false,
 			control_token: &|text| tokenizer.special_id(text),
 		});
-		check_size(grammar.as_ref())?;
 		let reading = Reading {
 			format: None,
 			reasoning: None,
@@ -302,12 +304,14 @@ impl ValidRequest {
 struct Target {
 	model: Arc<Model>,
 	tokenizer: Arc<Tokenizer>,
+	grammars: Arc<GrammarCompiler>,
 }
 
 impl Target {
 	fn new(gateway: &Gateway, name: &str) -> Result<Self, ApiError> {
 		let model = gateway.model(name)?;
-		Ok(Self { tokenizer: gateway.tokenizer(&model)?, model })
+		let Opened { tokenizer, grammars } = gateway.tokenizer(&model)?;
+		Ok(Self { model, tokenizer, grammars })
 	}
 
 	fn reader(&self) -> Reader<'_> {
@@ -326,6 +330,7 @@ impl Target {
 			let message = format!("A request can have at most {MAX_COMPLETIONS} completions, all prompts together.");
 			return Err(ApiError::invalid_value("n", message));
 		}
+		let bound = self.bound(&sampling.body)?;
 		let seed = sampling.seed.unwrap_or_else(|| fastrand::u64(..));
 		let mut all = Vec::new();
 		for prompt in prompts {
@@ -335,10 +340,30 @@ impl Target {
 			for _ in 0..sampling.n {
 				let seed = seed.wrapping_add(all.len() as u64);
 				let (model, tokenizer, body) = (self.model.clone(), self.tokenizer.clone(), body.clone());
-				all.push(Prompt { model, tokenizer, body, seed, max_tokens, is_adjustable });
+				all.push(Prompt { model, tokenizer, body, bound: bound.clone(), seed, max_tokens, is_adjustable });
 			}
 		}
 		Ok(all)
+	}
+}
+
+impl Target {
+	/// Compiles the grammar of a body, if it has one.
+	fn bound(&self, body: &InferenceRequest) -> Result<Option<Bound>, ApiError> {
+		let Some(grammar) = &body.grammar else { return Ok(None) };
+		let size = serde_json::to_vec(grammar).map_or(usize::MAX, |text| text.len());
+		if size > MAX_GRAMMAR_BYTES {
+			let message = format!(
+				"The schemas of the request make a grammar of {size} bytes, and hosts take up to {MAX_GRAMMAR_BYTES}: send fewer \
+				 or shorter ones."
+			);
+			return Err(ApiError::invalid_value("response_format", message));
+		}
+		if body.ignore_eos {
+			let message = "'ignore_eos' cannot be combined with a demanded form, which says where the completion ends.";
+			return Err(ApiError::invalid_value("ignore_eos", message));
+		}
+		Bound::new(self.grammars.clone(), grammar).map(Some)
 	}
 }
 
@@ -411,19 +436,6 @@ fn includes_usage(fields: &Fields) -> Result<bool, ApiError> {
 		Some(Value::Object(options)) => Ok(options.get("include_usage").and_then(Value::as_bool).unwrap_or(false)),
 		Some(_) => Err(fields.wrong("stream_options", "an object")),
 	}
-}
-
-/// Refuses a grammar that hosts do not take.
-fn check_size(grammar: Option<&Grammar>) -> Result<(), ApiError> {
-	let size = grammar.map_or(0, |grammar| serde_json::to_vec(grammar).map_or(usize::MAX, |text| text.len()));
-	if size <= MAX_GRAMMAR_BYTES {
-		return Ok(());
-	}
-	let message = format!(
-		"The schemas of the request make a grammar of {size} bytes, and hosts take up to {MAX_GRAMMAR_BYTES}: send fewer or \
-		 shorter ones."
-	);
-	Err(ApiError::invalid_value("response_format", message))
 }
 
 /// The special tokens that are read as text: tags of calls and of reasoning.

@@ -1,0 +1,83 @@
+//! Completions that are bound to a grammar: the gateway takes no token that the grammar forbids.
+
+use crate::openai::errors::ApiError;
+use gonka_client::worker_api;
+use gonka_tokenizer::{Grammar, GrammarCompiler, GrammarError, grammar::GRAMMAR_STACK};
+use llguidance::Matcher;
+use std::{fmt, sync::Arc, thread};
+
+/// The state of a completion in its grammar. A clone goes on by itself.
+#[derive(Clone)]
+pub struct Bound(Matcher);
+
+impl fmt::Debug for Bound {
+	fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+		out.write_str("Bound")
+	}
+}
+
+impl Bound {
+	/// Compiles a grammar, at the beginning of a completion. This blocks for some tens of milliseconds at most.
+	///
+	/// # Errors
+	/// 400 when the grammar is malformed or too complex, or the model cannot be bound to one.
+	pub fn new(compiler: Arc<GrammarCompiler>, grammar: &worker_api::Grammar) -> Result<Self, ApiError> {
+		let grammar = match grammar.clone() {
+			worker_api::Grammar::JsonSchema(schema) => Grammar::JsonSchema(schema),
+			worker_api::Grammar::Regex(regex) => Grammar::Regex(regex),
+			worker_api::Grammar::Lark(lark) => Grammar::Lark(lark),
+		};
+		let compile = move || compiler.compile(&grammar, &[]);
+		let thread = thread::Builder::new().name("grammar".into()).stack_size(GRAMMAR_STACK).spawn(compile);
+		let thread = thread.map_err(|error| ApiError::internal(format!("No thread for the grammar: {error}.")))?;
+		match thread.join() {
+			Ok(Ok(matcher)) => Ok(Self(matcher)),
+			Ok(Err(error @ GrammarError::Invalid(_))) => {
+				Err(ApiError::invalid_value("response_format", format!("The demanded form cannot be used: {error}.")))
+			},
+			Ok(Err(error @ GrammarError::Unsupported(_))) => Err(ApiError::invalid_value(
+				"response_format",
+				format!("The model cannot be bound to a form: {error}."),
+			)),
+			Err(_) => Err(ApiError::invalid_value("response_format", "The demanded form is too complex: simplify it.")),
+		}
+	}
+
+	/// Goes on with a token. Returns false if the grammar forbids it. `ends` says whether the token ends the completion; it may
+	/// always do so where nothing else is permitted.
+	pub fn accepts(&mut self, id: u32, ends: bool) -> bool {
+		if self.0.is_stopped() {
+			return ends;
+		}
+		let fits = self.0.try_consume_tokens(&[id]).is_ok_and(|count| count == 1);
+		fits || ends && self.0.compute_mask_or_eos().is_err()
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use gonka_tokenizer::{mock_tokenizer, open_tokenizer};
+
+	#[test]
+	fn only_what_the_grammar_permits_is_accepted() {
+		let folder = tempfile::tempdir().unwrap();
+		let path = folder.path().join("tokenizer.gguf");
+		std::fs::write(&path, mock_tokenizer(&["aab"])).unwrap();
+		let compiler = Arc::new(GrammarCompiler::new(Arc::new(open_tokenizer(&path).unwrap())));
+		let bound = Bound::new(compiler.clone(), &worker_api::Grammar::Regex("a+b".into())).unwrap();
+		let (word, end) = (256, 257);
+		let follow = |ids: &[u32]| {
+			let mut bound = bound.clone();
+			ids.iter().all(|id| bound.accepts(*id, *id == end))
+		};
+		assert!(follow(&[97, 97, 98, end]) && follow(&[word, end]) && follow(&[97, word]));
+		assert!(
+			!follow(&[98]) && !follow(&[end]) && !follow(&[97, end]) && !follow(&[word, 97]) && !follow(&[97, 98, 98])
+		);
+		for wrong in [worker_api::Grammar::Regex("(".into()), worker_api::Grammar::Lark("start: missing".into())] {
+			let error = Bound::new(compiler.clone(), &wrong).unwrap_err().body().error;
+			assert_eq!(error.param.as_deref(), Some("response_format"));
+		}
+	}
+}
