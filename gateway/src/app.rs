@@ -1,6 +1,7 @@
 //! The composition root: builds the [`Gateway`] and starts the tasks that keep it up to date.
 
 use crate::{
+	api_keys::ring::{self, KeyRing},
 	chain_view::ChainView,
 	channels,
 	config::{Options, format_gnk},
@@ -61,7 +62,7 @@ pub fn start_until<C: ChainView>(
 ) -> anyhow::Result<Running> {
 	let genesis = chain.genesis();
 	std::fs::create_dir_all(base_path).with_context(|| format!("cannot create {}", base_path.display()))?;
-	let path = base_path.join(ledger_name(&genesis, &keys.gateway.public_key().0));
+	let path = base_path.join(file_name("ledger", &genesis, &keys.gateway.public_key().0, "redb"));
 	let (store, saved) = Store::open_until(&path, cut)
 		.with_context(|| format!("cannot open {}; only one gateway can use it at a time", path.display()))?;
 	let ledger = Ledger::new(genesis, keys.gateway, store, saved);
@@ -70,9 +71,13 @@ pub fn start_until<C: ChainView>(
 	let signer = ledger.public_key();
 	let files = Tokenizers::new(base_path.join("tokenizers"))?;
 	let responses = Responses::open(base_path.join("responses"), options.response_age)?;
-	let gateway = Arc::new(Gateway::new(options, ledger, workers, files, responses.clone(), Metrics::new()?));
+	let metrics = Metrics::new()?;
+	let usage = base_path.join(file_name("usage", &genesis, &signer, "jsonl"));
+	let ring = KeyRing::open(base_path, usage, options.api_keys.clone(), metrics.keys.clone(), options.clock.clone())?;
+	let gateway = Arc::new(Gateway::new(options, ledger, workers, files, responses.clone(), metrics, ring));
 	let developer = keys.developer.public_key().0;
 	let mut tasks = JoinSet::new();
+	tasks.spawn(ring::supervise(gateway.keys.clone()));
 	tasks.spawn(vouchers::supervise(gateway.clone()));
 	tasks.spawn(tokenizers::supervise(gateway.clone()));
 	tasks.spawn(clean(responses));
@@ -82,10 +87,13 @@ pub fn start_until<C: ChainView>(
 }
 
 impl Running {
-	/// Waits until every receipt is acknowledged, for at most `limit`, and ends the tasks.
+	/// Waits until every receipt is acknowledged and all usage recorded, for at most `limit`, and ends the tasks.
 	pub async fn stop(mut self, limit: Duration) {
 		self.flush(limit).await;
 		let _ = timeout(Duration::from_secs(1), self.tasks.shutdown()).await;
+		if let Err(error) = self.gateway.keys.flush() {
+			tracing::error!(%error, "the usage of API keys since the last write is lost");
+		}
 		for channel in &self.gateway.snapshots.load().channels {
 			let totals = self.gateway.ledger.confirmed(channel.id);
 			let promised = format_gnk(totals.fee);
@@ -104,7 +112,7 @@ impl Running {
 			let snapshot = self.gateway.snapshots.load();
 			snapshot.channels.iter().any(|channel| self.gateway.ledger.open_items(channel.id).0 > 0)
 		};
-		while is_due() && started.elapsed() < limit {
+		while (is_due() || self.gateway.keys.running() > 0) && started.elapsed() < limit {
 			sleep(Duration::from_millis(20)).await;
 		}
 	}
@@ -123,8 +131,9 @@ async fn clean(responses: Responses) {
 	}
 }
 
-/// The file name of the ledger of one chain and one key: on another chain, the same channel id names another channel.
-fn ledger_name(genesis: &Hash, key: &[u8; 32]) -> String {
+/// The name of a file for one chain and one key: on another chain, the same channel id names another channel, and GNK are
+/// others.
+fn file_name(kind: &str, genesis: &Hash, key: &[u8; 32], extension: &str) -> String {
 	let short = |bytes: &[u8; 32]| hex::encode(bytes).chars().take(16).collect::<String>();
-	format!("ledger-{}-{}.redb", short(genesis), short(key))
+	format!("{kind}-{}-{}.{extension}", short(genesis), short(key))
 }

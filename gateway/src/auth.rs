@@ -1,4 +1,5 @@
-//! API keys. Only their hashes are kept, so no log or memory dump reveals a key.
+//! API keys of the settings, which have no limits. Only their hashes are kept, so no log or memory dump reveals a key. Keys
+//! with limits are those of [`crate::api_keys`].
 
 use gonka_primitives::{Hash, hashing::blake2_256};
 use std::collections::HashMap;
@@ -57,12 +58,19 @@ impl ApiKeys {
 		if self.is_empty() {
 			return Some("anonymous");
 		}
-		let (scheme, key) = authorization?.split_once(' ')?;
-		if !scheme.eq_ignore_ascii_case("bearer") {
-			return None;
-		}
-		self.0.get(&hash(key.trim())).map(String::as_str)
+		self.0.get(&hash(bearer(authorization?)?)).map(String::as_str)
 	}
+
+	/// Whether a key has this name.
+	pub fn has_name(&self, name: &str) -> bool {
+		self.0.values().any(|other| other == name)
+	}
+}
+
+/// The key in an `Authorization` header.
+pub fn bearer(authorization: &str) -> Option<&str> {
+	let (scheme, key) = authorization.split_once(' ')?;
+	scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
 fn hash(key: &str) -> Hash {

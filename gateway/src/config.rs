@@ -1,6 +1,10 @@
 //! Command line and environment.
 
-use crate::{auth::ApiKeys, guard::HostNames};
+use crate::{
+	api_keys::{calendar::Clock, command::Command},
+	auth::ApiKeys,
+	guard::HostNames,
+};
 use anyhow::{Context, bail};
 use clap::Parser;
 use gonka_client::{
@@ -23,7 +27,8 @@ An OpenAI-style API in front of the Gonka network. Point any OpenAI client at it
   curl http://127.0.0.1:8080/v1/models -H \"Authorization: Bearer $(cat gonka-gateway-data/api-key)\"
   OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=$(cat gonka-gateway-data/api-key) python app.py
 
-At its first start it makes an API key and shows it, unless you give keys of your own.
+At its first start it makes an API key and shows it, unless you give keys of your own. That key has no limits;
+`gonka-gateway key create` makes keys with budgets, for a running gateway, too.
 
 The key file holds the secret of a developer account: a seed phrase, 0x and 64 hex digits, or //Alice on a
 development chain. Put only as much GNK on that account as the gateway may spend. The gateway opens payment channels
@@ -32,8 +37,17 @@ a signed voucher. Its ledger lies under --base-path and survives a crash. Run on
 
 /// The command line's arguments.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "gonka-gateway", version, about = "OpenAI-style API in front of the Gonka network", long_about = LONG_ABOUT)]
+#[command(
+	name = "gonka-gateway",
+	version,
+	about = "OpenAI-style API in front of the Gonka network",
+	long_about = LONG_ABOUT,
+	subcommand_negates_reqs = true
+)]
 pub struct Args {
+	/// Does this instead of running the gateway.
+	#[command(subcommand)]
+	pub command: Option<Command>,
 	/// WebSocket endpoint of a node of the network.
 	#[arg(long, env = "GONKA_NODE", default_value = "ws://127.0.0.1:9944", value_name = "URL")]
 	pub node: String,
@@ -41,13 +55,13 @@ pub struct Args {
 	#[arg(long, env = "GONKA_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
 	pub listen: SocketAddr,
 	/// File with the secret of the developer's account.
-	#[arg(long, env = "GONKA_KEY", value_name = "FILE")]
-	pub key: PathBuf,
+	#[arg(long, env = "GONKA_KEY", value_name = "FILE", required = true)]
+	pub key: Option<PathBuf>,
 	/// File with a separate secret that signs requests and vouchers. Default: the developer's own.
 	#[arg(long, env = "GONKA_GATEWAY_KEY", value_name = "FILE")]
 	pub gateway_key: Option<PathBuf>,
-	/// Directory of the gateway's ledger.
-	#[arg(long, env = "GONKA_BASE_PATH", default_value = "gonka-gateway-data", value_name = "DIR")]
+	/// Directory of the gateway's ledger, API keys and usage.
+	#[arg(long, env = "GONKA_BASE_PATH", default_value = "gonka-gateway-data", value_name = "DIR", global = true)]
 	pub base_path: PathBuf,
 	/// File with the API keys of clients, one `name:key` a line.
 	#[arg(long, env = "GONKA_API_KEYS", value_name = "FILE")]
@@ -141,6 +155,8 @@ pub struct Options {
 	pub addresses: Addresses,
 	/// The time limits.
 	pub timeouts: Timeouts,
+	/// The clock by which API keys expire and budgets reset.
+	pub clock: Clock,
 }
 
 /// Time limits.
@@ -191,6 +207,7 @@ impl Default for Options {
 			ignore_unsupported: false,
 			addresses: Addresses::Public,
 			timeouts: Timeouts::default(),
+			clock: Clock::default(),
 		}
 	}
 }
@@ -250,6 +267,7 @@ impl Args {
 				request: Duration::from_secs(self.request_timeout),
 				..Timeouts::default()
 			},
+			clock: Clock::default(),
 		};
 		Ok((options, new))
 	}

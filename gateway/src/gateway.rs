@@ -1,6 +1,7 @@
 //! The state that requests and tasks share.
 
 use crate::{
+	api_keys::ring::KeyRing,
 	config::Options,
 	ledger::Ledger,
 	metrics::Metrics,
@@ -40,6 +41,8 @@ pub struct Gateway {
 	pub responses: Responses,
 	/// The metrics.
 	pub metrics: Metrics,
+	/// The clients' API keys, with their limits and usage.
+	pub keys: KeyRing,
 	/// Notified once per acknowledged receipt: a worker may have credit for one more request.
 	pub freed: Notify,
 	shortage: Mutex<Option<String>>,
@@ -56,6 +59,7 @@ impl Gateway {
 		tokenizers: Tokenizers,
 		responses: Responses,
 		metrics: Metrics,
+		keys: KeyRing,
 	) -> Self {
 		Self {
 			options,
@@ -66,6 +70,7 @@ impl Gateway {
 			tokenizers,
 			responses,
 			metrics,
+			keys,
 			freed: Notify::new(),
 			shortage: Mutex::default(),
 			demand: Mutex::default(),

@@ -1,6 +1,7 @@
 //! The program of a developer: an OpenAI-style HTTP API in front of the Gonka network. Usage: `docs/gateway.md`.
 //!
-//! Path of a request: [`server`] reads it, [`openai::request`] validates it, [`relay`] dispatches it to a host that
+//! Path of a request: [`server`] reads it and [`api_keys`] tell whose it is, [`openai::request`] validates it, [`metering`]
+//! reserves its cost within the key's limits, [`relay`] dispatches it to a host that
 //! [`router`] picks, with an envelope from the [`ledger`], over [`worker_client`]. Tokens go back as they arrive. The
 //! receipt at the end is checked by [`receipts`] and recorded in the [`ledger`] and its [`store`]; [`vouchers`]
 //! acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`] follows
@@ -12,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod anthropic;
+pub mod api_keys;
 pub mod app;
 pub mod auth;
 pub mod bound;
@@ -22,6 +24,7 @@ pub mod config;
 pub mod gateway;
 pub mod guard;
 pub mod ledger;
+pub mod metering;
 pub mod metrics;
 pub mod openai;
 pub mod receipts;

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::Parser;
 use gonka_client::telemetry;
 use gonka_gateway::{
+	api_keys::command::{self, Command},
 	app::{self, Keys},
 	chain_view::NodeChain,
 	config::{Args, NewKey},
@@ -38,12 +39,15 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
+	if let Some(Command::Key { command }) = args.command {
+		return command::run(command, &args.base_path);
+	}
 	let _telemetry = telemetry::init("gonka-gateway", "info", &args.telemetry)?;
 	let (options, new_key) = args.options()?;
 	let load = |path: &Path| {
 		gonka_client::keys::load(path).with_context(|| format!("cannot use the key file {}", path.display()))
 	};
-	let developer = load(&args.key)?;
+	let developer = load(args.key.as_deref().context("name the developer's key file with --key")?)?;
 	let gateway = args.gateway_key.as_deref().map(load).transpose()?.unwrap_or_else(|| developer.clone());
 	let listener = TcpListener::bind(args.listen).await.with_context(|| {
 		format!("cannot listen on {}; if another program uses that address, choose one with --listen", args.listen)

@@ -1,8 +1,10 @@
 //! Metrics for Prometheus, served at `/metrics`.
 
+use crate::api_keys::usage::Counts;
+use gonka_primitives::GNK;
 use prometheus::{
-	Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-	TextEncoder,
+	CounterVec, Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+	Registry, TextEncoder,
 };
 
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
@@ -34,6 +36,35 @@ pub struct Metrics {
 	pub in_step: IntGaugeVec,
 	/// The block of the snapshot.
 	pub block: IntGauge,
+	/// The usage of API keys.
+	pub keys: KeyMetrics,
+}
+
+/// Metrics by the name of an API key.
+#[derive(Clone)]
+pub struct KeyMetrics {
+	requests: IntCounterVec,
+	tokens: IntCounterVec,
+	cost: CounterVec,
+}
+
+impl KeyMetrics {
+	/// Counts what a key used.
+	pub fn add(&self, key: &str, counts: &Counts) {
+		self.requests.with_label_values(&[key]).inc_by(counts.requests);
+		self.tokens.with_label_values(&[key, "prompt"]).inc_by(counts.prompt_tokens);
+		self.tokens.with_label_values(&[key, "completion"]).inc_by(counts.completion_tokens);
+		self.cost.with_label_values(&[key]).inc_by(counts.cost as f64 / GNK as f64);
+	}
+
+	/// Forgets a key that is gone.
+	pub fn forget(&self, key: &str) {
+		// A key that was never used has no metrics.
+		let _ = self.requests.remove_label_values(&[key]);
+		let _ = self.tokens.remove_label_values(&[key, "prompt"]);
+		let _ = self.tokens.remove_label_values(&[key, "completion"]);
+		let _ = self.cost.remove_label_values(&[key]);
+	}
 }
 
 impl Metrics {
@@ -70,6 +101,13 @@ impl Metrics {
 			&["channel", "host"],
 		)?;
 		registry.register(Box::new(in_step.clone()))?;
+		let cost = CounterVec::new(Opts::new("key_cost_gnk_total", "Fees by API key, in GNK"), &["key"])?;
+		registry.register(Box::new(cost.clone()))?;
+		let keys = KeyMetrics {
+			requests: counters("key_requests_total", "Requests that were dispatched, by API key", &["key"])?,
+			tokens: counters("key_tokens_total", "Tokens by API key and kind", &["key", "kind"])?,
+			cost,
+		};
 		Ok(Self {
 			requests: counters("requests_total", "Requests by route and HTTP status", &["route", "status"])?,
 			in_flight: gauge("requests_in_flight", "Requests in flight")?,
@@ -90,6 +128,7 @@ impl Metrics {
 			promised: by_channel("channel_promised_gnk", "GNK promised on the channel since it was opened")?,
 			in_step,
 			block: gauge("block", "The best block the gateway has seen")?,
+			keys,
 			registry,
 		})
 	}

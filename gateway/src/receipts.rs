@@ -9,7 +9,7 @@ use subxt_signer::sr25519;
 
 /// Maximum number of tokens that a worker may generate after the last one that the gateway read, before it notices that
 /// the gateway hung up.
-const IN_FLIGHT_TOKENS: usize = 128;
+pub(crate) const IN_FLIGHT_TOKENS: usize = 128;
 
 /// The part of a receipt that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]

@@ -2,18 +2,19 @@
 
 use crate::{
 	anthropic::{self, MessagesRequest},
+	api_keys::{report, ring::Spender},
 	config::format_gnk,
 	gateway::Gateway,
-	guard,
+	guard, metering,
 	openai::{
 		errors::{ApiError, ErrorBody},
 		fields::Fields,
-		request::{MAX_BODY, Prompt, ValidRequest},
-		respond::{self, Head, Pieces},
+		request::{MAX_BODY, ValidRequest},
+		respond::{self, Head},
 		responses::{self, ResponseRequest},
 		types::{ChatCompletion, ChatRequest, Completion, CompletionRequest, Model, ModelList, Pricing},
 	},
-	relay, snapshot,
+	snapshot,
 };
 use axum::{
 	Extension, Json, Router,
@@ -51,6 +52,7 @@ type Shared = State<Arc<Gateway>>;
 		list_input_items,
 		list_models,
 		get_model,
+		report::usage,
 		health,
 		ready,
 		metrics
@@ -68,6 +70,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/v1/responses/{id}/input_items", get(list_input_items))
 		.route("/v1/models", get(list_models))
 		.route("/v1/models/{*id}", get(get_model))
+		.route("/v1/usage", get(report::usage))
 		.layer(middleware::from_fn_with_state(gateway.clone(), authorise));
 	let messages = Router::new()
 		.route("/v1/messages", post(create_message))
@@ -106,20 +109,16 @@ pub fn starting(routes: Arc<OnceLock<Router>>) -> Router {
 	})
 }
 
-/// The name of the API key of a request.
-#[derive(Clone, Debug)]
-struct Owner(String);
-
+/// Finds the API key that pays for the request, a [`Spender`] for its handler.
 async fn authorise(State(gateway): Shared, mut request: Request, next: Next) -> Response {
 	let authorization = authorization(&request);
-	match gateway.options.api_keys.name(authorization.as_deref()) {
-		Some(name) => {
-			tracing::debug!(key = name, "authorised");
-			let owner = Owner(name.to_owned());
-			request.extensions_mut().insert(owner);
+	match gateway.keys.authorise(authorization.as_deref()) {
+		Ok(spender) => {
+			tracing::debug!(key = spender.name(), "authorised");
+			request.extensions_mut().insert(spender);
 			next.run(request).await
 		},
-		None => ApiError::invalid_key().into_response(),
+		Err(error) => error.into_response(),
 	}
 }
 
@@ -213,10 +212,11 @@ async fn blocking<T: Send + 'static>(
 async fn chat_completions(
 	State(gateway): Shared,
 	Extension(id): Extension<RequestId>,
+	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
 	let request = read(&gateway, body, ValidRequest::chat).await?;
-	complete(gateway, id, request).await
+	complete(gateway, id, spender, request).await
 }
 
 /// Completes texts.
@@ -228,10 +228,11 @@ async fn chat_completions(
 async fn completions(
 	State(gateway): Shared,
 	Extension(id): Extension<RequestId>,
+	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
 	let request = read(&gateway, body, ValidRequest::text).await?;
-	complete(gateway, id, request).await
+	complete(gateway, id, spender, request).await
 }
 
 /// Makes a response: a turn of a chat that the gateway remembers.
@@ -243,12 +244,12 @@ async fn completions(
 async fn create_response(
 	State(gateway): Shared,
 	Extension(id): Extension<RequestId>,
-	Extension(Owner(owner)): Extension<Owner>,
+	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let reader = gateway.clone();
+	let (reader, owner) = (gateway.clone(), spender.id().to_owned());
 	let asked = blocking(move || responses::read(&reader, &parse(body)?, &owner)).await?;
-	let pieces = dispatch(&gateway, &id, &asked.request);
+	let pieces = metering::start(&gateway, &id, &spender, &asked.request)?;
 	responses::respond(gateway, asked, pieces).await
 }
 
@@ -259,10 +260,10 @@ async fn create_response(
 ))]
 async fn get_response(
 	State(gateway): Shared,
-	Extension(Owner(owner)): Extension<Owner>,
+	Extension(spender): Extension<Spender>,
 	Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-	let stored = blocking(move || gateway.responses.get(&id, &owner)).await?;
+	let stored = blocking(move || gateway.responses.get(&id, spender.id())).await?;
 	Ok(Json(stored.response))
 }
 
@@ -273,11 +274,11 @@ async fn get_response(
 ))]
 async fn delete_response(
 	State(gateway): Shared,
-	Extension(Owner(owner)): Extension<Owner>,
+	Extension(spender): Extension<Spender>,
 	Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
 	let deleted = json!({"id": id, "object": "response", "deleted": true});
-	blocking(move || gateway.responses.delete(&id, &owner)).await?;
+	blocking(move || gateway.responses.delete(&id, spender.id())).await?;
 	Ok(Json(deleted))
 }
 
@@ -297,11 +298,11 @@ struct Order {
 ))]
 async fn list_input_items(
 	State(gateway): Shared,
-	Extension(Owner(owner)): Extension<Owner>,
+	Extension(spender): Extension<Spender>,
 	Path(id): Path<String>,
 	Query(Order { order }): Query<Order>,
 ) -> Result<Json<Value>, ApiError> {
-	let stored = blocking(move || gateway.responses.get(&id, &owner)).await?;
+	let stored = blocking(move || gateway.responses.get(&id, spender.id())).await?;
 	Ok(Json(responses::input_items(stored, order.as_deref() == Some("asc"))))
 }
 
@@ -314,10 +315,11 @@ async fn list_input_items(
 async fn create_message(
 	State(gateway): Shared,
 	Extension(id): Extension<RequestId>,
+	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
 	let request = read(&gateway, body, anthropic::read).await?;
-	let pieces = dispatch(&gateway, &id, &request);
+	let pieces = metering::start(&gateway, &id, &spender, &request)?;
 	anthropic::respond(gateway, request, pieces).await
 }
 
@@ -331,20 +333,19 @@ async fn count_tokens(State(gateway): Shared, body: Result<Bytes, BytesRejection
 	blocking(move || anthropic::count(&gateway, &parse(body)?)).await.map(Json)
 }
 
-async fn complete(gateway: Arc<Gateway>, id: RequestId, request: ValidRequest) -> Result<Response, ApiError> {
+async fn complete(
+	gateway: Arc<Gateway>,
+	id: RequestId,
+	spender: Spender,
+	request: ValidRequest,
+) -> Result<Response, ApiError> {
 	let (head, stream) = (Head::new(&request), request.stream);
-	let completions = dispatch(&gateway, &id, &request);
+	let completions = metering::start(&gateway, &id, &spender, &request)?;
 	if stream {
 		respond::streamed(gateway, head, completions).await
 	} else {
 		respond::whole(&gateway, head, completions).await
 	}
-}
-
-/// Starts all completions of a request.
-fn dispatch(gateway: &Arc<Gateway>, id: &RequestId, request: &ValidRequest) -> Vec<Pieces> {
-	let start = |prompt: &Prompt| relay::start(gateway.clone(), id.clone(), prompt.clone(), request.reading.clone());
-	request.prompts.iter().map(start).collect()
 }
 
 fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {

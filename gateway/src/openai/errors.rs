@@ -78,6 +78,17 @@ impl ApiError {
 		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)
 	}
 
+	/// 401: the API key is known but not valid any more.
+	pub fn lapsed_key(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)
+	}
+
+	/// 403: the API key is limited to other models.
+	pub fn model_not_allowed(message: impl Into<String>) -> Self {
+		let code = "permission_denied";
+		Self::new(StatusCode::FORBIDDEN, "invalid_request_error", code, message).about("model")
+	}
+
 	/// 403: a request to another name than those of this machine.
 	pub fn wrong_host(name: &str) -> Self {
 		let name: String = name.chars().take(100).collect();
@@ -133,6 +144,20 @@ impl ApiError {
 		let code = "rate_limit_exceeded";
 		let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message);
 		Self { retry_after: Some(1), ..error }
+	}
+
+	/// 429: a budget of the API key does not cover the request. A retry helps only if running requests use less than they
+	/// may.
+	pub fn over_budget(message: impl Into<String>, is_passing: bool) -> Self {
+		let error = Self::no_funds(message);
+		Self { should_retry: Some(is_passing), retry_after: is_passing.then_some(1), ..error }
+	}
+
+	/// 429: the API key has sent too many requests. One is allowed after `seconds`.
+	pub fn too_many_requests(message: impl Into<String>, seconds: u32) -> Self {
+		let code = "rate_limit_exceeded";
+		let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", code, message);
+		Self { retry_after: Some(seconds), ..error }
 	}
 
 	/// 502: every host that got the request failed.

@@ -82,7 +82,7 @@ pub struct Asked {
 	stored: Option<Stored>,
 }
 
-/// Reads a request. `owner` is the name of the API key. This blocks.
+/// Reads a request. `owner` is the id of the API key. This blocks.
 ///
 /// # Errors
 /// 400 with the name of the field that is wrong, 404 when the model or the previous response is unknown, 503 when the model is

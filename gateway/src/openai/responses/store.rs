@@ -21,7 +21,7 @@ pub const PREFIX: &str = "resp_";
 /// A response with what a following one needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stored {
-	/// The name of the API key that made it. Others do not see it.
+	/// The id of the API key that made it. Others do not see it.
 	pub owner: String,
 	/// The response as the client got it.
 	pub response: Value,

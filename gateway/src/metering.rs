@@ -1,0 +1,125 @@
+//! Completions at the expense of an API key: its limits are checked and the maximum cost reserved before a request is
+//! dispatched, and the true cost is recorded when a completion ends.
+
+use crate::{
+	api_keys::ring::{Reservation, Spender},
+	gateway::Gateway,
+	openai::{
+		errors::ApiError,
+		request::{Prompt, ValidRequest},
+		respond::Pieces,
+	},
+	receipts::IN_FLIGHT_TOKENS,
+	relay::{self, Piece},
+};
+use gonka_client::request_id::RequestId;
+use gonka_primitives::{Balance, market::Price};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Starts the completions of a request, or none of them. The pieces of each arrive as they are generated; dropping a receiver
+/// cancels its completion.
+pub fn start(
+	gateway: &Arc<Gateway>,
+	id: &RequestId,
+	spender: &Spender,
+	request: &ValidRequest,
+) -> Result<Vec<Pieces>, ApiError> {
+	if let Some(prompt) = request.prompts.first() {
+		spender.check_model(&[&request.model, &prompt.model.name])?;
+	}
+	let bounds: Vec<Bounds> = request.prompts.iter().map(Bounds::of).collect();
+	let reserve = |bounds: &Bounds| spender.reserve(bounds.max_fee(), bounds.max_tokens());
+	let reservations = bounds.iter().map(reserve).collect::<Result<Vec<_>, _>>()?;
+	spender.admit()?;
+	let charges = bounds.into_iter().zip(reservations);
+	let completions = request.prompts.iter().zip(charges).map(|(prompt, (bounds, reservation))| {
+		let pieces = relay::start(gateway.clone(), id.clone(), prompt.clone(), request.reading.clone());
+		let (client, receiver) = mpsc::unbounded_channel();
+		tokio::spawn(pass_on(pieces, client, bounds, reservation));
+		receiver
+	});
+	Ok(completions.collect())
+}
+
+/// The numbers that bound the cost of a completion.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+	price: Price,
+	prompt: u32,
+	completion: u32,
+}
+
+impl Bounds {
+	fn of(prompt: &Prompt) -> Self {
+		Self { price: prompt.model.price(), prompt: prompt.tokens(), completion: prompt.max_tokens }
+	}
+
+	fn fee(&self, prompt: u32, completion: u32) -> Balance {
+		self.price.fee(prompt, completion).unwrap_or(Balance::MAX)
+	}
+
+	/// The maximum fee. A host that continues after others reads their tokens as part of its prompt.
+	fn max_fee(&self) -> Balance {
+		let all = self.prompt.saturating_add(self.completion);
+		self.fee(self.prompt, self.completion).max(self.fee(all, 0))
+	}
+
+	/// The maximum number of tokens.
+	fn max_tokens(&self) -> u64 {
+		u64::from(self.prompt).saturating_add(self.completion.into())
+	}
+}
+
+/// Passes a completion on to the client and settles its reservation.
+///
+/// A completion that ends costs its receipt's fee. If the client hangs up, the host is paid for the tokens that it generated
+/// until it noticed; the receipt comes later, so the maximum counts: the tokens that arrived and those that can be on their way. If
+/// hosts fail in mid-stream, the tokens that arrived count.
+async fn pass_on(
+	mut pieces: Pieces,
+	client: mpsc::UnboundedSender<Piece>,
+	bounds: Bounds,
+	reservation: Reservation,
+) {
+	let (mut arrived, mut hung_up) = (0u32, false);
+	loop {
+		let piece = tokio::select! {
+			biased;
+			piece = pieces.recv() => piece,
+			() = client.closed(), if !hung_up => {
+				// The relay notices, and ends after the pieces that it has sent.
+				hung_up = true;
+				pieces.close();
+				continue;
+			},
+		};
+		match piece {
+			Some(Piece::Done(summary)) => {
+				reservation.settle(summary.fee, summary.prompt_tokens, summary.completion_tokens);
+				let _ = client.send(Piece::Done(summary));
+				return;
+			},
+			Some(Piece::Failed(error)) => {
+				settle_broken(reservation, &bounds, arrived, hung_up);
+				let _ = client.send(Piece::Failed(error));
+				return;
+			},
+			None => return settle_broken(reservation, &bounds, arrived, hung_up),
+			Some(piece) => {
+				// There is one a token.
+				arrived = arrived.saturating_add(1);
+				let _ = client.send(piece);
+			},
+		}
+	}
+}
+
+/// Settles the reservation of a completion without a receipt.
+fn settle_broken(reservation: Reservation, bounds: &Bounds, arrived: u32, hung_up: bool) {
+	let on_their_way = if hung_up { IN_FLIGHT_TOKENS as u32 } else { 0 };
+	let tokens = arrived.saturating_add(on_their_way).min(bounds.completion);
+	if tokens > 0 {
+		reservation.settle(bounds.fee(bounds.prompt, tokens), bounds.prompt, tokens);
+	}
+}
