@@ -199,7 +199,7 @@ impl Net {
 		let routes = server::routes(running.gateway.clone());
 		let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
 		let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-		Front { url, running, client, server }
+		Front { url, running, client, server: Server(server) }
 	}
 
 	/// Whether every receipt of every worker is acknowledged, once.
@@ -224,12 +224,14 @@ pub struct Front {
 	pub url: String,
 	pub running: Running,
 	client: Client<HttpConnector, Full<Bytes>>,
-	server: tokio::task::JoinHandle<()>,
+	server: Server,
 }
 
-impl Drop for Front {
+struct Server(tokio::task::JoinHandle<()>);
+
+impl Drop for Server {
 	fn drop(&mut self) {
-		self.server.abort();
+		self.0.abort();
 	}
 }
 
@@ -262,6 +264,12 @@ impl Reply {
 }
 
 impl Front {
+	/// Stops the gateway as SIGTERM does, with all responses sent.
+	pub async fn stop(self) {
+		drop(self.server);
+		self.running.stop(PATIENCE).await;
+	}
+
 	pub async fn open(
 		&self,
 		method: &str,
