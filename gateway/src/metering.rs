@@ -76,12 +76,7 @@ impl Bounds {
 /// A completion that ends costs its receipt's fee. If the client hangs up, the host is paid for the tokens that it generated
 /// until it noticed; the receipt comes later, so the maximum counts: the tokens that arrived and those that can be on their way. If
 /// hosts fail in mid-stream, the tokens that arrived count.
-async fn pass_on(
-	mut pieces: Pieces,
-	client: mpsc::UnboundedSender<Piece>,
-	bounds: Bounds,
-	reservation: Reservation,
-) {
+async fn pass_on(mut pieces: Pieces, client: mpsc::UnboundedSender<Piece>, bounds: Bounds, reservation: Reservation) {
 	let (mut arrived, mut hung_up) = (0u32, false);
 	loop {
 		let piece = tokio::select! {
