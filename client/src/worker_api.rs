@@ -36,6 +36,15 @@ pub const EVIDENCE_PATH: &str = "/v1/evidence";
 /// `GET`: response [`Health`].
 pub const HEALTH_PATH: &str = "/health";
 
+/// A model that a worker serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthModel {
+	/// Its name in the registry.
+	pub name: String,
+	/// Maximum number of tokens of prompt and completion together, here: the registry may allow more.
+	pub context_length: u32,
+}
+
 /// Whether a worker can serve requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Health {
@@ -43,8 +52,8 @@ pub struct Health {
 	pub version: String,
 	/// The host's account, SS58.
 	pub host: String,
-	/// Names of the models that the worker serves.
-	pub models: Vec<String>,
+	/// The models that the worker serves.
+	pub models: Vec<HealthModel>,
 	/// The best block that the worker has seen.
 	pub block: u32,
 	/// Number of requests that run or wait in the queue.

@@ -6,6 +6,7 @@ use crate::{
 	channels,
 	config::{Options, format_gnk},
 	gateway::Gateway,
+	health,
 	ledger::Ledger,
 	metrics::Metrics,
 	openai::responses::store::Responses,
@@ -80,6 +81,7 @@ pub fn start_until<C: ChainView>(
 	tasks.spawn(ring::supervise(gateway.keys.clone()));
 	tasks.spawn(vouchers::supervise(gateway.clone()));
 	tasks.spawn(tokenizers::supervise(gateway.clone()));
+	tasks.spawn(health::watch(gateway.clone()));
 	tasks.spawn(clean(responses));
 	tasks.spawn(channels::manage(gateway.clone(), chain.clone(), keys.developer));
 	tasks.spawn(snapshot::follow(chain, gateway.snapshots.clone(), developer, signer));

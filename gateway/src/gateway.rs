@@ -126,6 +126,14 @@ impl Gateway {
 		})
 	}
 
+	/// Maximum number of tokens of prompt and completion together that a healthy host serves, or that the registry allows where no
+	/// host has told.
+	pub fn context_length(&self, snapshot: &Snapshot, model: &Model) -> u32 {
+		let hosts = snapshot.open_channels().map(|(_, host)| host).filter(|host| self.router.is_healthy(&host.account));
+		let known = hosts.filter_map(|host| self.router.context(model, host)).max();
+		known.unwrap_or(u32::MAX).min(model.context_length())
+	}
+
 	/// Which funds are missing to open or top up channels, as a sentence; `None` if funds suffice.
 	pub fn shortage(&self) -> Option<String> {
 		lock(&self.shortage).clone()

@@ -5,7 +5,7 @@
 //! [`router`] picks, with an envelope from the [`ledger`], over [`worker_client`]. Tokens go back as they arrive. The
 //! receipt at the end is checked by [`receipts`] and recorded in the [`ledger`] and its [`store`]; [`vouchers`]
 //! acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`] follows
-//! the chain, [`channels`] opens and tops up channels, and [`tokenizers`] fetches the models' tokenizers.
+//! the chain, [`channels`] opens and tops up channels, [`tokenizers`] fetches the models' tokenizers, and [`health`] what hosts say of their models.
 //!
 //! [`gateway::Gateway`] is the state that all of them share; [`app`] builds it and starts the tasks.
 
@@ -23,6 +23,7 @@ pub mod chat;
 pub mod config;
 pub mod gateway;
 pub mod guard;
+pub mod health;
 pub mod ledger;
 pub mod metering;
 pub mod metrics;

@@ -192,6 +192,10 @@ impl Relay {
 			}
 			let route = match self.route(&tried) {
 				Ok(route) => route,
+				Err(NoRoute::TooLong(longest)) if self.prompt.is_adjustable && longest > self.prompt_tokens() => {
+					self.prompt.max_tokens = longest.saturating_sub(self.prompt.tokens());
+					continue;
+				},
 				Err(reason) => {
 					let patient = waiting_since.elapsed() < PATIENCE.min(self.gateway.options.timeouts.first_token);
 					match self.next_round(reason, last.as_ref(), rounds, patient).await {
@@ -272,7 +276,8 @@ impl Relay {
 
 	fn route(&self, tried: &HashSet<AccountId>) -> Result<Route, NoRoute> {
 		let (gateway, snapshot, model) = (&self.gateway, self.gateway.snapshots.load(), self.model());
-		gateway.router.pick(&snapshot, &gateway.ledger, &model, self.max_fee(&model.price()), tried)
+		let needed = (self.prompt_tokens().saturating_add(self.tokens_left()), self.max_fee(&model.price()));
+		gateway.router.pick(&snapshot, &gateway.ledger, &model, needed, tried)
 	}
 
 	/// The model with its prices as of now.
@@ -322,6 +327,10 @@ impl Relay {
 		match last {
 			None if reason == NoRoute::NoFunds => no_funds(),
 			Some(Failure::Funds) => no_funds(),
+			None => match reason {
+				NoRoute::TooLong(longest) => self.too_long(longest),
+				_ => self.gateway.no_host(&self.prompt.model),
+			},
 			Some(Failure::Busy) => ApiError::busy(),
 			Some(Failure::ContextTooLong(message)) => ApiError::context_length(message),
 			Some(Failure::BadRequest(message)) => ApiError::invalid(message),
@@ -331,6 +340,15 @@ impl Relay {
 			},
 			_ => self.gateway.no_host(&self.prompt.model),
 		}
+	}
+
+	fn too_long(&self, longest: u32) -> ApiError {
+		ApiError::context_length(format!(
+			"The hosts that can be reached serve up to {longest} tokens of prompt and completion together, but the request needs {} for \
+			 the prompt and {} for the completion: shorten the prompt, or ask for fewer tokens.",
+			self.prompt_tokens(),
+			self.tokens_left()
+		))
 	}
 
 	fn note_failure(&self, host: &AccountId, failure: &Failure) {

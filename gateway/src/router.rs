@@ -27,6 +27,8 @@ struct State {
 	failures: u32,
 	paused_until: Option<Instant>,
 	distrusted_until: Option<Instant>,
+	/// The models that it serves by its own word, with the maximum number of tokens of prompt and completion together.
+	contexts: Option<HashMap<String, u32>>,
 }
 
 /// Load and health of the hosts, as this gateway has seen them.
@@ -59,23 +61,30 @@ pub enum NoRoute {
 	NoHost,
 	/// No such channel holds enough.
 	NoFunds,
+	/// The longest context that such a host serves, in tokens: it is too short.
+	TooLong(u32),
 }
 
 impl Router {
-	/// Picks a host for a request that costs up to `max_fee` base units, but none of `tried`. A host that failed lately
-	/// is picked only if no other is left.
+	/// Picks a host for a request of so many `tokens` of prompt and completion that costs up to `max_fee` base units, but none of
+	/// `tried`. A host that failed lately is picked only if no other is left.
 	pub fn pick(
 		self: &Arc<Self>,
 		snapshot: &Snapshot,
 		ledger: &Ledger,
 		model: &Model,
-		max_fee: Balance,
+		(tokens, max_fee): (u32, Balance),
 		tried: &HashSet<AccountId>,
 	) -> Result<Route, NoRoute> {
-		let mut poor = false;
+		let (mut poor, mut longest) = (false, None);
 		let candidates: Vec<_> = snapshot
 			.open_channels()
 			.filter(|(_, host)| model.variant(host).is_some() && !tried.contains(&host.account))
+			.filter(|(_, host)| {
+				let context = self.context(model, host);
+				longest = longest.max(context);
+				context.is_none_or(|context| tokens <= context)
+			})
 			.filter(|(channel, _)| match ledger.available(channel) {
 				Some(available) if available >= max_fee => true,
 				Some(_) => {
@@ -100,11 +109,26 @@ impl Router {
 			host.weight as f64 / in_flight.saturating_add(1) as f64
 		});
 		let Some((channel, host)) = draw(weights.collect()).and_then(|index| pool.get(index)) else {
-			return Err(if poor { NoRoute::NoFunds } else { NoRoute::NoHost });
+			return Err(match longest.filter(|longest| tokens > *longest) {
+				_ if poor => NoRoute::NoFunds,
+				Some(longest) => NoRoute::TooLong(longest),
+				None => NoRoute::NoHost,
+			});
 		};
 		let state = states.entry(host.account).or_default();
 		state.in_flight = state.in_flight.saturating_add(1);
 		Ok(Route { host: Arc::clone(host), channel: Arc::clone(channel), router: self.clone() })
+	}
+
+	/// Notes which models a host serves, with their contexts.
+	pub fn learn(&self, host: &AccountId, contexts: HashMap<String, u32>) {
+		self.lock().entry(*host).or_default().contexts = Some(contexts);
+	}
+
+	/// The maximum number of tokens of prompt and completion together that a host serves of a model, if it is known.
+	pub fn context(&self, model: &Model, host: &Host) -> Option<u32> {
+		let name = String::from_utf8_lossy(&model.variant(host)?.name).into_owned();
+		self.lock().get(&host.account)?.contexts.as_ref()?.get(&name).copied()
 	}
 
 	/// Notes that a host finished a request.
@@ -169,6 +193,26 @@ mod tests {
 			assert!((f64::from(*count) / 30_000.0 - share).abs() < 0.02, "{counts:?}");
 		}
 		assert_eq!(draw(vec![]), None);
+	}
+
+	#[test]
+	fn the_context_of_a_host_is_that_of_its_registration() {
+		let view = |id, name: &str| gonka_primitives::views::ModelView {
+			id,
+			name: name.into(),
+			weights_hash: [0; 32],
+			tokenizer_hash: [0; 32],
+			context_length: 100,
+			price: Default::default(),
+		};
+		let models = Model::by_name([view(1, "m"), view(2, "m@fast")]);
+		let host = |id| Host { account: [1; 32], worker: [0; 32], url: String::new(), models: vec![id], weight: 1 };
+		let router = Router::default();
+		assert_eq!(router.context(&models["m"], &host(2)), None);
+		router.learn(&[1; 32], [("m".into(), 30), ("m@fast".into(), 50)].into());
+		assert_eq!(router.context(&models["m"], &host(1)), Some(30));
+		assert_eq!(router.context(&models["m"], &host(2)), Some(50));
+		assert_eq!(router.context(&models["m@fast"], &host(1)), None);
 	}
 
 	#[test]

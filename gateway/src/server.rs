@@ -355,7 +355,7 @@ fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {
 		object: "model",
 		created: 0,
 		owned_by: "gonka",
-		context_length: model.context_length(),
+		context_length: gateway.context_length(&snapshot, model),
 		pricing: Pricing { prompt: format_gnk(price.input), completion: format_gnk(price.output) },
 		hosts: snapshot.serving(model).count(),
 		is_ready: gateway.is_served(&snapshot, model),

@@ -7,7 +7,7 @@ use gonka_client::{
 	request_id::{REQUEST_ID_HEADER, RequestId},
 	worker_api::{
 		Acknowledgement, CHANNEL_PATH, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event,
-		INFERENCE_PATH, TOKENIZER_PATH, TokenizerQuery, VOUCHERS_PATH, to_hex,
+		HEALTH_PATH, Health, INFERENCE_PATH, TOKENIZER_PATH, TokenizerQuery, VOUCHERS_PATH, to_hex,
 	},
 };
 use gonka_primitives::market::SignedEnvelope;
@@ -124,6 +124,13 @@ impl WorkerClient {
 		self.post(url, TOKENIZER_PATH, body, TRANSFER).await
 	}
 
+	/// Queries which models the worker serves.
+	pub async fn health(&self, url: &str) -> Result<Health, CallError> {
+		let request = Request::builder().method(Method::GET).uri(endpoint(url, HEALTH_PATH)).body(Full::default())?;
+		let body = self.read(request, self.control, MAX_EVENT).await?;
+		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
+	}
+
 	async fn call<B: Serialize, R: DeserializeOwned>(&self, url: &str, path: &str, body: &B) -> Result<R, CallError> {
 		let body = self.post(url, path, body, self.control).await?;
 		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
@@ -137,8 +144,13 @@ impl WorkerClient {
 			.uri(endpoint(url, path))
 			.header("content-type", "application/json")
 			.body(Full::new(Bytes::from(body)))?;
+		self.read(request, limit, MAX_RESPONSE).await
+	}
+
+	/// Sends a request. Returns the body of the response, of at most so many bytes, for which there is so much time.
+	async fn read(&self, request: Request<Full<Bytes>>, limit: Duration, max: usize) -> Result<Bytes, CallError> {
 		let response = self.send(request, self.control).await?;
-		let body = timeout(limit, peer_http::read(response.into_body(), MAX_RESPONSE));
+		let body = timeout(limit, peer_http::read(response.into_body(), max));
 		body.await.map_err(|_| CallError::Silent(limit))?.map_err(|error| match error {
 			ReadError::TooLarge(_) => CallError::TooLong,
 			ReadError::BrokenOff(error) => CallError::Broken(error),

@@ -169,6 +169,28 @@ async fn a_model_is_served_by_hosts_of_all_engine_classes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_host_is_asked_for_more_than_its_context() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	net.workers[0].behave(|behaviour| behaviour.context = 100);
+	net.workers[1].behave(|behaviour| behaviour.context = 300);
+	let front = net.gateway(dir.path(), Options::default()).await;
+	assert_eq!(front.get("/v1/models/test/tiny").await.json()["context_length"], 300);
+	let asked = |worker: usize| net.workers[worker].state().requests.len();
+	for _ in 0..8 {
+		assert_eq!(front.chat(json!({"max_tokens": 200})).await.status, 200);
+	}
+	assert_eq!((asked(0), asked(1)), (0, 8));
+	let reply = front.chat(json!({"max_tokens": 400})).await;
+	let error = &reply.json()["error"];
+	assert_eq!((reply.status, &error["code"]), (400, &json!("context_length_exceeded")));
+	let message = error["message"].as_str().unwrap();
+	assert!(message.contains("300") && message.contains("400") && message.contains("50"), "{message}");
+	assert_eq!((asked(0), asked(1)), (0, 8), "no host was asked");
+	// Without a maximum, a completion gets what the context has room for.
+	assert_eq!(front.chat(json!({})).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_error_has_openais_four_keys_and_its_status() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;

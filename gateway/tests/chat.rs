@@ -138,6 +138,20 @@ async fn a_host_that_breaks_the_grammar_is_replaced_and_paid_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_goes_on_after_the_end_is_paid_nothing_more() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	// The worker knows no stop texts.
+	let reply = front.chat(json!({"stop": "w2"})).await;
+	assert_eq!(reply.status, 200, "{}", reply.text);
+	let choice = &reply.json()["choices"][0];
+	assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!("w0 w1 "), &json!("stop")));
+	assert_eq!(reply.json()["usage"]["completion_tokens"], 3);
+	assert_eq!(reply.headers["x-gnk-cost"], "0", "it signs no receipt for what was asked");
+	assert_eq!(net.workers[0].state().requests.len(), 1, "nobody needs to go on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_may_have_several_completions() {
 	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;

@@ -41,8 +41,8 @@ use gonka_client::{
 	keys::{self, Keypair},
 	request_id::{REQUEST_ID_HEADER, RequestId},
 	worker_api::{
-		CHANNEL_PATH, EVIDENCE_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, INFERENCE_PATH, OPENINGS_PATH,
-		TOKENIZER_PATH, VOUCHERS_PATH,
+		CHANNEL_PATH, EVIDENCE_PATH, Error, ErrorBody, ErrorCode, HEALTH_PATH, Health, HealthModel, INFERENCE_PATH,
+		OPENINGS_PATH, TOKENIZER_PATH, VOUCHERS_PATH,
 	},
 };
 use gonka_primitives::Hash;
@@ -202,10 +202,17 @@ async fn health(State(service): State<Arc<Service>>) -> Json<Health> {
 		let is_registered = snapshot.as_ref().is_some_and(|snapshot| model.registration(snapshot).is_some());
 		is_registered && outdated.is_none() && model.engine.health().healthy
 	};
+	let shown = |model: &ServedModel| {
+		let registered = snapshot.as_ref().and_then(|snapshot| model.registration(snapshot));
+		let (own, registered) =
+			(model.engine.info().context_length, registered.map_or(0, |model| model.context_length));
+		let context_length = u32::try_from(own).unwrap_or(u32::MAX).min(registered);
+		HealthModel { name: model.name.clone(), context_length }
+	};
 	Json(Health {
 		version: env!("CARGO_PKG_VERSION").into(),
 		host: keys::ss58(follower.host()),
-		models: models.iter().filter(is_served).map(|model| model.name.clone()).collect(),
+		models: models.iter().filter(is_served).map(shown).collect(),
 		block: snapshot.map_or(0, |snapshot| snapshot.block),
 		load: service.load(),
 		capacity: limits.capacity,

@@ -174,9 +174,12 @@ impl Net {
 				== channels
 		})
 		.await;
-		eventually("the tokenizer is open", || {
+		eventually("the tokenizer is open, and all contexts are known", || {
 			let gateway = &front.running.gateway;
-			channels == 0 || gateway.model("test/tiny").is_ok_and(|model| gateway.tokenizers.of(&model).is_some())
+			let snapshot = gateway.snapshots.load();
+			let Ok(model) = gateway.model("test/tiny") else { return channels == 0 };
+			let is_known = |host: &_| gateway.router.context(&model, host).is_some();
+			gateway.tokenizers.of(&model).is_some() && snapshot.open_channels().all(|(_, host)| is_known(host))
 		})
 		.await;
 		front

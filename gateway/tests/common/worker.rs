@@ -7,7 +7,7 @@ use axum::{
 	extract::State,
 	http::{HeaderMap, StatusCode},
 	response::{IntoResponse, Response},
-	routing::post,
+	routing::{get, post},
 };
 use futures::stream;
 use gonka_client::{request_id::REQUEST_ID_HEADER, worker_api::*};
@@ -83,6 +83,8 @@ pub struct Behaviour {
 	pub keeps_receipts: bool,
 	/// Pause before each token.
 	pub pause: Duration,
+	/// Maximum number of tokens of prompt and completion together.
+	pub context: u32,
 	/// Generates this text, a byte a token, instead of words.
 	pub says: Option<String>,
 	/// Sends this instead of the tokenizer file.
@@ -100,6 +102,7 @@ impl Default for Behaviour {
 			mute_vouchers: false,
 			keeps_receipts: false,
 			pause: Duration::ZERO,
+			context: 2048,
 			says: None,
 			tokenizer: None,
 		}
@@ -159,6 +162,7 @@ impl Worker {
 			.route(VOUCHERS_PATH, post(vouchers))
 			.route(CHANNEL_PATH, post(channel))
 			.route(TOKENIZER_PATH, post(tokenizer))
+			.route(HEALTH_PATH, get(health))
 			.with_state(worker.clone());
 		tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
 		worker
@@ -314,6 +318,20 @@ async fn complete(
 	if !behaviour.keeps_receipts {
 		let _ = events.send(Ok(Event::Receipt { receipt: Scale(receipt) })).await;
 	}
+}
+
+async fn health(State(worker): State<Worker>) -> Json<Health> {
+	let context_length = worker.state().behaviour.context;
+	let model = |name: &str| HealthModel { name: name.into(), context_length };
+	Json(Health {
+		version: String::new(),
+		host: String::new(),
+		models: vec![model("test/tiny"), model("test/tiny@llama.cpp")],
+		block: 1,
+		load: 0,
+		capacity: 1,
+		outdated: None,
+	})
 }
 
 async fn tokenizer(State(worker): State<Worker>, Json(query): Json<TokenizerQuery>) -> Response {

@@ -1,0 +1,46 @@
+//! What hosts say of themselves: the models that they serve, and how long a context each has there.
+//!
+//! A host may serve a shorter context than the registry allows. Knowing it, the gateway asks no host for what that host would
+//! reject, and announces the context that is served.
+
+use crate::gateway::Gateway;
+use futures::future::join_all;
+use gonka_primitives::AccountId;
+use std::{
+	collections::{HashMap, hash_map::Entry},
+	sync::Arc,
+	time::{Duration, Instant},
+};
+use tokio::time::timeout;
+
+/// Pause between two queries of a host.
+const PAUSE: Duration = Duration::from_secs(15);
+/// Maximum pause between two looks for hosts to query.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Queries all hosts with a channel from time to time. Never returns.
+pub async fn watch(gateway: Arc<Gateway>) {
+	let mut snapshots = gateway.snapshots.subscribe();
+	let mut asked: HashMap<AccountId, Instant> = HashMap::new();
+	loop {
+		asked.retain(|_, at| at.elapsed() < PAUSE);
+		let snapshot = gateway.snapshots.load();
+		let mut due: Vec<_> = snapshot.open_channels().map(|(_, host)| host).collect();
+		due.retain(|host| match asked.entry(host.account) {
+			Entry::Occupied(_) => false,
+			Entry::Vacant(entry) => {
+				entry.insert(Instant::now());
+				true
+			},
+		});
+		join_all(due.into_iter().map(async |host| {
+			// A host that does not respond is asked again later; requests find out what is wrong.
+			if let Ok(health) = gateway.workers.health(&host.url).await {
+				let models = health.models.into_iter().map(|model| (model.name, model.context_length));
+				gateway.router.learn(&host.account, models.collect());
+			}
+		}))
+		.await;
+		let _ = timeout(LOOK, snapshots.changed()).await;
+	}
+}
