@@ -238,6 +238,17 @@ fn log_probabilities_come_when_they_are_asked_for() {
 	assert!(rejected(GenerateRequest { logprobs: Some(21), ..wanted }).contains("20"));
 }
 
+#[test]
+fn completions_side_by_side_are_those_of_each_alone() {
+	let requests: Vec<_> = (20..24).map(|seed| request(person(), 1.0, seed)).collect();
+	let running: Vec<_> = requests.iter().map(|request| LLAMA.generate(request.clone()).unwrap()).collect();
+	for (events, request) in running.into_iter().zip(requests) {
+		let completion = collect(events, request.prompt.len());
+		assert_person(&completion.text);
+		assert_eq!(completion, completion_of(&*LLAMA, request));
+	}
+}
+
 /// Grammars that would be expensive without bounds.
 fn hostile() -> Vec<(&'static str, Grammar)> {
 	let nested =

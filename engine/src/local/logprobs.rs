@@ -11,8 +11,10 @@ pub fn logprobs(logits: &[f32], id: u32, count: usize) -> TokenLogprobs {
 	// In `f64`, since the rounding errors of a hundred thousand terms add up.
 	let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).filter(|term| term.is_finite()).sum();
 	let whole = f64::from(largest) + sum.ln();
-	// `max` takes the other number for NaN.
-	let logprob = |logit: f32| (f64::from(logit) - whole).max(FLOOR).min(0.0) as f32;
+	let logprob = |logit: f32| {
+		let exact = f64::from(logit) - whole;
+		if exact.is_nan() { FLOOR as f32 } else { exact.clamp(FLOOR, 0.0) as f32 }
+	};
 	let chosen = logits.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY);
 	let mut order: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).filter(|(_, logit)| !logit.is_nan()).collect();
 	let likelier = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
