@@ -41,7 +41,8 @@ async fn an_outdated_worker_rejects_requests_until_the_requirement_is_lowered() 
 	rig.block(112).await;
 	gateway.request(2, BODY).await.unwrap().finish().await;
 	let health = gateway.get("/health").await.1;
-	assert_eq!((&health["models"], health.get("outdated")), (&serde_json::json!([MODEL]), None));
+	let models = serde_json::json!([{"name": MODEL, "context_length": 400}]);
+	assert_eq!((&health["models"], health.get("outdated")), (&models, None));
 	rig.stop().await;
 }
 

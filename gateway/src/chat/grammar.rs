@@ -273,15 +273,15 @@ fn arguments(tool: &Tool) -> Value {
 	schema
 }
 
-/// A schema with the option that keywords which the engine does not know are ignored, unless it is strict.
+/// A schema with options for the engine: white space between parts is bounded, since a model could go on with it for ever;
+/// and unless it is strict, keywords that the engine does not know are ignored.
 fn with_options(schema: &Value, strict: bool) -> Value {
 	const OPTIONS: &str = "x-guidance";
 	let mut schema = schema.clone();
 	if let Value::Object(map) = &mut schema
-		&& !strict
 		&& !map.contains_key(OPTIONS)
 	{
-		map.insert(OPTIONS.into(), json!({"lenient": true}));
+		map.insert(OPTIONS.into(), json!({"lenient": !strict, "whitespace_pattern": r"[ \t\r\n]{1,32}"}));
 	}
 	schema
 }

@@ -92,7 +92,7 @@ impl Fields {
 		let Some(raw) = self.raw(name) else { return Ok(None) };
 		// A JSON number is one of Rust's, too; a text has quotes, and is none.
 		let number = raw.parse().ok().filter(|number| range.contains(number));
-		number.map(Some).ok_or_else(|| self.wrong(name, &format!("a number from {} to {}", range.start(), range.end())))
+		number.map(Some).ok_or_else(|| self.wrong(name, format!("a number from {} to {}", range.start(), range.end())))
 	}
 
 	/// A whole number within a range; `5.0` is one.
@@ -104,7 +104,7 @@ impl Fields {
 		let number = whole(raw).filter(|number| range.contains(number));
 		number
 			.map(Some)
-			.ok_or_else(|| self.wrong(name, &format!("a whole number from {} to {}", range.start(), range.end())))
+			.ok_or_else(|| self.wrong(name, format!("a whole number from {} to {}", range.start(), range.end())))
 	}
 
 	/// The error for a field with another value than one that is expected.

@@ -78,7 +78,7 @@ pub struct Asked {
 	pub request: ValidRequest,
 	/// The response without its output.
 	base: Map<String, Value>,
-	/// What is stored beside it; `None` if the client wants nothing stored.
+	/// The rest of what is stored; `None` if the client wants nothing stored.
 	stored: Option<Stored>,
 }
 
