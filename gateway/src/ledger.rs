@@ -122,6 +122,11 @@ impl ChannelRecord {
 }
 
 impl Ledger {
+	/// The store. Once it is closed, no request can be served.
+	pub fn store(&self) -> &Store {
+		&self.store
+	}
+
 	/// Builds the ledger from the contents of its store.
 	pub fn new(genesis: Hash, key: Keypair, store: Store, saved: HashMap<ChannelId, Saved>) -> Self {
 		let channels = saved.into_iter().map(|(channel, saved)| (channel, ChannelRecord::from_saved(saved))).collect();

@@ -1,6 +1,6 @@
 //! `gonka-gateway`: see [`gonka_gateway`].
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use gonka_client::telemetry;
 use gonka_gateway::{
@@ -74,8 +74,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
 	};
 	let running = app::start(chain, Keys { developer, gateway }, &args.base_path, options)?;
 	let _ = routes.set(server::routes(running.gateway.clone()));
+	let ledger = running.gateway.ledger.store().clone();
 	tokio::select! {
 		served = &mut serve => served??,
+		// Requests fail without it: a supervisor starts the process again, which reads the ledger and compares it with the workers'.
+		() = ledger.closed() => bail!("the ledger cannot be written: see the log, make room on the disk, and start again"),
 		() = async { let _ = stop.changed().await; sleep(drain).await } => {
 			tracing::warn!("the time for running requests is over; stopping without them");
 		},

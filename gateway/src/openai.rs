@@ -8,5 +8,6 @@ pub mod request;
 pub mod respond;
 pub mod responses;
 pub mod sampling;
+pub mod tokenize;
 pub mod types;
 pub mod unsupported;

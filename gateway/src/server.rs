@@ -3,6 +3,7 @@
 use crate::{
 	anthropic::{self, MessagesRequest},
 	api_keys::{report, ring::Spender},
+	chat::format::ReasoningTags,
 	config::format_gnk,
 	gateway::Gateway,
 	guard, metering,
@@ -12,6 +13,7 @@ use crate::{
 		request::{MAX_BODY, ValidRequest},
 		respond::{self, Head},
 		responses::{self, ResponseRequest},
+		tokenize::{self, DetokenizeRequest, TokenizeRequest},
 		types::{ChatCompletion, ChatRequest, Completion, CompletionRequest, Model, ModelList, Pricing},
 	},
 	snapshot,
@@ -36,6 +38,21 @@ use tower::ServiceExt;
 use tracing::{Instrument, info_span};
 use utoipa::{IntoParams, OpenApi};
 
+/// The parameters that choose tokens, as `/v1/models` names them.
+const SAMPLING_PARAMETERS: &[&str] = &[
+	"temperature",
+	"top_p",
+	"top_k",
+	"min_p",
+	"frequency_penalty",
+	"presence_penalty",
+	"repetition_penalty",
+	"logit_bias",
+	"stop",
+	"seed",
+	"max_tokens",
+];
+
 type Shared = State<Arc<Gateway>>;
 
 #[derive(OpenApi)]
@@ -50,6 +67,8 @@ type Shared = State<Arc<Gateway>>;
 		get_response,
 		delete_response,
 		list_input_items,
+		tokenize,
+		detokenize,
 		list_models,
 		get_model,
 		report::usage,
@@ -68,6 +87,8 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/v1/responses", post(create_response))
 		.route("/v1/responses/{id}", get(get_response).delete(delete_response))
 		.route("/v1/responses/{id}/input_items", get(list_input_items))
+		.route("/tokenize", post(tokenize))
+		.route("/detokenize", post(detokenize))
 		.route("/v1/models", get(list_models))
 		.route("/v1/models/{*id}", get(get_model))
 		.route("/v1/usage", get(report::usage))
@@ -306,6 +327,26 @@ async fn list_input_items(
 	Ok(Json(responses::input_items(stored, order.as_deref() == Some("asc"))))
 }
 
+/// Returns the token ids of a prompt.
+#[utoipa::path(post, path = "/tokenize", request_body = TokenizeRequest, responses(
+	(status = 200, description = "The token ids, and their number", body = Object),
+	(status = "4XX", description = "The request is at fault", body = ErrorBody),
+	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+))]
+async fn tokenize(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Json<Value>, ApiError> {
+	blocking(move || tokenize::tokenize(&gateway, &parse(body)?)).await.map(Json)
+}
+
+/// Returns the text of token ids.
+#[utoipa::path(post, path = "/detokenize", request_body = DetokenizeRequest, responses(
+	(status = 200, description = "The text", body = Object),
+	(status = "4XX", description = "The request is at fault", body = ErrorBody),
+	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+))]
+async fn detokenize(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Json<Value>, ApiError> {
+	blocking(move || tokenize::detokenize(&gateway, &parse(body)?)).await.map(Json)
+}
+
 /// Makes a message, in the form of Anthropic's API.
 #[utoipa::path(post, path = "/v1/messages", request_body = MessagesRequest, responses(
 	(status = 200, description = "The message, or a stream of its events", body = Object),
@@ -350,12 +391,23 @@ async fn complete(
 
 fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {
 	let (snapshot, price) = (gateway.snapshots.load(), model.price());
+	let context_length = gateway.context_length(&snapshot, model);
+	let tokenizer = gateway.tokenizers.of(model).map(|opened| opened.tokenizer);
+	let template = tokenizer.as_ref().and_then(|tokenizer| tokenizer.template()).unwrap_or_default();
+	let mut features = vec!["tools", "json_mode", "structured_outputs", "logprobs"];
+	features.extend(ReasoningTags::of_template(template).map(|_| "reasoning"));
 	Model {
 		id: name.to_owned(),
+		name: model.name.clone(),
 		object: "model",
 		created: 0,
 		owned_by: "gonka",
-		context_length: gateway.context_length(&snapshot, model),
+		context_length,
+		max_output_length: context_length,
+		input_modalities: ["text"],
+		output_modalities: ["text"],
+		supported_sampling_parameters: SAMPLING_PARAMETERS,
+		supported_features: features,
 		pricing: Pricing { prompt: format_gnk(price.input), completion: format_gnk(price.output) },
 		hosts: snapshot.serving(model).count(),
 		is_ready: gateway.is_served(&snapshot, model),
@@ -407,8 +459,13 @@ async fn ready(State(gateway): Shared) -> Response {
 	models.sort();
 	let channels = snapshot.open_channels().count();
 	let in_step = snapshot.open_channels().filter(|(channel, _)| gateway.ledger.available(channel).is_some()).count();
+	let is_closed = gateway.ledger.store().is_closed();
+	if is_closed {
+		models.clear();
+	}
 	let status = if models.is_empty() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
 	let reason = match (gateway.snapshots.is_ready(), models.is_empty(), gateway.shortage()) {
+		_ if is_closed => Some("the ledger cannot be written".to_owned()),
 		(false, ..) => Some("the chain has not been read yet".to_owned()),
 		(true, true, Some(shortage)) => Some(shortage),
 		(true, true, None) => Some("no channel to a host whose worker responds".to_owned()),

@@ -121,6 +121,16 @@ impl Store {
 		Ok((Self(sender), saved))
 	}
 
+	/// Waits until the store can no longer be written. It never ends while the disk works.
+	pub async fn closed(&self) {
+		self.0.closed().await;
+	}
+
+	/// Whether the store can no longer be written.
+	pub fn is_closed(&self) -> bool {
+		self.0.is_closed()
+	}
+
 	/// Writes all of `writes` or nothing; returns once they are on disk.
 	pub async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
 		let (sender, receiver) = oneshot::channel();
@@ -145,7 +155,7 @@ fn run(db: Database, mut jobs: mpsc::UnboundedReceiver<Job>, cut: Option<PowerCu
 		}
 		if let Err(error) = commit(&db, &batch) {
 			// The callers see that the store is closed, and no more money moves.
-			tracing::error!(%error, "cannot write the ledger; no more requests are served until a restart");
+			tracing::error!(%error, "cannot write the ledger");
 			return;
 		}
 		if last.is_some() {

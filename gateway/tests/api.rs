@@ -124,7 +124,17 @@ async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	assert_eq!(ids, ["gpt-4o-mini", "test/tiny"]);
 	let model = front.get("/v1/models/test/tiny").await.json();
 	assert_eq!((&model["object"], &model["hosts"], &model["is_ready"]), (&json!("model"), &json!(2), &json!(true)));
+	assert_eq!(
+		(&model["pricing"]["prompt"], &model["supported_features"][0]),
+		(&json!("0.000000002"), &json!("tools"))
+	);
 	assert_eq!(front.get("/v1/models/none").await.status, 404);
+	let tokens = front.post("/tokenize", json!({"model": "test/tiny", "prompt": "ab"})).await.json();
+	assert_eq!(tokens, json!({"count": 2, "max_model_len": 2048, "tokens": [97, 98]}));
+	let chat = front.post("/tokenize", chat_body(json!({}))).await.json();
+	assert_eq!(chat["count"], PROMPT_TOKENS);
+	let text = front.post("/detokenize", json!({"model": "test/tiny", "tokens": [97, 256, 356]})).await.json();
+	assert_eq!(text, json!({"prompt": "aw0 <|im_end|>"}));
 	assert_eq!(front.get("/health").await.status, 200);
 	let ready = front.get("/ready").await;
 	assert_eq!((ready.status, &ready.json()["models"]), (200, &json!(["test/tiny"])));

@@ -275,6 +275,18 @@ async fn a_receipt_that_never_arrived_is_fetched_and_paid_once() {
 	eventually("the delivered tokens are paid", || net.receipts() == 1 && net.is_square()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_whose_ledger_fails_is_not_ready() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let cut = Some(PowerCut { commit: 1, durable: false });
+	let front = net.gateway_until(dir.path(), Options::default(), cut).await;
+	use_until_cut(&front).await;
+	// The program ends then.
+	front.running.gateway.ledger.store().closed().await;
+	let ready = front.get("/ready").await;
+	assert_eq!((ready.status, &ready.json()["reason"]), (503, &json!("the ledger cannot be written")));
+}
+
 /// Kills the gateway at every write, before and after it is durable, and starts a new one with its ledger.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_killed_at_any_step_loses_nothing_and_pays_nothing_twice() {

@@ -301,14 +301,20 @@ impl ValidRequest {
 }
 
 /// The model of a request, with its tokenizer.
-struct Target {
-	model: Arc<Model>,
-	tokenizer: Arc<Tokenizer>,
+pub struct Target {
+	/// The model on chain.
+	pub model: Arc<Model>,
+	/// Its tokenizer.
+	pub tokenizer: Arc<Tokenizer>,
 	grammars: Arc<GrammarCompiler>,
 }
 
 impl Target {
-	fn new(gateway: &Gateway, name: &str) -> Result<Self, ApiError> {
+	/// Finds the model with this name or alias.
+	///
+	/// # Errors
+	/// 404 or 503 when it is unknown or not served.
+	pub fn new(gateway: &Gateway, name: &str) -> Result<Self, ApiError> {
 		let model = gateway.model(name)?;
 		let Opened { tokenizer, grammars } = gateway.tokenizer(&model)?;
 		Ok(Self { model, tokenizer, grammars })

@@ -351,8 +351,20 @@ pub struct Model {
 	pub created: u64,
 	/// `gonka`.
 	pub owned_by: &'static str,
+	/// Its name for people.
+	pub name: String,
 	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
+	/// Maximum number of completion tokens.
+	pub max_output_length: u32,
+	/// `text`.
+	pub input_modalities: [&'static str; 1],
+	/// `text`.
+	pub output_modalities: [&'static str; 1],
+	/// The parameters that choose tokens.
+	pub supported_sampling_parameters: &'static [&'static str],
+	/// `tools`, `json_mode`, `structured_outputs`, `logprobs`, and `reasoning` of a model that does so.
+	pub supported_features: Vec<&'static str>,
 	/// The price.
 	pub pricing: Pricing,
 	/// Number of hosts that serve the model.

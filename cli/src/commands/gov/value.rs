@@ -73,7 +73,7 @@ mod tests {
 		assert_eq!(parse(Kind::Other, "90").unwrap(), Some(Value::u128(90)));
 		assert_eq!(parse(Kind::Other, "default").unwrap(), None);
 		let version = Value::named_composite([("from", Value::u128(9)), ("version", Value::u128(2_000))]);
-		assert_eq!(parse(Kind::Other, r#"{"version":2000,"from":9}"#).unwrap(), Some(version));
+		assert_eq!(parse(Kind::Other, r#"{"from":9,"version":2000}"#).unwrap(), Some(version));
 	}
 
 	#[test]

@@ -1,0 +1,68 @@
+//! `/tokenize` and `/detokenize`, as vLLM has them: a model's tokenizer for clients that count or cut prompts.
+
+use super::{
+	errors::ApiError,
+	fields::Fields,
+	request::{Chat, Target},
+	sampling::unknown_id,
+};
+use crate::gateway::Gateway;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// Body of `POST /tokenize`: a text, or a conversation as for `/v1/chat/completions`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct TokenizeRequest {
+	/// Name of a model, or an alias.
+	pub model: String,
+	/// A text.
+	pub prompt: Option<String>,
+	/// A conversation.
+	#[schema(value_type = Option<Vec<Object>>)]
+	pub messages: Option<Value>,
+}
+
+/// Body of `POST /detokenize`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct DetokenizeRequest {
+	/// Name of a model, or an alias.
+	pub model: String,
+	/// Token ids.
+	pub tokens: Vec<u32>,
+}
+
+/// Returns the token ids of a prompt. This blocks.
+///
+/// # Errors
+/// 400 with the name of the field that is wrong, 404 or 503 when the model is unknown or not served.
+pub fn tokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
+	let target = Target::new(gateway, &fields.required_text("model")?)?;
+	let tokens = match fields.text("prompt")? {
+		Some(text) => target.tokenizer.encode(&text),
+		None => {
+			let chat = Chat { max_tokens: Some(1), ..Chat::read(fields)? };
+			chat.prepare(gateway)?.prompts.pop().map(|prompt| prompt.body.prompt).unwrap_or_default()
+		},
+	};
+	let length = gateway.context_length(&gateway.snapshots.load(), &target.model);
+	Ok(json!({"count": tokens.len(), "max_model_len": length, "tokens": tokens}))
+}
+
+/// Returns the text of token ids, with the names of special tokens. This blocks.
+///
+/// # Errors
+/// As [`tokenize`].
+pub fn detokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
+	let target = Target::new(gateway, &fields.required_text("model")?)?;
+	let Value::Array(tokens) = fields.required("tokens")? else {
+		return Err(fields.wrong("tokens", "a list of token ids"));
+	};
+	let size = target.tokenizer.vocab_size();
+	let token = |item: &Value| {
+		let id = item.as_u64().ok_or_else(|| fields.wrong("tokens", "a list of token ids"))?;
+		u32::try_from(id).ok().filter(|id| (*id as usize) < size).ok_or_else(|| unknown_id("tokens", id, size))
+	};
+	let tokens = tokens.iter().map(token).collect::<Result<Vec<_>, _>>()?;
+	Ok(json!({"prompt": target.tokenizer.decode_with_special(&tokens)}))
+}
