@@ -5,12 +5,12 @@ mod input;
 
 use crate::{
 	chat::{
-		output::Output,
+		output::{Output, OutputFields},
 		tools::{ToolFields, ToolSet},
 	},
 	gateway::Gateway,
 	openai::{
-		errors::{ApiError, ErrorBody},
+		errors::{ApiError, ErrorBody, NO_THREADS},
 		fields::Fields,
 		reading::{Reader, Reading},
 		request::{Chat, ValidRequest, max_tokens},
@@ -22,10 +22,12 @@ use crate::{
 use axum::{
 	Json,
 	extract::Request,
+	http::HeaderValue,
 	middleware::Next as Inner,
 	response::{IntoResponse, Response},
 };
 use blocks::Blocks;
+use gonka_client::request_id::RequestId;
 use gonka_primitives::market::FinishReason;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -58,6 +60,9 @@ pub struct MessagesRequest {
 	/// `{"type": "auto"}`, `any`, `none`, or `tool` with a name.
 	#[schema(value_type = Option<Object>)]
 	pub tool_choice: Option<Value>,
+	/// The form of the text: `{"format": {"type": "json_schema", "schema": …}}`.
+	#[schema(value_type = Option<Object>)]
+	pub output_config: Option<Value>,
 	/// `{"type": "disabled"}` for an answer without reasoning.
 	#[schema(value_type = Option<Object>)]
 	pub thinking: Option<Value>,
@@ -87,6 +92,10 @@ pub fn count(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
 }
 
 fn chat(fields: &Fields) -> Result<Chat, ApiError> {
+	if fields.has("thread") {
+		// The prompt would miss the messages that the client takes for known.
+		return Err(ApiError::no_threads());
+	}
 	let (tools, tool_choice) = (fields.value("tools")?, fields.value("tool_choice")?);
 	let tools = tools.map(input::tools).transpose()?;
 	let (tool_choice, is_single) = tool_choice.map(|choice| input::tool_choice(&choice)).unwrap_or_default();
@@ -106,7 +115,7 @@ fn chat(fields: &Fields) -> Result<Chat, ApiError> {
 		model: fields.required_text("model")?,
 		messages: input::messages(fields)?,
 		tools,
-		output: Output::Text,
+		output: output(fields)?,
 		variables,
 		sampling,
 		max_tokens: None,
@@ -114,6 +123,17 @@ fn chat(fields: &Fields) -> Result<Chat, ApiError> {
 		stream: fields.flag("stream")?.unwrap_or(false),
 		include_usage: false,
 	})
+}
+
+/// Reads the form that the text must have. `output_format` is the older place of the format.
+fn output(fields: &Fields) -> Result<Output, ApiError> {
+	let config = fields.value("output_config")?;
+	let (path, format) = match config.as_ref().and_then(|config| config.get("format")) {
+		Some(format) => ("output_config.format", Some(format.clone())),
+		None => ("output_format", fields.value("output_format")?),
+	};
+	Output::read(OutputFields { text_format: format.as_ref(), ..OutputFields::default() })
+		.map_err(|error| error.renamed("text.format", path))
 }
 
 /// The reason of a completion's end, as this API names it, and the stop text.
@@ -243,6 +263,7 @@ impl Streaming {
 fn error_body(body: &ErrorBody) -> Value {
 	let kind = match (body.error.r#type.as_str(), body.error.code.as_deref()) {
 		(_, Some("invalid_api_key")) => "authentication_error",
+		(_, Some("permission_denied" | "wrong_host")) => "permission_error",
 		(_, Some("model_not_found" | "response_not_found" | "unknown_url")) => "not_found_error",
 		(_, Some("request_too_large")) => "request_too_large",
 		(_, Some("rate_limit_exceeded")) => "rate_limit_error",
@@ -252,14 +273,25 @@ fn error_body(body: &ErrorBody) -> Value {
 		("invalid_request_error", _) => "invalid_request_error",
 		_ => "api_error",
 	};
-	json!({"type": "error", "error": {"type": kind, "message": body.error.message}})
+	let mut error = json!({"type": kind, "message": body.error.message});
+	if body.error.code.as_deref() == Some(NO_THREADS) {
+		error["details"] = json!({"error_code": NO_THREADS, "unsupported": ["thread"]});
+	}
+	json!({"type": "error", "error": error})
 }
 
-/// Writes the errors of a route in the form of this API.
-pub async fn with_its_errors(request: Request, next: Inner) -> Response {
-	let response = next.run(request).await;
-	let Some(body) = response.extensions().get::<ErrorBody>().map(error_body) else { return response };
-	let (mut parts, _) = response.into_parts();
-	parts.headers.remove(axum::http::header::CONTENT_LENGTH);
-	(parts.status, parts.headers, Json(body)).into_response()
+/// Writes the errors of a route in the form of this API, and the request's id in its header.
+pub async fn with_its_form(request: Request, next: Inner) -> Response {
+	let id = request.extensions().get::<RequestId>().cloned();
+	let mut response = next.run(request).await;
+	if let Some(mut body) = response.extensions().get::<ErrorBody>().map(error_body) {
+		body["request_id"] = id.as_ref().map(RequestId::as_str).into();
+		let (mut parts, _) = response.into_parts();
+		parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+		response = (parts.status, parts.headers, Json(body)).into_response();
+	}
+	if let Some(id) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
+		response.headers_mut().insert("request-id", id);
+	}
+	response
 }

@@ -12,7 +12,7 @@ use crate::{
 		fields::Fields,
 		request::{MAX_BODY, ValidRequest},
 		respond::{self, Head},
-		responses::{self, ResponseRequest},
+		responses::{self, Page, ResponseRequest},
 		tokenize::{self, DetokenizeRequest, TokenizeRequest},
 		types::{ChatCompletion, ChatRequest, Completion, CompletionRequest, Model, ModelList, Pricing},
 	},
@@ -21,14 +21,16 @@ use crate::{
 use axum::{
 	Extension, Json, Router,
 	body::Bytes,
-	extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State, rejection::BytesRejection},
+	extract::{
+		DefaultBodyLimit, MatchedPath, Path, Query, Request, State,
+		rejection::{BytesRejection, QueryRejection},
+	},
 	http::{HeaderValue, Method, StatusCode, Uri, header},
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
 	sync::{Arc, OnceLock},
@@ -36,7 +38,7 @@ use std::{
 };
 use tower::ServiceExt;
 use tracing::{Instrument, info_span};
-use utoipa::{IntoParams, OpenApi};
+use utoipa::OpenApi;
 
 /// The parameters that choose tokens, as `/v1/models` names them.
 const SAMPLING_PARAMETERS: &[&str] = &[
@@ -64,6 +66,7 @@ type Shared = State<Arc<Gateway>>;
 		create_message,
 		count_tokens,
 		create_response,
+		count_input_tokens,
 		get_response,
 		delete_response,
 		list_input_items,
@@ -85,6 +88,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/v1/chat/completions", post(chat_completions))
 		.route("/v1/completions", post(completions))
 		.route("/v1/responses", post(create_response))
+		.route("/v1/responses/input_tokens", post(count_input_tokens))
 		.route("/v1/responses/{id}", get(get_response).delete(delete_response))
 		.route("/v1/responses/{id}/input_items", get(list_input_items))
 		.route("/tokenize", post(tokenize))
@@ -97,7 +101,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/v1/messages", post(create_message))
 		.route("/v1/messages/count_tokens", post(count_tokens))
 		.layer(middleware::from_fn_with_state(gateway.clone(), authorise))
-		.layer(middleware::from_fn(anthropic::with_its_errors));
+		.layer(middleware::from_fn(anthropic::with_its_form));
 	let all = Router::new()
 		.merge(api)
 		.merge(messages)
@@ -303,16 +307,9 @@ async fn delete_response(
 	Ok(Json(deleted))
 }
 
-/// The order of a list.
-#[derive(Debug, Deserialize, IntoParams)]
-struct Order {
-	/// `asc` or `desc`; `desc` by default.
-	order: Option<String>,
-}
-
 /// Lists the items of a response's input.
 #[utoipa::path(get, path = "/v1/responses/{id}/input_items", params(
-	("id" = String, Path, description = "The response's id"), Order,
+	("id" = String, Path, description = "The response's id"), Page,
 ), responses(
 	(status = 200, body = Object),
 	(status = "4XX", description = "There is none", body = ErrorBody),
@@ -321,10 +318,25 @@ async fn list_input_items(
 	State(gateway): Shared,
 	Extension(spender): Extension<Spender>,
 	Path(id): Path<String>,
-	Query(Order { order }): Query<Order>,
+	page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
+	let Query(page) = page.map_err(|error| ApiError::invalid(error.body_text()))?;
 	let stored = blocking(move || gateway.responses.get(&id, spender.id())).await?;
-	Ok(Json(responses::input_items(stored, order.as_deref() == Some("asc"))))
+	responses::input_items(stored, &page).map(Json)
+}
+
+/// Counts the tokens of a response's prompt.
+#[utoipa::path(post, path = "/v1/responses/input_tokens", request_body = ResponseRequest, responses(
+	(status = 200, description = "Their number", body = Object),
+	(status = "4XX", description = "The request is at fault", body = ErrorBody),
+	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+))]
+async fn count_input_tokens(
+	State(gateway): Shared,
+	Extension(spender): Extension<Spender>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	blocking(move || responses::count(&gateway, &parse(body)?, spender.id())).await.map(Json)
 }
 
 /// Returns the token ids of a prompt.

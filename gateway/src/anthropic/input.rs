@@ -21,7 +21,8 @@ pub fn tools(tools: Value) -> Result<Value, ApiError> {
 		}
 		let field = |name: &str| tool.get(name).cloned().unwrap_or_default();
 		let parameters = field("input_schema");
-		let function = json!({"name": field("name"), "description": field("description"), "parameters": parameters});
+		let (name, description, strict) = (field("name"), field("description"), field("strict"));
+		let function = json!({"name": name, "description": description, "parameters": parameters, "strict": strict});
 		Ok(json!({"type": "function", "function": function}))
 	});
 	tools.collect::<Result<Vec<_>, _>>().map(Value::Array)
@@ -199,8 +200,8 @@ mod tests {
 
 	#[test]
 	fn tools_and_choices_become_those_of_chat_completions() {
-		let tool = json!([{"name": "f", "description": "d", "input_schema": {"type": "object"}}]);
-		let function = json!({"name": "f", "description": "d", "parameters": {"type": "object"}});
+		let tool = json!([{"name": "f", "description": "d", "input_schema": {"type": "object"}, "strict": true}]);
+		let function = json!({"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true});
 		assert_eq!(tools(tool).unwrap(), json!([{"type": "function", "function": function}]));
 		let single = json!({"type": "any", "disable_parallel_tool_use": true});
 		assert_eq!(tool_choice(&single), (Some(json!("required")), true));

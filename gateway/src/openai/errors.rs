@@ -8,6 +8,9 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Code of the error for threads.
+pub const NO_THREADS: &str = "thread_unsupported_request";
+
 /// The body of an error.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
@@ -192,8 +195,33 @@ impl ApiError {
 	pub fn response_not_found(id: &str) -> Self {
 		let id: String = id.chars().take(100).collect();
 		let message = format!("There is no response '{id}': it was not stored, was deleted or is too old.");
-		let code = "response_not_found";
-		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", code, message).about("previous_response_id")
+		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "response_not_found", message)
+	}
+
+	/// 400: the response that a new one should follow does not exist, or it is too old.
+	pub fn previous_response_not_found(id: &str) -> Self {
+		let id: String = id.chars().take(100).collect();
+		let message =
+			format!("Previous response with id '{id}' not found: it was not stored, was deleted or is too old.");
+		let code = "previous_response_not_found";
+		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about("previous_response_id")
+	}
+
+	/// 404: the item that a reference names is not stored.
+	pub fn item_not_found(id: &str) -> Self {
+		let id: String = id.chars().take(100).collect();
+		let message = format!(
+			"Item with id '{id}' not found: its response was not stored, was deleted or is too old. Send the item itself."
+		);
+		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "item_not_found", message).about("input")
+	}
+
+	/// 400: the client wants the server to keep the conversation, in the form of Anthropic's API. Its libraries send all of
+	/// it then.
+	pub fn no_threads() -> Self {
+		let message = "This gateway keeps no threads: send all messages, without 'thread'.";
+		let code = NO_THREADS;
+		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about("thread")
 	}
 
 	/// Names the parameter `from`, and what is in it, `to`.

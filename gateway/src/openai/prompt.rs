@@ -80,7 +80,8 @@ impl Reader<'_> {
 			return Ok(());
 		}
 		Err(ApiError::context_length(format!(
-			"The model has a context of {} tokens, but the prompt's {bytes} bytes are {least} tokens at least: shorten the prompt.",
+			"This model's maximum context length is {} tokens. However, the prompt's {bytes} bytes are {least} tokens at least: \
+			 shorten the prompt.",
 			self.context
 		)))
 	}

@@ -461,8 +461,8 @@ fn completion_limit(context: u32, prompt: usize, given: Option<u32>, default: u3
 	let completion = given.unwrap_or(1);
 	if prompt.saturating_add(completion) > context {
 		return Err(ApiError::context_length(format!(
-			"The model has a context of {context} tokens, but the request needs {prompt} for the prompt and {completion} for the \
-			 completion: shorten the prompt, or ask for fewer tokens."
+			"This model's maximum context length is {context} tokens. However, the request needs {prompt} for the prompt and \
+			 {completion} for the completion: shorten the prompt, or ask for fewer tokens."
 		)));
 	}
 	Ok(match given {

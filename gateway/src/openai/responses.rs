@@ -1,5 +1,6 @@
 //! `/v1/responses`: chats whose turns the gateway remembers.
 
+pub mod ids;
 pub mod input;
 pub mod output;
 pub mod store;
@@ -26,14 +27,15 @@ use axum::{
 	response::{IntoResponse, Response},
 };
 use gonka_primitives::market::FinishReason;
+use ids::Id;
 use output::Output;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Instant};
-use store::{PREFIX, Stored};
+use store::Stored;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Maximum number of events that wait for a slow client.
 const MAX_EVENTS: usize = 256;
@@ -76,6 +78,8 @@ pub struct ResponseRequest {
 pub struct Asked {
 	/// The request for the completion.
 	pub request: ValidRequest,
+	/// The response's id.
+	id: Id,
 	/// The response without its output.
 	base: Map<String, Value>,
 	/// The rest of what is stored; `None` if the client wants nothing stored.
@@ -95,32 +99,34 @@ pub fn read(gateway: &Gateway, fields: &Fields, owner: &str) -> Result<Asked, Ap
 		}
 	}
 	let before = match fields.text("previous_response_id")? {
-		Some(id) => gateway.responses.get(&id, owner)?.conversation(),
+		Some(id) => match gateway.responses.get(&id, owner) {
+			Ok(stored) => stored.conversation(),
+			Err(_) => return Err(ApiError::previous_response_not_found(&id)),
+		},
 		None => Vec::new(),
 	};
-	let input = input::items(fields.required("input")?)?;
+	let mut input = input::items(fields.required("input")?)?;
+	input::resolve(&mut input, &gateway.responses, owner)?;
 	let stream = fields.flag("stream")?.unwrap_or(false);
 	let chat = Chat { stream, ..chat(fields, &before, &input)? };
-	let base = base(fields, &chat)?;
+	let id = Id::random();
+	let base = base(&id, fields, &chat)?;
 	let stores = fields.flag("store")?.unwrap_or(true);
-	let stored = stores.then(|| Stored { owner: owner.to_owned(), response: Value::Null, input: named(input), before });
+	let stored = stores.then(|| {
+		let (owner, input) = (owner.to_owned(), input::listed(input, &id));
+		Stored { owner, response: Value::Null, input, before }
+	});
 	let request = chat.prepare(gateway).map_err(|error| error.renamed("messages", "input"))?;
-	Ok(Asked { request, base, stored })
+	Ok(Asked { request, id, base, stored })
 }
 
-/// Gives items an id that have none.
-fn named(mut items: Vec<Value>) -> Vec<Value> {
-	for item in items.iter_mut().filter_map(Value::as_object_mut) {
-		let kind = item.entry("type").or_insert_with(|| "message".into()).as_str().unwrap_or_default();
-		let prefix = match kind {
-			"function_call" => "fc",
-			"function_call_output" => "fco",
-			"reasoning" => "rs",
-			_ => "msg",
-		};
-		item.entry("id").or_insert_with(|| format!("{prefix}_{:032x}", fastrand::u128(..)).into());
-	}
-	items
+/// Reads a request whose prompt is to be counted only. This blocks.
+///
+/// # Errors
+/// As [`read`].
+pub fn count(gateway: &Gateway, fields: &Fields, owner: &str) -> Result<Value, ApiError> {
+	let tokens = read(gateway, fields, owner)?.request.prompts.first().map_or(0, |prompt| prompt.tokens());
+	Ok(json!({"object": "response.input_tokens", "input_tokens": tokens}))
 }
 
 fn chat(fields: &Fields, before: &[Value], input: &[Value]) -> Result<Chat, ApiError> {
@@ -163,10 +169,10 @@ fn chat(fields: &Fields, before: &[Value], input: &[Value]) -> Result<Chat, ApiE
 }
 
 /// The fields of the response that are known before the completion.
-fn base(fields: &Fields, chat: &Chat) -> Result<Map<String, Value>, ApiError> {
+fn base(id: &Id, fields: &Fields, chat: &Chat) -> Result<Map<String, Value>, ApiError> {
 	let mut base = Map::new();
 	let mut set = |name: &str, value: Value| drop(base.insert(name.to_owned(), value));
-	set("id", format!("{PREFIX}{:032x}", fastrand::u128(..)).into());
+	set("id", id.to_string().into());
 	set("object", "response".into());
 	set("created_at", now().into());
 	set("status", "in_progress".into());
@@ -245,21 +251,23 @@ impl Growing {
 /// # Errors
 /// Those of the completion, while nothing of a stream was sent.
 pub async fn respond(gateway: Arc<Gateway>, asked: Asked, pieces: Vec<Pieces>) -> Result<Response, ApiError> {
-	let Asked { request, base, stored } = asked;
+	let Asked { request, id, base, stored } = asked;
 	let head = Head::new(&request);
 	let mut growing = Growing { gateway: gateway.clone(), base, stored };
 	if request.stream {
 		let merger = Merger::start(gateway.clone(), pieces).await?;
 		let (sender, receiver) = mpsc::channel(MAX_EVENTS);
 		let reader = Reader::new(request.reading.clone());
-		tokio::spawn(Streaming { growing, merger, reader, sender, number: 0, started: Instant::now() }.run());
+		tokio::spawn(
+			Streaming { growing, merger, reader, sender, number: 0, started: Instant::now() }.run(Output::new(id)),
+		);
 		return Ok(respond::events(ReceiverStream::new(receiver)));
 	}
 	let (mut all, sums) = respond::collect(&gateway, &head, pieces).await?;
 	let finished = all.pop().ok_or_else(|| ApiError::internal("There is no completion."))?;
-	let mut output = Output::default();
+	let mut output = Output::new(id);
 	output.push(finished.delta);
-	let (items, _) = output.finish();
+	let (items, _) = output.finish(finished.finish == FinishReason::Length);
 	let response = growing.finish(items, finished.finish, &sums.usage).await?;
 	let mut response = Json(response).into_response();
 	sums.add_headers(&mut response);
@@ -281,16 +289,15 @@ struct Streaming {
 struct Gone;
 
 impl Streaming {
-	async fn run(mut self) {
+	async fn run(mut self, output: Output) {
 		// Nothing is left to do for a client that is gone: dropping the pieces cancels the completion.
-		let _ = self.stream().await;
+		let _ = self.stream(output).await;
 	}
 
-	async fn stream(&mut self) -> Result<(), Gone> {
+	async fn stream(&mut self, mut output: Output) -> Result<(), Gone> {
 		for kind in ["response.created", "response.in_progress"] {
 			self.send(json!({"type": kind, "response": self.growing.response()})).await?;
 		}
-		let mut output = Output::default();
 		loop {
 			match self.merger.next().await {
 				Next::Piece(_, Piece::Token(token)) => {
@@ -300,7 +307,7 @@ impl Streaming {
 				Next::Piece(_, Piece::Done(summary)) => {
 					let rest = self.reader.finish(&summary.rest);
 					self.send_all(output.push(rest)).await?;
-					let (items, events) = output.finish();
+					let (items, events) = output.finish(summary.finish == FinishReason::Length);
 					self.send_all(events).await?;
 					let gateway = self.growing.gateway.clone();
 					let mut sums = Sums::default();
@@ -347,13 +354,41 @@ impl Streaming {
 	}
 }
 
+/// A part of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+	/// `asc` or `desc`; `desc` by default.
+	order: Option<String>,
+	/// Maximum number of items, 1 to 100; 20 by default.
+	#[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
+	limit: Option<String>,
+	/// The id of the item before the first one.
+	after: Option<String>,
+}
+
 /// The items of a stored response's input, the last one first unless the order is ascending.
-pub fn input_items(stored: Stored, is_ascending: bool) -> Value {
+///
+/// # Errors
+/// 400 when a parameter is malformed.
+pub fn input_items(stored: Stored, page: &Page) -> Result<Value, ApiError> {
 	let mut data = stored.input;
-	if !is_ascending {
-		data.reverse();
+	match page.order.as_deref() {
+		Some("asc") => {},
+		None | Some("desc") => data.reverse(),
+		Some(_) => return Err(ApiError::invalid_value("order", "'order' must be 'asc' or 'desc'.")),
 	}
+	let limit =
+		page.limit.as_deref().map_or(Some(20), |text| text.parse().ok().filter(|limit| (1..=100).contains(limit)));
+	let limit: usize = limit.ok_or_else(|| ApiError::invalid_value("limit", "'limit' must be from 1 to 100."))?;
 	let id = |item: Option<&Value>| item.and_then(|item| item.get("id")).cloned();
+	if let Some(after) = &page.after {
+		let position = data.iter().position(|item| item.get("id").is_some_and(|id| id == after.as_str()));
+		let position = position.ok_or_else(|| ApiError::invalid_value("after", "'after' is no item of this list."))?;
+		data.drain(..=position);
+	}
+	let has_more = data.len() > limit;
+	data.truncate(limit);
 	let (first, last) = (id(data.first()), id(data.last()));
-	json!({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": false})
+	Ok(json!({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}))
 }

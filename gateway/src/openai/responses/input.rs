@@ -1,6 +1,7 @@
 //! The input of a response: from its items to the messages of a chat.
 
-use crate::openai::errors::ApiError;
+use super::{ids::Id, store::Responses};
+use crate::openai::{errors::ApiError, request::MAX_BODY};
 use serde_json::{Map, Value, json};
 
 /// Maximum number of items.
@@ -19,6 +20,64 @@ pub fn items(input: Value) -> Result<Vec<Value>, ApiError> {
 			Err(ApiError::invalid_value("input", message))
 		},
 	}
+}
+
+/// Puts the items in the place of references to them. `owner` is the id of the API key. This blocks.
+///
+/// # Errors
+/// 404 when an item is not stored for this owner, 413 when all are too long together.
+pub fn resolve(items: &mut [Value], responses: &Responses, owner: &str) -> Result<(), ApiError> {
+	let mut references: Vec<_> =
+		items.iter_mut().filter_map(|item| Some((reference(item)?.to_owned(), item))).collect();
+	// Those of one response follow each other, so that its file is read once and only one is in memory.
+	references.sort_by(|(left, _), (right, _)| left.cmp(right));
+	let (mut open, mut bytes) = (None, 0usize);
+	for (id, item) in references {
+		let missing = || ApiError::item_not_found(&id);
+		let response = Id::of_item(&id).ok_or_else(missing)?.to_string();
+		if open.as_ref().is_none_or(|(known, _)| *known != response) {
+			let stored = responses.get(&response, owner).map_err(|_| missing())?;
+			open = Some((response, stored));
+		}
+		let found = open.as_ref().and_then(|(_, stored)| stored.item(&id)).ok_or_else(missing)?;
+		bytes = bytes.saturating_add(found.to_string().len());
+		if bytes > MAX_BODY {
+			return Err(ApiError::too_large(format!("The items of the input are larger than {} MiB.", MAX_BODY >> 20)));
+		}
+		*item = found.clone();
+	}
+	Ok(())
+}
+
+/// The id in a reference to an item, whose type may be absent.
+fn reference(item: &Value) -> Option<&str> {
+	let id = item.get("id")?.as_str()?;
+	let is_reference = match item.get("type") {
+		None | Some(Value::Null) => item.get("role").is_none(),
+		Some(kind) => kind == "item_reference",
+	};
+	is_reference.then_some(id)
+}
+
+/// Returns the items as the API lists them: all with an id and a type, and messages with a list of parts.
+pub fn listed(mut items: Vec<Value>, response: &Id) -> Vec<Value> {
+	for (index, item) in items.iter_mut().enumerate() {
+		let Value::Object(item) = item else { continue };
+		let kind = item.entry("type").or_insert_with(|| "message".into()).as_str().unwrap_or_default().to_owned();
+		item.entry("id").or_insert_with(|| response.input_item(&kind, index).into());
+		if kind != "reasoning" {
+			item.entry("status").or_insert_with(|| "completed".into());
+		}
+		let part = if item.get("role").is_some_and(|role| role == "assistant") { "output_text" } else { "input_text" };
+		if let Some(Value::String(text)) = item.get("content") {
+			let mut content = json!({"type": part, "text": text});
+			if part == "output_text" {
+				content["annotations"] = json!([]);
+			}
+			item.insert("content".into(), json!([content]));
+		}
+	}
+	items
 }
 
 /// Returns the messages of a chat for the items. Calls that follow each other, or a message of the assistant, become one
@@ -55,11 +114,6 @@ pub fn messages(items: &[Value]) -> Result<Vec<Value>, ApiError> {
 			},
 			// A model's templates leave out the reasoning before its last answer.
 			"reasoning" => {},
-			"item_reference" => {
-				return wrong(
-					"References to items are not supported: send the items, or 'previous_response_id'.".into(),
-				);
-			},
 			other => {
 				let other: String = other.chars().take(100).collect();
 				return wrong(format!("The hosts of this network do not support items of type '{other}'."));
@@ -79,7 +133,7 @@ fn message(item: &Map<String, Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
-	use super::*;
+	use super::{super::store::Stored, *};
 
 	#[test]
 	fn items_become_messages() {
@@ -107,15 +161,47 @@ mod tests {
 
 	#[test]
 	fn an_item_that_nothing_can_read_is_named() {
-		for (item, why) in [
-			(json!({"type": "web_search_call"}), "web_search_call"),
-			(json!({"type": "item_reference", "id": "x"}), "previous_response_id"),
-			(json!(5), "object"),
-		] {
+		for (item, why) in [(json!({"type": "web_search_call"}), "web_search_call"), (json!(5), "object")] {
 			let error = messages(&[json!({"role": "user", "content": "a"}), item]).unwrap_err().body().error;
 			assert_eq!(error.param.as_deref(), Some("input[1]"));
 			assert!(error.message.contains(why), "{}", error.message);
 		}
 		assert!(items(json!(5)).is_err());
+	}
+
+	#[test]
+	fn references_are_replaced_by_the_items_of_their_owner() {
+		let folder = tempfile::tempdir().unwrap();
+		let store = Responses::open(folder.path().into(), std::time::Duration::from_secs(1000)).unwrap();
+		let id = Id::random();
+		let input = listed(vec![json!({"role": "user", "content": "Hello"})], &id);
+		let said = json!({"type": "message", "id": id.output_item("msg", 0), "role": "assistant", "content": []});
+		let response = json!({"output": [said]});
+		let stored = Stored { owner: "alice".into(), response, input: input.clone(), before: Vec::new() };
+		store.put(&id.to_string(), &stored).unwrap();
+		let kept = json!({"role": "user", "content": "Why?", "id": "msg_own"});
+		let mut items =
+			vec![json!({"type": "item_reference", "id": said["id"]}), json!({"id": input[0]["id"]}), kept.clone()];
+		assert_eq!(resolve(&mut items.clone(), &store, "bob").unwrap_err().status, 404);
+		resolve(&mut items, &store, "alice").unwrap();
+		assert_eq!(items, [said, input[0].clone(), kept]);
+		for unknown in ["msg_1", "resp_x", &id.output_item("msg", 1)] {
+			let error = resolve(&mut [json!({"type": "item_reference", "id": unknown})], &store, "alice").unwrap_err();
+			assert!(error.status == 404 && error.message().contains(unknown), "{}", error.message());
+		}
+	}
+
+	#[test]
+	fn items_are_listed_with_ids_and_parts() {
+		let id = Id::random();
+		let items =
+			listed(vec![json!({"role": "user", "content": "a"}), json!({"role": "assistant", "content": "b"})], &id);
+		let expected = json!([
+			{"type": "message", "id": id.input_item("message", 0), "status": "completed", "role": "user",
+				"content": [{"type": "input_text", "text": "a"}]},
+			{"type": "message", "id": id.input_item("message", 1), "status": "completed", "role": "assistant",
+				"content": [{"type": "output_text", "text": "b", "annotations": []}]},
+		]);
+		assert_eq!(Value::from(items), expected);
 	}
 }

@@ -1,5 +1,6 @@
 //! The output of a response: items that grow while the completion arrives, and the events that tell of it.
 
+use super::ids::Id;
 use crate::openai::{
 	reading::Delta,
 	types::{CallDelta, ChatLogprob},
@@ -16,18 +17,21 @@ enum Open {
 }
 
 /// The output of a response.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Output {
+	/// The response.
+	response: Id,
 	/// Items that are complete.
 	items: Vec<Value>,
 	open: Option<(String, Open)>,
 }
 
-fn id(prefix: &str) -> String {
-	format!("{prefix}_{:032x}", fastrand::u128(..))
-}
-
 impl Output {
+	/// The output of a response before its first token.
+	pub fn new(response: Id) -> Self {
+		Self { response, items: Vec::new(), open: None }
+	}
+
 	/// Reads what a token made certain. Returns the events that tell of it, without their numbers.
 	pub fn push(&mut self, delta: Delta) -> Vec<Value> {
 		let mut events = Vec::new();
@@ -41,10 +45,14 @@ impl Output {
 		events
 	}
 
-	/// Ends the output. Returns its items, and the events that tell of the end.
-	pub fn finish(mut self) -> (Vec<Value>, Vec<Value>) {
+	/// Ends the output, which has no more room if it is cut. Returns its items, and the events that tell of the end.
+	pub fn finish(mut self, is_cut: bool) -> (Vec<Value>, Vec<Value>) {
 		let mut events = Vec::new();
-		self.close(&mut events);
+		if self.items.is_empty() && self.open.is_none() {
+			// Clients expect a message, even without a text.
+			self.begin("msg", Open::Message(String::new(), Vec::new()), &mut events);
+		}
+		self.close(if is_cut { "incomplete" } else { "completed" }, &mut events);
 		(self.items, events)
 	}
 
@@ -52,8 +60,9 @@ impl Output {
 		self.items.len()
 	}
 
-	fn begin(&mut self, id: String, open: Open, events: &mut Vec<Value>) {
-		self.close(events);
+	fn begin(&mut self, prefix: &str, open: Open, events: &mut Vec<Value>) {
+		self.close("completed", events);
+		let id = self.response.output_item(prefix, self.index());
 		let item = item(&id, &open, "in_progress");
 		events.push(json!({"type": "response.output_item.added", "output_index": self.index(), "item": item}));
 		if let Some(part) = part(&open, true) {
@@ -73,7 +82,7 @@ impl Output {
 
 	fn reasoning(&mut self, text: &str, events: &mut Vec<Value>) {
 		if !matches!(self.open, Some((_, Open::Reasoning(_)))) {
-			self.begin(id("rs"), Open::Reasoning(String::new()), events);
+			self.begin("rs", Open::Reasoning(String::new()), events);
 		}
 		let Some((id, Open::Reasoning(all))) = &mut self.open else { return };
 		all.push_str(text);
@@ -83,7 +92,7 @@ impl Output {
 
 	fn content(&mut self, text: &str, logprobs: Vec<ChatLogprob>, events: &mut Vec<Value>) {
 		if !matches!(self.open, Some((_, Open::Message(..)))) {
-			self.begin(id("msg"), Open::Message(String::new(), Vec::new()), events);
+			self.begin("msg", Open::Message(String::new(), Vec::new()), events);
 		}
 		let Some((id, Open::Message(all, entries))) = &mut self.open else { return };
 		all.push_str(text);
@@ -97,7 +106,7 @@ impl Output {
 		let is_open = matches!(&self.open, Some((_, Open::Call(index, ..))) if *index == call.index);
 		if !is_open {
 			let (call_id, name) = (call.id.unwrap_or_default(), call.function.name.unwrap_or_default());
-			self.begin(id("fc"), Open::Call(call.index, call_id, name, String::new()), events);
+			self.begin("fc", Open::Call(call.index, call_id, name, String::new()), events);
 		}
 		let Some((id, Open::Call(.., arguments))) = &mut self.open else { return };
 		if call.function.arguments.is_empty() {
@@ -109,7 +118,7 @@ impl Output {
 	}
 
 	/// Ends the item that is open.
-	fn close(&mut self, events: &mut Vec<Value>) {
+	fn close(&mut self, status: &str, events: &mut Vec<Value>) {
 		let Some((id, open)) = self.open.take() else { return };
 		let (kind, more) = match &open {
 			Open::Reasoning(text) => ("response.reasoning_text.done", json!({"content_index": 0, "text": text})),
@@ -124,7 +133,7 @@ impl Output {
 		if let Some(part) = part(&open, false) {
 			events.push(self.event("response.content_part.done", &id, json!({"content_index": 0, "part": part})));
 		}
-		let item = item(&id, &open, "completed");
+		let item = item(&id, &open, status);
 		events.push(json!({"type": "response.output_item.done", "output_index": self.index(), "item": item}));
 		self.items.push(item);
 	}
@@ -185,7 +194,7 @@ mod tests {
 
 	#[test]
 	fn items_follow_each_other_and_every_one_that_begins_ends() {
-		let mut output = Output::default();
+		let mut output = Output::new(Id::random());
 		let text = |content: &str| Delta { content: content.into(), ..Delta::default() };
 		let deltas = [
 			Delta { reasoning: "Hm".into(), ..Delta::default() },
@@ -197,10 +206,12 @@ mod tests {
 			call(1, Some("g"), "{}"),
 		];
 		let mut events: Vec<_> = deltas.into_iter().flat_map(|delta| output.push(delta)).collect();
-		let (items, last) = output.finish();
+		let (items, last) = output.finish(true);
 		events.extend(last);
 		let kinds: Vec<_> = items.iter().map(|item| item["type"].as_str().unwrap()).collect();
 		assert_eq!(kinds, ["reasoning", "message", "function_call", "function_call"]);
+		let states: Vec<_> = items.iter().map(|item| item["status"].as_str().unwrap()).collect();
+		assert_eq!(states, ["completed", "completed", "completed", "incomplete"]);
 		assert_eq!(items[0]["content"][0]["text"], "Hm.");
 		assert_eq!(items[1]["content"][0]["text"], "I look.");
 		assert_eq!((&items[2]["arguments"], &items[2]["call_id"]), (&json!("{\"a\":1}"), &json!("call_f")));
@@ -213,5 +224,14 @@ mod tests {
 		assert_eq!(deltas.iter().map(|event| event["delta"].as_str().unwrap()).collect::<String>(), "I look.");
 		assert!(deltas.iter().all(|event| event["item_id"] == items[1]["id"] && event["output_index"] == 1));
 		assert_eq!(of("response.function_call_arguments.done")[0]["arguments"], "{\"a\":1}");
+	}
+	#[test]
+	fn an_output_without_a_token_is_an_empty_message() {
+		let (items, events) = Output::new(Id::random()).finish(false);
+		assert_eq!((items.len(), &items[0]["content"][0]["text"]), (1, &json!("")));
+		let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+		let expected =
+			["output_item.added", "content_part.added", "output_text.done", "content_part.done", "output_item.done"];
+		assert_eq!(kinds, expected.map(|kind| format!("response.{kind}")));
 	}
 }

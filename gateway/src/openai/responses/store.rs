@@ -3,6 +3,7 @@
 //! A file is written before its response ends, so that the next request can name it. It is not forced to the disk: a power cut
 //! may lose the last ones.
 
+use super::ids::Id;
 use crate::openai::errors::ApiError;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,6 @@ use std::{
 
 /// Maximum number of bytes of all files together. The oldest go first.
 const MAX_BYTES: u64 = 1 << 30;
-/// Prefix of ids.
-pub const PREFIX: &str = "resp_";
 
 /// A response with what a following one needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +35,13 @@ impl Stored {
 	pub fn conversation(self) -> Vec<Value> {
 		let output = self.response.get("output").and_then(Value::as_array).cloned().unwrap_or_default();
 		self.before.into_iter().chain(self.input).chain(output).collect()
+	}
+
+	/// The item of its own input or of its output that has this id.
+	pub fn item(&self, id: &str) -> Option<&Value> {
+		let output = self.response.get("output").and_then(Value::as_array);
+		let mut items = self.input.iter().chain(output.into_iter().flatten());
+		items.find(|item| item.get("id").is_some_and(|known| known == id))
 	}
 }
 
@@ -64,9 +70,7 @@ impl Responses {
 
 	/// The file of a response. `None` if this is no id of this store: it may come from a path.
 	fn path(&self, id: &str) -> Option<PathBuf> {
-		let digits = id.strip_prefix(PREFIX)?;
-		let is_id = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-		is_id.then(|| self.folder.join(format!("{id}.json")))
+		Id::parse(id).map(|id| self.folder.join(format!("{id}.json")))
 	}
 
 	/// Writes a response. This blocks.
@@ -155,7 +159,7 @@ mod tests {
 	}
 
 	fn id(number: u32) -> String {
-		format!("{PREFIX}{number:032x}")
+		format!("resp_{number:032x}")
 	}
 
 	#[test]
