@@ -12,6 +12,7 @@ impl Scenario {
 		let status = find_or_build(gonka::devnet::Engine::Llama)?.node.with_file_name("gonka-example-status");
 		for (program, arguments, expected) in [
 			(python(), &["python/chat.py"][..], "completion tokens]"),
+			(python(), &["python/tools.py"], "advice: "),
 			("node".into(), &["--import", "tsx", "typescript/chat.ts"], "completion tokens]"),
 			(status, &[], "GNK issued"),
 			("node".into(), &["polkadotjs/propose.cjs"], "the remark is in block 0x"),
