@@ -20,7 +20,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test soak bench matrix vllm weights calibrate man
+.PHONY: help setup build devnet stop status check test soak bench matrix vllm clients weights calibrate man
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ matrix: setup ## Compare real models with llama.cpp's server: fetches 240 MB, wr
 
 vllm: setup ## Compare vLLM with the plug-in with the torch engine: installs 6 GB, writes benches/results/vllm.txt
 	scripts/vllm
+
+clients: build ## Test real client libraries against a network: fetches 200 MB, writes benches/results/clients.txt
+	scripts/clients
 
 weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/solo/src/weights
 	$(WASM) scripts/weights
