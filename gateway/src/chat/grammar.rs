@@ -64,6 +64,9 @@ const TEXT: &str = "TEXT: /(?s:.+)/\n";
 /// The rule of a little white space.
 const SPACE: &str = "SPACE: /[ \\t\\r\\n]{1,8}/\n";
 
+/// The white space between two tokens of JSON: as much as indented JSON has. Some models never leave off where any is allowed.
+const JSON_SPACE: &str = r" |\r?\n( {0,32}|\t{0,8})";
+
 struct Lark<'a> {
 	setting: &'a Setting<'a>,
 	/// The functions that may be called.
@@ -273,15 +276,19 @@ fn arguments(tool: &Tool) -> Value {
 	schema
 }
 
-/// A schema with options for the engine: white space between parts is bounded, since a model could go on with it for ever;
-/// and unless it is strict, keywords that the engine does not know are ignored.
+/// A schema with the engine's options: little white space, and unless it is strict, keywords that the engine does not know are
+/// ignored.
 fn with_options(schema: &Value, strict: bool) -> Value {
 	const OPTIONS: &str = "x-guidance";
 	let mut schema = schema.clone();
 	if let Value::Object(map) = &mut schema
 		&& !map.contains_key(OPTIONS)
 	{
-		map.insert(OPTIONS.into(), json!({"lenient": !strict, "whitespace_pattern": r"[ \t\r\n]{1,32}"}));
+		let mut options = json!({"whitespace_pattern": JSON_SPACE});
+		if !strict {
+			options["lenient"] = true.into();
+		}
+		map.insert(OPTIONS.into(), options);
 	}
 	schema
 }

@@ -82,7 +82,7 @@ pub struct Asked {
 	id: Id,
 	/// The response without its output.
 	base: Map<String, Value>,
-	/// The rest of what is stored; `None` if the client wants nothing stored.
+	/// The stored response, whose own body is still missing; `None` if the client wants nothing stored.
 	stored: Option<Stored>,
 }
 
