@@ -9,7 +9,8 @@ import { apiKey, baseURL, MODEL, Place, QUESTION, run, Weather } from "./checks.
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const openai = createOpenAI({ baseURL, apiKey });
-const compatible = createOpenAICompatible({ name: "gonka", baseURL, apiKey, supportsStructuredOutputs: true, includeUsage: true });
+const more = { supportsStructuredOutputs: true, includeUsage: true };
+const compatible = createOpenAICompatible({ name: "gonka", baseURL, apiKey, ...more });
 const providers = {
 	responses: openai(MODEL),
 	chat: openai.chat(MODEL),

@@ -31,7 +31,8 @@ await run("@anthropic-ai/sdk", {
 		Place.parse(call.input);
 		const result = { type: "tool_result", tool_use_id: call.id, content: [{ type: "text", text: "sunny" }] };
 		const turns = [{ role: "assistant", content: first.content }, { role: "user", content: [result] }];
-		const second = await client.messages.create(body({ messages: [...messages, ...turns], tools, tool_choice: { type: "none" } }));
+		const history = [...messages, ...turns];
+		const second = await client.messages.create(body({ messages: history, tools, tool_choice: { type: "none" } }));
 		assert(second.content[0].text);
 	},
 	async toolCallStreamed() {
@@ -39,7 +40,8 @@ await run("@anthropic-ai/sdk", {
 		Place.parse((await stream.finalMessage()).content[0].input);
 	},
 	async schemaBoundAnswer() {
-		const made = await client.messages.parse(body({ output_config: { format: zodOutputFormat(Weather) }, max_tokens: 64 }));
+		const output_config = { format: zodOutputFormat(Weather) };
+		const made = await client.messages.parse(body({ output_config, max_tokens: 64 }));
 		Weather.parse(made.parsed_output);
 	},
 	async tokensAreCounted() {

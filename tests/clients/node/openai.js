@@ -10,7 +10,8 @@ const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
 const parameters = z.toJSONSchema(Place);
 const tools = [{ type: "function", function: { name: "weather", description: "The weather", parameters } }];
 const messages = [{ role: "user", content: QUESTION }];
-const chat = (more) => client.chat.completions.create({ model: MODEL, messages, max_tokens: 8, temperature: 0, ...more });
+const chat = (more) =>
+	client.chat.completions.create({ model: MODEL, messages, max_tokens: 8, temperature: 0, ...more });
 const respond = (more) =>
 	client.responses.create({ model: MODEL, input: QUESTION, max_output_tokens: 16, temperature: 0, ...more });
 
@@ -41,17 +42,22 @@ await run("openai", {
 	async chatRunTools() {
 		const calls = [];
 		const weather = (place) => (calls.push(Place.parse(place)), "sunny, 25 °C");
+		const runs = { ...tools[0].function, function: weather, parse: JSON.parse };
 		const runner = client.chat.completions.runTools({
-			model: MODEL, messages, max_tokens: 64, temperature: 0,
+			model: MODEL,
+			messages,
+			max_tokens: 64,
+			temperature: 0,
 			tool_choice: { type: "function", function: { name: "weather" } },
-			tools: [{ type: "function", function: { name: "weather", parameters, function: weather, parse: JSON.parse, description: "The weather" } }],
+			tools: [{ type: "function", function: runs }],
 		});
 		await runner.done();
 		assert.equal(calls.length, 1);
 	},
 	async chatParse() {
 		const response_format = zodResponseFormat(Weather, "weather");
-		const made = await client.chat.completions.parse({ model: MODEL, messages, response_format, max_tokens: 64 });
+		const ask = { model: MODEL, messages, max_tokens: 64, temperature: 0 };
+		const made = await client.chat.completions.parse({ ...ask, response_format });
 		Weather.parse(made.choices[0].message.parsed);
 	},
 	async response() {
@@ -78,7 +84,8 @@ await run("openai", {
 	},
 	async responseParse() {
 		const text = { format: zodTextFormat(Weather, "weather") };
-		const made = await client.responses.parse({ model: MODEL, input: QUESTION, text, max_output_tokens: 64 });
+		const ask = { model: MODEL, input: QUESTION, max_output_tokens: 64, temperature: 0 };
+		const made = await client.responses.parse({ ...ask, text });
 		Weather.parse(made.output_parsed);
 	},
 	async textCompletion() {

@@ -70,7 +70,7 @@ def tool_call_streamed():
 
 @check
 def schema_bound_answer():
-    parsed = client.messages.parse(model=MODEL, messages=USER, max_tokens=64, output_format=Weather)
+    parsed = client.messages.parse(model=MODEL, messages=USER, max_tokens=64, output_format=Weather, **GREEDY)
     assert isinstance(parsed.parsed_output, Weather)
 
 
@@ -118,7 +118,8 @@ def models():
 @check
 def errors():
     wrong_key = client.with_options(api_key="sk-wrong")
-    error = raises(anthropic.AuthenticationError, lambda: wrong_key.messages.create(model=MODEL, messages=USER, max_tokens=1))
+    ask = {"model": MODEL, "messages": USER, "max_tokens": 1}
+    error = raises(anthropic.AuthenticationError, lambda: wrong_key.messages.create(**ask))
     assert error.body["error"]["type"] == "authentication_error" and error.request_id
     error = raises(anthropic.BadRequestError, lambda: say(extra_body={"temperature": 5}))
     assert error.body["type"] == "error" and error.body["error"]["type"] == "invalid_request_error"

@@ -12,7 +12,9 @@ FLAT = {"type": "function", "name": "weather", "description": "The weather", "pa
 
 
 def chat(**more):
-    return client.chat.completions.create(**{"model": MODEL, "messages": USER, "max_tokens": 8, "temperature": 0, **more})
+    return client.chat.completions.create(
+        **{"model": MODEL, "messages": USER, "max_tokens": 8, "temperature": 0, **more}
+    )
 
 
 def respond(**more):
@@ -32,7 +34,7 @@ def chat_completion():
     choice = completion.choices[0]
     assert completion.object == "chat.completion" and completion.id.startswith("chatcmpl-") and completion.created
     assert choice.message.role == "assistant" and choice.message.content and choice.finish_reason in ("stop", "length")
-    assert choice.message.tool_calls is None and choice.message.refusal is None
+    assert choice.message.tool_calls is None
     assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
     assert completion._request_id
 
@@ -189,7 +191,9 @@ def response_streamed():
 
 @check
 def response_stream_helper():
-    with client.responses.stream(model=MODEL, input=QUESTION, text_format=Weather, max_output_tokens=64) as stream:
+    with client.responses.stream(
+        model=MODEL, input=QUESTION, text_format=Weather, max_output_tokens=64, temperature=0
+    ) as stream:
         for _ in stream:
             pass
         assert isinstance(stream.get_final_response().output_parsed, Weather)
@@ -220,7 +224,8 @@ def response_tool_call_and_its_result():
     second = respond(input=[result], previous_response_id=first.id)
     assert second.output_text
     history = [{"role": "user", "content": QUESTION}, *first.output, result]
-    assert respond(input=history, store=False, include=["reasoning.encrypted_content"]).output_text == second.output_text
+    third = respond(input=history, store=False, include=["reasoning.encrypted_content"])
+    assert third.output_text == second.output_text
 
 
 @check
@@ -234,7 +239,7 @@ def response_tool_call_streamed():
 
 @check
 def response_parse():
-    parsed = client.responses.parse(model=MODEL, input=QUESTION, text_format=Weather, max_output_tokens=64)
+    parsed = client.responses.parse(model=MODEL, input=QUESTION, text_format=Weather, max_output_tokens=64, temperature=0)
     assert isinstance(parsed.output_parsed, Weather)
 
 
