@@ -1,7 +1,7 @@
 //! A small network: one node that authors all blocks, workers, and a gateway.
 
 use anyhow::{Context, Result, ensure};
-use gonka::devnet::{Process, Spec, end_blocking, free_ports, node_ready, worker_ready};
+use gonka::devnet::{Process, Spec, demo_model, end_blocking, free_ports, node_ready, worker_ready};
 use gonka_client::{chain::Chain, keys};
 use gonka_primitives::AccountId;
 use std::{
@@ -102,7 +102,11 @@ impl Network {
 					arguments.extend(["--engine", "llama", "--threads", "1", "--context", "512"].map(Into::into));
 					arguments.extend(["--model".into(), model.into()]);
 				},
-				None => arguments.extend(["--engine", "mock"].map(Into::into)),
+				None => {
+					arguments.extend(["--engine", "mock"].map(Into::into));
+					// Gateways need the tokenizer of the model for which the mock stands.
+					arguments.extend(demo_model().into_iter().flat_map(|model| ["--model".into(), model.into()]));
+				},
 			}
 			self.run(worker.name, worker.program, arguments)?;
 			hosts.push(keys::public(&keys::from_uri(&secret)?));
