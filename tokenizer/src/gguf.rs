@@ -13,10 +13,9 @@ use std::{collections::HashMap, fmt, fs::File, path::Path};
 use memmap2::Mmap;
 
 use crate::TokenizerError;
-pub use format::Format;
-use format::FormatError;
+pub use format::{Format, FormatError};
 pub use tokenizer_file::{tokenizer_file, vocabulary};
-use values::ValueError;
+pub use values::ValueError;
 
 /// Maximum number of dimensions of a tensor, set by the format.
 const MAX_DIMENSIONS: u32 = 4;
