@@ -114,7 +114,8 @@ impl Scenario {
 			Ok(())
 		})
 		.await?;
-		self.is_migrated().await?;
+		// The block after the one with the new code migrates.
+		until("the migration", || self.is_migrated()).await?;
 		// Finality goes on under the new runtime.
 		let from = self.node.height(true).await?;
 		until("20 more finalized blocks", || async {
