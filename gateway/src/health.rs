@@ -1,4 +1,4 @@
-//! What hosts say of themselves: the models that they serve, and how long a context each has there.
+//! Each host announces the models that it serves, with the length of context of each.
 //!
 //! A host may serve a shorter context than the registry allows. Knowing it, the gateway asks no host for what that host would
 //! reject, and announces the context that is served.

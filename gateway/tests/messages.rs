@@ -22,16 +22,6 @@ async fn say(front: &Front, more: Value) -> Reply {
 	front.post("/v1/messages", body(more)).await
 }
 
-fn events(reply: &Reply) -> Vec<Value> {
-	let events = reply.text.split("\n\n").filter(|event| !event.is_empty()).map(|event| {
-		let (name, data) = event.split_once("\ndata: ").unwrap();
-		let data: Value = serde_json::from_str(data).unwrap();
-		assert_eq!(name.strip_prefix("event: ").unwrap(), data["type"]);
-		data
-	});
-	events.collect()
-}
-
 fn kinds(events: &[Value]) -> Vec<&str> {
 	events.iter().map(|event| event["type"].as_str().unwrap()).collect()
 }
@@ -60,7 +50,7 @@ async fn a_message_is_whole_or_a_stream_of_events() {
 	assert_eq!(whole["usage"]["input_tokens"], counted["input_tokens"]);
 	assert_eq!(net.workers[0].state().requests.len(), 1);
 
-	let events = events(&say(&front, json!({"stream": true})).await);
+	let events = say(&front, json!({"stream": true})).await.named_events();
 	let mut expected = vec!["message_start", "content_block_start"];
 	expected.extend(["content_block_delta"; 5]);
 	expected.extend(["content_block_stop", "message_delta", "message_stop"]);
@@ -93,7 +83,7 @@ async fn a_model_uses_a_tool_and_reads_its_result() {
 		(&json!("tool_use"), &json!("weather"), &json!({"place": "Ys"}))
 	);
 
-	let events = events(&say(&front, json!({"tools": tools(), "stream": true})).await);
+	let events = say(&front, json!({"tools": tools(), "stream": true})).await.named_events();
 	assert_eq!(
 		(&events[1]["content_block"]["type"], &events[1]["content_block"]["input"]),
 		(&json!("tool_use"), &json!({}))

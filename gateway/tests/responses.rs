@@ -18,17 +18,6 @@ async fn respond(front: &Front, more: Value) -> Reply {
 	front.post("/v1/responses", body).await
 }
 
-/// The events of a stream. Each has its type also as its name.
-fn events(reply: &Reply) -> Vec<Value> {
-	let events = reply.text.split("\n\n").filter(|event| !event.is_empty()).map(|event| {
-		let (name, data) = event.split_once("\ndata: ").unwrap();
-		let data: Value = serde_json::from_str(data).unwrap();
-		assert_eq!(name.strip_prefix("event: ").unwrap(), data["type"]);
-		data
-	});
-	events.collect()
-}
-
 fn kinds(events: &[Value]) -> Vec<&str> {
 	events.iter().map(|event| event["type"].as_str().unwrap().strip_prefix("response.").unwrap()).collect()
 }
@@ -76,7 +65,7 @@ async fn a_response_is_whole_or_a_stream_of_numbered_events() {
 	assert_eq!(item["content"], part);
 	assert_eq!(whole["usage"]["output_tokens"], 6);
 
-	let events = events(&respond(&front, json!({"stream": true})).await);
+	let events = respond(&front, json!({"stream": true})).await.named_events();
 	let numbers: Vec<_> = events.iter().map(|event| event["sequence_number"].as_u64().unwrap()).collect();
 	assert_eq!(numbers, (0..events.len() as u64).collect::<Vec<_>>());
 	let mut expected = vec!["created", "in_progress", "output_item.added", "content_part.added"];
@@ -99,7 +88,7 @@ async fn a_response_that_is_cut_is_incomplete() {
 	let whole = respond(&front, json!({"max_output_tokens": 2})).await.json();
 	assert_eq!((&whole["status"], &whole["output"][0]["status"]), (&json!("incomplete"), &json!("incomplete")));
 	assert_eq!(whole["incomplete_details"], json!({"reason": "max_output_tokens"}));
-	let events = events(&respond(&front, json!({"max_output_tokens": 2, "stream": true})).await);
+	let events = respond(&front, json!({"max_output_tokens": 2, "stream": true})).await.named_events();
 	assert_eq!(*kinds(&events).last().unwrap(), "incomplete");
 	let done = events.iter().find(|event| event["type"] == "response.output_item.done").unwrap();
 	assert_eq!(done["item"]["status"], "incomplete");
@@ -179,7 +168,7 @@ async fn a_model_calls_a_function_and_reads_its_output() {
 	assert_eq!(serde_json::from_str::<Value>(call["arguments"].as_str().unwrap()).unwrap(), json!({"place": "Ys"}));
 	assert_eq!(made["tools"], tools());
 
-	let events = events(&respond(&front, json!({"tools": tools(), "stream": true})).await);
+	let events = respond(&front, json!({"tools": tools(), "stream": true})).await.named_events();
 	let mut expected = vec!["created", "in_progress", "output_item.added"];
 	let deltas: Vec<_> =
 		events.iter().filter(|event| event["type"] == "response.function_call_arguments.delta").collect();
@@ -244,7 +233,7 @@ async fn a_stream_that_cannot_be_finished_ends_with_the_error() {
 	net.workers[0].behave(|behaviour| behaviour.refuses = Some(ErrorCode::Internal));
 	net.workers[0].reset.notify_one();
 	text.push_str(std::str::from_utf8(&body.collect().await.unwrap().to_bytes()).unwrap());
-	let events = events(&Reply { status: 200, headers: Default::default(), text });
+	let events = Reply { status: 200, headers: Default::default(), text }.named_events();
 	let last = events.last().unwrap();
 	assert_eq!((&last["type"], &last["response"]["status"]), (&json!("response.failed"), &json!("failed")));
 	assert!(last["response"]["error"]["code"].is_string() && last["response"]["error"]["message"].is_string());

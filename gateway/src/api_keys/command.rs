@@ -4,11 +4,11 @@
 use super::{
 	calendar::{self, Day, Month, timestamp},
 	file::{Key, KeyFile, State},
-	limits::{Budget, Limits, parse_expiry},
+	limits::{Budget, ExpiryError, Limits, parse_expiry},
 	report::{LimitsView, PeriodUsage},
 	usage::{self, Usage},
 };
-use crate::config::parse_gnk;
+use crate::config::{AmountError, parse_gnk};
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -132,24 +132,24 @@ pub struct LimitArgs {
 	expires: Option<Limit<u64>>,
 }
 
-fn or_none<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Limit<T>, String> {
+fn or_none<T, E>(text: &str, read: impl Fn(&str) -> Result<T, E>) -> Result<Limit<T>, E> {
 	if text == "none" { Ok(Limit::None) } else { read(text).map(Limit::At) }
 }
 
-fn gnk(text: &str) -> Result<Limit<Balance>, String> {
-	or_none(text, |text| parse_gnk(text).map_err(|error| error.to_string()))
+fn gnk(text: &str) -> Result<Limit<Balance>, AmountError> {
+	or_none(text, parse_gnk)
 }
 
-fn tokens(text: &str) -> Result<Limit<u64>, String> {
-	or_none(text, |text| text.parse().map_err(|_| "write a number of tokens, or none".into()))
+fn tokens(text: &str) -> Result<Limit<u64>, &'static str> {
+	or_none(text, |text| text.parse().map_err(|_| "write a number of tokens, or none"))
 }
 
-fn requests(text: &str) -> Result<Limit<u32>, String> {
+fn requests(text: &str) -> Result<Limit<u32>, &'static str> {
 	let read = |text: &str| text.parse().ok().filter(|requests| *requests > 0);
-	or_none(text, |text| read(text).ok_or_else(|| "write a number of requests above 0, or none".into()))
+	or_none(text, |text| read(text).ok_or("write a number of requests above 0, or none"))
 }
 
-fn expiry(text: &str) -> Result<Limit<u64>, String> {
+fn expiry(text: &str) -> Result<Limit<u64>, ExpiryError> {
 	or_none(text, |text| parse_expiry(text, calendar::now()))
 }
 

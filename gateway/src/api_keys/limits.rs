@@ -122,20 +122,32 @@ impl Budget {
 	}
 }
 
+/// An end of a key's life that cannot be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ExpiryError {
+	/// It is neither a number of days nor a date.
+	#[error("write a number of days such as 30d, or a date such as 2026-12-31")]
+	Malformed,
+	/// It is too far away.
+	#[error("write at most {MAX_LIFETIME}d")]
+	TooLate,
+	/// It is not in the future.
+	#[error("it is over already: name a later day")]
+	Over,
+}
+
 /// Reads the end of a key's life: `30d` from now, or the last day on which it is valid. Returns the first second after it.
-pub fn parse_expiry(text: &str, now: u64) -> Result<u64, String> {
+pub fn parse_expiry(text: &str, now: u64) -> Result<u64, ExpiryError> {
 	let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
 	let end = match days {
-		Some(days) if days > MAX_LIFETIME => return Err(format!("write at most {MAX_LIFETIME}d")),
+		Some(days) if days > MAX_LIFETIME => return Err(ExpiryError::TooLate),
 		Some(days) => now.saturating_add(days.saturating_mul(DAY)),
 		None => {
-			let day: Day = text
-				.parse()
-				.map_err(|_| "write a number of days such as 30d, or a date such as 2026-12-31".to_owned())?;
+			let day: Day = text.parse().map_err(|_| ExpiryError::Malformed)?;
 			day.plus(1).start()
 		},
 	};
-	if end <= now { Err("it is over already: name a later day".into()) } else { Ok(end) }
+	if end <= now { Err(ExpiryError::Over) } else { Ok(end) }
 }
 
 #[cfg(test)]

@@ -329,7 +329,7 @@ pub struct Merger {
 	first: Option<(u32, Piece)>,
 }
 
-/// What a stream gets next.
+/// The next item of a stream.
 pub enum Next {
 	/// A piece of the completion with this number.
 	Piece(u32, Piece),

@@ -254,6 +254,17 @@ impl Reply {
 		self.text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
 	}
 
+	/// The data of a stream of named events. The name of each is also the type in its data.
+	pub fn named_events(&self) -> Vec<Value> {
+		let events = self.text.split("\n\n").filter(|event| !event.is_empty()).map(|event| {
+			let (name, data) = event.split_once("\ndata: ").unwrap();
+			let data: Value = serde_json::from_str(data).unwrap();
+			assert_eq!(name.strip_prefix("event: ").unwrap(), data["type"]);
+			data
+		});
+		events.collect()
+	}
+
 	/// The deltas or texts, joined.
 	pub fn streamed_text(&self) -> String {
 		let chunks = self.events().into_iter().filter(|data| *data != "[DONE]");

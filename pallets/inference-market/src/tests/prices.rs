@@ -85,21 +85,7 @@ fn a_price_moves_when_the_window_of_the_settlement_ends() {
 #[test]
 fn settlements_of_several_hosts_and_models_are_summed() {
 	build_and_execute(|| {
-		let name = b"other".to_vec().try_into().unwrap();
-		let (hash, quantisation, rule) = ([0; 32], Default::default(), rule(100, 1, 10_000));
-		set(rule, both(1_000));
-		assert_ok!(Market::register_model(
-			RuntimeOrigin::root(),
-			name,
-			hash,
-			hash,
-			quantisation,
-			1,
-			both(1_000),
-			1,
-			1,
-			rule
-		));
+		second_model();
 		let id = open(&[(host(0), MIN_DEPOSIT), (host(1), MIN_DEPOSIT)]);
 		let mut first = settlement(0, &[voucher(&gateway(0), id, totals(50_000, 50, 1))]);
 		first.work = vec![(0, 20), (1, 30)];
