@@ -93,6 +93,9 @@ impl Running {
 	pub async fn stop(mut self, limit: Duration) {
 		self.flush(limit).await;
 		let _ = timeout(Duration::from_secs(1), self.tasks.shutdown()).await;
+		if let Err(error) = self.gateway.ledger.rest().await {
+			tracing::error!(%error, "the last writes to the ledger may be lost; the next start compares it with the workers'");
+		}
 		if let Err(error) = self.gateway.keys.flush() {
 			tracing::error!(%error, "the usage of API keys since the last write is lost");
 		}

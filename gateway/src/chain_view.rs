@@ -39,6 +39,10 @@ pub trait ChainView: Clone + Send + Sync + 'static {
 		developer: &Keypair,
 		amounts: Vec<(ChannelId, Balance)>,
 	) -> impl Future<Output = Result<()>> + Send;
+	/// Begins to close a channel. Returns once a best block has it.
+	fn close_channel(&self, developer: &Keypair, channel: ChannelId) -> impl Future<Output = Result<()>> + Send;
+	/// Withdraws the rest of a channel whose challenge period is over. Returns once a best block has it.
+	fn withdraw(&self, developer: &Keypair, channel: ChannelId) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// A connection to a node.
@@ -106,5 +110,13 @@ impl ChainView for NodeChain {
 
 	async fn top_up(&self, developer: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> Result<()> {
 		self.chain.top_up(developer, amounts).await
+	}
+
+	async fn close_channel(&self, developer: &Keypair, channel: ChannelId) -> Result<()> {
+		self.chain.close_channel(developer, channel).await
+	}
+
+	async fn withdraw(&self, developer: &Keypair, channel: ChannelId) -> Result<()> {
+		self.chain.withdraw(developer, channel).await
 	}
 }

@@ -102,6 +102,10 @@ pub struct Args {
 	/// Maximum number of completion tokens of a chat request that names none, if the context window has room.
 	#[arg(long, env = "GONKA_DEFAULT_MAX_TOKENS", default_value_t = 1024, value_name = "TOKENS")]
 	pub default_max_tokens: u32,
+	/// Never dispatch a request to a second host when the first token is late. Otherwise up to one of ten is: the host that is
+	/// slower is cancelled, and paid only for tokens that it has sent.
+	#[arg(long, env = "GONKA_NO_HEDGING")]
+	pub no_hedging: bool,
 	/// Number of days for which responses of `/v1/responses` are kept for later requests, on this machine.
 	#[arg(long, env = "GONKA_RESPONSE_DAYS", default_value_t = 30, value_name = "DAYS")]
 	pub response_days: u32,
@@ -147,6 +151,8 @@ pub struct Options {
 	pub spending_limit: Option<Balance>,
 	/// Maximum number of completion tokens of a chat request that names none.
 	pub default_max_tokens: u32,
+	/// Whether a request is dispatched to a second host when the first token is late.
+	pub hedge: bool,
 	/// Maximum age of responses that are kept.
 	pub response_age: Duration,
 	/// Whether to ignore parameters that the network cannot honour.
@@ -203,6 +209,7 @@ impl Default for Options {
 			max_channels: 8,
 			spending_limit: None,
 			default_max_tokens: 1024,
+			hedge: true,
 			response_age: Duration::from_secs(30 * 24 * 3600),
 			ignore_unsupported: false,
 			addresses: Addresses::Public,
@@ -258,6 +265,7 @@ impl Args {
 			max_channels: self.max_channels,
 			spending_limit: self.spending_limit,
 			default_max_tokens: self.default_max_tokens.max(1),
+			hedge: !self.no_hedging,
 			response_age: Duration::from_secs(24 * 3600).saturating_mul(self.response_days),
 			ignore_unsupported: self.ignore_unsupported,
 			addresses: self.hosts.addresses(),

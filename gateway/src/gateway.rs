@@ -6,6 +6,7 @@ use crate::{
 	ledger::Ledger,
 	metrics::Metrics,
 	openai::{errors::ApiError, responses::store::Responses},
+	queue::Queue,
 	receipts::ReceiptError,
 	router::Router,
 	snapshot::{Model, Snapshot, Snapshots},
@@ -45,6 +46,8 @@ pub struct Gateway {
 	pub keys: KeyRing,
 	/// Notified once per acknowledged receipt: a worker may have credit for one more request.
 	pub freed: Notify,
+	/// Requests that wait while all hosts are busy.
+	pub queue: Queue,
 	shortage: Mutex<Option<String>>,
 	/// Base units that single requests needed of each channel, and when.
 	demand: Mutex<HashMap<ChannelId, (Balance, Instant)>>,
@@ -72,6 +75,7 @@ impl Gateway {
 			metrics,
 			keys,
 			freed: Notify::new(),
+			queue: Queue::default(),
 			shortage: Mutex::default(),
 			demand: Mutex::default(),
 		}
@@ -108,6 +112,13 @@ impl Gateway {
 		let has_channel = snapshot.open_channels().any(|(_, host)| model.variant(host).is_some());
 		match self.shortage() {
 			Some(shortage) if !has_channel => ApiError::no_funds(shortage),
+			_ if !has_channel && snapshot.open_channels().count() >= self.options.max_channels => {
+				let message = format!(
+					"All {} channels of the gateway are in use by other models than '{name}': raise --max-channels if this lasts.",
+					self.options.max_channels
+				);
+				ApiError::no_worker(message)
+			},
 			_ if !has_channel => {
 				ApiError::no_worker(format!("The gateway is opening channels to the hosts that serve '{name}'."))
 			},

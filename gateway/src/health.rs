@@ -1,4 +1,4 @@
-//! Each host announces the models that it serves, with the length of context of each.
+//! Each host announces the models that it serves, with the length of context of each, and its load.
 //!
 //! A host may serve a shorter context than the registry allows. Knowing it, the gateway asks no host for what that host would
 //! reject, and announces the context that is served.
@@ -34,10 +34,10 @@ pub async fn watch(gateway: Arc<Gateway>) {
 			},
 		});
 		join_all(due.into_iter().map(async |host| {
-			// A host that does not respond is asked again later; requests find out what is wrong.
+			gateway.router.expect(&host.account);
+			// A host that does not respond is queried again later; requests find out what is wrong.
 			if let Ok(health) = gateway.workers.health(&host.url).await {
-				let models = health.models.into_iter().map(|model| (model.name, model.context_length));
-				gateway.router.learn(&host.account, models.collect());
+				gateway.router.learn(&host.account, health);
 			}
 		}))
 		.await;

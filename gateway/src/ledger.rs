@@ -1,11 +1,13 @@
 //! The ledger in memory: for every channel, envelopes, receipts and vouchers.
 //!
-//! Everything that binds the gateway is on disk first ([`crate::store`]). The memory can be rebuilt from there and from
-//! the workers' records. A channel is in use once it is reconciled with its worker ([`Ledger::reconcile`]).
+//! A voucher is on disk ([`crate::store`]) before it is sent. Envelopes and receipts are written without waiting for the disk,
+//! before the voucher that pays for them: those that a crash loses are recovered from the workers' records ([`crate::numbers`]).
+//! A channel is in use once it is reconciled with its worker ([`Ledger::reconcile`]).
 
 use crate::{
+	numbers::Numbers,
 	receipts::{self, ReceiptError, Seen},
-	store::{Saved, Store, StoreError, Vouchers, Write},
+	store::{Saved, Store, StoreError, Vouchers, Write, Written},
 };
 use gonka_client::worker_api::{Acknowledgement, Scale};
 use gonka_primitives::{
@@ -33,12 +35,9 @@ pub struct Ledger {
 /// The record of one channel.
 #[derive(Default)]
 pub(crate) struct ChannelRecord {
-	/// The first sequence number that this store gave out. A lost store gave out those below.
-	pub first: u64,
-	/// The next free sequence number.
-	pub next: u64,
-	/// Whether `first` and `next` are known.
-	pub numbered: bool,
+	pub numbers: Numbers,
+	/// When the worker was found to have envelopes that are not in this ledger, or may have them: its receipts for them may come.
+	pub uncertain: Option<Instant>,
 	pub vouchers: Vouchers,
 	/// Correct receipts that `vouchers.confirmed` does not cover.
 	pub receipts: BTreeMap<Hash, SignedReceipt>,
@@ -100,11 +99,9 @@ impl ChannelRecord {
 			.envelopes
 			.into_iter()
 			.map(|(hash, signed)| (hash, Outstanding { signed, ended: Some(now), seen: None }));
-		let (first, next) = saved.sequences.unwrap_or_default();
 		Self {
-			first,
-			next,
-			numbered: saved.sequences.is_some(),
+			uncertain: (saved.recorded < saved.reserved.end).then_some(now),
+			numbers: Numbers::after_start(saved.reserved, saved.recorded),
 			vouchers: saved.vouchers,
 			receipts: saved.receipts,
 			outstanding: outstanding.collect(),
@@ -176,50 +173,97 @@ impl Ledger {
 		self.lock().get(&channel).map_or((0, 0), |record| (record.receipts.len(), record.outstanding.len()))
 	}
 
-	/// Issues an envelope: reserves the maximum fee and a sequence number, signs, and returns once it is on disk.
+	/// Issues an envelope: reserves the maximum fee and a sequence number, and signs.
 	pub async fn issue(&self, channel: &ChannelView, terms: Terms) -> Result<(Hash, SignedEnvelope), IssueError> {
-		let (hash, signed, writes) = {
-			let mut channels = self.lock();
-			let record = channels.get_mut(&channel.id).filter(|record| record.in_step).ok_or(IssueError::NotInStep)?;
-			let owed = record.owed(channel.settled.fee).saturating_add(terms.max_fee);
-			if owed > channel.deposit {
-				return Err(IssueError::Funds);
+		self.store.keep_up().await;
+		loop {
+			if let Some(issued) = self.try_issue(channel, &terms)? {
+				return Ok(issued);
 			}
-			let sequence = record.next;
-			record.next = sequence.checked_add(1).ok_or(IssueError::NotInStep)?;
-			let envelope = Envelope {
-				channel: channel.id,
-				model: terms.model,
-				sequence,
-				body: terms.body,
-				seed: terms.seed,
-				price: terms.price,
-				max_tokens: terms.max_tokens,
-				max_fee: terms.max_fee,
-				expires: terms.expires,
-			};
-			let hash = envelope.hash(&self.genesis);
-			let signed = SignedEnvelope { envelope, signature: self.key.sign(&hash).0 };
-			let entry = Outstanding { signed: signed.clone(), ended: None, seen: None };
-			record.outstanding.insert(hash, entry);
-			let writes = vec![
-				Write::Sequences { channel: channel.id, first: record.first, next: record.next },
-				Write::Envelope(hash, signed.clone()),
-			];
-			(hash, signed, writes)
-		};
-		if let Err(error) = self.store.write(writes).await {
-			self.with(channel.id, |record| record.outstanding.remove(&hash));
-			return Err(error.into());
+			// All reserved numbers are used, and the disk is slower than the requests.
+			self.reserve(channel.id, 0).await?;
 		}
-		Ok((hash, signed))
+	}
+
+	/// Issues an envelope if there is a sequence number that is reserved on disk.
+	fn try_issue(&self, channel: &ChannelView, terms: &Terms) -> Result<Option<(Hash, SignedEnvelope)>, IssueError> {
+		let mut channels = self.lock();
+		let record = channels.get_mut(&channel.id).filter(|record| record.in_step).ok_or(IssueError::NotInStep)?;
+		if record.owed(channel.settled.fee).saturating_add(terms.max_fee) > channel.deposit {
+			return Err(IssueError::Funds);
+		}
+		let Some(sequence) = record.numbers.take() else { return Ok(None) };
+		let envelope = Envelope {
+			channel: channel.id,
+			model: terms.model,
+			sequence,
+			body: terms.body,
+			seed: terms.seed,
+			price: terms.price,
+			max_tokens: terms.max_tokens,
+			max_fee: terms.max_fee,
+			expires: terms.expires,
+		};
+		let hash = envelope.hash(&self.genesis);
+		let signed = SignedEnvelope { envelope, signature: self.key.sign(&hash).0 };
+		self.store.submit(vec![Write::Envelope(hash, signed.clone())])?;
+		if record.numbers.is_low() {
+			let (end, written) = self.submit_reservation(channel.id, record, 0)?;
+			record.numbers.expect(end, written);
+		}
+		record.outstanding.insert(hash, Outstanding { signed: signed.clone(), ended: None, seen: None });
+		Ok(Some((hash, signed)))
+	}
+
+	/// Reserves sequence numbers from `next` on, or from the next free one if that is higher. Returns once that is on disk.
+	pub(crate) async fn reserve(&self, channel: ChannelId, next: u64) -> Result<(), StoreError> {
+		let (end, written) = self.with(channel, |record| self.submit_reservation(channel, record, next))?;
+		written.await.map_err(|_| StoreError::Stopped)?;
+		self.with(channel, |record| record.numbers.reserved(end));
+		Ok(())
+	}
+
+	fn submit_reservation(
+		&self,
+		channel: ChannelId,
+		record: &mut ChannelRecord,
+		next: u64,
+	) -> Result<(u64, Written), StoreError> {
+		let reservation = record.numbers.reserve(next);
+		let end = reservation.end;
+		Ok((end, self.store.submit(vec![Write::Reserve(channel, reservation, record.numbers.next())])?))
+	}
+
+	/// Gives back the sequence numbers that were not used, so that the next start knows that no envelope was lost.
+	pub async fn rest(&self) -> Result<(), StoreError> {
+		let writes = {
+			let mut channels = self.lock();
+			let known = channels.iter_mut().filter(|(_, record)| record.numbers.is_known());
+			known.map(|(id, record)| Write::Reserve(*id, record.numbers.rest(), record.numbers.next())).collect()
+		};
+		self.store.write(writes).await
 	}
 
 	/// Removes an envelope for which nothing is due, because the worker rejected it or never got it.
-	pub async fn forget(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
-		self.store.write(vec![Write::Forget(channel, hash)]).await?;
-		self.with(channel, |record| record.outstanding.remove(&hash));
-		Ok(())
+	pub fn forget(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
+		self.with(channel, |record| {
+			record.outstanding.remove(&hash);
+			self.store.submit(vec![Write::Forget(channel, hash)]).map(drop)
+		})
+	}
+
+	/// Removes an envelope that the worker rejected because it has seen its sequence number: another gateway uses the same key.
+	/// The other envelope may be paid, this one never.
+	pub fn disown(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
+		self.with(channel, |record| {
+			record.in_step = false;
+			record.closed.insert(hash);
+			record.wake.notify_one();
+			let Some(entry) = record.outstanding.remove(&hash) else { return Ok(()) };
+			let reservation = record.numbers.disown(entry.signed.envelope.sequence);
+			let writes = vec![Write::Close(channel, hash), Write::Reserve(channel, reservation, record.numbers.next())];
+			self.store.submit(writes).map(drop)
+		})
 	}
 
 	/// Notes that the gateway stopped reading before the receipt. The worker may have signed one, so it is queried.
@@ -234,8 +278,7 @@ impl Ledger {
 		});
 	}
 
-	/// Checks a receipt that ended a stream. A correct one is on disk when this returns and will be acknowledged. A
-	/// wrong one is never acknowledged.
+	/// Checks a receipt that ended a stream. A correct one will be acknowledged, once it is on disk. A wrong one never is.
 	pub async fn receive(
 		&self,
 		channel: ChannelId,
@@ -249,25 +292,20 @@ impl Ledger {
 		let Some(envelope) = envelope else { return Ok(Err(ReceiptError::Envelope)) };
 		let checked = receipts::check(&receipt, &envelope, worker, &self.genesis, Some(seen));
 		match checked {
-			Ok(()) => self.accept(channel, receipt, false).await?,
+			Ok(()) => self.accept(channel, receipt, false)?,
 			Err(_) => self.close(channel, hash).await?,
 		}
 		Ok(checked)
 	}
 
-	pub(crate) async fn accept(
-		&self,
-		channel: ChannelId,
-		receipt: SignedReceipt,
-		foreign: bool,
-	) -> Result<(), StoreError> {
+	/// Takes a correct receipt. `foreign` ones are for envelopes of which there is no record.
+	pub(crate) fn accept(&self, channel: ChannelId, receipt: SignedReceipt, foreign: bool) -> Result<(), StoreError> {
 		let hash = receipt.receipt.envelope;
 		let mut writes = vec![Write::Receipt(channel, receipt.clone())];
 		if foreign {
 			// Its sequence number does not tell whether it was paid, so that must be recorded.
 			writes.push(Write::Close(channel, hash));
 		}
-		self.store.write(writes).await?;
 		self.with(channel, |record| {
 			record.outstanding.remove(&hash);
 			if foreign {
@@ -275,8 +313,9 @@ impl Ledger {
 			}
 			record.receipts.insert(hash, receipt);
 			record.wake.notify_one();
-		});
-		Ok(())
+			// Under the lock, so that no voucher that pays for it is written before.
+			self.store.submit(writes).map(drop)
+		})
 	}
 
 	pub(crate) async fn close(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {

@@ -1,11 +1,12 @@
 //! The program of a developer: an OpenAI-style HTTP API in front of the Gonka network. Usage: `docs/gateway.md`.
 //!
 //! Path of a request: [`server`] reads it and [`api_keys`] tell whose it is, [`openai::request`] validates it, [`metering`]
-//! reserves its cost within the key's limits, [`relay`] dispatches it to a host that
-//! [`router`] picks, with an envelope from the [`ledger`], over [`worker_client`]. Tokens go back as they arrive. The
-//! receipt at the end is checked by [`receipts`] and recorded in the [`ledger`] and its [`store`]; [`vouchers`]
-//! acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`] follows
-//! the chain, [`channels`] opens and tops up channels, [`tokenizers`] fetches the models' tokenizers, and [`health`] what hosts say of their models.
+//! reserves its cost within the key's limits, [`relay`] dispatches it to a host that [`router`] picks, with an envelope from the
+//! [`ledger`], which [`numbers`] numbers, over [`worker_client`]; while all hosts are busy it waits in the [`queue`]. Tokens go
+//! back as they arrive. The receipt at the end is checked by [`receipts`] and recorded in the [`ledger`] and its [`store`];
+//! [`vouchers`] acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`]
+//! follows the chain, [`channels`] opens, tops up and closes channels, [`tokenizers`] fetches the models' tokenizers, and
+//! [`health`] what hosts say of themselves.
 //!
 //! [`gateway::Gateway`] is the state that all of them share; [`app`] builds it and starts the tasks.
 
@@ -27,7 +28,9 @@ pub mod health;
 pub mod ledger;
 pub mod metering;
 pub mod metrics;
+pub mod numbers;
 pub mod openai;
+pub mod queue;
 pub mod receipts;
 pub mod reconcile;
 pub mod relay;

@@ -24,8 +24,12 @@ pub struct Metrics {
 	pub tokens: IntCounterVec,
 	/// Hosts that were replaced: `before` the first token, or `during` the completion.
 	pub failovers: IntCounterVec,
+	/// Requests that were dispatched to a second host because the first token was late.
+	pub hedges: IntCounter,
 	/// Receipts that were wrong.
 	pub rejected: IntCounter,
+	/// How often a worker had seen requests that are not in this gateway's ledger.
+	pub shared_key: IntCounter,
 	/// Vouchers that workers confirmed.
 	pub vouchers: IntCounter,
 	/// GNK that remain in a channel when everything owed is settled.
@@ -119,7 +123,12 @@ impl Metrics {
 				"Hosts that were replaced, before the first token or during the completion",
 				&["when"],
 			)?,
+			hedges: counter("hedges_total", "Requests dispatched to a second host because the first token was late")?,
 			rejected: counter("rejected_receipts_total", "Receipts that were wrong and were not acknowledged")?,
+			shared_key: counter(
+				"shared_key_total",
+				"Times that a worker had seen requests of this gateway's key that are not in its ledger",
+			)?,
 			vouchers: counter("vouchers_total", "Vouchers that workers confirmed")?,
 			remaining: by_channel(
 				"channel_remaining_gnk",

@@ -3,7 +3,7 @@
 use crate::{
 	ledger::{Ledger, Outstanding},
 	receipts,
-	store::{StoreError, Write},
+	store::StoreError,
 };
 use gonka_client::worker_api::{Acknowledgement, ChannelQuery, ChannelState, Scale, UnacknowledgedReceipt};
 use gonka_primitives::{
@@ -20,6 +20,9 @@ use subxt_signer::sr25519;
 /// How long after the end of reading an envelope is given up, if the worker lists no receipt for it.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
+/// Maximum number of sequence numbers that are left out where another gateway uses the same key.
+const MAX_GAP: u64 = 32;
+
 /// Why a channel cannot be reconciled.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -34,6 +37,17 @@ pub enum ReconcileError {
 	LostVoucher,
 }
 
+/// The result of comparing a channel's records.
+#[derive(Clone, Debug)]
+pub struct Reconciled {
+	/// Number of receipts that were rejected.
+	pub rejected: u64,
+	/// An acknowledgement to send first: the worker lost a voucher that it had confirmed.
+	pub again: Option<Acknowledgement>,
+	/// Whether the worker has seen envelopes of this channel that this ledger did not issue.
+	pub is_shared: bool,
+}
+
 impl Ledger {
 	/// Makes the body of a request to [`gonka_client::worker_api::CHANNEL_PATH`].
 	pub fn query(&self, channel: ChannelId) -> ChannelQuery {
@@ -41,9 +55,13 @@ impl Ledger {
 		ChannelQuery { channel, signature: Scale(self.key.sign(&payload).0) }
 	}
 
-	/// Whether there are envelopes whose stream ended without a receipt.
+	/// Whether the worker may show receipts that did not end a stream: for envelopes whose stream ended without one, that a crash
+	/// lost, or that another gateway issued.
 	pub fn has_loose_ends(&self, channel: ChannelId) -> bool {
-		self.with(channel, |record| record.outstanding.values().any(|entry| entry.ended.is_some()))
+		self.with(channel, |record| {
+			record.uncertain = record.uncertain.filter(|since| since.elapsed() < GIVE_UP);
+			record.uncertain.is_some() || record.outstanding.values().any(|entry| entry.ended.is_some())
+		})
 	}
 
 	/// The receipts that are due now. Take them before a query, for comparison with its response.
@@ -51,43 +69,42 @@ impl Ledger {
 		self.with(channel, |record| record.receipts.keys().copied().collect())
 	}
 
-	/// Compares the worker's record of a channel with ours; `held` is [`Ledger::held`] from before the query. Returns
-	/// the number of receipts rejected, and an acknowledgement to send first if the worker lost a voucher that it had
-	/// confirmed.
+	/// Compares the worker's record of a channel with ours; `held` is [`Ledger::held`] from before the query.
 	pub async fn reconcile(
 		&self,
 		channel: ChannelId,
 		state: &ChannelState,
 		worker: &PublicKey,
 		held: &[Hash],
-	) -> Result<(u64, Option<Acknowledgement>), ReconcileError> {
+	) -> Result<Reconciled, ReconcileError> {
 		let was_in_step = self.with(channel, |record| record.in_step);
-		self.take_sequence(channel, state.sequence).await?;
+		let is_shared = self.take_sequence(channel, state.sequence).await?;
 		let listed: HashSet<Hash> = state.unacknowledged.iter().map(|entry| entry.receipt.0.receipt.envelope).collect();
 		let again = if was_in_step { None } else { self.compare(channel, state, held, &listed).await? };
 		let rejected = self.take_receipts(channel, state, worker, again.is_some()).await?;
-		self.give_up(channel, &listed).await?;
+		self.give_up(channel, &listed)?;
 		self.with(channel, |record| record.in_step = true);
-		Ok((rejected, again))
+		Ok(Reconciled { rejected, again, is_shared })
 	}
 
-	async fn take_sequence(&self, channel: ChannelId, highest: u64) -> Result<(), StoreError> {
-		let write = self.with(channel, |record| {
-			let next = highest.saturating_add(1);
-			if record.numbered && next <= record.next {
-				return None;
-			}
-			if !record.numbered {
-				record.first = next;
-			}
-			record.numbered = true;
-			record.next = record.next.max(next);
-			Some(Write::Sequences { channel, first: record.first, next: record.next })
+	/// Goes on after the highest number that the worker has seen. Returns whether it has seen numbers that this ledger, which has
+	/// others, did not give out.
+	async fn take_sequence(&self, channel: ChannelId, highest: u64) -> Result<bool, StoreError> {
+		let next = highest.saturating_add(1);
+		let (is_ahead, is_behind, is_known) = self.with(channel, |record| {
+			let numbers = &record.numbers;
+			(next <= numbers.next() && !numbers.is_low(), next > numbers.next(), numbers.is_known())
 		});
-		match write {
-			Some(write) => self.store.write(vec![write]).await,
-			None => Ok(()),
+		let is_shared = is_behind && is_known;
+		if is_shared {
+			self.with(channel, |record| record.uncertain = Some(Instant::now()));
 		}
+		if !is_ahead {
+			// Two gateways that went on at the same number would meet again.
+			let gap = if is_shared { fastrand::u64(..MAX_GAP) } else { 0 };
+			self.reserve(channel, next.saturating_add(gap)).await?;
+		}
+		Ok(is_shared)
 	}
 
 	/// Makes our vouchers and receipts equal to those that the worker can prove.
@@ -174,9 +191,8 @@ impl Ledger {
 				match record.outstanding.get(&hash) {
 					Some(Outstanding { ended: None, .. }) => continue,
 					Some(entry) => (entry.seen.clone(), false),
-					// This store issued the envelope and no longer has it open, so it was covered. A lost store issued
-					// those with lower numbers.
-					None if repeated || signed.envelope.sequence >= record.first => continue,
+					// There is a record of its number, and it is no longer open, so it was covered.
+					None if repeated || !record.numbers.is_unrecorded(signed.envelope.sequence) => continue,
 					None => (None, true),
 				}
 			};
@@ -187,7 +203,7 @@ impl Ledger {
 				continue;
 			}
 			match receipts::check(receipt, &signed.envelope, worker, &self.genesis, seen.as_ref()) {
-				Ok(()) => self.accept(channel, receipt.clone(), foreign).await?,
+				Ok(()) => self.accept(channel, receipt.clone(), foreign)?,
 				Err(reason) => {
 					tracing::warn!(channel, envelope = hex::encode(hash), %reason, "rejected a receipt");
 					rejected = rejected.saturating_add(1);
@@ -198,7 +214,7 @@ impl Ledger {
 		Ok(rejected)
 	}
 
-	async fn give_up(&self, channel: ChannelId, listed: &HashSet<Hash>) -> Result<(), StoreError> {
+	fn give_up(&self, channel: ChannelId, listed: &HashSet<Hash>) -> Result<(), StoreError> {
 		let now = Instant::now();
 		let lapsed: Vec<Hash> = self.with(channel, |record| {
 			let ended = |entry: &Outstanding| entry.ended.is_some_and(|ended| now.duration_since(ended) > GIVE_UP);
@@ -206,7 +222,7 @@ impl Ledger {
 			entries.filter(|(hash, entry)| ended(entry) && !listed.contains(*hash)).map(|(hash, _)| *hash).collect()
 		});
 		for hash in lapsed {
-			self.forget(channel, hash).await?;
+			self.forget(channel, hash)?;
 		}
 		Ok(())
 	}

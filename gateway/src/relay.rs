@@ -14,11 +14,12 @@ use crate::{
 		request::{MIN_COMPLETION, Prompt},
 	},
 	receipts::ReceiptError,
-	router::{NoRoute, Route},
+	router::{Beginnings, Need, NoRoute, Route},
 	snapshot::Model,
 	store::StoreError,
 	worker_client::CallError,
 };
+use attempt::Attempt;
 use gonka_client::request_id::RequestId;
 use gonka_primitives::{
 	AccountId, Balance,
@@ -34,7 +35,7 @@ use tokio::{
 	sync::mpsc,
 	time::{sleep, timeout},
 };
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, Span};
 
 /// How long a request waits while all hosts are busy.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,6 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ROUND_PAUSE: Duration = Duration::from_millis(250);
 /// Maximum number of rounds over hosts that fail for other reasons than being busy.
 const MAX_ROUNDS: u32 = 3;
+/// Number of hosts whose word it takes that a request is wrong. One could be alone with that.
+const MAX_REJECTIONS: u32 = 2;
 
 /// A token of a completion.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +144,9 @@ pub fn start(
 	let task = async move {
 		let limit = gateway.options.timeouts.request;
 		let text = CompletionText::new(prompt.body.stop.clone());
-		let mut relay = Relay { gateway, id, prompt, reading, client, text, stopped: false, started: Instant::now() };
+		let beginnings = gateway.router.beginnings(&prompt.model, &prompt.body.prompt);
+		let started = Instant::now();
+		let mut relay = Relay { gateway, id, prompt, reading, beginnings, client, text, stopped: false, started };
 		let last = match timeout(limit, relay.run()).await {
 			Ok(Some(Ok(summary))) => {
 				let Summary { finish, completion_tokens, fee, .. } = &summary;
@@ -167,6 +172,8 @@ struct Relay {
 	/// The prompt. `body.delivered` grows with each token that the client gets.
 	prompt: Prompt,
 	reading: Arc<Reading>,
+	/// The beginnings of the prompt.
+	beginnings: Beginnings,
 	client: mpsc::UnboundedSender<Piece>,
 	/// The text of the tokens that were delivered.
 	text: CompletionText,
@@ -179,7 +186,8 @@ impl Relay {
 	/// Returns `None` if the client is gone.
 	async fn run(&mut self) -> Option<Result<Summary, ApiError>> {
 		let mut tried = HashSet::new();
-		let (mut rounds, mut last, mut waiting_since) = (0u32, None, Instant::now());
+		let mut place = None;
+		let (mut rounds, mut rejections, mut last, mut waiting_since) = (0u32, 0u32, None, Instant::now());
 		loop {
 			if self.client.is_closed() {
 				return None;
@@ -197,7 +205,9 @@ impl Relay {
 					continue;
 				},
 				Err(reason) => {
-					let patient = waiting_since.elapsed() < PATIENCE.min(self.gateway.options.timeouts.first_token);
+					let patience = PATIENCE.min(self.gateway.options.timeouts.first_token);
+					place = place.or_else(|| self.gateway.queue.enter(patience));
+					let patient = place.is_some() && waiting_since.elapsed() < patience;
 					match self.next_round(reason, last.as_ref(), rounds, patient).await {
 						Ok(()) => tried.clear(),
 						Err(error) => return Some(Err(error)),
@@ -206,13 +216,9 @@ impl Relay {
 					continue;
 				},
 			};
-			let host = route.host.account;
-			let span = info_span!("dispatch", host = hex::encode(host), envelope = field::Empty);
-			match self.attempt(&route).instrument(span.clone()).await {
-				Ok(receipt) => {
-					self.gateway.router.succeeded(&host);
-					return Some(Ok(self.summary(receipt.finish, Some(&receipt), host)));
-				},
+			let Attempt { host, span, result } = self.attempt(route, &mut tried).await;
+			match result {
+				Ok(receipt) => return Some(Ok(self.summary(receipt.finish, Some(&receipt), host))),
 				Err(Failure::ClientGone) => return None,
 				Err(Failure::ContextTooLong(_)) if self.prompt.is_adjustable && left > MIN_COMPLETION => {
 					self.prompt.max_tokens = (left / 4).saturating_add(delivered);
@@ -223,11 +229,17 @@ impl Relay {
 				Err(failure) => {
 					if self.delivered() > delivered {
 						// The host made progress: hosts that were tried before get another chance.
-						(rounds, waiting_since) = (0, Instant::now());
+						(rounds, waiting_since, place) = (0, Instant::now(), None);
 						tried.clear();
 					}
 					tried.insert(host);
 					span.in_scope(|| self.note_failure(&host, &failure));
+					if matches!(failure, Failure::ContextTooLong(_) | Failure::BadRequest(_)) {
+						rejections = rejections.saturating_add(1);
+						if rejections >= MAX_REJECTIONS {
+							return Some(Err(self.final_error(NoRoute::NoHost, Some(&failure))));
+						}
+					}
 					last = Some(failure);
 				},
 			}
@@ -274,10 +286,19 @@ impl Relay {
 		price.fee(self.prompt_tokens(), self.tokens_left()).unwrap_or(Balance::MAX)
 	}
 
+	/// The needs of the next host.
+	fn need(&self, model: &Model) -> Need<'_> {
+		Need {
+			prompt: self.prompt_tokens(),
+			completion: self.tokens_left(),
+			max_fee: self.max_fee(&model.price()),
+			beginnings: &self.beginnings,
+		}
+	}
+
 	fn route(&self, tried: &HashSet<AccountId>) -> Result<Route, NoRoute> {
 		let (gateway, snapshot, model) = (&self.gateway, self.gateway.snapshots.load(), self.model());
-		let needed = (self.prompt_tokens().saturating_add(self.tokens_left()), self.max_fee(&model.price()));
-		gateway.router.pick(&snapshot, &gateway.ledger, &model, needed, tried)
+		gateway.router.pick(&snapshot, &gateway.ledger, &model, self.need(&model), tried)
 	}
 
 	/// The model with its prices as of now.
@@ -296,7 +317,7 @@ impl Relay {
 	) -> Result<(), ApiError> {
 		let is_worthwhile = match last {
 			None | Some(Failure::Funds) if reason == NoRoute::NoFunds => self.demand_funds() && patient,
-			None => false,
+			None => reason == NoRoute::NotInStep && patient && rounds < MAX_ROUNDS,
 			Some(Failure::Busy) => patient,
 			Some(Failure::ContextTooLong(_) | Failure::BadRequest(_)) => false,
 			Some(_) => patient && rounds < MAX_ROUNDS,

@@ -1,15 +1,29 @@
 //! The choice of a host for a request.
 //!
-//! Candidates serve the model, respond, and have enough funds in their channel. One is drawn with probability in
-//! proportion to effective weight ÷ (requests in flight + 1): an idle network is loaded by weight, a busy one evenly.
+//! Candidates serve the model, respond, and have enough funds in their channel. A host that has read the beginning of the prompt
+//! before is picked, unless it is much busier than others. Otherwise one is drawn with probability in proportion to
+//!
+//! ```text
+//! effective weight ÷ (requests in flight + 1) ÷ slowness²
+//! ```
+//!
+//! An idle network is loaded by weight, a busy one evenly, and a slow host gets little.
+
+mod latency;
+mod prefixes;
+
+pub use prefixes::Beginnings;
 
 use crate::{
 	ledger::Ledger,
 	snapshot::{Host, Model, Snapshot},
 };
+use gonka_client::worker_api::Health;
 use gonka_primitives::{AccountId, Balance, views::ChannelView};
+use latency::{FirstTokens, Speed};
+use prefixes::Prefixes;
 use std::{
-	collections::{HashMap, HashSet},
+	collections::{HashMap, HashSet, hash_map::RandomState},
 	sync::{Arc, Mutex, MutexGuard},
 	time::{Duration, Instant},
 };
@@ -20,21 +34,114 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 6;
 /// Pause of a host after a wrong receipt.
 const DISTRUST: Duration = Duration::from_secs(600);
+/// Maximum number of completion tokens that count for a host's slowness: few completions reach the maximum.
+const USUAL_COMPLETION: u32 = 256;
+/// Minimum time before a second host is dispatched to: below it, nobody notices.
+const MIN_HEDGE: Duration = Duration::from_millis(50);
+/// Requests of which one may be hedged, and the maximum number of hedges that are saved up.
+const HEDGE_EVERY: f64 = 10.0;
+const MAX_HEDGES: f64 = 10.0;
 
-#[derive(Default)]
+/// The load and health of a host.
 struct State {
 	in_flight: u64,
 	failures: u32,
 	paused_until: Option<Instant>,
 	distrusted_until: Option<Instant>,
-	/// The models that it serves by its own word, with the maximum number of tokens of prompt and completion together.
-	contexts: Option<HashMap<String, u32>>,
+	speed: Speed,
+	/// When it last responded; at first, when it was first needed.
+	responded: Instant,
+	/// When it was last picked.
+	used: Option<Instant>,
+	/// By its own word: see [`Report`].
+	report: Option<Report>,
+}
+
+impl Default for State {
+	fn default() -> Self {
+		Self {
+			in_flight: 0,
+			failures: 0,
+			paused_until: None,
+			distrusted_until: None,
+			speed: Speed::default(),
+			responded: Instant::now(),
+			used: None,
+			report: None,
+		}
+	}
+}
+
+impl State {
+	/// Requests that run or wait at the host, those of other gateways included.
+	fn load(&self) -> u64 {
+		self.in_flight.saturating_add(self.report.as_ref().map_or(0, |report| report.others))
+	}
+
+	fn is_full(&self) -> bool {
+		self.report.as_ref().is_some_and(|report| self.load() >= report.capacity)
+	}
+
+	fn is_paused(&self, now: Instant) -> bool {
+		self.paused_until.is_some_and(|until| until > now)
+	}
+
+	fn is_distrusted(&self, now: Instant) -> bool {
+		self.distrusted_until.is_some_and(|until| until > now)
+	}
+}
+
+/// What a host says of itself.
+struct Report {
+	/// The models that it serves, with the maximum number of tokens of prompt and completion together.
+	contexts: HashMap<String, u32>,
+	/// Requests of other gateways that run or wait there.
+	others: u64,
+	/// Maximum number of requests that run or wait.
+	capacity: u64,
+}
+
+/// The use of a model.
+#[derive(Default)]
+struct ModelState {
+	first_tokens: FirstTokens,
+	used: Option<Instant>,
+}
+
+#[derive(Default)]
+struct States {
+	hosts: HashMap<AccountId, State>,
+	models: HashMap<String, ModelState>,
+	prefixes: Prefixes,
+	/// Number of requests that may be hedged now.
+	hedges: f64,
 }
 
 /// Load and health of the hosts, as this gateway has seen them.
-#[derive(Default)]
 pub struct Router {
-	hosts: Mutex<HashMap<AccountId, State>>,
+	started: Instant,
+	random: RandomState,
+	states: Mutex<States>,
+}
+
+impl Default for Router {
+	fn default() -> Self {
+		let states = States::default();
+		Self { started: Instant::now(), random: states.prefixes.random(), states: Mutex::new(states) }
+	}
+}
+
+/// The needs of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Need<'a> {
+	/// Number of tokens of the prompt.
+	pub prompt: u32,
+	/// Maximum number of completion tokens.
+	pub completion: u32,
+	/// Maximum fee, in base units.
+	pub max_fee: Balance,
+	/// The beginnings of the prompt.
+	pub beginnings: &'a Beginnings,
 }
 
 /// A picked host with the channel that pays it. It counts as a request in flight until it is dropped.
@@ -48,7 +155,7 @@ pub struct Route {
 
 impl Drop for Route {
 	fn drop(&mut self) {
-		if let Some(state) = self.router.lock().get_mut(&self.host.account) {
+		if let Some(state) = self.router.lock().hosts.get_mut(&self.host.account) {
 			state.in_flight = state.in_flight.saturating_sub(1);
 		}
 	}
@@ -57,8 +164,10 @@ impl Drop for Route {
 /// Why no host can be picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoute {
-	/// No host with a channel in step serves the model.
+	/// No host with a channel serves the model.
 	NoHost,
+	/// The channels to such hosts are being reconciled.
+	NotInStep,
 	/// No such channel holds enough.
 	NoFunds,
 	/// The longest context that such a host serves, in tokens: it is too short.
@@ -66,17 +175,22 @@ pub enum NoRoute {
 }
 
 impl Router {
-	/// Picks a host for a request of so many `tokens` of prompt and completion that costs up to `max_fee` base units, but none of
-	/// `tried`. A host that failed lately is picked only if no other is left.
+	/// The beginnings of a prompt, for [`Router::pick`].
+	pub fn beginnings(&self, model: &Model, prompt: &[u32]) -> Beginnings {
+		Prefixes::beginnings(&self.random, &model.name, prompt)
+	}
+
+	/// Picks a host for a request, but none of `tried`. A host that failed lately or is full is picked only if no other is left.
 	pub fn pick(
 		self: &Arc<Self>,
 		snapshot: &Snapshot,
 		ledger: &Ledger,
 		model: &Model,
-		(tokens, max_fee): (u32, Balance),
+		need: Need<'_>,
 		tried: &HashSet<AccountId>,
 	) -> Result<Route, NoRoute> {
-		let (mut poor, mut longest) = (false, None);
+		let tokens = need.prompt.saturating_add(need.completion);
+		let (mut poor, mut is_waiting, mut longest) = (false, false, None);
 		let candidates: Vec<_> = snapshot
 			.open_channels()
 			.filter(|(_, host)| model.variant(host).is_some() && !tried.contains(&host.account))
@@ -86,63 +200,140 @@ impl Router {
 				context.is_none_or(|context| tokens <= context)
 			})
 			.filter(|(channel, _)| match ledger.available(channel) {
-				Some(available) if available >= max_fee => true,
+				Some(available) if available >= need.max_fee => true,
 				Some(_) => {
 					poor = true;
 					false
 				},
-				None => false,
+				None => {
+					is_waiting = true;
+					false
+				},
 			})
 			.collect();
 		let now = Instant::now();
 		let mut states = self.lock();
-		let usable = |pause: &dyn Fn(&State) -> Option<Instant>| -> Vec<_> {
-			let awake = |host: &Host| states.get(&host.account).and_then(pause).is_none_or(|until| until <= now);
-			candidates.iter().filter(|(_, host)| awake(host)).collect()
-		};
-		let mut pool = usable(&|state| state.paused_until.max(state.distrusted_until));
-		if pool.is_empty() {
-			pool = usable(&|state| state.distrusted_until);
+		for (_, host) in &candidates {
+			states.hosts.entry(host.account).or_default();
 		}
-		let weights = pool.iter().map(|(_, host)| {
-			let in_flight = states.get(&host.account).map_or(0, |state| state.in_flight);
-			host.weight as f64 / in_flight.saturating_add(1) as f64
+		let best = [State::is_full as fn(&State) -> bool, |_| false].into_iter().map(|is_full| {
+			let usable = |host: &Host| {
+				let state = states.hosts.get(&host.account);
+				state.is_some_and(|state| !state.is_distrusted(now) && !state.is_paused(now) && !is_full(state))
+			};
+			candidates.iter().filter(|(_, host)| usable(host)).collect::<Vec<_>>()
 		});
-		let Some((channel, host)) = draw(weights.collect()).and_then(|index| pool.get(index)) else {
+		let mut pool = best.into_iter().find(|pool| !pool.is_empty()).unwrap_or_default();
+		if pool.is_empty() {
+			let is_trusted =
+				|host: &Host| states.hosts.get(&host.account).is_some_and(|state| !state.is_distrusted(now));
+			pool = candidates.iter().filter(|(_, host)| is_trusted(host)).collect();
+		}
+		let hosts: Vec<&Host> = pool.iter().map(|(_, host)| &***host).collect();
+		let Some((channel, host)) = states.choose(&hosts, need).and_then(|index| pool.get(index)) else {
 			return Err(match longest.filter(|longest| tokens > *longest) {
 				_ if poor => NoRoute::NoFunds,
 				Some(longest) => NoRoute::TooLong(longest),
+				None if is_waiting => NoRoute::NotInStep,
 				None => NoRoute::NoHost,
 			});
 		};
-		let state = states.entry(host.account).or_default();
+		states.hedges = (states.hedges + 1.0 / HEDGE_EVERY).min(MAX_HEDGES);
+		let state = states.hosts.entry(host.account).or_default();
 		state.in_flight = state.in_flight.saturating_add(1);
+		state.used = Some(now);
 		Ok(Route { host: Arc::clone(host), channel: Arc::clone(channel), router: self.clone() })
 	}
 
-	/// Notes which models a host serves, with their contexts.
-	pub fn learn(&self, host: &AccountId, contexts: HashMap<String, u32>) {
-		self.lock().entry(*host).or_default().contexts = Some(contexts);
+	/// Notes that a request for a model has come.
+	pub fn demand(&self, model: &Model) {
+		self.lock().models.entry(model.name.clone()).or_default().used = Some(Instant::now());
+	}
+
+	/// Time since the last request for a model, or since the start; `None` for one registration of several that was never
+	/// requested by its own name.
+	pub fn unused(&self, model: &Model) -> Option<Duration> {
+		let used = self.lock().models.get(&model.name).and_then(|state| state.used);
+		used.or_else(|| model.is_listed().then_some(self.started)).map(|used| used.elapsed())
+	}
+
+	/// Time since a host was last picked, or since the start.
+	pub fn idle(&self, host: &AccountId) -> Duration {
+		self.lock().hosts.get(host).and_then(|state| state.used).unwrap_or(self.started).elapsed()
+	}
+
+	/// Time since a host last responded; `None` if it was never needed.
+	pub fn silent(&self, host: &AccountId) -> Option<Duration> {
+		Some(self.lock().hosts.get(host)?.responded.elapsed())
+	}
+
+	/// The time after which a first token is late, and a second host should be dispatched to; `None` while that is not known.
+	pub fn late(&self, model: &Model, prompt: u32) -> Option<Duration> {
+		let states = self.lock();
+		states.models.get(&model.name)?.first_tokens.usual(prompt).map(|usual| usual.max(MIN_HEDGE))
+	}
+
+	/// Whether one more request may be dispatched to a second host: hedges stay a small part of all requests.
+	pub fn may_hedge(&self) -> bool {
+		let mut states = self.lock();
+		let may = states.hedges >= 1.0;
+		if may {
+			states.hedges -= 1.0;
+		}
+		may
+	}
+
+	/// Notes a host's report on itself.
+	pub fn learn(&self, host: &AccountId, health: Health) {
+		let mut states = self.lock();
+		let state = states.hosts.entry(*host).or_default();
+		state.responded = Instant::now();
+		let contexts = health.models.into_iter().map(|model| (model.name, model.context_length)).collect();
+		let others = u64::from(health.load).saturating_sub(state.in_flight);
+		state.report = Some(Report { contexts, others, capacity: health.capacity.max(1).into() });
+	}
+
+	/// Notes that a host is needed, though it may not respond.
+	pub fn expect(&self, host: &AccountId) {
+		self.lock().hosts.entry(*host).or_default();
 	}
 
 	/// The maximum number of tokens of prompt and completion together that a host serves of a model, if it is known.
 	pub fn context(&self, model: &Model, host: &Host) -> Option<u32> {
 		let name = String::from_utf8_lossy(&model.variant(host)?.name).into_owned();
-		self.lock().get(&host.account)?.contexts.as_ref()?.get(&name).copied()
+		self.lock().hosts.get(&host.account)?.report.as_ref()?.contexts.get(&name).copied()
 	}
 
-	/// Notes that a host finished a request.
-	pub fn succeeded(&self, host: &AccountId) {
-		if let Some(state) = self.lock().get_mut(host) {
+	/// Notes that a host sent the first token after this time.
+	pub fn began(&self, model: &Model, host: &AccountId, need: Need<'_>, time: Duration) {
+		let mut states = self.lock();
+		states.models.entry(model.name.clone()).or_default().first_tokens.add(need.prompt, time);
+		let state = states.hosts.entry(*host).or_default();
+		state.responded = Instant::now();
+		state.speed.add_first(need.prompt, time);
+		states.prefixes.note(need.beginnings, host);
+	}
+
+	/// Notes that a host had not sent the first token after this time, when another had.
+	pub fn lagged(&self, host: &AccountId, prompt: u32, time: Duration) {
+		self.lock().hosts.entry(*host).or_default().speed.add_first(prompt, time);
+	}
+
+	/// Notes that a host finished a request, with this time from token to token.
+	pub fn succeeded(&self, host: &AccountId, pace: Option<Duration>) {
+		if let Some(state) = self.lock().hosts.get_mut(host) {
 			state.failures = 0;
 			state.paused_until = None;
+			if let Some(pace) = pace {
+				state.speed.add_token(pace);
+			}
 		}
 	}
 
 	/// Notes that a host did not respond, or broke off.
 	pub fn failed(&self, host: &AccountId) {
 		let mut states = self.lock();
-		let state = states.entry(*host).or_default();
+		let state = states.hosts.entry(*host).or_default();
 		let pause = BACKOFF.saturating_mul(1 << state.failures.min(MAX_DOUBLINGS));
 		state.failures = state.failures.saturating_add(1);
 		state.paused_until = Instant::now().checked_add(pause);
@@ -150,19 +341,42 @@ impl Router {
 
 	/// Notes that a host signed a wrong receipt.
 	pub fn distrust(&self, host: &AccountId) {
-		self.lock().entry(*host).or_default().distrusted_until = Instant::now().checked_add(DISTRUST);
+		self.lock().hosts.entry(*host).or_default().distrusted_until = Instant::now().checked_add(DISTRUST);
 	}
 
 	/// Whether the host is not paused.
 	pub fn is_healthy(&self, host: &AccountId) -> bool {
 		let now = Instant::now();
-		let awake = |until: Option<Instant>| until.is_none_or(|until| until <= now);
 		let states = self.lock();
-		states.get(host).is_none_or(|state| awake(state.paused_until) && awake(state.distrusted_until))
+		states.hosts.get(host).is_none_or(|state| !state.is_paused(now) && !state.is_distrusted(now))
 	}
 
-	fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, State>> {
-		self.hosts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+	fn lock(&self) -> MutexGuard<'_, States> {
+		self.states.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+	}
+}
+
+impl States {
+	/// Chooses one of these hosts, all of which have a state.
+	fn choose(&mut self, hosts: &[&Host], need: Need<'_>) -> Option<usize> {
+		let states: Vec<&State> = hosts.iter().filter_map(|host| self.hosts.get(&host.account)).collect();
+		let loads: Vec<u64> = states.iter().map(|state| state.load()).collect();
+		let known =
+			self.prefixes.host(need.beginnings).and_then(|known| hosts.iter().position(|host| host.account == known));
+		if let Some(load) = known.and_then(|known| loads.get(known)) {
+			let average = loads.iter().sum::<u64>() / loads.len().max(1) as u64;
+			if *load <= average.saturating_mul(2).saturating_add(1) {
+				return known;
+			}
+		}
+		let speeds: Vec<Speed> = states.iter().map(|state| state.speed).collect();
+		let slowness = latency::slowness(&speeds, need.prompt, need.completion.min(USUAL_COMPLETION));
+		let chances = hosts
+			.iter()
+			.zip(&loads)
+			.zip(slowness)
+			.map(|((host, load), slowness)| host.weight as f64 / load.saturating_add(1) as f64 / slowness.powi(2));
+		draw(chances.collect())
 	}
 }
 
@@ -182,6 +396,8 @@ fn draw(weights: Vec<f64>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use gonka_client::worker_api::HealthModel;
+	use gonka_primitives::views::ModelView;
 
 	#[test]
 	fn draws_follow_the_weights() {
@@ -195,21 +411,119 @@ mod tests {
 		assert_eq!(draw(vec![]), None);
 	}
 
+	fn health(models: &[(&str, u32)], load: u32) -> Health {
+		let model = |(name, context_length): &(&str, u32)| HealthModel {
+			name: (*name).into(),
+			context_length: *context_length,
+		};
+		Health {
+			version: String::new(),
+			host: String::new(),
+			models: models.iter().map(model).collect(),
+			block: 1,
+			load,
+			capacity: 8,
+			outdated: None,
+		}
+	}
+
+	/// The number of times of 1,000 that each host is chosen.
+	fn choices(router: &Router, weights: &[u64], need: Need<'_>) -> Vec<u32> {
+		let host = |(index, weight): (usize, &u64)| Host {
+			account: [index as u8; 32],
+			worker: [0; 32],
+			url: String::new(),
+			models: vec![1],
+			weight: *weight,
+		};
+		let hosts: Vec<Host> = weights.iter().enumerate().map(host).collect();
+		let hosts: Vec<&Host> = hosts.iter().collect();
+		let mut states = router.lock();
+		for host in &hosts {
+			states.hosts.entry(host.account).or_default();
+		}
+		let mut counts = vec![0; weights.len()];
+		for _ in 0..1_000 {
+			counts[states.choose(&hosts, need).unwrap()] += 1;
+		}
+		counts
+	}
+
+	fn need(beginnings: &Beginnings) -> Need<'_> {
+		Need { prompt: 100, completion: 100, max_fee: 0, beginnings }
+	}
+
 	#[test]
-	fn the_context_of_a_host_is_that_of_its_registration() {
-		let view = |id, name: &str| gonka_primitives::views::ModelView {
+	fn load_slowness_and_weight_decide() {
+		let (router, none) = (Router::default(), Beginnings::default());
+		let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
+		let counts = choices(&router, &[1, 3], need(&none));
+		assert!((650..850).contains(&counts[1]), "{counts:?}");
+		for index in 0..3u8 {
+			let time = Duration::from_millis(if index == 2 { 500 } else { 100 });
+			router.began(&model, &[index; 32], need(&none), time);
+			router.succeeded(&[index; 32], Some(time));
+		}
+		let counts = choices(&router, &[1, 1, 1], need(&none));
+		assert!(counts[2] < 60 && counts[0] > 350, "a host that takes five times as long gets little: {counts:?}");
+		router.learn(&[0; 32], health(&[], 7));
+		let counts = choices(&router, &[1, 1], need(&none));
+		assert!((50..200).contains(&counts[0]), "others load it: {counts:?}");
+	}
+
+	#[test]
+	fn a_prompt_goes_to_the_host_that_read_its_beginning_unless_it_is_busy() {
+		let router = Router::default();
+		let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
+		let beginnings = router.beginnings(&model, &[5; 200]);
+		router.began(&model, &[1; 32], need(&beginnings), Duration::from_millis(1));
+		assert_eq!(choices(&router, &[1, 1, 1], need(&beginnings)), [0, 1_000, 0]);
+		router.learn(&[1; 32], health(&[], 5));
+		let counts = choices(&router, &[1, 1, 1], need(&beginnings));
+		assert!(counts[0] > 200 && counts[2] > 200, "{counts:?}");
+	}
+
+	#[test]
+	fn hedges_are_a_small_part_of_all_requests() {
+		let router = Router::default();
+		let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
+		let hedged = (0..1_000).filter(|_| {
+			let mut states = router.lock();
+			states.hedges += 1.0 / HEDGE_EVERY;
+			drop(states);
+			router.may_hedge()
+		});
+		assert!((90..=100).contains(&hedged.count()));
+		assert_eq!(router.late(&model, 9), None, "nothing is known");
+		for _ in 0..100 {
+			router.began(&model, &[1; 32], need(&Beginnings::default()), Duration::from_secs(1));
+		}
+		assert!(
+			router
+				.late(&model, 100)
+				.is_some_and(|late| late.abs_diff(Duration::from_secs(1)) < Duration::from_millis(1))
+		);
+		assert!(!router.may_hedge(), "few are saved up");
+	}
+
+	fn view(id: u32, name: &str) -> ModelView {
+		ModelView {
 			id,
 			name: name.into(),
 			weights_hash: [0; 32],
 			tokenizer_hash: [0; 32],
 			context_length: 100,
 			price: Default::default(),
-		};
+		}
+	}
+
+	#[test]
+	fn the_context_of_a_host_is_that_of_its_registration() {
 		let models = Model::by_name([view(1, "m"), view(2, "m@fast")]);
 		let host = |id| Host { account: [1; 32], worker: [0; 32], url: String::new(), models: vec![id], weight: 1 };
 		let router = Router::default();
 		assert_eq!(router.context(&models["m"], &host(2)), None);
-		router.learn(&[1; 32], [("m".into(), 30), ("m@fast".into(), 50)].into());
+		router.learn(&[1; 32], health(&[("m", 30), ("m@fast", 50)], 0));
 		assert_eq!(router.context(&models["m"], &host(1)), Some(30));
 		assert_eq!(router.context(&models["m"], &host(2)), Some(50));
 		assert_eq!(router.context(&models["m@fast"], &host(1)), None);
@@ -223,10 +537,10 @@ mod tests {
 			router.failed(&[1; 32]);
 		}
 		assert!(!router.is_healthy(&[1; 32]), "it is paused for 64 s");
-		router.succeeded(&[1; 32]);
+		router.succeeded(&[1; 32], None);
 		assert!(router.is_healthy(&[1; 32]));
 		router.distrust(&[1; 32]);
-		router.succeeded(&[1; 32]);
+		router.succeeded(&[1; 32], None);
 		assert!(!router.is_healthy(&[1; 32]));
 	}
 }

@@ -1,18 +1,27 @@
-//! The ledger on disk. One thread owns the database and commits all waiting writes in one transaction, so a thousand
-//! requests a second cost a few dozen `fsync`s, not a thousand. A write returns once it is durable.
+//! The ledger on disk. One thread owns the database and commits all waiting writes in one transaction, in the order in which
+//! they were submitted, so a thousand requests a second cost a few dozen `fsync`s, not a thousand.
 
+use crate::numbers::Reservation;
 use codec::{Decode, Encode};
 use gonka_primitives::{
 	ChannelId, Hash,
-	market::{SignedEnvelope, SignedReceipt, SignedVoucher, Totals},
+	market::{Envelope, SignedEnvelope, SignedReceipt, SignedVoucher, Totals},
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::{
 	collections::{BTreeMap, HashMap, HashSet},
 	path::Path,
+	sync::{
+		Arc,
+		atomic::{AtomicUsize, Ordering::Relaxed},
+	},
 };
 use tokio::sync::{mpsc, oneshot};
 
+/// The number after that of the last envelope.
+const RECORDED: TableDefinition<u64, u64> = TableDefinition::new("recorded");
+const RESERVED: TableDefinition<u64, &[u8]> = TableDefinition::new("reserved");
+/// What earlier versions wrote instead of the two above: the first and the next number.
 const SEQUENCES: TableDefinition<u64, (u64, u64)> = TableDefinition::new("sequences");
 const VOUCHERS: TableDefinition<u64, &[u8]> = TableDefinition::new("vouchers");
 const ENVELOPES: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("envelopes");
@@ -21,6 +30,8 @@ const CLOSED: TableDefinition<(u64, [u8; 32]), ()> = TableDefinition::new("close
 
 /// Maximum number of jobs in one transaction.
 const BATCH: usize = 1024;
+/// Number of waiting jobs from which on new requests wait for the disk.
+const BACKLOG: usize = 4 * BATCH;
 
 /// Why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -46,19 +57,12 @@ pub struct Vouchers {
 	pub pending: Option<(SignedVoucher, Vec<Hash>)>,
 }
 
-/// A change. The changes of one [`Store::write`] happen together or not at all.
+/// A change. The changes of one [`Store::submit`] happen together or not at all.
 #[derive(Clone, Debug)]
 pub enum Write {
-	/// Sequence numbers below `next` are used; this store gave out those from `first` on.
-	Sequences {
-		/// The channel.
-		channel: ChannelId,
-		/// The first number that this store gave out.
-		first: u64,
-		/// The next free number; it never decreases.
-		next: u64,
-	},
-	/// Adds an envelope that is about to be sent.
+	/// Reserves sequence numbers. Those below the given one need no record any more.
+	Reserve(ChannelId, Reservation, u64),
+	/// Adds an envelope, whose number is above that of all before.
 	Envelope(Hash, SignedEnvelope),
 	/// Removes an envelope for which nothing is due.
 	Forget(ChannelId, Hash),
@@ -73,8 +77,10 @@ pub enum Write {
 /// The contents of the store for one channel.
 #[derive(Clone, Debug, Default)]
 pub struct Saved {
-	/// The first and the next sequence number.
-	pub sequences: Option<(u64, u64)>,
+	/// The sequence numbers that are reserved.
+	pub reserved: Reservation,
+	/// The number after that of the last envelope.
+	pub recorded: u64,
 	/// The vouchers.
 	pub vouchers: Vouchers,
 	/// Envelopes without a receipt.
@@ -96,9 +102,15 @@ pub struct PowerCut {
 
 type Job = (Vec<Write>, oneshot::Sender<()>);
 
+/// Receives a value once a write is on disk, and an error if it never will be.
+pub type Written = oneshot::Receiver<()>;
+
 /// The store. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Store(mpsc::UnboundedSender<Job>);
+pub struct Store {
+	jobs: mpsc::UnboundedSender<Job>,
+	waiting: Arc<AtomicUsize>,
+}
 
 impl Store {
 	/// Opens or creates the store and reads its contents. Fails if another process has it open.
@@ -111,35 +123,52 @@ impl Store {
 		let db = Database::create(path).map_err(database)?;
 		let write = db.begin_write().map_err(database)?;
 		apply(&write, &[])?;
+		migrate(&write)?;
 		write.commit().map_err(database)?;
 		let saved = load(&db)?;
-		let (sender, receiver) = mpsc::unbounded_channel();
+		let (jobs, receiver) = mpsc::unbounded_channel();
+		let waiting = Arc::new(AtomicUsize::new(0));
+		let store = Self { jobs, waiting: waiting.clone() };
 		std::thread::Builder::new()
 			.name("ledger".to_owned())
-			.spawn(move || run(db, receiver, cut))
+			.spawn(move || run(db, receiver, &waiting, cut))
 			.map_err(|error| database(redb::Error::Io(error)))?;
-		Ok((Self(sender), saved))
+		Ok((store, saved))
 	}
 
 	/// Waits until the store can no longer be written. It never ends while the disk works.
 	pub async fn closed(&self) {
-		self.0.closed().await;
+		self.jobs.closed().await;
 	}
 
 	/// Whether the store can no longer be written.
 	pub fn is_closed(&self) -> bool {
-		self.0.is_closed()
+		self.jobs.is_closed()
 	}
 
-	/// Writes all of `writes` or nothing; returns once they are on disk.
+	/// Writes all of `writes` or nothing, after everything that was submitted before.
+	pub fn submit(&self, writes: Vec<Write>) -> Result<Written, StoreError> {
+		let (sender, written) = oneshot::channel();
+		self.jobs.send((writes, sender)).map_err(|_| StoreError::Stopped)?;
+		self.waiting.fetch_add(1, Relaxed);
+		Ok(written)
+	}
+
+	/// Does what [`Store::submit`] does, and returns once all is on disk.
 	pub async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-		let (sender, receiver) = oneshot::channel();
-		self.0.send((writes, sender)).map_err(|_| StoreError::Stopped)?;
-		receiver.await.map_err(|_| StoreError::Stopped)
+		self.submit(writes)?.await.map_err(|_| StoreError::Stopped)
+	}
+
+	/// Returns once few writes wait for the disk, or the store is closed.
+	pub async fn keep_up(&self) {
+		if self.waiting.load(Relaxed) > BACKLOG {
+			// A store that is closed is noticed by the next write.
+			let _ = self.write(Vec::new()).await;
+		}
 	}
 }
 
-fn run(db: Database, mut jobs: mpsc::UnboundedReceiver<Job>, cut: Option<PowerCut>) {
+fn run(db: Database, mut jobs: mpsc::UnboundedReceiver<Job>, waiting: &AtomicUsize, cut: Option<PowerCut>) {
 	let mut commits = 0u64;
 	while let Some(first) = jobs.blocking_recv() {
 		let mut batch = vec![first];
@@ -149,6 +178,7 @@ fn run(db: Database, mut jobs: mpsc::UnboundedReceiver<Job>, cut: Option<PowerCu
 				Err(_) => break,
 			}
 		}
+		waiting.fetch_sub(batch.len(), Relaxed);
 		let last = cut.filter(|cut| cut.commit == commits);
 		if last.is_some_and(|cut| !cut.durable) {
 			return;
@@ -178,22 +208,22 @@ fn commit(db: &Database, batch: &[Job]) -> Result<(), StoreError> {
 }
 
 fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreError> {
-	let mut sequences = transaction.open_table(SEQUENCES).map_err(database)?;
+	let mut recorded = transaction.open_table(RECORDED).map_err(database)?;
+	let mut reserved = transaction.open_table(RESERVED).map_err(database)?;
 	let mut vouchers = transaction.open_table(VOUCHERS).map_err(database)?;
 	let mut envelopes = transaction.open_table(ENVELOPES).map_err(database)?;
 	let mut receipts = transaction.open_table(RECEIPTS).map_err(database)?;
 	let mut closed = transaction.open_table(CLOSED).map_err(database)?;
 	for write in writes {
 		match write {
-			Write::Sequences { channel, first, next } => {
-				let before = sequences.get(channel).map_err(database)?.map(|pair| pair.value().1);
-				// Requests run in parallel, so their writes may arrive in any order.
-				let next = before.map_or(*next, |before| before.max(*next));
-				sequences.insert(channel, (*first, next)).map_err(database)?;
+			Write::Reserve(channel, reservation, next) => {
+				reserved.insert(channel, reservation.encode().as_slice()).map_err(database)?;
+				recorded.insert(channel, next).map_err(database)?;
 			},
 			Write::Envelope(hash, signed) => {
-				let key = (signed.envelope.channel, *hash);
-				envelopes.insert(key, signed.encode().as_slice()).map_err(database)?;
+				let Envelope { channel, sequence, .. } = signed.envelope;
+				envelopes.insert((channel, *hash), signed.encode().as_slice()).map_err(database)?;
+				recorded.insert(channel, sequence.saturating_add(1)).map_err(database)?;
 			},
 			Write::Forget(channel, hash) => {
 				envelopes.remove((*channel, *hash)).map_err(database)?;
@@ -218,12 +248,28 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 	Ok(())
 }
 
+/// Brings the sequence numbers of earlier versions into the present form.
+fn migrate(transaction: &WriteTransaction) -> Result<(), StoreError> {
+	let mut writes = Vec::new();
+	for row in transaction.open_table(SEQUENCES).map_err(database)?.iter().map_err(database)? {
+		let (channel, numbers) = row.map_err(database)?;
+		let (first, end) = numbers.value();
+		writes.push(Write::Reserve(channel.value(), Reservation { end, unrecorded: vec![(0, first)] }, end));
+	}
+	transaction.delete_table(SEQUENCES).map_err(database)?;
+	apply(transaction, &writes)
+}
+
 fn load(db: &Database) -> Result<HashMap<ChannelId, Saved>, StoreError> {
 	let read = db.begin_read().map_err(database)?;
 	let mut saved: HashMap<ChannelId, Saved> = HashMap::new();
-	for row in read.open_table(SEQUENCES).map_err(database)?.iter().map_err(database)? {
+	for row in read.open_table(RESERVED).map_err(database)?.iter().map_err(database)? {
 		let (key, value) = row.map_err(database)?;
-		saved.entry(key.value()).or_default().sequences = Some(value.value());
+		saved.entry(key.value()).or_default().reserved = decode(value.value())?;
+	}
+	for row in read.open_table(RECORDED).map_err(database)?.iter().map_err(database)? {
+		let (key, value) = row.map_err(database)?;
+		saved.entry(key.value()).or_default().recorded = value.value();
 	}
 	for row in read.open_table(VOUCHERS).map_err(database)?.iter().map_err(database)? {
 		let (key, value) = row.map_err(database)?;
@@ -253,7 +299,7 @@ fn decode<T: Decode>(mut bytes: &[u8]) -> Result<T, StoreError> {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use gonka_primitives::market::{Envelope, FinishReason, Price, Receipt, Voucher};
+	use gonka_primitives::market::{FinishReason, Price, Receipt, Voucher};
 
 	fn envelope(channel: ChannelId, sequence: u64) -> SignedEnvelope {
 		SignedEnvelope {
@@ -306,13 +352,12 @@ mod tests {
 		assert!(Store::open(&path).is_err(), "a second process must not open the same store");
 		store
 			.write(vec![
-				Write::Sequences { channel: 7, first: 3, next: 6 },
+				Write::Reserve(7, Reservation { end: 9, unrecorded: vec![(0, 3)] }, 3),
 				Write::Envelope([1; 32], envelope(7, 4)),
 				Write::Envelope([2; 32], envelope(7, 5)),
 			])
 			.await
 			.unwrap();
-		store.write(vec![Write::Sequences { channel: 7, first: 3, next: 5 }]).await.unwrap();
 		store.write(vec![Write::Receipt(7, receipt([1; 32])), Write::Close(7, [9; 32])]).await.unwrap();
 		let voucher = SignedVoucher { voucher: Voucher { channel: 7, totals: Totals::default() }, signature: [0; 64] };
 		let vouchers = Vouchers { confirmed: Totals::default(), pending: Some((voucher, vec![[1; 32]])) };
@@ -321,7 +366,7 @@ mod tests {
 
 		let (store, saved) = reopen(&path);
 		let saved = &saved[&7];
-		assert_eq!(saved.sequences, Some((3, 6)));
+		assert_eq!((&saved.reserved, saved.recorded), (&Reservation { end: 9, unrecorded: vec![(0, 3)] }, 6));
 		assert_eq!(saved.envelopes.keys().collect::<Vec<_>>(), [&[2; 32]]);
 		assert_eq!(saved.receipts.keys().collect::<Vec<_>>(), [&[1; 32]]);
 		assert_eq!(saved.vouchers, vouchers);
@@ -329,6 +374,21 @@ mod tests {
 		store.write(vec![Write::Vouchers(7, Vouchers::default(), vec![[1; 32]])]).await.unwrap();
 		drop(store);
 		assert!(reopen(&path).1[&7].receipts.is_empty());
+	}
+
+	#[tokio::test]
+	async fn the_numbers_of_an_earlier_version_are_taken_over() {
+		let dir = tempfile::tempdir().unwrap();
+		let path = dir.path().join("ledger");
+		let db = Database::create(&path).unwrap();
+		let write = db.begin_write().unwrap();
+		write.open_table(SEQUENCES).unwrap().insert(7, (3, 6)).unwrap();
+		write.commit().unwrap();
+		drop(db);
+		for _ in 0..2 {
+			let saved = reopen(&path).1.remove(&7).unwrap();
+			assert_eq!((saved.reserved, saved.recorded), (Reservation { end: 6, unrecorded: vec![(0, 3)] }, 6));
+		}
 	}
 
 	#[tokio::test]

@@ -127,12 +127,20 @@ async fn update(gateway: &Gateway, id: ChannelId, host: &Host, must_query: bool)
 async fn reconcile(gateway: &Gateway, id: ChannelId, host: &Host) -> Result<(), ChannelError> {
 	let held = gateway.ledger.held(id);
 	let state = gateway.workers.channel(&host.url, &gateway.ledger.query(id)).await?;
-	let (rejected, again) = gateway.ledger.reconcile(id, &state, &host.worker, &held).await?;
-	if rejected > 0 {
-		gateway.metrics.rejected.inc_by(rejected);
+	let reconciled = gateway.ledger.reconcile(id, &state, &host.worker, &held).await?;
+	if reconciled.is_shared {
+		tracing::error!(
+			channel = id,
+			"the worker has seen requests that are not in this ledger: another gateway uses the same key, or the ledger is an old \
+			 copy. Their receipts are paid, but requests fail now and then: give each gateway a key of its own"
+		);
+		gateway.metrics.shared_key.inc();
+	}
+	if reconciled.rejected > 0 {
+		gateway.metrics.rejected.inc_by(reconciled.rejected);
 		gateway.router.distrust(&host.account);
 	}
-	if let Some(acknowledgement) = again {
+	if let Some(acknowledgement) = reconciled.again {
 		tracing::warn!(channel = id, "the worker lost a voucher; sending it again");
 		gateway.workers.acknowledge(&host.url, &acknowledgement).await?;
 	}

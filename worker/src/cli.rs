@@ -121,7 +121,8 @@ pub struct Serving {
 	/// own, otherwise two for each slot and two more.
 	#[arg(long, env = "GONKA_CAPACITY", value_name = "N")]
 	pub capacity: Option<u32>,
-	/// Maximum number of requests of a channel that run or have no voucher yet: what a gateway that never pays can cost.
+	/// Maximum number of requests of a new channel that run or have no voucher yet: what a gateway that never pays can cost. It
+	/// grows by one for every eight requests that the channel has paid for, up to eight times.
 	#[arg(long, env = "GONKA_CREDIT_REQUESTS", default_value_t = 8, value_name = "N")]
 	pub credit_requests: u64,
 	/// Maximum size of the stored evidence for audits, in GiB. Beyond it, requests are rejected as busy.

@@ -61,7 +61,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bounds on requests.
 #[derive(Clone, Debug)]
 pub struct Limits {
-	/// Maximum number of running requests and receipts without a voucher together, per channel.
+	/// Maximum number of running requests and receipts without a voucher together, of a channel that has paid for nothing yet.
 	pub credit: u64,
 	/// Maximum number of running and waiting requests over all channels.
 	pub capacity: u32,

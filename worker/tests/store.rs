@@ -70,6 +70,30 @@ fn record(store: &Store) -> market::ChannelRecord {
 }
 
 #[tokio::test]
+async fn credit_grows_with_what_a_channel_has_paid() {
+	let directory = tempfile::tempdir().unwrap();
+	let store = store(directory.path());
+	let mut totals = Totals::default();
+	for (paid, credit) in [(0, 2), (8, 3), (40, 7), (400, 16)] {
+		while totals.receipts < paid {
+			let (hash, receipt) = stored(totals.receipts + 1, 1);
+			let sum = receipt.receipt.receipt.leaf().sum;
+			store.write(Durability::Later, move |tx| market::finish(tx, &channel(1), &hash, &receipt)).await.unwrap();
+			totals = totals.checked_add(&sum).unwrap();
+			let signed = voucher(totals);
+			let acknowledge = move |tx: &redb::WriteTransaction| market::acknowledge(tx, &channel(1), &signed, &[hash]);
+			assert_eq!(store.write(Durability::Later, acknowledge).await.unwrap(), Ok(1));
+		}
+		let admit = async |running| {
+			let terms = Terms { running, credit: 2, max_fee: 0, ..terms(1_000 * (paid + 1) + running) };
+			store.write(Durability::Later, move |tx| market::admit(tx, &terms)).await.unwrap()
+		};
+		assert_eq!(admit(credit).await.unwrap_err().code, ErrorCode::Unacknowledged, "after {paid}");
+		assert_eq!(admit(credit - 1).await, Ok(()), "after {paid}");
+	}
+}
+
+#[tokio::test]
 async fn receipts_and_vouchers_survive_every_crash() {
 	let directory = tempfile::tempdir().unwrap();
 	let store = store(directory.path());

@@ -316,6 +316,7 @@ impl Target {
 	/// 404 or 503 when it is unknown or not served.
 	pub fn new(gateway: &Gateway, name: &str) -> Result<Self, ApiError> {
 		let model = gateway.model(name)?;
+		gateway.router.demand(&model);
 		let Opened { tokenizer, grammars } = gateway.tokenizer(&model)?;
 		Ok(Self { model, tokenizer, grammars })
 	}

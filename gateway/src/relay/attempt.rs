@@ -6,18 +6,28 @@ use crate::{
 	ledger::Terms,
 	receipts::Seen,
 	router::Route,
+	snapshot::Model,
 	worker_client::{CallError, EventStream},
 };
 use bytes::Bytes;
 use futures::FutureExt;
-use gonka_client::worker_api::{ErrorCode, Event, Scale};
+use gonka_client::{
+	request_id::RequestId,
+	worker_api::{ErrorCode, Event, Scale},
+};
 use gonka_primitives::{
-	ChannelId, Hash,
+	AccountId, Balance, ChannelId, Hash,
 	market::{Receipt, SignedReceipt, body_hash},
 };
-use std::sync::Arc;
-use tokio::time::timeout;
-use tracing::Span;
+use std::{
+	collections::HashSet,
+	future::pending,
+	pin::pin,
+	sync::Arc,
+	time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+use tracing::{Instrument, Span, field, info_span};
 
 /// Number of blocks within which a host must have started.
 const EXPIRY: u32 = 50;
@@ -47,28 +57,76 @@ impl Reading {
 	}
 
 	/// Removes the envelope from the ledger: nothing can be due for it.
-	async fn forget(mut self) -> Result<(), Failure> {
+	fn forget(mut self) -> Result<(), Failure> {
 		self.seen = None;
-		Ok(self.gateway.ledger.forget(self.channel, self.hash).await?)
+		Ok(self.gateway.ledger.forget(self.channel, self.hash)?)
+	}
+
+	/// Does the same, and leaves the sequence number to the gateway that used it before.
+	fn disown(mut self) -> Result<(), Failure> {
+		self.seen = None;
+		Ok(self.gateway.ledger.disown(self.channel, self.hash)?)
 	}
 }
 
-impl Relay {
-	/// Dispatches the rest of the completion to one host and sends its tokens to the client.
-	pub(super) async fn attempt(&mut self, route: &Route) -> Result<Receipt, Failure> {
-		let gateway = self.gateway.clone();
-		let snapshot = gateway.snapshots.load();
+/// The rest of a completion, as it is dispatched to one host or two.
+pub(super) struct Order {
+	gateway: Arc<Gateway>,
+	id: RequestId,
+	model: Arc<Model>,
+	body: Bytes,
+	seed: u64,
+	prompt_tokens: u32,
+	max_tokens: u32,
+}
+
+/// A response whose first event has come.
+struct Opened {
+	route: Route,
+	reading: Reading,
+	stream: EventStream,
+	first: Event,
+	started: Instant,
+	span: Span,
+}
+
+/// A host that did not send a first event.
+struct Lost {
+	host: AccountId,
+	span: Span,
+	failure: Failure,
+}
+
+/// The end of an attempt.
+pub(super) struct Attempt {
+	/// The host whose result it is.
+	pub host: AccountId,
+	/// The span of its log lines.
+	pub span: Span,
+	/// The receipt, or why there is none.
+	pub result: Result<Receipt, Failure>,
+}
+
+impl Order {
+	/// Dispatches to a host and waits for its first event.
+	async fn open(self: Arc<Self>, route: Route) -> Result<Opened, Lost> {
+		let host = route.host.account;
+		let span = info_span!("dispatch", host = hex::encode(host), envelope = field::Empty);
+		self.dispatch(route).instrument(span.clone()).await.map_err(|failure| Lost { host, span, failure })
+	}
+
+	async fn dispatch(&self, route: Route) -> Result<Opened, Failure> {
+		let (gateway, started) = (&self.gateway, Instant::now());
 		// It is gone if governance removed it since the host was picked.
-		let model = self.model().variant(&route.host).cloned().ok_or(Failure::Stale)?;
-		let body = Bytes::from(serde_json::to_vec(&self.prompt.body)?);
+		let model = self.model.variant(&route.host).ok_or(Failure::Stale)?;
 		let terms = Terms {
 			model: model.id,
-			body: body_hash(&body),
-			seed: self.prompt.seed,
+			body: body_hash(&self.body),
+			seed: self.seed,
 			price: model.price,
-			max_tokens: self.tokens_left(),
-			max_fee: self.max_fee(&model.price),
-			expires: snapshot.block.saturating_add(EXPIRY),
+			max_tokens: self.max_tokens,
+			max_fee: model.price.fee(self.prompt_tokens, self.max_tokens).unwrap_or(Balance::MAX),
+			expires: gateway.snapshots.load().block.saturating_add(EXPIRY),
 		};
 		let channel = route.channel.id;
 		let (hash, envelope) = gateway.ledger.issue(&route.channel, terms).await?;
@@ -76,43 +134,141 @@ impl Relay {
 		tracing::debug!(channel, url = route.host.url, "dispatching");
 		let seen = Seen {
 			tokens: Vec::new(),
-			prompt_tokens: self.prompt_tokens(),
+			prompt_tokens: self.prompt_tokens,
 			context_length: model.context_length,
 			stopped: false,
 			hung_up: false,
 		};
 		let reading = Reading { gateway: gateway.clone(), channel, hash, seen: Some(seen) };
 		let limit = gateway.options.timeouts.first_token;
-		let sent = tokio::select! {
-			sent = gateway.workers.inference(&route.host.url, &self.id, &envelope, body, limit) => sent,
-			() = self.client.closed() => return Err(Failure::ClientGone),
-		};
-		match sent {
-			Ok(stream) => self.read(route, reading, stream).await,
+		let sent = gateway.workers.inference(&route.host.url, &self.id, &envelope, self.body.clone(), limit).await;
+		let mut stream = match sent {
+			Ok(stream) => stream,
 			Err(error) => {
-				if matches!(error, CallError::Unreachable(_) | CallError::Refused { .. }) {
-					reading.forget().await?;
+				match error {
+					CallError::Refused { code: ErrorCode::Replayed, .. } => reading.disown()?,
+					CallError::Unreachable(_) | CallError::Refused { .. } => reading.forget()?,
+					_ => {},
 				}
-				Err(self.explain(channel, error))
+				return Err(explain(gateway, channel, error));
+			},
+		};
+		let first = timeout(limit, stream.next()).await.map_err(|_| Failure::Silent(limit))?;
+		let first = first.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)?;
+		Ok(Opened { route, reading, stream, first, started, span: Span::current() })
+	}
+}
+
+impl Relay {
+	/// Dispatches the rest of the completion to one host and sends its tokens to the client. If the first token is late, a second
+	/// host gets the same; the one that sends a token first goes on, and the other is cancelled. A host that failed while another
+	/// went on is added to `tried`.
+	pub(super) async fn attempt(&mut self, route: Route, tried: &mut HashSet<AccountId>) -> Attempt {
+		let body = match serde_json::to_vec(&self.prompt.body) {
+			Ok(body) => Bytes::from(body),
+			Err(error) => {
+				return Attempt { host: route.host.account, span: Span::current(), result: Err(error.into()) };
+			},
+		};
+		let order = Arc::new(Order {
+			gateway: self.gateway.clone(),
+			id: self.id.clone(),
+			model: self.model(),
+			body,
+			seed: self.prompt.seed,
+			prompt_tokens: self.prompt_tokens(),
+			max_tokens: self.tokens_left(),
+		});
+		match self.first(order, route, tried).await {
+			Ok(Opened { route, reading, stream, first, started, span }) => {
+				let host = route.host.account;
+				let result = self.read(&route, reading, stream, first, started).instrument(span.clone()).await;
+				Attempt { host, span, result }
+			},
+			Err(Lost { host, span, failure }) => Attempt { host, span, result: Err(failure) },
+		}
+	}
+
+	/// Waits for the first event of a host, or of a second one that is dispatched to if it is late.
+	async fn first(&self, order: Arc<Order>, route: Route, tried: &mut HashSet<AccountId>) -> Result<Opened, Lost> {
+		let (host, started) = (route.host.account, Instant::now());
+		let gone = |host| Lost { host, span: Span::current(), failure: Failure::ClientGone };
+		let mut opening = pin!(order.clone().open(route));
+		let late = self.gateway.router.late(&order.model, order.prompt_tokens);
+		let second = tokio::select! {
+			biased;
+			opened = &mut opening => return opened,
+			() = self.client.closed() => return Err(gone(host)),
+			second = self.second(&host, late, tried) => second,
+		};
+		tracing::info!(
+			late_ms = started.elapsed().as_millis(),
+			second = hex::encode(second.host.account),
+			"the first token is late; dispatching to a second host"
+		);
+		self.gateway.metrics.hedges.inc();
+		let other = second.host.account;
+		let mut hedge = pin!(order.clone().open(second));
+		let (result, is_hedge) = tokio::select! {
+			biased;
+			opened = &mut opening => (opened, false),
+			opened = &mut hedge => (opened, true),
+			() = self.client.closed() => return Err(gone(host)),
+		};
+		match result {
+			Ok(opened) => {
+				if is_hedge {
+					self.gateway.router.lagged(&host, order.prompt_tokens, started.elapsed());
+				}
+				Ok(opened)
+			},
+			// The other one is still at work.
+			Err(Lost { host: lost, span, failure }) => {
+				span.in_scope(|| self.note_failure(&lost, &failure));
+				tried.insert(lost);
+				tokio::select! {
+					opened = async { if is_hedge { opening.await } else { hedge.await } } => opened,
+					() = self.client.closed() => Err(gone(other)),
+				}
 			},
 		}
 	}
 
-	async fn read(&mut self, route: &Route, mut reading: Reading, mut stream: EventStream) -> Result<Receipt, Failure> {
-		let timeouts = self.gateway.options.timeouts;
-		let mut limit = timeouts.first_token;
+	/// Picks a second host once the first token is late. Never returns if there is none, or hedging is off.
+	async fn second(&self, first: &AccountId, late: Option<Duration>, tried: &HashSet<AccountId>) -> Route {
+		if let Some(late) = late.filter(|_| self.gateway.options.hedge) {
+			sleep(late).await;
+			let mut tried = tried.clone();
+			tried.insert(*first);
+			if let Ok(route) = self.route(&tried)
+				&& self.gateway.router.may_hedge()
+			{
+				return route;
+			}
+		}
+		pending().await
+	}
+
+	async fn read(
+		&mut self,
+		route: &Route,
+		mut reading: Reading,
+		mut stream: EventStream,
+		first: Event,
+		started: Instant,
+	) -> Result<Receipt, Failure> {
+		let limit = self.gateway.options.timeouts.token;
+		let (mut event, mut begun) = (first, None);
 		loop {
-			let event = tokio::select! {
-				biased;
-				() = self.client.closed() => {
-					drain(&mut stream, &mut reading);
-					return Err(Failure::ClientGone);
-				},
-				event = timeout(limit, stream.next()) => event.map_err(|_| Failure::Silent(limit))?,
-			};
-			match event.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)? {
+			match event {
 				Event::Token { .. } if self.tokens_left() == 0 => return Err(Failure::Call(CallError::TooLong)),
 				Event::Token { id, logprob, top_logprobs } => {
+					if begun.is_none() {
+						begun = Some(Instant::now());
+						self.gateway.queue.began();
+						let model = self.model();
+						self.gateway.router.began(&model, &route.host.account, self.need(&model), started.elapsed());
+					}
 					if self.delivered() == 0 {
 						self.gateway.metrics.first_token.observe(self.started.elapsed().as_secs_f64());
 					}
@@ -120,16 +276,30 @@ impl Relay {
 						return Err(Failure::Token(id));
 					}
 					reading.push(id);
-					limit = timeouts.token;
 				},
-				Event::Receipt { receipt: Scale(receipt) } => return self.accept(route, reading, receipt).await,
+				Event::Receipt { receipt: Scale(receipt) } => {
+					let intervals = receipt.receipt.completion_tokens.saturating_sub(1);
+					let pace = begun.and_then(|begun| begun.elapsed().checked_div(intervals));
+					let receipt = self.accept(route, reading, receipt).await?;
+					self.gateway.router.succeeded(&route.host.account, pace);
+					return Ok(receipt);
+				},
 				Event::Error(error) => {
 					let channel = reading.channel;
-					reading.forget().await?;
+					reading.forget()?;
 					let error = CallError::Refused { code: error.code, message: error.message };
-					return Err(self.explain(channel, error));
+					return Err(explain(&self.gateway, channel, error));
 				},
 			}
+			let next = tokio::select! {
+				biased;
+				() = self.client.closed() => {
+					drain(&mut stream, &mut reading);
+					return Err(Failure::ClientGone);
+				},
+				next = timeout(limit, stream.next()) => next.map_err(|_| Failure::Silent(limit))?,
+			};
+			event = next.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)?;
 		}
 	}
 
@@ -145,49 +315,44 @@ impl Relay {
 		checked?;
 		Ok(receipt)
 	}
-
-	/// Turns an error of a call into a failure, and has the ledger or the snapshot updated where they caused it.
-	fn explain(&self, channel: ChannelId, error: CallError) -> Failure {
-		let (code, message) = match error {
-			CallError::Silent(limit) => return Failure::Silent(limit),
-			CallError::Refused { code, message } => (code, message),
-			error => return Failure::Call(error),
-		};
-		match code {
-			ErrorCode::Busy => Failure::Busy,
-			ErrorCode::Unacknowledged => {
-				self.gateway.ledger.wake(channel).notify_one();
-				Failure::Busy
-			},
-			ErrorCode::ContextTooLong => Failure::ContextTooLong(message),
-			ErrorCode::BadRequest => Failure::BadRequest(message),
-			ErrorCode::InsufficientFunds => {
-				self.gateway.snapshots.refresh.notify_one();
-				Failure::Funds
-			},
-			ErrorCode::Replayed => {
-				// Another gateway uses this key, or the ledger is an old copy: the worker knows the next free number.
-				self.gateway.ledger.unsync(channel);
-				Failure::Stale
-			},
-			ErrorCode::Expired | ErrorCode::WrongPrice | ErrorCode::UnknownChannel => Failure::Stale,
-			ErrorCode::UnknownModel
-			| ErrorCode::UnknownTokenizer
-			| ErrorCode::BadSignature
-			| ErrorCode::WrongTotals
-			| ErrorCode::NotAHost
-			| ErrorCode::NoSuchLeaf
-			| ErrorCode::NotAssigned
-			| ErrorCode::NoSuchReceipt
-			| ErrorCode::Internal
-			| ErrorCode::Outdated => Failure::Call(CallError::Refused { code, message }),
-		}
-	}
 }
 
 /// Counts the tokens that have already arrived, so that the receipt can be compared with them.
 fn drain(stream: &mut EventStream, reading: &mut Reading) {
 	while let Some(Ok(Some(Event::Token { id, .. }))) = stream.next().now_or_never() {
 		reading.push(id);
+	}
+}
+
+/// Turns an error of a call into a failure, and has the ledger or the snapshot updated where they caused it.
+fn explain(gateway: &Gateway, channel: ChannelId, error: CallError) -> Failure {
+	let (code, message) = match error {
+		CallError::Silent(limit) => return Failure::Silent(limit),
+		CallError::Refused { code, message } => (code, message),
+		error => return Failure::Call(error),
+	};
+	match code {
+		ErrorCode::Busy => Failure::Busy,
+		ErrorCode::Unacknowledged => {
+			gateway.ledger.wake(channel).notify_one();
+			Failure::Busy
+		},
+		ErrorCode::ContextTooLong => Failure::ContextTooLong(message),
+		ErrorCode::BadRequest => Failure::BadRequest(message),
+		ErrorCode::InsufficientFunds => {
+			gateway.snapshots.refresh.notify_one();
+			Failure::Funds
+		},
+		ErrorCode::Replayed | ErrorCode::Expired | ErrorCode::WrongPrice | ErrorCode::UnknownChannel => Failure::Stale,
+		ErrorCode::UnknownModel
+		| ErrorCode::UnknownTokenizer
+		| ErrorCode::BadSignature
+		| ErrorCode::WrongTotals
+		| ErrorCode::NotAHost
+		| ErrorCode::NoSuchLeaf
+		| ErrorCode::NotAssigned
+		| ErrorCode::NoSuchReceipt
+		| ErrorCode::Internal
+		| ErrorCode::Outdated => Failure::Call(CallError::Refused { code, message }),
 	}
 }

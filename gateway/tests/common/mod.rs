@@ -103,7 +103,7 @@ impl ChainView for Market {
 		let mut state = self.state.lock().unwrap();
 		let mut ids = Vec::new();
 		for (host, deposit) in deposits {
-			let id = state.channels.len() as ChannelId;
+			let id = state.channels.iter().map(|channel| channel.id + 1).max().unwrap_or(0);
 			let rest = state.balance.checked_sub(deposit);
 			state.balance = rest.ok_or_else(|| chain::Error::Dispatch("the balance is too low".into()))?;
 			state.channels.push(ChannelView {
@@ -128,6 +128,25 @@ impl ChainView for Market {
 			state.balance -= amount;
 			state.channels.iter_mut().find(|channel| channel.id == id).unwrap().deposit += amount;
 		}
+		drop(state);
+		self.next_block();
+		Ok(())
+	}
+
+	async fn close_channel(&self, _: &Keypair, channel: ChannelId) -> chain::Result<()> {
+		let closes = self.block.borrow().saturating_add(10);
+		let mut state = self.state.lock().unwrap();
+		state.channels.iter_mut().find(|known| known.id == channel).unwrap().closes = Some(closes);
+		drop(state);
+		self.next_block();
+		Ok(())
+	}
+
+	async fn withdraw(&self, _: &Keypair, channel: ChannelId) -> chain::Result<()> {
+		let mut state = self.state.lock().unwrap();
+		let at = state.channels.iter().position(|known| known.id == channel).unwrap();
+		let rest = state.channels.remove(at);
+		state.balance += rest.deposit - rest.settled.fee;
 		drop(state);
 		self.next_block();
 		Ok(())

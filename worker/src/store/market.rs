@@ -48,6 +48,11 @@ pub struct ChannelRecord {
 	pub voucher: Option<SignedVoucher>,
 }
 
+/// Paid requests of a channel for which its credit grows by one.
+const PAID_PER_CREDIT: u64 = 8;
+/// The largest credit, as a multiple of the initial one.
+const MAX_CREDIT: u64 = 8;
+
 /// Used sequence numbers. Numbers that are 256 or more below the highest count as used; the others are recorded one by
 /// one, so that concurrent requests may arrive in another order than they were signed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -186,12 +191,18 @@ pub struct Terms {
 	pub running_fees: Balance,
 	/// Number of the channel's running requests.
 	pub running: u64,
-	/// Maximum number of running requests and receipts without a voucher together.
+	/// Maximum number of running requests and receipts without a voucher together, on a channel that has paid for nothing yet.
 	pub credit: u64,
 	/// Sequence number of the request.
 	pub sequence: u64,
 	/// Maximum fee of the request, in base units.
 	pub max_fee: Balance,
+}
+
+/// The credit of a channel that has paid for so many requests: what a gateway can leave unpaid grows with what it paid, by one for
+/// every [`PAID_PER_CREDIT`], up to [`MAX_CREDIT`] times the initial credit.
+fn credit(initial: u64, paid: u64) -> u64 {
+	initial.saturating_add(paid / PAID_PER_CREDIT).min(initial.saturating_mul(MAX_CREDIT))
 }
 
 /// Takes the request's sequence number, if the channel's deposit and the host's credit cover the request.
@@ -204,11 +215,10 @@ pub fn admit(tx: &WriteTransaction, terms: &Terms) -> Result<std::result::Result
 		let message = format!("sequence number {} was used before; the highest so far is {highest}", terms.sequence);
 		return reject(ErrorCode::Replayed, message);
 	}
-	if open >= terms.credit {
-		let message = format!(
-			"{open} requests are running or wait for a voucher, and {} may: send a voucher first",
-			terms.credit
-		);
+	let credit = credit(terms.credit, record.acknowledged.receipts);
+	if open >= credit {
+		let message =
+			format!("{open} requests are running or wait for a voucher, and {credit} may: send a voucher first");
 		return reject(ErrorCode::Unacknowledged, message);
 	}
 	let owed = record.acknowledged.fee.max(terms.channel.settled.fee);

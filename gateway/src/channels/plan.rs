@@ -1,0 +1,504 @@
+//! The transactions that the state of the channels calls for.
+//!
+//! `--max-channels` are shared by the models: each model in use gets channels in turn, to its heaviest hosts first. So no model
+//! starves behind the hosts of others. A model of which nobody has requested anything for a day keeps one channel.
+
+use crate::{
+	config::Options,
+	ledger::Ledger,
+	router::Router,
+	snapshot::{Host, Model, Snapshot},
+};
+use gonka_primitives::{AccountId, Balance, ChannelId, GNK, views::ChannelView};
+use std::{
+	cmp::Reverse,
+	collections::{HashMap, HashSet},
+	fmt,
+	sync::Arc,
+	time::{Duration, Instant},
+};
+
+/// Base units that are kept back for transaction fees. To open 64 channels costs 0.015 GNK, and more while blocks are
+/// full.
+const FEE_RESERVE: Balance = GNK / 10;
+/// How long a transaction may take to show in the snapshot before it is sent again.
+const VISIBILITY_LIMIT: Duration = Duration::from_secs(60);
+/// Time without a request after which a model, or a channel, is out of use.
+const OUT_OF_USE: Duration = Duration::from_secs(24 * 3600);
+/// Time after which a channel is closed whose host does not respond.
+const DEAD: Duration = Duration::from_secs(3600);
+/// Time after which a channel is closed whose host serves no model any more.
+const USELESS: Duration = Duration::from_secs(600);
+/// Time after which a host gets a channel again that did not respond.
+const ANOTHER_CHANCE: Duration = Duration::from_secs(6 * 3600);
+
+/// Why a channel is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+	/// Its host is condemned, gone, or serves no registered model.
+	Useless,
+	/// Its host has not responded for an hour.
+	Dead,
+	/// Nobody has used it for a day.
+	Unused,
+	/// Another model has no channel.
+	Replaced,
+}
+
+impl fmt::Display for Reason {
+	fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+		out.write_str(match self {
+			Self::Useless => "its host is condemned, gone, or serves no model",
+			Self::Dead => "its host has not responded for an hour",
+			Self::Unused => "it was not used for a day",
+			Self::Replaced => "another model has no channel, and --max-channels are open",
+		})
+	}
+}
+
+/// The transactions that a snapshot calls for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+	/// Channels to open: hosts and deposits in base units.
+	pub open: Vec<(AccountId, Balance)>,
+	/// Channels to top up: ids and base units to add.
+	pub top_up: Vec<(ChannelId, Balance)>,
+	/// Channels to close.
+	pub close: Vec<(ChannelId, Reason)>,
+	/// Channels whose challenge period is over.
+	pub withdraw: Vec<ChannelId>,
+	/// Whether funds are missing for more.
+	pub short: bool,
+}
+
+/// Transactions that were sent and may not show in the snapshot yet.
+#[derive(Debug, Default)]
+pub struct Sent {
+	/// Hosts to which channels were opened.
+	pub opened: HashMap<AccountId, Instant>,
+	/// Channels that were topped up, with their deposits before.
+	pub topped_up: HashMap<ChannelId, (Balance, Instant)>,
+	/// Channels that were closed.
+	pub closed: HashMap<ChannelId, Instant>,
+	/// Channels that were withdrawn.
+	pub withdrawn: HashMap<ChannelId, Instant>,
+}
+
+impl Sent {
+	/// Forgets what the snapshot shows, and what it does not show for too long.
+	pub fn forget_old(&mut self, snapshot: &Snapshot) {
+		let shown = |host: &AccountId| snapshot.channels.iter().any(|channel| channel.host == *host);
+		self.opened.retain(|host, at| !shown(host) && at.elapsed() < VISIBILITY_LIMIT);
+		self.topped_up.retain(|id, (deposit, at)| {
+			let now = snapshot.channels.iter().find(|channel| channel.id == *id).map(|channel| channel.deposit);
+			now == Some(*deposit) && at.elapsed() < VISIBILITY_LIMIT
+		});
+		let is_open =
+			|id: &ChannelId| snapshot.channels.iter().any(|channel| channel.id == *id && channel.closes.is_none());
+		self.closed.retain(|id, at| is_open(id) && at.elapsed() < VISIBILITY_LIMIT);
+		self.withdrawn.retain(|_, at| at.elapsed() < VISIBILITY_LIMIT);
+	}
+}
+
+/// The use of models and channels.
+#[derive(Debug, Default)]
+pub struct Uses {
+	/// Time since the last request, by model. A registration of several is in it only if it was requested by its own name.
+	models: HashMap<String, Duration>,
+	/// Time since the last request, by host.
+	idle: HashMap<AccountId, Duration>,
+	/// Time since the last response, by host.
+	silent: HashMap<AccountId, Duration>,
+	/// Since when the host of a channel serves no model.
+	useless: HashMap<ChannelId, Instant>,
+	/// When hosts were found dead.
+	dead: HashMap<AccountId, Instant>,
+}
+
+impl Uses {
+	/// Brings all up to date.
+	pub fn update(&mut self, snapshot: &Snapshot, router: &Router) {
+		let models = snapshot.models.values().filter_map(|model| Some((model.name.clone(), router.unused(model)?)));
+		self.models = models.collect();
+		let open: Vec<_> = snapshot.channels.iter().filter(|channel| channel.closes.is_none()).collect();
+		self.idle = open.iter().map(|channel| (channel.host, router.idle(&channel.host))).collect();
+		let silent = open.iter().filter_map(|channel| Some((channel.host, router.silent(&channel.host)?)));
+		self.silent = silent.collect();
+		let useless = open.iter().filter(|channel| !is_useful(snapshot, channel)).map(|channel| channel.id);
+		let now = Instant::now();
+		self.useless = useless.map(|id| (id, self.useless.get(&id).copied().unwrap_or(now))).collect();
+		self.dead.retain(|_, at| at.elapsed() < ANOTHER_CHANCE);
+		for (host, silent) in &self.silent {
+			if *silent > DEAD {
+				self.dead.entry(*host).or_insert(now);
+			}
+		}
+	}
+
+	fn is_in_use(&self, model: &Model) -> bool {
+		self.models.get(&model.name).is_some_and(|unused| *unused < OUT_OF_USE)
+	}
+
+	fn is_idle(&self, host: &AccountId) -> bool {
+		self.idle.get(host).is_some_and(|idle| *idle >= OUT_OF_USE)
+	}
+}
+
+fn is_useful(snapshot: &Snapshot, channel: &ChannelView) -> bool {
+	let host = snapshot.hosts.get(&channel.host);
+	host.is_some_and(|host| snapshot.models.values().any(|model| model.variant(host).is_some()))
+}
+
+/// Finds the transactions that the snapshot calls for.
+pub fn plan(
+	snapshot: &Snapshot,
+	ledger: &Ledger,
+	options: &Options,
+	demands: &HashMap<ChannelId, Balance>,
+	uses: &Uses,
+	sent: &Sent,
+) -> Plan {
+	let Some(market) = &snapshot.market else { return Plan::default() };
+	let deposit = options.deposit.max(market.min_deposit);
+	let max_per_call = market.max_channels_per_call as usize;
+	let in_channels: Balance = snapshot.channels.iter().map(|channel| channel.deposit).sum();
+	let allowed = options.spending_limit.map_or(Balance::MAX, |limit| limit.saturating_sub(in_channels));
+	let mut budget = snapshot.balance.saturating_sub(FEE_RESERVE).min(allowed);
+	let mut plan = Plan { close: closings(snapshot, ledger, uses), ..Plan::default() };
+	let over = snapshot.channels.iter().filter(|channel| channel.closes.is_some_and(|closes| closes <= snapshot.block));
+	plan.withdraw = over.map(|channel| channel.id).filter(|id| !sent.withdrawn.contains_key(id)).collect();
+	let is_closing = |plan: &Plan, id: ChannelId| {
+		sent.closed.contains_key(&id) || plan.close.iter().any(|(closing, _)| *closing == id)
+	};
+
+	// Channels in use come first.
+	for (channel, _) in snapshot.open_channels().filter(|(_, host)| !host.models.is_empty()) {
+		let remaining = ledger.remaining(channel);
+		let demand = demands.get(&channel.id).copied().unwrap_or(0);
+		let is_topped_up = sent.topped_up.contains_key(&channel.id);
+		if remaining >= demand.max(deposit / 2) || is_topped_up || is_closing(&plan, channel.id) {
+			continue;
+		}
+		let missing = demand.max(deposit).saturating_sub(remaining);
+		let amount = missing.min(budget);
+		plan.short = plan.short || amount < missing;
+		if amount > 0 && plan.top_up.len() < max_per_call {
+			budget = budget.saturating_sub(amount);
+			plan.top_up.push((channel.id, amount));
+		}
+	}
+
+	let open: Vec<_> = snapshot.open_channels().filter(|(channel, _)| !is_closing(&plan, channel.id)).collect();
+	let opened = sent.opened.keys().filter_map(|host| snapshot.hosts.get(host));
+	let mut served: Vec<&Arc<Host>> = open.iter().map(|(_, host)| *host).chain(opened).collect();
+	let taken = served.len();
+	let mut openings = Openings::new(snapshot, uses);
+	while served.len() < options.max_channels && plan.open.len() < max_per_call {
+		let Some(host) = openings.next(&served) else { break };
+		if budget < deposit {
+			plan.short = plan.short || taken == 0 && plan.open.is_empty();
+			break;
+		}
+		budget = budget.saturating_sub(deposit);
+		plan.open.push((host.account, deposit));
+		served.push(host);
+	}
+	if served.len() >= options.max_channels
+		&& openings.has_starving(&served)
+		&& let Some(id) = replaceable(&open, ledger, uses, &openings)
+	{
+		plan.close.push((id, Reason::Replaced));
+	}
+	plan.close.retain(|(id, _)| !sent.closed.contains_key(id));
+	plan
+}
+
+/// The hosts to which channels can be opened, by model.
+struct Openings<'a> {
+	/// Models in use, with their hosts, the heaviest first.
+	used: Vec<(&'a Model, Vec<&'a Arc<Host>>)>,
+	/// The others.
+	unused: Vec<(&'a Model, Vec<&'a Arc<Host>>)>,
+}
+
+impl<'a> Openings<'a> {
+	fn new(snapshot: &'a Snapshot, uses: &Uses) -> Self {
+		let mut models: Vec<&Model> = snapshot.models.values().map(|model| &**model).collect();
+		models.retain(|model| uses.models.contains_key(&model.name));
+		models.sort_by(|a, b| a.name.cmp(&b.name));
+		let with_hosts = |model: &'a Model| {
+			let alive = snapshot.serving(model).filter(|host| !uses.dead.contains_key(&host.account));
+			let mut hosts: Vec<_> = alive.collect();
+			hosts.sort_by_key(|host| (Reverse(host.weight), host.account));
+			(model, hosts)
+		};
+		let (used, unused): (Vec<_>, Vec<_>) = models.into_iter().partition(|model| uses.is_in_use(model));
+		Self { used: used.into_iter().map(with_hosts).collect(), unused: unused.into_iter().map(with_hosts).collect() }
+	}
+
+	/// The next host: of the model in use that has the fewest, or of another that has none.
+	fn next(&mut self, served: &[&Arc<Host>]) -> Option<&'a Arc<Host>> {
+		let has = |host: &Arc<Host>| served.iter().any(|served| served.account == host.account);
+		for (_, hosts) in self.used.iter_mut().chain(&mut self.unused) {
+			hosts.retain(|host| !has(host));
+		}
+		let used = self.used.iter().filter(|(_, hosts)| !hosts.is_empty());
+		let poorest = used.min_by_key(|(model, _)| count(served, model));
+		let without = || self.unused.iter().find(|(model, hosts)| !hosts.is_empty() && count(served, model) == 0);
+		poorest.or_else(without).and_then(|(_, hosts)| hosts.first().copied())
+	}
+
+	/// Whether a model in use has no channel though it has hosts.
+	fn has_starving(&self, served: &[&Arc<Host>]) -> bool {
+		self.used.iter().any(|(model, hosts)| !hosts.is_empty() && count(served, model) == 0)
+	}
+}
+
+fn count(served: &[&Arc<Host>], model: &Model) -> usize {
+	served.iter().filter(|host| model.variant(host).is_some()).count()
+}
+
+/// The channel in `open` that is needed least: the only one of no model in use, and the longest without a request.
+fn replaceable(
+	open: &[(&Arc<ChannelView>, &Arc<Host>)],
+	ledger: &Ledger,
+	uses: &Uses,
+	openings: &Openings<'_>,
+) -> Option<ChannelId> {
+	let served: Vec<_> = open.iter().map(|(_, host)| *host).collect();
+	let is_needed = |host: &Host| {
+		openings.used.iter().any(|(model, _)| model.variant(host).is_some() && count(&served, model) == 1)
+	};
+	let spare = open.iter().filter(|(channel, host)| !is_needed(host) && is_settled(ledger, channel.id));
+	spare.max_by_key(|(_, host)| uses.idle.get(&host.account)).map(|(channel, _)| channel.id)
+}
+
+/// Channels that are of no use.
+fn closings(snapshot: &Snapshot, ledger: &Ledger, uses: &Uses) -> Vec<(ChannelId, Reason)> {
+	let mut heaviest: HashMap<&str, (u64, AccountId)> = HashMap::new();
+	for (_, host) in snapshot.open_channels() {
+		for model in snapshot.models.values().filter(|model| model.variant(host).is_some()) {
+			let best = heaviest.entry(&model.name).or_default();
+			*best = (*best).max((host.weight, host.account));
+		}
+	}
+	let kept: HashSet<AccountId> = heaviest.into_values().map(|(_, host)| host).collect();
+	let is_unused = |host: &Host| {
+		let mut models = snapshot.models.values().filter(|model| model.variant(host).is_some());
+		uses.is_idle(&host.account) && !kept.contains(&host.account) && models.all(|model| !uses.is_in_use(model))
+	};
+	let open = snapshot.channels.iter().filter(|channel| channel.closes.is_none());
+	let reason = |channel: &Arc<ChannelView>| {
+		if uses.useless.get(&channel.id).is_some_and(|since| since.elapsed() >= USELESS) {
+			return Some(Reason::Useless);
+		}
+		if uses.dead.contains_key(&channel.host) && uses.silent.get(&channel.host).is_some_and(|silent| *silent > DEAD)
+		{
+			return Some(Reason::Dead);
+		}
+		let host = snapshot.hosts.get(&channel.host)?;
+		(is_unused(host) && is_settled(ledger, channel.id)).then_some(Reason::Unused)
+	};
+	open.filter_map(|channel| Some((channel.id, reason(channel)?))).collect()
+}
+
+fn is_settled(ledger: &Ledger, channel: ChannelId) -> bool {
+	ledger.open_items(channel) == (0, 0)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::store::Store;
+	use gonka_primitives::{
+		market::{Price, Totals},
+		views::{MarketView, ModelView},
+	};
+	use subxt_signer::sr25519::dev;
+
+	fn ledger(dir: &tempfile::TempDir) -> Ledger {
+		let (store, saved) = Store::open(&dir.path().join("ledger")).unwrap();
+		Ledger::new([0; 32], dev::alice(), store, saved)
+	}
+
+	fn snapshot(weights: &[u64], balance: Balance) -> Snapshot {
+		of_models(&weights.iter().map(|weight| (*weight, 3)).collect::<Vec<_>>(), balance)
+	}
+
+	/// Hosts of these weights, each with one model: 3 is "m", 4 is "n".
+	fn of_models(hosts: &[(u64, u32)], balance: Balance) -> Snapshot {
+		let model = |id, name: &str| ModelView {
+			id,
+			name: name.into(),
+			weights_hash: [0; 32],
+			tokenizer_hash: [0; 32],
+			context_length: 100,
+			price: Price::default(),
+		};
+		let hosts = hosts.iter().enumerate().map(|(index, (weight, model))| {
+			let account = [index as u8; 32];
+			let url = String::new();
+			(account, Arc::new(Host { account, worker: [0; 32], url, models: vec![*model], weight: *weight }))
+		});
+		Snapshot {
+			models: Model::by_name([model(3, "m"), model(4, "n")]),
+			hosts: Arc::new(hosts.collect()),
+			balance,
+			market: Some(Arc::new(MarketView {
+				window: 10,
+				max_vouchers: 10,
+				max_channels_per_call: 4,
+				min_deposit: GNK,
+				challenge_period: 10,
+			})),
+			..Snapshot::default()
+		}
+	}
+
+	/// Both models are in use.
+	fn uses() -> Uses {
+		uses_since(Duration::ZERO, Duration::ZERO)
+	}
+
+	fn uses_since(m: Duration, n: Duration) -> Uses {
+		Uses { models: HashMap::from([("m".into(), m), ("n".into(), n)]), ..Uses::default() }
+	}
+
+	fn channel(id: ChannelId, host: u8, deposit: Balance, settled: Balance) -> Arc<ChannelView> {
+		Arc::new(ChannelView {
+			id,
+			developer: [0; 32],
+			host: [host; 32],
+			gateway: [0; 32],
+			deposit,
+			settled: Totals { fee: settled, ..Totals::default() },
+			closes: None,
+		})
+	}
+
+	#[tokio::test]
+	async fn the_heaviest_hosts_get_channels_first() {
+		let dir = tempfile::tempdir().unwrap();
+		let ledger = ledger(&dir);
+		let options = Options { max_channels: 2, ..Options::default() };
+		let plan =
+			plan(&snapshot(&[1, 9, 5], 100 * GNK), &ledger, &options, &HashMap::new(), &uses(), &Sent::default());
+		assert_eq!(plan.open, [([1; 32], 10 * GNK), ([2; 32], 10 * GNK)]);
+		assert!(plan.top_up.is_empty() && !plan.short);
+	}
+
+	#[tokio::test]
+	async fn balance_and_spending_limit_bound_the_number_of_channels() {
+		let dir = tempfile::tempdir().unwrap();
+		let ledger = ledger(&dir);
+		let sent = Sent::default();
+		assert_eq!(
+			plan(&snapshot(&[1, 1], 15 * GNK), &ledger, &Options::default(), &HashMap::new(), &uses(), &sent)
+				.open
+				.len(),
+			1
+		);
+		let options = Options { spending_limit: Some(25 * GNK), ..Options::default() };
+		assert_eq!(
+			plan(&snapshot(&[1; 4], 1000 * GNK), &ledger, &options, &HashMap::new(), &uses(), &sent).open.len(),
+			2
+		);
+		let poor = plan(&snapshot(&[1], GNK), &ledger, &Options::default(), &HashMap::new(), &uses(), &sent);
+		assert!(poor.open.is_empty() && poor.short);
+	}
+
+	#[tokio::test]
+	async fn a_channel_is_topped_up_for_a_request_that_it_cannot_pay() {
+		let dir = tempfile::tempdir().unwrap();
+		let ledger = ledger(&dir);
+		let mut snapshot = snapshot(&[1], 100 * GNK);
+		snapshot.channels = vec![channel(7, 0, 10 * GNK, GNK)];
+		let demands = HashMap::from([(7, 25 * GNK)]);
+		let filled = plan(&snapshot, &ledger, &Options::default(), &demands, &uses(), &Sent::default());
+		assert_eq!((filled.top_up, filled.short), (vec![(7, 16 * GNK)], false));
+		let options = Options { spending_limit: Some(12 * GNK), ..Options::default() };
+		assert!(plan(&snapshot, &ledger, &options, &demands, &uses(), &Sent::default()).short);
+	}
+
+	#[tokio::test]
+	async fn a_half_used_channel_is_topped_up_once() {
+		let dir = tempfile::tempdir().unwrap();
+		let ledger = ledger(&dir);
+		let mut snapshot = snapshot(&[1], 100 * GNK);
+		snapshot.channels = vec![channel(7, 0, 10 * GNK, 6 * GNK)];
+		let mut sent = Sent::default();
+		let plan_of = |snapshot: &Snapshot, sent: &Sent| {
+			plan(snapshot, &ledger, &Options::default(), &HashMap::new(), &uses(), sent)
+		};
+		assert_eq!(plan_of(&snapshot, &sent).top_up, [(7, 6 * GNK)]);
+		sent.topped_up.insert(7, (10 * GNK, Instant::now()));
+		sent.forget_old(&snapshot);
+		assert_eq!(plan_of(&snapshot, &sent), Plan::default());
+		snapshot.channels = vec![channel(7, 0, 16 * GNK, 6 * GNK)];
+		sent.forget_old(&snapshot);
+		assert_eq!(plan_of(&snapshot, &sent), Plan::default());
+		assert!(sent.topped_up.is_empty());
+	}
+
+	#[tokio::test]
+	async fn no_model_starves_behind_the_heavier_hosts_of_another() {
+		let dir = tempfile::tempdir().unwrap();
+		let ledger = ledger(&dir);
+		let mut snapshot = of_models(&[(9, 3), (8, 3), (7, 3), (1, 4), (2, 4)], 1_000 * GNK);
+		let options = Options { max_channels: 3, ..Options::default() };
+		let of = |snapshot: &Snapshot, uses: &Uses| {
+			plan(snapshot, &ledger, &options, &HashMap::new(), uses, &Sent::default())
+		};
+		let hosts = |plan: Plan| plan.open.into_iter().map(|(host, _)| host[0]).collect::<Vec<_>>();
+		assert_eq!(hosts(of(&snapshot, &uses())), [0, 4, 1]);
+		// A model out of use keeps one channel.
+		assert_eq!(hosts(of(&snapshot, &uses_since(Duration::ZERO, OUT_OF_USE))), [0, 1, 2]);
+		assert_eq!(hosts(of(&snapshot, &uses_since(OUT_OF_USE, OUT_OF_USE))), [0, 4]);
+		// One that comes into use gets a channel of another.
+		snapshot.channels = vec![channel(0, 0, 10 * GNK, 0), channel(1, 1, 10 * GNK, 0), channel(2, 2, 10 * GNK, 0)];
+		let mut uses = uses();
+		uses.idle = HashMap::from([([0; 32], Duration::from_secs(5)), ([1; 32], Duration::from_secs(9))]);
+		let replacing = of(&snapshot, &uses);
+		assert_eq!((replacing.close, replacing.open), (vec![(1, Reason::Replaced)], vec![]));
+		let mut closing = (*snapshot.channels[1]).clone();
+		closing.closes = Some(100);
+		snapshot.channels[1] = Arc::new(closing);
+		assert_eq!(hosts(of(&snapshot, &uses)), [4]);
+	}
+
+	#[tokio::test]
+	async fn channels_of_no_use_are_closed_and_their_rest_is_withdrawn() {
+		let dir = tempfile::tempdir().unwrap();
+		let ledger = ledger(&dir);
+		let mut snapshot = of_models(&[(9, 3), (8, 3), (7, 4), (6, 5)], 1_000 * GNK);
+		snapshot.channels = (0..4).map(|id| channel(id, id as u8, 10 * GNK, 0)).collect();
+		let of = |snapshot: &Snapshot, uses: &Uses, sent: &Sent| {
+			plan(snapshot, &ledger, &Options::default(), &HashMap::new(), uses, sent)
+		};
+		let ago = |time: Duration| Instant::now().checked_sub(time).unwrap();
+		let mut uses = uses();
+		uses.idle = (0..3).map(|host| ([host; 32], OUT_OF_USE)).collect();
+		assert_eq!(of(&snapshot, &uses, &Sent::default()).close, []);
+		uses.models = HashMap::from([("m".into(), OUT_OF_USE), ("n".into(), OUT_OF_USE)]);
+		uses.dead.insert([2; 32], Instant::now());
+		uses.silent.insert([2; 32], DEAD + Duration::from_secs(1));
+		uses.useless = HashMap::from([(3, ago(USELESS))]);
+		let closing = of(&snapshot, &uses, &Sent::default());
+		assert_eq!(closing.close, [(1, Reason::Unused), (2, Reason::Dead), (3, Reason::Useless)]);
+		assert_eq!(
+			(closing.open, closing.top_up),
+			(vec![], vec![]),
+			"nothing is opened to a host that is dead or out of use"
+		);
+		let closed = (1..4).map(|id| (id, Instant::now())).collect();
+		assert_eq!(of(&snapshot, &uses, &Sent { closed, ..Sent::default() }).close, []);
+
+		let mut over = (*snapshot.channels[2]).clone();
+		over.closes = Some(50);
+		snapshot.channels[2] = Arc::new(over);
+		for (block, expected) in [(49, vec![]), (50, vec![2])] {
+			snapshot.block = block;
+			assert_eq!(of(&snapshot, &uses, &Sent::default()).withdraw, expected);
+		}
+	}
+}

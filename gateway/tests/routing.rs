@@ -1,0 +1,173 @@
+//! Which hosts get requests, and which get channels.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{Front, Net, Reply, chat_body, eventually, worker::Failure};
+use gonka_client::worker_api::ErrorCode;
+use gonka_gateway::config::Options;
+use serde_json::json;
+use std::time::Duration;
+
+const FULL: &str = "w0 w1 w2 w3 w4 ";
+
+/// Gives the hosts of a network these weights, and waits until the gateway knows them.
+async fn weigh(net: &Net, front: &Front, weights: &[u64]) {
+	for (host, weight) in net.market.state.lock().unwrap().hosts.iter_mut().zip(weights) {
+		host.effective_weight = *weight;
+	}
+	let snapshots = &front.running.gateway.snapshots;
+	snapshots.refresh.notify_one();
+	eventually("the weights are known", || {
+		let snapshot = snapshots.load();
+		weights.iter().enumerate().all(|(index, weight)| snapshot.hosts[&[index as u8; 32]].weight == *weight)
+	})
+	.await;
+}
+
+/// The index of the host that responded.
+fn host(reply: &Reply) -> usize {
+	assert_eq!(reply.status, 200, "{}", reply.text);
+	let name = reply.headers["x-gnk-worker"].to_str().unwrap();
+	(0..9).find(|index| gonka_client::keys::ss58(&[*index; 32]) == name).unwrap().into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_first_token_comes_from_a_second_host_and_the_first_is_cancelled() {
+	for hedge in [true, false] {
+		let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+		let front = net.gateway(dir.path(), Options { hedge, ..Options::default() }).await;
+		for _ in 0..40 {
+			assert_eq!(front.chat(json!({})).await.status, 200);
+		}
+		eventually("all are paid", || net.is_square()).await;
+		weigh(&net, &front, &[u64::MAX / 4, 1]).await;
+		net.workers[0].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Silent)));
+		let (before, hedges) = (net.receipts(), &front.running.gateway.metrics.hedges);
+		if !hedge {
+			let waiting = tokio::time::timeout(Duration::from_secs(2), front.chat(json!({}))).await;
+			assert!(waiting.is_err() && hedges.get() == 0, "it waits for the first host");
+			continue;
+		}
+		let reply = front.chat(json!({})).await;
+		assert_eq!((host(&reply), &reply.json()["choices"][0]["message"]["content"]), (1, &json!(FULL)));
+		assert_eq!(hedges.get(), 1);
+		eventually("the first host notices", || net.workers[0].state().cancelled == 1).await;
+		eventually("the second one alone is paid", || net.receipts() == before + 1 && net.is_square()).await;
+		let account = net.market.state.lock().unwrap().hosts[0].account;
+		assert!(front.running.gateway.router.is_healthy(&account), "slow is not broken");
+	}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_fails_after_the_hedge_leaves_the_request_to_the_other() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	for _ in 0..40 {
+		assert_eq!(front.chat(json!({})).await.status, 200);
+	}
+	weigh(&net, &front, &[u64::MAX / 4, 1]).await;
+	net.workers[0].behave(|behaviour| behaviour.pause = Duration::from_secs(1));
+	net.workers[1].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Resets)));
+	let reply = front.chat(json!({"max_tokens": 2})).await;
+	assert_eq!((host(&reply), &reply.json()["choices"][0]["message"]["content"]), (0, &json!("w0 w1 ")));
+	assert_eq!(front.running.gateway.metrics.hedges.get(), 1);
+	assert_eq!(front.running.gateway.metrics.failovers.with_label_values(&["before"]).get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prompts_with_a_common_beginning_go_to_one_host() {
+	let (net, dir) = (Net::of(3).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	let ask = async |system: &str, index: usize| {
+		let question = format!("Question {index}");
+		let messages = json!([{"role": "system", "content": system.repeat(20)}, {"role": "user", "content": question}]);
+		host(&front.post("/v1/chat/completions", chat_body(json!({"messages": messages}))).await)
+	};
+	for system in ["You are kind. ", "You are brief. ", "Speak French. "] {
+		let first = ask(system, 0).await;
+		for index in 1..8 {
+			assert_eq!(ask(system, index).await, first);
+		}
+	}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hosts_that_find_a_request_wrong_suffice() {
+	let (net, dir) = (Net::of(4).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	for worker in &net.workers {
+		worker.behave(|behaviour| behaviour.refuses = Some(ErrorCode::BadRequest));
+	}
+	let reply = front.chat(json!({})).await;
+	assert_eq!((reply.status, &reply.json()["error"]["type"]), (400, &json!("invalid_request_error")));
+	assert_eq!(net.workers.iter().map(|worker| worker.state().requests.len()).sum::<usize>(), 2);
+	let hosts = net.market.state.lock().unwrap().hosts.clone();
+	assert!(hosts.iter().all(|host| front.running.gateway.router.is_healthy(&host.account)), "and none is blamed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_comes_into_use_gets_the_channel_that_is_needed_least() {
+	let (net, dir) = (Net::of(3).await, tempfile::tempdir().unwrap());
+	net.market.state.lock().unwrap().hosts[2].models.clear();
+	let options = Options { max_channels: 2, ..Options::default() };
+	let front = net.gateway(dir.path(), options).await;
+	let balance = net.market.state.lock().unwrap().balance;
+	assert_eq!(front.chat(json!({})).await.status, 200);
+	eventually("it is paid", || net.is_square()).await;
+	// The third host serves another model from now on.
+	net.market.state.lock().unwrap().hosts[2].models = vec![5];
+	front.running.gateway.snapshots.refresh.notify_one();
+	eventually("a channel is closed, withdrawn, and one to the third host opened", || {
+		net.market.next_block();
+		let state = net.market.state.lock().unwrap();
+		state.channels.len() == 2 && state.channels.iter().any(|channel| channel.host == [2; 32])
+	})
+	.await;
+	let returned = net.market.state.lock().unwrap().balance;
+	assert_eq!(returned, balance, "the rest came back, and paid the new deposit");
+	eventually("the other model is served", || {
+		let gateway = &front.running.gateway;
+		gateway.model("nobody-serves-it").is_ok_and(|model| gateway.is_served(&gateway.snapshots.load(), &model))
+	})
+	.await;
+	let reply = front.chat(json!({"model": "nobody-serves-it"})).await;
+	assert_eq!(host(&reply), 2);
+	assert!(host(&front.chat(json!({})).await) < 2, "the first model keeps a channel");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_with_one_key_pay_all_their_hosts_and_say_so() {
+	let (net, dirs) = (Net::of(2).await, [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
+	let fronts =
+		[net.gateway(dirs[0].path(), Options::default()).await, net.gateway(dirs[1].path(), Options::default()).await];
+	for _ in 0..10 {
+		let replies = fronts.iter().flat_map(|front| (0..2).map(|_| front.chat(json!({}))));
+		for reply in futures::future::join_all(replies).await {
+			assert_eq!(reply.status, 200, "{}", reply.text);
+		}
+	}
+	eventually("all are paid", || net.is_square()).await;
+	let told: u64 = fronts.iter().map(|front| front.running.gateway.metrics.shared_key.get()).sum();
+	assert!(told > 0);
+	// One is killed with a request that it has not paid, and the other pays.
+	for worker in &net.workers {
+		worker.behave(|behaviour| behaviour.mute_vouchers = true);
+	}
+	let [killed, other] = fronts;
+	assert_eq!(killed.chat(json!({})).await.status, 200);
+	drop(killed);
+	for worker in &net.workers {
+		worker.behave(|behaviour| behaviour.mute_vouchers = false);
+	}
+	let served = futures::future::join_all((0..20).map(|_| other.chat(json!({})))).await;
+	assert!(served.iter().all(|reply| reply.status == 200));
+	eventually("all are paid", || net.is_square()).await;
+	let due: u64 = net
+		.workers
+		.iter()
+		.flat_map(|w| w.state().accounts.values().map(|a| a.due().receipts).collect::<Vec<_>>())
+		.sum();
+	assert_eq!(due as usize, net.receipts());
+}
