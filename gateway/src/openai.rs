@@ -2,6 +2,7 @@
 
 pub mod errors;
 pub mod fields;
+pub mod infill;
 pub mod prompt;
 pub mod reading;
 pub mod request;

@@ -82,6 +82,36 @@ async fn a_chat_stream_has_openais_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_best_of_several_completions_are_returned_and_all_are_paid() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	let request = |more: Value| {
+		let mut body = json!({"model": "test/tiny", "prompt": ["a", "b"], "max_tokens": 3, "echo": true});
+		body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+		body
+	};
+	let reply = front.post("/v1/completions", request(json!({"best_of": 3, "n": 2}))).await;
+	assert_eq!(reply.status, 200, "{}", reply.text);
+	let body = reply.json();
+	let texts: Vec<_> = body["choices"].as_array().unwrap().iter().map(|choice| choice["text"].clone()).collect();
+	assert_eq!(texts, ["aw0 w1 w2 ", "aw0 w1 w2 ", "bw0 w1 w2 ", "bw0 w1 w2 "]);
+	assert!(body["choices"][0]["logprobs"].is_null(), "nobody asked for them");
+	assert_eq!(body["usage"]["completion_tokens"], 18);
+	assert!(net.workers[0].state().requests.iter().all(|request| request.logprobs == Some(0)));
+	eventually("all are paid", || net.receipts() == 6 && net.is_square()).await;
+	for wrong in [json!({"best_of": 1, "n": 2}), json!({"best_of": 2, "stream": true}), json!({"best_of": 40})] {
+		let reply = front.post("/v1/completions", request(wrong)).await;
+		assert_eq!(reply.status, 400, "{}", reply.text);
+	}
+	let reply = front.post("/v1/completions", request(json!({"suffix": ")"}))).await;
+	assert_eq!(
+		(reply.status, &reply.json()["error"]["param"]),
+		(400, &json!("suffix")),
+		"the model has no tokens for it"
+	);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_text_request_takes_every_form_of_prompt() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;

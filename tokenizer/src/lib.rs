@@ -23,7 +23,7 @@ pub use grammar::{Grammar, GrammarCompiler, GrammarError};
 #[cfg(feature = "llama")]
 pub use llama::open_tokenizer;
 #[cfg(feature = "mock")]
-pub use mock::mock_tokenizer;
+pub use mock::{mock_tokenizer, mock_tokenizer_with};
 pub use text::CompletionText;
 pub use tokenizer::Tokenizer;
 

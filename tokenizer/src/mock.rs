@@ -14,6 +14,11 @@ const LIST: u32 = 9;
 /// Returns a tokenizer file with a token for each byte, which has the byte's id, then for each of `words`, then for a
 /// completion's end. No text is encoded with a word; completions have words.
 pub fn mock_tokenizer(words: &[&str]) -> Vec<u8> {
+	mock_tokenizer_with(words, &[])
+}
+
+/// Does what [`mock_tokenizer`] does, with more control tokens after the end.
+pub fn mock_tokenizer_with(words: &[&str], control: &[&str]) -> Vec<u8> {
 	let tokens: Vec<String> =
 		(0..=u8::MAX).map(|byte| written(&[byte])).chain(words.iter().map(|word| written(word.as_bytes()))).collect();
 	let end = tokens.len() as u32;
@@ -28,13 +33,15 @@ pub fn mock_tokenizer(words: &[&str]) -> Vec<u8> {
 	key("tokenizer.ggml.model", TEXT, &|out| text(out, "gpt2"));
 	key("tokenizer.ggml.pre", TEXT, &|out| text(out, "gpt-2"));
 	key("tokenizer.ggml.tokens", LIST, &|out| {
-		list(out, TEXT, tokens.len() + 1);
-		tokens.iter().map(String::as_str).chain([END]).for_each(|token| text(out, token));
+		list(out, TEXT, tokens.len() + 1 + control.len());
+		let all = tokens.iter().map(String::as_str).chain([END]).chain(control.iter().copied());
+		all.for_each(|token| text(out, token));
 	});
 	key("tokenizer.ggml.token_type", LIST, &|out| {
-		list(out, I32, tokens.len() + 1);
-		// Normal tokens, and a control token.
-		tokens.iter().map(|_| 1i32).chain([3]).for_each(|kind| out.extend(kind.to_le_bytes()));
+		list(out, I32, tokens.len() + 1 + control.len());
+		// Normal tokens, and control tokens.
+		let kinds = tokens.iter().map(|_| 1i32).chain([3]).chain(control.iter().map(|_| 3));
+		kinds.for_each(|kind| out.extend(kind.to_le_bytes()));
 	});
 	key("tokenizer.ggml.merges", LIST, &|out| list(out, TEXT, 0));
 	key("tokenizer.ggml.eos_token_id", U32, &|out| out.extend(end.to_le_bytes()));

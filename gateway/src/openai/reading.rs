@@ -28,12 +28,38 @@ pub struct Reading {
 	pub is_older: bool,
 	/// Number of likeliest tokens whose log probabilities are reported; `None` for no log probabilities.
 	pub logprobs: Option<u8>,
+	/// The choice among the completions, if there is one.
+	pub best: Option<Best>,
 	/// Special tokens that are read as text, with their names.
 	pub shown: HashMap<u32, &'static str>,
 	/// Texts in front of the completions, one for each; empty for none.
 	pub echo: Vec<String>,
 	/// The model's tokenizer.
 	pub tokenizer: Arc<Tokenizer>,
+}
+
+/// The choice of the completions of each prompt whose tokens are the likeliest.
+#[derive(Clone, Copy, Debug)]
+pub struct Best {
+	/// Number of completions of each prompt.
+	pub of: usize,
+	/// Number of those that are returned.
+	pub keep: usize,
+}
+
+impl Best {
+	/// Returns the positions of the completions to keep, from the mean log probability of each, the likeliest of each prompt first.
+	/// One without tokens comes last.
+	pub fn choose(&self, means: &[Option<f32>]) -> Vec<usize> {
+		let of_prompt = |(prompt, means): (usize, &[Option<f32>])| {
+			let mut order: Vec<usize> = (0..means.len()).collect();
+			let mean = |index: &usize| means.get(*index).copied().flatten().unwrap_or(f32::NEG_INFINITY);
+			order.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
+			order.truncate(self.keep);
+			order.into_iter().map(move |index| prompt.saturating_mul(self.of).saturating_add(index))
+		};
+		means.chunks(self.of.max(1)).enumerate().flat_map(of_prompt).collect()
+	}
 }
 
 /// The parts of a completion that became certain with a token, or the whole of it.
@@ -167,5 +193,17 @@ impl Reader {
 		let own = entry(id, logprob.unwrap_or(f32::NEG_INFINITY));
 		let top_logprobs = top.iter().map(|(id, logprob)| entry(*id, *logprob)).collect();
 		ChatLogprob { token: own.token, logprob: own.logprob, bytes: own.bytes, top_logprobs }
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn the_likeliest_completions_of_each_prompt_are_kept() {
+		let best = Best { of: 3, keep: 2 };
+		let means = [Some(-2.0), Some(-0.5), None, Some(f32::NEG_INFINITY), Some(-9.0), Some(-1.0)];
+		assert_eq!(best.choose(&means), [1, 0, 5, 4]);
 	}
 }

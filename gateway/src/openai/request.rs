@@ -3,8 +3,9 @@
 use super::{
 	errors::ApiError,
 	fields::Fields,
+	infill::infill,
 	prompt::Reader,
-	reading::Reading,
+	reading::{Best, Reading},
 	sampling::{MAX_COMPLETIONS, MAX_TOP, Sampling},
 	unsupported,
 };
@@ -209,6 +210,7 @@ impl Chat {
 			is_older: self.tools.is_older,
 			logprobs: self.logprobs,
 			shown: shown(tokenizer, self.tools.may_call().then_some(format), reasoning),
+			best: None,
 			echo: Vec::new(),
 			tokenizer: target.tokenizer.clone(),
 		};
@@ -243,19 +245,15 @@ impl ValidRequest {
 	/// # Errors
 	/// 400 with the name of the field that is wrong, 404 or 503 when the model is unknown or not served.
 	pub fn text(gateway: &Gateway, fields: &Fields) -> Result<Self, ApiError> {
-		if !gateway.options.ignore_unsupported {
-			unsupported::check_text(fields)?;
-		}
 		let model = fields.required_text("model")?;
-		let sampling = Sampling::read(fields)?;
+		let mut sampling = Sampling::read(fields)?;
+		let stream = fields.flag("stream")?.unwrap_or(false);
+		let keep = sampling.n;
+		sampling.n = best_of(fields, keep, stream)?;
 		let max_tokens = max_tokens(fields, "max_tokens")?;
 		let logprobs = fields.integer("logprobs", 0..=MAX_TOP)?.map(|top| top as u8);
 		let output = output(fields)?;
 		let prompt = fields.value("prompt")?;
-		if fields.integer("best_of", 1..=MAX_COMPLETIONS as i128)?.is_some_and(|best| best != sampling.n as i128) {
-			let message = "'best_of' must be 'n' or absent: this gateway does not choose among completions.";
-			return Err(ApiError::invalid_value("best_of", message));
-		}
 		let target = Target::new(gateway, &model)?;
 		let tokenizer = &*target.tokenizer;
 		sampling.check_ids(tokenizer.vocab_size())?;
@@ -267,6 +265,14 @@ impl ValidRequest {
 			return Err(ApiError::invalid_value("echo", message));
 		}
 		let echoed = |prompt: &Vec<u32>| std::iter::repeat_n(tokenizer.decode(prompt), sampling.n);
+		let echo = if does_echo { prompts.iter().flat_map(echoed).collect() } else { Vec::new() };
+		let prompts = match fields.text("suffix")?.filter(|suffix| !suffix.is_empty()) {
+			Some(suffix) if !gateway.options.ignore_unsupported || infill(tokenizer, &[], "").is_ok() => {
+				let filled = prompts.iter().map(|prompt| infill(tokenizer, prompt, &suffix));
+				filled.collect::<Result<_, _>>()?
+			},
+			_ => prompts,
+		};
 		let grammar = grammar(&Setting {
 			format: ToolFormat::Json,
 			tools: &ToolSet::default(),
@@ -283,17 +289,20 @@ impl ValidRequest {
 			is_single: false,
 			is_older: false,
 			logprobs,
+			best: (sampling.n > keep).then_some(Best { of: sampling.n, keep }),
 			shown: HashMap::new(),
-			echo: if does_echo { prompts.iter().flat_map(echoed).collect() } else { Vec::new() },
+			echo,
 			tokenizer: target.tokenizer.clone(),
 		};
+		// The best are chosen by log probabilities.
+		let logprobs = logprobs.or_else(|| reading.best.map(|_| 0));
 		let body = InferenceRequest { grammar, logprobs, ..sampling.body };
 		let sampling = Sampling { body, ..sampling };
 		Ok(Self {
 			endpoint: Endpoint::Text,
 			prompts: target.prompts(prompts, &sampling, (max_tokens, DEFAULT_TEXT_COMPLETION))?,
 			model,
-			stream: fields.flag("stream")?.unwrap_or(false),
+			stream,
 			include_usage: includes_usage(fields)?,
 			reading: Arc::new(reading),
 		})
@@ -381,6 +390,21 @@ fn values<const N: usize>(fields: &Fields, names: [&str; N]) -> Result<[Option<V
 		*value = fields.value(name)?;
 	}
 	Ok(values)
+}
+
+/// Reads the number of completions of each prompt, of which `n` are returned.
+fn best_of(fields: &Fields, n: usize, stream: bool) -> Result<usize, ApiError> {
+	const NAME: &str = "best_of";
+	let best_of = fields.integer(NAME, 1..=MAX_COMPLETIONS as i128)?.map_or(n, |best_of| best_of as usize);
+	if best_of < n {
+		return Err(ApiError::invalid_value(NAME, format!("'{NAME}' is {best_of}, less than 'n', which is {n}.")));
+	}
+	if stream && best_of > n {
+		let message =
+			format!("'{NAME}' above 'n' cannot be streamed: which completions are the best is known at their end.");
+		return Err(ApiError::invalid_value(NAME, message));
+	}
+	Ok(best_of)
 }
 
 fn list(fields: &Fields, name: &str) -> Result<Vec<Value>, ApiError> {

@@ -132,6 +132,8 @@ pub struct Finished {
 	pub finish: FinishReason,
 	/// The same, as OpenAI's API names it.
 	pub finish_reason: &'static str,
+	/// Mean log probability of its tokens, if it has some and they are known.
+	mean_logprob: Option<f32>,
 }
 
 /// Waits for all completions, one list of pieces for each.
@@ -144,9 +146,13 @@ pub async fn collect(
 	let (mut sums, mut all) = (Sums::default(), Vec::new());
 	for mut pieces in completions {
 		let (mut reader, mut delta) = (Reader::new(head.reading.clone()), Delta::default());
+		let mut logprobs = Vec::new();
 		let summary = loop {
 			match pieces.recv().await {
-				Some(Piece::Token(token)) => delta.add(reader.push(token)),
+				Some(Piece::Token(token)) => {
+					logprobs.extend(token.logprob);
+					delta.add(reader.push(token));
+				},
 				Some(Piece::Done(summary)) => break summary,
 				Some(Piece::Failed(error)) => return Err(error),
 				None => return Err(ApiError::internal("The completion broke off.")),
@@ -155,7 +161,8 @@ pub async fn collect(
 		delta.add(reader.finish(&summary.rest));
 		sums.add(gateway, &summary, reader.reasoning_tokens());
 		let finish = summary.finish;
-		all.push(Finished { delta, finish, finish_reason: head.finish_reason(finish, &reader) });
+		let mean_logprob = (!logprobs.is_empty()).then(|| logprobs.iter().sum::<f32>() / logprobs.len() as f32);
+		all.push(Finished { delta, finish, finish_reason: head.finish_reason(finish, &reader), mean_logprob });
 	}
 	gateway.metrics.duration.observe(started.elapsed().as_secs_f64());
 	Ok((all, sums))
@@ -165,17 +172,17 @@ pub async fn collect(
 pub async fn whole(gateway: &Gateway, head: Head, completions: Vec<Pieces>) -> Result<Response, ApiError> {
 	let (choices, sums) = collect(gateway, &head, completions).await?;
 	let usage = sums.usage;
-	let choices = choices.into_iter().zip(0..);
+	let choices = kept(&head, choices).into_iter().zip(0..);
 	let mut response = match head.endpoint {
 		Endpoint::Chat => {
-			let choices = choices.map(|(finished, index)| chat_choice(&head, index, finished)).collect();
+			let choices = choices.map(|((finished, _), index)| chat_choice(&head, index, finished)).collect();
 			let Head { id, created, model, system_fingerprint, .. } = head;
 			let object = "chat.completion";
 			Json(ChatCompletion { id, object, created, model, choices, usage, system_fingerprint }).into_response()
 		},
 		Endpoint::Text => {
-			let choices = choices.map(|(finished, index)| {
-				let echo = head.reading.echo.get(index as usize).map(String::as_str).unwrap_or_default();
+			let choices = choices.map(|((finished, number), index)| {
+				let echo = head.reading.echo.get(number).map(String::as_str).unwrap_or_default();
 				TextChoice {
 					index,
 					text: format!("{echo}{}", finished.delta.content),
@@ -191,6 +198,15 @@ pub async fn whole(gateway: &Gateway, head: Head, completions: Vec<Pieces>) -> R
 	};
 	sums.add_headers(&mut response);
 	Ok(response)
+}
+
+/// The completions that are returned, each with its number among all.
+fn kept(head: &Head, all: Vec<Finished>) -> Vec<(Finished, usize)> {
+	let Some(best) = head.reading.best else { return all.into_iter().zip(0..).collect() };
+	let means: Vec<_> = all.iter().map(|finished| finished.mean_logprob).collect();
+	let mut all: Vec<_> = all.into_iter().map(Some).collect();
+	let take = |number: usize| Some((all.get_mut(number)?.take()?, number));
+	best.choose(&means).into_iter().filter_map(take).collect()
 }
 
 fn chat_choice(head: &Head, index: u32, finished: Finished) -> ChatChoice {

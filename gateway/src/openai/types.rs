@@ -63,8 +63,10 @@ pub struct CompletionRequest {
 	pub echo: Option<bool>,
 	/// Number of likeliest tokens to report, 0 to 20. They are the host's word: no audit checks them.
 	pub logprobs: Option<u8>,
-	/// Only `n` or absent.
+	/// Number of completions of each prompt, of which the `n` with the likeliest tokens are returned. All of them are paid for.
 	pub best_of: Option<u8>,
+	/// A text that comes after the completion, for models that were trained to fill gaps.
+	pub suffix: Option<String>,
 	/// Parameters that both endpoints share.
 	#[serde(flatten)]
 	pub common: Common,

@@ -13,15 +13,6 @@ pub fn check_chat(fields: &Fields) -> Result<(), ApiError> {
 	["audio", "web_search_options"].into_iter().try_for_each(|name| reject_if(fields.has(name), name))
 }
 
-/// Rejects a text request with a parameter that cannot be honoured.
-///
-/// # Errors
-/// 400 `unsupported_parameter`.
-pub fn check_text(fields: &Fields) -> Result<(), ApiError> {
-	let has_suffix = fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty());
-	reject_if(has_suffix, "suffix")
-}
-
 fn reject_if(condition: bool, param: &str) -> Result<(), ApiError> {
 	if condition { Err(ApiError::unsupported(param)) } else { Ok(()) }
 }
@@ -35,10 +26,10 @@ mod tests {
 	fn a_parameter_that_would_change_the_completion_is_rejected_by_name() {
 		let check = |body: Value| {
 			let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-			check_chat(&fields).and_then(|()| check_text(&fields))
+			check_chat(&fields)
 		};
 		for body in [
-			json!({"modalities": ["text"], "suffix": "", "audio": null, "user": "u", "store": true}),
+			json!({"modalities": ["text"], "audio": null, "user": "u", "store": true}),
 			json!({"metadata": {"a": "b"}, "prediction": {"type": "content"}, "service_tier": "auto"}),
 		] {
 			check(body).unwrap();
@@ -47,7 +38,6 @@ mod tests {
 			(json!({"modalities": ["text", "audio"]}), "modalities"),
 			(json!({"audio": {"voice": "alloy"}}), "audio"),
 			(json!({"web_search_options": {}}), "web_search_options"),
-			(json!({"suffix": "}"}), "suffix"),
 		] {
 			assert_eq!(check(body).unwrap_err().body().error.param.as_deref(), Some(param));
 		}
