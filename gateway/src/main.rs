@@ -11,7 +11,6 @@ use gonka_gateway::{
 	server,
 };
 use std::{
-	future::IntoFuture,
 	io::Write,
 	path::Path,
 	process::ExitCode,
@@ -57,11 +56,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
 	let routes = Arc::new(OnceLock::new());
 	let (mut draining, drain) = (stop.clone(), Duration::from_secs(args.drain_timeout));
-	let serve = axum::serve(listener, server::starting(routes.clone())).with_graceful_shutdown(async move {
+	let mut serve = tokio::spawn(server::serve(listener, server::starting(routes.clone()), async move {
 		let _ = draining.changed().await;
 		tracing::info!("stopping: new requests are rejected, running ones have {} s to end", drain.as_secs());
-	});
-	let mut serve = tokio::spawn(serve.into_future());
+	}));
 	println!("listening on http://{address}");
 	if let Some(NewKey { key, file }) = new_key {
 		println!("API key {key}, shown now and kept in {}", file.display());

@@ -29,13 +29,16 @@ use axum::{
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{get, post},
+	serve::ListenerExt,
 };
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
 use serde_json::{Value, json};
 use std::{
+	io,
 	sync::{Arc, OnceLock},
 	time::Instant,
 };
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tracing::{Instrument, info_span};
 use utoipa::OpenApi;
@@ -132,6 +135,24 @@ pub fn starting(routes: Arc<OnceLock<Router>>) -> Router {
 		let router = routes.get().unwrap_or(&waiting).clone();
 		async move { router.oneshot(request).await.into_response() }
 	})
+}
+
+/// Serves HTTP/1.1 and HTTP/2 until `stop` resolves and all responses are sent. Each token goes out at once: with Nagle's
+/// algorithm it would wait for the acknowledgement of the one before.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(
+	listener: TcpListener,
+	routes: Router,
+	stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+	let listener = listener.tap_io(|socket| {
+		if let Err(error) = socket.set_nodelay(true) {
+			tracing::debug!(%error, "tokens may go out late");
+		}
+	});
+	axum::serve(listener, routes).with_graceful_shutdown(stop).await
 }
 
 /// Finds the API key that pays for the request, a [`Spender`] for its handler.

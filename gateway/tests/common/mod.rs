@@ -2,21 +2,19 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-pub mod worker;
-
 use bytes::Bytes;
-use gonka_client::{chain, peer_http::Addresses};
+use gonka_client::peer_http::Addresses;
 use gonka_gateway::{
 	app::{self, Keys, Running},
-	chain_view::ChainView,
 	config::Options,
 	server,
 	store::PowerCut,
 };
-use gonka_primitives::{
-	AccountId, Balance, BlockNumber, ChannelId, GNK, Hash, PublicKey,
-	market::Totals,
-	views::{ChannelView, HostView, MarketView, ModelView},
+pub use gonka_stand_ins::worker;
+use gonka_stand_ins::{
+	is_ready,
+	market::{MODEL, Market},
+	worker::{TOKENIZER, Worker},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming};
@@ -24,134 +22,13 @@ use hyper_util::{client::legacy::Client, client::legacy::connect::HttpConnector,
 use serde_json::Value;
 use std::{
 	path::Path,
-	sync::{Arc, Mutex},
 	time::{Duration, Instant},
 };
-use subxt_signer::sr25519::{Keypair, dev};
-use tokio::sync::watch;
-use worker::{GENESIS, PRICE, TOKENIZER, Worker};
+use subxt_signer::sr25519::dev;
 
 /// How long a condition may take. Nothing but a failed test waits that long.
 const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(10);
-
-/// A market in memory.
-#[derive(Clone)]
-pub struct Market {
-	pub state: Arc<Mutex<MarketState>>,
-	block: Arc<watch::Sender<BlockNumber>>,
-}
-
-pub struct MarketState {
-	pub hosts: Vec<HostView>,
-	pub channels: Vec<ChannelView>,
-	pub balance: Balance,
-	pub context_length: u32,
-}
-
-impl Market {
-	pub fn next_block(&self) {
-		self.block.send_modify(|block| *block += 1);
-	}
-}
-
-impl ChainView for Market {
-	fn genesis(&self) -> Hash {
-		GENESIS
-	}
-
-	fn blocks(&self) -> watch::Receiver<BlockNumber> {
-		self.block.subscribe()
-	}
-
-	async fn market(&self) -> chain::Result<MarketView> {
-		Ok(MarketView { window: 10, max_vouchers: 64, max_channels_per_call: 16, min_deposit: 1, challenge_period: 10 })
-	}
-
-	async fn models(&self) -> chain::Result<Vec<ModelView>> {
-		let context_length = self.state.lock().unwrap().context_length;
-		let model = |id, name: &[u8]| ModelView {
-			id,
-			name: name.to_vec(),
-			weights_hash: [0; 32],
-			tokenizer_hash: TOKENIZER.0,
-			context_length,
-			price: PRICE,
-		};
-		Ok(vec![model(4, b"test/tiny"), model(5, b"nobody-serves-it"), model(6, b"test/tiny@llama.cpp")])
-	}
-
-	async fn hosts(&self) -> chain::Result<Vec<HostView>> {
-		Ok(self.state.lock().unwrap().hosts.clone())
-	}
-
-	async fn channels(&self, developer: AccountId) -> chain::Result<Vec<ChannelView>> {
-		let state = self.state.lock().unwrap();
-		Ok(state.channels.iter().filter(|channel| channel.developer == developer).cloned().collect())
-	}
-
-	async fn free_balance(&self, _: AccountId) -> chain::Result<Balance> {
-		Ok(self.state.lock().unwrap().balance)
-	}
-
-	async fn open_channels(
-		&self,
-		developer: &Keypair,
-		gateway: PublicKey,
-		deposits: Vec<(AccountId, Balance)>,
-	) -> chain::Result<Vec<ChannelId>> {
-		let mut state = self.state.lock().unwrap();
-		let mut ids = Vec::new();
-		for (host, deposit) in deposits {
-			let id = state.channels.iter().map(|channel| channel.id + 1).max().unwrap_or(0);
-			let rest = state.balance.checked_sub(deposit);
-			state.balance = rest.ok_or_else(|| chain::Error::Dispatch("the balance is too low".into()))?;
-			state.channels.push(ChannelView {
-				id,
-				developer: developer.public_key().0,
-				host,
-				gateway,
-				deposit,
-				settled: Totals::default(),
-				closes: None,
-			});
-			ids.push(id);
-		}
-		drop(state);
-		self.next_block();
-		Ok(ids)
-	}
-
-	async fn top_up(&self, _: &Keypair, amounts: Vec<(ChannelId, Balance)>) -> chain::Result<()> {
-		let mut state = self.state.lock().unwrap();
-		for (id, amount) in amounts {
-			state.balance -= amount;
-			state.channels.iter_mut().find(|channel| channel.id == id).unwrap().deposit += amount;
-		}
-		drop(state);
-		self.next_block();
-		Ok(())
-	}
-
-	async fn close_channel(&self, _: &Keypair, channel: ChannelId) -> chain::Result<()> {
-		let closes = self.block.borrow().saturating_add(10);
-		let mut state = self.state.lock().unwrap();
-		state.channels.iter_mut().find(|known| known.id == channel).unwrap().closes = Some(closes);
-		drop(state);
-		self.next_block();
-		Ok(())
-	}
-
-	async fn withdraw(&self, _: &Keypair, channel: ChannelId) -> chain::Result<()> {
-		let mut state = self.state.lock().unwrap();
-		let at = state.channels.iter().position(|known| known.id == channel).unwrap();
-		let rest = state.channels.remove(at);
-		state.balance += rest.deposit - rest.settled.fee;
-		drop(state);
-		self.next_block();
-		Ok(())
-	}
-}
 
 /// Workers and their market.
 pub struct Net {
@@ -165,42 +42,18 @@ impl Net {
 		let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
 		let (mut workers, mut hosts) = (Vec::new(), Vec::new());
 		for index in 0..count {
-			let key = Keypair::from_secret_key([index + 1; 32]).unwrap();
-			let worker = Worker::start(key, dev::alice().public_key().0).await;
-			hosts.push(HostView {
-				account: [index; 32],
-				worker: worker.key.public_key().0,
-				url: worker.url.clone().into_bytes(),
-				models: vec![4],
-				registered: 0,
-				effective_weight: 0,
-				condemned: false,
-			});
+			let worker = Worker::start(index, dev::alice().public_key().0).await;
+			hosts.push(worker.host());
 			workers.push(worker);
 		}
-		let state = MarketState { hosts, channels: Vec::new(), balance: 1_000 * GNK, context_length: 2048 };
-		let market = Market { state: Arc::new(Mutex::new(state)), block: Arc::new(watch::Sender::new(1)) };
+		let market = Market::new(hosts, TOKENIZER.0);
 		Self { market, workers }
 	}
 
 	pub async fn gateway(&self, base: &Path, options: Options) -> Front {
 		let front = self.gateway_until(base, options, None).await;
 		let channels = self.workers.len().min(front.running.gateway.options.max_channels);
-		eventually("all channels are in step", || {
-			let gateway = &front.running.gateway;
-			let snapshot = gateway.snapshots.load();
-			snapshot.open_channels().filter(|(channel, _)| gateway.ledger.available(channel).is_some()).count()
-				== channels
-		})
-		.await;
-		eventually("the tokenizer is open, and all contexts are known", || {
-			let gateway = &front.running.gateway;
-			let snapshot = gateway.snapshots.load();
-			let Ok(model) = gateway.model("test/tiny") else { return channels == 0 };
-			let is_known = |host: &_| gateway.router.context(&model, host).is_some();
-			gateway.tokenizers.of(&model).is_some() && snapshot.open_channels().all(|(_, host)| is_known(host))
-		})
-		.await;
+		eventually("the gateway is ready", || is_ready(&front.running.gateway, channels)).await;
 		front
 	}
 
@@ -226,19 +79,11 @@ impl Net {
 
 	/// Whether every receipt of every worker is acknowledged, once.
 	pub fn is_square(&self) -> bool {
-		self.workers.iter().all(|worker| {
-			worker
-				.state()
-				.accounts
-				.values()
-				.all(|account| account.totals == account.due() && account.acknowledged.len() == account.receipts.len())
-		})
+		self.workers.iter().all(Worker::is_square)
 	}
 
 	pub fn receipts(&self) -> usize {
-		let count =
-			|worker: &Worker| worker.state().accounts.values().map(|account| account.receipts.len()).sum::<usize>();
-		self.workers.iter().map(count).sum()
+		self.workers.iter().map(Worker::receipts).sum()
 	}
 }
 

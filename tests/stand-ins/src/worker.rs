@@ -12,9 +12,10 @@ use axum::{
 use futures::stream;
 use gonka_client::{request_id::REQUEST_ID_HEADER, worker_api::*};
 use gonka_primitives::{
-	ChannelId, Hash, ModelId,
+	ChannelId, Hash, ModelId, PublicKey,
 	hashing::{domain, signing_payload},
 	market::*,
+	views::HostView,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -143,29 +144,111 @@ pub struct WorkerState {
 	pub cancelled: u32,
 }
 
+/// The worker of one host. Clones share its state.
 #[derive(Clone)]
 pub struct Worker {
 	pub key: Keypair,
 	pub url: String,
 	pub reset: Arc<Notify>,
-	gateway: [u8; 32],
+	index: u8,
+	gateway: PublicKey,
 	state: Arc<Mutex<WorkerState>>,
 }
 
+/// A request with its envelope, whose signature is right.
+pub struct Asked {
+	pub signed: SignedEnvelope,
+	pub hash: Hash,
+	pub request: InferenceRequest,
+}
+
 impl Worker {
-	pub async fn start(key: Keypair, gateway: [u8; 32]) -> Self {
+	/// The worker of host number `index` at `url`, which takes envelopes of one gateway.
+	pub fn new(index: u8, url: String, gateway: PublicKey) -> Self {
+		let key = Keypair::from_secret_key([index + 1; 32]).unwrap();
+		Self { key, url, reset: Arc::default(), index, gateway, state: Arc::default() }
+	}
+
+	/// Starts a worker that [behaves](Behaviour) as a test demands.
+	pub async fn start(index: u8, gateway: PublicKey) -> Self {
 		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-		let url = format!("http://{}", listener.local_addr().unwrap());
-		let worker = Self { key, url, reset: Arc::default(), gateway, state: Arc::default() };
+		let worker = Self::new(index, format!("http://{}", listener.local_addr().unwrap()), gateway);
 		let routes = Router::new()
 			.route(INFERENCE_PATH, post(inference))
-			.route(VOUCHERS_PATH, post(vouchers))
-			.route(CHANNEL_PATH, post(channel))
 			.route(TOKENIZER_PATH, post(tokenizer))
 			.route(HEALTH_PATH, get(health))
-			.with_state(worker.clone());
+			.with_state(worker.clone())
+			.merge(worker.payment_routes());
 		tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
 		worker
+	}
+
+	/// The routes on which a gateway pays.
+	pub fn payment_routes(&self) -> Router {
+		Router::new().route(VOUCHERS_PATH, post(vouchers)).route(CHANNEL_PATH, post(channel)).with_state(self.clone())
+	}
+
+	/// Its host, as the chain knows it.
+	pub fn host(&self) -> HostView {
+		HostView {
+			account: [self.index; 32],
+			worker: self.key.public_key().0,
+			url: self.url.clone().into_bytes(),
+			models: vec![4],
+			registered: 0,
+			effective_weight: 0,
+			condemned: false,
+		}
+	}
+
+	/// Reads and checks a request.
+	pub fn read(&self, headers: &HeaderMap, body: &[u8]) -> Asked {
+		let signed: SignedEnvelope = from_hex(headers[ENVELOPE_HEADER].to_str().unwrap()).unwrap();
+		let hash = signed.envelope.hash(&GENESIS);
+		assert!(self.verify(signed.signature, hash), "the gateway signs its envelopes");
+		assert_eq!(signed.envelope.body, body_hash(body));
+		assert_eq!(signed.envelope.price, PRICE);
+		Asked { signed, hash, request: serde_json::from_slice(body).unwrap() }
+	}
+
+	/// Uses an envelope's sequence number. Returns false if it was used before.
+	pub fn admit(&self, envelope: &Envelope) -> bool {
+		let mut state = self.state();
+		let account = state.accounts.entry(envelope.channel).or_default();
+		account.sequence = account.sequence.max(envelope.sequence);
+		account.used.insert(envelope.sequence)
+	}
+
+	/// Signs and books the receipt for `tokens`, with a fault if there is to be one.
+	pub fn conclude(&self, asked: &Asked, tokens: &[u32], finish: FinishReason, lie: Option<Lie>) -> SignedReceipt {
+		let prompt_tokens = (asked.request.prompt.len() + asked.request.delivered.len()) as u32;
+		let completion_tokens = tokens.len() as u32;
+		let receipt = Receipt {
+			envelope: asked.hash,
+			output: output_hash(tokens),
+			fingerprint: [0; 32],
+			prompt_tokens,
+			completion_tokens,
+			finish,
+			fee: PRICE.fee(prompt_tokens, completion_tokens).unwrap(),
+		};
+		assert!(receipt.fee <= asked.signed.envelope.max_fee);
+		let receipt = self.sign(receipt, lie);
+		let (channel, entry) = (asked.signed.envelope.channel, (asked.signed.clone(), receipt.clone()));
+		self.state().accounts.entry(channel).or_default().receipts.insert(asked.hash, entry);
+		receipt
+	}
+
+	/// Whether every receipt is acknowledged, once.
+	pub fn is_square(&self) -> bool {
+		let is_square =
+			|account: &Account| account.totals == account.due() && account.acknowledged.len() == account.receipts.len();
+		self.state().accounts.values().all(is_square)
+	}
+
+	/// Number of receipts that it signed.
+	pub fn receipts(&self) -> usize {
+		self.state().accounts.values().map(|account| account.receipts.len()).sum()
 	}
 
 	pub fn state(&self) -> MutexGuard<'_, WorkerState> {
@@ -205,17 +288,11 @@ fn refuse(code: ErrorCode) -> Response {
 }
 
 async fn inference(State(worker): State<Worker>, headers: HeaderMap, body: Bytes) -> Response {
-	let signed: SignedEnvelope = from_hex(headers[ENVELOPE_HEADER].to_str().unwrap()).unwrap();
-	let envelope = signed.envelope.clone();
-	let hash = envelope.hash(&GENESIS);
-	assert!(worker.verify(signed.signature, hash), "the gateway signs its envelopes");
-	assert_eq!(envelope.body, body_hash(&body));
-	assert_eq!(envelope.price, PRICE);
-	let request: InferenceRequest = serde_json::from_slice(&body).unwrap();
+	let asked = worker.read(&headers, &body);
 	let behaviour = {
 		let mut state = worker.state();
-		state.requests.push(request.clone());
-		state.models.push(envelope.model);
+		state.requests.push(asked.request.clone());
+		state.models.push(asked.signed.envelope.model);
 		state.request_ids.push(headers[REQUEST_ID_HEADER].to_str().unwrap().to_owned());
 		if state.behaviour.busy > 0 {
 			state.behaviour.busy -= 1;
@@ -224,15 +301,13 @@ async fn inference(State(worker): State<Worker>, headers: HeaderMap, body: Bytes
 		if let Some(code) = state.behaviour.refuses {
 			return refuse(code);
 		}
-		let account = state.accounts.entry(envelope.channel).or_default();
-		if !account.used.insert(envelope.sequence) {
-			return refuse(ErrorCode::Replayed);
-		}
-		account.sequence = account.sequence.max(envelope.sequence);
 		state.behaviour.clone()
 	};
+	if !worker.admit(&asked.signed.envelope) {
+		return refuse(ErrorCode::Replayed);
+	}
 	let (events, mut receiver) = mpsc::channel::<Result<Event, io::Error>>(8);
-	tokio::spawn(complete(worker, signed, hash, request, behaviour, events));
+	tokio::spawn(complete(worker, asked, behaviour, events));
 	let stream = stream::poll_fn(move |context| receiver.poll_recv(context));
 	let frames = futures::StreamExt::map(stream, |event| {
 		event.map(|event| format!("data: {}\n\n", serde_json::to_string(&event).unwrap()))
@@ -246,21 +321,14 @@ fn token(id: u32, logprobs: Option<u8>) -> Event {
 	Event::Token { id, logprob: logprobs.map(|_| -0.5), top_logprobs }
 }
 
-async fn complete(
-	worker: Worker,
-	signed: SignedEnvelope,
-	hash: Hash,
-	request: InferenceRequest,
-	behaviour: Behaviour,
-	events: mpsc::Sender<Result<Event, io::Error>>,
-) {
-	let before = request.delivered.len() as u32;
+async fn complete(worker: Worker, asked: Asked, behaviour: Behaviour, events: mpsc::Sender<Result<Event, io::Error>>) {
+	let before = asked.request.delivered.len() as u32;
 	let (mut tokens, mut finish) = (Vec::new(), FinishReason::Stop);
 	let says = behaviour.says.clone().unwrap_or_default().into_bytes();
 	let length = if says.is_empty() { behaviour.length } else { says.len() as u32 + 1 };
 	for index in before..length {
 		let made = tokens.len() as u32;
-		if made == signed.envelope.max_tokens {
+		if made == asked.signed.envelope.max_tokens {
 			finish = FinishReason::Length;
 			break;
 		}
@@ -288,7 +356,7 @@ async fn complete(
 			None if index + 1 == length => END,
 			None => FIRST_WORD + index % WORDS,
 		};
-		if events.send(Ok(token(id, request.logprobs))).await.is_err() {
+		if events.send(Ok(token(id, asked.request.logprobs))).await.is_err() {
 			finish = FinishReason::Cancelled;
 			break;
 		}
@@ -300,21 +368,7 @@ async fn complete(
 			return;
 		}
 	}
-	let prompt_tokens = request.prompt.len() as u32 + before;
-	let completion_tokens = tokens.len() as u32;
-	let receipt = Receipt {
-		envelope: hash,
-		output: output_hash(&tokens),
-		fingerprint: [0; 32],
-		prompt_tokens,
-		completion_tokens,
-		finish,
-		fee: PRICE.fee(prompt_tokens, completion_tokens).unwrap(),
-	};
-	assert!(receipt.fee <= signed.envelope.max_fee);
-	let receipt = worker.sign(receipt, behaviour.lie);
-	let entry = (signed.clone(), receipt.clone());
-	worker.state().accounts.entry(signed.envelope.channel).or_default().receipts.insert(hash, entry);
+	let receipt = worker.conclude(&asked, &tokens, finish, behaviour.lie);
 	if !behaviour.keeps_receipts {
 		let _ = events.send(Ok(Event::Receipt { receipt: Scale(receipt) })).await;
 	}
