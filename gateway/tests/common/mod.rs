@@ -13,7 +13,7 @@ use gonka_gateway::{
 pub use gonka_stand_ins::worker;
 use gonka_stand_ins::{
 	is_ready,
-	market::{MODEL, Market},
+	market::Market,
 	worker::{TOKENIZER, Worker},
 };
 use http_body_util::{BodyExt, Full};
