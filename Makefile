@@ -20,7 +20,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test soak bench matrix vllm clients weights calibrate man
+.PHONY: help setup build devnet stop status check test soak bench latency matrix vllm clients weights calibrate man
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ soak: build ## Test sampled validation with 500 requests, finality at length, ma
 
 bench: setup ## Measure speed: takes long, writes benches/results
 	$(WASM) scripts/bench
+
+latency: setup ## Measure the gateway beside other proxies: installs 0.9 GB, writes benches/results/gateway.txt
+	scripts/bench-gateway
 
 matrix: setup ## Compare real models with llama.cpp's server: fetches 240 MB, writes benches/results/matrix.txt
 	scripts/matrix
