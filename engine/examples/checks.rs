@@ -123,7 +123,7 @@ fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
 
 /// Returns the seconds that a token takes in a single completion, and its share in a batch of eight.
 fn time_completions(engine: &LocalEngine) -> Result<(f64, f64)> {
-	let prompt = engine.tokenize(PROMPTS[0])?;
+	let prompt = engine.tokenizer().encode(PROMPTS[0]);
 	let request = GenerateRequest { prompt, max_tokens: TIMED, ignore_eos: true, ..Default::default() };
 	let time = |batch| -> Result<f64> {
 		let seconds = seconds(|| completions(engine, &vec![request.clone(); batch], batch).map(drop))?;
@@ -177,7 +177,7 @@ fn time_sampling(vocabulary: usize, alone: f64, shared: f64) -> Result<()> {
 /// Times checks, with a short prompt and with a long one.
 fn time_checks(engine: &LocalEngine, alone: f64, shared: f64) -> Result<()> {
 	println!();
-	let short = engine.tokenize(PROMPTS[0])?;
+	let short = engine.tokenizer().encode(PROMPTS[0]);
 	let long: Vec<u32> = short.iter().copied().cycle().take(TIMED).collect();
 	for prompt in [short, long] {
 		let length = prompt.len();
@@ -217,7 +217,7 @@ fn report(
 			.iter()
 			.zip(0..)
 			.map(|(prompt, seed)| {
-				let (prompt, key) = (host.tokenize(prompt)?, seed_key(seed));
+				let (prompt, key) = (host.tokenizer().encode(prompt), seed_key(seed));
 				Ok(GenerateRequest { prompt, max_tokens: TOKENS, key, ignore_eos: true, ..request.clone() })
 			})
 			.collect::<Result<_>>()?;

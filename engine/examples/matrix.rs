@@ -104,7 +104,7 @@ fn texts(engine: &LocalEngine, server: &Server) -> Result<String> {
 	let mut equal = 0;
 	for text in TEXTS {
 		let theirs = tokens(server, json!({ "content": text, "add_special": true, "parse_special": false }))?;
-		equal += usize::from(engine.tokenize(text)? == theirs);
+		equal += usize::from(engine.tokenizer().encode(text) == theirs);
 	}
 	Ok(format!("{equal}/{}", TEXTS.len()))
 }
@@ -121,7 +121,7 @@ fn conversations(engine: &LocalEngine, server: &Server) -> Result<String> {
 		let content = prompt.get("prompt").ok_or("no prompt")?;
 		// A template that begins with the token for the beginning of a text has it already.
 		let of = |special| tokens(server, json!({ "content": content, "add_special": special, "parse_special": true }));
-		let Ok(ours) = engine.tokenize_chat(&messages, &ChatOptions::default()) else {
+		let Ok(ours) = engine.tokenizer().encode_chat(&messages, &ChatOptions::default()) else {
 			return Ok("none".into());
 		};
 		equal += usize::from(ours == of(false)? || ours == of(true)?);
@@ -138,7 +138,7 @@ fn tokens(server: &Server, body: Value) -> Result<Vec<u32>> {
 fn greedy(engine: &LocalEngine, server: &Server) -> Result<String> {
 	let (mut equal, mut all) = (0, 0);
 	for text in PROMPTS {
-		let prompt = engine.tokenize(text)?;
+		let prompt = engine.tokenizer().encode(text);
 		let body = json!({
 			"prompt": prompt, "n_predict": TOKENS, "temperature": 0.0, "ignore_eos": true, "return_tokens": true,
 			"samplers": ["temperature"],
@@ -159,7 +159,7 @@ fn generate(engine: &LocalEngine, prompts: &[&str]) -> Result<Vec<Generated>> {
 	let running = (0..)
 		.zip(prompts)
 		.map(|(seed, text)| {
-			let (prompt, key) = (engine.tokenize(text)?, seed_key(seed));
+			let (prompt, key) = (engine.tokenizer().encode(text), seed_key(seed));
 			let request = GenerateRequest { prompt, max_tokens: TOKENS, key, ignore_eos: true, ..Default::default() };
 			Ok((engine.generate(request.clone())?, request))
 		})

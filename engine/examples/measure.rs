@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 	let engine = LocalEngine::load(&config)?;
 	println!("loaded in {:.2} s, {}", start.elapsed().as_secs_f64(), memory()?);
 
-	let prompt = engine.tokenize("Once upon a time there was")?;
+	let prompt = engine.tokenizer().encode("Once upon a time there was");
 	print!("greedy: ");
 	run(&engine, std::slice::from_ref(&prompt), true)?;
 	for batch in [1, 2, 4, 8] {

@@ -71,7 +71,7 @@ fn generate(engine: &LocalEngine, streams: usize) -> Result<f64> {
 	let start = Instant::now();
 	let running = (0..streams)
 		.map(|stream| {
-			let prompt = engine.tokenize(&format!("Story {stream}: once upon a time"))?;
+			let prompt = engine.tokenizer().encode(&format!("Story {stream}: once upon a time"));
 			engine.generate(GenerateRequest { prompt, max_tokens: TOKENS, ignore_eos: true, ..Default::default() })
 		})
 		.collect::<Result<Vec<_>, _>>()?;

@@ -94,7 +94,7 @@ fn checks(model: &str, url: &str) -> Result<()> {
 		let requests: Vec<GenerateRequest> = (8 * seed..)
 			.zip(PROMPTS)
 			.map(|(seed, text)| {
-				Ok(GenerateRequest { prompt: torch.tokenize(text)?, key: seed_key(seed), ..setting.clone() })
+				Ok(GenerateRequest { prompt: torch.tokenizer().encode(text), key: seed_key(seed), ..setting.clone() })
 			})
 			.collect::<Result<_>>()?;
 		let (by_vllm, by_torch) = (generate(&vllm, &requests)?, generate(&torch, &requests)?);
@@ -145,7 +145,7 @@ fn check(engine: &dyn Engine, completions: &[Generated], other: u64) -> Result<S
 /// Measures tokens a second with 1 and 8 completions, and prints the best of three rounds.
 fn speed(name: &str, url: &str) -> Result<()> {
 	let engine = connect(url)?;
-	let prompt = engine.tokenize(PROMPTS[0])?;
+	let prompt = engine.tokenizer().encode(PROMPTS[0]);
 	println!("\n{name}: tokens a second, best of 3 rounds");
 	for (setting, request) in
 		settings().into_iter().filter(|(name, _)| name.starts_with("temperature 1") || name.starts_with("0.8"))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gonka_primitives::{Hash, fingerprint::Fingerprint, sampler::SamplingParams, tape::seed_key};
-use gonka_tokenizer::{ChatMessage, ChatOptions, Grammar, TokenizerError};
+use gonka_tokenizer::{Grammar, TokenizerError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,36 +16,11 @@ pub const MAX_LOGPROBS: u8 = 20;
 
 /// An engine that serves one model.
 ///
-/// All methods return quickly except [`tokenize`](Self::tokenize), [`tokenize_chat`](Self::tokenize_chat),
-/// [`detokenize`](Self::detokenize), and those that take a request with a grammar. Their cost grows with the text or the
-/// grammar, and they may wait for another machine, so call them where blocking is allowed. No method waits for a running
-/// generation.
+/// All methods return quickly except those that take a request with a grammar: their cost grows with it, so call them where
+/// blocking is allowed. No method waits for a running generation.
 pub trait Engine: Send + Sync {
 	/// Returns what this engine serves. The value is constant for the engine's life.
 	fn info(&self) -> ModelInfo;
-
-	/// Returns the token ids of `text`. Names of special tokens in it are plain text.
-	///
-	/// # Errors
-	/// [`EngineError::Busy`], [`EngineError::Compute`] or [`EngineError::Stopped`] when the engine must ask a server
-	/// and it fails.
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError>;
-
-	/// Returns the token ids of a conversation, in the form that the model was trained on.
-	///
-	/// Special tokens come from the model's template only. Their names inside a message are plain text, so a message
-	/// cannot end itself.
-	///
-	/// # Errors
-	/// [`EngineError::Template`] when the model has no template or its template rejects the messages, and the errors of
-	/// [`tokenize`](Self::tokenize).
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError>;
-
-	/// Returns the text of `ids`. Special tokens have none; malformed UTF-8 becomes U+FFFD.
-	///
-	/// # Errors
-	/// Those of [`tokenize`](Self::tokenize).
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError>;
 
 	/// Starts a completion; its tokens arrive on the returned channel, in order.
 	///

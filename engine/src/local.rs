@@ -20,8 +20,7 @@ use crate::llama::{self, LlamaOptions};
 #[cfg(feature = "torch")]
 use crate::torch::{self, Alteration, Precision};
 use crate::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo,
-	TokenEvent, Usage,
+	CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, ModelInfo, TokenEvent, Usage,
 	grammar::{Grammars, Masks},
 };
 use gonka_tokenizer::Tokenizer;
@@ -184,6 +183,11 @@ impl LocalEngine {
 		self.class.as_deref()
 	}
 
+	/// Returns the model's tokenizer.
+	pub fn tokenizer(&self) -> &Tokenizer {
+		&self.tokenizer
+	}
+
 	/// Returns the bytes of this machine's memory that the model needs, with the keys and values of all slots.
 	pub fn memory(&self) -> u64 {
 		self.memory
@@ -261,18 +265,6 @@ fn give_back_memory() {
 impl Engine for LocalEngine {
 	fn info(&self) -> ModelInfo {
 		self.info.clone()
-	}
-
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		Ok(self.tokenizer.encode(text))
-	}
-
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		Ok(self.tokenizer.encode_chat(messages, options)?)
-	}
-
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		Ok(self.tokenizer.decode(ids))
 	}
 
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason,
-	GenerateRequest, Health, ModelInfo, TokenCheck, TokenEvent, TokenLogprobs, stop::StopChecker,
+	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo,
+	TokenCheck, TokenEvent, TokenLogprobs, stop::StopChecker,
 };
 
 /// Words of completions. They follow the 256 bytes in the vocabulary.
@@ -135,26 +135,6 @@ impl Engine for MockEngine {
 			eos: vec![self.config.eos],
 			max_running: self.config.max_running,
 		}
-	}
-
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		Ok(text.bytes().map(u32::from).collect())
-	}
-
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		let mut text = String::new();
-		for message in messages {
-			text.push_str(&format!("{}: {}\n", message.role, message.content));
-		}
-		if options.add_generation_prompt {
-			text.push_str("assistant:");
-		}
-		self.tokenize(&text)
-	}
-
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		let bytes: Vec<u8> = ids.iter().flat_map(|&id| bytes(id)).copied().collect();
-		Ok(String::from_utf8_lossy(&bytes).into_owned())
 	}
 
 	/// Needs a tokio runtime around it if completions take time; without one it returns [`EngineError::Stopped`].

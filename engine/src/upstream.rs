@@ -29,8 +29,7 @@ use self::{
 	verified::Vocabulary,
 };
 use crate::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Health,
-	ModelInfo, TokenEvent,
+	CheckReceiver, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo, TokenEvent,
 };
 use gonka_tokenizer::END_TOKENS;
 
@@ -223,7 +222,7 @@ impl Upstream {
 		self.permits = Arc::new(Semaphore::new(self.info.max_running.min(Semaphore::MAX_PERMITS)));
 		if self.config.eos.is_empty() {
 			for name in END_TOKENS {
-				if let [id] = self.tokenize_named(name, false).await?[..]
+				if let [id] = self.tokenize(name).await?[..]
 					&& !self.info.eos.contains(&id)
 				{
 					self.info.eos.push(id);
@@ -241,56 +240,19 @@ impl Upstream {
 		self.http.request(path, Some(body), self.config.first_token).await
 	}
 
-	/// Tokenizes a text. `leading`: whether to add the token that the model wants before every text.
-	async fn tokenize(&self, text: &str, leading: bool) -> Result<Vec<u32>, EngineError> {
-		self.vocabulary.check_names([text])?;
-		self.tokenize_named(text, leading).await
-	}
-
 	/// Tokenizes a text, in which names of special tokens become these tokens.
-	async fn tokenize_named(&self, text: &str, leading: bool) -> Result<Vec<u32>, EngineError> {
-		let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": leading });
-		ids(&self.post("/tokenize", &body).await?)
-	}
-
-	async fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		let texts = serde_json::to_value(messages).map_err(|error| EngineError::Template(error.to_string()))?;
-		self.vocabulary.check_names(strings(&texts))?;
-		let body = json!({
-			"model": self.model, "messages": messages, "add_generation_prompt": options.add_generation_prompt,
-			"add_special_tokens": false, "chat_template_kwargs": options.variables,
-		});
-		let response = self.post("/tokenize", &body).await.map_err(|error| match error {
-			EngineError::InvalidRequest(why) => EngineError::Template(why),
-			other => other,
-		});
-		ids(&response?)
+	async fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+		let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": false });
+		let response = self.post("/tokenize", &body).await?;
+		serde_json::from_value(response["tokens"].clone()).map_err(|error| broken(&format!("tokens: {error}")))
 	}
 
 	async fn detokenize(&self, tokens: &[u32]) -> Result<String, EngineError> {
-		if self.protocol == Protocol::Verified {
-			return Ok(self.vocabulary.text(tokens));
-		}
 		let response = self.post("/detokenize", &json!({ "model": self.model, "tokens": tokens })).await?;
 		// SGLang and vLLM name the field differently.
 		let text = ["text", "prompt"].iter().find_map(|key| response[key].as_str());
 		text.map(str::to_owned).ok_or_else(|| broken("/detokenize returned no text"))
 	}
-}
-
-/// Returns all texts in a JSON value.
-fn strings(value: &Value) -> Vec<&str> {
-	match value {
-		Value::String(text) => vec![text],
-		Value::Array(values) => values.iter().flat_map(strings).collect(),
-		Value::Object(map) => map.values().flat_map(strings).collect(),
-		Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-	}
-}
-
-/// Returns the token ids in a response of `/tokenize`.
-fn ids(response: &Value) -> Result<Vec<u32>, EngineError> {
-	serde_json::from_value(response["tokens"].clone()).map_err(|error| broken(&format!("tokens: {error}")))
 }
 
 /// The right to run one of a bounded number of completions and checks.
@@ -361,16 +323,12 @@ impl UpstreamEngine {
 		(self.upstream.protocol == Protocol::Verified).then_some(Self::VERIFIED_CLASS)
 	}
 
-	/// Returns the server, or an error if it is known to be unreachable, so that nothing waits for it.
-	fn reachable(&self) -> Result<Arc<Upstream>, EngineError> {
-		if self.upstream.http.is_reachable.load(Ordering::Relaxed) {
-			return Ok(self.upstream.clone());
-		}
-		Err(EngineError::Compute("the upstream does not respond".into()))
-	}
-
+	/// Returns an error if the server is known to be unreachable, so that nothing waits for it.
 	fn permit(&self) -> Result<Permit, EngineError> {
-		let upstream = self.reachable()?;
+		let upstream = self.upstream.clone();
+		if !upstream.http.is_reachable.load(Ordering::Relaxed) {
+			return Err(EngineError::Compute("the upstream does not respond".into()));
+		}
 		let permit = upstream.permits.clone().try_acquire_owned().map_err(|_| EngineError::Busy { waiting: 0 })?;
 		Ok(Permit { upstream, _permit: permit, _thread: self.thread.clone() })
 	}
@@ -477,21 +435,6 @@ async fn generate(
 impl Engine for UpstreamEngine {
 	fn info(&self) -> ModelInfo {
 		self.upstream.info.clone()
-	}
-
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		let (upstream, text) = (self.reachable()?, text.to_owned());
-		wait(&self.runtime, async move { upstream.tokenize(&text, true).await })?
-	}
-
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		let (upstream, messages, options) = (self.reachable()?, messages.to_vec(), options.clone());
-		wait(&self.runtime, async move { upstream.tokenize_chat(&messages, &options).await })?
-	}
-
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		let (upstream, ids) = (self.reachable()?, ids.to_vec());
-		wait(&self.runtime, async move { upstream.detokenize(&ids).await })?
 	}
 
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {

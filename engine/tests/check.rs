@@ -33,7 +33,7 @@ fn requests() -> Vec<GenerateRequest> {
 			..Default::default()
 		},
 	];
-	let prompts = PROMPTS.iter().map(|prompt| ENGINE.tokenize(prompt).unwrap());
+	let prompts = PROMPTS.iter().map(|prompt| ENGINE.tokenizer().encode(prompt));
 	let request = |(kind, prompt)| GenerateRequest { prompt, max_tokens: 24, ignore_eos: true, ..kind };
 	kinds.into_iter().zip(prompts).map(request).collect()
 }
@@ -135,7 +135,7 @@ fn another_tape_and_replaced_tokens_are_found() {
 
 	// Replace one token of an honest completion by an unlikely one: only its own position shows it.
 	let mut forged = completion.ids.clone();
-	forged[10] = ENGINE.tokenize("zebra").unwrap()[0];
+	forged[10] = ENGINE.tokenizer().encode("zebra")[0];
 	let result = check(&ENGINE, &request, &Completion { ids: forged, ..completion });
 	assert!(result.tokens[..10].iter().all(|token| token.margin < NAT.unsigned_abs() / 8));
 	assert!(result.tokens[10].margin > NAT.unsigned_abs());

@@ -69,7 +69,8 @@ fn load(name: &str, file: &File) -> Result<LocalEngine, EngineError> {
 fn every_family_generates_on_the_tape_and_confirms_itself() {
 	for name in FAMILIES {
 		let engine = load(name, &family(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-		let prompt = engine.tokenize_chat(&[ChatMessage::new("user", "the fox")], &ChatOptions::default()).unwrap();
+		let prompt =
+			engine.tokenizer().encode_chat(&[ChatMessage::new("user", "the fox")], &ChatOptions::default()).unwrap();
 		let request =
 			GenerateRequest { prompt, max_tokens: 64, key: seed_key(5), ignore_eos: true, ..Default::default() };
 		let events = engine.generate(request.clone()).unwrap();
@@ -91,8 +92,8 @@ fn the_torch_backend_computes_the_same_of_the_llama_family() {
 	let llama = written.load().unwrap();
 	let torch =
 		LocalEngine::load(&LocalConfig { context_length: 256, slots: 2, ..LocalConfig::torch(&written.0) }).unwrap();
-	let prompt = torch.tokenize("the quick brown fox").unwrap();
-	assert_eq!(llama.tokenize("the quick brown fox").unwrap(), prompt);
+	let prompt = torch.tokenizer().encode("the quick brown fox");
+	assert_eq!(llama.tokenizer().encode("the quick brown fox"), prompt);
 	assert_eq!(completion(&llama, greedy(prompt.clone(), 48)), completion(&torch, greedy(prompt, 48)));
 }
 

@@ -139,12 +139,12 @@ fn a_folder_gives_what_a_gguf_file_with_the_same_weights_gives() {
 	let (gguf, own) = (load(&path).unwrap(), load(folder.path()).unwrap());
 	assert_eq!((own.info().vocab_size, own.info().eos, own.info().context_length), (259, vec![258], 256));
 	for text in ["the fox", "", "naïve 漢字 🦀", "<|im_end|> is plain text", "a\n\n\tb  c"] {
-		assert_eq!(own.tokenize(text).unwrap(), gguf.tokenize(text).unwrap(), "{text:?}");
+		assert_eq!(own.tokenizer().encode(text), gguf.tokenizer().encode(text), "{text:?}");
 	}
 	let messages = [ChatMessage::new("user", "Say <|im_end|> twice."), ChatMessage::new("assistant", "No.")];
-	let prompt = own.tokenize_chat(&messages, &ChatOptions::default()).unwrap();
-	assert_eq!(prompt, gguf.tokenize_chat(&messages, &ChatOptions::default()).unwrap());
-	assert_eq!(own.detokenize(&prompt).unwrap(), gguf.detokenize(&prompt).unwrap());
+	let prompt = own.tokenizer().encode_chat(&messages, &ChatOptions::default()).unwrap();
+	assert_eq!(prompt, gguf.tokenizer().encode_chat(&messages, &ChatOptions::default()).unwrap());
+	assert_eq!(own.tokenizer().decode(&prompt), gguf.tokenizer().decode(&prompt));
 	assert_eq!(completion(&own, greedy(prompt.clone(), 64)), completion(&gguf, greedy(prompt, 64)));
 }
 
@@ -154,7 +154,7 @@ fn weights_in_bfloat16_are_computed_in_both_precisions() {
 	write(folder.path(), &file, Dtype::BF16);
 	for precision in [Precision::F32, Precision::Bf16] {
 		let engine = LocalEngine::load(&config(folder.path(), precision)).unwrap();
-		let prompt = engine.tokenize("the fox").unwrap();
+		let prompt = engine.tokenizer().encode("the fox");
 		assert_eq!(completion(&engine, greedy(prompt.clone(), 8)), completion(&engine, greedy(prompt, 8)));
 	}
 }

@@ -52,7 +52,7 @@ fn assert_person(text: &str) {
 
 fn request(grammar: Grammar, temperature: f32, seed: u64) -> GenerateRequest {
 	GenerateRequest {
-		prompt: ENGINE.tokenize("A person as JSON:\n").unwrap(),
+		prompt: ENGINE.tokenizer().encode("A person as JSON:\n"),
 		max_tokens: 200,
 		temperature,
 		key: seed_key(seed),
@@ -105,7 +105,7 @@ fn a_continued_completion_follows_the_schema_from_its_beginning() {
 		continued.key = seed_key(5);
 		let completion = completion_of(&*LLAMA, continued.clone());
 		let all = [&ids[..delivered], &completion.ids].concat();
-		assert_person(&LLAMA.detokenize(&all).unwrap());
+		assert_person(&LLAMA.tokenizer().decode(&all));
 		assert_confirmed(&LLAMA, &continued, &completion);
 	}
 	let mut other = request;
@@ -118,7 +118,7 @@ fn a_continued_completion_follows_the_schema_from_its_beginning() {
 fn one_forbidden_token_is_found() {
 	let request = request(person(), 1.0, 6);
 	let completion = completion_of(&*LLAMA, request.clone());
-	let other = LLAMA.tokenize("#").unwrap()[0];
+	let other = LLAMA.tokenizer().encode("#")[0];
 	for at in [0, completion.ids.len() / 2, completion.ids.len() - 1] {
 		let mut ids = completion.ids.clone();
 		// A name may have this character, no other part may.
@@ -168,7 +168,7 @@ fn a_grammar_that_leads_nowhere_ends_the_completion() {
 
 #[test]
 fn a_minimum_length_forbids_the_end() {
-	let prompt = ENGINE.tokenize("<|im_end|>").unwrap();
+	let prompt = ENGINE.tokenizer().encode("<|im_end|>");
 	let mut wanted = GenerateRequest {
 		prompt,
 		max_tokens: 40,
@@ -193,9 +193,9 @@ fn a_minimum_length_forbids_the_end() {
 
 #[test]
 fn biases_and_penalties_are_checked_as_they_were_generated() {
-	let likely = completion_of(&*LLAMA, common::greedy(LLAMA.tokenize(common::STORY).unwrap(), 12));
+	let likely = completion_of(&*LLAMA, common::greedy(LLAMA.tokenizer().encode(common::STORY), 12));
 	let wanted = GenerateRequest {
-		prompt: LLAMA.tokenize(common::STORY).unwrap(),
+		prompt: LLAMA.tokenizer().encode(common::STORY),
 		max_tokens: 24,
 		logit_bias: likely.ids.iter().map(|id| (*id, -100.0)).collect(),
 		repetition_penalty: 1.3,

@@ -27,7 +27,7 @@ type Generated = (GenerateRequest, Vec<u32>, Vec<Fingerprint>);
 /// Generates completions of all prompts at the same time.
 fn generate(engine: &LocalEngine, prompts: &[&str], max_tokens: usize) -> Vec<Generated> {
 	let requests = prompts.iter().zip(0..).map(|(prompt, seed)| GenerateRequest {
-		prompt: engine.tokenize(prompt).unwrap(),
+		prompt: engine.tokenizer().encode(prompt),
 		max_tokens,
 		key: seed_key(seed),
 		ignore_eos: true,
@@ -105,7 +105,7 @@ fn the_demo_model_is_registered_for_this_class() {
 
 #[test]
 fn a_greedy_completion_is_that_of_llama_cpp() {
-	let prompt = LLAMA.tokenize(STORY).unwrap();
+	let prompt = LLAMA.tokenizer().encode(STORY);
 	let text = completion(&LLAMA, greedy(prompt, 16)).text;
 	assert_eq!(text, " a small town nestled between two mountains. The town was named after a famous mountain");
 }
@@ -116,16 +116,16 @@ fn texts_conversations_and_ends_are_those_of_the_torch_backend() {
 	assert_eq!((llama.vocab_size, llama.eos), (torch.vocab_size, torch.eos));
 	for text in [STORY, "", " ", "naïve 漢字 🦀 123 4567", "<|im_end|> is plain text", "a\n\n\tb  c", "\u{fffd}é"]
 	{
-		let ids = LLAMA.tokenize(text).unwrap();
-		assert_eq!(ids, ENGINE.tokenize(text).unwrap(), "{text:?}");
-		assert_eq!(LLAMA.detokenize(&ids).unwrap(), text);
+		let ids = LLAMA.tokenizer().encode(text);
+		assert_eq!(ids, ENGINE.tokenizer().encode(text), "{text:?}");
+		assert_eq!(LLAMA.tokenizer().decode(&ids), text);
 	}
 	let messages = [ChatMessage::new("user", "Say <|im_end|> twice."), ChatMessage::new("assistant", "No.")];
-	let ids = |engine: &LocalEngine| engine.tokenize_chat(&messages, &ChatOptions::default()).unwrap();
+	let ids = |engine: &LocalEngine| engine.tokenizer().encode_chat(&messages, &ChatOptions::default()).unwrap();
 	assert_eq!(ids(&LLAMA), ids(&ENGINE));
 	let all: Vec<u32> = (0..llama.vocab_size as u32).collect();
 	for id in all {
-		assert_eq!(LLAMA.detokenize(&[id]).unwrap(), ENGINE.detokenize(&[id]).unwrap(), "token {id}");
+		assert_eq!(LLAMA.tokenizer().decode(&[id]), ENGINE.tokenizer().decode(&[id]), "token {id}");
 	}
 }
 
@@ -135,7 +135,7 @@ fn its_own_check_finds_no_difference_however_completions_were_batched() {
 		let (margin, distance) = differences(&check(&LLAMA, &generated), &generated);
 		assert!(margin < 0.05 && distance < 15.0, "margin {margin}, distance {distance}");
 		let alone = generate(&LLAMA, &[STORY], 24);
-		assert_eq!(alone[0].0.prompt, LLAMA.tokenize(STORY).unwrap());
+		assert_eq!(alone[0].0.prompt, LLAMA.tokenizer().encode(STORY));
 	}
 }
 
@@ -162,7 +162,7 @@ fn another_tape_is_far_off() {
 #[test]
 fn a_cancelled_request_frees_its_slot() {
 	let engine = LocalEngine::load(&LocalConfig { slots: 1, ..LocalConfig::llama(model()) }).unwrap();
-	let prompt = engine.tokenize(STORY).unwrap();
+	let prompt = engine.tokenizer().encode(STORY);
 	let request = GenerateRequest { prompt: prompt.clone(), max_tokens: 1_500, ignore_eos: true, ..Default::default() };
 	let events = engine.generate(request).unwrap();
 	drop(events);

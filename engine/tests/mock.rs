@@ -1,8 +1,8 @@
 //! Tests of the mock engine.
 
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, MockConfig,
-	MockEngine, TokenEvent, TokenLogprobs,
+	CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, MockConfig, MockEngine, TokenEvent,
+	TokenLogprobs,
 };
 use gonka_primitives::tape::seed_key;
 use tokio::sync::mpsc::Receiver;
@@ -25,9 +25,7 @@ async fn collect(mut events: Receiver<TokenEvent>) -> (Vec<u32>, String, FinishR
 }
 
 fn request(engine: &MockEngine, max_tokens: usize) -> GenerateRequest {
-	let message = ChatMessage::new("user", "hello");
-	let prompt = engine.tokenize_chat(&[message], &ChatOptions::default()).unwrap();
-	GenerateRequest { prompt, max_tokens, ..Default::default() }
+	GenerateRequest { prompt: b"hello".map(u32::from).into(), max_tokens, ..Default::default() }
 }
 
 #[tokio::test]
@@ -36,7 +34,6 @@ async fn the_same_prompt_and_key_give_the_same_completion() {
 	let request = request(&engine, 100);
 	let (ids, text, reason) = collect(engine.generate(request.clone()).unwrap()).await;
 	assert_eq!((ids.len(), reason), (21, FinishReason::Stop));
-	assert_eq!(engine.detokenize(&ids).unwrap(), text);
 	assert_eq!(collect(engine.generate(request.clone()).unwrap()).await.0, ids);
 	let other = GenerateRequest { key: seed_key(1), ..request.clone() };
 	assert_ne!(collect(engine.generate(other).unwrap()).await.0, ids);

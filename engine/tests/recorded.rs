@@ -94,13 +94,8 @@ impl Replay {
 		let runtime = Runtime::new().unwrap();
 		let model = json!({ "data": [{ "id": "big", "object": "model", "owned_by": "vllm", "max_model_len": 64 }] });
 		let tokenize = |Json(request): Json<Value>| async move {
-			let tokens = match (request["prompt"].as_str(), request["messages"].as_array()) {
-				(Some("<|im_end|>"), None) => json!([2]),
-				(None, Some(messages)) if messages.len() == 1 => json!([1, 9, 2]),
-				(Some(_), None) => json!([5, 6]),
-				_ => return StatusCode::BAD_REQUEST.into_response(),
-			};
-			Json(json!({ "count": 1, "max_model_len": 64, "tokens": tokens, "token_strs": null })).into_response()
+			let tokens = if request["prompt"] == "<|im_end|>" { json!([2]) } else { json!([5, 6]) };
+			Json(json!({ "count": 1, "max_model_len": 64, "tokens": tokens, "token_strs": null }))
 		};
 		let router = Router::new()
 			.route("/v1/models", get(move || async { Json(model) }))
@@ -127,11 +122,6 @@ fn vllm_is_recognised_and_its_token_ids_are_streamed() {
 	let engine = UpstreamEngine::connect(config).unwrap();
 	let info = engine.info();
 	assert_eq!((info.name.as_str(), info.context_length, info.vocab_size, info.eos), ("big", 64, 100, vec![2]));
-
-	let message = [ChatMessage::new("user", "Hello")];
-	assert_eq!(engine.tokenize_chat(&message, &ChatOptions::default()).unwrap(), [1, 9, 2]);
-	assert!(matches!(engine.tokenize_chat(&[], &ChatOptions::default()), Err(EngineError::Template(_))));
-	assert_eq!((engine.tokenize("Hello").unwrap(), engine.detokenize(&[5]).unwrap()), (vec![5, 6], " a b".into()));
 
 	let given = completion_of(&engine, greedy(vec![5, 6], 8));
 	assert_eq!((given.ids, given.text.as_str(), given.reason), (vec![11, 12, 2], " a b", FinishReason::Stop));

@@ -12,23 +12,23 @@ use proptest::prelude::*;
 
 #[test]
 fn a_greedy_completion_is_that_of_other_implementations() {
-	let completion = completion(&ENGINE, greedy(ENGINE.tokenize(STORY).unwrap(), 16));
+	let completion = completion(&ENGINE, greedy(ENGINE.tokenizer().encode(STORY), 16));
 	assert!(completion.text.starts_with(" a small town nestled between two"), "{completion:?}");
 	assert_eq!(completion.reason, FinishReason::Length);
-	assert_eq!(ENGINE.detokenize(&completion.ids).unwrap(), completion.text);
+	assert_eq!(ENGINE.tokenizer().decode(&completion.ids), completion.text);
 }
 
 #[test]
 fn bfloat16_gives_a_sensible_completion() {
 	let engine = load(|config| config.backend = Backend::Torch(Precision::Bf16));
-	let completion = completion(&engine, greedy(engine.tokenize(STORY).unwrap(), 6));
+	let completion = completion(&engine, greedy(engine.tokenizer().encode(STORY), 6));
 	assert!(completion.text.starts_with(" a small town"), "{completion:?}");
 }
 
 #[test]
 fn a_batch_gives_the_same_completions_as_each_request_alone() {
 	let prompts = [STORY, "The capital of France is", "def fibonacci(n):\n", "1 2 3 4 5"];
-	let requests: Vec<_> = prompts.iter().map(|prompt| greedy(ENGINE.tokenize(prompt).unwrap(), 24)).collect();
+	let requests: Vec<_> = prompts.iter().map(|prompt| greedy(ENGINE.tokenizer().encode(prompt), 24)).collect();
 	let alone: Vec<_> = requests.iter().map(|request| completion(&ENGINE, request.clone())).collect();
 	let running: Vec<_> = requests.iter().map(|request| ENGINE.generate(request.clone()).unwrap()).collect();
 	for ((events, alone), request) in running.into_iter().zip(alone).zip(requests) {
@@ -42,7 +42,7 @@ fn a_prompt_read_in_parts_gives_the_same_completion() {
 		config.prefill_chunk = 7;
 		config.slots = 2;
 	});
-	let prompt = engine.tokenize(&"The town was named after a famous mountain. ".repeat(4)).unwrap();
+	let prompt = engine.tokenizer().encode(&"The town was named after a famous mountain. ".repeat(4));
 	assert!(prompt.len() > 30);
 	let whole = completion(&ENGINE, greedy(prompt.clone(), 12));
 	assert_eq!(completion(&engine, greedy(prompt, 12)), whole);
@@ -51,7 +51,7 @@ fn a_prompt_read_in_parts_gives_the_same_completion() {
 #[test]
 fn a_completion_cut_off_can_be_continued() {
 	let request = GenerateRequest {
-		prompt: ENGINE.tokenize(STORY).unwrap(),
+		prompt: ENGINE.tokenizer().encode(STORY),
 		max_tokens: 20,
 		temperature: 0.9,
 		top_p: 0.95,
@@ -73,13 +73,13 @@ fn a_completion_cut_off_can_be_continued() {
 
 #[test]
 fn stop_texts_and_stop_ids_end_a_completion() {
-	let prompt = ENGINE.tokenize(STORY).unwrap();
+	let prompt = ENGINE.tokenizer().encode(STORY);
 	let stop = vec!["nestled bet".into(), "never".into()];
 	let by_text = completion(&ENGINE, GenerateRequest { stop, ..greedy(prompt.clone(), 16) });
 	assert_eq!(by_text.text, " a small town ");
 	assert_eq!(by_text.reason, FinishReason::Stop);
 
-	let town = ENGINE.tokenize(" town").unwrap();
+	let town = ENGINE.tokenizer().encode(" town");
 	let by_id = completion(&ENGINE, GenerateRequest { stop_token_ids: town.clone(), ..greedy(prompt, 16) });
 	assert_eq!(by_id.ids.last(), town.first());
 	assert_eq!((by_id.text.as_str(), by_id.reason), (" a small town", FinishReason::Stop));
@@ -88,7 +88,7 @@ fn stop_texts_and_stop_ids_end_a_completion() {
 #[test]
 fn a_completion_ends_with_one_of_the_models_end_ids() {
 	let message = ChatMessage::new("user", "Say only the word yes.");
-	let prompt = ENGINE.tokenize_chat(&[message], &ChatOptions::default()).unwrap();
+	let prompt = ENGINE.tokenizer().encode_chat(&[message], &ChatOptions::default()).unwrap();
 	let ended = completion(&ENGINE, greedy(prompt.clone(), 200));
 	assert_eq!(ended.reason, FinishReason::Stop, "{ended:?}");
 	assert!(ENGINE.info().eos.contains(ended.ids.last().unwrap()));
@@ -105,7 +105,7 @@ fn dropping_the_receiver_frees_the_slot() {
 		config.slots = 1;
 		config.waiting_limit = 1;
 	});
-	let long = GenerateRequest { ignore_eos: true, ..greedy(engine.tokenize(STORY).unwrap(), 2000) };
+	let long = GenerateRequest { ignore_eos: true, ..greedy(engine.tokenizer().encode(STORY), 2000) };
 	let mut first = engine.generate(long.clone()).unwrap();
 	assert!(matches!(first.blocking_recv(), Some(TokenEvent::Token { .. })));
 	let second = engine.generate(long.clone()).unwrap();
@@ -152,7 +152,7 @@ fn invalid_requests_are_rejected() {
 #[test]
 fn a_context_can_be_filled_to_its_end() {
 	let engine = load(|config| config.context_length = 16);
-	let prompt = engine.tokenize(STORY).unwrap();
+	let prompt = engine.tokenizer().encode(STORY);
 	let room = 16 - prompt.len();
 	assert_eq!(completion(&engine, greedy(prompt, room)).ids.len(), room);
 }
@@ -173,7 +173,7 @@ fn conversations_are_rendered_as_the_model_was_trained() {
 	let options = ChatOptions::default();
 	let chat = |messages: &[(&str, &str)]| {
 		let messages: Vec<_> = messages.iter().map(|(role, content)| ChatMessage::new(*role, *content)).collect();
-		ENGINE.tokenize_chat(&messages, &options).unwrap()
+		ENGINE.tokenizer().encode_chat(&messages, &options).unwrap()
 	};
 	let expected = |parts: &[&str]| {
 		let mut ids = Vec::new();
@@ -181,7 +181,7 @@ fn conversations_are_rendered_as_the_model_was_trained() {
 			match *part {
 				"<|im_start|>" => ids.push(1),
 				"<|im_end|>" => ids.push(2),
-				text => ids.extend(ENGINE.tokenize(text).unwrap()),
+				text => ids.extend(ENGINE.tokenizer().encode(text)),
 			}
 		}
 		ids
@@ -202,7 +202,7 @@ fn conversations_are_rendered_as_the_model_was_trained() {
 		])
 	);
 	let default = chat(&[("user", "<|im_end|>")]);
-	assert!(ENGINE.detokenize(&default).unwrap().starts_with("system\nYou are a helpful AI assistant"));
+	assert!(ENGINE.tokenizer().decode(&default).starts_with("system\nYou are a helpful AI assistant"));
 	assert_eq!(default.iter().filter(|&&id| id == 2).count(), 2, "a message cannot end itself");
 }
 
@@ -210,10 +210,10 @@ fn conversations_are_rendered_as_the_model_was_trained() {
 fn texts_are_tokenized_as_by_the_models_own_tokenizer() {
 	// Expected values are those of the model's own tokenizer: each digit is a token, a space belongs to the word after
 	// it.
-	assert_eq!(ENGINE.tokenize("Hello world").unwrap(), [19556, 905]);
-	assert_eq!(ENGINE.tokenize("2024").unwrap().len(), 4);
-	assert!(ENGINE.tokenize("").unwrap().is_empty());
-	assert!(!ENGINE.tokenize("<|im_start|>").unwrap().contains(&1));
+	assert_eq!(ENGINE.tokenizer().encode("Hello world"), [19556, 905]);
+	assert_eq!(ENGINE.tokenizer().encode("2024").len(), 4);
+	assert!(ENGINE.tokenizer().encode("").is_empty());
+	assert!(!ENGINE.tokenizer().encode("<|im_start|>").contains(&1));
 }
 
 /// Characters all of whose bytes the vocabulary has. It lacks some control characters and unassigned planes.
@@ -234,12 +234,12 @@ fn known_text() -> impl Strategy<Value = String> {
 proptest! {
 	#[test]
 	fn detokenizing_returns_the_text(text in known_text()) {
-		let ids = ENGINE.tokenize(&text).unwrap();
-		prop_assert_eq!(ENGINE.detokenize(&ids).unwrap(), text);
+		let ids = ENGINE.tokenizer().encode(&text);
+		prop_assert_eq!(ENGINE.tokenizer().decode(&ids), text);
 	}
 
 	#[test]
 	fn no_text_is_tokenized_to_special_tokens(text in any::<String>()) {
-		prop_assert!(ENGINE.tokenize(&text).unwrap().iter().all(|&id| id > 16));
+		prop_assert!(ENGINE.tokenizer().encode(&text).iter().all(|&id| id > 16));
 	}
 }

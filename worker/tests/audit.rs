@@ -6,8 +6,7 @@ mod common;
 use common::*;
 use gonka_client::{evidence, worker_api::ErrorCode};
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, GenerateRequest, Health,
-	ModelInfo, TokenEvent,
+	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, GenerateRequest, Health, ModelInfo, TokenEvent,
 };
 use gonka_primitives::{
 	audit::{AuditQuery, Breach, Counts, Finding, MAX_FINDINGS, Outcome, Pick},
@@ -164,18 +163,6 @@ struct FailingEngine {
 impl Engine for FailingEngine {
 	fn info(&self) -> ModelInfo {
 		self.inner.info()
-	}
-
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		self.inner.tokenize(text)
-	}
-
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		self.inner.tokenize_chat(messages, options)
-	}
-
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		self.inner.detokenize(ids)
 	}
 
 	fn generate(&self, request: GenerateRequest) -> Result<Receiver<TokenEvent>, EngineError> {
@@ -360,18 +347,6 @@ struct StuckEngine {
 impl Engine for StuckEngine {
 	fn info(&self) -> ModelInfo {
 		self.inner.info()
-	}
-
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		self.inner.tokenize(text)
-	}
-
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		self.inner.tokenize_chat(messages, options)
-	}
-
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		self.inner.detokenize(ids)
 	}
 
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {

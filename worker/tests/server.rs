@@ -29,7 +29,8 @@ fn sums(receipts: &[&SignedReceipt]) -> Totals {
 /// Generates the completion on the tape of an envelope and this host. Returns its ids, and the root over its fingerprints.
 fn completion(prompt: &str, delivered: &[u32], envelope: &Hash) -> (Vec<u32>, Hash) {
 	let engine = engine();
-	let (prompt, key) = ([&engine.tokenize(prompt).unwrap(), delivered].concat(), tape_key(envelope, &host()));
+	let prompt = prompt.bytes().map(u32::from).chain(delivered.iter().copied()).collect();
+	let key = tape_key(envelope, &host());
 	let request = GenerateRequest { prompt, delivered: delivered.len(), max_tokens: 100, key, ..Default::default() };
 	let (mut events, mut ids, mut fingerprints) = (engine.generate(request).unwrap(), Vec::new(), Vec::new());
 	while let Ok(TokenEvent::Token { id, fingerprint, .. }) = events.try_recv() {

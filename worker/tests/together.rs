@@ -14,7 +14,7 @@ use std::sync::Arc;
 async fn completions_and_leaves_are_right_when_computed_at_the_same_time() {
 	let path = demo_model();
 	let config = LocalConfig { context_length: 256, slots: 1, ..LocalConfig::torch(path) };
-	let engine: Arc<dyn Engine> = Arc::new(LocalEngine::load(&config).unwrap());
+	let engine = Arc::new(LocalEngine::load(&config).unwrap());
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let torch = Torch { device: tch::Device::Cpu, threads: 1 };
 	let sprint = Some((Box::new(torch) as Box<_>, Pace::new(Some(200.0))));
@@ -22,13 +22,13 @@ async fn completions_and_leaves_are_right_when_computed_at_the_same_time() {
 	let rig = Rig::start(&chain, directory.path(), options).await;
 	rig.block(103).await;
 	let gateway = Gateway::new(&rig.url, 1);
-	let prompt = engine.tokenize("Once upon a time there was").unwrap();
+	let prompt = engine.tokenizer().encode("Once upon a time there was");
 	let body = &format!(r#"{{"prompt":{prompt:?},"temperature":0}}"#);
 	let mut envelope = gateway.envelope(1, body);
 	envelope.max_tokens = 8;
 	let (ids, receipt) = gateway.request_signed(&gateway.sign(envelope), body).await.unwrap().finish().await;
 	assert_eq!((ids.len(), receipt.receipt.prompt_tokens), (8, 6));
-	let text = engine.detokenize(&ids).unwrap();
+	let text = engine.tokenizer().decode(&ids);
 	assert!(text.starts_with(" a small town nestled between"), "{text}");
 	rig.block(106).await;
 	eventually(async || chain.with(|state| state.commitments.len()) == 1).await;

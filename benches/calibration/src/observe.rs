@@ -199,7 +199,7 @@ impl Engines<'_> {
 				let serial = number * CHUNK + setting;
 				// The serial number makes a different text of a prompt that is used again.
 				let text = &prompts[(number + 7 * setting) % prompts.len()];
-				let mut prompt = engine.tokenize(&format!("{}. {text}", serial + 1).repeat(host.repeats))?;
+				let mut prompt = engine.tokenizer().encode(&format!("{}. {text}", serial + 1).repeat(host.repeats));
 				if host.repeats > 1 {
 					prompt.truncate(MAX_LONG_PROMPT);
 				}

@@ -29,7 +29,7 @@ const MAX_SHOWN: usize = 300;
 /// As [`LocalEngine::load`].
 pub fn try_model(config: &LocalConfig) -> Result<(), EngineError> {
 	let engine = LocalEngine::load(&LocalConfig { trial: None, ..config.clone() })?;
-	let mut prompt = engine.tokenize("a")?;
+	let mut prompt = engine.tokenizer().encode("a");
 	if prompt.is_empty() {
 		prompt.push(0);
 	}

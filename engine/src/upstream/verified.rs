@@ -50,8 +50,6 @@ impl ServerInfo {
 #[derive(Debug, Default)]
 pub struct Vocabulary {
 	bytes: Vec<Vec<u8>>,
-	/// Names of special tokens.
-	special: Vec<String>,
 }
 
 impl Vocabulary {
@@ -59,33 +57,12 @@ impl Vocabulary {
 	pub fn bytes(&self, id: u32) -> &[u8] {
 		self.bytes.get(id as usize).map_or(&[], Vec::as_slice)
 	}
-
-	/// Returns the text of tokens, with U+FFFD for malformed UTF-8.
-	pub fn text(&self, ids: &[u32]) -> String {
-		let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
-		String::from_utf8_lossy(&bytes).into_owned()
-	}
-
-	/// Rejects texts that contain the name of a special token, because the server would take the name for the token.
-	///
-	/// # Errors
-	/// [`EngineError::Unsupported`].
-	pub fn check_names<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Result<(), EngineError> {
-		for text in texts {
-			if self.special.iter().any(|name| text.contains(name.as_str())) {
-				let message = "a text contains the name of one of the model's special tokens";
-				return Err(EngineError::Unsupported(message.into()));
-			}
-		}
-		Ok(())
-	}
 }
 
 /// Response of [`VOCABULARY`].
 #[derive(Debug, Deserialize)]
 struct VocabularyResponse {
 	bytes: Vec<String>,
-	special: Vec<String>,
 }
 
 /// One event of a streamed completion.
@@ -143,7 +120,7 @@ pub async fn vocabulary(http: &Http, config: &UpstreamConfig, size: usize) -> Re
 		serde_json::from_value::<VocabularyResponse>(response).map_err(|error| broken(&error.to_string()))?;
 	let bytes: Option<Vec<_>> = response.bytes.iter().map(|digits| unhex(digits)).collect();
 	match bytes {
-		Some(bytes) if bytes.len() == size => Ok(Vocabulary { bytes, special: response.special }),
+		Some(bytes) if bytes.len() == size => Ok(Vocabulary { bytes }),
 		_ => Err(broken("the vocabulary is incomplete or no hexadecimal digits")),
 	}
 }
@@ -271,15 +248,5 @@ mod tests {
 		assert_eq!(unhex(""), Some(vec![]));
 		assert_eq!([unhex("0"), unhex("0g"), unhex("é")], [None, None, None]);
 		assert_eq!(unhex(&hex(&[1, 2, 0xfe])), Some(vec![1, 2, 0xfe]));
-	}
-
-	#[test]
-	fn names_of_special_tokens_are_rejected_in_texts() {
-		let vocabulary =
-			Vocabulary { bytes: vec![b"Z".into(), vec![0xc3], vec![0xbc], vec![]], special: vec!["<|end|>".into()] };
-		assert!(vocabulary.check_names(["a", "<|end"]).is_ok());
-		assert!(matches!(vocabulary.check_names(["a", "b<|end|>"]), Err(EngineError::Unsupported(_))));
-		assert_eq!(vocabulary.text(&[0, 1, 2, 3, 9]), "Zü");
-		assert_eq!(vocabulary.text(&[0, 1]), "Z\u{fffd}");
 	}
 }

@@ -10,7 +10,7 @@ from agents import (
     function_tool,
     set_tracing_disabled,
 )
-from checks import API_KEY, BASE_URL, MODEL, QUESTION, Weather, check, run
+from checks import API_KEY, BASE_URL, MODEL, QUESTION, Weather, check, check_over, run
 from openai import AsyncOpenAI
 
 set_tracing_disabled(True)
@@ -70,60 +70,18 @@ async def handoff_of(model):
 
 
 @check
-async def responses_text():
-    await text_of(RESPONSES)
-
-
-@check
-async def responses_streamed():
-    await stream_of(RESPONSES)
-
-
-@check
-async def responses_schema_bound_answer():
-    await schema_bound(RESPONSES)
-
-
-@check
-async def responses_tool():
-    await tool_of(RESPONSES)
-
-
-@check
-async def responses_handoff():
-    await handoff_of(RESPONSES)
-
-
-@check
 async def responses_continued():
     first = await Runner.run(agent(RESPONSES), QUESTION)
     made = await Runner.run(agent(RESPONSES), "Why?", previous_response_id=first.last_response_id)
     assert made.final_output
 
 
-@check
-async def chat_text():
-    await text_of(CHAT)
-
-
-@check
-async def chat_streamed():
-    await stream_of(CHAT)
-
-
-@check
-async def chat_schema_bound_answer():
-    await schema_bound(CHAT)
-
-
-@check
-async def chat_tool():
-    await tool_of(CHAT)
-
-
-@check
-async def chat_handoff():
-    await handoff_of(CHAT)
-
-
+check_over(
+    {"responses": RESPONSES, "chat": CHAT},
+    text=text_of,
+    streamed=stream_of,
+    schema_bound_answer=schema_bound,
+    tool=tool_of,
+    handoff=handoff_of,
+)
 run("openai-agents")

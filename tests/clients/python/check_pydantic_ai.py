@@ -1,6 +1,8 @@
 """Pydantic AI: agents with tools, schema-bound answers and streams, over responses and chat completions."""
 
-from checks import API_KEY, BASE_URL, MODEL, QUESTION, Weather, check, run
+from functools import partial
+
+from checks import API_KEY, BASE_URL, MODEL, QUESTION, Weather, check_over, run
 from pydantic_ai import Agent, NativeOutput, ToolOutput, UsageLimits
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -51,54 +53,12 @@ async def tool_of(model):
     assert isinstance(made.output, Weather) and calls
 
 
-@check
-async def chat_text():
-    await text_of(CHAT)
-
-
-@check
-async def chat_streamed():
-    await stream_of(CHAT)
-
-
-@check
-async def chat_schema_by_tool():
-    await schema_bound(CHAT, ToolOutput(Weather))
-
-
-@check
-async def chat_schema_by_format():
-    await schema_bound(CHAT, NativeOutput(Weather))
-
-
-@check
-async def chat_tool():
-    await tool_of(CHAT)
-
-
-@check
-async def responses_tool():
-    await tool_of(RESPONSES)
-
-
-@check
-async def responses_text():
-    await text_of(RESPONSES)
-
-
-@check
-async def responses_streamed():
-    await stream_of(RESPONSES)
-
-
-@check
-async def responses_schema_by_tool():
-    await schema_bound(RESPONSES, ToolOutput(Weather))
-
-
-@check
-async def responses_schema_by_format():
-    await schema_bound(RESPONSES, NativeOutput(Weather))
-
-
+check_over(
+    {"chat": CHAT, "responses": RESPONSES},
+    text=text_of,
+    streamed=stream_of,
+    schema_by_tool=partial(schema_bound, output=ToolOutput(Weather)),
+    schema_by_format=partial(schema_bound, output=NativeOutput(Weather)),
+    tool=tool_of,
+)
 run("pydantic-ai-slim")

@@ -1,6 +1,7 @@
 """Named checks of a client library against a gateway. Each prints `ok NAME`, or `FAILED NAME` and the reason."""
 
 import asyncio
+import functools
 import inspect
 import os
 import sys
@@ -45,6 +46,15 @@ def check(function):
     """Marks a function, or a coroutine function, as a check. Its name is the check's."""
     checks.append(function)
     return function
+
+
+def check_over(models, **functions):
+    """Marks coroutine functions of a model as checks over each of the models: `MODEL_FUNCTION` is a check's name."""
+    for model_name, model in models.items():
+        for name, function in functions.items():
+            over_model = functools.partial(function, model)
+            over_model.__name__ = f"{model_name}_{name}"
+            check(over_model)
 
 
 def raises(kind, function):

@@ -1,8 +1,7 @@
 //! An engine that generates with something cheaper than the model.
 
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, LocalEngine,
-	ModelInfo, TokenEvent,
+	CheckReceiver, CheckRequest, Engine, EngineError, GenerateRequest, Health, LocalEngine, ModelInfo, TokenEvent,
 };
 use gonka_primitives::hashing::blake2_256;
 use std::sync::Arc;
@@ -19,18 +18,6 @@ pub struct CheapEngine {
 impl Engine for CheapEngine {
 	fn info(&self) -> ModelInfo {
 		self.honest.info()
-	}
-
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		self.honest.tokenize(text)
-	}
-
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		self.honest.tokenize_chat(messages, options)
-	}
-
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		self.honest.detokenize(ids)
 	}
 
 	fn generate(&self, mut request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {

@@ -71,7 +71,7 @@ impl AuditedHost {
 		let hash = envelope.envelope.hash(&GENESIS);
 		let engine = engine();
 		let request = GenerateRequest {
-			prompt: engine.tokenize("Once upon a time").unwrap(),
+			prompt: "Once upon a time".bytes().map(u32::from).collect(),
 			max_tokens: 100,
 			temperature: 0.0,
 			key: tape_key(&hash, &self.account),

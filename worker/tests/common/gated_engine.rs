@@ -1,9 +1,7 @@
 //! An engine whose completions go on only as far as a test allows.
 
 use super::*;
-use gonka_engine::{
-	ChatMessage, ChatOptions, CheckReceiver, CheckRequest, EngineError, GenerateRequest, Health, ModelInfo, TokenEvent,
-};
+use gonka_engine::{CheckReceiver, CheckRequest, EngineError, GenerateRequest, Health, ModelInfo, TokenEvent};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Generates like the mock engine, but each token needs a permit.
@@ -28,18 +26,6 @@ impl GatedEngine {
 impl Engine for GatedEngine {
 	fn info(&self) -> ModelInfo {
 		self.inner.info()
-	}
-
-	fn tokenize(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-		self.inner.tokenize(text)
-	}
-
-	fn tokenize_chat(&self, messages: &[ChatMessage], options: &ChatOptions) -> Result<Vec<u32>, EngineError> {
-		self.inner.tokenize_chat(messages, options)
-	}
-
-	fn detokenize(&self, ids: &[u32]) -> Result<String, EngineError> {
-		self.inner.detokenize(ids)
 	}
 
 	fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
