@@ -2,7 +2,10 @@
 
 use crate::openai::errors::ApiError;
 use gonka_client::worker_api;
-use gonka_tokenizer::{Grammar, GrammarCompiler, GrammarError, grammar::GRAMMAR_STACK};
+use gonka_tokenizer::{
+	Grammar, GrammarCompiler, GrammarError,
+	grammar::{GRAMMAR_STACK, describe},
+};
 use llguidance::Matcher;
 use std::{fmt, sync::Arc, thread};
 
@@ -20,14 +23,19 @@ impl Bound {
 	/// Compiles a grammar, at the beginning of a completion. This blocks for some tens of milliseconds at most.
 	///
 	/// # Errors
-	/// 400 when the grammar is malformed or too complex, or the model cannot be bound to one.
+	/// 400 when the grammar is malformed or too complex, no text follows it, or the model cannot be bound to one.
 	pub fn new(compiler: Arc<GrammarCompiler>, grammar: &worker_api::Grammar) -> Result<Self, ApiError> {
 		let grammar = match grammar.clone() {
 			worker_api::Grammar::JsonSchema(schema) => Grammar::JsonSchema(schema),
 			worker_api::Grammar::Regex(regex) => Grammar::Regex(regex),
 			worker_api::Grammar::Lark(lark) => Grammar::Lark(lark),
 		};
-		let compile = move || compiler.compile(&grammar, &[]);
+		let compile = move || {
+			let mut matcher = compiler.compile(&grammar, &[])?;
+			let first = matcher.compute_mask_or_eos();
+			first.map_err(|error| GrammarError::Invalid(describe(&format!("it permits no first token: {error}"))))?;
+			Ok(matcher)
+		};
 		let thread = thread::Builder::new().name("grammar".into()).stack_size(GRAMMAR_STACK).spawn(compile);
 		let thread = thread.map_err(|error| ApiError::internal(format!("No thread for the grammar: {error}.")))?;
 		match thread.join() {
@@ -75,7 +83,12 @@ mod tests {
 		assert!(
 			!follow(&[98]) && !follow(&[end]) && !follow(&[97, end]) && !follow(&[word, 97]) && !follow(&[97, 98, 98])
 		);
-		for wrong in [worker_api::Grammar::Regex("(".into()), worker_api::Grammar::Lark("start: missing".into())] {
+		let endless = serde_json::json!({"$ref": "#"});
+		for wrong in [
+			worker_api::Grammar::Regex("(".into()),
+			worker_api::Grammar::Lark("start: missing".into()),
+			worker_api::Grammar::JsonSchema(endless),
+		] {
 			let error = Bound::new(compiler.clone(), &wrong).unwrap_err().body().error;
 			assert_eq!(error.param.as_deref(), Some("response_format"));
 		}

@@ -8,6 +8,7 @@
 use super::{
 	format::{ReasoningTags, ToolFormat},
 	output::Output,
+	schema,
 	tools::{Tool, ToolChoice, ToolSet},
 };
 use gonka_client::worker_api::Grammar;
@@ -66,6 +67,9 @@ const SPACE: &str = "SPACE: /[ \\t\\r\\n]{1,8}/\n";
 
 /// The white space between two tokens of JSON: as much as indented JSON has. Some models never leave off where any is allowed.
 const JSON_SPACE: &str = r" |\r?\n( {0,32}|\t{0,8})";
+
+/// The characters behind a backslash in JSON's strings: without `u`, each text is written in one way.
+const JSON_ESCAPES: &str = r#"nrbtf"\"#;
 
 struct Lark<'a> {
 	setting: &'a Setting<'a>,
@@ -276,15 +280,15 @@ fn arguments(tool: &Tool) -> Value {
 	schema
 }
 
-/// A schema with the engine's options: little white space, and unless it is strict, keywords that the engine does not know are
-/// ignored.
+/// A schema with the engine's options: little white space, one way to write each string, so that a name cannot be passed off as
+/// another one, and unless it is strict, keywords that the engine does not know are ignored.
 fn with_options(schema: &Value, strict: bool) -> Value {
 	const OPTIONS: &str = "x-guidance";
-	let mut schema = schema.clone();
+	let mut schema = schema::rewritten(schema.clone());
 	if let Value::Object(map) = &mut schema
 		&& !map.contains_key(OPTIONS)
 	{
-		let mut options = json!({"whitespace_pattern": JSON_SPACE});
+		let mut options = json!({"whitespace_pattern": JSON_SPACE, "json_allowed_escapes": JSON_ESCAPES});
 		if !strict {
 			options["lenient"] = true.into();
 		}

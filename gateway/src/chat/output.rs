@@ -1,5 +1,6 @@
 //! Structured output: the form that a request demands of the content, from OpenAI's and vLLM's fields.
 
+use super::schema;
 use crate::openai::errors::ApiError;
 use serde_json::{Map, Value, json};
 
@@ -107,8 +108,8 @@ fn response_format(value: &Value, param: &str) -> Result<Output, ApiError> {
 			};
 			let path = format!("{path}.schema");
 			let schema = object.get("schema").ok_or_else(|| wrong(&path, "a JSON schema"))?;
-			let Output::Json { schema, .. } = json_schema(schema, &path)? else { return Ok(Output::Text) };
-			Ok(Output::Json { schema, strict: object.get("strict").and_then(Value::as_bool).unwrap_or(false) })
+			let strict = object.get("strict").and_then(Value::as_bool).unwrap_or(false);
+			json_output(schema, &path, strict)
 		},
 		_ => Err(wrong(&format!("{param}.type"), "'text', 'json_object' or 'json_schema'")),
 	}
@@ -137,14 +138,23 @@ fn structured_outputs(value: &Value, param: &str) -> Result<Output, ApiError> {
 }
 
 fn json_schema(value: &Value, param: &str) -> Result<Output, ApiError> {
+	json_output(value, param, true)
+}
+
+fn json_output(value: &Value, param: &str, strict: bool) -> Result<Output, ApiError> {
 	let parsed = match value {
 		Value::String(text) => serde_json::from_str(text).ok(),
 		value => Some(value.clone()),
 	};
-	match parsed {
-		Some(schema @ (Value::Object(_) | Value::Bool(true))) => Ok(Output::Json { schema, strict: true }),
-		_ => Err(wrong(param, "a JSON schema")),
+	let schema = match parsed {
+		Some(schema @ Value::Object(_)) => schema,
+		Some(Value::Bool(true)) => json!({}),
+		_ => return Err(wrong(param, "a JSON schema")),
+	};
+	if strict {
+		schema::check(&schema).map_err(|error| ApiError::invalid_value(param, format!("'{param}': {error}.")))?;
 	}
+	Ok(Output::Json { schema, strict })
 }
 
 fn regex(value: &Value, param: &str) -> Result<Output, ApiError> {

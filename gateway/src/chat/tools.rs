@@ -1,5 +1,6 @@
 //! Tools: the functions that a model may call, from the forms that OpenAI's APIs allow.
 
+use super::schema;
 use crate::openai::errors::ApiError;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -275,6 +276,11 @@ fn function(value: &Value, path: &str) -> Result<(Tool, String), ApiError> {
 			Some(_) => return Err(wrong(".strict", "a boolean")),
 		},
 	};
+	if tool.strict {
+		let param = format!("{path}.parameters");
+		let unbound = |error| ApiError::invalid_value(&param, format!("'{param}': {error}."));
+		schema::check(&tool.parameters).map_err(unbound)?;
+	}
 	Ok((tool, path.to_owned()))
 }
 
