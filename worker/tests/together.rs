@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use gonka_engine::{Engine, LocalConfig, LocalEngine};
+use gonka_engine::{LocalConfig, LocalEngine};
 use gonka_sprint::{LeafId, Model, ModelSeed, SegmentSeed, SprintFormat};
 use gonka_worker::sprint::{pace::Pace, runner::commitment, torch::Torch};
 use std::sync::Arc;

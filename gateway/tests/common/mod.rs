@@ -1,6 +1,6 @@
 //! A network without a chain: workers of [`worker`], a market in memory, and a gateway.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::Bytes;
 use gonka_client::peer_http::Addresses;
