@@ -31,7 +31,7 @@ use self::{
 use crate::{
 	CheckReceiver, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Health, ModelInfo, TokenEvent,
 };
-use gonka_tokenizer::END_TOKENS;
+use gonka_tokenizer::{CHANNEL_END_TOKENS, END_TOKENS};
 
 /// Fingerprint of every token of a server that returns none.
 const FINGERPRINT: Fingerprint = [0; 16];
@@ -221,7 +221,8 @@ impl Upstream {
 		}
 		self.permits = Arc::new(Semaphore::new(self.info.max_running.min(Semaphore::MAX_PERMITS)));
 		if self.config.eos.is_empty() {
-			for name in END_TOKENS {
+			let has_channels = self.tokenize(CHANNEL_END_TOKENS[0]).await?.len() == 1;
+			for name in if has_channels { &CHANNEL_END_TOKENS[..] } else { &END_TOKENS[..] } {
 				if let [id] = self.tokenize(name).await?[..]
 					&& !self.info.eos.contains(&id)
 				{

@@ -29,6 +29,8 @@ pub use tokenizer::Tokenizer;
 
 /// Special tokens that end a completion in every model that has them, besides those that the model's file names.
 pub const END_TOKENS: [&str; 4] = ["<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>"];
+/// The same for models whose completions are messages in channels: `<|end|>` ends a message there, and another may follow.
+pub const CHANNEL_END_TOKENS: [&str; 3] = ["<|return|>", "<|call|>", "<|endoftext|>"];
 
 /// Why a file or a conversation cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::{
-	ChatMessage, ChatOptions, END_TOKENS, TokenizerError,
+	CHANNEL_END_TOKENS, ChatMessage, ChatOptions, END_TOKENS, TokenizerError,
 	template::{ChatTemplate, Part},
 };
 
@@ -55,8 +55,11 @@ impl Tokenizer {
 		};
 		let template =
 			template.map(|source| ChatTemplate::new(source, text(bos), text(eos.first().copied()))).transpose()?;
+		// Models with channels end their messages alike, and completions otherwise.
+		let has = |name: &str| special.iter().any(|(text, _)| text == name);
+		let names = if has(CHANNEL_END_TOKENS[0]) { &CHANNEL_END_TOKENS[..] } else { &END_TOKENS[..] };
 		for (text, id) in &special {
-			if END_TOKENS.contains(&text.as_str()) && !eos.contains(id) {
+			if names.contains(&text.as_str()) && !eos.contains(id) {
 				eos.push(*id);
 			}
 		}

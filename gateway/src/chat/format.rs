@@ -1,6 +1,9 @@
 //! The ways in which models write calls and reasoning, found in the source of their chat templates.
 
-use super::tools::{Tool, ToolChoice};
+use super::{
+	channels::{ANALYSIS, TAGS},
+	tools::{Tool, ToolChoice},
+};
 use serde_json::{Map, Value};
 
 /// Name of the call's arguments in every format except [`ToolFormat::Llama3`].
@@ -18,6 +21,8 @@ pub enum ToolFormat {
 	Mistral,
 	/// `[TOOL_CALLS]name[ARGS]{…}`, once for each call, with `[CALL_ID]…` in front of `[ARGS]` for some models.
 	MistralArgs,
+	/// `<|channel|>commentary to=functions.name <|constrain|>json<|message|>{…}<|call|>`: gpt-oss, see [`super::channels`].
+	Channels,
 	/// `{"name": …, "arguments": {…}}`, or a list of such objects, as the whole completion. The template knows no tools:
 	/// [`instruction`] tells the model how to call.
 	Json,
@@ -31,6 +36,9 @@ impl ToolFormat {
 		let has = |text: &str| source.contains(text);
 		if !has("tools") {
 			return Self::Json;
+		}
+		if has(ANALYSIS.open) {
+			return Self::Channels;
 		}
 		if has("[TOOL_CALLS]") {
 			return if has("[ARGS]") { Self::MistralArgs } else { Self::Mistral };
@@ -59,6 +67,7 @@ impl ToolFormat {
 			Self::Llama3 => &["<|python_tag|>"],
 			Self::Mistral => &["[TOOL_CALLS]"],
 			Self::MistralArgs => &["[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"],
+			Self::Channels => &TAGS,
 			Self::Json => &[],
 		}
 	}
@@ -72,7 +81,7 @@ impl ToolFormat {
 	pub fn arguments_key(self) -> &'static str {
 		match self {
 			Self::Llama3 => "parameters",
-			Self::Hermes | Self::Mistral | Self::MistralArgs | Self::Json => ARGUMENTS,
+			Self::Hermes | Self::Mistral | Self::MistralArgs | Self::Channels | Self::Json => ARGUMENTS,
 		}
 	}
 }
@@ -87,7 +96,8 @@ pub struct ReasoningTags {
 }
 
 /// The tags that are known.
-const REASONING: [ReasoningTags; 5] = [
+const REASONING: [ReasoningTags; 6] = [
+	ANALYSIS,
 	ReasoningTags { open: "<think>", close: "</think>" },
 	ReasoningTags { open: "[THINK]", close: "[/THINK]" },
 	ReasoningTags { open: "<seed:think>", close: "</seed:think>" },
@@ -98,7 +108,9 @@ const REASONING: [ReasoningTags; 5] = [
 impl ReasoningTags {
 	/// The tags of a model with this chat template; `None` if it has none that are known.
 	pub fn of_template(source: &str) -> Option<Self> {
-		REASONING.into_iter().find(|tags| source.contains(tags.close) || source.contains(tags.open))
+		// Templates of other models have the end of the analysis, too.
+		let has = |tags: &Self| source.contains(tags.open) || *tags != ANALYSIS && source.contains(tags.close);
+		REASONING.into_iter().find(has)
 	}
 
 	/// Whether a completion of `prompt` begins inside the reasoning: some templates open it themselves.
@@ -153,7 +165,8 @@ mod tests {
 	use serde_json::json;
 
 	/// Shortened templates: only the passages that matter here, in our own words.
-	const TEMPLATES: [(&str, ToolFormat); 9] = [
+	const TEMPLATES: [(&str, ToolFormat); 10] = [
+		("{% if tools %}<|channel|>analysis<|message|>{{ x }}<|end|>{% endif %}", ToolFormat::Channels),
 		("{% for m in messages %}{{ m.content }}{% endfor %}", ToolFormat::Json),
 		("{% if tools %}<tool_call>{\"name\": x, \"arguments\": y}</tool_call>{% endif %}", ToolFormat::Hermes),
 		("{% if tools %}<tool_call><function=x><parameter=y>{{ arguments }}{% endif %}", ToolFormat::Json),
@@ -175,12 +188,13 @@ mod tests {
 
 	#[test]
 	fn the_reasoning_tags_are_found_in_the_template_and_at_the_prompt_s_end() {
-		assert_eq!(ReasoningTags::of_template("{{ x.split('</think>') }}"), Some(REASONING[0]));
-		assert_eq!(ReasoningTags::of_template("[THINK]"), Some(REASONING[1]));
+		assert_eq!(ReasoningTags::of_template("{{ x.split('</think>') }}"), Some(REASONING[1]));
+		assert_eq!(ReasoningTags::of_template("[THINK]"), Some(REASONING[2]));
+		assert_eq!(ReasoningTags::of_template("<|user|>{{ x }}<|end|>"), None);
 		assert_eq!(ReasoningTags::of_template("{{ messages }}"), None);
-		assert!(REASONING[0].are_open_after("<|im_start|>assistant\n<think>\n"));
-		assert!(!REASONING[0].are_open_after("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
-		assert!(!REASONING[0].are_open_after("<|im_start|>assistant\n"));
+		assert!(REASONING[1].are_open_after("<|im_start|>assistant\n<think>\n"));
+		assert!(!REASONING[1].are_open_after("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
+		assert!(!REASONING[1].are_open_after("<|im_start|>assistant\n"));
 	}
 
 	#[test]

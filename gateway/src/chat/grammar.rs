@@ -6,6 +6,7 @@
 //! model's [`ToolFormat`].
 
 use super::{
+	channels::{ANALYSIS, RECIPIENT, TAGS},
 	format::{ReasoningTags, ToolFormat},
 	output::Output,
 	schema,
@@ -40,6 +41,9 @@ pub fn grammar(setting: &Setting) -> Option<Grammar> {
 		ToolChoice::Named(name) => setting.tools.tools.iter().filter(|tool| tool.name == *name).collect(),
 	};
 	let lark = Lark { setting, tools };
+	if setting.reasoning == Some(ANALYSIS) {
+		return lark.in_channels();
+	}
 	let body = match setting.tools.choice {
 		_ if lark.tools.is_empty() => lark.output()?,
 		ToolChoice::Required | ToolChoice::Named(_) => Body::Rules(lark.calls_only()),
@@ -106,6 +110,36 @@ impl Lark<'_> {
 			format!("start: (open thoughts {space})? body\n{open}")
 		};
 		Grammar::Lark(format!("{start}{rest}{rules}"))
+	}
+
+	/// The grammar for a model with channels: thoughts, and then the content or a call.
+	fn in_channels(&self) -> Option<Grammar> {
+		let has_tools = !self.tools.is_empty();
+		let (content, mut rules) = match (self.output(), &self.setting.tools.choice) {
+			(_, ToolChoice::Required | ToolChoice::Named(_)) if has_tools => (None, String::new()),
+			(Some(Body::Whole(grammar)), _) => (Some("body"), format!("body: {}\n", inline(&grammar))),
+			(Some(Body::Rules(rules) | Body::Free(rules)), _) => (Some("body"), rules),
+			(None, _) if self.tools.iter().any(|tool| tool.strict) => (Some("TEXT?"), TEXT.to_owned()),
+			(None, _) => return None,
+		};
+		let [start, channel, message, constrain, end, ..] = TAGS.map(|tag| self.tag(tag));
+		let mut forms: Vec<String> =
+			content.into_iter().map(|text| format!("{channel} \"final\" {message} {text}")).collect();
+		for (index, tool) in self.tools.iter().enumerate() {
+			let header = quoted(&format!("commentary {RECIPIENT}{} ", tool.name));
+			let schema = with_options(&arguments(tool), tool.strict);
+			rules
+				.push_str(&format!("call_{index}: {channel} {header} {constrain} \"json\" {message} %json {schema}\n"));
+			forms.push(format!("call_{index}"));
+		}
+		let thoughts = match (self.setting.control_token)(ANALYSIS.close) {
+			Some(_) => format!("thoughts: THOUGHT? {end}\nTHOUGHT: /(?s:.+)/\n"),
+			None => format!("thoughts[lazy]: THOUGHT {end}\nTHOUGHT: /(?s:.*)/\n"),
+		};
+		Some(Grammar::Lark(format!(
+			"start: ({channel} \"analysis\" {message} thoughts {start} \"assistant\")? ({})\n{thoughts}{rules}",
+			forms.join(" | ")
+		)))
 	}
 
 	/// The content in the form that the request demands; `None` if it demands none.
@@ -229,8 +263,8 @@ impl Lark<'_> {
 		let calls = match format {
 			ToolFormat::Hermes => format!("call {}", self.tag("</tool_call>")),
 			ToolFormat::Llama3 => several("; "),
-			ToolFormat::Json if !self.setting.tools.parallel => "call".into(),
-			ToolFormat::Json => format!("(call | \"[\" {} \"]\")", several(", ")),
+			ToolFormat::Json | ToolFormat::Channels if !self.setting.tools.parallel => "call".into(),
+			ToolFormat::Json | ToolFormat::Channels => format!("(call | \"[\" {} \"]\")", several(", ")),
 			ToolFormat::Mistral | ToolFormat::MistralArgs => format!("\"[\" {} \"]\"", several(", ")),
 		};
 		(calls, rules)

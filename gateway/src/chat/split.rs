@@ -1,6 +1,7 @@
 //! Takes a completion apart while it arrives: reasoning, content and calls.
 
 use super::{
+	channels::{ANALYSIS, Channels},
 	format::{ReasoningTags, ToolFormat},
 	scan::{self, Fed},
 };
@@ -32,6 +33,12 @@ pub enum Part {
 		/// The piece.
 		delta: String,
 	},
+}
+
+/// The beginning of a call, with a new id.
+pub fn call_start(index: u32, name: String) -> Part {
+	let id = iter::repeat_with(fastrand::alphanumeric).take(ID_LENGTH).collect::<String>();
+	Part::CallStart { index, id: format!("call_{id}"), name }
 }
 
 /// The place in a completion.
@@ -70,6 +77,8 @@ enum State {
 /// dropped.
 #[derive(Debug)]
 pub struct Splitter {
+	/// Takes the place of all else for a model with channels.
+	channels: Option<Channels>,
 	format: Option<ToolFormat>,
 	reasoning: Option<ReasoningTags>,
 	names: Vec<String>,
@@ -97,11 +106,16 @@ impl Splitter {
 			(None, None) => State::Content,
 			_ => State::Begin { is_after_reasoning: false },
 		};
-		Self { format, reasoning, names, state, held: String::new(), calls: 0, out: Vec::new() }
+		let has_channels = reasoning == Some(ANALYSIS);
+		let channels = has_channels.then(|| Channels::new(if format.is_some() { names.clone() } else { Vec::new() }));
+		Self { channels, format, reasoning, names, state, held: String::new(), calls: 0, out: Vec::new() }
 	}
 
 	/// Reads the next piece of the text.
 	pub fn push(&mut self, text: &str) -> Vec<Part> {
+		if let Some(channels) = &mut self.channels {
+			return channels.push(text);
+		}
 		for c in text.chars() {
 			self.feed(c);
 		}
@@ -110,6 +124,9 @@ impl Splitter {
 
 	/// Ends the text: returns all that was held back.
 	pub fn finish(&mut self) -> Vec<Part> {
+		if let Some(channels) = &mut self.channels {
+			return channels.finish();
+		}
 		let held = std::mem::take(&mut self.held);
 		match std::mem::replace(&mut self.state, State::Content) {
 			State::Reasoning { .. } => self.reasoning(held.trim_end()),
@@ -124,7 +141,7 @@ impl Splitter {
 
 	/// Number of calls that have begun. A completion with calls ends with the reason `tool_calls`.
 	pub fn calls(&self) -> u32 {
-		self.calls
+		self.channels.as_ref().map_or(self.calls, Channels::calls)
 	}
 
 	fn feed(&mut self, c: char) {
@@ -396,8 +413,7 @@ impl Splitter {
 
 	fn start_call(&mut self, name: String) {
 		self.held.clear();
-		let id = iter::repeat_with(fastrand::alphanumeric).take(ID_LENGTH).collect::<String>();
-		self.out.push(Part::CallStart { index: self.calls, id: format!("call_{id}"), name });
+		self.out.push(call_start(self.calls, name));
 		self.calls += 1;
 	}
 

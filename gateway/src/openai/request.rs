@@ -12,6 +12,7 @@ use super::{
 use crate::{
 	bound::Bound,
 	chat::{
+		channels::ANALYSIS,
 		format::{ReasoningTags, ToolFormat, instruction},
 		grammar::{Setting, grammar},
 		messages,
@@ -475,6 +476,7 @@ fn shown(
 	format: Option<ToolFormat>,
 	reasoning: Option<ReasoningTags>,
 ) -> HashMap<u32, &'static str> {
+	let format = format.or_else(|| (reasoning == Some(ANALYSIS)).then_some(ToolFormat::Channels));
 	let tags = format.map(ToolFormat::tags).unwrap_or_default().iter().copied();
 	let tags = tags.chain(reasoning.into_iter().flat_map(|tags| [tags.open, tags.close]));
 	tags.filter_map(|tag| Some((tokenizer.special_id(tag)?, tag))).collect()

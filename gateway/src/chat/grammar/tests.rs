@@ -12,8 +12,20 @@ use llguidance::{
 use std::sync::Arc;
 
 /// Control tokens of the vocabulary, which follow the 256 bytes. The last one ends a text.
-const CONTROL: [&str; 7] =
-	["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "<|python_tag|>", "<tool_call>", "</think>", "<|end|>"];
+const CONTROL: [&str; 12] = [
+	"[TOOL_CALLS]",
+	"[ARGS]",
+	"[CALL_ID]",
+	"<|python_tag|>",
+	"<tool_call>",
+	"</think>",
+	"<|start|>",
+	"<|channel|>",
+	"<|message|>",
+	"<|constrain|>",
+	"<|end|>",
+	"<|return|>",
+];
 
 /// Further tokens, which lie across the borders of a grammar's parts.
 const WORDS: [&str; 26] = [
@@ -424,4 +436,35 @@ fn many_tools_compile() {
 		let case = Case::new(format, json!({"tools": tools, "tool_choice": "required"}));
 		case.check(&[], &["text"]);
 	}
+}
+
+#[test]
+fn a_model_with_channels_thinks_and_then_writes_the_form_or_the_call() {
+	const CHANNELS: &[&str] = &["<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>"];
+	const THOUGHT: &str = "<|channel|>analysis<|message|>A <b> {\"a\": 1}.<|end|><|start|>assistant";
+	let case =
+		|body: Value| Case { reasoning: Some(ANALYSIS), ..Case::new(ToolFormat::Channels, body).control(CHANNELS) };
+	let call = |name: &str, arguments: &str| {
+		format!("<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}")
+	};
+	let text = |text: &str| format!("<|channel|>final<|message|>{text}");
+	let (f, g) = (call("f", "{\"n\": 1}"), call("g", "{}"));
+	let after = |text: &str| format!("{THOUGHT}{text}");
+
+	let form = json!({"response_format": {"type": "json_object"}});
+	case(form).check(
+		&[&text("{\"a\":1}"), &after(&text("{}"))],
+		&["{}", &text("1"), &f, THOUGHT, &after("{}"), &text("{}<|end|>")],
+	);
+	case(json!({"structured_outputs": {"choice": ["yes", "no"]}})).check(&[&after(&text("no"))], &[&text("perhaps")]);
+	let any = case(required(true));
+	any.check(
+		&[&f, &g, &after(&f)],
+		&[&text("Hello"), &call("h", "{}"), &call("f", "{}"), &call("g", "{\"n\": 1}"), &format!("{f}{g}")],
+	);
+	assert_eq!(any.calls(&after(&f)), (String::new(), vec!["f".into(), "{\"n\": 1}".into()]));
+	let strict = case(body(json!("auto"), true, true));
+	strict.check(&[&text("Hello"), &text(""), &after(&f)], &[&call("f", "{}"), "Hello"]);
+	assert_eq!(strict.calls(&after(&text("Hello"))), ("Hello".into(), vec![]));
+	assert_eq!(case(body(json!("auto"), true, false)).grammar(), None);
 }

@@ -326,7 +326,7 @@ proptest! {
 				ToolFormat::Llama3 => objects.join("; "),
 				ToolFormat::Mistral => format!("[TOOL_CALLS][{}]", objects.join(", ")),
 				ToolFormat::MistralArgs => objects.concat(),
-				ToolFormat::Json => format!("[{}]", objects.join(", ")),
+				ToolFormat::Json | ToolFormat::Channels => format!("[{}]", objects.join(", ")),
 			};
 			let read = whole(splitter(format), cut(&text, seed));
 			let read_calls: Vec<(String, Value)> =
