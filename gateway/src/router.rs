@@ -91,7 +91,14 @@ impl State {
 	}
 }
 
-/// What a host says of itself.
+/// The hosts to pick from: those of the first of these that some fit.
+const PREFERENCE: [fn(&State, Instant) -> bool; 3] = [
+	|state, now| !state.is_distrusted(now) && !state.is_paused(now) && !state.is_full(),
+	|state, now| !state.is_distrusted(now) && !state.is_paused(now),
+	|state, now| !state.is_distrusted(now),
+];
+
+/// A host's report on itself.
 struct Report {
 	/// The models that it serves, with the maximum number of tokens of prompt and completion together.
 	contexts: HashMap<String, u32>,
@@ -216,19 +223,11 @@ impl Router {
 		for (_, host) in &candidates {
 			states.hosts.entry(host.account).or_default();
 		}
-		let best = [State::is_full as fn(&State) -> bool, |_| false].into_iter().map(|is_full| {
-			let usable = |host: &Host| {
-				let state = states.hosts.get(&host.account);
-				state.is_some_and(|state| !state.is_distrusted(now) && !state.is_paused(now) && !is_full(state))
-			};
+		let mut pools = PREFERENCE.iter().map(|is_usable| {
+			let usable = |host: &Host| states.hosts.get(&host.account).is_some_and(|state| is_usable(state, now));
 			candidates.iter().filter(|(_, host)| usable(host)).collect::<Vec<_>>()
 		});
-		let mut pool = best.into_iter().find(|pool| !pool.is_empty()).unwrap_or_default();
-		if pool.is_empty() {
-			let is_trusted =
-				|host: &Host| states.hosts.get(&host.account).is_some_and(|state| !state.is_distrusted(now));
-			pool = candidates.iter().filter(|(_, host)| is_trusted(host)).collect();
-		}
+		let pool = pools.find(|pool| !pool.is_empty()).unwrap_or_default();
 		let hosts: Vec<&Host> = pool.iter().map(|(_, host)| &***host).collect();
 		let Some((channel, host)) = states.choose(&hosts, need).and_then(|index| pool.get(index)) else {
 			return Err(match longest.filter(|longest| tokens > *longest) {
