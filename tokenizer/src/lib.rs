@@ -12,6 +12,7 @@ pub mod gguf;
 pub mod grammar;
 #[cfg(feature = "llama")]
 pub mod llama;
+mod memory;
 #[cfg(feature = "mock")]
 mod mock;
 mod template;

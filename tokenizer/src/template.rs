@@ -71,8 +71,9 @@ impl ChatTemplate {
 			.into_iter()
 			.find(|&mark| !texts.contains(mark))
 			.ok_or_else(|| TokenizerError::Template("the messages contain every private-use character".into()))?;
-		mark_special(&mut messages, special, mark);
-		mark_special(&mut variables, special, mark);
+		let beginnings = beginnings(special);
+		mark_special(&mut messages, special, &beginnings, mark);
+		mark_special(&mut variables, special, &beginnings, mark);
 
 		let variables: Map<String, Json> = match variables {
 			Json::Object(map) => map,
@@ -115,9 +116,18 @@ fn to_value(json: &Json) -> Value {
 	}
 }
 
+/// The characters with which special tokens begin: few, though a model may have thousands of such tokens.
+fn beginnings(special: &[&str]) -> Vec<char> {
+	let mut all: Vec<char> = special.iter().filter_map(|name| name.chars().next()).collect();
+	all.sort_unstable();
+	all.dedup();
+	all
+}
+
 /// Puts `mark` behind the first character of every special token's text in `value`.
-fn mark_special(value: &mut Json, special: &[&str], mark: char) {
+fn mark_special(value: &mut Json, special: &[&str], beginnings: &[char], mark: char) {
 	match value {
+		Json::String(text) if !text.contains(beginnings) => {},
 		Json::String(text) => {
 			for name in special {
 				let Some(first) = name.chars().next() else { continue };
@@ -128,10 +138,10 @@ fn mark_special(value: &mut Json, special: &[&str], mark: char) {
 			}
 		},
 		Json::Array(values) => {
-			values.iter_mut().for_each(|value| mark_special(value, special, mark));
+			values.iter_mut().for_each(|value| mark_special(value, special, beginnings, mark));
 		},
 		Json::Object(map) => {
-			map.values_mut().for_each(|value| mark_special(value, special, mark));
+			map.values_mut().for_each(|value| mark_special(value, special, beginnings, mark));
 		},
 		Json::Null | Json::Bool(_) | Json::Number(_) => {},
 	}
@@ -141,8 +151,14 @@ fn mark_special(value: &mut Json, special: &[&str], mark: char) {
 fn split(rendered: &str, special: &[&str], mark: char) -> Vec<Part> {
 	let mut parts = Vec::new();
 	let mut text = String::new();
+	let mut stops = beginnings(special);
+	stops.push(mark);
 	let mut rest = rendered;
-	while let Some(first) = rest.chars().next() {
+	loop {
+		let plain = rest.find(stops.as_slice()).unwrap_or(rest.len());
+		text.push_str(&rest[..plain]);
+		rest = &rest[plain..];
+		let Some(first) = rest.chars().next() else { break };
 		let found = (0..special.len())
 			.filter(|&i| !special[i].is_empty() && rest.starts_with(special[i]))
 			.max_by_key(|&i| special[i].len());

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
 	CHANNEL_END_TOKENS, ChatMessage, ChatOptions, END_TOKENS, TokenizerError,
+	memory::Remembering,
 	template::{ChatTemplate, Part},
 };
 
@@ -34,8 +35,10 @@ pub struct Vocabulary {
 
 /// A model's tokenizer and chat template.
 pub struct Tokenizer {
-	encoder: Box<dyn Encoder>,
+	encoder: Remembering,
 	bytes: Vec<Box<[u8]>>,
+	/// Number of bytes of the longest one.
+	longest: usize,
 	special: Vec<(String, u32)>,
 	/// Token before every text, if the model was trained with one.
 	leading: Option<u32>,
@@ -63,7 +66,9 @@ impl Tokenizer {
 				eos.push(*id);
 			}
 		}
-		Ok(Self { encoder, bytes, special, leading: bos.filter(|_| adds_bos), eos, template })
+		let longest = bytes.iter().map(|bytes| bytes.len()).max().unwrap_or(0);
+		let encoder = Remembering::new(encoder);
+		Ok(Self { encoder, bytes, longest, special, leading: bos.filter(|_| adds_bos), eos, template })
 	}
 
 	/// Returns the name of a special token.
@@ -83,7 +88,7 @@ impl Tokenizer {
 
 	/// Returns the number of bytes of the longest token.
 	pub fn longest(&self) -> usize {
-		self.bytes.iter().map(|bytes| bytes.len()).max().unwrap_or(0)
+		self.longest
 	}
 
 	/// Returns the number of ids.
