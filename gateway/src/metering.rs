@@ -7,7 +7,6 @@ use crate::{
 	openai::{
 		errors::ApiError,
 		request::{Prompt, ValidRequest},
-		respond::Pieces,
 	},
 	receipts::IN_FLIGHT_TOKENS,
 	relay::{self, Piece},
@@ -33,11 +32,11 @@ pub fn start(
 	let reservations = bounds.iter().map(reserve).collect::<Result<Vec<_>, _>>()?;
 	spender.admit()?;
 	let charges = bounds.into_iter().zip(reservations);
-	let completions = request.prompts.iter().zip(charges).map(|(prompt, (bounds, reservation))| {
-		let pieces = relay::start(gateway.clone(), id.clone(), prompt.clone(), request.reading.clone());
-		let (client, receiver) = mpsc::unbounded_channel();
-		tokio::spawn(pass_on(pieces, client, bounds, reservation));
-		receiver
+	let completions = request.prompts.iter().zip(charges).map(|(prompt, (bounds, reservation))| Pieces {
+		pieces: relay::start(gateway.clone(), id.clone(), prompt.clone(), request.reading.clone()),
+		bounds,
+		reservation: Some(reservation),
+		arrived: 0,
 	});
 	Ok(completions.collect())
 }
@@ -71,41 +70,51 @@ impl Bounds {
 	}
 }
 
-/// Passes a completion on to the client and settles its reservation.
+/// The pieces of a completion, whose reservation they settle. Dropping them cancels the completion.
 ///
 /// A completion that ends costs its receipt's fee. If the client hangs up, the host is paid for the tokens that it generated
 /// until it noticed; the receipt comes later, so the maximum counts: the tokens that arrived and those that can be on their way. If
 /// hosts fail in mid-stream, the tokens that arrived count.
-async fn pass_on(mut pieces: Pieces, client: mpsc::UnboundedSender<Piece>, bounds: Bounds, reservation: Reservation) {
-	let (mut arrived, mut hung_up) = (0u32, false);
-	loop {
-		let piece = tokio::select! {
-			biased;
-			piece = pieces.recv() => piece,
-			() = client.closed(), if !hung_up => {
-				// The relay notices, and ends after the pieces that it has sent.
-				hung_up = true;
-				pieces.close();
-				continue;
-			},
-		};
+pub struct Pieces {
+	pieces: mpsc::UnboundedReceiver<Piece>,
+	bounds: Bounds,
+	/// `None` once it is settled.
+	reservation: Option<Reservation>,
+	/// Number of tokens that arrived.
+	arrived: u32,
+}
+
+impl Pieces {
+	/// Waits for the next piece. Returns `None` after the last one, or if the completion broke off.
+	pub async fn recv(&mut self) -> Option<Piece> {
+		let piece = self.pieces.recv().await;
+		self.note(piece.as_ref(), false);
+		piece
+	}
+
+	/// Counts a piece, or settles with the last one.
+	fn note(&mut self, piece: Option<&Piece>, hung_up: bool) {
+		if let Some(Piece::Token(_)) = piece {
+			self.arrived = self.arrived.saturating_add(1);
+			return;
+		}
+		let Some(reservation) = self.reservation.take() else { return };
 		match piece {
 			Some(Piece::Done(summary)) => {
 				reservation.settle(summary.fee, summary.prompt_tokens, summary.completion_tokens);
-				let _ = client.send(Piece::Done(summary));
-				return;
 			},
-			Some(Piece::Failed(error)) => {
-				settle_broken(reservation, &bounds, arrived, hung_up);
-				let _ = client.send(Piece::Failed(error));
-				return;
-			},
-			None => return settle_broken(reservation, &bounds, arrived, hung_up),
-			Some(piece) => {
-				// There is one a token.
-				arrived = arrived.saturating_add(1);
-				let _ = client.send(piece);
-			},
+			_ => settle_broken(reservation, &self.bounds, self.arrived, hung_up),
+		}
+	}
+}
+
+impl Drop for Pieces {
+	fn drop(&mut self) {
+		// The relay notices, and ends after the pieces that it has sent.
+		self.pieces.close();
+		while self.reservation.is_some() {
+			let piece = self.pieces.try_recv().ok();
+			self.note(piece.as_ref(), true);
 		}
 	}
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
 	config::format_gnk,
 	gateway::Gateway,
+	metering::Pieces,
 	relay::{Piece, Summary},
 };
 use axum::{
@@ -31,7 +32,7 @@ use std::{
 	sync::Arc,
 	time::{Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
 /// The fields that all parts of a response share.
 #[derive(Clone, Debug)]
@@ -80,9 +81,6 @@ impl Head {
 pub fn now() -> u64 {
 	SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
-
-/// The pieces of a completion.
-pub type Pieces = mpsc::UnboundedReceiver<Piece>;
 
 /// The sums over all completions of a response.
 #[derive(Default)]

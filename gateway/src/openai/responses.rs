@@ -9,7 +9,7 @@ use super::{
 	errors::ApiError,
 	fields::Fields,
 	request::{Chat, ValidRequest, max_tokens, set_effort},
-	respond::{self, Head, KEEP_ALIVE, Merger, Next, Pieces, Sums, now},
+	respond::{self, Head, KEEP_ALIVE, Merger, Next, Sums, now},
 	sampling::{MAX_TOP, Sampling},
 	types::Usage,
 };
@@ -19,6 +19,7 @@ use crate::{
 		tools::{ToolFields, ToolSet},
 	},
 	gateway::Gateway,
+	metering::Pieces,
 	openai::reading::Reader,
 	relay::Piece,
 };
