@@ -21,9 +21,10 @@ use tokio::{net::TcpStream, sync::mpsc, task::JoinSet, time::timeout};
 
 /// Maximum time to wait for the next bytes of a response.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The conversation of each request: some 120 tokens.
+/// The beginning of each conversation.
 const SYSTEM: &str =
 	"You are a careful assistant. Answer in plain English, in whole sentences, and say so when you do not know.";
+/// The rest of each, some 100 tokens, after a number of its own.
 const QUESTION: &str = "A train leaves at noon and runs at eighty kilometres an hour. Another one leaves half an hour later from \
 	the same station, on the same line, and runs at a hundred and twenty. When and where does the second train catch up with the \
 	first one, and how far apart are they ten minutes after that? Show each step, and check the result at the end.";
@@ -146,7 +147,7 @@ impl Connection {
 		let seed = SEED.fetch_add(1, Ordering::Relaxed);
 		let body = json!({
 			"model": MODEL,
-			"messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}],
+			"messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": format!("{seed}. {QUESTION}")}],
 			"stream": true,
 			"max_tokens": server.tokens,
 			"temperature": 0,
