@@ -5,12 +5,10 @@
 mod common;
 
 use axum::{body::Body, http::Request};
-use common::{
-	Net, chat_body, eventually,
-	worker::{PRICE, PROMPT_TOKENS},
-};
+use common::{Net, chat_body, eventually};
 use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::{auth::ApiKeys, config::Options, guard::HostNames, server};
+use gonka_stand_ins::worker::{PRICE, PROMPT_TOKENS};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 

@@ -4,15 +4,13 @@
 
 mod common;
 
-use common::{
-	Front, Net, Reply, chat_body, eventually,
-	worker::{Failure, Lie, PRICE, PROMPT_TOKENS},
-};
+use common::{Front, Net, Reply, chat_body, eventually};
 use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::{
 	config::{Options, Timeouts},
 	store::PowerCut,
 };
+use gonka_stand_ins::worker::{Failure, Lie, PRICE, PROMPT_TOKENS};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};

@@ -6,10 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use clap::Parser;
-use common::{
-	Front, Net, chat_body, eventually,
-	worker::{Failure, PRICE, PROMPT_TOKENS},
-};
+use common::{Front, Net, chat_body, eventually};
 use gonka_gateway::{
 	api_keys::{
 		calendar::{Clock, DAY},
@@ -20,6 +17,7 @@ use gonka_gateway::{
 	auth::ApiKeys,
 	config::{Args, Options},
 };
+use gonka_stand_ins::worker::{Failure, PRICE, PROMPT_TOKENS};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::{

@@ -4,9 +4,10 @@
 
 mod common;
 
-use common::{Front, Net, Reply, eventually, worker::Failure};
+use common::{Front, Net, Reply, eventually};
 use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::{auth::ApiKeys, config::Options};
+use gonka_stand_ins::worker::Failure;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 

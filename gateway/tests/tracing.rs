@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::{Net, chat_body, eventually, worker::Failure};
+use common::{Net, chat_body, eventually};
 use gonka_gateway::config::Options;
+use gonka_stand_ins::worker::Failure;
 use serde_json::json;
 use std::{
 	io,

@@ -1,4 +1,4 @@
-//! A network without a chain: workers of [`worker`], a market in memory, and a gateway.
+//! A network without a chain: workers of [`gonka_stand_ins`], a market in memory, and a gateway.
 
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,7 +10,6 @@ use gonka_gateway::{
 	server,
 	store::PowerCut,
 };
-pub use gonka_stand_ins::worker;
 use gonka_stand_ins::{
 	is_ready,
 	market::Market,
