@@ -5,7 +5,7 @@ use crate::{
 	front::API_KEY,
 	program::{self, Program, Usage},
 	report,
-	upstream::{BOOKS, Books, PACE, Pace, TIMINGS, Timing, Urls},
+	upstream::{PACE, Pace, RECEIPTS, Receipts, TIMINGS, Timing, Urls},
 };
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -72,7 +72,7 @@ struct Target {
 	program: Option<Program>,
 }
 
-/// What was measured of a target at one number of streams. Times are nanoseconds above the upstream's own.
+/// The measurements of a target at one number of streams. Times are nanoseconds above the upstream's own.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
 	/// From a request to its first token.
@@ -91,7 +91,7 @@ pub struct Measured {
 	pub parts: (Vec<u64>, Vec<u64>),
 }
 
-/// All that was measured of a target.
+/// All measurements of a target.
 #[derive(Debug)]
 pub struct Row {
 	/// The target.
@@ -191,10 +191,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 	let pace = Pace { first: Duration::from_millis(args.first), gap: Duration::from_millis(args.gap), held: false };
 	let rows = measure(&args, control, &targets, pace).await?;
 	let through = rows.iter().find(|row| row.name == GATEWAY).map_or(0, Row::requests) + args.crowd;
-	let books = settled(control).await?;
-	ensure!(books.receipts == through, "{through} requests went through the gateway, but {books:?}");
+	let receipts = settled(control).await?;
+	ensure!(receipts.signed == through, "{through} requests went through the gateway, but {receipts:?}");
 	print!("{}", report::text(&args.streams, args.crowd, args.tokens, pace, &rows));
-	println!("\nbooks: {through} requests through the gateway, as many receipts, all of them acknowledged once");
+	println!("\n{through} requests through the gateway, as many receipts, all of them acknowledged once");
 	for target in targets.into_iter().filter(|target| target.name == GATEWAY) {
 		if let Some(program) = target.program {
 			program.end().await?;
@@ -243,14 +243,14 @@ async fn measure(args: &Args, control: SocketAddr, targets: &[Target], pace: Pac
 }
 
 /// Waits until every receipt is acknowledged.
-async fn settled(control: SocketAddr) -> anyhow::Result<Books> {
+async fn settled(control: SocketAddr) -> anyhow::Result<Receipts> {
 	let started = Instant::now();
 	loop {
-		let books: Books = call(control, Request::get(BOOKS), Bytes::new()).await?;
-		if books.square {
-			return Ok(books);
+		let receipts: Receipts = call(control, Request::get(RECEIPTS), Bytes::new()).await?;
+		if receipts.acknowledged {
+			return Ok(receipts);
 		}
-		ensure!(started.elapsed() < PATIENCE, "receipts are not acknowledged: {books:?}");
+		ensure!(started.elapsed() < PATIENCE, "they are not acknowledged: {receipts:?}");
 		sleep(Duration::from_millis(50)).await;
 	}
 }

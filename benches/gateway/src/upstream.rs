@@ -45,8 +45,8 @@ pub const WORKERS: u8 = 8;
 pub const PACE: &str = "/bench/pace";
 /// Path that takes the [`Timing`]s.
 pub const TIMINGS: &str = "/bench/timings";
-/// Path of the [`Books`].
-pub const BOOKS: &str = "/bench/books";
+/// Path of the [`Receipts`].
+pub const RECEIPTS: &str = "/bench/receipts";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -93,13 +93,13 @@ pub struct Timing {
 	pub ended: u64,
 }
 
-/// The state of all workers' ledgers.
+/// The receipts of all workers.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Books {
-	/// Number of receipts that they signed.
-	pub receipts: usize,
-	/// Whether every receipt is acknowledged, once.
-	pub square: bool,
+pub struct Receipts {
+	/// Number of those that they signed.
+	pub signed: usize,
+	/// Whether every one is acknowledged, once.
+	pub acknowledged: bool,
 }
 
 struct Upstream {
@@ -141,7 +141,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 		.route("/health", get(|| ready(StatusCode::OK)))
 		.route(PACE, post(set_pace))
 		.route(TIMINGS, post(take_timings))
-		.route(BOOKS, get(books))
+		.route(RECEIPTS, get(receipts))
 		.with_state(upstream);
 	println!("{}", serde_json::to_string(&Urls { openai, workers: urls, word })?);
 	std::io::stdout().flush()?;
@@ -239,7 +239,7 @@ async fn worker_health() -> Json<Health> {
 	})
 }
 
-/// What counts of a request for a chat: it always gets a stream.
+/// The parts that matter of a request for a chat, which always gets a stream.
 #[derive(Deserialize)]
 struct ChatRequest {
 	seed: u64,
@@ -276,7 +276,7 @@ async fn take_timings(State(upstream): State<Arc<Upstream>>) -> Json<HashMap<u64
 	Json(std::mem::take(&mut *upstream.timings()))
 }
 
-async fn books(State(upstream): State<Arc<Upstream>>) -> Json<Books> {
-	let receipts = upstream.workers.iter().map(Worker::receipts).sum();
-	Json(Books { receipts, square: upstream.workers.iter().all(Worker::is_square) })
+async fn receipts(State(upstream): State<Arc<Upstream>>) -> Json<Receipts> {
+	let signed = upstream.workers.iter().map(Worker::receipts).sum();
+	Json(Receipts { signed, acknowledged: upstream.workers.iter().all(Worker::is_square) })
 }

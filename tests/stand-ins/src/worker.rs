@@ -219,7 +219,7 @@ impl Worker {
 		account.used.insert(envelope.sequence)
 	}
 
-	/// Signs and books the receipt for `tokens`, with a fault if there is to be one.
+	/// Signs and keeps the receipt for `tokens`, with a fault if there is to be one.
 	pub fn conclude(&self, asked: &Asked, tokens: &[u32], finish: FinishReason, lie: Option<Lie>) -> SignedReceipt {
 		let prompt_tokens = (asked.request.prompt.len() + asked.request.delivered.len()) as u32;
 		let completion_tokens = tokens.len() as u32;
