@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// Maximum time for a program to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(50);
 /// Unit of processor times in `/proc`.
 const TICK: Duration = Duration::from_millis(10);
