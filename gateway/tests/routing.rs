@@ -4,9 +4,10 @@
 
 mod common;
 
-use common::{Front, Net, Reply, chat_body, eventually, worker::Failure};
+use common::{Front, Net, Reply, chat_body, eventually};
 use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::config::Options;
+use gonka_stand_ins::worker::Failure;
 use serde_json::json;
 use std::time::Duration;
 
