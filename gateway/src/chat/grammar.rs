@@ -74,6 +74,8 @@ const JSON_SPACE: &str = r" |\r?\n( {0,32}|\t{0,8})";
 
 /// The characters behind a backslash in JSON's strings: without `u`, each text is written in one way.
 const JSON_ESCAPES: &str = r#"nrbtf"\"#;
+/// The same with `u`.
+const ALL_JSON_ESCAPES: &str = r#"nrbtf"\u"#;
 
 struct Lark<'a> {
 	setting: &'a Setting<'a>,
@@ -314,15 +316,17 @@ fn arguments(tool: &Tool) -> Value {
 	schema
 }
 
-/// A schema with the engine's options: little white space, one way to write each string, so that a name cannot be passed off as
-/// another one, and unless it is strict, keywords that the engine does not know are ignored.
+/// A schema with the engine's options: little white space, one way to write each string if that is possible, so that a name
+/// cannot be passed off as another one, and unless it is strict, keywords that the engine does not know are ignored.
 fn with_options(schema: &Value, strict: bool) -> Value {
 	const OPTIONS: &str = "x-guidance";
+	let needs_escapes = schema::needs_escapes(schema);
 	let mut schema = schema::rewritten(schema.clone());
 	if let Value::Object(map) = &mut schema
 		&& !map.contains_key(OPTIONS)
 	{
-		let mut options = json!({"whitespace_pattern": JSON_SPACE, "json_allowed_escapes": JSON_ESCAPES});
+		let escapes = if needs_escapes { ALL_JSON_ESCAPES } else { JSON_ESCAPES };
+		let mut options = json!({"whitespace_pattern": JSON_SPACE, "json_allowed_escapes": escapes});
 		if !strict {
 			options["lenient"] = true.into();
 		}

@@ -27,6 +27,12 @@ pub enum SchemaError {
 		"'{0}' changes the base of the '$ref's in a part of the schema: leave it out, and refer to '#/…' from the root"
 	)]
 	Base(&'static str),
+	/// A control character, and names that the schema leaves open.
+	#[error(
+		"a text or pattern has a control character, with which names that the schema leaves open could be written in several ways: \
+		 set 'additionalProperties' to false in every object"
+	)]
+	Control,
 }
 
 /// Keywords whose values are data.
@@ -59,7 +65,60 @@ const TIME: &str = "[0-9]:[0-5][0-9]:[0-5][0-9]";
 /// # Errors
 /// [`SchemaError`].
 pub fn check(schema: &Value) -> Result<(), SchemaError> {
+	if needs_escapes(schema) && leaves_names_open(schema) {
+		return Err(SchemaError::Control);
+	}
 	check_below(schema, true)
+}
+
+/// Whether a constant or a pattern has a control character, which JSON writes as `\u` and its number. Where such escapes are not
+/// allowed, `llguidance` leaves the character out.
+pub fn needs_escapes(schema: &Value) -> bool {
+	let is_control = |c: char| c == '\x7f' || c < ' ' && !"\u{8}\t\n\u{c}\r".contains(c);
+	// Escapes of regular expressions, some of which stand for control characters.
+	let of_pattern = |text: &str| {
+		text.contains(is_control)
+			|| ["\\x", "\\u", "\\U", "\\c", "\\v", "\\a", "\\0"].iter().any(|escape| text.contains(escape))
+	};
+	fn of_data(data: &Value, is_control: &dyn Fn(char) -> bool) -> bool {
+		match data {
+			Value::String(text) => text.contains(is_control),
+			Value::Array(list) => list.iter().any(|item| of_data(item, is_control)),
+			Value::Object(map) => map.values().any(|item| of_data(item, is_control)),
+			_ => false,
+		}
+	}
+	any_part(schema, &|map| {
+		let names = map.get("patternProperties").and_then(Value::as_object);
+		["const", "enum"].iter().filter_map(|key| map.get(*key)).any(|data| of_data(data, &is_control))
+			|| map.get("pattern").and_then(Value::as_str).is_some_and(of_pattern)
+			|| names.is_some_and(|names| names.keys().any(|name| of_pattern(name)))
+	})
+}
+
+/// Whether an object of the schema may have other names than those that the schema knows.
+fn leaves_names_open(schema: &Value) -> bool {
+	any_part(schema, &|map| {
+		map.contains_key("patternProperties")
+			|| map.contains_key("properties") && map.get("additionalProperties") != Some(&Value::Bool(false))
+	})
+}
+
+/// Whether the schema or a schema in it is such.
+fn any_part(schema: &Value, is_such: &dyn Fn(&Map<String, Value>) -> bool) -> bool {
+	match schema {
+		Value::Object(map) => {
+			is_such(map)
+				|| map.iter().any(|(key, value)| match value {
+					Value::Object(named) if NAMED.contains(&key.as_str()) => {
+						named.values().any(|schema| any_part(schema, is_such))
+					},
+					value => !DATA.contains(&key.as_str()) && any_part(value, is_such),
+				})
+		},
+		Value::Array(list) => list.iter().any(|schema| any_part(schema, is_such)),
+		_ => false,
+	}
 }
 
 fn check_below(schema: &Value, is_root: bool) -> Result<(), SchemaError> {
@@ -75,7 +134,7 @@ fn check_below(schema: &Value, is_root: bool) -> Result<(), SchemaError> {
 				value.as_object().into_iter().flatten().try_for_each(|(_, schema)| check_below(schema, false))?;
 			},
 			"minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => check_numbers(value)?,
-			"$id" | "id" if !is_root && value.is_string() && refers(schema) => {
+			"$id" | "id" if !is_root && value.is_string() && any_part(schema, &|map| map.contains_key("$ref")) => {
 				return Err(SchemaError::Base(if key == "id" { "id" } else { "$id" }));
 			},
 			_ => check_below(value, false)?,
@@ -110,15 +169,6 @@ fn is_exact(number: &Number) -> bool {
 	let digits: String =
 		text.split(['e', 'E']).next().unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
 	digits.trim_matches('0').len() <= EXACT_DIGITS
-}
-
-/// Whether a reference stands in the schema.
-fn refers(schema: &Value) -> bool {
-	match schema {
-		Value::Object(map) => map.iter().any(|(key, value)| key == "$ref" || refers(value)),
-		Value::Array(list) => list.iter().any(refers),
-		_ => false,
-	}
 }
 
 /// Returns the schema in words that `llguidance` reads correctly. Its meaning and the order of its properties stay.

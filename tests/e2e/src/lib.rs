@@ -1,8 +1,9 @@
-//! Helpers of the end-to-end tests: small networks, RPC calls to a node, HTTP requests with `curl`, and waits for
-//! conditions.
+//! Helpers of the end-to-end tests: small networks, RPC calls to a node, HTTP requests with `curl`, clients that behave at
+//! random, and waits for conditions.
 
 pub mod audit_events;
 pub mod blocks;
+pub mod clients;
 pub mod http;
 pub mod network;
 pub mod node;

@@ -25,6 +25,21 @@ async fn requests_are_served_and_settled() -> Result<()> {
 		let first = scenario.two_hundred_requests_settle_exactly().await?;
 		scenario.held_fees_are_released(first).await?;
 		scenario.gateway_killed_loses_and_doubles_nothing().await?;
+		scenario.random_clients_lose_nothing(1).await?;
+		scenario.stop().await;
+		Ok(())
+	})
+	.await
+}
+
+/// As many requests as a client sends in a day that sends one every ten seconds; `GONKA_CLIENT_REQUESTS` overrides the number.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes an hour: run by `make soak`"]
+async fn a_day_of_random_clients_loses_nothing() -> Result<()> {
+	interruptible(async {
+		let requests = std::env::var("GONKA_CLIENT_REQUESTS").map_or(Ok(8640), |text| text.parse())?;
+		let mut scenario = Scenario::start(Engine::Llama).await?;
+		scenario.random_clients_lose_nothing(requests).await?;
 		scenario.stop().await;
 		Ok(())
 	})

@@ -283,6 +283,8 @@ fn what_llguidance_misreads_is_said_in_other_words() {
 			(json!({"prefixItems": [{"const": 1}], "additionalItems": false}), &["[1,2]"], &["[2]"]),
 			(draft("07", pair), &["[1]"], &["[1,2]", "[2]"]),
 			(draft("04", above), &["2"], &["1"]),
+			(json!({"const": "a\u{0}b"}), &["\"a\\u0000b\""], &["\"ab\""]),
+			(json!({"type": "string", "pattern": "^a\\x7fb$"}), &["\"a\\u007fb\""], &["\"ab\""]),
 			(json!(true), &["[1, {}]"], &["a"]),
 		] {
 			let matcher = matcher(&compiler, &schema).unwrap();
@@ -308,7 +310,8 @@ fn what_no_grammar_can_hold_a_text_to_is_an_error() {
 	let open = json!({"required": ["a"], "minProperties": 2});
 	let closed = json!({"minProperties": 3, "additionalProperties": false});
 	let base = json!({"$id": "https://a.example/", "properties": {"$id": {"$ref": "#/$defs/a"}}});
-	for schema in [exact, open, closed, base, json!({"items": {"$id": "b"}}), json!(true)] {
+	let control = json!({"properties": {"a\u{1}": {"const": "\u{1}"}}, "additionalProperties": false});
+	for schema in [exact, open, closed, base, control, json!({"items": {"$id": "b"}}), json!(true)] {
 		assert_eq!(check(&schema), Ok(()), "{schema}");
 	}
 	let inner = |key: &str| json!({"items": {key: "b", "properties": {"a": {"$ref": "#/$defs/c"}}}});
@@ -322,6 +325,8 @@ fn what_no_grammar_can_hold_a_text_to_is_an_error() {
 		),
 		(inner("$id").to_string(), SchemaError::Base("$id")),
 		(inner("id").to_string(), SchemaError::Base("id")),
+		(r#"{"properties": {"a": {"enum": [["\u0000"]]}}}"#.into(), SchemaError::Control),
+		(r#"{"patternProperties": {"\\cA": true}, "additionalProperties": false}"#.into(), SchemaError::Control),
 	] {
 		assert_eq!(check(&serde_json::from_str(&schema).unwrap()), Err(error), "{schema}");
 	}

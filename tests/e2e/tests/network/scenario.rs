@@ -1,6 +1,7 @@
 //! The devnet under test, what every step uses of it, and its first steps.
 
 mod bad_input;
+mod clients;
 mod crashes;
 mod examples;
 mod finality;
@@ -91,23 +92,30 @@ impl Scenario {
 	/// All programs of the devnet fit into 6 GB of memory.
 	pub fn memory_within_six_gigabytes(&self) -> Result<()> {
 		step("the whole devnet within 6 GB");
+		let total = self.memory("gonka-")?;
+		println!("{:>8} MB  in total", total / 1024);
+		ensure!(total > 100_000, "no process of the devnet was found");
+		ensure!(total < 6_000_000, "the devnet takes {} MB", total / 1024);
+		Ok(())
+	}
+
+	/// The memory of the devnet's programs whose name contains `name`, in kilobytes. Prints each.
+	fn memory(&self, name: &str) -> Result<u64> {
 		let mut total = 0;
 		for entry in std::fs::read_dir("/proc")?.flatten() {
 			let Ok(command) = std::fs::read_to_string(entry.path().join("cmdline")) else { continue };
 			let base = self.devnet.base_path().display().to_string();
-			if !command.contains(&base) || !command.contains("gonka-") {
+			let program = command.split('\0').next().unwrap_or_default();
+			if !command.contains(&base) || !program.contains(name) {
 				continue;
 			}
 			let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
 			let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
 			let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-			println!("{:>8} MB  {}", kilobytes / 1024, command.split('\0').next().unwrap_or_default());
+			println!("{:>8} MB  {program}", kilobytes / 1024);
 			total += kilobytes;
 		}
-		println!("{:>8} MB  in total", total / 1024);
-		ensure!(total > 100_000, "no process of the devnet was found");
-		ensure!(total < 6_000_000, "the devnet takes {} MB", total / 1024);
-		Ok(())
+		Ok(total)
 	}
 
 	/// Requests a short completion without streaming.
