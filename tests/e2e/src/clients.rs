@@ -11,11 +11,14 @@ use std::{
 		Arc, Mutex, MutexGuard,
 		atomic::{AtomicBool, AtomicU64, Ordering},
 	},
+	time::Duration,
 };
 use tokio::{process::Command, task::JoinSet};
 
 /// Exit status of `curl` when the time given by `--max-time` is over.
 const TIMED_OUT: i32 = 28;
+/// How often clients look whether an outage is over.
+const POLL: Duration = Duration::from_millis(50);
 /// Largest number of turns of a conversation by `previous_response_id`.
 const TURNS: u32 = 3;
 
@@ -63,8 +66,8 @@ const KINDS: [Kind; 11] = [
 /// What became of requests.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-	/// Number of requests by kind.
-	pub sent: BTreeMap<Kind, u64>,
+	/// Number of requests by kind, each of which got what it should.
+	pub served: BTreeMap<Kind, u64>,
 	/// Number of answers that ended, of which each has a receipt or more.
 	pub complete: u64,
 	/// Fees of the answers that came as a whole, as the gateway's header says, in GNK.
@@ -143,6 +146,11 @@ impl Clients {
 }
 
 impl Shared {
+	/// Whether something is down without which no request can be served: after odd numbers of changes.
+	fn is_down(&self) -> bool {
+		self.changes.load(Ordering::SeqCst) % 2 == 1
+	}
+
 	fn tally(&self) -> MutexGuard<'_, Tally> {
 		self.tally.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 	}
@@ -161,18 +169,19 @@ impl Client {
 			let kind = KINDS[self.rng.usize(..KINDS.len())];
 			let before = self.shared.changes.load(Ordering::SeqCst);
 			let result = self.request(kind).await;
-			// Odd numbers of changes are outages.
 			let is_disturbed = before % 2 == 1 || before != self.shared.changes.load(Ordering::SeqCst);
 			{
 				let mut tally = self.shared.tally();
-				*tally.sent.entry(kind).or_default() += 1;
 				match result {
-					Ok(()) => {},
+					Ok(()) => *tally.served.entry(kind).or_default() += 1,
 					Err(_) if is_disturbed => tally.disturbed += 1,
 					Err(error) => tally.faults.push(format!("{kind:?}: {error:#}")),
 				}
 			}
 			self.shared.count.fetch_add(1, Ordering::SeqCst);
+			while is_disturbed && self.shared.is_down() {
+				tokio::time::sleep(POLL).await;
+			}
 		}
 	}
 

@@ -17,8 +17,10 @@ const WORDS: [&str; 22] = [
 	"null", "true", "-02-29", "2023", "1900", ":59:60", "\\n",
 ];
 const END: u32 = 256 + WORDS.len() as u32;
+/// Whether a text matches.
+type Matches = fn(&str) -> bool;
 /// Patterns, and what each matches.
-const PATTERNS: [(&str, fn(&str) -> bool); 5] = [
+const PATTERNS: [(&str, Matches); 5] = [
 	("^a+$", |text| !text.is_empty() && text.bytes().all(|byte| byte == b'a')),
 	("b", |text| text.contains('b')),
 	("^[0-9]{2}", |text| text.len() > 1 && text.bytes().take(2).all(|byte| byte.is_ascii_digit())),
@@ -125,7 +127,7 @@ fn holds(value: &Value, schema: &Map<String, Value>, key: &str, limit: &Value) -
 		"minProperties" => size(value.as_object().map(Map::len), |size, limit| size >= limit),
 		"maxProperties" => size(value.as_object().map(Map::len), |size, limit| size <= limit),
 		"pattern" => value.as_str().is_none_or(|text| of_pattern(text, limit.as_str().unwrap())),
-		"format" => value.as_str().is_none_or(|text| is_day(text)),
+		"format" => value.as_str().is_none_or(is_day),
 		"items" => value.as_array().is_none_or(|list| list.iter().skip(prefix).all(|item| follows(item, limit))),
 		"prefixItems" => {
 			value.as_array().is_none_or(|list| list.iter().zip(schemas()).all(|(item, one)| follows(item, one)))
