@@ -4,6 +4,7 @@
 //! know, it rejects by itself. [`rewritten`] says in other words what `llguidance` would misread.
 
 use serde_json::{Map, Number, Value, json};
+use std::collections::BTreeSet;
 
 /// Largest integer that a double holds exactly together with all smaller ones.
 const MAX_EXACT: u64 = 1 << 53;
@@ -68,7 +69,7 @@ pub fn check(schema: &Value) -> Result<(), SchemaError> {
 	if needs_escapes(schema) && leaves_names_open(schema) {
 		return Err(SchemaError::Control);
 	}
-	check_below(schema, true)
+	check_below(schema, true).map(drop)
 }
 
 /// Whether a constant or a pattern has a control character, which JSON writes as `\u` and its number. Where such escapes are not
@@ -121,32 +122,42 @@ fn any_part(schema: &Value, is_such: &dyn Fn(&Map<String, Value>) -> bool) -> bo
 	}
 }
 
-fn check_below(schema: &Value, is_root: bool) -> Result<(), SchemaError> {
+/// Checks a schema or a list of them. Returns whether it has a reference.
+fn check_below(schema: &Value, is_root: bool) -> Result<bool, SchemaError> {
+	let mut refers = false;
 	let Value::Object(map) = schema else {
-		return schema.as_array().map_or(Ok(()), |list| list.iter().try_for_each(|item| check_below(item, false)));
+		for item in schema.as_array().into_iter().flatten() {
+			refers |= check_below(item, false)?;
+		}
+		return Ok(refers);
 	};
 	check_properties(map)?;
 	for (key, value) in map {
-		match key.as_str() {
-			"const" | "enum" => check_numbers(value)?,
-			key if DATA.contains(&key) => {},
-			key if NAMED.contains(&key) => {
-				value.as_object().into_iter().flatten().try_for_each(|(_, schema)| check_below(schema, false))?;
+		match (key.as_str(), value) {
+			("const" | "enum" | "multipleOf", _) => check_numbers(value)?,
+			("minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum", _) => check_numbers(value)?,
+			("$ref", _) => refers = true,
+			(key, _) if DATA.contains(&key) => {},
+			(key, Value::Object(named)) if NAMED.contains(&key) => {
+				for schema in named.values() {
+					refers |= check_below(schema, false)?;
+				}
 			},
-			"minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => check_numbers(value)?,
-			"$id" | "id" if !is_root && value.is_string() && any_part(schema, &|map| map.contains_key("$ref")) => {
-				return Err(SchemaError::Base(if key == "id" { "id" } else { "$id" }));
-			},
-			_ => check_below(value, false)?,
+			_ => refers |= check_below(value, false)?,
 		}
 	}
-	Ok(())
+	let base = ["$id", "id"].into_iter().find(|key| map.get(*key).is_some_and(Value::is_string));
+	match base {
+		Some(key) if refers && !is_root => Err(SchemaError::Base(key)),
+		_ => Ok(refers),
+	}
 }
 
 /// Checks that equal names cannot make up the number of properties.
 fn check_properties(map: &Map<String, Value>) -> Result<(), SchemaError> {
 	let least = map.get("minProperties").and_then(Value::as_u64).unwrap_or(0);
-	let required = map.get("required").and_then(Value::as_array).map_or(0, |names| names.len() as u64);
+	let required = map.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+	let required = required.collect::<BTreeSet<_>>().len() as u64;
 	let is_open = map.get("additionalProperties") != Some(&Value::Bool(false)) || map.contains_key("patternProperties");
 	if is_open && least > required + 1 { Err(SchemaError::MinProperties(least)) } else { Ok(()) }
 }

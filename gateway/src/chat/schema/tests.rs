@@ -320,7 +320,7 @@ fn what_no_grammar_can_hold_a_text_to_is_an_error() {
 	for (schema, error) in [
 		(r#"{"anyOf": [{"const": {"a": [9007199254740993]}}]}"#.into(), number("9007199254740993")),
 		(r#"{"$defs": {"a": {"maximum": 0.1234567890123456}}}"#.into(), number("0.1234567890123456")),
-		(r#"{"not": {"minProperties": 2, "required": []}}"#.into(), SchemaError::MinProperties(2)),
+		(r#"{"not": {"minProperties": 3, "required": ["a", "a"]}}"#.into(), SchemaError::MinProperties(3)),
 		(
 			r#"{"minProperties": 2, "additionalProperties": false, "patternProperties": {"a": true}}"#.into(),
 			SchemaError::MinProperties(2),
