@@ -74,11 +74,13 @@ impl Scenario {
 		self.devnet.kill_9(one).await?;
 		answered(clients, PART / 2).await?;
 		self.devnet.restart(one).await?;
+		let before = clients.count();
 		clients.disturb();
 		for worker in WORKERS {
 			self.devnet.kill_9(worker).await?;
 		}
-		answered(clients, CLIENTS).await?;
+		// Each client ends the request that it is at, and waits.
+		reached(clients, before + CLIENTS).await?;
 		for worker in WORKERS {
 			self.devnet.restart(worker).await?;
 		}
@@ -145,7 +147,11 @@ impl Scenario {
 
 /// Waits until so many more requests have ended.
 async fn answered(clients: &Clients, more: u64) -> Result<()> {
-	let goal = clients.count() + more;
+	reached(clients, clients.count() + more).await
+}
+
+/// Waits until so many requests have ended in all.
+async fn reached(clients: &Clients, goal: u64) -> Result<()> {
 	until("the clients' requests", || async {
 		let count = clients.count();
 		ensure!(count >= goal, "{count} of {goal}");
