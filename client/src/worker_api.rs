@@ -10,7 +10,7 @@ mod inference;
 mod payment;
 
 pub use checks::{EvidenceQuery, MAX_POSITIONS, OpeningQuery, Openings};
-pub use encoding::{Account, HexError, Scale, from_hex, to_hex};
+pub use encoding::{Account, HexError, Scale, Vector, from_hex, to_hex};
 pub use error::{Error, ErrorBody, ErrorCode};
 pub use inference::{
 	Event, Grammar, InferenceRequest, MAX_GRAMMAR_BYTES, MAX_STOP_BYTES, MAX_STOP_TOKEN_IDS, MAX_STOPS,

@@ -88,6 +88,7 @@ fn completions(engine: &LocalEngine, requests: &[GenerateRequest], batch: usize)
 						output.push(id);
 						fingerprints.push(fingerprint);
 					},
+					TokenEvent::Embedding { .. } => return Err("the model makes embeddings".into()),
 					TokenEvent::Done { finish_reason, .. } => break finish_reason,
 					TokenEvent::Error { message } => return Err(message.into()),
 				}

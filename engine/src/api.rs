@@ -69,9 +69,12 @@ pub struct ModelInfo {
 	pub eos: Vec<u32>,
 	/// Maximum number of completions generated at the same time; more wait.
 	pub max_running: usize,
+	/// Whether the model makes embeddings, and no completions.
+	pub embeds: bool,
 }
 
-/// A request for a completion.
+/// A request for a completion, or for the embedding of a prompt: then `max_tokens` is 0, and the parameters that choose tokens have
+/// no effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateRequest {
 	/// Tokens to continue; at least one.
@@ -80,7 +83,7 @@ pub struct GenerateRequest {
 	/// that was held back there (half a character or a possible stop text) comes with the first token of this
 	/// completion.
 	pub delivered: usize,
-	/// Maximum number of tokens to generate; at least one.
+	/// Maximum number of tokens to generate: at least one, or 0 for an embedding.
 	pub max_tokens: usize,
 	/// Temperature. 0 always takes the likeliest token; higher values flatten the distribution. Counted in thousandths,
 	/// up to 100.
@@ -185,8 +188,11 @@ impl GenerateRequest {
 		if self.prompt.is_empty() {
 			return invalid("the prompt is empty");
 		}
-		if self.max_tokens == 0 {
-			return invalid("max_tokens is 0");
+		if self.max_tokens == 0 && !model.embeds {
+			return invalid("max_tokens is 0, and the model makes no embeddings");
+		}
+		if self.max_tokens > 0 && model.embeds {
+			return invalid("the model makes embeddings and no completions: max_tokens must be 0");
 		}
 		if !(self.temperature.is_finite() && self.temperature >= 0.0) {
 			return invalid("temperature must be a number from 0 up");
@@ -267,6 +273,13 @@ pub enum TokenEvent {
 		/// Log probabilities, if the request asks for them.
 		logprobs: Option<TokenLogprobs>,
 	},
+	/// The embedding of the prompt.
+	Embedding {
+		/// Its numbers; its length is 1.
+		vector: Vec<f32>,
+		/// Fingerprint of the vector.
+		fingerprint: Fingerprint,
+	},
 	/// The completion has ended.
 	Done {
 		/// Why it ended.
@@ -288,7 +301,8 @@ pub enum TokenEvent {
 pub struct CheckRequest {
 	/// The request that it completes.
 	pub request: GenerateRequest,
-	/// The completion's tokens: at least one, at most `max_tokens`.
+	/// The completion's tokens: at least one, at most `max_tokens`. Of an embedding, the
+	/// [bits](gonka_primitives::embedding::bits) of the vector.
 	pub output: Vec<u32>,
 	/// The reason for which it is said to have ended.
 	pub finish_reason: FinishReason,
@@ -301,6 +315,9 @@ impl CheckRequest {
 	/// Those of [`GenerateRequest::check`].
 	pub fn check(&self, model: &ModelInfo) -> Result<(), EngineError> {
 		self.request.check(model)?;
+		if model.embeds {
+			return Ok(());
+		}
 		if self.output.is_empty() || self.output.len() > self.request.max_tokens {
 			let (length, max) = (self.output.len(), self.request.max_tokens);
 			return Err(EngineError::InvalidRequest(format!("the completion has {length} tokens, not 1 to {max}")));
@@ -318,12 +335,12 @@ impl CheckRequest {
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
-	/// Result for each token of the completion.
+	/// Result for each token of the completion, or one for an embedding.
 	pub tokens: Vec<TokenCheck>,
 	/// Whether the completion ends where it must and for the reason given.
 	pub ends_rightly: bool,
 	/// Whether the request permits every token: the grammar does, and none ends the completion before its minimum length.
-	/// Masks are exact, so one token shows that a host broke them.
+	/// Masks are exact, so one token shows that a host broke them. Of an embedding, whether it has the model's width and the length 1.
 	pub is_permitted: bool,
 }
 

@@ -159,7 +159,8 @@ mod tests {
 		let mut bytes: Vec<Box<[u8]>> = (0..=u8::MAX).map(|byte| Box::from([byte])).collect();
 		bytes.extend([Box::from(*b"ab"), Box::from(*b"ab"), vec![b'a'; 5_000].into(), Box::default(), Box::default()]);
 		let special = vec![(if eos { "<|end|>" } else { "<|last|>" }.to_owned(), 259), ("<|tool|>".to_owned(), 260)];
-		let vocabulary = Vocabulary { bytes, special, bos: None, adds_bos: false, eos: vec![], template: None };
+		let vocabulary =
+			Vocabulary { bytes, special, bos: None, adds_bos: false, eos: vec![], template: None, embedding: None };
 		Arc::new(Grammars::new(Arc::new(Tokenizer::new(vocabulary, Box::new(Bytes)).unwrap())))
 	}
 

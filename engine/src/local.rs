@@ -4,6 +4,7 @@ mod class;
 mod logprobs;
 mod memory;
 mod model;
+mod pool;
 mod scheduler;
 
 use std::{
@@ -207,6 +208,7 @@ impl LocalEngine {
 			vocab_size: tokenizer.vocab_size(),
 			eos: tokenizer.eos().to_vec(),
 			max_running: slots,
+			embeds: tokenizer.pooling().is_some(),
 		};
 
 		let shared = Arc::new(Shared::new(config.waiting_limit));

@@ -134,6 +134,7 @@ impl Engine for MockEngine {
 			vocab_size: self.config.vocab_size,
 			eos: vec![self.config.eos],
 			max_running: self.config.max_running,
+			embeds: false,
 		}
 	}
 

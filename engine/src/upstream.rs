@@ -160,6 +160,7 @@ impl Upstream {
 			vocab_size: vocab_size.unwrap_or_default(),
 			eos: config.eos.clone(),
 			max_running: config.max_running.max(1),
+			embeds: false,
 		};
 		let mut found = Self {
 			http,

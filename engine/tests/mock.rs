@@ -19,7 +19,7 @@ async fn collect(mut events: Receiver<TokenEvent>) -> (Vec<u32>, String, FinishR
 				assert_eq!(completion_tokens, ids.len());
 				return (ids, all, finish_reason);
 			},
-			TokenEvent::Error { message } => panic!("{message}"),
+			other => panic!("{other:?}"),
 		}
 	}
 }

@@ -6,6 +6,7 @@ use crate::{
 	gateway::Gateway,
 	openai::{
 		errors::ApiError,
+		reading::Reading,
 		request::{Prompt, ValidRequest},
 	},
 	receipts::IN_FLIGHT_TOKENS,
@@ -24,21 +25,50 @@ pub fn start(
 	spender: &Spender,
 	request: &ValidRequest,
 ) -> Result<Vec<Pieces>, ApiError> {
-	if let Some(prompt) = request.prompts.first() {
-		spender.check_model(&[&request.model, &prompt.model.name])?;
+	let admitted = admit(gateway, id, spender, &request.model, &request.prompts, &request.reading)?;
+	Ok(admitted.into_iter().map(Admitted::start).collect())
+}
+
+/// A completion or an embedding that the API key may pay, and whose maximum cost is reserved.
+pub struct Admitted {
+	gateway: Arc<Gateway>,
+	id: RequestId,
+	prompt: Prompt,
+	reading: Arc<Reading>,
+	bounds: Bounds,
+	reservation: Reservation,
+}
+
+impl Admitted {
+	/// Starts it: see [`start`].
+	pub fn start(self) -> Pieces {
+		let pieces = relay::start(self.gateway, self.id, self.prompt, self.reading);
+		Pieces { pieces, bounds: self.bounds, reservation: Some(self.reservation), arrived: 0 }
 	}
-	let bounds: Vec<Bounds> = request.prompts.iter().map(Bounds::of).collect();
+}
+
+/// Admits all prompts of a request, or none of them. `model` is the model's name as the client wrote it.
+pub fn admit(
+	gateway: &Arc<Gateway>,
+	id: &RequestId,
+	spender: &Spender,
+	model: &str,
+	prompts: &[Prompt],
+	reading: &Arc<Reading>,
+) -> Result<Vec<Admitted>, ApiError> {
+	if let Some(prompt) = prompts.first() {
+		spender.check_model(&[model, &prompt.model.name])?;
+	}
+	let bounds: Vec<Bounds> = prompts.iter().map(Bounds::of).collect();
 	let reserve = |bounds: &Bounds| spender.reserve(bounds.max_fee(), bounds.max_tokens());
 	let reservations = bounds.iter().map(reserve).collect::<Result<Vec<_>, _>>()?;
 	spender.admit()?;
 	let charges = bounds.into_iter().zip(reservations);
-	let completions = request.prompts.iter().zip(charges).map(|(prompt, (bounds, reservation))| Pieces {
-		pieces: relay::start(gateway.clone(), id.clone(), prompt.clone(), request.reading.clone()),
-		bounds,
-		reservation: Some(reservation),
-		arrived: 0,
+	let admitted = prompts.iter().zip(charges).map(|(prompt, (bounds, reservation))| {
+		let (gateway, id, prompt, reading) = (gateway.clone(), id.clone(), prompt.clone(), reading.clone());
+		Admitted { gateway, id, prompt, reading, bounds, reservation }
 	});
-	Ok(completions.collect())
+	Ok(admitted.collect())
 }
 
 /// The numbers that bound the cost of a completion.
@@ -123,7 +153,8 @@ impl Drop for Pieces {
 fn settle_broken(reservation: Reservation, bounds: &Bounds, arrived: u32, hung_up: bool) {
 	let on_their_way = if hung_up { IN_FLIGHT_TOKENS as u32 } else { 0 };
 	let tokens = arrived.saturating_add(on_their_way).min(bounds.completion);
-	if tokens > 0 {
+	// A host that was at an embedding may have sent it already.
+	if tokens > 0 || (bounds.completion == 0 && hung_up) {
 		reservation.settle(bounds.fee(bounds.prompt, tokens), bounds.prompt, tokens);
 	}
 }

@@ -1,5 +1,6 @@
 //! OpenAI's HTTP API: requests, responses, streams, errors.
 
+pub mod embeddings;
 pub mod errors;
 pub mod fields;
 pub mod infill;

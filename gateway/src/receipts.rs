@@ -37,7 +37,7 @@ pub enum ReceiptError {
 /// The gateway's knowledge of a response beyond its envelope.
 #[derive(Clone, Debug)]
 pub struct Seen {
-	/// Token ids that were read from the stream.
+	/// Token ids that were read from the stream, or the bits of an embedding.
 	pub tokens: Vec<u32>,
 	/// Number of tokens of the prompt, with those that other hosts delivered.
 	pub prompt_tokens: u32,
@@ -90,13 +90,14 @@ pub fn check(
 fn check_seen(receipt: &Receipt, envelope: &Envelope, seen: &Seen) -> Result<(), ReceiptError> {
 	let made = receipt.completion_tokens as usize;
 	let more = if seen.hung_up { IN_FLIGHT_TOKENS } else { 0 };
-	if receipt.prompt_tokens != seen.prompt_tokens
-		|| made < seen.tokens.len()
-		|| made > seen.tokens.len().saturating_add(more)
-	{
+	// An embedding is no token. It comes at once or not at all.
+	let is_embedding = envelope.max_tokens == 0;
+	let arrived = if is_embedding { 0 } else { seen.tokens.len() };
+	if receipt.prompt_tokens != seen.prompt_tokens || made < arrived || made > arrived.saturating_add(more) {
 		return Err(ReceiptError::Count);
 	}
-	if made == seen.tokens.len() && receipt.output != output_hash(&seen.tokens) {
+	let is_whole = made == arrived && !(is_embedding && seen.hung_up && seen.tokens.is_empty());
+	if is_whole && receipt.output != output_hash(&seen.tokens) {
 		return Err(ReceiptError::Output);
 	}
 	let full = receipt.prompt_tokens.saturating_add(receipt.completion_tokens) >= seen.context_length;
@@ -183,6 +184,22 @@ mod tests {
 		assert_eq!(claims(0, u32::MAX), Err(ReceiptError::Count));
 		assert_eq!(claims(45, 4), Err(ReceiptError::Fee));
 		assert_eq!(claims(u32::MAX, 0), Err(ReceiptError::Fee));
+	}
+
+	#[test]
+	fn an_embedding_is_due_whether_it_arrived_or_not() {
+		let envelope = Envelope { max_tokens: 0, ..envelope() };
+		let receipt = Receipt { envelope: envelope.hash(&GENESIS), completion_tokens: 0, fee: 14, ..good() };
+		let verdict = |tokens: &[u32], hung_up| {
+			let payload = signing_payload(domain::RECEIPT, &GENESIS, &receipt);
+			let signed = SignedReceipt { receipt: receipt.clone(), signature: dev::bob().sign(&payload).0 };
+			let (tokens, stopped) = (tokens.to_vec(), !tokens.is_empty());
+			let seen = Seen { tokens, prompt_tokens: 7, context_length: 100, stopped, hung_up };
+			check(&signed, &envelope, &dev::bob().public_key().0, &GENESIS, Some(&seen))
+		};
+		assert_eq!([verdict(&[10, 11], false), verdict(&[10, 11], true), verdict(&[], true)], [Ok(()); 3]);
+		assert_eq!([verdict(&[10, 12], false), verdict(&[10, 12], true)], [Err(ReceiptError::Output); 2]);
+		assert_eq!(verdict(&[], false), Err(ReceiptError::Output), "none was sent");
 	}
 
 	#[test]

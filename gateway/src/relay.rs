@@ -87,6 +87,8 @@ pub struct Summary {
 	pub fee: Balance,
 	/// The host that generated the last token.
 	pub host: AccountId,
+	/// The embedding, if that was wanted.
+	pub embedding: Option<Vec<f32>>,
 }
 
 /// Why a host did not finish a completion. The texts continue a sentence that begins with the host.
@@ -112,6 +114,8 @@ enum Failure {
 		"sent token {0}, which the model does not have, the grammar forbids, or which comes after the completion's end"
 	)]
 	Token(u32),
+	#[error("sent an embedding that was not asked for, a second one, or no vector of length 1")]
+	Embedding,
 	#[error("signed a wrong receipt: {0}")]
 	Receipt(#[from] ReceiptError),
 	#[error(transparent)]
@@ -145,8 +149,8 @@ pub fn start(
 		let limit = gateway.options.timeouts.request;
 		let text = CompletionText::new(prompt.body.stop.clone());
 		let beginnings = gateway.router.beginnings(&prompt.model, &prompt.body.prompt);
-		let started = Instant::now();
-		let mut relay = Relay { gateway, id, prompt, reading, beginnings, client, text, stopped: false, started };
+		let (stopped, embedding, started) = (false, None, Instant::now());
+		let mut relay = Relay { gateway, id, prompt, reading, beginnings, client, text, stopped, embedding, started };
 		let last = match timeout(limit, relay.run()).await {
 			Ok(Some(Ok(summary))) => {
 				let Summary { finish, completion_tokens, fee, .. } = &summary;
@@ -177,8 +181,9 @@ struct Relay {
 	client: mpsc::UnboundedSender<Piece>,
 	/// The text of the tokens that were delivered.
 	text: CompletionText,
-	/// Whether the last one ends the completion.
+	/// Whether the last one ends the completion, or the embedding has arrived.
 	stopped: bool,
+	embedding: Option<Vec<f32>>,
 	started: Instant,
 }
 
@@ -193,7 +198,7 @@ impl Relay {
 				return None;
 			}
 			let (delivered, left) = (self.delivered(), self.tokens_left());
-			if left == 0 || self.stopped {
+			if (left == 0 && !self.prompt.is_embedding()) || self.stopped {
 				// The host was lost between its last token and its receipt: nothing is missing, nothing is paid.
 				let finish = if self.stopped { FinishReason::Stop } else { FinishReason::Length };
 				return Some(Ok(self.summary(finish, None, AccountId::default())));
@@ -356,9 +361,13 @@ impl Relay {
 			Some(Failure::ContextTooLong(message)) => ApiError::context_length(message),
 			Some(Failure::BadRequest(message)) => ApiError::invalid(message),
 			Some(failure @ Failure::Silent(_)) => ApiError::timeout(format!("The last host {failure}.")),
-			Some(failure @ (Failure::Call(_) | Failure::NoReceipt | Failure::Token(_) | Failure::Receipt(_))) => {
-				ApiError::bad_worker(format!("The last host {failure}."))
-			},
+			Some(
+				failure @ (Failure::Call(_)
+				| Failure::NoReceipt
+				| Failure::Token(_)
+				| Failure::Embedding
+				| Failure::Receipt(_)),
+			) => ApiError::bad_worker(format!("The last host {failure}.")),
 			_ => self.gateway.no_host(&self.prompt.model),
 		}
 	}
@@ -378,7 +387,12 @@ impl Relay {
 		tracing::info!(%failure, delivered = self.delivered(), "trying another host");
 		let is_fault = matches!(
 			failure,
-			Failure::Silent(_) | Failure::Call(_) | Failure::NoReceipt | Failure::Token(_) | Failure::Receipt(_)
+			Failure::Silent(_)
+				| Failure::Call(_)
+				| Failure::NoReceipt
+				| Failure::Token(_)
+				| Failure::Embedding
+				| Failure::Receipt(_)
 		);
 		if is_fault {
 			self.gateway.router.failed(host);
@@ -392,7 +406,8 @@ impl Relay {
 		let prompt_tokens = receipt.map_or(0, |receipt| receipt.prompt_tokens.saturating_sub(before));
 		let fee = receipt.map_or(0, |receipt| receipt.fee);
 		let stop_text = self.text.found().map(str::to_owned);
-		Summary { finish, rest: self.text.finish(), stop_text, prompt_tokens, completion_tokens, fee, host }
+		let (rest, embedding) = (self.text.finish(), self.embedding.take());
+		Summary { finish, rest, stop_text, prompt_tokens, completion_tokens, fee, host, embedding }
 	}
 }
 

@@ -8,6 +8,7 @@ use crate::{
 	gateway::Gateway,
 	guard, metering,
 	openai::{
+		embeddings::{self, EmbeddingList, EmbeddingRequest},
 		errors::{ApiError, ErrorBody},
 		fields::Fields,
 		request::{MAX_BODY, ValidRequest},
@@ -66,6 +67,7 @@ type Shared = State<Arc<Gateway>>;
 	paths(
 		chat_completions,
 		completions,
+		create_embeddings,
 		create_message,
 		count_tokens,
 		create_response,
@@ -90,6 +92,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 	let api = Router::new()
 		.route("/v1/chat/completions", post(chat_completions))
 		.route("/v1/completions", post(completions))
+		.route("/v1/embeddings", post(create_embeddings))
 		.route("/v1/responses", post(create_response))
 		.route("/v1/responses/input_tokens", post(count_input_tokens))
 		.route("/v1/responses/{id}", get(get_response).delete(delete_response))
@@ -281,6 +284,24 @@ async fn completions(
 	complete(gateway, id, spender, request).await
 }
 
+/// Makes embeddings of texts.
+#[utoipa::path(post, path = "/v1/embeddings", request_body = EmbeddingRequest, responses(
+	(status = 200, description = "An embedding for each text", body = EmbeddingList),
+	(status = "4XX", description = "The request is at fault", body = ErrorBody),
+	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+))]
+async fn create_embeddings(
+	State(gateway): Shared,
+	Extension(id): Extension<RequestId>,
+	Extension(spender): Extension<Spender>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+	let reader = gateway.clone();
+	let asked = blocking(move || embeddings::read(&reader, &parse(body)?)).await?;
+	let admitted = metering::admit(&gateway, &id, &spender, &asked.model, &asked.prompts, &asked.reading)?;
+	embeddings::respond(&gateway, asked, admitted).await
+}
+
 /// Makes a response: a turn of a chat that the gateway remembers.
 #[utoipa::path(post, path = "/v1/responses", request_body = ResponseRequest, responses(
 	(status = 200, description = "The response, or a stream of its events", body = Object),
@@ -426,9 +447,13 @@ fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {
 	let (snapshot, price) = (gateway.snapshots.load(), model.price());
 	let context_length = gateway.context_length(&snapshot, model);
 	let tokenizer = gateway.tokenizers.of(model).map(|opened| opened.tokenizer);
+	let embeds = tokenizer.as_ref().is_some_and(|tokenizer| tokenizer.pooling().is_some());
 	let template = tokenizer.as_ref().and_then(|tokenizer| tokenizer.template()).unwrap_or_default();
 	let mut features = vec!["tools", "json_mode", "structured_outputs", "logprobs"];
 	features.extend(ReasoningTags::of_template(template).map(|_| "reasoning"));
+	if embeds {
+		features = vec!["embeddings"];
+	}
 	Model {
 		id: name.to_owned(),
 		name: model.name.clone(),
@@ -436,10 +461,10 @@ fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {
 		created: 0,
 		owned_by: "gonka",
 		context_length,
-		max_output_length: context_length,
+		max_output_length: if embeds { 0 } else { context_length },
 		input_modalities: ["text"],
-		output_modalities: ["text"],
-		supported_sampling_parameters: SAMPLING_PARAMETERS,
+		output_modalities: [if embeds { "embeddings" } else { "text" }],
+		supported_sampling_parameters: if embeds { &[] } else { SAMPLING_PARAMETERS },
 		supported_features: features,
 		pricing: Pricing { prompt: format_gnk(price.input), completion: format_gnk(price.output) },
 		hosts: snapshot.serving(model).count(),

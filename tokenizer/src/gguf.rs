@@ -12,13 +12,16 @@ use std::{collections::HashMap, fmt, fs::File, path::Path};
 
 use memmap2::Mmap;
 
-use crate::TokenizerError;
+use crate::{TokenizerError, tokenizer::Pooling};
 pub use format::{Format, FormatError};
 pub use tokenizer_file::{tokenizer_file, vocabulary};
 pub use values::ValueError;
 
 /// Maximum number of dimensions of a tensor, set by the format.
 const MAX_DIMENSIONS: u32 = 4;
+
+/// End of the key with the kind of pooling of a model that makes embeddings; the beginning is the architecture's name.
+const POOLING: &str = ".pooling_type";
 
 /// Why a header cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -256,6 +259,25 @@ impl Header {
 		match self.metadata.get(key) {
 			Some(Value::Text(text)) => Ok(text),
 			_ => Err(bad(key)),
+		}
+	}
+
+	/// Returns how the model makes embeddings; `None` for a model that makes completions.
+	///
+	/// # Errors
+	/// [`TokenizerError::Model`] for a model that ranks texts, or has an unknown kind of pooling.
+	pub fn pooling(&self) -> Result<Option<Pooling>, TokenizerError> {
+		let key = format!("{}{POOLING}", self.text("general.architecture")?);
+		match self.metadata.get(&key) {
+			// llama.cpp's numbers.
+			None | Some(Value::Integer(0)) => Ok(None),
+			Some(Value::Integer(1)) => Ok(Some(Pooling::Mean)),
+			Some(Value::Integer(2)) => Ok(Some(Pooling::First)),
+			Some(Value::Integer(3)) => Ok(Some(Pooling::Last)),
+			Some(other) => {
+				let what = format!("{key} is {other}: it makes neither completions nor embeddings of one vector each");
+				Err(TokenizerError::Model(what))
+			},
 		}
 	}
 

@@ -26,7 +26,7 @@ pub use llama::open_tokenizer;
 #[cfg(feature = "mock")]
 pub use mock::{mock_tokenizer, mock_tokenizer_with};
 pub use text::CompletionText;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Pooling, Tokenizer};
 
 /// Special tokens that end a completion in every model that has them, besides those that the model's file names.
 pub const END_TOKENS: [&str; 4] = ["<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end|>"];

@@ -13,7 +13,7 @@ use llama_cpp_sys_2 as sys;
 use crate::{
 	TokenizerError,
 	gguf::Gguf,
-	tokenizer::{Encoder, Tokenizer, Vocabulary},
+	tokenizer::{Embedding, Encoder, Pooling, Tokenizer, Vocabulary},
 };
 
 /// An open model.
@@ -88,6 +88,34 @@ impl File {
 		unsafe { sys::llama_vocab_n_tokens(self.vocabulary()) }.max(0) as usize
 	}
 
+	/// Returns the tokens of a text, with those that the model was trained with before and after every text if `special`.
+	fn tokens(&self, text: &str, special: bool) -> Vec<u32> {
+		// Three more than a token for each byte: some tokenizers put a space before the text.
+		let mut tokens = vec![0i32; text.len() + 3];
+		let sizes = (i32::try_from(text.len()), i32::try_from(tokens.len()));
+		let (Ok(length), Ok(room)) = sizes else {
+			tracing::error!("a text of over 2 GiB is left out of the prompt");
+			return Vec::new();
+		};
+		// SAFETY: text and buffer have the lengths that are given.
+		let count = unsafe {
+			let text = text.as_ptr().cast::<c_char>();
+			sys::llama_tokenize(self.vocabulary(), text, length, tokens.as_mut_ptr(), room, special, false)
+		};
+		if count < 0 {
+			tracing::error!(count, "the tokenizer failed; a text is left out of the prompt");
+		}
+		tokens.truncate(usize::try_from(count).unwrap_or(0));
+		tokens.into_iter().map(i32::cast_unsigned).collect()
+	}
+
+	/// Returns the tokens that the model was trained with after every text.
+	fn trailing(&self) -> Vec<u32> {
+		let (plain, framed) = (self.tokens("a", false), self.tokens("a", true));
+		let at = framed.windows(plain.len().max(1)).position(|part| part == plain);
+		at.and_then(|at| framed.get(at + plain.len()..)).unwrap_or_default().to_vec()
+	}
+
 	/// Returns the bytes that a token stands for: none for special tokens.
 	fn bytes(&self, id: i32) -> Box<[u8]> {
 		let mut bytes = vec![0u8; 64];
@@ -121,14 +149,14 @@ pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, TokenizerError> {
 		let message = format!("{}: token {twice:?} stands twice in tokenizer.ggml.tokens", path.display());
 		return Err(TokenizerError::Model(message));
 	}
-	tokenizer(&Arc::new(File::open(path, |params| params.vocab_only = true)?))
+	tokenizer(&Arc::new(File::open(path, |params| params.vocab_only = true)?), file.header().pooling()?)
 }
 
-/// Reads the tokenizer and the chat template.
+/// Reads the tokenizer and the chat template. `pooling` is the header's: see [`Header::pooling`](crate::gguf::Header::pooling).
 ///
 /// # Errors
 /// [`TokenizerError::Template`] when the chat template is malformed.
-pub fn tokenizer(file: &Arc<File>) -> Result<Tokenizer, TokenizerError> {
+pub fn tokenizer(file: &Arc<File>, pooling: Option<Pooling>) -> Result<Tokenizer, TokenizerError> {
 	let vocabulary = file.vocabulary();
 	let ids = || 0..file.vocab_size() as i32;
 	let known = |id: i32| u32::try_from(id).ok().filter(|&id| (id as usize) < file.vocab_size());
@@ -155,6 +183,7 @@ pub fn tokenizer(file: &Arc<File>) -> Result<Tokenizer, TokenizerError> {
 			adds_bos,
 			eos: eos.into_iter().collect(),
 			template,
+			embedding: pooling.map(|pooling| Embedding { pooling, trailing: file.trailing() }),
 		},
 		Box::new(FileEncoder(file.clone())),
 	)
@@ -165,21 +194,7 @@ struct FileEncoder(Arc<File>);
 
 impl Encoder for FileEncoder {
 	fn append(&self, text: &str, ids: &mut Vec<u32>) {
-		// One more than a token for each byte: some tokenizers put a space before the text.
-		let mut tokens = vec![0i32; text.len() + 1];
-		let sizes = (i32::try_from(text.len()), i32::try_from(tokens.len()));
-		let (Ok(length), Ok(room)) = sizes else {
-			return tracing::error!("a text of over 2 GiB is left out of the prompt");
-		};
-		// SAFETY: text and buffer have the lengths that are given.
-		let count = unsafe {
-			let text = text.as_ptr().cast::<c_char>();
-			sys::llama_tokenize(self.0.vocabulary(), text, length, tokens.as_mut_ptr(), room, false, false)
-		};
-		match usize::try_from(count) {
-			Ok(count) => ids.extend(tokens[..count.min(tokens.len())].iter().map(|id| id.cast_unsigned())),
-			Err(_) => tracing::error!(count, "the tokenizer failed; a text is left out of the prompt"),
-		}
+		ids.extend(self.0.tokens(text, false));
 	}
 }
 

@@ -31,6 +31,28 @@ pub struct Vocabulary {
 	pub eos: Vec<u32>,
 	/// Source of the chat template.
 	pub template: Option<String>,
+	/// How the model makes an embedding of a text, if it is made for that.
+	pub embedding: Option<Embedding>,
+}
+
+/// How a model makes an embedding: a vector that stands for a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedding {
+	/// How one vector is made of the tokens' hidden states.
+	pub pooling: Pooling,
+	/// Tokens after every text.
+	pub trailing: Vec<u32>,
+}
+
+/// How one vector is made of the hidden states of a text's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+	/// Their mean.
+	Mean,
+	/// That of the first token.
+	First,
+	/// That of the last token.
+	Last,
 }
 
 /// A model's tokenizer and chat template.
@@ -44,6 +66,7 @@ pub struct Tokenizer {
 	leading: Option<u32>,
 	eos: Vec<u32>,
 	template: Option<ChatTemplate>,
+	embedding: Option<Embedding>,
 }
 
 impl Tokenizer {
@@ -52,7 +75,7 @@ impl Tokenizer {
 	/// # Errors
 	/// [`TokenizerError::Template`] when the chat template is malformed.
 	pub fn new(vocabulary: Vocabulary, encoder: Box<dyn Encoder>) -> Result<Self, TokenizerError> {
-		let Vocabulary { bytes, special, bos, adds_bos, mut eos, template } = vocabulary;
+		let Vocabulary { bytes, special, bos, adds_bos, mut eos, template, embedding } = vocabulary;
 		let text = |id: Option<u32>| {
 			special.iter().find(|(_, special)| Some(*special) == id).map(|(text, _)| text.clone()).unwrap_or_default()
 		};
@@ -68,7 +91,7 @@ impl Tokenizer {
 		}
 		let longest = bytes.iter().map(|bytes| bytes.len()).max().unwrap_or(0);
 		let encoder = Remembering::new(encoder);
-		Ok(Self { encoder, bytes, longest, special, leading: bos.filter(|_| adds_bos), eos, template })
+		Ok(Self { encoder, bytes, longest, special, leading: bos.filter(|_| adds_bos), eos, template, embedding })
 	}
 
 	/// Returns the name of a special token.
@@ -79,6 +102,11 @@ impl Tokenizer {
 	/// Returns the id of the special token with this name.
 	pub fn special_id(&self, name: &str) -> Option<u32> {
 		self.special.iter().find(|(special, _)| special == name).map(|(_, id)| *id)
+	}
+
+	/// Returns how one vector is made of a text, if the model makes embeddings. Such a model makes no completions.
+	pub fn pooling(&self) -> Option<Pooling> {
+		self.embedding.as_ref().map(|embedding| embedding.pooling)
 	}
 
 	/// Returns the source of the chat template, if the model has one.
@@ -111,11 +139,12 @@ impl Tokenizer {
 		self.bytes.get(id as usize).map_or(&[], |bytes| bytes)
 	}
 
-	/// Returns the token ids of a text, after the token that the model was trained with before every text. Names of special tokens
-	/// in it are plain text.
+	/// Returns the token ids of a text, after the token that the model was trained with before every text, and for embeddings before
+	/// those after every text. Names of special tokens in it are plain text.
 	pub fn encode(&self, text: &str) -> Vec<u32> {
 		let mut ids: Vec<u32> = self.leading.into_iter().collect();
 		self.encoder.append(text, &mut ids);
+		ids.extend(self.embedding.iter().flat_map(|embedding| &embedding.trailing));
 		ids
 	}
 

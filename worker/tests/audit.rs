@@ -35,20 +35,6 @@ async fn setup() -> (tempfile::TempDir, Arc<FakeChain>, AuditedHost) {
 	(directory, chain, audited)
 }
 
-/// Waits until so many findings are reported, and returns them in the order of their audits.
-async fn findings(chain: &FakeChain, count: usize) -> Vec<Finding> {
-	let all = || chain.with(|state| state.reports.iter().flat_map(|(report, _)| report.findings.clone()).collect());
-	eventually(async || {
-		chain.announce_again();
-		let all: Vec<(u16, Finding)> = all();
-		all.len() == count
-	})
-	.await;
-	let mut all: Vec<(u16, Finding)> = all();
-	all.sort_by_key(|(index, _)| *index);
-	all.into_iter().map(|(_, finding)| finding).collect()
-}
-
 #[tokio::test]
 async fn honest_completions_are_clean_and_each_breach_is_named() {
 	let (directory, chain, audited) = setup().await;

@@ -307,6 +307,9 @@ fn generate(engine: &LocalEngine, requests: &[GenerateRequest]) -> Result<Vec<(V
 					output.push(id);
 					fingerprints.push(fingerprint);
 				},
+				TokenEvent::Embedding { .. } => {
+					anyhow::bail!("the model makes embeddings, which are not calibrated yet")
+				},
 				TokenEvent::Done { .. } => break,
 				TokenEvent::Error { message } => anyhow::bail!("the engine failed: {message}"),
 			}

@@ -1,6 +1,7 @@
-//! Values in JSON: SCALE as hex, accounts as SS58.
+//! Values in JSON: SCALE as hex, accounts as SS58, vectors as Base64.
 
 use crate::keys;
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use codec::{Decode, Encode};
 use gonka_primitives::AccountId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -19,6 +20,33 @@ impl<'de, T: Decode> Deserialize<'de> for Scale<T> {
 	fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
 		let text = String::deserialize(deserializer)?;
 		from_hex(&text).map(Self).map_err(de::Error::custom)
+	}
+}
+
+/// A vector in JSON: its 32-bit floats, little-endian, as Base64.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vector(pub Vec<f32>);
+
+impl Vector {
+	/// Returns its Base64.
+	pub fn to_base64(&self) -> String {
+		BASE64.encode(self.0.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>())
+	}
+}
+
+impl Serialize for Vector {
+	fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+		serializer.serialize_str(&self.to_base64())
+	}
+}
+
+impl<'de> Deserialize<'de> for Vector {
+	fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+		let bytes = BASE64.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+		match bytes.as_chunks() {
+			(numbers, []) => Ok(Self(numbers.iter().copied().map(f32::from_le_bytes).collect())),
+			_ => Err(de::Error::custom("the bytes are no 32-bit floats")),
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
 //! `/v1/inference`: a request for a completion and the events of its response.
 
-use super::{Error, Scale};
+use super::{Error, Scale, Vector};
 use gonka_primitives::market::SignedReceipt;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,7 +14,8 @@ pub const MAX_STOP_TOKEN_IDS: usize = 64;
 /// Maximum number of bytes of a grammar as JSON.
 pub const MAX_GRAMMAR_BYTES: usize = 64 << 10;
 
-/// A request for a completion. The envelope carries the hash of exactly the bytes that are sent.
+/// A request for a completion, or for an embedding of the prompt if the envelope's `max_tokens` is 0. The envelope carries the hash of
+/// exactly the bytes that are sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceRequest {
 	/// Token ids of the prompt; at least one. The gateway makes them with the model's registered tokenizer.
@@ -121,7 +122,7 @@ pub enum Grammar {
 	Lark(String),
 }
 
-/// One event of a response: any number of `Token`s, then one `Receipt` or one `Error`.
+/// One event of a response: any number of `Token`s or one `Embedding`, then one `Receipt` or one `Error`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -135,6 +136,11 @@ pub enum Event {
 		/// The likeliest tokens in its place with their log probabilities, likeliest first, as many as the request asks for.
 		#[serde(default, skip_serializing_if = "Vec::is_empty")]
 		top_logprobs: Vec<(u32, f32)>,
+	},
+	/// The embedding of the prompt.
+	Embedding {
+		/// Its numbers; its length is 1.
+		vector: Vector,
 	},
 	/// The completion has ended and its receipt is on the worker's disk.
 	Receipt {

@@ -25,6 +25,7 @@ pub fn collect(
 				generated.output.push(id);
 				generated.fingerprints.push(fingerprint);
 			},
+			TokenEvent::Embedding { .. } => return Err("the model makes embeddings".into()),
 			TokenEvent::Done { finish_reason, .. } => generated.reason = finish_reason,
 			TokenEvent::Error { message } => return Err(message.into()),
 		}

@@ -20,6 +20,9 @@ pub struct LlamaModel {
 	rows: usize,
 	context_length: usize,
 	width: usize,
+	/// Whether the model makes embeddings, and no logits.
+	embeds: bool,
+	reads_whole: bool,
 	/// Freed after the context.
 	file: Arc<File>,
 }
@@ -38,10 +41,12 @@ impl LlamaModel {
 	/// # Errors
 	/// [`EngineError::InvalidRequest`] for a number that is too large, [`EngineError::Compute`] when memory is short or
 	/// the options do not fit the model.
-	pub fn new(file: Arc<File>, config: &LocalConfig, options: LlamaOptions) -> Result<Self, EngineError> {
-		let size = |n: usize, what: &str| {
-			i32::try_from(n).map_err(|_| EngineError::InvalidRequest(format!("{what} is too large: {n}")))
-		};
+	pub fn new(
+		file: Arc<File>,
+		config: &LocalConfig,
+		options: LlamaOptions,
+		embeds: bool,
+	) -> Result<Self, EngineError> {
 		// SAFETY: the model is loaded.
 		let (trained, width) =
 			unsafe { (sys::llama_model_n_ctx_train(file.model()), sys::llama_model_n_embd_out(file.model())) };
@@ -50,44 +55,24 @@ impl LlamaModel {
 		if context_length == 0 || width == 0 {
 			return Err(EngineError::Model("the context or the width of the model is 0".into()));
 		}
-		let rows = config.slots.max(LOGIT_ROWS);
-		let batch_size = config.prefill_chunk.max(rows);
-		let cells = context_length.saturating_mul(config.slots);
-		let (keys, values) = match options.cache {
-			CachePrecision::F32 => (sys::GGML_TYPE_F32, sys::GGML_TYPE_F32),
-			// With equal types, llama.cpp sums attention in other orders where there are 64 tokens or one.
-			CachePrecision::F16 => (sys::GGML_TYPE_F16, sys::GGML_TYPE_BF16),
-			CachePrecision::Q8_0 => (sys::GGML_TYPE_Q8_0, sys::GGML_TYPE_Q8_0),
-		};
-		// SAFETY: the parameters are the library's own.
-		let context = unsafe {
-			let mut params = sys::llama_context_default_params();
-			params.n_ctx = size(cells, "the context of all slots")?.cast_unsigned();
-			params.n_batch = size(batch_size, "the prefill chunk")?.cast_unsigned();
-			params.n_ubatch = params.n_batch;
-			params.n_outputs_max = size(rows, "the number of slots")?.cast_unsigned();
-			params.n_seq_max = size(config.slots, "the number of slots")?.cast_unsigned();
-			params.n_threads = size(config.threads, "the number of threads")?;
-			params.n_threads_batch = params.n_threads;
-			params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
-			params.embeddings = true;
-			params.kv_unified = false;
-			params.type_k = keys;
-			params.type_v = values;
-			params.flash_attn_type = match options.flash_attention {
-				true => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
-				false => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+		let mut rows = config.slots.max(LOGIT_ROWS);
+		let mut batch_size = config.prefill_chunk.max(rows);
+		let mut context = context(&file, config, options, (context_length, batch_size, rows))?;
+		// SAFETY: the context is valid. A model without keys and values to keep looks at all tokens of a text at once.
+		let reads_whole = embeds
+			&& unsafe {
+				let context = context.as_ptr();
+				!sys::llama_get_causal_attn(context) || sys::llama_get_memory(context).is_null()
 			};
-			params.no_perf = true;
-			sys::llama_init_from_model(file.model(), params)
-		};
-		let context = NonNull::new(context).ok_or_else(|| {
-			let what = "llama.cpp cannot make a context: memory is short, or the options do not fit the model";
-			EngineError::Compute(what.into())
-		})?;
+		if reads_whole && batch_size.min(rows) < context_length {
+			// SAFETY: nothing uses it any more.
+			unsafe { sys::llama_free(context.as_ptr()) };
+			(rows, batch_size) = (rows.max(context_length), batch_size.max(context_length));
+			context = self::context(&file, config, options, (context_length, batch_size, rows))?;
+		}
 		// SAFETY: the batch has room for `batch_size` tokens of one sequence each.
 		let batch = unsafe { sys::llama_batch_init(size(batch_size, "the prefill chunk")?, 0, 1) };
-		Ok(Self { context, batch, batch_size, rows, context_length, width, file })
+		Ok(Self { context, batch, batch_size, rows, context_length, width, embeds, reads_whole, file })
 	}
 
 	/// Reads tokens, at most as many as fit the batch. Either all of them have logits and hidden states, or none has:
@@ -114,19 +99,73 @@ impl LlamaModel {
 		}
 	}
 
-	/// Returns the hidden state and the logits of a token in the last batch.
+	/// Returns the hidden state and the logits of a token in the last batch: no logits of a model that makes embeddings.
 	fn row(&self, at: usize) -> Result<(&[f32], &[f32]), EngineError> {
 		// SAFETY: the pointers are null or lead to as many numbers, which stay until the next call of `decode`.
 		unsafe {
 			let hidden = sys::llama_get_embeddings_ith(self.context.as_ptr(), at as i32);
-			let logits = sys::llama_get_logits_ith(self.context.as_ptr(), at as i32);
-			if hidden.is_null() || logits.is_null() {
-				return Err(EngineError::Compute("llama.cpp has no logits or hidden states for a token".into()));
+			let missing = || EngineError::Compute("llama.cpp has no logits or hidden states for a token".into());
+			if hidden.is_null() {
+				return Err(missing());
 			}
-			let vocabulary = self.file.vocab_size();
-			Ok((slice::from_raw_parts(hidden, self.width), slice::from_raw_parts(logits, vocabulary)))
+			let hidden = slice::from_raw_parts(hidden, self.width);
+			if self.embeds {
+				return Ok((hidden, &[]));
+			}
+			let logits = sys::llama_get_logits_ith(self.context.as_ptr(), at as i32);
+			if logits.is_null() {
+				return Err(missing());
+			}
+			Ok((hidden, slice::from_raw_parts(logits, self.file.vocab_size())))
 		}
 	}
+}
+
+/// Makes a context with room for so many tokens in each slot, tokens in a batch, and tokens with outputs in it.
+fn context(
+	file: &File,
+	config: &LocalConfig,
+	options: LlamaOptions,
+	(context_length, batch_size, rows): (usize, usize, usize),
+) -> Result<NonNull<sys::llama_context>, EngineError> {
+	let cells = context_length.saturating_mul(config.slots);
+	let (keys, values) = match options.cache {
+		CachePrecision::F32 => (sys::GGML_TYPE_F32, sys::GGML_TYPE_F32),
+		// With equal types, llama.cpp sums attention in other orders where there are 64 tokens or one.
+		CachePrecision::F16 => (sys::GGML_TYPE_F16, sys::GGML_TYPE_BF16),
+		CachePrecision::Q8_0 => (sys::GGML_TYPE_Q8_0, sys::GGML_TYPE_Q8_0),
+	};
+	// SAFETY: the parameters are the library's own.
+	let context = unsafe {
+		let mut params = sys::llama_context_default_params();
+		params.n_ctx = size(cells, "the context of all slots")?.cast_unsigned();
+		params.n_batch = size(batch_size, "the prefill chunk")?.cast_unsigned();
+		params.n_ubatch = params.n_batch;
+		params.n_outputs_max = size(rows, "the number of outputs")?.cast_unsigned();
+		params.n_seq_max = size(config.slots, "the number of slots")?.cast_unsigned();
+		params.n_threads = size(config.threads, "the number of threads")?;
+		params.n_threads_batch = params.n_threads;
+		params.pooling_type = sys::LLAMA_POOLING_TYPE_NONE;
+		params.embeddings = true;
+		params.kv_unified = false;
+		params.type_k = keys;
+		params.type_v = values;
+		params.flash_attn_type = match options.flash_attention {
+			true => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+			false => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+		};
+		params.no_perf = true;
+		sys::llama_init_from_model(file.model(), params)
+	};
+	NonNull::new(context).ok_or_else(|| {
+		let what = "llama.cpp cannot make a context: memory is short, or the options do not fit the model";
+		EngineError::Compute(what.into())
+	})
+}
+
+/// Returns a number as llama.cpp takes it.
+fn size(n: usize, what: &str) -> Result<i32, EngineError> {
+	i32::try_from(n).map_err(|_| EngineError::InvalidRequest(format!("{what} is too large: {n}")))
 }
 
 impl Model for LlamaModel {
@@ -146,6 +185,10 @@ impl Model for LlamaModel {
 		!keeps_states
 	}
 
+	fn reads_whole(&self) -> bool {
+		self.reads_whole
+	}
+
 	fn step(&mut self, tokens: &[u32], spans: &[Span], each: &mut EachRow<'_>) -> Result<(), EngineError> {
 		let (mut silent, mut wanted) = (Vec::new(), Vec::new());
 		let mut tokens = tokens.iter();
@@ -161,7 +204,7 @@ impl Model for LlamaModel {
 			let first_wanted = span.start + span.length - span.wanted;
 			for (position, &token) in (span.start..span.start + span.length).zip(&mut tokens) {
 				let item = Item { token, position, slot: span.slot };
-				if position < first_wanted { silent.push(item) } else { wanted.push(item) }
+				if position < first_wanted && !self.reads_whole { silent.push(item) } else { wanted.push(item) }
 			}
 		}
 		// llama.cpp computes sequences together whose numbers follow one another in the batch.
@@ -170,7 +213,9 @@ impl Model for LlamaModel {
 		for part in silent.chunks(self.batch_size) {
 			self.decode(part, false)?;
 		}
-		for part in wanted.chunks(self.rows) {
+		let (rows, whole) = (self.rows, self.reads_whole);
+		// A text that is read whole is read by itself.
+		for part in wanted.chunk_by(|a, b| !whole || a.slot == b.slot).flat_map(|items| items.chunks(rows)) {
 			self.decode(part, true)?;
 			for (row, item) in part.iter().enumerate() {
 				let (hidden, logits) = self.row(row)?;

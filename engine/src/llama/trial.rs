@@ -33,7 +33,8 @@ pub fn try_model(config: &LocalConfig) -> Result<(), EngineError> {
 	if prompt.is_empty() {
 		prompt.push(0);
 	}
-	let request = GenerateRequest { prompt, max_tokens: 1, ignore_eos: true, ..Default::default() };
+	let max_tokens = usize::from(!engine.info().embeds);
+	let request = GenerateRequest { prompt, max_tokens, ignore_eos: true, ..Default::default() };
 	let mut events = engine.generate(request)?;
 	while let Some(event) = events.blocking_recv() {
 		if let TokenEvent::Error { message } = event {

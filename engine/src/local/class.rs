@@ -23,6 +23,11 @@ pub fn class(model: &mut dyn Model, vocab_size: usize) -> Result<Option<String>,
 	let Some(begin) = length.checked_sub(COUNTED).filter(|begin| *begin > 0) else { return Ok(None) };
 	let tokens: Vec<u32> = (1..=length).map(|place| (place * 7_919 % vocab_size.max(1)) as u32).collect();
 
+	if model.reads_whole() {
+		// It reads each text by itself.
+		let whole = rows(model, &tokens, Span { slot: 0, start: 0, length, wanted: length })?;
+		return Ok(Some(name(&whole)));
+	}
 	let together = rows(model, &tokens, Span { slot: 0, start: 0, length, wanted: COUNTED })?;
 	if !model.can_rewind() {
 		rows(model, &tokens[..begin], Span { slot: 0, start: 0, length: begin, wanted: 0 })?;
@@ -33,9 +38,13 @@ pub fn class(model: &mut dyn Model, vocab_size: usize) -> Result<Option<String>,
 		again.extend(rows(model, step, Span { slot: 0, start, length, wanted: length })?);
 		start += length;
 	}
-	let [first, second, third, fourth, ..] = blake2_256(&[&together]);
-	let name = format!("{:08x}", u32::from_be_bytes([first, second, third, fourth]));
-	Ok((together == again).then_some(name))
+	Ok((together == again).then(|| name(&together)))
+}
+
+/// Returns eight hexadecimal digits of a hash.
+fn name(bytes: &[u8]) -> String {
+	let [first, second, third, fourth, ..] = blake2_256(&[bytes]);
+	format!("{:08x}", u32::from_be_bytes([first, second, third, fourth]))
 }
 
 /// Returns the bytes of the hidden states and logits of the wanted tokens.

@@ -19,7 +19,7 @@ pub struct Span {
 }
 
 /// Takes a token's slot and position in its sequence, its hidden state after the last norm, and its logits, one for each id of the
-/// vocabulary.
+/// vocabulary, or none if the model makes embeddings.
 pub type EachRow<'a> = dyn FnMut(usize, usize, &[f32], &[f32]) + 'a;
 
 /// A model with the state of its sequences, one in each slot.
@@ -32,6 +32,11 @@ pub trait Model {
 
 	/// Returns whether a slot can forget a part of what it read. Otherwise it forgets all or nothing.
 	fn can_rewind(&self) -> bool;
+
+	/// Returns whether a text's tokens look at later ones, so that one step has to read all of them.
+	fn reads_whole(&self) -> bool {
+		false
+	}
 
 	/// Reads `tokens`, the tokens of all `spans` one after the other. Calls `each` for every token whose logits are wanted.
 	/// Those of a slot come in order.

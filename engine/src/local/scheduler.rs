@@ -10,7 +10,7 @@ use std::{
 use gonka_primitives::Hash;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Model, Span, logprobs::logprobs};
+use super::{Model, Span, logprobs::logprobs, pool::Pool};
 use crate::{
 	CheckReceiver, CheckRequest, CheckResult, EngineError, FinishReason, GenerateRequest, Health, TokenCheck,
 	TokenEvent, Usage,
@@ -47,19 +47,19 @@ struct Job {
 }
 
 /// Purpose of a request, with the channel to its caller.
-enum Task {
+pub enum Task {
 	Generate(mpsc::Sender<TokenEvent>),
 	Check(Check),
 }
 
 /// A check of a completion.
-struct Check {
-	output: Vec<u32>,
-	claimed: FinishReason,
+pub struct Check {
+	pub output: Vec<u32>,
+	pub claimed: FinishReason,
 	/// Results for its tokens so far.
-	found: Vec<TokenCheck>,
+	pub found: Vec<TokenCheck>,
 	/// Whether these were all permitted.
-	is_permitted: bool,
+	pub is_permitted: bool,
 	result: oneshot::Sender<Result<CheckResult, EngineError>>,
 }
 
@@ -99,7 +99,7 @@ impl Shared {
 		masks: Option<Masks>,
 	) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
 		// The channel has room for all tokens and the end, so the engine's thread never waits for a reader.
-		let (events, receiver) = mpsc::channel(request.max_tokens + 1);
+		let (events, receiver) = mpsc::channel(request.max_tokens.max(1) + 1);
 		self.queue(Job { request, masks, task: Task::Generate(events) })?;
 		Ok(receiver)
 	}
@@ -215,6 +215,8 @@ struct Sequence {
 	logprobs: Option<u8>,
 	sampler: Sampler,
 	stop: StopChecker,
+	/// The hidden states of an embedding's tokens.
+	pool: Option<Pool>,
 	task: Task,
 }
 
@@ -330,7 +332,7 @@ impl Scheduler {
 	/// only the first are used, twice as many as there are sequences: those near each other are computed together. A check
 	/// reads everything anew: what it compares must not depend on what the engine generated before.
 	fn place(&mut self, mut sequence: Sequence) {
-		let reuses = !sequence.task.is_check() && self.model.can_rewind();
+		let reuses = !sequence.task.is_check() && sequence.pool.is_none() && self.model.can_rewind();
 		let last = sequence.prompt.saturating_sub(1);
 		let known = |slot: &Slot| {
 			let same = slot.kept.iter().zip(&sequence.ids).take(last).take_while(|(a, b)| a == b).count();
@@ -358,12 +360,16 @@ impl Scheduler {
 		let (mut tokens, mut spans) = (Vec::new(), Vec::new());
 		for (slot, sequence) in order {
 			let unread = &sequence.ids[sequence.read..];
-			let length = if unread.len() == 1 { 1 } else { unread.len().min(budget) };
+			let length = match unread.len() {
+				1 => 1,
+				all if budget > 0 && self.model.reads_whole() => all,
+				all => all.min(budget),
+			};
 			if length == 0 {
 				continue;
 			}
 			if unread.len() > 1 {
-				budget -= length;
+				budget = budget.saturating_sub(length);
 			}
 			tokens.extend(&unread[..length]);
 			spans.push(Span { slot, start: sequence.read, length, wanted: sequence.wanted(length) });
@@ -452,15 +458,19 @@ impl Sequence {
 		let stop = StopChecker::new(&request, tokenizer.eos(), |id| tokenizer.bytes(id));
 		let (prompt, owner, logprobs) = (request.prompt.len(), request.owner, request.logprobs);
 		let mut ids = request.prompt;
-		if let Task::Check(check) = &task {
+		let pool = tokenizer.pooling().map(Pool::new);
+		if let (Task::Check(check), None) = (&task, &pool) {
 			// The last token is not read: nothing comes after it.
 			ids.extend(&check.output[..check.output.len().saturating_sub(1)]);
 		}
-		Self { ids, read: 0, turn, prompt, owner, logprobs, sampler, stop, task }
+		Self { ids, read: 0, turn, prompt, owner, logprobs, sampler, stop, pool, task }
 	}
 
-	/// Returns how many of the next `length` tokens need logits: those before a token of the completion.
+	/// Returns how many of the next `length` tokens need logits: those before a token of the completion, or all of an embedding.
 	fn wanted(&self, length: usize) -> usize {
+		if self.pool.as_ref().is_some_and(Pool::wants_all) {
+			return length;
+		}
 		let end = self.read + length;
 		(end + 1).saturating_sub(self.prompt.max(self.read + 1))
 	}
@@ -474,6 +484,10 @@ impl Sequence {
 		logits: &[f32],
 		tokenizer: &Tokenizer,
 	) -> Option<FinishReason> {
+		if let Some(pool) = &mut self.pool {
+			pool.add(hidden);
+			return (position == self.prompt).then(|| pool.finish(&self.sampler, &mut self.task));
+		}
 		let fingerprint = self.sampler.fingerprint(hidden);
 		match &mut self.task {
 			Task::Generate(events) => {
@@ -501,8 +515,13 @@ impl Sequence {
 		// The send fails if the caller dropped the receiver: then nobody needs the result.
 		match self.task {
 			Task::Generate(events) => drop(events.try_send(done(reason, self.prompt, completion_tokens))),
-			Task::Check(Check { output, claimed, found, is_permitted, result }) if found.len() == output.len() => {
-				let ends_rightly = self.stop.confirms(&output, claimed, |id| tokenizer.bytes(id));
+			Task::Check(Check { output, claimed, found, is_permitted, result })
+				if found.len() == self.pool.as_ref().map_or(output.len(), |_| 1) =>
+			{
+				let ends_rightly = match self.pool {
+					Some(_) => claimed == FinishReason::Stop,
+					None => self.stop.confirms(&output, claimed, |id| tokenizer.bytes(id)),
+				};
 				drop(result.send(Ok(CheckResult { tokens: found, ends_rightly, is_permitted })));
 			},
 			check => check.fail(EngineError::Stopped),

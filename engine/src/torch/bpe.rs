@@ -8,7 +8,7 @@ use tokenizers::{
 use crate::EngineError;
 use gonka_tokenizer::{
 	gguf::{Header, Value},
-	tokenizer::{Encoder, Tokenizer, Vocabulary},
+	tokenizer::{Embedding, Encoder, Tokenizer, Vocabulary},
 };
 
 /// GGUF's token type of special tokens.
@@ -38,6 +38,8 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 		u32::try_from(id).ok()
 	};
 	let (bos, eos) = (named("tokenizer.ggml.bos_token_id"), named("tokenizer.ggml.eos_token_id"));
+	let adds = |key: &str| header.metadata.get(key) == Some(&Value::Bool(true));
+	let trailing = eos.filter(|_| adds("tokenizer.ggml.add_eos_token")).into_iter().collect();
 	let bytes_of = byte_decoder();
 	let ids = || (0u32..).zip(tokens.iter().zip(types));
 	Ok(Tokenizer::new(
@@ -50,9 +52,10 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 				.map(|(id, (text, _))| (text.clone(), id))
 				.collect(),
 			bos,
-			adds_bos: header.metadata.get("tokenizer.ggml.add_bos_token") == Some(&Value::Bool(true)),
+			adds_bos: adds("tokenizer.ggml.add_bos_token"),
 			eos: eos.into_iter().collect(),
 			template: header.text("tokenizer.chat_template").ok().map(str::to_owned),
+			embedding: header.pooling()?.map(|pooling| Embedding { pooling, trailing }),
 		},
 		Box::new(Bpe(bpe(header, tokens)?)),
 	)?)

@@ -4,7 +4,7 @@
 use crate::EngineError;
 use gonka_tokenizer::{
 	Tokenizer,
-	gguf::{Format, Gguf},
+	gguf::{Format, Gguf, Value},
 };
 
 /// The numbers that define a model.
@@ -120,6 +120,9 @@ impl Checkpoint for Gguf {
 		let scaled = header.text("llama.rope.scaling.type").is_ok_and(|kind| kind != "none");
 		if scaled || header.tensors.contains_key("rope_freqs.weight") {
 			return unsupported("scaled rotations are not supported");
+		}
+		if header.metadata.get("llama.attention.causal") == Some(&Value::Bool(false)) {
+			return unsupported("attention to later tokens is not supported");
 		}
 		let integer = |key: &str| header.integer(&format!("llama.{key}"));
 		let (width, heads) = (integer("embedding_length")?, integer("attention.head_count")?);

@@ -264,6 +264,7 @@ impl Folder {
 			adds_bos: leading.is_some(),
 			eos: self.ends(vocabulary),
 			template: self.template.clone().or_else(|| template.map(str::to_owned)),
+			embedding: None,
 			special,
 		};
 		Ok((vocabulary, Bpe(tokenizer)))

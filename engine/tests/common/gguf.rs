@@ -120,6 +120,61 @@ pub fn family(name: &str) -> File {
 	file
 }
 
+/// Returns a model that makes embeddings, with llama.cpp's number of a kind of pooling: of a family above, or of the family `bert`.
+pub fn embedding_model(name: &str, pooling: u32) -> File {
+	let mut file = if name == "bert" { bert() } else { family(name) };
+	file.set(&format!("{name}.pooling_type"), Value::U32(pooling));
+	file
+}
+
+fn bert() -> File {
+	let mut file = File::default();
+	let mut key = |key: &str, value: Value| file.metadata.push((key.into(), value));
+	key("general.architecture", Value::Text("bert".into()));
+	key("bert.block_count", Value::U32(LAYERS as u32));
+	key("bert.context_length", Value::U32(CONTEXT));
+	key("bert.embedding_length", Value::U32(WIDTH as u32));
+	key("bert.feed_forward_length", Value::U32(FEED_FORWARD as u32));
+	key("bert.attention.head_count", Value::U32(HEADS as u32));
+	key("bert.attention.layer_norm_epsilon", Value::F32(1e-5));
+	key("bert.attention.causal", Value::Bool(false));
+	let special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"];
+	let words = ["the", "fox", "quick", "brown", "a", ".", "#"].map(|word| format!("▁{word}"));
+	let tokens: Vec<String> = special.map(String::from).into_iter().chain(words).collect();
+	let types = (0..tokens.len()).map(|id| if id < special.len() { 3 } else { 1 }).collect();
+	let count = tokens.len() as u64;
+	key("tokenizer.ggml.model", Value::Text("bert".into()));
+	key("tokenizer.ggml.tokens", Value::Texts(tokens));
+	key("tokenizer.ggml.token_type", Value::Integers(types));
+	key("tokenizer.ggml.token_type_count", Value::U32(2));
+	for (name, id) in
+		[("padding", 0), ("bos", 1), ("cls", 1), ("eos", 2), ("seperator", 2), ("unknown", 3), ("mask", 3)]
+	{
+		key(&format!("tokenizer.ggml.{name}_token_id"), Value::U32(id));
+	}
+
+	let mut tensor = |name: String, shape: &[u64]| file.tensors.push((name, shape.to_vec()));
+	tensor("token_embd.weight".into(), &[WIDTH, count]);
+	tensor("token_types.weight".into(), &[WIDTH, 2]);
+	tensor("position_embd.weight".into(), &[WIDTH, CONTEXT.into()]);
+	for part in ["weight", "bias"] {
+		tensor(format!("token_embd_norm.{part}"), &[WIDTH]);
+	}
+	for layer in 0..LAYERS {
+		for part in ["attn_q", "attn_k", "attn_v", "attn_output"] {
+			tensor(format!("blk.{layer}.{part}.weight"), &[WIDTH, WIDTH]);
+		}
+		tensor(format!("blk.{layer}.ffn_up.weight"), &[WIDTH, FEED_FORWARD]);
+		tensor(format!("blk.{layer}.ffn_down.weight"), &[FEED_FORWARD, WIDTH]);
+		for part in
+			["attn_output_norm.weight", "attn_output_norm.bias", "layer_output_norm.weight", "layer_output_norm.bias"]
+		{
+			tensor(format!("blk.{layer}.{part}"), &[WIDTH]);
+		}
+	}
+	file
+}
+
 /// Special tokens, after a token for each byte.
 const SPECIAL: [&str; 3] = ["<|begin|>", "<|im_start|>", "<|im_end|>"];
 const TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n\

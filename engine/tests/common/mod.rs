@@ -74,7 +74,7 @@ pub fn collect_all(mut events: Receiver<TokenEvent>, prompt: usize) -> (Completi
 				assert_eq!(events.blocking_recv(), None);
 				return (Completion { ids, text: all, reason: finish_reason }, fingerprints);
 			},
-			TokenEvent::Error { message } => panic!("{message}"),
+			other => panic!("{other:?}"),
 		}
 	}
 }

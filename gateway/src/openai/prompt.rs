@@ -13,6 +13,10 @@ pub struct Reader<'a> {
 	pub tokenizer: &'a Tokenizer,
 	/// Maximum number of tokens of prompt and completion together.
 	pub context: u32,
+	/// Name of the field with the prompts.
+	pub field: &'static str,
+	/// Maximum number of prompts.
+	pub most: usize,
 }
 
 impl Reader<'_> {
@@ -26,7 +30,7 @@ impl Reader<'_> {
 		prompt.map_err(|error| ApiError::invalid_value("messages", format!("The model does not take them: {error}.")))
 	}
 
-	/// Returns the tokens of the prompts of a request to `/v1/completions`: a text, texts, token ids, or lists of token ids.
+	/// Returns the tokens of the prompts of a request: a text, texts, token ids, or lists of token ids.
 	///
 	/// # Errors
 	/// 400 when it is something else, empty, or longer than the context.
@@ -34,19 +38,19 @@ impl Reader<'_> {
 		let list = match prompt {
 			Some(Value::String(text)) => return Ok(vec![self.text(&text)?]),
 			Some(Value::Array(list)) if !list.is_empty() => list,
-			_ => return Err(wrong_prompt()),
+			_ => return Err(self.wrong()),
 		};
 		if list.iter().all(Value::is_number) {
 			return Ok(vec![self.tokens(&list)?]);
 		}
-		if list.len() > MAX_PROMPTS {
-			let message = format!("A request can have at most {MAX_PROMPTS} prompts.");
-			return Err(ApiError::invalid_value("prompt", message));
+		if list.len() > self.most {
+			let message = format!("A request can have at most {} prompts.", self.most);
+			return Err(ApiError::invalid_value(self.field, message));
 		}
 		let prompts = list.into_iter().map(|item| match item {
 			Value::String(text) => self.text(&text),
 			Value::Array(list) => self.tokens(&list),
-			_ => Err(wrong_prompt()),
+			_ => Err(self.wrong()),
 		});
 		prompts.collect()
 	}
@@ -55,7 +59,7 @@ impl Reader<'_> {
 		self.check_length(text.len())?;
 		let tokens = self.tokenizer.encode(text);
 		if tokens.is_empty() {
-			Err(ApiError::invalid_value("prompt", "'prompt' must not be empty."))
+			Err(ApiError::invalid_value(self.field, format!("'{}' must not be empty.", self.field)))
 		} else {
 			Ok(tokens)
 		}
@@ -64,13 +68,20 @@ impl Reader<'_> {
 	fn tokens(&self, list: &[Value]) -> Result<Vec<u32>, ApiError> {
 		let size = self.tokenizer.vocab_size();
 		let token = |item: &Value| {
-			let id = item.as_u64().ok_or_else(wrong_prompt)?;
-			u32::try_from(id).ok().filter(|id| (*id as usize) < size).ok_or_else(|| unknown_id("prompt", id, size))
+			let id = item.as_u64().ok_or_else(|| self.wrong())?;
+			u32::try_from(id).ok().filter(|id| (*id as usize) < size).ok_or_else(|| unknown_id(self.field, id, size))
 		};
 		if list.is_empty() {
-			return Err(wrong_prompt());
+			return Err(self.wrong());
 		}
 		list.iter().map(token).collect()
+	}
+
+	fn wrong(&self) -> ApiError {
+		let field = self.field;
+		let message =
+			format!("'{field}' must be a string, a list of strings, a list of token ids, or a list of such lists.");
+		ApiError::invalid_value(field, message)
 	}
 
 	/// Refuses a text that is too long for the context even if all its tokens were the longest, before it is split into tokens.
@@ -85,11 +96,6 @@ impl Reader<'_> {
 			self.context
 		)))
 	}
-}
-
-fn wrong_prompt() -> ApiError {
-	let message = "'prompt' must be a string, a list of strings, a list of token ids, or a list of such lists.";
-	ApiError::invalid_value("prompt", message)
 }
 
 /// Number of bytes of all texts in a value.
@@ -112,7 +118,8 @@ mod tests {
 		let folder = tempfile::tempdir().unwrap();
 		let path = folder.path().join("tokenizer.gguf");
 		std::fs::write(&path, mock_tokenizer(&["word"])).unwrap();
-		test(Reader { tokenizer: &open_tokenizer(&path).unwrap(), context: 100 });
+		let tokenizer = &open_tokenizer(&path).unwrap();
+		test(Reader { tokenizer, context: 100, field: "prompt", most: MAX_PROMPTS });
 	}
 
 	#[test]

@@ -62,6 +62,25 @@ impl Best {
 	}
 }
 
+impl Reading {
+	/// Reads texts without calls, reasoning and log probabilities.
+	pub fn plain(tokenizer: Arc<Tokenizer>) -> Self {
+		Self {
+			format: None,
+			reasoning: None,
+			starts_in_reasoning: false,
+			names: Vec::new(),
+			is_single: false,
+			is_older: false,
+			logprobs: None,
+			best: None,
+			shown: HashMap::new(),
+			echo: Vec::new(),
+			tokenizer,
+		}
+	}
+}
+
 /// The parts of a completion that became certain with a token, or the whole of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Delta {

@@ -4,7 +4,7 @@ use super::{
 	errors::ApiError,
 	fields::Fields,
 	infill::infill,
-	prompt::Reader,
+	prompt::{MAX_PROMPTS, Reader},
 	reading::{Best, Reading},
 	sampling::{MAX_COMPLETIONS, MAX_TOP, Sampling},
 	unsupported,
@@ -76,13 +76,18 @@ pub struct Prompt {
 	pub bound: Option<Bound>,
 	/// The seed of the envelope.
 	pub seed: u64,
-	/// Maximum number of completion tokens.
+	/// Maximum number of completion tokens; 0 for an embedding.
 	pub max_tokens: u32,
 	/// Whether the gateway chose `max_tokens`, so that it may lower it.
 	pub is_adjustable: bool,
 }
 
 impl Prompt {
+	/// Whether an embedding is wanted, and no completion.
+	pub fn is_embedding(&self) -> bool {
+		self.tokenizer.pooling().is_some()
+	}
+
 	/// Number of its tokens.
 	pub fn tokens(&self) -> u32 {
 		u32::try_from(self.body.prompt.len()).unwrap_or(u32::MAX)
@@ -169,7 +174,7 @@ impl Chat {
 		if self.messages.is_empty() {
 			return Err(ApiError::invalid_value("messages", "'messages' must not be empty."));
 		}
-		let target = Target::new(gateway, &self.model)?;
+		let target = Target::new(gateway, &self.model)?.that_embeds(false)?;
 		let tokenizer = &*target.tokenizer;
 		self.sampling.check_ids(tokenizer.vocab_size())?;
 		let template = tokenizer.template().ok_or_else(|| {
@@ -255,7 +260,7 @@ impl ValidRequest {
 		let logprobs = fields.integer("logprobs", 0..=MAX_TOP)?.map(|top| top as u8);
 		let output = output(fields)?;
 		let prompt = fields.value("prompt")?;
-		let target = Target::new(gateway, &model)?;
+		let target = Target::new(gateway, &model)?.that_embeds(false)?;
 		let tokenizer = &*target.tokenizer;
 		sampling.check_ids(tokenizer.vocab_size())?;
 		let prompts = target.reader().texts(prompt)?;
@@ -282,21 +287,10 @@ impl ValidRequest {
 			starts_in_reasoning: false,
 			control_token: &|text| tokenizer.special_id(text),
 		});
-		let reading = Reading {
-			format: None,
-			reasoning: None,
-			starts_in_reasoning: false,
-			names: Vec::new(),
-			is_single: false,
-			is_older: false,
-			logprobs,
-			best: (sampling.n > keep).then_some(Best { of: sampling.n, keep }),
-			shown: HashMap::new(),
-			echo,
-			tokenizer: target.tokenizer.clone(),
-		};
+		let best = (sampling.n > keep).then_some(Best { of: sampling.n, keep });
+		let reading = Reading { logprobs, best, echo, ..Reading::plain(target.tokenizer.clone()) };
 		// The best are chosen by log probabilities.
-		let logprobs = logprobs.or_else(|| reading.best.map(|_| 0));
+		let logprobs = logprobs.or_else(|| best.map(|_| 0));
 		let body = InferenceRequest { grammar, logprobs, ..sampling.body };
 		let sampling = Sampling { body, ..sampling };
 		Ok(Self {
@@ -331,8 +325,26 @@ impl Target {
 		Ok(Self { model, tokenizer, grammars })
 	}
 
-	fn reader(&self) -> Reader<'_> {
-		Reader { tokenizer: &self.tokenizer, context: self.model.context_length() }
+	/// Requires that the model makes embeddings, or else completions.
+	///
+	/// # Errors
+	/// 400 when it makes the other.
+	pub fn that_embeds(self, embeds: bool) -> Result<Self, ApiError> {
+		if self.tokenizer.pooling().is_some() == embeds {
+			return Ok(self);
+		}
+		let name = &self.model.name;
+		let message = match embeds {
+			true => format!("'{name}' makes no embeddings: send chats to /v1/chat/completions."),
+			false => format!("'{name}' makes embeddings only: send texts to /v1/embeddings."),
+		};
+		Err(ApiError::invalid_value("model", message))
+	}
+
+	/// Reads prompts for the model, as a request to `/v1/completions` has them.
+	pub fn reader(&self) -> Reader<'_> {
+		let context = self.model.context_length();
+		Reader { tokenizer: &self.tokenizer, context, field: "prompt", most: MAX_PROMPTS }
 	}
 
 	/// Completions of each prompt, as many as the sampling demands. `limits` are the maximum number of completion tokens that

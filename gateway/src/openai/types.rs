@@ -357,15 +357,15 @@ pub struct Model {
 	pub name: String,
 	/// Maximum number of tokens of prompt and completion together.
 	pub context_length: u32,
-	/// Maximum number of completion tokens.
+	/// Maximum number of completion tokens; 0 for a model that makes embeddings.
 	pub max_output_length: u32,
 	/// `text`.
 	pub input_modalities: [&'static str; 1],
-	/// `text`.
+	/// `text`, or `embeddings`.
 	pub output_modalities: [&'static str; 1],
 	/// The parameters that choose tokens.
 	pub supported_sampling_parameters: &'static [&'static str],
-	/// `tools`, `json_mode`, `structured_outputs`, `logprobs`, and `reasoning` of a model that does so.
+	/// `tools`, `json_mode`, `structured_outputs`, `logprobs`, and `reasoning` of a model that does so; or `embeddings` alone.
 	pub supported_features: Vec<&'static str>,
 	/// The price.
 	pub pricing: Pricing,

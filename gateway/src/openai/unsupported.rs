@@ -13,6 +13,14 @@ pub fn check_chat(fields: &Fields) -> Result<(), ApiError> {
 	["audio", "web_search_options"].into_iter().try_for_each(|name| reject_if(fields.has(name), name))
 }
 
+/// Rejects a request for embeddings with a parameter that cannot be honoured.
+///
+/// # Errors
+/// 400 `unsupported_parameter`.
+pub fn check_embeddings(fields: &Fields) -> Result<(), ApiError> {
+	reject_if(fields.has("dimensions"), "dimensions")
+}
+
 fn reject_if(condition: bool, param: &str) -> Result<(), ApiError> {
 	if condition { Err(ApiError::unsupported(param)) } else { Ok(()) }
 }
@@ -26,7 +34,7 @@ mod tests {
 	fn a_parameter_that_would_change_the_completion_is_rejected_by_name() {
 		let check = |body: Value| {
 			let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-			check_chat(&fields)
+			check_chat(&fields).and_then(|()| check_embeddings(&fields))
 		};
 		for body in [
 			json!({"modalities": ["text"], "audio": null, "user": "u", "store": true}),
@@ -38,6 +46,7 @@ mod tests {
 			(json!({"modalities": ["text", "audio"]}), "modalities"),
 			(json!({"audio": {"voice": "alloy"}}), "audio"),
 			(json!({"web_search_options": {}}), "web_search_options"),
+			(json!({"dimensions": 256}), "dimensions"),
 		] {
 			assert_eq!(check(body).unwrap_err().body().error.param.as_deref(), Some(param));
 		}

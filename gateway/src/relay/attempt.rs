@@ -13,10 +13,11 @@ use bytes::Bytes;
 use futures::FutureExt;
 use gonka_client::{
 	request_id::RequestId,
-	worker_api::{ErrorCode, Event, Scale},
+	worker_api::{ErrorCode, Event, Scale, Vector},
 };
 use gonka_primitives::{
 	AccountId, Balance, ChannelId, Hash,
+	embedding::{bits, is_embedding},
 	market::{Receipt, SignedReceipt, body_hash},
 };
 use std::{
@@ -260,15 +261,15 @@ impl Relay {
 		let limit = self.gateway.options.timeouts.token;
 		let (mut event, mut begun) = (first, None);
 		loop {
+			if begun.is_none() && matches!(event, Event::Token { .. } | Event::Embedding { .. }) {
+				begun = Some(Instant::now());
+				self.gateway.queue.began();
+				let model = self.model();
+				self.gateway.router.began(&model, &route.host.account, self.need(&model), started.elapsed());
+			}
 			match event {
 				Event::Token { .. } if self.tokens_left() == 0 => return Err(Failure::Call(CallError::TooLong)),
 				Event::Token { id, logprob, top_logprobs } => {
-					if begun.is_none() {
-						begun = Some(Instant::now());
-						self.gateway.queue.began();
-						let model = self.model();
-						self.gateway.router.began(&model, &route.host.account, self.need(&model), started.elapsed());
-					}
 					if self.delivered() == 0 {
 						self.gateway.metrics.first_token.observe(self.started.elapsed().as_secs_f64());
 					}
@@ -276,6 +277,13 @@ impl Relay {
 						return Err(Failure::Token(id));
 					}
 					reading.push(id);
+				},
+				Event::Embedding { vector: Vector(vector) } => {
+					if self.stopped || !self.prompt.is_embedding() || !is_embedding(&vector) {
+						return Err(Failure::Embedding);
+					}
+					bits(&vector).into_iter().for_each(|bits| reading.push(bits));
+					(self.stopped, self.embedding) = (true, Some(vector));
 				},
 				Event::Receipt { receipt: Scale(receipt) } => {
 					let intervals = receipt.receipt.completion_tokens.saturating_sub(1);

@@ -1,6 +1,6 @@
 //! A market in memory, instead of a chain. Its transactions take effect at once.
 
-use crate::worker::{GENESIS, PRICE};
+use crate::worker::{EMBEDDING_TOKENIZER, GENESIS, PRICE};
 use gonka_client::chain;
 use gonka_gateway::chain_view::ChainView;
 use gonka_primitives::{
@@ -71,7 +71,8 @@ impl ChainView for Market {
 			context_length,
 			price: PRICE,
 		};
-		Ok(vec![model(4, MODEL.as_bytes()), model(5, b"nobody-serves-it"), model(6, b"test/tiny@llama.cpp")])
+		let embedding = ModelView { tokenizer_hash: EMBEDDING_TOKENIZER.0, ..model(7, b"test/embed") };
+		Ok(vec![model(4, MODEL.as_bytes()), model(5, b"nobody-serves-it"), model(6, b"test/tiny@llama.cpp"), embedding])
 	}
 
 	async fn hosts(&self) -> chain::Result<Vec<HostView>> {

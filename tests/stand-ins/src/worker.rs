@@ -44,6 +44,23 @@ pub static TOKENIZER: LazyLock<(Hash, Vec<u8>)> = LazyLock::new(|| {
 	(Sha256::digest(&file).into(), file)
 });
 
+/// The tokenizer file of the model `test/embed`, and its hash.
+pub static EMBEDDING_TOKENIZER: LazyLock<(Hash, Vec<u8>)> = LazyLock::new(|| {
+	let mut file = TOKENIZER.1.clone();
+	// One more key, of a 32-bit integer: the kind of pooling.
+	file[16] += 1;
+	for part in [&18u64.to_le_bytes()[..], b"llama.pooling_type", &4u32.to_le_bytes(), &1u32.to_le_bytes()] {
+		file.extend(part);
+	}
+	(Sha256::digest(&file).into(), file)
+});
+
+/// The embedding of a prompt, by every worker.
+pub fn embedding(prompt: &[u32]) -> Vec<f32> {
+	let angle = prompt.iter().sum::<u32>() as f32;
+	vec![angle.cos(), angle.sin()]
+}
+
 /// A fault of a worker's receipts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Lie {
@@ -90,6 +107,8 @@ pub struct Behaviour {
 	pub says: Option<String>,
 	/// Sends this instead of the tokenizer file.
 	pub tokenizer: Option<Vec<u8>>,
+	/// Sends this embedding instead of the right one.
+	pub embedding: Option<Vec<f32>>,
 }
 
 impl Default for Behaviour {
@@ -106,6 +125,7 @@ impl Default for Behaviour {
 			context: 2048,
 			says: None,
 			tokenizer: None,
+			embedding: None,
 		}
 	}
 }
@@ -222,7 +242,8 @@ impl Worker {
 	/// Signs and keeps the receipt for `tokens`, with a fault if there is to be one.
 	pub fn conclude(&self, asked: &Asked, tokens: &[u32], finish: FinishReason, lie: Option<Lie>) -> SignedReceipt {
 		let prompt_tokens = (asked.request.prompt.len() + asked.request.delivered.len()) as u32;
-		let completion_tokens = tokens.len() as u32;
+		let embeds = asked.signed.envelope.max_tokens == 0;
+		let completion_tokens = if embeds { 0 } else { tokens.len() as u32 };
 		let receipt = Receipt {
 			envelope: asked.hash,
 			output: output_hash(tokens),
@@ -324,9 +345,18 @@ fn token(id: u32, logprobs: Option<u8>) -> Event {
 async fn complete(worker: Worker, asked: Asked, behaviour: Behaviour, events: mpsc::Sender<Result<Event, io::Error>>) {
 	let before = asked.request.delivered.len() as u32;
 	let (mut tokens, mut finish) = (Vec::new(), FinishReason::Stop);
+	let embeds = asked.signed.envelope.max_tokens == 0;
+	if embeds {
+		tokio::time::sleep(behaviour.pause).await;
+		let vector = behaviour.embedding.clone().unwrap_or_else(|| embedding(&asked.request.prompt));
+		tokens = gonka_primitives::embedding::bits(&vector);
+		if events.send(Ok(Event::Embedding { vector: Vector(vector) })).await.is_err() {
+			return;
+		}
+	}
 	let says = behaviour.says.clone().unwrap_or_default().into_bytes();
 	let length = if says.is_empty() { behaviour.length } else { says.len() as u32 + 1 };
-	for index in before..length {
+	for index in before..if embeds { before } else { length } {
 		let made = tokens.len() as u32;
 		if made == asked.signed.envelope.max_tokens {
 			finish = FinishReason::Length;
@@ -380,7 +410,7 @@ async fn health(State(worker): State<Worker>) -> Json<Health> {
 	Json(Health {
 		version: String::new(),
 		host: String::new(),
-		models: vec![model("test/tiny"), model("test/tiny@llama.cpp")],
+		models: vec![model("test/tiny"), model("test/tiny@llama.cpp"), model("test/embed")],
 		block: 1,
 		load: 0,
 		capacity: 1,
@@ -391,9 +421,9 @@ async fn health(State(worker): State<Worker>) -> Json<Health> {
 async fn tokenizer(State(worker): State<Worker>, Json(query): Json<TokenizerQuery>) -> Response {
 	let payload = signing_payload(domain::CHANNEL_QUERY, &GENESIS, &query.channel.channel);
 	assert!(worker.verify(query.channel.signature.0, payload));
-	let (hash, file) = &*TOKENIZER;
-	let sent = worker.state().behaviour.tokenizer.clone().unwrap_or_else(|| file.clone());
-	if query.tokenizer.0 == *hash { sent.into_response() } else { refuse(ErrorCode::UnknownTokenizer) }
+	let known = [&*TOKENIZER, &*EMBEDDING_TOKENIZER].into_iter().find(|(hash, _)| query.tokenizer.0 == *hash);
+	let Some((_, file)) = known else { return refuse(ErrorCode::UnknownTokenizer) };
+	worker.state().behaviour.tokenizer.clone().unwrap_or_else(|| file.clone()).into_response()
 }
 
 async fn vouchers(State(worker): State<Worker>, Json(body): Json<Acknowledgement>) -> Response {

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::{Cursor, Gguf, HeaderError};
+use super::{Cursor, Gguf, HeaderError, POOLING};
 use crate::TokenizerError;
 
-/// Keys whose names begin with one of these are kept.
+/// Keys whose names begin with one of these are kept, and those that end with [`POOLING`].
 const KEPT: [&str; 2] = ["general.architecture", "tokenizer."];
 
-/// Returns the tokenizer file of a model: the file's vocabulary, its rules and its chat templates, byte by byte and in the
-/// file's order. All GGUF files with the same tokenizer give the same bytes, whatever the format of their weights. Their
+/// Returns the tokenizer file of a model: the file's vocabulary, its rules, its chat templates, and its kind of pooling if it makes
+/// embeddings, byte by byte and in the file's order. All GGUF files with the same tokenizer give the same bytes, whatever the format of their weights. Their
 /// SHA-256 is registered on chain as the model's `tokenizer_hash`.
 ///
 /// # Errors
@@ -41,7 +41,7 @@ fn cut(bytes: &[u8]) -> Result<Vec<u8>, HeaderError> {
 		let key = cursor.text()?;
 		let kind = cursor.u32()?;
 		cursor.value(kind)?;
-		if KEPT.iter().any(|name| key.starts_with(name)) {
+		if KEPT.iter().any(|name| key.starts_with(name)) || key.ends_with(POOLING) {
 			kept.push(start..cursor.at);
 		}
 	}

@@ -3,11 +3,11 @@
 use super::{AuditContext, AuditError, Result, running::Permits};
 use crate::{prompt::generate_request, version};
 use gonka_client::{evidence::Evidence, keys, worker_api::InferenceRequest};
-use gonka_engine::{CheckRequest, CheckResult, Engine, EngineError, FinishReason as EngineFinish};
+use gonka_engine::{CheckRequest, CheckResult, Engine, EngineError, FinishReason as EngineFinish, Sampler};
 use gonka_primitives::{
 	AccountId, Hash, ModelId,
 	audit::{AuditQuery, Breach, CalibrationProfile, Counts, Finding, Pick},
-	fingerprint,
+	embedding, fingerprint,
 	market::{FinishReason, Totals, body_hash, output_hash},
 	merkle_sum::{Sibling, SumNode},
 	tape::tape_key,
@@ -100,10 +100,16 @@ pub fn verify(
 	holds(envelope.model == audit.model, Breach::Model)?;
 	holds(output_hash(output) == receipt.output, Breach::Output)?;
 	let made = receipt.completion_tokens;
-	holds(made > 0 && made <= envelope.max_tokens && made as usize == output.len(), Breach::Counts)?;
+	let is_right = match envelope.max_tokens {
+		// An embedding.
+		0 => made == 0,
+		max => (1..=max).contains(&made) && made as usize == output.len(),
+	};
+	holds(is_right, Breach::Counts)?;
 	let fee = envelope.price.fee(receipt.prompt_tokens, made);
 	holds(fee == Some(receipt.fee) && receipt.fee <= envelope.max_fee, Breach::Counts)?;
-	let is_whole = fingerprints.len() == output.len() && fingerprint::root(fingerprints) == receipt.fingerprint;
+	let due = if envelope.max_tokens == 0 { 1 } else { output.len() };
+	let is_whole = fingerprints.len() == due && fingerprint::root(fingerprints) == receipt.fingerprint;
 	holds(is_whole, Breach::Fingerprint)
 }
 
@@ -140,6 +146,15 @@ async fn replay(
 		FinishReason::Length => EngineFinish::Length,
 		FinishReason::Cancelled => EngineFinish::Cancelled,
 	};
+	if model.embeds {
+		let vector = embedding::numbers(&output);
+		if !embedding::is_embedding(&vector) {
+			return Ok(Finding::Broken(Breach::Output));
+		}
+		if fingerprints != [Sampler::new(&request, vector.len()).fingerprint(&vector)] {
+			return Ok(Finding::Broken(Breach::Fingerprint));
+		}
+	}
 	let check = CheckRequest { request, output, finish_reason };
 	if check.check(&model).is_err() {
 		return Ok(Finding::Broken(Breach::Output));

@@ -22,11 +22,11 @@ use axum::{
 use futures::stream;
 use gonka_client::{
 	keys,
-	worker_api::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Scale, from_hex},
+	worker_api::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Scale, Vector, from_hex},
 };
 use gonka_engine::{Engine, EngineError, FinishReason as EngineFinish, GenerateRequest, TokenEvent};
 use gonka_primitives::{
-	Hash,
+	Hash, embedding,
 	fingerprint::{self, Fingerprint},
 	hashing::{domain, signing_payload},
 	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, body_hash, output_hash},
@@ -232,9 +232,9 @@ struct Completion {
 	hash: Hash,
 	body: bytes::Bytes,
 	prompt_tokens: u32,
-	/// Tokens that were handed to the connection.
+	/// Tokens that were handed to the connection, or the bits of the embedding that was.
 	output: Vec<u32>,
-	/// Fingerprint of each of these tokens.
+	/// Fingerprint of each of these tokens, or of the embedding.
 	fingerprints: Vec<Fingerprint>,
 	events: mpsc::Sender<Event>,
 }
@@ -289,6 +289,18 @@ impl Completion {
 					self.output.push(id);
 					self.fingerprints.push(fingerprint);
 				},
+				Some(TokenEvent::Embedding { vector, fingerprint }) => {
+					let output = embedding::bits(&vector);
+					let sent =
+						tokio::time::timeout(stalled, self.events.send(Event::Embedding { vector: Vector(vector) }))
+							.await;
+					if !matches!(sent, Ok(Ok(()))) {
+						return Ok(self.cancelled());
+					}
+					(self.output, self.fingerprints) = (output, vec![fingerprint]);
+					// It is whole, whether the gateway hangs up now or not.
+					return Ok(Some(FinishReason::Stop));
+				},
 				Some(TokenEvent::Done { finish_reason, .. }) => {
 					if let Some(mean) = first.elapsed().checked_div(self.output.len().saturating_sub(1) as u32) {
 						metrics::histogram!("gonka_worker_token_seconds").record(mean.as_secs_f64());
@@ -315,7 +327,8 @@ impl Completion {
 
 	/// Signs the receipt and stores it.
 	async fn sign(&mut self, service: &Service, finish: FinishReason, reservation: Reservation) -> Event {
-		let completion_tokens = self.output.len() as u32;
+		// An embedding is no token.
+		let completion_tokens = (self.output.len() as u32).min(self.signed.envelope.max_tokens);
 		// The fee does not overflow: the maximum fee did not, and is at least as large.
 		let fee = self.signed.envelope.price.fee(self.prompt_tokens, completion_tokens).unwrap_or(0);
 		let receipt = Receipt {

@@ -3,7 +3,7 @@
 use super::*;
 use gonka_engine::{FinishReason as EngineFinish, GenerateRequest, TokenEvent};
 use gonka_primitives::{
-	audit::{CalibrationProfile, Pick, Scope},
+	audit::{CalibrationProfile, Finding, Pick, Scope},
 	fingerprint,
 	market::{FinishReason, Receipt, SignedReceipt, Totals, output_hash},
 	merkle_sum::{self, SumNode},
@@ -90,7 +90,7 @@ impl AuditedHost {
 					assert_eq!(finish_reason, EngineFinish::Stop);
 					break;
 				},
-				TokenEvent::Error { message } => panic!("{message}"),
+				other => panic!("{other:?}"),
 			}
 		}
 		let receipt = Receipt {
@@ -160,4 +160,18 @@ pub fn assign(chain: &FakeChain, audits: Vec<AuditView>) {
 pub fn resign(stored: &mut StoredEvidence) {
 	stored.envelope = Gateway::new("", CHANNEL).sign(stored.envelope.envelope.clone());
 	stored.receipt.receipt.envelope = stored.envelope.envelope.hash(&GENESIS);
+}
+
+/// Waits until so many findings are reported, and returns them in the order of their audits.
+pub async fn findings(chain: &FakeChain, count: usize) -> Vec<Finding> {
+	let all = || chain.with(|state| state.reports.iter().flat_map(|(report, _)| report.findings.clone()).collect());
+	eventually(async || {
+		chain.announce_again();
+		let all: Vec<(u16, Finding)> = all();
+		all.len() == count
+	})
+	.await;
+	let mut all: Vec<(u16, Finding)> = all();
+	all.sort_by_key(|(index, _)| *index);
+	all.into_iter().map(|(_, finding)| finding).collect()
 }

@@ -59,7 +59,7 @@ impl Completion {
 					assert_eq!(self.next().await, None);
 					return (ids, receipt.0);
 				},
-				Event::Error(error) => panic!("{error:?}"),
+				other => panic!("{other:?}"),
 			}
 		}
 	}
