@@ -1,4 +1,4 @@
-"""OpenAI's own library: chat and text completions, responses, models, errors."""
+"""OpenAI's own library: chat and text completions, responses, embeddings, models, errors."""
 
 import json
 
@@ -254,6 +254,23 @@ def response_log_probabilities():
 def models():
     assert MODEL in [model.id for model in client.models.list()]
     assert client.models.retrieve(MODEL).object == "model"
+
+
+@check
+def embeddings():
+    error = raises(openai.BadRequestError, lambda: client.embeddings.create(model=MODEL, input="a fox"))
+    assert error.param == "model" and "embeddings" in error.message
+    for model in client.models.list():
+        if "embeddings" not in model.supported_features:
+            continue
+        # The library asks for Base64, and decodes it.
+        texts = ["a fox", "a crow", "a fox"]
+        made = client.embeddings.create(model=model.id, input=texts)
+        fox, crow, same = (entry.embedding for entry in made.data)
+        assert fox == same != crow and abs(sum(number**2 for number in fox) - 1) < 1e-3
+        plain = client.embeddings.create(model=model.id, input=texts[0], encoding_format="float")
+        assert max(abs(one - other) for one, other in zip(plain.data[0].embedding, fox, strict=True)) < 1e-6
+        assert made.usage.prompt_tokens == made.usage.total_tokens > plain.usage.prompt_tokens > 0
 
 
 @check
