@@ -102,6 +102,8 @@ enum Failure {
 	ContextTooLong(String),
 	#[error("rejected the request: {0}")]
 	BadRequest(String),
+	#[error("cannot do what the request needs: {0}")]
+	Unsupported(String),
 	#[error("has a channel whose deposit does not cover the request")]
 	Funds,
 	#[error("sent nothing for {} s", .0.as_secs())]
@@ -324,7 +326,7 @@ impl Relay {
 			None | Some(Failure::Funds) if reason == NoRoute::NoFunds => self.demand_funds() && patient,
 			None => reason == NoRoute::NotInStep && patient && rounds < MAX_ROUNDS,
 			Some(Failure::Busy) => patient,
-			Some(Failure::ContextTooLong(_) | Failure::BadRequest(_)) => false,
+			Some(Failure::ContextTooLong(_) | Failure::BadRequest(_) | Failure::Unsupported(_)) => false,
 			Some(_) => patient && rounds < MAX_ROUNDS,
 		};
 		if !is_worthwhile {
@@ -359,7 +361,7 @@ impl Relay {
 			},
 			Some(Failure::Busy) => ApiError::busy(),
 			Some(Failure::ContextTooLong(message)) => ApiError::context_length(message),
-			Some(Failure::BadRequest(message)) => ApiError::invalid(message),
+			Some(Failure::BadRequest(message) | Failure::Unsupported(message)) => ApiError::invalid(message),
 			Some(failure @ Failure::Silent(_)) => ApiError::timeout(format!("The last host {failure}.")),
 			Some(
 				failure @ (Failure::Call(_)

@@ -7,7 +7,7 @@ mod common;
 use common::{Front, Net, Reply, chat_body, eventually};
 use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::config::Options;
-use gonka_stand_ins::worker::Failure;
+use gonka_stand_ins::worker::{Failure, Worker};
 use serde_json::json;
 use std::time::Duration;
 
@@ -104,6 +104,23 @@ async fn two_hosts_that_find_a_request_wrong_suffice() {
 	let reply = front.chat(json!({})).await;
 	assert_eq!((reply.status, &reply.json()["error"]["type"]), (400, &json!("invalid_request_error")));
 	assert_eq!(net.workers.iter().map(|worker| worker.state().requests.len()).sum::<usize>(), 2);
+	let hosts = net.market.state.lock().unwrap().hosts.clone();
+	assert!(hosts.iter().all(|host| front.running.gateway.router.is_healthy(&host.account)), "and none is blamed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_some_engines_cannot_serve_goes_to_one_that_can() {
+	let (net, dir) = (Net::of(4).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	let cannot = |workers: &[Worker]| {
+		workers.iter().for_each(|worker| worker.behave(|behaviour| behaviour.refuses = Some(ErrorCode::Unsupported)));
+	};
+	cannot(&net.workers[..3]);
+	for _ in 0..4 {
+		assert_eq!(host(&front.chat(json!({})).await), 3);
+	}
+	cannot(&net.workers);
+	assert_eq!(front.chat(json!({})).await.status, 400);
 	let hosts = net.market.state.lock().unwrap().hosts.clone();
 	assert!(hosts.iter().all(|host| front.running.gateway.router.is_healthy(&host.account)), "and none is blamed");
 }

@@ -55,6 +55,8 @@ pub enum ErrorCode {
 	WrongPrice,
 	/// 413: the prompt and `max_tokens` exceed the model's context window.
 	ContextTooLong,
+	/// 422: the worker's engine cannot do what the request needs; another host's may.
+	Unsupported,
 	/// 429: the queue is full, or this checker has sent too many queries; try later or another host.
 	Busy,
 	/// 500: the worker failed.
@@ -79,6 +81,7 @@ impl ErrorCode {
 			Self::Replayed | Self::WrongTotals | Self::WrongPrice => 409,
 			Self::Expired => 410,
 			Self::ContextTooLong => 413,
+			Self::Unsupported => 422,
 			Self::Busy => 429,
 			Self::Internal => 500,
 			Self::Outdated => 503,

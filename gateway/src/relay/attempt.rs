@@ -347,6 +347,7 @@ fn explain(gateway: &Gateway, channel: ChannelId, error: CallError) -> Failure {
 		},
 		ErrorCode::ContextTooLong => Failure::ContextTooLong(message),
 		ErrorCode::BadRequest => Failure::BadRequest(message),
+		ErrorCode::Unsupported => Failure::Unsupported(message),
 		ErrorCode::InsufficientFunds => {
 			gateway.snapshots.refresh.notify_one();
 			Failure::Funds

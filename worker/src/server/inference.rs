@@ -201,9 +201,8 @@ fn engine_rejection(error: EngineError) -> Rejection {
 	let code = match &error {
 		EngineError::Busy { .. } => ErrorCode::Busy,
 		EngineError::ContextTooLong { .. } => ErrorCode::ContextTooLong,
-		EngineError::InvalidRequest(_) | EngineError::Template(_) | EngineError::Unsupported(_) => {
-			ErrorCode::BadRequest
-		},
+		EngineError::InvalidRequest(_) | EngineError::Template(_) => ErrorCode::BadRequest,
+		EngineError::Unsupported(_) => ErrorCode::Unsupported,
 		EngineError::Model(_) | EngineError::Memory { .. } | EngineError::Compute(_) | EngineError::Stopped => {
 			return Rejection::internal(error);
 		},
