@@ -1,8 +1,8 @@
 //! Tests of the mock engine.
 
 use gonka_engine::{
-	CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, MockConfig, MockEngine, TokenEvent,
-	TokenLogprobs,
+	CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, MOCK_WORDS, MockConfig, MockEngine,
+	TokenEvent, TokenLogprobs,
 };
 use gonka_primitives::tape::seed_key;
 use tokio::sync::mpsc::Receiver;
@@ -24,16 +24,17 @@ async fn collect(mut events: Receiver<TokenEvent>) -> (Vec<u32>, String, FinishR
 	}
 }
 
-fn request(engine: &MockEngine, max_tokens: usize) -> GenerateRequest {
+fn request(max_tokens: usize) -> GenerateRequest {
 	GenerateRequest { prompt: b"hello".map(u32::from).into(), max_tokens, ..Default::default() }
 }
 
 #[tokio::test]
 async fn the_same_prompt_and_key_give_the_same_completion() {
 	let engine = MockEngine::new(MockConfig { completion_words: 20, ..Default::default() });
-	let request = request(&engine, 100);
+	let request = request(100);
 	let (ids, text, reason) = collect(engine.generate(request.clone()).unwrap()).await;
 	assert_eq!((ids.len(), reason), (21, FinishReason::Stop));
+	assert_eq!(ids.iter().filter_map(|id| MOCK_WORDS.get(*id as usize - 256)).copied().collect::<String>(), text);
 	assert_eq!(collect(engine.generate(request.clone()).unwrap()).await.0, ids);
 	let other = GenerateRequest { key: seed_key(1), ..request.clone() };
 	assert_ne!(collect(engine.generate(other).unwrap()).await.0, ids);
@@ -56,15 +57,15 @@ async fn pieces(engine: &MockEngine, request: GenerateRequest) -> Vec<(u32, Stri
 async fn held_back_text_survives_a_change_of_host() {
 	let engine = MockEngine::new(MockConfig::default());
 	let text = |pieces: &[(u32, String)]| pieces.iter().map(|(_, text)| text.as_str()).collect::<String>();
-	let plain = text(&pieces(&engine, request(&engine, 8)).await);
+	let plain = text(&pieces(&engine, request(8)).await);
 	// These stop texts begin in one word and would end in a later one, so words are held back.
 	let words: Vec<_> = plain.split_inclusive(' ').collect();
 	let stop = vec![format!("{}{}#", words[3], words[4]), format!("{}!", words[5])];
-	let whole = pieces(&engine, GenerateRequest { stop: stop.clone(), ..request(&engine, 8) }).await;
+	let whole = pieces(&engine, GenerateRequest { stop: stop.clone(), ..request(8) }).await;
 	assert_eq!(text(&whole), plain);
 	for cut in 1..whole.len() {
 		let (before, after) = whole.split_at(cut);
-		let mut rest = GenerateRequest { stop: stop.clone(), delivered: cut, ..request(&engine, after.len()) };
+		let mut rest = GenerateRequest { stop: stop.clone(), delivered: cut, ..request(after.len()) };
 		rest.prompt.extend(before.iter().map(|(id, _)| *id));
 		assert_eq!(text(before) + &text(&pieces(&engine, rest).await), plain, "cut at {cut}");
 	}
@@ -73,14 +74,14 @@ async fn held_back_text_survives_a_change_of_host() {
 #[tokio::test]
 async fn a_completion_ends_at_its_limit_or_before_a_stop_text() {
 	let engine = MockEngine::new(MockConfig::default());
-	let (ids, text, reason) = collect(engine.generate(request(&engine, 5)).unwrap()).await;
+	let (ids, text, reason) = collect(engine.generate(request(5)).unwrap()).await;
 	assert_eq!((ids.len(), reason), (5, FinishReason::Length));
 	let second = text.split(' ').nth(2).unwrap();
-	let stopped = GenerateRequest { stop: vec![second.into()], ..request(&engine, 5) };
+	let stopped = GenerateRequest { stop: vec![second.into()], ..request(5) };
 	let (_, before, reason) = collect(engine.generate(stopped).unwrap()).await;
 	assert_eq!(reason, FinishReason::Stop);
 	assert_eq!(before, text.split(second).next().unwrap());
-	let too_long = engine.generate(request(&engine, 8192)).unwrap_err();
+	let too_long = engine.generate(request(8192)).unwrap_err();
 	assert!(matches!(too_long, EngineError::ContextTooLong { .. }));
 }
 
@@ -90,23 +91,23 @@ async fn a_mock_with_a_speed_streams_and_can_be_cancelled() {
 		MockEngine::new(MockConfig { tokens_per_second: Some(tokens_per_second), max_running: 1, ..Default::default() })
 	};
 	let fast = mock(1000.0);
-	assert_eq!(collect(fast.generate(request(&fast, 5)).unwrap()).await.0.len(), 5);
+	assert_eq!(collect(fast.generate(request(5)).unwrap()).await.0.len(), 5);
 
 	// Its first token would come after a day.
 	let engine = mock(1.0 / 86_400.0);
-	let events = engine.generate(request(&engine, 60)).unwrap();
-	assert!(matches!(engine.generate(request(&engine, 5)), Err(EngineError::Busy { .. })));
+	let events = engine.generate(request(60)).unwrap();
+	assert!(matches!(engine.generate(request(5)), Err(EngineError::Busy { .. })));
 	drop(events);
 	while engine.health().running > 0 {
 		tokio::task::yield_now().await;
 	}
-	assert!(engine.generate(request(&engine, 5)).is_ok());
+	assert!(engine.generate(request(5)).is_ok());
 }
 
 #[tokio::test]
 async fn a_check_passes_the_mocks_own_completions_and_finds_forged_ones() {
 	let engine = MockEngine::new(MockConfig::default());
-	let request = request(&engine, 20);
+	let request = request(20);
 	let mut events = engine.generate(request.clone()).unwrap();
 	let (mut output, mut fingerprints) = (Vec::new(), Vec::new());
 	while let Some(TokenEvent::Token { id, fingerprint, .. }) = events.recv().await {
@@ -133,7 +134,7 @@ async fn a_check_passes_the_mocks_own_completions_and_finds_forged_ones() {
 #[tokio::test]
 async fn stop_ids_end_a_completion_and_grammars_are_not_supported() {
 	let engine = MockEngine::new(MockConfig::default());
-	let request = GenerateRequest { logprobs: Some(3), ..request(&engine, 40) };
+	let request = GenerateRequest { logprobs: Some(3), ..request(40) };
 	let (ids, ..) = collect(engine.generate(request.clone()).unwrap()).await;
 	let stopped = GenerateRequest { stop_token_ids: vec![ids[6]], ..request.clone() };
 	let first = ids.iter().position(|id| *id == ids[6]).unwrap();

@@ -17,8 +17,8 @@ use axum::{
 };
 use common::{completion_of, greedy, wait_until};
 use gonka_engine::{
-	ChatMessage, ChatOptions, CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, TokenEvent,
-	UpstreamConfig, UpstreamEngine,
+	CheckRequest, Engine, EngineError, FinishReason, GenerateRequest, Grammar, TokenEvent, UpstreamConfig,
+	UpstreamEngine,
 };
 use gonka_primitives::tape::NAT;
 use serde_json::{Value, json};

@@ -5,7 +5,11 @@ mod common;
 
 use common::{Front, Net, eventually};
 use gonka_client::worker_api::{ErrorCode, Vector};
-use gonka_gateway::config::Options;
+use gonka_gateway::{
+	api_keys::{file::KeyFile, limits::Limits},
+	auth::ApiKeys,
+	config::Options,
+};
 use gonka_stand_ins::worker::{Lie, PRICE, embedding};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -58,9 +62,7 @@ async fn inputs_of_every_form_become_vectors_and_are_paid() {
 	}
 	let reply = front.post("/v1/embeddings", body(json!({"encoding_format": "base64"}))).await;
 	assert_eq!(reply.json()["data"][0]["embedding"], Vector(embedding(&[97, 98])).to_base64());
-	let state = net.workers[0].state();
-	assert!(state.models.iter().all(|model| *model == 7) && state.requests[0].prompt == [97, 98]);
-	drop(state);
+	assert_eq!(net.workers[0].state().models, [7; 7]);
 	eventually("all are acknowledged", || net.receipts() == 7 && net.is_square()).await;
 	let due: u128 = net.workers[0].state().accounts.values().map(|account| account.due().fee).sum();
 	assert_eq!(due, 13 * PRICE.input, "the tokens of all inputs");
@@ -133,4 +135,21 @@ async fn a_request_of_many_inputs_does_not_find_its_host_busy() {
 	assert!(vectors.eq(inputs.iter().map(|input| shown(input))));
 	assert_eq!(list["usage"]["prompt_tokens"], 400);
 	eventually("all are acknowledged", || net.receipts() == 200 && net.is_square()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keys_budget_counts_the_tokens_of_all_inputs() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let limits = Limits { tokens_per_day: Some(5), ..Limits::default() };
+	let key = KeyFile::in_folder(dir.path()).create("app", limits, 1_800_000_000).unwrap().1;
+	let options = Options { api_keys: ApiKeys::parse("own:sk-own").unwrap(), ..Options::default() };
+	let front = start(&net, dir.path(), options).await;
+	let authorization = format!("Bearer {key}");
+	let status = async |input: Value| {
+		let body = body(json!({"input": input})).to_string();
+		front.open("POST", "/v1/embeddings", &[("authorization", &authorization)], body).await.status().as_u16()
+	};
+	assert_eq!(status(json!(["abc", "def"])).await, 429, "six tokens");
+	assert_eq!(status(json!(["ab", "cd"])).await, 200);
+	assert_eq!(status(json!("ef")).await, 429, "one is left");
 }
