@@ -34,7 +34,7 @@ async fn requests_are_served_and_settled() -> Result<()> {
 
 /// As many requests as a client sends in a day that sends one every ten seconds; `GONKA_CLIENT_REQUESTS` overrides the number.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes an hour: run by `make soak`"]
+#[ignore = "takes hours: run by `make soak`"]
 async fn a_day_of_random_clients_loses_nothing() -> Result<()> {
 	interruptible(async {
 		let requests = std::env::var("GONKA_CLIENT_REQUESTS").map_or(Ok(8640), |text| text.parse())?;
