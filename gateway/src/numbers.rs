@@ -1,6 +1,6 @@
 //! The sequence numbers of a channel's envelopes.
 //!
-//! An envelope is sent before it is on disk, so that no request waits for the disk. Two rules keep the books right after a crash:
+//! An envelope is sent before it is on disk, so that no request waits for the disk. Two rules keep the ledger right after a crash:
 //! - Numbers are reserved on disk in blocks. After a start, only numbers beyond the reserved ones are given out, so none is
 //!   used twice.
 //! - Envelopes reach the disk in the order of their numbers, and before the receipts that answer them. Those at or above the

@@ -109,7 +109,7 @@ pub struct Uses {
 	idle: HashMap<AccountId, Duration>,
 	/// Time since the last response, by host.
 	silent: HashMap<AccountId, Duration>,
-	/// Since when the host of a channel serves no model.
+	/// The time since which the host of a channel serves no model.
 	useless: HashMap<ChannelId, Instant>,
 	/// When hosts were found dead.
 	dead: HashMap<AccountId, Instant>,
