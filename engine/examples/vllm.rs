@@ -145,7 +145,7 @@ fn check(engine: &dyn Engine, completions: &[Generated], other: u64) -> Result<S
 /// Measures tokens a second with 1 and 8 completions, and prints the best of three rounds.
 fn speed(name: &str, url: &str) -> Result<()> {
 	let engine = connect(url)?;
-	// What the tokens are makes no difference.
+	// The tokens make no difference.
 	let prompt: Vec<u32> = (1..8).collect();
 	println!("\n{name}: tokens a second, best of 3 rounds");
 	for (setting, request) in

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 /// The number after that of the last envelope.
 const RECORDED: TableDefinition<u64, u64> = TableDefinition::new("recorded");
 const RESERVED: TableDefinition<u64, &[u8]> = TableDefinition::new("reserved");
-/// What earlier versions wrote instead of the two above: the first and the next number.
+/// The table of earlier versions instead of the two above: the first and the next number.
 const SEQUENCES: TableDefinition<u64, (u64, u64)> = TableDefinition::new("sequences");
 const VOUCHERS: TableDefinition<u64, &[u8]> = TableDefinition::new("vouchers");
 const ENVELOPES: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("envelopes");

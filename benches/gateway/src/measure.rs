@@ -211,7 +211,7 @@ async fn measure(args: &Args, control: SocketAddr, targets: &[Target], pace: Pac
 	};
 	let mut rows = targets.iter().map(new).collect::<anyhow::Result<Vec<_>>>()?;
 	let idle = targets.iter().map(Target::usage).collect::<anyhow::Result<Vec<_>>>()?;
-	// What proxies asked for while they started.
+	// Requests that proxies sent while they started.
 	let _: HashMap<u64, Timing> = post(control, TIMINGS, &()).await?;
 	for round in 0..args.rounds {
 		set_pace(control, pace).await?;

@@ -30,7 +30,7 @@ pub struct Program {
 	group: u32,
 }
 
-/// What the processes of a program use.
+/// The resources that the processes of a program use.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
 	/// Bytes of memory, resident.
@@ -73,7 +73,7 @@ impl Program {
 		Ok(())
 	}
 
-	/// What all its processes use.
+	/// The sum over all its processes.
 	pub fn usage(&self) -> anyhow::Result<Usage> {
 		let mut sum = Usage::default();
 		for entry in fs::read_dir("/proc")? {

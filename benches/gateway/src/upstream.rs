@@ -82,7 +82,7 @@ pub struct Pace {
 	pub held: bool,
 }
 
-/// What happened to a request, in nanoseconds by [`now`].
+/// The times of a request, in nanoseconds by [`now`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Timing {
 	/// All of the request was there.

@@ -11,7 +11,7 @@ const MAX_EXACT: u64 = 1 << 53;
 /// Number of decimal digits that a double holds exactly.
 const EXACT_DIGITS: usize = 15;
 
-/// What a schema demands, and no grammar can hold a text to.
+/// A demand of a schema to which no grammar can hold a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
 	/// A number that is no double.

@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// Largest number of turns of a conversation by `previous_response_id`.
 const TURNS: u32 = 3;
 
-/// What a client does with a request.
+/// A client's conduct with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
 	/// Reads a whole answer.
@@ -63,7 +63,7 @@ const KINDS: [Kind; 11] = [
 	Kind::Message,
 ];
 
-/// What became of requests.
+/// The outcomes of requests.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
 	/// Number of requests by kind, each of which got what it should.

@@ -22,7 +22,7 @@ pub struct Market {
 	block: Arc<watch::Sender<BlockNumber>>,
 }
 
-/// What the market knows.
+/// The state of the market.
 pub struct MarketState {
 	pub hosts: Vec<HostView>,
 	pub channels: Vec<ChannelView>,
