@@ -98,16 +98,14 @@ pub fn open(config: &LocalConfig, options: LlamaOptions) -> Result<Opened, Engin
 	let options = LlamaOptions { repack: options.repack && all_orderly, ..options };
 	let weights = header.header().tensors.values().map(|tensor| tensor.size as u64).sum();
 	let memory = Sizes::of(header.header(), weights, options.cache.bytes()).check(config)?;
-	let pooling = header.header().pooling()?;
-	drop(header);
 	if let Some(trial) = config.trial {
 		trial::run(trial(config), &config.model)?;
 	}
 	let file = Arc::new(File::open(&config.model, |params| params.use_extra_bufts = options.repack)?);
-	let tokenizer = file::tokenizer(&file, pooling)?;
-	let config = config.clone();
+	let tokenizer = file::tokenizer(&file, header.header())?;
+	let (config, embeds) = (config.clone(), tokenizer.pooling().is_some());
 	let load = move || {
-		let model: Box<dyn Model> = Box::new(LlamaModel::new(file, &config, options, pooling.is_some())?);
+		let model: Box<dyn Model> = Box::new(LlamaModel::new(file, &config, options, embeds)?);
 		Ok(model)
 	};
 	Ok(Opened { tokenizer, name, memory, load: Box::new(load) })

@@ -56,6 +56,7 @@ pub fn open(
 	let sizes = Sizes {
 		weights: file.weights().saturating_mul(bytes),
 		cached: 32 * bytes,
+		outputs: 0,
 		numbers: numbers.into_iter().fold(1, |product: u64, n| product.saturating_mul(n as u64)),
 		context: context as u64,
 	};

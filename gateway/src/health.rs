@@ -34,10 +34,10 @@ pub async fn watch(gateway: Arc<Gateway>) {
 			},
 		});
 		join_all(due.into_iter().map(async |host| {
-			gateway.router.expect(&host.account);
+			let before = gateway.router.expect(&host.account);
 			// A host that does not respond is queried again later; requests find out what is wrong.
 			if let Ok(health) = gateway.workers.health(&host.url).await {
-				gateway.router.learn(&host.account, health);
+				gateway.router.learn(&host.account, health, before);
 			}
 		}))
 		.await;

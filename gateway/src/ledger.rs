@@ -24,6 +24,9 @@ use std::{
 use subxt_signer::sr25519::Keypair;
 use tokio::sync::Notify;
 
+/// Workers reject a number that is so far below the highest one, whoever sent it.
+const WINDOW: u64 = 256;
+
 /// The record of all channels of one gateway key.
 pub struct Ledger {
 	pub(crate) genesis: Hash,
@@ -256,19 +259,21 @@ impl Ledger {
 	/// The other envelope may be paid, this one never.
 	pub fn disown(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
 		self.with(channel, |record| {
-			record.in_step = false;
 			record.closed.insert(hash);
-			record.wake.notify_one();
 			let Some(entry) = record.outstanding.remove(&hash) else { return Ok(()) };
-			let reservation = record.numbers.disown(entry.signed.envelope.sequence);
+			let sequence = entry.signed.envelope.sequence;
+			if record.numbers.next().saturating_sub(sequence) < WINDOW {
+				record.in_step = false;
+				record.wake.notify_one();
+			}
+			let reservation = record.numbers.disown(sequence);
 			let writes = vec![Write::Close(channel, hash), Write::Reserve(channel, reservation, record.numbers.next())];
 			self.store.submit(writes).map(drop)
 		})
 	}
 
-	/// Notes that the gateway stopped reading before the receipt. The worker may have signed one, so it is queried.
-	pub fn hang_up(&self, channel: ChannelId, hash: Hash, mut seen: Seen) {
-		seen.hung_up = true;
+	/// Notes that reading ended before the receipt. The worker may have signed one, so it is queried.
+	pub fn hang_up(&self, channel: ChannelId, hash: Hash, seen: Seen) {
 		self.with(channel, |record| {
 			if let Some(entry) = record.outstanding.get_mut(&hash) {
 				entry.ended = Some(Instant::now());

@@ -63,6 +63,9 @@ pub fn admit(
 	let reserve = |bounds: &Bounds| spender.reserve(bounds.max_fee(), bounds.max_tokens());
 	let reservations = bounds.iter().map(reserve).collect::<Result<Vec<_>, _>>()?;
 	spender.admit()?;
+	if let Some(prompt) = prompts.first() {
+		gateway.router.demand(&prompt.model);
+	}
 	let charges = bounds.into_iter().zip(reservations);
 	let admitted = prompts.iter().zip(charges).map(|(prompt, (bounds, reservation))| {
 		let (gateway, id, prompt, reading) = (gateway.clone(), id.clone(), prompt.clone(), reading.clone());

@@ -12,6 +12,8 @@ use std::ops::Range;
 
 /// Numbers that are reserved at a time.
 const BLOCK: u64 = 1024;
+/// Numbers by which a worker may be ahead: more is no number that anybody gave out.
+pub const MAX_AHEAD: u64 = 1 << 32;
 /// Maximum number of ranges without a record. Beyond it, receipts of the lowest are not paid any more.
 const MAX_UNRECORDED: usize = 1024;
 

@@ -45,7 +45,8 @@ pub struct Seen {
 	pub context_length: u32,
 	/// Whether the last token ends the completion: it is one of the model's ends, or completes a stop text.
 	pub stopped: bool,
-	/// Whether the gateway hung up before the end.
+	/// Whether the response did not end with a receipt: the gateway hung up, or the connection broke. An embedding is due then only
+	/// if the gateway hung up.
 	pub hung_up: bool,
 }
 
@@ -87,17 +88,29 @@ pub fn check(
 	seen.map_or(Ok(()), |seen| check_seen(receipt, envelope, seen))
 }
 
+/// Checks the receipt of an embedding, which comes at once or not at all. It is due if it arrived, or if the gateway did not wait.
+fn check_embedding(receipt: &Receipt, seen: &Seen) -> Result<(), ReceiptError> {
+	if receipt.prompt_tokens != seen.prompt_tokens || receipt.completion_tokens != 0 {
+		return Err(ReceiptError::Count);
+	}
+	let has_arrived = !seen.tokens.is_empty();
+	if has_arrived && receipt.output != output_hash(&seen.tokens) || !has_arrived && !seen.hung_up {
+		return Err(ReceiptError::Output);
+	}
+	if receipt.finish == FinishReason::Stop { Ok(()) } else { Err(ReceiptError::Finish) }
+}
+
 fn check_seen(receipt: &Receipt, envelope: &Envelope, seen: &Seen) -> Result<(), ReceiptError> {
+	if envelope.max_tokens == 0 {
+		return check_embedding(receipt, seen);
+	}
 	let made = receipt.completion_tokens as usize;
 	let more = if seen.hung_up { IN_FLIGHT_TOKENS } else { 0 };
-	// An embedding is no token. It comes at once or not at all.
-	let is_embedding = envelope.max_tokens == 0;
-	let arrived = if is_embedding { 0 } else { seen.tokens.len() };
+	let arrived = seen.tokens.len();
 	if receipt.prompt_tokens != seen.prompt_tokens || made < arrived || made > arrived.saturating_add(more) {
 		return Err(ReceiptError::Count);
 	}
-	let is_whole = made == arrived && !(is_embedding && seen.hung_up && seen.tokens.is_empty());
-	if is_whole && receipt.output != output_hash(&seen.tokens) {
+	if made == arrived && receipt.output != output_hash(&seen.tokens) {
 		return Err(ReceiptError::Output);
 	}
 	let full = receipt.prompt_tokens.saturating_add(receipt.completion_tokens) >= seen.context_length;

@@ -2,6 +2,7 @@
 
 use crate::{
 	ledger::{Ledger, Outstanding},
+	numbers::MAX_AHEAD,
 	receipts,
 	store::StoreError,
 };
@@ -19,6 +20,9 @@ use subxt_signer::sr25519;
 
 /// How long after the end of reading an envelope is given up, if the worker lists no receipt for it.
 const GIVE_UP: Duration = Duration::from_secs(60);
+/// The same for an envelope of whose response nothing had arrived when the gateway hung up: nothing is due then, but for what was
+/// on its way.
+const GIVE_UP_SOON: Duration = Duration::from_secs(10);
 
 /// Maximum number of sequence numbers that are left out where another gateway uses the same key.
 const MAX_GAP: u64 = 32;
@@ -35,6 +39,9 @@ pub enum ReconcileError {
 	/// The worker presents a voucher below the one that it confirmed, and its receipts do not make up the difference.
 	#[error("the worker has lost a voucher that it had confirmed")]
 	LostVoucher,
+	/// The worker says that it has seen a sequence number that nobody can have reached.
+	#[error("the worker says that it has seen sequence number {0}")]
+	Sequence(u64),
 }
 
 /// The result of comparing a channel's records.
@@ -89,8 +96,11 @@ impl Ledger {
 
 	/// Goes on after the highest number that the worker has seen. Returns whether it has seen numbers that this ledger, which has
 	/// others, did not give out.
-	async fn take_sequence(&self, channel: ChannelId, highest: u64) -> Result<bool, StoreError> {
+	async fn take_sequence(&self, channel: ChannelId, highest: u64) -> Result<bool, ReconcileError> {
 		let next = highest.saturating_add(1);
+		if highest > self.with(channel, |record| record.numbers.next()).saturating_add(MAX_AHEAD) {
+			return Err(ReconcileError::Sequence(highest));
+		}
 		let (is_ahead, is_behind, is_known) = self.with(channel, |record| {
 			let numbers = &record.numbers;
 			(next <= numbers.next() && !numbers.is_low(), next > numbers.next(), numbers.is_known())
@@ -217,7 +227,12 @@ impl Ledger {
 	fn give_up(&self, channel: ChannelId, listed: &HashSet<Hash>) -> Result<(), StoreError> {
 		let now = Instant::now();
 		let lapsed: Vec<Hash> = self.with(channel, |record| {
-			let ended = |entry: &Outstanding| entry.ended.is_some_and(|ended| now.duration_since(ended) > GIVE_UP);
+			let patience = |entry: &Outstanding| match &entry.seen {
+				Some(seen) if seen.hung_up && seen.tokens.is_empty() => GIVE_UP_SOON,
+				_ => GIVE_UP,
+			};
+			let ended =
+				|entry: &Outstanding| entry.ended.is_some_and(|ended| now.duration_since(ended) > patience(entry));
 			let entries = record.outstanding.iter();
 			entries.filter(|(hash, entry)| ended(entry) && !listed.contains(*hash)).map(|(hash, _)| *hash).collect()
 		});

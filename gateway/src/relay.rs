@@ -13,6 +13,7 @@ use crate::{
 		reading::Reading,
 		request::{MIN_COMPLETION, Prompt},
 	},
+	queue::Place,
 	receipts::ReceiptError,
 	router::{Beginnings, Need, NoRoute, Route},
 	snapshot::Model,
@@ -151,8 +152,9 @@ pub fn start(
 		let limit = gateway.options.timeouts.request;
 		let text = CompletionText::new(prompt.body.stop.clone());
 		let beginnings = gateway.router.beginnings(&prompt.model, &prompt.body.prompt);
-		let (stopped, embedding, started) = (false, None, Instant::now());
-		let mut relay = Relay { gateway, id, prompt, reading, beginnings, client, text, stopped, embedding, started };
+		let (place, stopped, embedding, started) = (None, false, None, Instant::now());
+		let mut relay =
+			Relay { gateway, id, prompt, reading, beginnings, place, client, text, stopped, embedding, started };
 		let last = match timeout(limit, relay.run()).await {
 			Ok(Some(Ok(summary))) => {
 				let Summary { finish, completion_tokens, fee, .. } = &summary;
@@ -180,6 +182,8 @@ struct Relay {
 	reading: Arc<Reading>,
 	/// The beginnings of the prompt.
 	beginnings: Beginnings,
+	/// The place in the queue while all hosts are busy.
+	place: Option<Place>,
 	client: mpsc::UnboundedSender<Piece>,
 	/// The text of the tokens that were delivered.
 	text: CompletionText,
@@ -193,7 +197,6 @@ impl Relay {
 	/// Returns `None` if the client is gone.
 	async fn run(&mut self) -> Option<Result<Summary, ApiError>> {
 		let mut tried = HashSet::new();
-		let mut place = None;
 		let (mut rounds, mut rejections, mut last, mut waiting_since) = (0u32, 0u32, None, Instant::now());
 		loop {
 			if self.client.is_closed() {
@@ -213,8 +216,8 @@ impl Relay {
 				},
 				Err(reason) => {
 					let patience = PATIENCE.min(self.gateway.options.timeouts.first_token);
-					place = place.or_else(|| self.gateway.queue.enter(patience));
-					let patient = place.is_some() && waiting_since.elapsed() < patience;
+					self.place = self.place.take().or_else(|| self.gateway.queue.enter(patience));
+					let patient = self.place.is_some() && waiting_since.elapsed() < patience;
 					match self.next_round(reason, last.as_ref(), rounds, patient).await {
 						Ok(()) => tried.clear(),
 						Err(error) => return Some(Err(error)),
@@ -236,7 +239,7 @@ impl Relay {
 				Err(failure) => {
 					if self.delivered() > delivered {
 						// The host made progress: hosts that were tried before get another chance.
-						(rounds, waiting_since, place) = (0, Instant::now(), None);
+						(rounds, waiting_since) = (0, Instant::now());
 						tried.clear();
 					}
 					tried.insert(host);
@@ -247,7 +250,10 @@ impl Relay {
 							return Some(Err(self.final_error(NoRoute::NoHost, Some(&failure))));
 						}
 					}
-					last = Some(failure);
+					// A host that could serve the request later counts for more than one that cannot.
+					if !matches!((&failure, &last), (Failure::Unsupported(_), Some(_))) {
+						last = Some(failure);
+					}
 				},
 			}
 		}
@@ -405,8 +411,11 @@ impl Relay {
 		let completion_tokens = self.delivered();
 		// A host that continues after others reads their tokens as part of its prompt.
 		let before = receipt.map_or(0, |receipt| completion_tokens.saturating_sub(receipt.completion_tokens));
-		let prompt_tokens = receipt.map_or(0, |receipt| receipt.prompt_tokens.saturating_sub(before));
-		let fee = receipt.map_or(0, |receipt| receipt.fee);
+		// An embedding that arrived is due, whether its receipt did or not.
+		let due = if self.embedding.is_some() { self.prompt.tokens() } else { 0 };
+		let prompt_tokens = receipt.map_or(due, |receipt| receipt.prompt_tokens.saturating_sub(before));
+		let fee = self.prompt.model.price().fee(due, 0).unwrap_or(Balance::MAX);
+		let fee = receipt.map_or(fee, |receipt| receipt.fee);
 		let stop_text = self.text.found().map(str::to_owned);
 		let (rest, embedding) = (self.text.finish(), self.embedding.take());
 		Summary { finish, rest, stop_text, prompt_tokens, completion_tokens, fee, host, embedding }

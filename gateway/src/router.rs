@@ -34,6 +34,8 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 6;
 /// Pause of a host after a wrong receipt.
 const DISTRUST: Duration = Duration::from_secs(600);
+/// Time for which the load in a host's report counts.
+const FRESH: Duration = Duration::from_secs(45);
 /// Maximum number of completion tokens that count for a host's slowness: few completions reach the maximum.
 const USUAL_COMPLETION: u32 = 256;
 /// Minimum time before a second host is dispatched to: below it, nobody notices.
@@ -75,11 +77,16 @@ impl Default for State {
 impl State {
 	/// Requests that run or wait at the host, those of other gateways included.
 	fn load(&self) -> u64 {
-		self.in_flight.saturating_add(self.report.as_ref().map_or(0, |report| report.others))
+		self.in_flight.saturating_add(self.fresh().map_or(0, |report| report.others))
 	}
 
 	fn is_full(&self) -> bool {
-		self.report.as_ref().is_some_and(|report| self.load() >= report.capacity)
+		self.fresh().is_some_and(|report| self.load() >= report.capacity)
+	}
+
+	/// The report, if its load still counts.
+	fn fresh(&self) -> Option<&Report> {
+		self.report.as_ref().filter(|report| report.at.elapsed() < FRESH)
 	}
 
 	fn is_paused(&self, now: Instant) -> bool {
@@ -102,6 +109,8 @@ const PREFERENCE: [fn(&State, Instant) -> bool; 3] = [
 struct Report {
 	/// The models that it serves, with the maximum number of tokens of prompt and completion together.
 	contexts: HashMap<String, u32>,
+	/// When it came.
+	at: Instant,
 	/// Requests of other gateways that run or wait there.
 	others: u64,
 	/// Maximum number of requests that run or wait.
@@ -282,19 +291,20 @@ impl Router {
 		may
 	}
 
-	/// Notes a host's report on itself.
-	pub fn learn(&self, host: &AccountId, health: Health) {
+	/// Notes a host's report on itself. `before` is the number of requests that were in flight when it was queried.
+	pub fn learn(&self, host: &AccountId, health: Health, before: u64) {
 		let mut states = self.lock();
 		let state = states.hosts.entry(*host).or_default();
 		state.responded = Instant::now();
 		let contexts = health.models.into_iter().map(|model| (model.name, model.context_length)).collect();
-		let others = u64::from(health.load).saturating_sub(state.in_flight);
-		state.report = Some(Report { contexts, others, capacity: health.capacity.max(1).into() });
+		let others = u64::from(health.load).saturating_sub(state.in_flight.max(before));
+		let at = Instant::now();
+		state.report = Some(Report { contexts, at, others, capacity: health.capacity.max(1).into() });
 	}
 
-	/// Notes that a host is needed, though it may not respond.
-	pub fn expect(&self, host: &AccountId) {
-		self.lock().hosts.entry(*host).or_default();
+	/// Notes that a host is needed, though it may not respond. Returns the number of requests in flight to it.
+	pub fn expect(&self, host: &AccountId) -> u64 {
+		self.lock().hosts.entry(*host).or_default().in_flight
 	}
 
 	/// The maximum number of tokens of prompt and completion together that a host serves of a model, if it is known.
@@ -363,7 +373,8 @@ impl States {
 		let known =
 			self.prefixes.host(need.beginnings).and_then(|known| hosts.iter().position(|host| host.account == known));
 		if let Some(load) = known.and_then(|known| loads.get(known)) {
-			let average = loads.iter().sum::<u64>() / loads.len().max(1) as u64;
+			let others = loads.iter().sum::<u64>().saturating_sub(*load);
+			let average = others / (loads.len() as u64).saturating_sub(1).max(1);
 			if *load <= average.saturating_mul(2).saturating_add(1) {
 				return known;
 			}
@@ -465,7 +476,7 @@ mod tests {
 		}
 		let counts = choices(&router, &[1, 1, 1], need(&none));
 		assert!(counts[2] < 60 && counts[0] > 350, "a host that takes five times as long gets little: {counts:?}");
-		router.learn(&[0; 32], health(&[], 7));
+		router.learn(&[0; 32], health(&[], 7), 0);
 		let counts = choices(&router, &[1, 1], need(&none));
 		assert!((50..200).contains(&counts[0]), "others load it: {counts:?}");
 	}
@@ -477,7 +488,7 @@ mod tests {
 		let beginnings = router.beginnings(&model, &[5; 200]);
 		router.began(&model, &[1; 32], need(&beginnings), Duration::from_millis(1));
 		assert_eq!(choices(&router, &[1, 1, 1], need(&beginnings)), [0, 1_000, 0]);
-		router.learn(&[1; 32], health(&[], 5));
+		router.learn(&[1; 32], health(&[], 5), 0);
 		let counts = choices(&router, &[1, 1, 1], need(&beginnings));
 		assert!(counts[0] > 200 && counts[2] > 200, "{counts:?}");
 	}
@@ -522,7 +533,7 @@ mod tests {
 		let host = |id| Host { account: [1; 32], worker: [0; 32], url: String::new(), models: vec![id], weight: 1 };
 		let router = Router::default();
 		assert_eq!(router.context(&models["m"], &host(2)), None);
-		router.learn(&[1; 32], health(&[("m", 30), ("m@fast", 50)], 0));
+		router.learn(&[1; 32], health(&[("m", 30), ("m@fast", 50)], 0), 0);
 		assert_eq!(router.context(&models["m"], &host(1)), Some(30));
 		assert_eq!(router.context(&models["m"], &host(2)), Some(50));
 		assert_eq!(router.context(&models["m@fast"], &host(1)), None);

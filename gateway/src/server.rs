@@ -235,12 +235,34 @@ fn parse(body: Result<Bytes, BytesRejection>) -> Result<Fields, ApiError> {
 	Fields::parse(&body)
 }
 
+/// Maximum length of a body that is validated at once, in bytes: another thread would take longer to begin.
+const SHORT: usize = 8 << 10;
+/// Fields that become a grammar, which takes time to compile.
+const FORMS: [&str; 8] = [
+	"tools",
+	"functions",
+	"response_format",
+	"structured_outputs",
+	"guided_json",
+	"guided_regex",
+	"guided_choice",
+	"guided_grammar",
+];
+
 /// Parses and validates a request. Long prompts and grammars take time: other requests go on meanwhile.
 async fn read(
 	gateway: &Arc<Gateway>,
 	body: Result<Bytes, BytesRejection>,
 	validate: fn(&Gateway, &Fields) -> Result<ValidRequest, ApiError>,
 ) -> Result<ValidRequest, ApiError> {
+	if body.as_ref().is_ok_and(|body| body.len() <= SHORT) {
+		let fields = parse(body)?;
+		if !FORMS.iter().any(|form| fields.has(form)) {
+			return validate(gateway, &fields);
+		}
+		let gateway = gateway.clone();
+		return blocking(move || validate(&gateway, &fields)).await;
+	}
 	let gateway = gateway.clone();
 	blocking(move || validate(&gateway, &parse(body)?)).await
 }

@@ -149,8 +149,8 @@ impl Store {
 	/// Writes all of `writes` or nothing, after everything that was submitted before.
 	pub fn submit(&self, writes: Vec<Write>) -> Result<Written, StoreError> {
 		let (sender, written) = oneshot::channel();
-		self.jobs.send((writes, sender)).map_err(|_| StoreError::Stopped)?;
 		self.waiting.fetch_add(1, Relaxed);
+		self.jobs.send((writes, sender)).map_err(|_| StoreError::Stopped)?;
 		Ok(written)
 	}
 

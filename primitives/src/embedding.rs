@@ -11,6 +11,10 @@ pub const MAX_WIDTH: usize = 1 << 16;
 /// Greatest difference of a vector's squared length from 1.
 const TOLERANCE: f64 = 1e-3;
 
+/// Least cosine of the angle between an embedding and the one that a check makes again: engines of a class, and even weights in
+/// 4 bits, come closer.
+const MIN_COSINE: f64 = 0.95;
+
 /// The bits of a vector's numbers: those of 32-bit floats (IEEE 754).
 pub fn bits(vector: &[f32]) -> Vec<u32> {
 	vector.iter().map(|number| number.to_bits()).collect()
@@ -28,9 +32,23 @@ pub fn is_embedding(vector: &[f32]) -> bool {
 	vector.len() <= MAX_WIDTH && (square - 1.0).abs() <= TOLERANCE
 }
 
+/// Whether two [embeddings](is_embedding) are of one text, but for rounding.
+pub fn are_alike(one: &[f32], other: &[f32]) -> bool {
+	let product: f64 = one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum();
+	one.len() == other.len() && product >= MIN_COSINE
+}
+
 #[cfg(test)]
 mod tests {
 	use super::*;
+
+	#[test]
+	fn vectors_that_point_elsewhere_or_have_another_width_are_not_alike() {
+		assert!(are_alike(&[0.6, 0.8], &[0.6, 0.8]) && are_alike(&[0.6, 0.8], &[0.62, 0.7846]));
+		for other in [&[0.8, 0.6][..], &[-0.6, -0.8], &[0.6, 0.8, 0.0], &[f32::NAN, 0.8], &[]] {
+			assert!(!are_alike(&[0.6, 0.8], other), "{other:?}");
+		}
+	}
 
 	#[test]
 	fn an_embedding_has_finite_numbers_and_the_length_one() {

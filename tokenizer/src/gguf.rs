@@ -22,6 +22,8 @@ const MAX_DIMENSIONS: u32 = 4;
 
 /// End of the key with the kind of pooling of a model that makes embeddings; the beginning is the architecture's name.
 const POOLING: &str = ".pooling_type";
+/// End of the key with the number of numbers of a hidden state, and so of an embedding.
+const WIDTH: &str = ".embedding_length";
 
 /// Why a header cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -279,6 +281,15 @@ impl Header {
 				Err(TokenizerError::Model(what))
 			},
 		}
+	}
+
+	/// Returns the number of numbers of a hidden state.
+	///
+	/// # Errors
+	/// [`TokenizerError::Model`] when it is missing or no number of that kind.
+	pub fn width(&self) -> Result<usize, TokenizerError> {
+		let key = format!("{}{WIDTH}", self.text("general.architecture")?);
+		usize::try_from(self.integer(&key)?).map_err(|_| bad(&key))
 	}
 
 	/// Returns a metadata list of texts.

@@ -12,8 +12,8 @@ use llama_cpp_sys_2 as sys;
 
 use crate::{
 	TokenizerError,
-	gguf::Gguf,
-	tokenizer::{Embedding, Encoder, Pooling, Tokenizer, Vocabulary},
+	gguf::{Gguf, Header},
+	tokenizer::{Embedding, Encoder, Tokenizer, Vocabulary},
 };
 
 /// An open model.
@@ -149,14 +149,19 @@ pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, TokenizerError> {
 		let message = format!("{}: token {twice:?} stands twice in tokenizer.ggml.tokens", path.display());
 		return Err(TokenizerError::Model(message));
 	}
-	tokenizer(&Arc::new(File::open(path, |params| params.vocab_only = true)?), file.header().pooling()?)
+	tokenizer(&Arc::new(File::open(path, |params| params.vocab_only = true)?), file.header())
 }
 
-/// Reads the tokenizer and the chat template. `pooling` is the header's: see [`Header::pooling`](crate::gguf::Header::pooling).
+/// Reads the tokenizer and the chat template. `header` is the file's.
 ///
 /// # Errors
-/// [`TokenizerError::Template`] when the chat template is malformed.
-pub fn tokenizer(file: &Arc<File>, pooling: Option<Pooling>) -> Result<Tokenizer, TokenizerError> {
+/// [`TokenizerError::Template`] when the chat template is malformed, and [`TokenizerError::Model`] when the header has no valid
+/// [kind of pooling](Header::pooling) or width.
+pub fn tokenizer(file: &Arc<File>, header: &Header) -> Result<Tokenizer, TokenizerError> {
+	let embedding = match header.pooling()? {
+		Some(pooling) => Some(Embedding { pooling, width: header.width()?, trailing: file.trailing() }),
+		None => None,
+	};
 	let vocabulary = file.vocabulary();
 	let ids = || 0..file.vocab_size() as i32;
 	let known = |id: i32| u32::try_from(id).ok().filter(|&id| (id as usize) < file.vocab_size());
@@ -183,7 +188,7 @@ pub fn tokenizer(file: &Arc<File>, pooling: Option<Pooling>) -> Result<Tokenizer
 			adds_bos,
 			eos: eos.into_iter().collect(),
 			template,
-			embedding: pooling.map(|pooling| Embedding { pooling, trailing: file.trailing() }),
+			embedding,
 		},
 		Box::new(FileEncoder(file.clone())),
 	)

@@ -40,6 +40,8 @@ pub struct Vocabulary {
 pub struct Embedding {
 	/// How one vector is made of the tokens' hidden states.
 	pub pooling: Pooling,
+	/// Number of the vector's numbers.
+	pub width: usize,
 	/// Tokens after every text.
 	pub trailing: Vec<u32>,
 }
@@ -107,6 +109,11 @@ impl Tokenizer {
 	/// Returns how one vector is made of a text, if the model makes embeddings. Such a model makes no completions.
 	pub fn pooling(&self) -> Option<Pooling> {
 		self.embedding.as_ref().map(|embedding| embedding.pooling)
+	}
+
+	/// Returns the number of numbers of the model's embeddings; `None` if it makes completions.
+	pub fn width(&self) -> Option<usize> {
+		self.embedding.as_ref().map(|embedding| embedding.width)
 	}
 
 	/// Returns the source of the chat template, if the model has one.

@@ -13,6 +13,8 @@ pub struct Sizes {
 	pub weights: u64,
 	/// Bytes of 32 numbers of keys or values: blocks of 8-bit formats have as many.
 	pub cached: u64,
+	/// Bytes of the outputs of a token, of a model that reads a whole text at once.
+	pub outputs: u64,
 	/// Number of keys' and values' numbers of a token, in all layers together.
 	pub numbers: u64,
 	/// Maximum number of tokens of a sequence that the model was made for.
@@ -23,7 +25,11 @@ impl Sizes {
 	/// Returns those of a GGUF file's model, for `weights` and `cached` bytes.
 	pub fn of(header: &Header, weights: u64, cached: u64) -> Self {
 		let context = number(header, "context_length").unwrap_or(u64::MAX);
-		Self { weights, cached, numbers: numbers_per_token(header), context }
+		let is_whole = own(header, "attention.causal") == Some(&Value::Bool(false));
+		let vocabulary = header.texts("tokenizer.ggml.tokens").map_or(0, |tokens| tokens.len() as u64);
+		let width = number(header, "embedding_length").unwrap_or(0);
+		let outputs = if is_whole { vocabulary.saturating_add(width).saturating_mul(4) } else { 0 };
+		Self { weights, cached, outputs, numbers: numbers_per_token(header), context }
 	}
 
 	/// Checks that weights, and the keys and values of all slots, fit [`LocalConfig::memory`], or else the memory that is free.
@@ -36,6 +42,8 @@ impl Sizes {
 		let context_length = usize::try_from(self.context).unwrap_or(usize::MAX).min(context_length);
 		let cells = (context_length as u64).saturating_mul(slots as u64);
 		let cache = cells.saturating_mul(self.numbers).saturating_mul(self.cached) / 32;
+		let outputs = self.outputs.saturating_mul(context_length as u64);
+		let cache = cache.saturating_add(outputs);
 		let needed = self.weights.saturating_add(cache);
 		match config.memory.or_else(free_memory) {
 			Some(free) if needed > free => {

@@ -42,6 +42,10 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 	let trailing = eos.filter(|_| adds("tokenizer.ggml.add_eos_token")).into_iter().collect();
 	let bytes_of = byte_decoder();
 	let ids = || (0u32..).zip(tokens.iter().zip(types));
+	let embedding = match header.pooling()? {
+		Some(pooling) => Some(Embedding { pooling, width: header.width()?, trailing }),
+		None => None,
+	};
 	Ok(Tokenizer::new(
 		Vocabulary {
 			bytes: ids()
@@ -55,7 +59,7 @@ pub fn tokenizer(header: &Header) -> Result<Tokenizer, EngineError> {
 			adds_bos: adds("tokenizer.ggml.add_bos_token"),
 			eos: eos.into_iter().collect(),
 			template: header.text("tokenizer.chat_template").ok().map(str::to_owned),
-			embedding: header.pooling()?.map(|pooling| Embedding { pooling, trailing }),
+			embedding,
 		},
 		Box::new(Bpe(bpe(header, tokens)?)),
 	)?)

@@ -30,7 +30,7 @@ const DEAD: Duration = Duration::from_secs(3600);
 /// Time after which a channel is closed whose host serves no model any more.
 const USELESS: Duration = Duration::from_secs(600);
 /// Time after which a host gets a channel again that did not respond.
-const ANOTHER_CHANCE: Duration = Duration::from_secs(6 * 3600);
+const ANOTHER_CHANCE: Duration = Duration::from_secs(3600);
 
 /// Why a channel is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub struct Sent {
 impl Sent {
 	/// Forgets what the snapshot shows, and what it does not show for too long.
 	pub fn forget_old(&mut self, snapshot: &Snapshot) {
-		let shown = |host: &AccountId| snapshot.channels.iter().any(|channel| channel.host == *host);
+		let shown = |host: &AccountId| snapshot.open_channels().any(|(channel, _)| channel.host == *host);
 		self.opened.retain(|host, at| !shown(host) && at.elapsed() < VISIBILITY_LIMIT);
 		self.topped_up.retain(|id, (deposit, at)| {
 			let now = snapshot.channels.iter().find(|channel| channel.id == *id).map(|channel| channel.deposit);
@@ -107,8 +107,10 @@ pub struct Uses {
 	models: HashMap<String, Duration>,
 	/// Time since the last request, by host.
 	idle: HashMap<AccountId, Duration>,
-	/// Time since the last response, by host.
+	/// Time since the last response, or since the channel was first seen, by host.
 	silent: HashMap<AccountId, Duration>,
+	/// When channels were first seen open.
+	seen: HashMap<ChannelId, Instant>,
 	/// The time since which the host of a channel serves no model.
 	useless: HashMap<ChannelId, Instant>,
 	/// When hosts were found dead.
@@ -122,17 +124,23 @@ impl Uses {
 		self.models = models.collect();
 		let open: Vec<_> = snapshot.channels.iter().filter(|channel| channel.closes.is_none()).collect();
 		self.idle = open.iter().map(|channel| (channel.host, router.idle(&channel.host))).collect();
-		let silent = open.iter().filter_map(|channel| Some((channel.host, router.silent(&channel.host)?)));
+		let now = Instant::now();
+		self.seen =
+			open.iter().map(|channel| (channel.id, self.seen.get(&channel.id).copied().unwrap_or(now))).collect();
+		let silent = open.iter().filter_map(|channel| {
+			let open = self.seen.get(&channel.id)?.elapsed();
+			Some((channel.host, router.silent(&channel.host)?.min(open)))
+		});
 		self.silent = silent.collect();
 		let useless = open.iter().filter(|channel| !is_useful(snapshot, channel)).map(|channel| channel.id);
-		let now = Instant::now();
 		self.useless = useless.map(|id| (id, self.useless.get(&id).copied().unwrap_or(now))).collect();
 		self.dead.retain(|_, at| at.elapsed() < ANOTHER_CHANCE);
-		for (host, silent) in &self.silent {
-			if *silent > DEAD {
-				self.dead.entry(*host).or_insert(now);
-			}
-		}
+		// If all are silent, it is the gateway that is cut off.
+		let is_connected = self.silent.values().any(|silent| *silent <= DEAD);
+		let dead = self.silent.iter().filter(|(_, silent)| is_connected && **silent > DEAD);
+		self.dead.extend(
+			dead.map(|(host, _)| (*host, now)).filter(|(host, _)| !self.dead.contains_key(host)).collect::<Vec<_>>(),
+		);
 	}
 
 	fn is_in_use(&self, model: &Model) -> bool {

@@ -78,8 +78,10 @@ pub fn needs_escapes(schema: &Value) -> bool {
 	let is_control = |c: char| c == '\x7f' || c < ' ' && !"\u{8}\t\n\u{c}\r".contains(c);
 	// Escapes of regular expressions, some of which stand for control characters.
 	let of_pattern = |text: &str| {
-		text.contains(is_control)
-			|| ["\\x", "\\u", "\\U", "\\c", "\\v", "\\a", "\\0"].iter().any(|escape| text.contains(escape))
+		let mut rest = text.chars();
+		// The character behind each backslash, which may be a backslash.
+		let mut escaped = std::iter::from_fn(|| rest.find(|c| *c == '\\').and_then(|_| rest.next()));
+		text.contains(is_control) || escaped.any(|c| "xuUcva0".contains(c))
 	};
 	fn of_data(data: &Value, is_control: &dyn Fn(char) -> bool) -> bool {
 		match data {

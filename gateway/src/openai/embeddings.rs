@@ -64,7 +64,15 @@ pub struct Embedding {
 	index: usize,
 	/// Numbers, or Base64. The vector's length is 1.
 	#[schema(value_type = Vec<f32>)]
-	embedding: Value,
+	embedding: Shown,
+}
+
+/// A vector in the form that was asked for.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Shown {
+	Floats(Vec<f32>),
+	Base64(String),
 }
 
 /// Numbers of tokens of a response.
@@ -138,7 +146,7 @@ pub async fn respond(gateway: &Gateway, asked: Asked, admitted: Vec<Admitted>) -
 	let (mut sums, mut data) = (Sums::default(), Vec::with_capacity(all.len()));
 	for (index, (vector, summary)) in all.into_iter().enumerate() {
 		sums.add(gateway, &summary, 0);
-		let embedding = if asked.is_base64 { Vector(vector).to_base64().into() } else { vector.into() };
+		let embedding = if asked.is_base64 { Shown::Base64(Vector(vector).to_base64()) } else { Shown::Floats(vector) };
 		data.push(Embedding { object: "embedding", index, embedding });
 	}
 	let prompt_tokens = sums.usage.prompt_tokens;

@@ -11,11 +11,11 @@ const NAMES: [[&str; 3]; 4] = [
 	["▁<PRE>", "▁<SUF>", "▁<MID>"],
 ];
 
-/// Returns the prompt with which a model writes what comes between `prompt`, token ids, and `suffix`.
+/// Returns the prompts with which a model writes what comes between each of `prompts`, token ids, and `suffix`.
 ///
 /// # Errors
 /// 400 `unsupported_parameter` when the model has no tokens for it.
-pub fn infill(tokenizer: &Tokenizer, prompt: &[u32], suffix: &str) -> Result<Vec<u32>, ApiError> {
+pub fn infill(tokenizer: &Tokenizer, prompts: &[Vec<u32>], suffix: &str) -> Result<Vec<Vec<u32>>, ApiError> {
 	let ids = |names: [&str; 3]| {
 		let [prefix, suffix, middle] = names.map(|name| tokenizer.special_id(name));
 		Some([prefix?, suffix?, middle?])
@@ -23,14 +23,16 @@ pub fn infill(tokenizer: &Tokenizer, prompt: &[u32], suffix: &str) -> Result<Vec
 	let Some([prefix_id, suffix_id, middle_id]) = NAMES.into_iter().find_map(ids) else {
 		return Err(ApiError::unsupported("suffix"));
 	};
-	let start = tokenizer.encode("");
-	let (start, prompt) = match prompt.strip_prefix(&start[..]) {
-		Some(rest) => (&start[..], rest),
-		None => (&[][..], prompt),
-	};
-	let after = tokenizer.encode(suffix);
-	let after = after.strip_prefix(start).unwrap_or(&after);
-	Ok([start, &[prefix_id], prompt, &[suffix_id], after, &[middle_id]].concat())
+	let (leading, after) = (tokenizer.encode(""), tokenizer.encode(suffix));
+	let after = after.strip_prefix(&leading[..]).unwrap_or(&after);
+	let filled = prompts.iter().map(|prompt| {
+		let (start, prompt) = match prompt.strip_prefix(&leading[..]) {
+			Some(rest) => (&leading[..], rest),
+			None => (&[][..], &prompt[..]),
+		};
+		[start, &[prefix_id], prompt, &[suffix_id], after, &[middle_id]].concat()
+	});
+	Ok(filled.collect())
 }
 
 #[cfg(test)]
@@ -52,9 +54,9 @@ mod tests {
 			let [prefix, suffix, middle] = names.map(|name| tokenizer.special_id(name).unwrap());
 			let prompt = tokenizer.encode("a(");
 			let expected = [&[prefix], &prompt[..], &[suffix, u32::from(b')'), middle]].concat();
-			assert_eq!(infill(&tokenizer, &prompt, ")").unwrap(), expected);
+			assert_eq!(infill(&tokenizer, &[prompt], ")").unwrap(), [expected]);
 		}
-		let error = infill(&open(&["<fim_prefix>", "<fim_middle>"]), &[1], ")").unwrap_err();
+		let error = infill(&open(&["<fim_prefix>", "<fim_middle>"]), &[vec![1]], ")").unwrap_err();
 		assert_eq!(error.body().error.param.as_deref(), Some("suffix"));
 	}
 }

@@ -58,7 +58,8 @@ impl Reader<'_> {
 	fn text(&self, text: &str) -> Result<Vec<u32>, ApiError> {
 		self.check_length(text.len())?;
 		let tokens = self.tokenizer.encode(text);
-		if tokens.is_empty() {
+		// An embedding has tokens around the text.
+		if tokens.is_empty() || text.is_empty() && self.tokenizer.pooling().is_some() {
 			Err(ApiError::invalid_value(self.field, format!("'{}' must not be empty.", self.field)))
 		} else {
 			Ok(tokens)
@@ -84,8 +85,11 @@ impl Reader<'_> {
 		ApiError::invalid_value(field, message)
 	}
 
-	/// Refuses a text that is too long for the context even if all its tokens were the longest, before it is split into tokens.
-	fn check_length(&self, bytes: usize) -> Result<(), ApiError> {
+	/// Rejects a text that is too long for the context even if all its tokens were the longest, before it is split into tokens.
+	///
+	/// # Errors
+	/// 400 with both lengths.
+	pub fn check_length(&self, bytes: usize) -> Result<(), ApiError> {
 		let least = bytes / self.tokenizer.longest().max(1);
 		if least <= self.context as usize {
 			return Ok(());

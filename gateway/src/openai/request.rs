@@ -264,18 +264,18 @@ impl ValidRequest {
 		let tokenizer = &*target.tokenizer;
 		sampling.check_ids(tokenizer.vocab_size())?;
 		let prompts = target.reader().texts(prompt)?;
+		check_number(prompts.len(), sampling.n)?;
 		let does_echo = fields.flag("echo")?.unwrap_or(false);
 		if does_echo && logprobs.is_some() {
 			let message =
 				"'echo' with 'logprobs' is not supported: hosts report log probabilities of completions only.";
 			return Err(ApiError::invalid_value("echo", message));
 		}
-		let echoed = |prompt: &Vec<u32>| std::iter::repeat_n(tokenizer.decode(prompt), sampling.n);
-		let echo = if does_echo { prompts.iter().flat_map(echoed).collect() } else { Vec::new() };
+		let echoed = if does_echo { prompts.clone() } else { Vec::new() };
 		let prompts = match fields.text("suffix")?.filter(|suffix| !suffix.is_empty()) {
 			Some(suffix) if !gateway.options.ignore_unsupported || infill(tokenizer, &[], "").is_ok() => {
-				let filled = prompts.iter().map(|prompt| infill(tokenizer, prompt, &suffix));
-				filled.collect::<Result<_, _>>()?
+				target.reader().check_length(suffix.len()).map_err(|error| error.about("suffix"))?;
+				infill(tokenizer, &prompts, &suffix)?
 			},
 			_ => prompts,
 		};
@@ -288,14 +288,18 @@ impl ValidRequest {
 			control_token: &|text| tokenizer.special_id(text),
 		});
 		let best = (sampling.n > keep).then_some(Best { of: sampling.n, keep });
-		let reading = Reading { logprobs, best, echo, ..Reading::plain(target.tokenizer.clone()) };
+		let reading = Reading { logprobs, best, ..Reading::plain(target.tokenizer.clone()) };
 		// The best are chosen by log probabilities.
 		let logprobs = logprobs.or_else(|| best.map(|_| 0));
 		let body = InferenceRequest { grammar, logprobs, ..sampling.body };
 		let sampling = Sampling { body, ..sampling };
+		let prompts = target.prompts(prompts, &sampling, (max_tokens, DEFAULT_TEXT_COMPLETION))?;
+		// The prompts fit the context.
+		let echo = echoed.iter().flat_map(|prompt| std::iter::repeat_n(tokenizer.decode(prompt), sampling.n)).collect();
+		let reading = Reading { echo, ..reading };
 		Ok(Self {
 			endpoint: Endpoint::Text,
-			prompts: target.prompts(prompts, &sampling, (max_tokens, DEFAULT_TEXT_COMPLETION))?,
+			prompts,
 			model,
 			stream,
 			include_usage: includes_usage(fields)?,
@@ -320,8 +324,9 @@ impl Target {
 	/// 404 or 503 when it is unknown or not served.
 	pub fn new(gateway: &Gateway, name: &str) -> Result<Self, ApiError> {
 		let model = gateway.model(name)?;
-		gateway.router.demand(&model);
-		let Opened { tokenizer, grammars } = gateway.tokenizer(&model)?;
+		// A model that is served counts as in use once the API key may pay for the request.
+		let opened = gateway.tokenizer(&model).inspect_err(|_| gateway.router.demand(&model));
+		let Opened { tokenizer, grammars } = opened?;
 		Ok(Self { model, tokenizer, grammars })
 	}
 
@@ -355,10 +360,7 @@ impl Target {
 		sampling: &Sampling,
 		(given, default): (Option<u32>, u32),
 	) -> Result<Vec<Prompt>, ApiError> {
-		if prompts.len().saturating_mul(sampling.n) > MAX_COMPLETIONS {
-			let message = format!("A request can have at most {MAX_COMPLETIONS} completions, all prompts together.");
-			return Err(ApiError::invalid_value("n", message));
-		}
+		check_number(prompts.len(), sampling.n)?;
 		let bound = self.bound(&sampling.body)?;
 		let seed = sampling.seed.unwrap_or_else(|| fastrand::u64(..));
 		let mut all = Vec::new();
@@ -403,6 +405,15 @@ fn values<const N: usize>(fields: &Fields, names: [&str; N]) -> Result<[Option<V
 		*value = fields.value(name)?;
 	}
 	Ok(values)
+}
+
+/// Checks the number of completions of so many prompts with `n` each.
+fn check_number(prompts: usize, n: usize) -> Result<(), ApiError> {
+	if prompts.saturating_mul(n) <= MAX_COMPLETIONS {
+		return Ok(());
+	}
+	let message = format!("A request can have at most {MAX_COMPLETIONS} completions, all prompts together.");
+	Err(ApiError::invalid_value("n", message))
 }
 
 /// Reads the number of completions of each prompt, of which `n` are returned.

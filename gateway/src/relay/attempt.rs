@@ -40,11 +40,16 @@ struct Reading {
 	channel: ChannelId,
 	hash: Hash,
 	seen: Option<Seen>,
+	/// Whether the host owes an embedding that it has not sent: a receipt for that is due only if the gateway does not wait.
+	owes_embedding: bool,
+	/// Whether the host has ended the response.
+	has_failed: bool,
 }
 
 impl Drop for Reading {
 	fn drop(&mut self) {
-		if let Some(seen) = self.seen.take() {
+		if let Some(mut seen) = self.seen.take() {
+			seen.hung_up = !(self.owes_embedding && self.has_failed);
 			self.gateway.ledger.hang_up(self.channel, self.hash, seen);
 		}
 	}
@@ -140,12 +145,20 @@ impl Order {
 			stopped: false,
 			hung_up: false,
 		};
-		let reading = Reading { gateway: gateway.clone(), channel, hash, seen: Some(seen) };
+		let mut reading = Reading {
+			gateway: gateway.clone(),
+			channel,
+			hash,
+			seen: Some(seen),
+			owes_embedding: self.max_tokens == 0,
+			has_failed: false,
+		};
 		let limit = gateway.options.timeouts.first_token;
 		let sent = gateway.workers.inference(&route.host.url, &self.id, &envelope, self.body.clone(), limit).await;
 		let mut stream = match sent {
 			Ok(stream) => stream,
 			Err(error) => {
+				reading.has_failed = true;
 				match error {
 					CallError::Refused { code: ErrorCode::Replayed, .. } => reading.disown()?,
 					CallError::Unreachable(_) | CallError::Refused { .. } => reading.forget()?,
@@ -154,8 +167,14 @@ impl Order {
 				return Err(explain(gateway, channel, error));
 			},
 		};
-		let first = timeout(limit, stream.next()).await.map_err(|_| Failure::Silent(limit))?;
-		let first = first.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)?;
+		let first = timeout(limit, stream.next()).await;
+		reading.has_failed = true;
+		let first = first.map_err(|_| Failure::Silent(limit))?.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)?;
+		reading.has_failed = false;
+		if let Event::Error(error) = first {
+			reading.forget()?;
+			return Err(explain(gateway, channel, CallError::Refused { code: error.code, message: error.message }));
+		}
 		Ok(Opened { route, reading, stream, first, started, span: Span::current() })
 	}
 }
@@ -260,10 +279,12 @@ impl Relay {
 	) -> Result<Receipt, Failure> {
 		let limit = self.gateway.options.timeouts.token;
 		let (mut event, mut begun) = (first, None);
+		reading.has_failed = true;
 		loop {
 			if begun.is_none() && matches!(event, Event::Token { .. } | Event::Embedding { .. }) {
 				begun = Some(Instant::now());
 				self.gateway.queue.began();
+				self.place = None;
 				let model = self.model();
 				self.gateway.router.began(&model, &route.host.account, self.need(&model), started.elapsed());
 			}
@@ -279,7 +300,8 @@ impl Relay {
 					reading.push(id);
 				},
 				Event::Embedding { vector: Vector(vector) } => {
-					if self.stopped || !self.prompt.is_embedding() || !is_embedding(&vector) {
+					let is_wide = self.prompt.tokenizer.width() == Some(vector.len());
+					if self.stopped || !self.prompt.is_embedding() || !is_wide || !is_embedding(&vector) {
 						return Err(Failure::Embedding);
 					}
 					bits(&vector).into_iter().for_each(|bits| reading.push(bits));
@@ -303,6 +325,7 @@ impl Relay {
 				biased;
 				() = self.client.closed() => {
 					drain(&mut stream, &mut reading);
+					reading.has_failed = false;
 					return Err(Failure::ClientGone);
 				},
 				next = timeout(limit, stream.next()) => next.map_err(|_| Failure::Silent(limit))?,

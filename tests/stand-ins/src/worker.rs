@@ -47,10 +47,12 @@ pub static TOKENIZER: LazyLock<(Hash, Vec<u8>)> = LazyLock::new(|| {
 /// The tokenizer file of the model `test/embed`, and its hash.
 pub static EMBEDDING_TOKENIZER: LazyLock<(Hash, Vec<u8>)> = LazyLock::new(|| {
 	let mut file = TOKENIZER.1.clone();
-	// One more key, of a 32-bit integer: the kind of pooling.
-	file[16] += 1;
-	for part in [&18u64.to_le_bytes()[..], b"llama.pooling_type", &4u32.to_le_bytes(), &1u32.to_le_bytes()] {
-		file.extend(part);
+	// Two more keys, of 32-bit integers: the kind of pooling, and the width.
+	for (key, value) in [("llama.pooling_type", 1u32), ("llama.embedding_length", 2)] {
+		file[16] += 1;
+		for part in [&(key.len() as u64).to_le_bytes()[..], key.as_bytes(), &4u32.to_le_bytes(), &value.to_le_bytes()] {
+			file.extend(part);
+		}
 	}
 	(Sha256::digest(&file).into(), file)
 });

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use super::{Cursor, Gguf, HeaderError, POOLING};
+use super::{Cursor, Gguf, HeaderError, POOLING, WIDTH};
 use crate::TokenizerError;
 
-/// Keys whose names begin with one of these are kept, and those that end with [`POOLING`].
+/// Keys whose names begin with one of these are kept, and of a model that makes embeddings those that end with [`POOLING`] or
+/// [`WIDTH`].
 const KEPT: [&str; 2] = ["general.architecture", "tokenizer."];
 
-/// Returns the tokenizer file of a model: the file's vocabulary, its rules, its chat templates, and its kind of pooling if it makes
-/// embeddings, byte by byte and in the file's order. All GGUF files with the same tokenizer give the same bytes, whatever the format of their weights. Their
+/// Returns the tokenizer file of a model: the file's vocabulary, its rules, its chat templates, and its kind of pooling and its
+/// width if it makes embeddings, byte by byte and in the file's order. All GGUF files with the same tokenizer give the same bytes, whatever the format of their weights. Their
 /// SHA-256 is registered on chain as the model's `tokenizer_hash`.
 ///
 /// # Errors
@@ -35,15 +36,22 @@ fn cut(bytes: &[u8]) -> Result<Vec<u8>, HeaderError> {
 	let mut cursor = Cursor { bytes, at: 4 };
 	let version = cursor.u32()?;
 	let _tensors = cursor.u64()?;
-	let mut kept = Vec::new();
+	let (mut kept, mut widths, mut has_pooling) = (Vec::new(), Vec::new(), false);
 	for _ in 0..cursor.u64()? {
 		let start = cursor.at;
 		let key = cursor.text()?;
 		let kind = cursor.u32()?;
 		cursor.value(kind)?;
-		if KEPT.iter().any(|name| key.starts_with(name)) || key.ends_with(POOLING) {
+		let is_pooling = key.ends_with(POOLING);
+		has_pooling |= is_pooling;
+		if KEPT.iter().any(|name| key.starts_with(name)) || is_pooling {
 			kept.push(start..cursor.at);
+		} else if key.ends_with(WIDTH) {
+			widths.push((kept.len(), start..cursor.at));
 		}
+	}
+	if has_pooling {
+		widths.into_iter().rev().for_each(|(at, range)| kept.insert(at, range));
 	}
 	if kept.len() < 2 {
 		return Err("it has no vocabulary: metadata tokenizer.… is missing".into());

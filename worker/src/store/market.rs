@@ -200,7 +200,8 @@ pub struct Terms {
 }
 
 /// The credit of a channel that has paid for so many requests: what a gateway can leave unpaid grows with what it paid, by one for
-/// every [`PAID_PER_CREDIT`], up to [`MAX_CREDIT`] times the initial credit.
+/// every [`PAID_PER_CREDIT`], up to [`MAX_CREDIT`] times the initial credit. Requests beyond the initial credit must not cost more
+/// than that part of what was paid, with all that is unpaid.
 fn credit(initial: u64, paid: u64) -> u64 {
 	initial.saturating_add(paid / PAID_PER_CREDIT).min(initial.saturating_mul(MAX_CREDIT))
 }
@@ -216,9 +217,14 @@ pub fn admit(tx: &WriteTransaction, terms: &Terms) -> Result<std::result::Result
 		return reject(ErrorCode::Replayed, message);
 	}
 	let credit = credit(terms.credit, record.acknowledged.receipts);
-	if open >= credit {
-		let message =
-			format!("{open} requests are running or wait for a voucher, and {credit} may: send a voucher first");
+	let unpaid = record.unacknowledged.fee.saturating_add(terms.running_fees).saturating_add(terms.max_fee);
+	let is_backed = unpaid.saturating_mul(PAID_PER_CREDIT.into()) <= record.acknowledged.fee;
+	if open >= credit || open >= terms.credit && !is_backed {
+		let message = format!(
+			"{open} requests are running or wait for a voucher, and {credit} may, more than {} only as far as they cost an eighth of \
+			 what the channel has paid: send a voucher first",
+			terms.credit
+		);
 		return reject(ErrorCode::Unacknowledged, message);
 	}
 	let owed = record.acknowledged.fee.max(terms.channel.settled.fee);
