@@ -152,9 +152,21 @@ pub fn start(
 		let limit = gateway.options.timeouts.request;
 		let text = CompletionText::new(prompt.body.stop.clone());
 		let beginnings = gateway.router.beginnings(&prompt.model, &prompt.body.prompt);
-		let (place, stopped, embedding, started) = (None, false, None, Instant::now());
-		let mut relay =
-			Relay { gateway, id, prompt, reading, beginnings, place, client, text, stopped, embedding, started };
+		let (place, stopped, embedding, is_unpaid, started) = (None, false, None, false, Instant::now());
+		let mut relay = Relay {
+			gateway,
+			id,
+			prompt,
+			reading,
+			beginnings,
+			place,
+			client,
+			text,
+			stopped,
+			embedding,
+			is_unpaid,
+			started,
+		};
 		let last = match timeout(limit, relay.run()).await {
 			Ok(Some(Ok(summary))) => {
 				let Summary { finish, completion_tokens, fee, .. } = &summary;
@@ -190,6 +202,8 @@ struct Relay {
 	/// Whether the last one ends the completion, or the embedding has arrived.
 	stopped: bool,
 	embedding: Option<Vec<f32>>,
+	/// Whether the host that sent the embedding is not paid for it, since its receipt was wrong.
+	is_unpaid: bool,
 	started: Instant,
 }
 
@@ -250,6 +264,7 @@ impl Relay {
 							return Some(Err(self.final_error(NoRoute::NoHost, Some(&failure))));
 						}
 					}
+					self.is_unpaid |= matches!(failure, Failure::Receipt(_));
 					// A host that could serve the request later counts for more than one that cannot.
 					if !matches!((&failure, &last), (Failure::Unsupported(_), Some(_))) {
 						last = Some(failure);
@@ -412,7 +427,7 @@ impl Relay {
 		// A host that continues after others reads their tokens as part of its prompt.
 		let before = receipt.map_or(0, |receipt| completion_tokens.saturating_sub(receipt.completion_tokens));
 		// An embedding that arrived is due, whether its receipt did or not.
-		let due = if self.embedding.is_some() { self.prompt.tokens() } else { 0 };
+		let due = if self.embedding.is_some() && !self.is_unpaid { self.prompt.tokens() } else { 0 };
 		let prompt_tokens = receipt.map_or(due, |receipt| receipt.prompt_tokens.saturating_sub(before));
 		let fee = self.prompt.model.price().fee(due, 0).unwrap_or(Balance::MAX);
 		let fee = receipt.map_or(fee, |receipt| receipt.fee);

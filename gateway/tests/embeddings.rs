@@ -108,13 +108,23 @@ async fn wrong_requests_have_openais_errors() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_sends_no_valid_vector_is_replaced_and_not_paid() {
+	for wrong in [vec![], vec![2.0, 0.0], vec![f32::NAN, 1.0], vec![1.0], vec![0.6, 0.8, 0.0]] {
+		let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+		let front = start(&net, dir.path(), Options::default()).await;
+		net.workers[0].behave(|worker| worker.embedding = Some(wrong.clone()));
+		let mut requests = 0;
+		// The gateway draws the host of each request.
+		while net.workers[0].state().requests.is_empty() {
+			let reply = front.post("/v1/embeddings", body(json!({}))).await;
+			assert_eq!((reply.status, &reply.json()["data"][0]["embedding"]), (200, &shown(&[97, 98])), "{wrong:?}");
+			requests += 1;
+			assert!(requests < 100, "one of two hosts never got a request");
+		}
+		eventually("the receipt is rejected", || front.running.gateway.metrics.rejected.get() == 1).await;
+		assert!(net.workers[0].state().accounts.values().all(|account| account.acknowledged.is_empty()));
+	}
 	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
 	let front = start(&net, dir.path(), Options::default()).await;
-	for wrong in [vec![], vec![2.0, 0.0], vec![f32::NAN, 1.0]] {
-		net.workers[0].behave(|worker| worker.embedding = Some(wrong.clone()));
-		let reply = front.post("/v1/embeddings", body(json!({}))).await;
-		assert_eq!((reply.status, &reply.json()["data"][0]["embedding"]), (200, &shown(&[97, 98])), "{wrong:?}");
-	}
 	net.workers[0].behave(|worker| (worker.embedding, worker.refuses) = (None, Some(ErrorCode::Internal)));
 	assert_eq!(front.post("/v1/embeddings", body(json!({}))).await.status, 200);
 	// A receipt for another vector: the client has the one that was sent, and the host is not paid.
