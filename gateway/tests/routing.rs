@@ -27,6 +27,11 @@ async fn weigh(net: &Net, front: &Front, weights: &[u64]) {
 	.await;
 }
 
+/// Number of hosts that were replaced before their first token.
+fn failovers(front: &Front) -> u64 {
+	front.running.gateway.metrics.failovers.with_label_values(&["before"]).get()
+}
+
 /// The index of the host that responded.
 fn host(reply: &Reply) -> usize {
 	assert_eq!(reply.status, 200, "{}", reply.text);
@@ -46,6 +51,8 @@ async fn a_late_first_token_comes_from_a_second_host_and_the_first_is_cancelled(
 		weigh(&net, &front, &[u64::MAX / 4, 1]).await;
 		net.workers[0].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Silent)));
 		let (before, hedges) = (net.receipts(), &front.running.gateway.metrics.hedges);
+		// On a busy machine some were late before.
+		let (hedged, cancelled) = (hedges.get(), net.workers[0].state().cancelled);
 		if !hedge {
 			let waiting = tokio::time::timeout(Duration::from_secs(2), front.chat(json!({}))).await;
 			assert!(waiting.is_err() && hedges.get() == 0, "it waits for the first host");
@@ -53,8 +60,8 @@ async fn a_late_first_token_comes_from_a_second_host_and_the_first_is_cancelled(
 		}
 		let reply = front.chat(json!({})).await;
 		assert_eq!((host(&reply), &reply.json()["choices"][0]["message"]["content"]), (1, &json!(FULL)));
-		assert_eq!(hedges.get(), 1);
-		eventually("the first host notices", || net.workers[0].state().cancelled == 1).await;
+		assert_eq!(hedges.get(), hedged + 1);
+		eventually("the first host notices", || net.workers[0].state().cancelled == cancelled + 1).await;
 		eventually("the second one alone is paid", || net.receipts() == before + 1 && net.is_square()).await;
 		let account = net.market.state.lock().unwrap().hosts[0].account;
 		assert!(front.running.gateway.router.is_healthy(&account), "slow is not broken");
@@ -69,12 +76,13 @@ async fn a_host_that_fails_after_the_hedge_leaves_the_request_to_the_other() {
 		assert_eq!(front.chat(json!({})).await.status, 200);
 	}
 	weigh(&net, &front, &[u64::MAX / 4, 1]).await;
+	let (hedged, failed) = (front.running.gateway.metrics.hedges.get(), failovers(&front));
 	net.workers[0].behave(|behaviour| behaviour.pause = Duration::from_secs(1));
 	net.workers[1].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Resets)));
 	let reply = front.chat(json!({"max_tokens": 2})).await;
 	assert_eq!((host(&reply), &reply.json()["choices"][0]["message"]["content"]), (0, &json!("w0 w1 ")));
-	assert_eq!(front.running.gateway.metrics.hedges.get(), 1);
-	assert_eq!(front.running.gateway.metrics.failovers.with_label_values(&["before"]).get(), 1);
+	assert_eq!(front.running.gateway.metrics.hedges.get(), hedged + 1);
+	assert_eq!(failovers(&front), failed + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
