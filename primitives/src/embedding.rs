@@ -11,7 +11,7 @@ pub const MAX_WIDTH: usize = 1 << 16;
 /// Greatest difference of a vector's squared length from 1.
 const TOLERANCE: f64 = 1e-3;
 
-/// Least cosine of the angle between an embedding and the one that a check makes again: engines of a class, and even weights in
+/// Minimum cosine of the angle between an embedding and the one that a check makes again: engines of a class, and even weights in
 /// 4 bits, come closer.
 const MIN_COSINE: f64 = 0.95;
 

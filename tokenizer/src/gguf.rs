@@ -288,8 +288,7 @@ impl Header {
 	/// # Errors
 	/// [`TokenizerError::Model`] when it is missing or no number of that kind.
 	pub fn width(&self) -> Result<usize, TokenizerError> {
-		let key = format!("{}{WIDTH}", self.text("general.architecture")?);
-		usize::try_from(self.integer(&key)?).map_err(|_| bad(&key))
+		self.integer(&format!("{}{WIDTH}", self.text("general.architecture")?))
 	}
 
 	/// Returns a metadata list of texts.
