@@ -302,7 +302,7 @@ pub struct CheckRequest {
 	/// The request that it completes.
 	pub request: GenerateRequest,
 	/// The completion's tokens: at least one, at most `max_tokens`. Of an embedding, the
-	/// [bits](gonka_primitives::embedding::bits) of the vector.
+	/// [bits](gonka_tokenizer::embedding::bits) of the vector.
 	pub output: Vec<u32>,
 	/// The reason for which it is said to have ended.
 	pub finish_reason: FinishReason,

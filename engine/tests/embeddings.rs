@@ -9,11 +9,16 @@ use gonka_engine::{
 	CheckRequest, CheckResult, Engine, EngineError, FinishReason, GenerateRequest, LocalConfig, LocalEngine, TokenEvent,
 };
 use gonka_primitives::{
-	embedding::{are_alike, bits, is_embedding},
 	fingerprint::{Fingerprint, distance},
 	tape::seed_key,
 };
-use gonka_tokenizer::{Pooling, gguf::tokenizer_file, llama::File, open_tokenizer};
+use gonka_tokenizer::{
+	Pooling,
+	embedding::{are_alike, bits, is_embedding},
+	gguf::tokenizer_file,
+	llama::File,
+	open_tokenizer,
+};
 use llama_cpp_sys_2 as sys;
 
 /// The models: one that reads a text from left to right, with each kind of pooling, and one that reads it at once.

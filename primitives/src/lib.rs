@@ -23,7 +23,6 @@ extern crate alloc;
 
 pub mod audit;
 pub mod check;
-pub mod embedding;
 pub mod epoch;
 pub mod fingerprint;
 pub mod hashing;

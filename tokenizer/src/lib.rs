@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 mod chat;
+pub mod embedding;
 pub mod gguf;
 pub mod grammar;
 #[cfg(feature = "llama")]

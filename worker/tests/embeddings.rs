@@ -12,11 +12,11 @@ use gonka_engine::{Engine, EngineError, GenerateRequest, LocalConfig, LocalEngin
 use gonka_primitives::{
 	AccountId, Hash,
 	audit::{Breach, Counts, Finding, Pick},
-	embedding::{bits, is_embedding, numbers},
 	fingerprint,
 	market::{Envelope, FinishReason, Receipt, SignedReceipt, output_hash},
 	tape::tape_key,
 };
+use gonka_tokenizer::embedding::{bits, is_embedding, numbers};
 use gonka_worker::store::evidence::StoredEvidence;
 use std::{path::Path, sync::Arc};
 

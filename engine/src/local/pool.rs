@@ -1,7 +1,9 @@
 //! Embeddings: one vector of the hidden states of a text's tokens.
 
-use gonka_primitives::embedding::{are_alike, is_embedding, numbers};
-use gonka_tokenizer::Pooling;
+use gonka_tokenizer::{
+	Pooling,
+	embedding::{are_alike, is_embedding, numbers},
+};
 
 use super::scheduler::Task;
 use crate::{FinishReason, TokenCheck, TokenEvent, sampler::Sampler};

@@ -17,9 +17,9 @@ use gonka_client::{
 };
 use gonka_primitives::{
 	AccountId, Balance, ChannelId, Hash,
-	embedding::{bits, is_embedding},
 	market::{Receipt, SignedReceipt, body_hash},
 };
+use gonka_tokenizer::embedding::{bits, is_embedding};
 use std::{
 	collections::HashSet,
 	future::pending,

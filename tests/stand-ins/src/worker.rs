@@ -351,7 +351,7 @@ async fn complete(worker: Worker, asked: Asked, behaviour: Behaviour, events: mp
 	if embeds {
 		tokio::time::sleep(behaviour.pause).await;
 		let vector = behaviour.embedding.clone().unwrap_or_else(|| embedding(&asked.request.prompt));
-		tokens = gonka_primitives::embedding::bits(&vector);
+		tokens = gonka_tokenizer::embedding::bits(&vector);
 		if events.send(Ok(Event::Embedding { vector: Vector(vector) })).await.is_err() {
 			return;
 		}

@@ -7,12 +7,13 @@ use gonka_engine::{CheckRequest, CheckResult, Engine, EngineError, FinishReason 
 use gonka_primitives::{
 	AccountId, Hash, ModelId,
 	audit::{AuditQuery, Breach, CalibrationProfile, Counts, Finding, Pick},
-	embedding, fingerprint,
+	fingerprint,
 	market::{FinishReason, Totals, body_hash, output_hash},
 	merkle_sum::{Sibling, SumNode},
 	tape::tape_key,
 	views::ChannelView,
 };
+use gonka_tokenizer::embedding;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 

@@ -26,13 +26,14 @@ use gonka_client::{
 };
 use gonka_engine::{Engine, EngineError, FinishReason as EngineFinish, GenerateRequest, TokenEvent};
 use gonka_primitives::{
-	Hash, embedding,
+	Hash,
 	fingerprint::{self, Fingerprint},
 	hashing::{domain, signing_payload},
 	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, body_hash, output_hash},
 	tape::tape_key,
 	views::ChannelView,
 };
+use gonka_tokenizer::embedding;
 use std::{
 	convert::Infallible,
 	sync::Arc,

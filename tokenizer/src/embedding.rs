@@ -1,10 +1,8 @@
-//! Embeddings: vectors that stand for texts. A request for one is an envelope whose `max_tokens` is 0. Its receipt's `output` is
-//! [`output_hash`](crate::market::output_hash) of the [`bits`] of the vector, its `fingerprint` the root over one
-//! [`Fingerprint`](crate::fingerprint::Fingerprint), that of the vector, and its `completion_tokens` 0.
+//! Embeddings: vectors that stand for texts. A request for one is an envelope whose `max_tokens` is 0. Its receipt's `output` is the
+//! hash of the [`bits`] of the vector, its `fingerprint` the root over one fingerprint, that of the vector, and its
+//! `completion_tokens` 0.
 //!
-//! Floating-point numbers are compared by hosts and gateways only, never on chain.
-
-use alloc::vec::Vec;
+//! Hosts, checkers and gateways compare floating-point numbers here. The chain never does: it has the hash of their bits.
 
 /// Maximum number of a vector's numbers.
 pub const MAX_WIDTH: usize = 1 << 16;
