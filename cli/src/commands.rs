@@ -229,7 +229,7 @@ mod tests {
 
 	#[tokio::test]
 	async fn a_closed_port_is_an_error_and_a_url_without_a_port_is_not_tried() {
-		let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+		let free = crate::devnet::free_ports(1).unwrap()[0];
 		assert!(port_is_open(&format!("ws://127.0.0.1:{free}/")).await.is_err());
 		assert!(port_is_open("wss://rpc.example.org/gonka").await.is_ok());
 	}

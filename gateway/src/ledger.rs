@@ -5,7 +5,7 @@
 //! A channel is in use once it is reconciled with its worker ([`Ledger::reconcile`]).
 
 use crate::{
-	numbers::Numbers,
+	numbers::{Numbers, WINDOW},
 	receipts::{self, ReceiptError, Seen},
 	store::{Saved, Store, StoreError, Vouchers, Write, Written},
 };
@@ -17,15 +17,12 @@ use gonka_primitives::{
 	views::ChannelView,
 };
 use std::{
-	collections::{BTreeMap, HashMap, HashSet},
+	collections::{BTreeMap, HashMap},
 	sync::{Arc, Mutex, MutexGuard},
 	time::Instant,
 };
 use subxt_signer::sr25519::Keypair;
 use tokio::sync::Notify;
-
-/// Workers reject a number that is so far below the highest one, whoever sent it.
-const WINDOW: u64 = 256;
 
 /// The record of all channels of one gateway key.
 pub struct Ledger {
@@ -39,14 +36,10 @@ pub struct Ledger {
 #[derive(Default)]
 pub(crate) struct ChannelRecord {
 	pub numbers: Numbers,
-	/// When the worker was found to have envelopes that are not in this ledger, or may have them: its receipts for them may come.
-	pub uncertain: Option<Instant>,
 	pub vouchers: Vouchers,
 	/// Correct receipts that `vouchers.confirmed` does not cover.
 	pub receipts: BTreeMap<Hash, SignedReceipt>,
 	pub outstanding: HashMap<Hash, Outstanding>,
-	/// Envelopes that are never paid for, or never again.
-	pub closed: HashSet<Hash>,
 	/// Whether the channel was reconciled with its worker since the start, and no contradiction came up since.
 	pub in_step: bool,
 	/// Wakes the task that acknowledges the channel's receipts.
@@ -103,12 +96,10 @@ impl ChannelRecord {
 			.into_iter()
 			.map(|(hash, signed)| (hash, Outstanding { signed, ended: Some(now), seen: None }));
 		Self {
-			uncertain: (saved.recorded < saved.reserved.end).then_some(now),
 			numbers: Numbers::after_start(saved.reserved, saved.recorded),
 			vouchers: saved.vouchers,
 			receipts: saved.receipts,
 			outstanding: outstanding.collect(),
-			closed: saved.closed,
 			..Self::default()
 		}
 	}
@@ -247,29 +238,29 @@ impl Ledger {
 		self.store.write(writes).await
 	}
 
-	/// Removes an envelope for which nothing is due, because the worker rejected it or never got it.
-	pub fn forget(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
+	/// Removes an envelope for which nothing is due, because the worker rejected it or never got it. Returns its sequence number,
+	/// which another gateway with the same key may have used.
+	pub fn forget(&self, channel: ChannelId, hash: Hash) -> Result<Option<u64>, StoreError> {
 		self.with(channel, |record| {
-			record.outstanding.remove(&hash);
-			self.store.submit(vec![Write::Forget(channel, hash)]).map(drop)
+			let Some(entry) = record.outstanding.remove(&hash) else { return Ok(None) };
+			let sequence = entry.signed.envelope.sequence;
+			let reservation = record.numbers.void(sequence, hash);
+			let writes =
+				vec![Write::Forget(channel, hash), Write::Reserve(channel, reservation, record.numbers.next())];
+			self.store.submit(writes)?;
+			Ok(Some(sequence))
 		})
 	}
 
-	/// Removes an envelope that the worker rejected because it has seen its sequence number: another gateway uses the same key.
-	/// The other envelope may be paid, this one never.
+	/// Does the same for an envelope that the worker rejected because it has seen its sequence number: another gateway uses the same
+	/// key, so the channel is reconciled.
 	pub fn disown(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
-		self.with(channel, |record| {
-			record.closed.insert(hash);
-			let Some(entry) = record.outstanding.remove(&hash) else { return Ok(()) };
-			let sequence = entry.signed.envelope.sequence;
-			if record.numbers.next().saturating_sub(sequence) < WINDOW {
-				record.in_step = false;
-				record.wake.notify_one();
-			}
-			let reservation = record.numbers.disown(sequence);
-			let writes = vec![Write::Close(channel, hash), Write::Reserve(channel, reservation, record.numbers.next())];
-			self.store.submit(writes).map(drop)
-		})
+		let sequence = self.forget(channel, hash)?;
+		let next = self.with(channel, |record| record.numbers.next());
+		if sequence.is_some_and(|sequence| next.saturating_sub(sequence) < WINDOW) {
+			self.unsync(channel);
+		}
+		Ok(())
 	}
 
 	/// Notes that reading ended before the receipt. The worker may have signed one, so it is queried.
@@ -297,25 +288,24 @@ impl Ledger {
 		let Some(envelope) = envelope else { return Ok(Err(ReceiptError::Envelope)) };
 		let checked = receipts::check(&receipt, &envelope, worker, &self.genesis, Some(seen));
 		match checked {
-			Ok(()) => self.accept(channel, receipt, false)?,
-			Err(_) => self.close(channel, hash).await?,
+			Ok(()) => self.accept(channel, receipt, None)?,
+			Err(_) => self.close(channel, hash, None).await?,
 		}
 		Ok(checked)
 	}
 
-	/// Takes a correct receipt. `foreign` ones are for envelopes of which there is no record.
-	pub(crate) fn accept(&self, channel: ChannelId, receipt: SignedReceipt, foreign: bool) -> Result<(), StoreError> {
+	/// Takes a correct receipt. `lost` is the sequence number of an envelope that is not in this ledger.
+	pub(crate) fn accept(
+		&self,
+		channel: ChannelId,
+		receipt: SignedReceipt,
+		lost: Option<u64>,
+	) -> Result<(), StoreError> {
 		let hash = receipt.receipt.envelope;
-		let mut writes = vec![Write::Receipt(channel, receipt.clone())];
-		if foreign {
-			// Its sequence number does not tell whether it was paid, so that must be recorded.
-			writes.push(Write::Close(channel, hash));
-		}
 		self.with(channel, |record| {
 			record.outstanding.remove(&hash);
-			if foreign {
-				record.closed.insert(hash);
-			}
+			let mut writes = vec![Write::Receipt(channel, receipt.clone())];
+			writes.extend(lost.map(|number| settle(channel, record, number)));
 			record.receipts.insert(hash, receipt);
 			record.wake.notify_one();
 			// Under the lock, so that no voucher that pays for it is written before.
@@ -323,13 +313,15 @@ impl Ledger {
 		})
 	}
 
-	pub(crate) async fn close(&self, channel: ChannelId, hash: Hash) -> Result<(), StoreError> {
-		self.store.write(vec![Write::Close(channel, hash)]).await?;
-		self.with(channel, |record| {
+	/// Notes that an envelope is never paid for. `lost` is the sequence number of one that is not in this ledger.
+	pub(crate) async fn close(&self, channel: ChannelId, hash: Hash, lost: Option<u64>) -> Result<(), StoreError> {
+		let written = self.with(channel, |record| {
 			record.outstanding.remove(&hash);
-			record.closed.insert(hash);
-		});
-		Ok(())
+			let mut writes = vec![Write::Forget(channel, hash)];
+			writes.extend(lost.map(|number| settle(channel, record, number)));
+			self.store.submit(writes)
+		})?;
+		written.await.map_err(|_| StoreError::Stopped)
 	}
 
 	/// Returns the voucher to send next, which is on disk then, or `None` if nothing is due. A voucher that is not
@@ -398,4 +390,10 @@ impl Ledger {
 	pub(crate) fn with<T>(&self, channel: ChannelId, change: impl FnOnce(&mut ChannelRecord) -> T) -> T {
 		change(self.lock().entry(channel).or_default())
 	}
+}
+
+/// Notes that nothing more is due for a sequence number of which there was no record.
+fn settle(channel: ChannelId, record: &mut ChannelRecord, number: u64) -> Write {
+	let reservation = record.numbers.settle(number);
+	Write::Reserve(channel, reservation, record.numbers.next())
 }

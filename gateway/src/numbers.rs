@@ -5,9 +5,12 @@
 //!   used twice.
 //! - Envelopes reach the disk in the order of their numbers, and before the receipts that answer them. Those at or above the
 //!   last number on disk were lost in the crash: no voucher can cover them, so a receipt that the worker shows for one is due.
+//!
+//! The worker takes each number once, so at most one receipt of a number is paid.
 
 use crate::store::Written;
 use codec::{Decode, Encode};
+use gonka_primitives::Hash;
 use std::ops::Range;
 
 /// Numbers that are reserved at a time.
@@ -16,6 +19,8 @@ const BLOCK: u64 = 1024;
 pub const MAX_AHEAD: u64 = 1 << 32;
 /// Maximum number of ranges without a record. Beyond it, receipts of the lowest are not paid any more.
 const MAX_UNRECORDED: usize = 1024;
+/// Workers reject a number that is so far below the highest one, whoever sent it.
+pub const WINDOW: u64 = 256;
 
 /// The part that changes rarely, as it is on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -24,6 +29,9 @@ pub struct Reservation {
 	pub end: u64,
 	/// Ranges of numbers, ascending, of which this store has no record: another store gave them out, or they were lost in a crash.
 	pub unrecorded: Vec<(u64, u64)>,
+	/// The last envelopes of this store for which nothing is due, by number, ascending. Another store with the same key may have
+	/// used their numbers, too.
+	pub void: Vec<(u64, Hash)>,
 }
 
 impl Reservation {
@@ -44,6 +52,22 @@ impl Reservation {
 		self.unrecorded.insert(at, (start, end));
 		let excess = self.unrecorded.len().saturating_sub(MAX_UNRECORDED);
 		self.unrecorded.drain(..excess);
+	}
+
+	/// Whether a receipt for the envelope `hash` of this number may be due, although the envelope is not in this store.
+	fn may_owe(&self, number: u64, hash: &Hash) -> bool {
+		self.unrecorded.iter().any(|(start, end)| (*start..*end).contains(&number))
+			|| self.void.iter().any(|(used, own)| *used == number && own != hash)
+	}
+
+	/// Notes that nothing more is due for a number.
+	fn remove(&mut self, number: u64) {
+		self.void.retain(|(used, _)| *used != number);
+		if let Some(at) = self.unrecorded.iter().position(|(start, end)| (*start..*end).contains(&number)) {
+			let (start, end) = self.unrecorded.remove(at);
+			self.add(start..number);
+			self.add(number.saturating_add(1)..end);
+		}
 	}
 }
 
@@ -77,9 +101,10 @@ impl Numbers {
 		self.latest.end > 0
 	}
 
-	/// Whether this store has no record of whether an envelope of this number was paid.
-	pub fn is_unrecorded(&self, number: u64) -> bool {
-		self.latest.unrecorded.iter().any(|(start, end)| (*start..*end).contains(&number))
+	/// Whether a receipt for the envelope `hash` of this number may be due, although the envelope is not in this store: another
+	/// store issued it, or a crash lost it.
+	pub fn may_owe(&self, number: u64, hash: &Hash) -> bool {
+		self.latest.may_owe(number, hash)
 	}
 
 	/// Takes the next number; `None` if it must be reserved first.
@@ -109,9 +134,18 @@ impl Numbers {
 		self.latest.clone()
 	}
 
-	/// Notes that another gateway gave out a number before this one did. Returns the reservation to submit.
-	pub fn disown(&mut self, number: u64) -> Reservation {
-		self.latest.add(number..number.saturating_add(1));
+	/// Notes that nothing is due for this store's envelope `hash` of this number. Returns the reservation to submit.
+	pub fn void(&mut self, number: u64, hash: Hash) -> Reservation {
+		let at = self.latest.void.partition_point(|(other, _)| *other < number);
+		self.latest.void.insert(at, (number, hash));
+		let excess = self.latest.void.len().saturating_sub(WINDOW as usize);
+		self.latest.void.drain(..excess);
+		self.latest.clone()
+	}
+
+	/// Notes that nothing more is due for a number of which there was no record. Returns the reservation to submit.
+	pub fn settle(&mut self, number: u64) -> Reservation {
+		self.latest.remove(number);
 		self.latest.clone()
 	}
 
@@ -137,6 +171,9 @@ mod tests {
 	use super::*;
 	use tokio::sync::oneshot;
 
+	const OURS: Hash = [1; 32];
+	const OTHER: Hash = [2; 32];
+
 	fn from(next: u64) -> Numbers {
 		let mut numbers = Numbers::default();
 		let end = numbers.reserve(next).end;
@@ -155,12 +192,12 @@ mod tests {
 		assert_eq!(after.take(), None, "it must be reserved");
 		assert_eq!(after.next(), 3 + BLOCK);
 		for (number, is_unrecorded) in [(0, true), (2, true), (3, false), (7, false), (8, true), (12, true)] {
-			assert_eq!(after.is_unrecorded(number), is_unrecorded, "{number}");
+			assert_eq!(after.may_owe(number, &OTHER), is_unrecorded, "{number}");
 		}
-		assert!(!after.is_unrecorded(3 + BLOCK));
+		assert!(!after.may_owe(3 + BLOCK, &OTHER));
 		// After a clean end nothing is.
 		let after = Numbers::after_start(numbers.rest(), 13);
-		assert!(after.next() == 13 && !after.is_unrecorded(12));
+		assert!(after.next() == 13 && !after.may_owe(12, &OTHER));
 	}
 
 	#[test]
@@ -184,10 +221,18 @@ mod tests {
 		let mut numbers = from(1);
 		numbers.take();
 		numbers.reserve(9);
-		assert!(numbers.is_unrecorded(0) && !numbers.is_unrecorded(1) && numbers.is_unrecorded(2));
+		for (number, is_unrecorded) in [(0, true), (1, false), (2, true), (9, false)] {
+			assert_eq!(numbers.may_owe(number, &OTHER), is_unrecorded, "{number}");
+		}
 		assert_eq!(numbers.take(), Some(9));
-		assert!(!numbers.is_unrecorded(9));
-		assert_eq!(numbers.disown(1).unrecorded, [(0, 9)]);
+		assert!(!numbers.may_owe(9, &OTHER));
+		// The worker has not seen our envelope of number 1, so it may have another.
+		numbers.void(1, OURS);
+		assert!(numbers.may_owe(1, &OTHER) && !numbers.may_owe(1, &OURS));
+		// It has, and that is paid once.
+		numbers.settle(1);
+		assert!(!numbers.may_owe(1, &OTHER));
+		assert_eq!(numbers.settle(4).unrecorded, [(0, 1), (2, 4), (5, 9)]);
 		for _ in 0..2 * MAX_UNRECORDED {
 			let next = numbers.next() + 1;
 			numbers.reserve(next);
@@ -195,5 +240,10 @@ mod tests {
 			numbers.take();
 		}
 		assert_eq!(numbers.latest.unrecorded.len(), MAX_UNRECORDED);
+		for number in 0..2 * WINDOW {
+			numbers.void(number, OURS);
+		}
+		assert_eq!(numbers.latest.void.len() as u64, WINDOW);
+		assert!(numbers.may_owe(2 * WINDOW - 1, &OTHER) && !numbers.may_owe(WINDOW - 1, &OTHER));
 	}
 }

@@ -62,13 +62,9 @@ impl Ledger {
 		ChannelQuery { channel, signature: Scale(self.key.sign(&payload).0) }
 	}
 
-	/// Whether the worker may show receipts that did not end a stream: for envelopes whose stream ended without one, that a crash
-	/// lost, or that another gateway issued.
+	/// Whether there are envelopes whose stream ended without a receipt.
 	pub fn has_loose_ends(&self, channel: ChannelId) -> bool {
-		self.with(channel, |record| {
-			record.uncertain = record.uncertain.filter(|since| since.elapsed() < GIVE_UP);
-			record.uncertain.is_some() || record.outstanding.values().any(|entry| entry.ended.is_some())
-		})
+		self.with(channel, |record| record.outstanding.values().any(|entry| entry.ended.is_some()))
 	}
 
 	/// The receipts that are due now. Take them before a query, for comparison with its response.
@@ -106,9 +102,6 @@ impl Ledger {
 			(next <= numbers.next() && !numbers.is_low(), next > numbers.next(), numbers.is_known())
 		});
 		let is_shared = is_behind && is_known;
-		if is_shared {
-			self.with(channel, |record| record.uncertain = Some(Instant::now()));
-		}
 		if !is_ahead {
 			// Two gateways that went on at the same number would meet again.
 			let gap = if is_shared { fastrand::u64(..MAX_GAP) } else { 0 };
@@ -125,11 +118,11 @@ impl Ledger {
 		held: &[Hash],
 		listed: &HashSet<Hash>,
 	) -> Result<Option<Acknowledgement>, ReconcileError> {
-		let theirs = match &state.voucher {
-			Some(Scale(signed)) if !self.is_own_voucher(channel, signed) => return Err(ReconcileError::ForgedVoucher),
-			Some(Scale(signed)) => signed.voucher.totals,
-			None => Totals::default(),
-		};
+		let voucher = state.voucher.as_ref().map(|Scale(signed)| signed);
+		if voucher.is_some_and(|signed| !self.is_own_voucher(channel, signed)) {
+			return Err(ReconcileError::ForgedVoucher);
+		}
+		let theirs = voucher.map(|signed| signed.voucher.totals).unwrap_or_default();
 		let ours = self.with(channel, |record| record.vouchers.clone());
 		// The worker neither lists these receipts nor was paid for them, so it has lost them and could not settle them.
 		let gone: Vec<Hash> = held.iter().copied().filter(|hash| !listed.contains(hash)).collect();
@@ -141,15 +134,16 @@ impl Ledger {
 			}
 			return Ok(None);
 		}
+		// One of another gateway may have the same totals, for other receipts, but not the same signature.
 		if let Some((signed, hashes)) = &ours.pending
-			&& signed.voucher.totals == theirs
+			&& Some(signed) == voucher
 		{
 			let covered = hashes.iter().chain(&gone).copied().collect();
 			self.cover(channel, theirs, covered).await?;
 			return Ok(None);
 		}
 		if theirs.checked_sub(&ours.confirmed).is_some() {
-			// We signed it, but our ledger has been lost since.
+			// Our key signed it, but our ledger has been lost since, or another gateway did.
 			self.cover(channel, theirs, gone).await?;
 			return Ok(None);
 		}
@@ -192,18 +186,16 @@ impl Ledger {
 		let mut rejected = 0u64;
 		for UnacknowledgedReceipt { envelope: Scale(signed), receipt: Scale(receipt) } in &state.unacknowledged {
 			let hash = receipt.receipt.envelope;
-			let (seen, foreign) = {
+			let (seen, lost) = {
 				let channels = self.lock();
 				let Some(record) = channels.get(&channel) else { continue };
-				if record.closed.contains(&hash) || record.receipts.contains_key(&hash) {
-					continue;
-				}
+				let number = signed.envelope.sequence;
 				match record.outstanding.get(&hash) {
 					Some(Outstanding { ended: None, .. }) => continue,
-					Some(entry) => (entry.seen.clone(), false),
-					// There is a record of its number, and it is no longer open, so it was covered.
-					None if repeated || !record.numbers.is_unrecorded(signed.envelope.sequence) => continue,
-					None => (None, true),
+					Some(entry) => (entry.seen.clone(), None),
+					// There is a record of its number, and it is no longer open, so it was covered, or is wrong.
+					None if repeated || !record.numbers.may_owe(number, &hash) => continue,
+					None => (None, Some(number)),
 				}
 			};
 			let ours =
@@ -213,11 +205,11 @@ impl Ledger {
 				continue;
 			}
 			match receipts::check(receipt, &signed.envelope, worker, &self.genesis, seen.as_ref()) {
-				Ok(()) => self.accept(channel, receipt.clone(), foreign)?,
+				Ok(()) => self.accept(channel, receipt.clone(), lost)?,
 				Err(reason) => {
 					tracing::warn!(channel, envelope = hex::encode(hash), %reason, "rejected a receipt");
 					rejected = rejected.saturating_add(1);
-					self.close(channel, hash).await?;
+					self.close(channel, hash, lost).await?;
 				},
 			}
 		}

@@ -9,7 +9,7 @@ use gonka_primitives::{
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::{
-	collections::{BTreeMap, HashMap, HashSet},
+	collections::{BTreeMap, HashMap},
 	path::Path,
 	sync::{
 		Arc,
@@ -21,12 +21,13 @@ use tokio::sync::{mpsc, oneshot};
 /// The number after that of the last envelope.
 const RECORDED: TableDefinition<u64, u64> = TableDefinition::new("recorded");
 const RESERVED: TableDefinition<u64, &[u8]> = TableDefinition::new("reserved");
-/// The table of earlier versions instead of the two above: the first and the next number.
+/// A table of earlier versions instead of the two above: the first and the next number.
 const SEQUENCES: TableDefinition<u64, (u64, u64)> = TableDefinition::new("sequences");
+/// A table of earlier versions: envelopes that are never paid for, or never again.
+const CLOSED: TableDefinition<(u64, [u8; 32]), ()> = TableDefinition::new("closed");
 const VOUCHERS: TableDefinition<u64, &[u8]> = TableDefinition::new("vouchers");
 const ENVELOPES: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("envelopes");
 const RECEIPTS: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("receipts");
-const CLOSED: TableDefinition<(u64, [u8; 32]), ()> = TableDefinition::new("closed");
 
 /// Maximum number of jobs in one transaction.
 const BATCH: usize = 1024;
@@ -64,12 +65,10 @@ pub enum Write {
 	Reserve(ChannelId, Reservation, u64),
 	/// Adds an envelope, whose number is above that of all before.
 	Envelope(Hash, SignedEnvelope),
-	/// Removes an envelope for which nothing is due.
+	/// Removes an envelope for which nothing is due, now or ever.
 	Forget(ChannelId, Hash),
 	/// Replaces an envelope by its correct receipt.
 	Receipt(ChannelId, SignedReceipt),
-	/// Marks an envelope that is never paid for, or never again.
-	Close(ChannelId, Hash),
 	/// Sets the vouchers of a channel and removes the receipts that they cover.
 	Vouchers(ChannelId, Vouchers, Vec<Hash>),
 }
@@ -87,8 +86,6 @@ pub struct Saved {
 	pub envelopes: HashMap<Hash, SignedEnvelope>,
 	/// Correct receipts that `vouchers.confirmed` does not cover.
 	pub receipts: BTreeMap<Hash, SignedReceipt>,
-	/// Envelopes that are never paid for, or never again.
-	pub closed: HashSet<Hash>,
 }
 
 /// A simulated power cut, for tests: the commit of that number, counted from 0, is the last.
@@ -213,7 +210,6 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 	let mut vouchers = transaction.open_table(VOUCHERS).map_err(database)?;
 	let mut envelopes = transaction.open_table(ENVELOPES).map_err(database)?;
 	let mut receipts = transaction.open_table(RECEIPTS).map_err(database)?;
-	let mut closed = transaction.open_table(CLOSED).map_err(database)?;
 	for write in writes {
 		match write {
 			Write::Reserve(channel, reservation, next) => {
@@ -233,10 +229,6 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 				envelopes.remove(key).map_err(database)?;
 				receipts.insert(key, signed.encode().as_slice()).map_err(database)?;
 			},
-			Write::Close(channel, hash) => {
-				envelopes.remove((*channel, *hash)).map_err(database)?;
-				closed.insert((*channel, *hash), ()).map_err(database)?;
-			},
 			Write::Vouchers(channel, state, covered) => {
 				vouchers.insert(channel, state.encode().as_slice()).map_err(database)?;
 				for hash in covered {
@@ -248,15 +240,17 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 	Ok(())
 }
 
-/// Brings the sequence numbers of earlier versions into the present form.
+/// Brings the sequence numbers of earlier versions into the present form. Which numbers below the first one were paid, they did
+/// not record, so no more are.
 fn migrate(transaction: &WriteTransaction) -> Result<(), StoreError> {
 	let mut writes = Vec::new();
 	for row in transaction.open_table(SEQUENCES).map_err(database)?.iter().map_err(database)? {
 		let (channel, numbers) = row.map_err(database)?;
-		let (first, end) = numbers.value();
-		writes.push(Write::Reserve(channel.value(), Reservation { end, unrecorded: vec![(0, first)] }, end));
+		let (_, end) = numbers.value();
+		writes.push(Write::Reserve(channel.value(), Reservation { end, ..Reservation::default() }, end));
 	}
 	transaction.delete_table(SEQUENCES).map_err(database)?;
+	transaction.delete_table(CLOSED).map_err(database)?;
 	apply(transaction, &writes)
 }
 
@@ -284,10 +278,6 @@ fn load(db: &Database) -> Result<HashMap<ChannelId, Saved>, StoreError> {
 		let (key, value) = row.map_err(database)?;
 		let (channel, hash) = key.value();
 		saved.entry(channel).or_default().receipts.insert(hash, decode(value.value())?);
-	}
-	for row in read.open_table(CLOSED).map_err(database)?.iter().map_err(database)? {
-		let (channel, hash) = row.map_err(database)?.0.value();
-		saved.entry(channel).or_default().closed.insert(hash);
 	}
 	Ok(saved)
 }
@@ -350,15 +340,16 @@ mod tests {
 		let (store, saved) = Store::open(&path).unwrap();
 		assert!(saved.is_empty());
 		assert!(Store::open(&path).is_err(), "a second process must not open the same store");
+		let reservation = Reservation { end: 9, unrecorded: vec![(0, 3)], void: vec![(4, [9; 32])] };
 		store
 			.write(vec![
-				Write::Reserve(7, Reservation { end: 9, unrecorded: vec![(0, 3)] }, 3),
+				Write::Reserve(7, reservation.clone(), 3),
 				Write::Envelope([1; 32], envelope(7, 4)),
 				Write::Envelope([2; 32], envelope(7, 5)),
 			])
 			.await
 			.unwrap();
-		store.write(vec![Write::Receipt(7, receipt([1; 32])), Write::Close(7, [9; 32])]).await.unwrap();
+		store.write(vec![Write::Receipt(7, receipt([1; 32]))]).await.unwrap();
 		let voucher = SignedVoucher { voucher: Voucher { channel: 7, totals: Totals::default() }, signature: [0; 64] };
 		let vouchers = Vouchers { confirmed: Totals::default(), pending: Some((voucher, vec![[1; 32]])) };
 		store.write(vec![Write::Vouchers(7, vouchers.clone(), vec![])]).await.unwrap();
@@ -366,11 +357,10 @@ mod tests {
 
 		let (store, saved) = reopen(&path);
 		let saved = &saved[&7];
-		assert_eq!((&saved.reserved, saved.recorded), (&Reservation { end: 9, unrecorded: vec![(0, 3)] }, 6));
+		assert_eq!((&saved.reserved, saved.recorded), (&reservation, 6));
 		assert_eq!(saved.envelopes.keys().collect::<Vec<_>>(), [&[2; 32]]);
 		assert_eq!(saved.receipts.keys().collect::<Vec<_>>(), [&[1; 32]]);
 		assert_eq!(saved.vouchers, vouchers);
-		assert!(saved.closed.contains(&[9; 32]));
 		store.write(vec![Write::Vouchers(7, Vouchers::default(), vec![[1; 32]])]).await.unwrap();
 		drop(store);
 		assert!(reopen(&path).1[&7].receipts.is_empty());
@@ -383,11 +373,12 @@ mod tests {
 		let db = Database::create(&path).unwrap();
 		let write = db.begin_write().unwrap();
 		write.open_table(SEQUENCES).unwrap().insert(7, (3, 6)).unwrap();
+		write.open_table(CLOSED).unwrap().insert((7, [1; 32]), ()).unwrap();
 		write.commit().unwrap();
 		drop(db);
 		for _ in 0..2 {
 			let saved = reopen(&path).1.remove(&7).unwrap();
-			assert_eq!((saved.reserved, saved.recorded), (Reservation { end: 6, unrecorded: vec![(0, 3)] }, 6));
+			assert_eq!((saved.reserved, saved.recorded), (Reservation { end: 6, ..Reservation::default() }, 6));
 		}
 	}
 
@@ -397,11 +388,12 @@ mod tests {
 			let dir = tempfile::tempdir().unwrap();
 			let path = dir.path().join("ledger");
 			let (store, _) = Store::open_until(&path, Some(PowerCut { commit: 1, durable })).unwrap();
-			store.write(vec![Write::Close(1, [1; 32])]).await.unwrap();
-			assert!(store.write(vec![Write::Close(1, [2; 32])]).await.is_err());
-			assert!(store.write(vec![Write::Close(1, [3; 32])]).await.is_err());
+			let write = |number| store.write(vec![Write::Envelope([number; 32], envelope(1, number.into()))]);
+			write(1).await.unwrap();
+			assert!(write(2).await.is_err());
+			assert!(write(3).await.is_err());
 			drop(store);
-			assert_eq!(reopen(&path).1[&1].closed.len(), if durable { 2 } else { 1 });
+			assert_eq!(reopen(&path).1[&1].envelopes.len(), if durable { 2 } else { 1 });
 		}
 	}
 }

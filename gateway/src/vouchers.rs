@@ -15,6 +15,9 @@ use tokio::{task::JoinSet, time::sleep};
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause of a [`Backoff`], and of a task without work.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Maximum time between two queries of a channel. The worker may have receipts of which this gateway knows nothing: for envelopes
+/// that a crash lost, or that another gateway with the same key issued.
+const LONGEST_UNSEEN: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
 enum ChannelError {
@@ -67,7 +70,7 @@ async fn keep(gateway: Arc<Gateway>, id: ChannelId) {
 	let ledger = &gateway.ledger;
 	let wake = ledger.wake(id);
 	let (mut retry, mut query) = (Backoff::default(), Backoff::default());
-	let mut next_query = Instant::now();
+	let (mut next_query, mut last_query) = (Instant::now(), Instant::now());
 	let mut has_warned = false;
 	loop {
 		let Some((channel, host)) = find(&gateway, id) else {
@@ -78,7 +81,8 @@ async fn keep(gateway: Arc<Gateway>, id: ChannelId) {
 			continue;
 		};
 		let is_query_due = ledger.has_loose_ends(id) && Instant::now() >= next_query;
-		let must_query = is_query_due || ledger.available(&channel).is_none();
+		let is_unseen = last_query.elapsed() >= LONGEST_UNSEEN;
+		let must_query = is_query_due || is_unseen || ledger.available(&channel).is_none();
 		if let Err(error) = update(&gateway, id, &host, must_query).await {
 			if matches!(&error, ChannelError::Call(CallError::Refused { code: ErrorCode::WrongTotals, .. })) {
 				ledger.unsync(id);
@@ -95,6 +99,9 @@ async fn keep(gateway: Arc<Gateway>, id: ChannelId) {
 			continue;
 		}
 		(retry, has_warned) = (Backoff::default(), false);
+		if must_query {
+			last_query = Instant::now();
+		}
 		if is_query_due {
 			next_query = Instant::now().checked_add(query.next()).unwrap_or(next_query);
 		}

@@ -5,11 +5,17 @@
 mod common;
 
 use common::{Front, Net, Reply, chat_body, eventually};
-use gonka_client::worker_api::ErrorCode;
+use gonka_client::worker_api::{Acknowledgement, ErrorCode, Scale};
 use gonka_gateway::config::Options;
-use gonka_stand_ins::worker::{Failure, Worker};
+use gonka_primitives::{
+	Hash,
+	hashing::{domain, signing_payload},
+	market::{Envelope, FinishReason, SignedEnvelope, SignedVoucher, Voucher},
+};
+use gonka_stand_ins::worker::{Asked, Failure, GENESIS, PRICE, Worker};
 use serde_json::json;
 use std::time::Duration;
+use subxt_signer::sr25519::dev;
 
 const FULL: &str = "w0 w1 w2 w3 w4 ";
 
@@ -32,6 +38,28 @@ fn failovers(front: &Front) -> u64 {
 	front.running.gateway.metrics.failovers.with_label_values(&["before"]).get()
 }
 
+/// Sends requests until the time of a usual first token is known, and a hedge may be sent.
+async fn warm_up(front: &Front) {
+	let (mut sent, mut quiet) = (0, 0);
+	while sent < 40 || quiet < 20 {
+		let before = front.running.gateway.metrics.hedges.get();
+		assert_eq!(front.chat(json!({})).await.status, 200);
+		// Each request that is not hedged brings a tenth of a hedge.
+		quiet = if front.running.gateway.metrics.hedges.get() == before { quiet + 1 } else { 0 };
+		sent += 1;
+	}
+}
+
+/// Sends requests until one is served.
+async fn until_served(front: &Front) {
+	for _ in 0..1000 {
+		if front.chat(json!({})).await.status == 200 {
+			return;
+		}
+	}
+	panic!("no request was served");
+}
+
 /// The index of the host that responded.
 fn host(reply: &Reply) -> usize {
 	assert_eq!(reply.status, 200, "{}", reply.text);
@@ -44,9 +72,7 @@ async fn a_late_first_token_comes_from_a_second_host_and_the_first_is_cancelled(
 	for hedge in [true, false] {
 		let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
 		let front = net.gateway(dir.path(), Options { hedge, ..Options::default() }).await;
-		for _ in 0..40 {
-			assert_eq!(front.chat(json!({})).await.status, 200);
-		}
+		warm_up(&front).await;
 		eventually("all are paid", || net.is_square()).await;
 		weigh(&net, &front, &[u64::MAX / 4, 1]).await;
 		net.workers[0].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Silent)));
@@ -72,12 +98,10 @@ async fn a_late_first_token_comes_from_a_second_host_and_the_first_is_cancelled(
 async fn a_host_that_fails_after_the_hedge_leaves_the_request_to_the_other() {
 	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;
-	for _ in 0..40 {
-		assert_eq!(front.chat(json!({})).await.status, 200);
-	}
+	warm_up(&front).await;
 	weigh(&net, &front, &[u64::MAX / 4, 1]).await;
 	let (hedged, failed) = (front.running.gateway.metrics.hedges.get(), failovers(&front));
-	net.workers[0].behave(|behaviour| behaviour.pause = Duration::from_secs(1));
+	net.workers[0].behave(|behaviour| behaviour.pause = Duration::from_secs(3));
 	net.workers[1].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Resets)));
 	let reply = front.chat(json!({"max_tokens": 2})).await;
 	assert_eq!((host(&reply), &reply.json()["choices"][0]["message"]["content"]), (0, &json!("w0 w1 ")));
@@ -168,27 +192,30 @@ async fn two_gateways_with_one_key_pay_all_their_hosts_and_say_so() {
 	let (net, dirs) = (Net::of(2).await, [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
 	let fronts =
 		[net.gateway(dirs[0].path(), Options::default()).await, net.gateway(dirs[1].path(), Options::default()).await];
-	for _ in 0..10 {
+	let told = || fronts.iter().map(|front| front.running.gateway.metrics.shared_key.get()).sum::<u64>();
+	for round in 0.. {
+		if round >= 10 && told() > 0 {
+			break;
+		}
+		assert!(round < 1000, "nothing is said");
 		let replies = fronts.iter().flat_map(|front| (0..2).map(|_| front.chat(json!({}))));
 		for reply in futures::future::join_all(replies).await {
-			assert_eq!(reply.status, 200, "{}", reply.text);
+			// While both channels are compared with their hosts, a request may fail.
+			assert!([200, 503].contains(&reply.status), "{}", reply.text);
 		}
 	}
 	eventually("all are paid", || net.is_square()).await;
-	let told: u64 = fronts.iter().map(|front| front.running.gateway.metrics.shared_key.get()).sum();
-	assert!(told > 0);
 	// One is killed with a request that it has not paid, and the other pays.
 	for worker in &net.workers {
 		worker.behave(|behaviour| behaviour.mute_vouchers = true);
 	}
 	let [killed, other] = fronts;
-	assert_eq!(killed.chat(json!({})).await.status, 200);
+	until_served(&killed).await;
 	drop(killed);
 	for worker in &net.workers {
 		worker.behave(|behaviour| behaviour.mute_vouchers = false);
 	}
-	let served = futures::future::join_all((0..20).map(|_| other.chat(json!({})))).await;
-	assert!(served.iter().all(|reply| reply.status == 200));
+	until_served(&other).await;
 	eventually("all are paid", || net.is_square()).await;
 	let due: u64 = net
 		.workers
@@ -196,4 +223,62 @@ async fn two_gateways_with_one_key_pay_all_their_hosts_and_say_so() {
 		.flat_map(|w| w.state().accounts.values().map(|a| a.due().receipts).collect::<Vec<_>>())
 		.sum();
 	assert_eq!(due as usize, net.receipts());
+}
+
+/// Lets a worker sign a receipt for another gateway with the same key, which uses this sequence number. Returns its hash.
+fn serve_another(net: &Net, sequence: u64, tokens: &[u32]) -> Hash {
+	let channel = net.market.state.lock().unwrap().channels[0].id;
+	let worker = &net.workers[0];
+	let request = worker.state().requests[0].clone();
+	let max_fee = PRICE.fee(2048, 6).unwrap();
+	let envelope = Envelope {
+		channel,
+		model: 4,
+		sequence,
+		body: [0; 32],
+		seed: 0,
+		price: PRICE,
+		max_tokens: 6,
+		max_fee,
+		expires: 100,
+	};
+	assert!(worker.admit(&envelope), "the number was used");
+	let hash = envelope.hash(&GENESIS);
+	let signed = SignedEnvelope { signature: dev::alice().sign(&hash).0, envelope };
+	worker.conclude(&Asked { signed, hash, request }, tokens, FinishReason::Stop, None);
+	hash
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_a_host_refused_is_paid_when_another_gateway_used_it() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.refuses = Some(ErrorCode::Unsupported));
+	assert_eq!(front.chat(json!({})).await.status, 400);
+	// The other one uses the first number, and is never seen again.
+	serve_another(&net, 1, &[256]);
+	assert!(!net.is_square());
+	front.running.gateway.ledger.unsync(0);
+	eventually("it is paid", || net.is_square()).await;
+	assert_eq!(net.receipts(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voucher_of_another_gateway_with_the_same_totals_pays_for_none_of_these_receipts() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	let (gateway, worker) = (&front.running.gateway, &net.workers[0]);
+	assert_eq!(front.chat(json!({})).await.status, 200);
+	eventually("it is paid", || net.is_square()).await;
+	// The other one gets the same, and pays for it.
+	let hash = serve_another(&net, 100, &[256, 257, 258, 259, 260, 356]);
+	let voucher = Voucher { channel: 0, totals: worker.state().accounts[&0].due() };
+	let signature = dev::alice().sign(&signing_payload(domain::VOUCHER, &GENESIS, &voucher)).0;
+	let paid = Acknowledgement { voucher: Scale(SignedVoucher { voucher, signature }), receipts: vec![Scale(hash)] };
+	gateway.workers.acknowledge(&worker.url, &paid).await.unwrap();
+	assert!(net.is_square());
+	// So this one's next voucher has the totals that the worker has already.
+	assert_eq!(front.chat(json!({})).await.status, 200);
+	eventually("all are paid", || net.is_square() && net.receipts() == 3).await;
+	assert_eq!(worker.state().accounts[&0].totals, gateway.ledger.confirmed(0));
 }

@@ -53,8 +53,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 	let market = Market::new(hosts.collect(), hash);
 	let mut api_keys = ApiKeys::default();
 	api_keys.add(&format!("bench:{API_KEY}"))?;
-	let options =
-		Options { api_keys, addresses: Addresses::Any, max_channels: args.workers.len(), ..Options::default() };
+	let options = Options {
+		api_keys,
+		addresses: Addresses::Any,
+		max_channels: args.workers.len(),
+		hedge: false,
+		..Options::default()
+	};
 	let keys = Keys { developer: dev::alice(), gateway };
 	let running = app::start(market.clone(), keys, &args.base_path, options)?;
 	while !is_ready(&running.gateway, args.workers.len()) {

@@ -4,9 +4,9 @@ pub mod propose;
 pub mod value;
 pub mod view;
 
-use super::{NodeArgument, account, emit, table};
+use super::{NodeArgument, account, checked, emit, table};
 use crate::amount::gnk;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use gonka_client::{
 	chain::{Chain, Types, Vote},
@@ -394,9 +394,12 @@ async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
 
 async fn vote(chain: &Chain, index: u32, choice: Choice, key: &keys::Keypair, json: bool) -> Result<()> {
 	let account = keys::public(key);
-	if chain.votes(index, &account).await?.is_none() {
-		bail!("referendum {index} is not open: `gonka gov list` lists those that are");
-	}
+	checked(chain, async || {
+		let is_open = chain.votes(index, &account).await?.is_some();
+		ensure!(is_open, "referendum {index} is not open: `gonka gov list` lists those that are");
+		Ok(())
+	})
+	.await?;
 	let vote = match choice {
 		Choice::Aye => Vote::Aye,
 		Choice::Nay => Vote::Nay,

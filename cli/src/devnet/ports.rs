@@ -2,7 +2,14 @@
 
 use super::config::Ports;
 use anyhow::{Context, Result, bail};
-use std::{collections::BTreeSet, net::TcpListener};
+use std::{
+	net::{Ipv4Addr, SocketAddr, TcpListener},
+	sync::{Mutex, PoisonError},
+};
+use tokio::net::TcpSocket;
+
+/// Sockets bound to the ports that this process has chosen. They do not listen: see [`reserve`].
+static RESERVED: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
 
 /// Ports of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +26,7 @@ pub(super) struct Chosen {
 
 /// Chooses ports for a network of `hosts` hosts.
 pub(super) fn choose(wanted: &Ports, hosts: u16) -> Result<Chosen> {
-	let mut picker = Picker { any: wanted.any, taken: BTreeSet::new() };
+	let mut picker = Picker { any: wanted.any, taken: Vec::new() };
 	Ok(Chosen {
 		rpc: picker.row("--node-port", wanted.node, 9944, hosts)?,
 		peer: picker.row("", None, 30333, hosts)?,
@@ -28,15 +35,30 @@ pub(super) fn choose(wanted: &Ports, hosts: u16) -> Result<Chosen> {
 	})
 }
 
-/// Finds `count` different ports on which no program listens.
+/// Finds `count` different ports on which no program listens, and reserves them until this process ends.
 pub fn free_ports(count: usize) -> Result<Vec<u16>> {
-	let mut picker = Picker { any: true, taken: BTreeSet::new() };
-	(0..count).map(|_| picker.one("", None, 0)).collect()
+	(0..count).map(|_| reserve(0)).collect()
+}
+
+/// Reserves a port, or any free one for 0, and returns it.
+///
+/// On Linux, a bound socket keeps the system from giving the port to another program, for its connections or for port 0,
+/// while a program that names the port can listen there, since the socket itself does not listen. So the port stays ours
+/// also while its program is started again.
+fn reserve(port: u16) -> Result<u16> {
+	let socket = TcpSocket::new_v4()?;
+	socket.set_reuseaddr(true)?;
+	socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).context("no port of this machine can be reserved")?;
+	let port = socket.local_addr()?.port();
+	if cfg!(target_os = "linux") {
+		RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+	}
+	Ok(port)
 }
 
 struct Picker {
 	any: bool,
-	taken: BTreeSet<u16>,
+	taken: Vec<u16>,
 }
 
 impl Picker {
@@ -53,30 +75,20 @@ impl Picker {
 
 	fn one(&mut self, option: &str, wanted: Option<u16>, usual: u16) -> Result<u16> {
 		let port = match wanted {
-			Some(port) if self.is_free(port) => port,
+			Some(port) if self.is_free(port) => reserve(port)?,
 			Some(port) => bail!(
 				"port {port} is in use ({option}): stop the program that listens there (`ss -ltnp` shows it), or omit the \
 				 option to use a free port"
 			),
-			None if !self.any && self.is_free(usual) => usual,
-			None => self.free()?,
+			None if !self.any && self.is_free(usual) => reserve(usual)?,
+			None => reserve(0)?,
 		};
-		self.taken.insert(port);
+		self.taken.push(port);
 		Ok(port)
 	}
 
 	fn is_free(&self, port: u16) -> bool {
 		!self.taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok()
-	}
-
-	fn free(&self) -> Result<u16> {
-		loop {
-			let listener = TcpListener::bind("127.0.0.1:0").context("this machine has no free port left")?;
-			let port = listener.local_addr()?.port();
-			if !self.taken.contains(&port) {
-				return Ok(port);
-			}
-		}
 	}
 }
 
@@ -101,5 +113,17 @@ mod tests {
 		all.sort_unstable();
 		all.dedup();
 		assert_eq!(all.len(), 10);
+	}
+
+	#[test]
+	fn a_chosen_port_is_only_for_the_program_that_names_it() {
+		let [port] = free_ports(1).unwrap()[..] else { panic!("one port") };
+		for _ in 0..2 {
+			let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+			assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
+			drop(listener);
+		}
+		let taken = TcpSocket::new_v4().unwrap().bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+		assert_eq!(taken.is_err(), cfg!(target_os = "linux"));
 	}
 }

@@ -13,7 +13,7 @@ use std::{
 	net::SocketAddr,
 	sync::atomic::{AtomicU32, Ordering},
 };
-use tokio::time::timeout;
+use tokio::{net::TcpSocket, time::timeout};
 
 /// How long a condition may take. Only a failed test waits that long.
 const LONG: Duration = Duration::from_secs(180);
@@ -115,7 +115,11 @@ fn host(index: u32) -> HostView {
 #[tokio::test]
 async fn the_block_stream_and_queries_continue_after_a_restart_of_the_node() {
 	let knowledge = Arc::new(Knowledge { best: AtomicU32::new(1), ..Knowledge::default() });
-	let node = Node::start("127.0.0.1:0", knowledge.clone()).await;
+	// It keeps the port from other programs' connections while the node is down.
+	let reserved = TcpSocket::new_v4().unwrap();
+	reserved.set_reuseaddr(true).unwrap();
+	reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+	let node = Node::start(&reserved.local_addr().unwrap().to_string(), knowledge.clone()).await;
 	let chain = Chain::connect(&node.url()).await.unwrap();
 	assert_eq!(chain.genesis(), [7; 32]);
 	let mut blocks = chain.best_blocks().await;

@@ -137,10 +137,9 @@ impl Uses {
 		self.dead.retain(|_, at| at.elapsed() < ANOTHER_CHANCE);
 		// If all are silent, it is the gateway that is cut off.
 		let is_connected = self.silent.values().any(|silent| *silent <= DEAD);
-		let dead = self.silent.iter().filter(|(_, silent)| is_connected && **silent > DEAD);
-		self.dead.extend(
-			dead.map(|(host, _)| (*host, now)).filter(|(host, _)| !self.dead.contains_key(host)).collect::<Vec<_>>(),
-		);
+		for (host, _) in self.silent.iter().filter(|(_, silent)| is_connected && **silent > DEAD) {
+			self.dead.entry(*host).or_insert(now);
+		}
 	}
 
 	fn is_in_use(&self, model: &Model) -> bool {

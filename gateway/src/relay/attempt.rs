@@ -65,10 +65,11 @@ impl Reading {
 	/// Removes the envelope from the ledger: nothing can be due for it.
 	fn forget(mut self) -> Result<(), Failure> {
 		self.seen = None;
-		Ok(self.gateway.ledger.forget(self.channel, self.hash)?)
+		self.gateway.ledger.forget(self.channel, self.hash)?;
+		Ok(())
 	}
 
-	/// Does the same, and leaves the sequence number to the gateway that used it before.
+	/// Does the same for one whose sequence number another gateway used before.
 	fn disown(mut self) -> Result<(), Failure> {
 		self.seen = None;
 		Ok(self.gateway.ledger.disown(self.channel, self.hash)?)

@@ -74,7 +74,10 @@ impl Speed {
 /// How much longer each host takes for a completion than a typical one of them, as a factor. A host of which nothing is known is
 /// typical.
 pub fn slowness(speeds: &[Speed], prompt: u32, completion: u32) -> Vec<f64> {
-	let now = Instant::now();
+	slowness_at(Instant::now(), speeds, prompt, completion)
+}
+
+fn slowness_at(now: Instant, speeds: &[Speed], prompt: u32, completion: u32) -> Vec<f64> {
 	let first = typical(speeds.iter().filter_map(|speed| speed.first));
 	let token = typical(speeds.iter().filter_map(|speed| speed.token));
 	let (reading, writing) = (first * units(prompt), token * f64::from(completion));
@@ -136,13 +139,14 @@ mod tests {
 
 	#[test]
 	fn a_slow_host_takes_as_much_longer_as_its_tokens_do() {
+		let now = Instant::now();
 		let hosts = [speed(100, 10), speed(100, 10), speed(100, 40), Speed::default()];
-		let long = slowness(&hosts, 0, 10_000);
+		let long = slowness_at(now, &hosts, 0, 10_000);
 		assert!(
 			(long[0] - 1.0).abs() < 0.01 && (long[2] - 4.0).abs() < 0.1 && (long[3] - 1.0).abs() < 0.01,
 			"{long:?}"
 		);
-		let short = slowness(&hosts, 0, 1);
+		let short = slowness_at(now, &hosts, 0, 1);
 		assert!(short[2] < 1.4, "one token does not matter: {short:?}");
 		assert_eq!(slowness(&[Speed::default(); 2], 9, 9), [1.0, 1.0]);
 	}

@@ -15,7 +15,7 @@ use gonka_e2e::{
 	node::Node,
 	step, until,
 };
-use gonka_primitives::{AccountId, Balance, GNK, audit::Outcome};
+use gonka_primitives::{AccountId, Balance, GNK, audit::Outcome, check::Offence};
 use std::{
 	collections::{BTreeMap, BTreeSet},
 	path::Path,
@@ -187,6 +187,15 @@ impl Scenario {
 			ensure!(tokio::time::Instant::now() < deadline, "{what}: not within {} s", PATIENCE.as_secs());
 			self.request(1, max_tokens).await?;
 		}
+	}
+
+	/// The slashes of a host so far, in their order.
+	pub fn slashes(&self, name: &str) -> Vec<(Offence, Balance)> {
+		let slashes = self.events.iter().filter_map(|(_, event)| match event {
+			AuditEvent::Slashed { host, offence, amount } if self.name(host) == name => Some((*offence, *amount)),
+			_ => None,
+		});
+		slashes.collect()
 	}
 
 	/// The cases by number, each with its host and its outcome once it is closed.

@@ -127,6 +127,12 @@ impl Scenario {
 		http::post(&format!("{}/v1/completions", urls.gateway), &urls.api_key, &body.to_string()).await
 	}
 
+	/// The gateway's metrics, as text.
+	async fn metrics(&self) -> Result<String> {
+		let response = http::get(&format!("{}/metrics", self.devnet.urls().gateway)).await?;
+		Ok(response.body.as_str().context("no text")?.to_owned())
+	}
+
 	/// The totals that the chain has settled for the developer, over all channels.
 	async fn settled(&self) -> Result<Totals> {
 		let channels = self.chain.channels(&keys::public(&self.developer)).await?;

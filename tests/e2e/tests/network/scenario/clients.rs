@@ -138,11 +138,6 @@ impl Scenario {
 		}
 		Ok(())
 	}
-
-	async fn metrics(&self) -> Result<String> {
-		let response = http::get(&format!("{}/metrics", self.devnet.urls().gateway)).await?;
-		Ok(response.body.as_str().context("no text")?.to_owned())
-	}
 }
 
 /// Waits until so many more requests have ended.

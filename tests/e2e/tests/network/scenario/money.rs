@@ -80,13 +80,17 @@ impl Scenario {
 			Ok(self.chain.free_balance(&alice).await?)
 		})
 		.await?;
+		// A busy machine may have made it miss duties, which costs a part.
+		let active = self.chain.collateral(&alice).await?.active;
+		ensure!(active <= 60 * GNK, "{active} base units are active");
 		println!("{}", self.gonka_ok(&["host", "release", "--host-key", &key]).await?);
 		until("the collateral to come back", || async {
 			let grown = self.chain.free_balance(&alice).await?.saturating_sub(free);
 			// The transaction cost a fee.
 			ensure!(grown > 39 * GNK, "only {grown} base units came back");
 			let view = self.gonka_json(&["host", "collateral", &keys::ss58(&alice), "--json"]).await?;
-			ensure!(view["active"] == 60 * GNK as u64 && view["unbonding"] == serde_json::json!([]), "{view}");
+			ensure!(view["active"].as_u64().is_some_and(|shown| Balance::from(shown) <= active), "{view}");
+			ensure!(view["unbonding"] == serde_json::json!([]), "{view}");
 			Ok(())
 		})
 		.await
