@@ -1,6 +1,7 @@
 //! Conversion between GNK and base units, 10⁻⁹ GNK.
 
 use gonka_primitives::{Balance, GNK};
+use serde::Serializer;
 
 /// Number of decimals of an amount in GNK.
 const DECIMALS: usize = 9;
@@ -31,6 +32,11 @@ pub fn gnk(units: Balance) -> String {
 	let decimals = format!("{:0DECIMALS$}", units % GNK);
 	let decimals = decimals.trim_end_matches('0');
 	if decimals.is_empty() { out } else { format!("{out}.{decimals}") }
+}
+
+/// Serialises base units as text, since many readers of JSON round large numbers.
+pub fn units<S: Serializer>(units: &Balance, serializer: S) -> Result<S::Ok, S::Error> {
+	serializer.collect_str(units)
 }
 
 #[cfg(test)]

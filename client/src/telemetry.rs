@@ -3,6 +3,7 @@
 //! Log lines go to standard error as text, each with the spans around it. `RUST_LOG` sets the filter. With the feature
 //! `otel` and `--otlp-endpoint`, the spans also go to an OpenTelemetry collector.
 
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Command line options for logs and traces. `#[command(flatten)]` adds them to a program's own.
@@ -44,7 +45,7 @@ pub struct Telemetry {
 #[cfg_attr(not(feature = "otel"), allow(unused_variables))]
 pub fn init(service: &'static str, default_filter: &str, args: &TelemetryArgs) -> Result<Telemetry, TelemetryError> {
 	let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-	let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+	let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
 	#[cfg(feature = "otel")]
 	let (provider, traces) = otel::layer(service, args)?;
 	#[cfg(not(feature = "otel"))]

@@ -4,7 +4,7 @@ use crate::openai::errors::ApiError;
 use gonka_client::worker_api;
 use gonka_tokenizer::{
 	Grammar, GrammarCompiler, GrammarError,
-	grammar::{GRAMMAR_STACK, describe},
+	grammar::{CANNOT_BE_USED, GRAMMAR_STACK, describe},
 };
 use llguidance::Matcher;
 use std::{fmt, sync::Arc, thread};
@@ -41,7 +41,9 @@ impl Bound {
 		match thread.join() {
 			Ok(Ok(matcher)) => Ok(Self(matcher)),
 			Ok(Err(error @ GrammarError::Invalid(_))) => {
-				Err(ApiError::invalid_value("response_format", format!("The demanded form cannot be used: {error}.")))
+				let error = error.to_string();
+				let reason = error.strip_prefix(CANNOT_BE_USED).unwrap_or(&error);
+				Err(ApiError::invalid_value("response_format", format!("The demanded form cannot be used: {reason}.")))
 			},
 			Ok(Err(error @ GrammarError::Unsupported(_))) => Err(ApiError::invalid_value(
 				"response_format",
@@ -51,14 +53,16 @@ impl Bound {
 		}
 	}
 
-	/// Goes on with a token. Returns false if the grammar forbids it. `ends` says whether the token ends the completion; it may
-	/// always do so where nothing else is permitted.
+	/// Goes on with a token, unless the grammar forbids it: then it returns false. `ends` says whether the token ends the completion; it may
+	/// always do so where nothing else is permitted. These are the steps of an engine: both must agree on every grammar, however
+	/// odd.
 	pub fn accepts(&mut self, id: u32, ends: bool) -> bool {
-		if self.0.is_stopped() {
-			return ends;
+		let permits = self.0.compute_mask_or_eos().map_or(ends, |mask| mask.is_allowed(id));
+		if permits {
+			// After an error every mask is one, too.
+			let _ = self.0.consume_token(id);
 		}
-		let fits = self.0.try_consume_tokens(&[id]).is_ok_and(|count| count == 1);
-		fits || ends && self.0.compute_mask_or_eos().is_err()
+		permits
 	}
 }
 
@@ -83,6 +87,10 @@ mod tests {
 		assert!(
 			!follow(&[98]) && !follow(&[end]) && !follow(&[97, end]) && !follow(&[word, 97]) && !follow(&[97, 98, 98])
 		);
+		// An end of a completion in its middle: engines end there.
+		let odd = worker_api::Grammar::Lark("start: <|im_end|> \"a\"".into());
+		let mut odd = Bound::new(compiler.clone(), &odd).unwrap();
+		assert!(!odd.clone().accepts(97, false) && odd.accepts(end, true));
 		let endless = serde_json::json!({"$ref": "#"});
 		for wrong in [
 			worker_api::Grammar::Regex("(".into()),

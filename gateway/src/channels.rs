@@ -8,7 +8,7 @@ use crate::{
 	gateway::Gateway,
 	snapshot::Snapshot,
 };
-use gonka_client::chain;
+use gonka_client::{chain, keys};
 use gonka_primitives::{AccountId, Balance};
 use plan::{Plan, Sent, Uses};
 use std::{
@@ -35,7 +35,7 @@ pub async fn manage<C: ChainView>(gateway: Arc<Gateway>, chain: C, developer: Ke
 		sent.forget_old(&snapshot);
 		uses.update(&snapshot, &gateway.router);
 		let plan = plan::plan(&snapshot, &gateway.ledger, &gateway.options, &gateway.demands(), &uses, &sent);
-		gateway.note_shortage(plan.short.then(|| shortage(&snapshot, &gateway.options)));
+		gateway.note_shortage(plan.short.then(|| shortage(&snapshot, &gateway.options, &developer)));
 		match carry_out(&gateway, &chain, &developer, &snapshot, plan, &mut sent).await {
 			Ok(()) => pause = FIRST_PAUSE,
 			Err(error) => {
@@ -90,11 +90,12 @@ async fn carry_out<C: ChainView>(
 	Ok(())
 }
 
-fn shortage(snapshot: &Snapshot, options: &Options) -> String {
+fn shortage(snapshot: &Snapshot, options: &Options, developer: &Keypair) -> String {
 	let limit = options.spending_limit.map_or("none".to_owned(), |limit| format!("{} GNK", format_gnk(limit)));
 	format!(
-		"The gateway's account holds {} GNK, a channel takes {} GNK, the spending limit is {limit}. Fund the account or \
+		"The gateway's account {} holds {} GNK, a channel takes {} GNK, the spending limit is {limit}. Fund the account or \
 		 raise the limit.",
+		keys::ss58(&keys::public(developer)),
 		format_gnk(snapshot.balance),
 		format_gnk(options.deposit),
 	)

@@ -1,10 +1,10 @@
 //! The program of a developer: an OpenAI-style HTTP API in front of the Gonka network. Usage: `docs/gateway.md`.
 //!
-//! Path of a request: [`server`] reads it and [`api_keys`] tell whose it is, [`openai::request`] validates it, [`metering`]
-//! reserves its cost within the key's limits, [`relay`] dispatches it to a host that [`router`] picks, with an envelope from the
-//! [`ledger`], which [`numbers`] numbers, over [`worker_client`]; while all hosts are busy it waits in the [`queue`]. Tokens go
-//! back as they arrive. The receipt at the end is checked by [`receipts`] and recorded in the [`ledger`] and its [`store`];
-//! [`vouchers`] acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`]
+//! Path of a request: [`server`] reads it in the time that [`arrival`] allows and [`api_keys`] tell whose it is,
+//! [`openai::request`] validates it, [`metering`] reserves its cost within the key's limits, [`relay`] dispatches it to a host
+//! that [`router`] picks, with an envelope from the [`ledger`], which [`numbers`] numbers, over [`worker_client`]; while all hosts
+//! are busy it waits in the [`queue`]. Tokens go back as they arrive. The receipt at the end is checked by [`receipts`] and
+//! recorded in the [`ledger`] and its [`store`]; [`vouchers`] acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`]
 //! follows the chain, [`channels`] opens, tops up and closes channels, [`tokenizers`] fetches the models' tokenizers, and
 //! [`health`] what hosts say of themselves.
 //!
@@ -16,6 +16,7 @@
 pub mod anthropic;
 pub mod api_keys;
 pub mod app;
+pub mod arrival;
 pub mod auth;
 pub mod bound;
 pub mod chain_view;

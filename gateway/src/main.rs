@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use gonka_client::telemetry;
+use gonka_client::{listen, process, telemetry};
 use gonka_gateway::{
 	api_keys::command::{self, Command},
 	app::{self, Keys},
@@ -17,7 +17,7 @@ use std::{
 	sync::{Arc, OnceLock},
 	time::Duration,
 };
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{sync::watch, time::sleep};
 
 /// Maximum time for the last vouchers after the last response.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
@@ -28,6 +28,7 @@ const CONNECT_PAUSE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
+	process::hide_files();
 	match run(Args::parse()).await {
 		Ok(()) => ExitCode::SUCCESS,
 		Err(error) => {
@@ -48,18 +49,17 @@ async fn run(args: Args) -> anyhow::Result<()> {
 	};
 	let developer = load(args.key.as_deref().context("name the developer's key file with --key")?)?;
 	let gateway = args.gateway_key.as_deref().map(load).transpose()?.unwrap_or_else(|| developer.clone());
-	let listener = TcpListener::bind(args.listen).await.with_context(|| {
-		format!("cannot listen on {}; if another program uses that address, choose one with --listen", args.listen)
-	})?;
+	let listener = listen::bind(args.listen).await?;
 	let address = listener.local_addr()?;
 	let mut stop = on_signal()?;
 
 	let routes = Arc::new(OnceLock::new());
 	let (mut draining, drain) = (stop.clone(), Duration::from_secs(args.drain_timeout));
-	let mut serve = tokio::spawn(server::serve(listener, server::starting(routes.clone()), async move {
+	let stopping = async move {
 		let _ = draining.changed().await;
 		tracing::info!("stopping: new requests are rejected, running ones have {} s to end", drain.as_secs());
-	}));
+	};
+	let serve = tokio::spawn(listen::serve(listener, server::starting(routes.clone()), stopping, drain));
 	println!("listening on http://{address}");
 	if let Some(NewKey { key, file }) = new_key {
 		println!("API key {key}, shown now and kept in {}", file.display());
@@ -74,12 +74,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
 	let _ = routes.set(server::routes(running.gateway.clone()));
 	let ledger = running.gateway.ledger.store().clone();
 	tokio::select! {
-		served = &mut serve => served??,
+		served = serve => served?,
 		// Requests fail without it: a supervisor starts the process again, which reads the ledger and compares it with the workers'.
 		() = ledger.closed() => bail!("the ledger cannot be written: see the log, make room on the disk, and start again"),
-		() = async { let _ = stop.changed().await; sleep(drain).await } => {
-			tracing::warn!("the time for running requests is over; stopping without them");
-		},
 	}
 	running.stop(FLUSH_LIMIT).await;
 	Ok(())

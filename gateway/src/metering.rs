@@ -62,7 +62,6 @@ pub fn admit(
 	let bounds: Vec<Bounds> = prompts.iter().map(Bounds::of).collect();
 	let reserve = |bounds: &Bounds| spender.reserve(bounds.max_fee(), bounds.max_tokens());
 	let reservations = bounds.iter().map(reserve).collect::<Result<Vec<_>, _>>()?;
-	spender.admit()?;
 	if let Some(prompt) = prompts.first() {
 		gateway.router.demand(&prompt.model);
 	}

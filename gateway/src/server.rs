@@ -3,6 +3,7 @@
 use crate::{
 	anthropic::{self, MessagesRequest},
 	api_keys::{report, ring::Spender},
+	arrival,
 	chat::format::ReasoningTags,
 	config::format_gnk,
 	gateway::Gateway,
@@ -30,16 +31,16 @@ use axum::{
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{get, post},
-	serve::ListenerExt,
 };
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
 use serde_json::{Value, json};
 use std::{
-	io,
-	sync::{Arc, OnceLock},
-	time::Instant,
+	num::NonZeroUsize,
+	sync::{Arc, LazyLock, OnceLock},
+	thread,
+	time::{Duration, Instant},
 };
-use tokio::net::TcpListener;
+use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt;
 use tracing::{Instrument, info_span};
 use utoipa::OpenApi;
@@ -102,10 +103,12 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/v1/models", get(list_models))
 		.route("/v1/models/{*id}", get(get_model))
 		.route("/v1/usage", get(report::usage))
+		.layer(middleware::from_fn(arrival::in_time))
 		.layer(middleware::from_fn_with_state(gateway.clone(), authorise));
 	let messages = Router::new()
 		.route("/v1/messages", post(create_message))
 		.route("/v1/messages/count_tokens", post(count_tokens))
+		.layer(middleware::from_fn(arrival::in_time))
 		.layer(middleware::from_fn_with_state(gateway.clone(), authorise))
 		.layer(middleware::from_fn(anthropic::with_its_form));
 	let all = Router::new()
@@ -140,30 +143,18 @@ pub fn starting(routes: Arc<OnceLock<Router>>) -> Router {
 	})
 }
 
-/// Serves HTTP/1.1 and HTTP/2 until `stop` resolves and all responses are sent. Each token goes out at once: with Nagle's
-/// algorithm it would wait for the acknowledgement of the one before.
-///
-/// # Errors
-/// The listener broke.
-pub async fn serve(
-	listener: TcpListener,
-	routes: Router,
-	stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-	let listener = listener.tap_io(|socket| {
-		if let Err(error) = socket.set_nodelay(true) {
-			tracing::debug!(%error, "tokens may go out late");
-		}
-	});
-	axum::serve(listener, routes).with_graceful_shutdown(stop).await
-}
-
 /// Finds the API key that pays for the request, a [`Spender`] for its handler.
 async fn authorise(State(gateway): Shared, mut request: Request, next: Next) -> Response {
 	let authorization = authorization(&request);
 	match gateway.keys.authorise(authorization.as_deref()) {
 		Ok(spender) => {
 			tracing::debug!(key = spender.name(), "authorised");
+			// A rejection may take as much work as a completion.
+			if request.method() == Method::POST
+				&& let Err(error) = spender.admit()
+			{
+				return error.into_response();
+			}
 			request.extensions_mut().insert(spender);
 			next.run(request).await
 		},
@@ -237,6 +228,8 @@ fn parse(body: Result<Bytes, BytesRejection>) -> Result<Fields, ApiError> {
 
 /// Maximum length of a body that is validated at once, in bytes: another thread would take longer to begin.
 const SHORT: usize = 8 << 10;
+/// Maximum time for which a request waits until it is validated.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Fields that become a grammar, which takes time to compile.
 const FORMS: [&str; 8] = [
 	"tools",
@@ -267,10 +260,17 @@ async fn read(
 	blocking(move || validate(&gateway, &parse(body)?)).await
 }
 
-/// Does work that would hold other requests up.
+/// Does work that would hold other requests up. There is as much of it at a time as there are cores, also of clients that are gone.
 async fn blocking<T: Send + 'static>(
 	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
+	static TURNS: LazyLock<Semaphore> =
+		LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, NonZeroUsize::get)));
+	let turn = timeout(PATIENCE, TURNS.acquire()).await.map_err(|_| ApiError::busy())?;
+	let work = move || {
+		let _turn = turn;
+		work()
+	};
 	tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(error.to_string()))?
 }
 

@@ -13,7 +13,10 @@ use gonka_client::{
 use gonka_primitives::market::SignedEnvelope;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, http};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+	Serialize,
+	de::{DeserializeOwned, IgnoredAny},
+};
 use std::{error::Error, time::Duration};
 use tokio::time::timeout;
 
@@ -111,7 +114,7 @@ impl WorkerClient {
 
 	/// Sends a voucher. Returns when the worker has it on disk.
 	pub async fn acknowledge(&self, url: &str, body: &Acknowledgement) -> Result<(), CallError> {
-		self.call::<_, serde_json::Value>(url, VOUCHERS_PATH, body).await.map(drop)
+		self.call::<_, IgnoredAny>(url, VOUCHERS_PATH, body).await.map(drop)
 	}
 
 	/// Queries the worker's record of a channel.

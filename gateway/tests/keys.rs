@@ -111,7 +111,7 @@ async fn a_key_spends_its_budget_and_no_more() {
 	let tokens = (2 * PROMPT_TOKENS, 12);
 	for list in ["days", "months"] {
 		let latest = &usage[list][0];
-		assert_eq!((&latest["requests"], &latest["cost"]), (&json!(2), &json!((2 * fee(6)).to_string())));
+		assert_eq!((&latest["requests"], &latest["cost"]), (&json!(4), &json!((2 * fee(6)).to_string())));
 		assert_eq!((&latest["prompt_tokens"], &latest["completion_tokens"]), (&json!(tokens.0), &json!(tokens.1)));
 		assert_eq!(latest["cost_gnk"], "0.00000026");
 	}
@@ -120,7 +120,7 @@ async fn a_key_spends_its_budget_and_no_more() {
 	assert_eq!((&usage["key"], &usage["limits"]["gnk_per_day"]), (&json!("app"), &json!("0.000000261")));
 	let metrics = front.get("/metrics").await.text;
 	for line in [
-		"gonka_gateway_key_requests_total{key=\"app\"} 2",
+		"gonka_gateway_key_requests_total{key=\"app\"} 4",
 		"gonka_gateway_key_tokens_total{key=\"app\",kind=\"completion\"} 12",
 		"gonka_gateway_key_requests_total{key=\"own\"} 1",
 		"gonka_gateway_key_cost_gnk_total{key=\"app\"} 0.00000026",
@@ -159,7 +159,7 @@ async fn parallel_requests_cannot_exceed_a_budget() {
 	assert_eq!(client.usage().await["budgets"][0]["left"], "12", "a rejected request reserves nothing");
 	assert_eq!(client.send("POST", "/v1/completions", texts(&["a", "b"])).await.0, 200);
 	let usage = client.usage().await;
-	assert_eq!((&usage["days"][0]["requests"], &usage["budgets"][0]["used"]), (&json!(1), &json!("12")));
+	assert_eq!((&usage["days"][0]["requests"], &usage["budgets"][0]["used"]), (&json!(2), &json!("12")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -146,10 +146,17 @@ fn factory(tokenizer: &Tokenizer) -> Result<ParserFactory, GrammarError> {
 	Ok(factory)
 }
 
+/// How every reason of [`describe`] begins.
+pub const CANNOT_BE_USED: &str = "the grammar cannot be used: ";
+
 /// Says what is wrong with a grammar, in words for its author.
 pub fn describe(error: &str) -> String {
+	// The crate catches its own panics: overflows of numbers that are out of all bounds.
+	if error.contains("panic") {
+		return format!("{CANNOT_BE_USED}it has a number or a size that is out of bounds: correct or simplify it");
+	}
 	// Marks begin what is of use to the crate's authors only.
 	let error: Vec<&str> = error.lines().take_while(|line| !line.starts_with('<')).map(str::trim).collect();
 	let error: String = error.join(" ").chars().take(MAX_MESSAGE).collect();
-	format!("the grammar cannot be used: {error}: correct or simplify it")
+	format!("{CANNOT_BE_USED}{error}: correct or simplify it")
 }

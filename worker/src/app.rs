@@ -6,7 +6,7 @@ use crate::{
 	conduct::Conduct,
 	engines,
 	peer::Timeouts,
-	server::{Limits, listen},
+	server::Limits,
 	sprint::{Expand, Reference, pace::Pace, torch},
 	store::Store,
 	worker::{Parts, Worker},
@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
+	listen,
 };
 use std::{io, sync::Arc, time::Duration};
 

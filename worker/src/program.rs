@@ -9,7 +9,7 @@ use crate::{
 	tokenizer::{MakeTokenizer, TOKENIZER},
 };
 use clap::Parser;
-use gonka_client::telemetry;
+use gonka_client::{process, telemetry};
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 /// Runs the worker of a command line, which begins with the program's name. The first thing that a process does.
@@ -52,6 +52,7 @@ fn try_model(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn start(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
+	process::hide_files();
 	let _telemetry = telemetry::init("gonka-worker", "info", &cli.telemetry)?;
 	prometheus::start();
 	let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -6,13 +6,13 @@
 //! - [`tokenizers`]: tokenizer files, for gateways;
 //! - [`openings`]: openings of this host's leaves, for checkers;
 //! - [`evidence`]: evidence of receipts, for auditors;
-//! - [`authentication`]: who may have either;
-//! - [`listen`]: connections and their bounds.
+//! - [`authentication`]: who may have either.
+//!
+//! [`gonka_client::listen`] bounds the connections.
 
 pub mod authentication;
 pub mod evidence;
 pub mod inference;
-pub mod listen;
 pub mod openings;
 pub mod reservations;
 pub mod tokenizers;

@@ -9,7 +9,7 @@ use crate::{
 	peer::{PeerClient, Timeouts},
 	pruning::Pruner,
 	registration::{Declaration, Registrar},
-	server::{self, Limits, Service, ServiceParts, listen},
+	server::{self, Limits, Service, ServiceParts},
 	settlement::SettlementTask,
 	sprint::{
 		Expand,
@@ -23,6 +23,7 @@ use crate::{
 };
 use gonka_client::{
 	keys::{self, Keypair},
+	listen,
 	peer_http::Addresses,
 };
 use gonka_primitives::{

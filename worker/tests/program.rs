@@ -6,8 +6,11 @@ mod common;
 use common::demo_model;
 use std::{
 	net::TcpListener,
+	os::unix::fs::PermissionsExt,
 	process::{Command, Output},
 };
+
+const HOST: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
 	let Output { status, stderr, stdout } =
@@ -19,7 +22,6 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
 fn errors_say_what_to_do() {
 	let directory = tempfile::tempdir().unwrap();
 	let base = directory.path().to_str().unwrap();
-	let host = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
 	let taken = TcpListener::bind("127.0.0.1:0").unwrap();
 	let address = taken.local_addr().unwrap().to_string();
 	let common = ["--model", "none.gguf", "--base-path", base];
@@ -28,10 +30,10 @@ fn errors_say_what_to_do() {
 		(vec!["--no-such-option"], 2, "no-such-option"),
 		(vec!["--hostile", "copy"], 2, "unexpected argument"),
 		(vec!["--model", "m"], 2, "--host"),
-		(vec!["--host", host, "--listen", &address], 1, "another program listens"),
+		(vec!["--host", HOST, "--listen", &address], 1, "another program listens"),
 		(vec!["--host", "5Grw"], 1, "5Grw"),
 		(vec!["--host-key", "none.key"], 1, "none.key"),
-		(vec!["--host", host, "--device", "tpu", "--listen", "127.0.0.1:0"], 1, "cuda:0"),
+		(vec!["--host", HOST, "--device", "tpu", "--listen", "127.0.0.1:0"], 1, "cuda:0"),
 	] {
 		let all: Vec<&str> = if code == 1 { arguments.iter().chain(&common).copied().collect() } else { arguments };
 		let (status, output) = run(&all);
@@ -39,6 +41,19 @@ fn errors_say_what_to_do() {
 		assert!(output.contains(words), "{all:?}: {output}");
 		assert!(code != 0 || !output.contains("hostile"), "{output}");
 	}
+}
+
+/// They hold prompts and what is due to the host.
+#[test]
+fn a_workers_files_are_closed_to_other_users() {
+	let directory = tempfile::tempdir().unwrap();
+	let base = directory.path().join("base");
+	let common = ["--model", "none.gguf", "--base-path", base.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+	// It ends after it has made its folder.
+	let (status, output) = run(&[&common[..], &["--host", HOST, "--device", "tpu"]].concat());
+	assert_eq!(status, Some(1), "{output}");
+	let folder = std::fs::metadata(&base).unwrap();
+	assert_eq!(folder.permissions().mode() & 0o077, 0);
 }
 
 /// The worker runs itself in this way before it loads a model with llama.cpp.

@@ -446,11 +446,3 @@ async fn the_worker_works_more_if_the_work_of_a_registration_rose_meanwhile() {
 	assert!(chain.with(|state| state.registrations[0].work_bits(&GENESIS)) >= 9);
 	rig.stop().await;
 }
-
-#[tokio::test]
-async fn the_error_of_a_taken_port_says_what_to_do() {
-	let taken = gonka_worker::server::listen::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-	let address = taken.local_addr().unwrap();
-	let error = gonka_worker::server::listen::bind(address).await.unwrap_err().to_string();
-	assert!(error.contains(&address.to_string()) && error.contains("another program"), "{error}");
-}

@@ -75,7 +75,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 	let (listener, url) = listen().await?;
 	println!("{url}");
 	std::io::stdout().flush()?;
-	server::serve(listener, server::routes(running.gateway.clone()), input_ends()).await?;
+	gonka_client::listen::serve(listener, server::routes(running.gateway.clone()), input_ends(), Duration::MAX).await;
 	running.stop(FLUSH_LIMIT).await;
 	blocks.abort();
 	Ok(())

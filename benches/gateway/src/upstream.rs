@@ -13,7 +13,6 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use gonka_client::worker_api::{Event, HEALTH_PATH, Health, HealthModel, INFERENCE_PATH, Scale, TOKENIZER_PATH};
-use gonka_gateway::server;
 use gonka_primitives::{Hash, market::FinishReason};
 use gonka_stand_ins::{
 	market::MODEL,
@@ -132,7 +131,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 			.route(HEALTH_PATH, get(worker_health))
 			.with_state((upstream.clone(), worker.clone()))
 			.merge(worker.payment_routes());
-		tokio::spawn(server::serve(listener, routes, pending()));
+		tokio::spawn(gonka_client::listen::serve(listener, routes, pending(), Duration::MAX));
 	}
 	let (listener, openai) = listen().await?;
 	let routes = Router::new()
@@ -145,7 +144,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 		.with_state(upstream);
 	println!("{}", serde_json::to_string(&Urls { openai, workers: urls, word })?);
 	std::io::stdout().flush()?;
-	Ok(server::serve(listener, routes, input_ends()).await?)
+	gonka_client::listen::serve(listener, routes, input_ends(), Duration::MAX).await;
+	Ok(())
 }
 
 /// Binds a free port. Returns its URL, too.

@@ -34,7 +34,7 @@ Examples:
 		/// File with the developer's secret, instead of the address.
 		#[arg(long, value_name = "FILE", conflicts_with = "developer")]
 		key: Option<PathBuf>,
-		/// Print JSON, with amounts in base units.
+		/// Print JSON, with amounts as decimal strings, in base units.
 		#[arg(long)]
 		json: bool,
 	},
@@ -188,8 +188,8 @@ fn as_json(channels: &[ChannelView]) -> serde_json::Value {
 	let channel = |channel: &ChannelView| {
 		serde_json::json!({
 			"channel": channel.id, "developer": keys::ss58(&channel.developer), "host": keys::ss58(&channel.host),
-			"gateway": keys::ss58(&channel.gateway), "deposit": channel.deposit, "settled": channel.settled.fee,
-			"remaining": remaining(channel), "work": channel.settled.work, "requests": channel.settled.receipts,
+			"gateway": keys::ss58(&channel.gateway), "deposit": channel.deposit.to_string(),
+			"settled": channel.settled.fee.to_string(), "remaining": remaining(channel).to_string(), "work": channel.settled.work, "requests": channel.settled.receipts,
 			"withdrawable_from_block": channel.closes,
 		})
 	};

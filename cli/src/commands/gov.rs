@@ -30,7 +30,7 @@ use view::{Referendum, duration, tenths, track_name};
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON, with shares in parts per billion and amounts in base units.
+	/// Print JSON, with shares in parts per billion and amounts as decimal strings, in base units.
 	#[arg(long, global = true)]
 	json: bool,
 	#[command(subcommand)]
@@ -284,7 +284,8 @@ async fn tracks(chain: &Chain, json: bool) -> Result<()> {
 		let one = |track: &TrackView| {
 			json!({
 				"id": track.id, "name": String::from_utf8_lossy(&track.name), "max_deciding": track.max_deciding,
-				"submission_deposit": track.submission_deposit, "decision_deposit": track.decision_deposit,
+				"submission_deposit": track.submission_deposit.to_string(),
+				"decision_deposit": track.decision_deposit.to_string(),
 				"prepare": track.prepare, "decision": track.decision, "confirm": track.confirm,
 				"enactment": track.enactment, "timeout": track.timeout, "approval": [track.approval.0, track.approval.1],
 				"support": [track.support.0, track.support.1],
@@ -439,7 +440,7 @@ async fn refund(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> R
 		);
 	}
 	chain.refund_deposits(key, index, of_decision, of_submission).await?;
-	let one = |deposit: &gonka_primitives::views::DepositView| json!({ "to": keys::ss58(&deposit.who), "amount": deposit.amount });
+	let one = |deposit: &gonka_primitives::views::DepositView| json!({ "to": keys::ss58(&deposit.who), "amount": deposit.amount.to_string() });
 	let lines =
 		paid.iter().map(|deposit| format!("refunded {} GNK to {}", gnk(deposit.amount), keys::ss58(&deposit.who)));
 	let lines = lines.collect::<Vec<_>>().join("\n");

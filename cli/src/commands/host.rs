@@ -45,7 +45,7 @@ Example:
 		/// Address of the host.
 		#[arg(value_parser = account)]
 		host: AccountId,
-		/// Print JSON, with amounts in base units.
+		/// Print JSON, with amounts as decimal strings, in base units.
 		#[arg(long)]
 		json: bool,
 	},
@@ -91,7 +91,7 @@ Example:
 		/// Address of the host.
 		#[arg(value_parser = account)]
 		host: AccountId,
-		/// Print JSON, with amounts in base units.
+		/// Print JSON, with amounts as decimal strings, in base units.
 		#[arg(long)]
 		json: bool,
 	},

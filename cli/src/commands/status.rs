@@ -8,7 +8,7 @@ use super::{
 	standing::{Standing, percent},
 	table,
 };
-use crate::amount::gnk;
+use crate::amount::{gnk, units};
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt, stream};
 use gonka_client::{chain::Chain, keys};
@@ -33,7 +33,7 @@ Examples:
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON with all hosts and validators, and with amounts in base units.
+	/// Print JSON with all hosts and validators, and with amounts as decimal strings, in base units.
 	#[arg(long)]
 	json: bool,
 }
@@ -133,8 +133,10 @@ pub struct Model {
 	/// Maximum number of prompt and completion tokens together.
 	pub context_length: u32,
 	/// Base units per prompt token.
+	#[serde(serialize_with = "units")]
 	pub input_price: u128,
 	/// Base units per completion token.
+	#[serde(serialize_with = "units")]
 	pub output_price: u128,
 }
 
@@ -142,10 +144,13 @@ pub struct Model {
 #[derive(Clone, Debug, Serialize)]
 pub struct Supply {
 	/// Existing now.
+	#[serde(serialize_with = "units")]
 	pub issued: u128,
 	/// Not minted yet.
+	#[serde(serialize_with = "units")]
 	pub unmined: u128,
 	/// Maximum amount that the epoch closed last may mint.
+	#[serde(serialize_with = "units")]
 	pub last_emission: u128,
 }
 

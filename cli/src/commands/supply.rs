@@ -1,7 +1,7 @@
 //! `gonka supply`: how much GNK exists, and where it is.
 
 use super::{NodeArgument, emit};
-use crate::amount::gnk;
+use crate::amount::{gnk, units};
 use anyhow::Result;
 use gonka_primitives::{Balance, TOTAL_SUPPLY, views::SupplyView};
 use serde::Serialize;
@@ -15,7 +15,7 @@ Example:
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON, with amounts in base units.
+	/// Print JSON, with amounts as decimal strings, in base units.
 	#[arg(long)]
 	json: bool,
 }
@@ -24,18 +24,25 @@ pub struct Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Supply {
 	/// Maximum supply: `issued + unmined + burnt`.
+	#[serde(serialize_with = "units")]
 	pub total: Balance,
 	/// Existing now.
+	#[serde(serialize_with = "units")]
 	pub issued: Balance,
 	/// Part of `issued`: rewards of hosts that have not been paid out.
+	#[serde(serialize_with = "units")]
 	pub vesting: Balance,
 	/// Part of `issued`: the community fund.
+	#[serde(serialize_with = "units")]
 	pub treasury: Balance,
 	/// Not minted yet.
+	#[serde(serialize_with = "units")]
 	pub unmined: Balance,
 	/// Destroyed: transaction fees and slashed collateral.
+	#[serde(serialize_with = "units")]
 	pub burnt: Balance,
 	/// Maximum amount that the epoch closed last may mint.
+	#[serde(serialize_with = "units")]
 	pub last_emission: Balance,
 }
 

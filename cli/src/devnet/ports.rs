@@ -44,7 +44,7 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>> {
 ///
 /// On Linux, a bound socket keeps the system from giving the port to another program, for its connections or for port 0,
 /// while a program that names the port can listen there, since the socket itself does not listen. So the port stays ours
-/// also while its program is started again.
+/// also while its program is started again. Other networks, which may want the same port, are told by [`is_reserved`].
 fn reserve(port: u16) -> Result<u16> {
 	let socket = TcpSocket::new_v4()?;
 	socket.set_reuseaddr(true)?;
@@ -54,6 +54,23 @@ fn reserve(port: u16) -> Result<u16> {
 		RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
 	}
 	Ok(port)
+}
+
+/// Whether a network that is starting has reserved this port, and listens there soon.
+#[cfg(target_os = "linux")]
+fn is_reserved(port: u16) -> bool {
+	// Without the option to share an address, which a program that listened there a moment ago calls for, it cannot be bound.
+	let is_bound = TcpSocket::new_v4().is_ok_and(|socket| socket.bind((Ipv4Addr::LOCALHOST, port).into()).is_err());
+	let port = format!(":{port:04X}");
+	let is_of = |line: &str| line.split_whitespace().nth(1).is_some_and(|address| address.ends_with(&port));
+	// A connection that ended a moment ago is listed, and a socket that is only bound is not.
+	is_bound && !std::fs::read_to_string("/proc/net/tcp").unwrap_or_default().lines().any(is_of)
+}
+
+/// Whether a network that is starting has reserved this port: never known here.
+#[cfg(not(target_os = "linux"))]
+fn is_reserved(_: u16) -> bool {
+	false
 }
 
 struct Picker {
@@ -88,7 +105,7 @@ impl Picker {
 	}
 
 	fn is_free(&self, port: u16) -> bool {
-		!self.taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok()
+		!self.taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() && !is_reserved(port)
 	}
 }
 
@@ -123,6 +140,9 @@ mod tests {
 			assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
 			drop(listener);
 		}
+		assert_eq!(is_reserved(port), cfg!(target_os = "linux"));
+		let wanted = Ports { any: true, gateway: Some(port), ..Ports::default() };
+		assert_eq!(choose(&wanted, 1).is_err(), cfg!(target_os = "linux"), "another network has it");
 		let taken = TcpSocket::new_v4().unwrap().bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
 		assert_eq!(taken.is_err(), cfg!(target_os = "linux"));
 	}

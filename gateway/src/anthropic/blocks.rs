@@ -89,7 +89,7 @@ fn block(open: &Open) -> Value {
 		Open::Text(text) => json!({"type": "text", "text": text}),
 		Open::Call(_, id, name, arguments) => {
 			// A completion that was cut leaves arguments that are no JSON.
-			let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
+			let input: Value = gonka_client::json::from_str(arguments).unwrap_or_else(|_| json!({}));
 			json!({"type": "tool_use", "id": id, "name": name, "input": input})
 		},
 	}

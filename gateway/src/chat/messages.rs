@@ -81,7 +81,9 @@ impl Reader {
 			},
 			other => {
 				let other: String = other.chars().take(100).collect();
-				return Err(ApiError::invalid_value(&format!("{path}.role"), format!("'{other}' is not a role.")));
+				let message =
+					format!("'{other}' is not a role: use system, developer, user, assistant, tool or function.");
+				return Err(ApiError::invalid_value(&format!("{path}.role"), message));
 			},
 		}
 		Ok(())
@@ -160,7 +162,7 @@ impl Reader {
 		let arguments = match function.get("arguments") {
 			None | Some(Value::Null) => json!({}),
 			Some(Value::String(text)) if text.trim().is_empty() => json!({}),
-			Some(Value::String(text)) => match serde_json::from_str(text) {
+			Some(Value::String(text)) => match gonka_client::json::from_str(text) {
 				Ok(object @ Value::Object(_)) => object,
 				_ => text.as_str().into(),
 			},

@@ -143,7 +143,7 @@ fn json_schema(value: &Value, param: &str) -> Result<Output, ApiError> {
 
 fn json_output(value: &Value, param: &str, strict: bool) -> Result<Output, ApiError> {
 	let parsed = match value {
-		Value::String(text) => serde_json::from_str(text).ok(),
+		Value::String(text) => gonka_client::json::from_str(text).ok(),
 		value => Some(value.clone()),
 	};
 	let schema = match parsed {

@@ -245,7 +245,8 @@ impl Call {
 					Ok(None) => "{}".into(),
 					Err(_) => return false,
 				};
-				let is_object = serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.is_object());
+				let is_object =
+					gonka_client::json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.is_object());
 				self.has_arguments = is_object;
 				self.arguments = text;
 				is_object

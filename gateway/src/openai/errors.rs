@@ -64,7 +64,7 @@ impl ApiError {
 
 	/// 400: the network cannot honour the parameter, and ignoring it would change the completion.
 	pub fn unsupported(param: &str) -> Self {
-		let message = format!("The hosts of this network do not support this value of '{param}'.");
+		let message = format!("No host can honour this value of '{param}': leave it out, or choose another model.");
 		let code = "unsupported_parameter";
 		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about(param)
 	}
@@ -119,6 +119,7 @@ impl ApiError {
 
 	/// 404: the model does not exist.
 	pub fn model_not_found(model: &str) -> Self {
+		let model: String = model.chars().take(100).collect();
 		let message =
 			format!("The model '{model}' does not exist on this network. GET /v1/models lists those that do.");
 		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message).about("model")
@@ -126,7 +127,10 @@ impl ApiError {
 
 	/// 404 or 405: the route does not exist.
 	pub fn no_route(status: StatusCode, method: &str, path: &str) -> Self {
-		let message = format!("Invalid URL ({method} {path})");
+		let path: String = path.chars().take(100).collect();
+		let message = format!(
+			"Invalid URL ({method} {path}): /openapi.json has all routes with their methods. Base URLs of OpenAI's clients end in /v1."
+		);
 		Self { code: None, ..Self::new(status, "invalid_request_error", "unknown_url", message) }
 	}
 

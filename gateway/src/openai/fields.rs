@@ -1,6 +1,7 @@
 //! The fields of a request's body. Each is parsed by itself, so that an error names the field that is wrong.
 
 use super::errors::ApiError;
+use gonka_client::json;
 use serde_json::{Value, value::RawValue};
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive};
 
@@ -20,7 +21,7 @@ impl Fields {
 		if body.starts_with(b"\xef\xbb\xbf") {
 			return Err(ApiError::invalid("The body begins with a byte order mark: send JSON in UTF-8 without one."));
 		}
-		serde_json::from_slice(body)
+		json::from_slice(body)
 			.map(Self)
 			.map_err(|error| ApiError::invalid(format!("The body of the request is not a JSON object: {error}.")))
 	}

@@ -479,10 +479,9 @@ pub fn set_effort(variables: &mut Map<String, Value>, effort: &str) {
 	}
 }
 
-/// The maximum number of completion tokens in a request; `None` if it names none, or 0.
+/// The maximum number of completion tokens in a request; `None` if it names none.
 pub fn max_tokens(fields: &Fields, name: &str) -> Result<Option<u32>, ApiError> {
-	let tokens = fields.integer(name, 0..=u32::MAX.into())?;
-	Ok(tokens.map(|tokens| tokens as u32).filter(|tokens| *tokens > 0))
+	Ok(fields.integer(name, 1..=u32::MAX.into())?.map(|tokens| tokens as u32))
 }
 
 fn includes_usage(fields: &Fields) -> Result<bool, ApiError> {
@@ -535,9 +534,12 @@ mod tests {
 	#[test]
 	fn the_maximum_has_two_names() {
 		assert_eq!(chat(json!({"max_tokens": 5.0})).unwrap().max_tokens, Some(5));
-		assert_eq!(chat(json!({"max_tokens": 0})).unwrap().max_tokens, None);
+		assert_eq!(chat(json!({"max_tokens": null})).unwrap().max_tokens, None);
 		assert_eq!(chat(json!({"max_tokens": 5, "max_completion_tokens": 7})).unwrap().max_tokens, Some(7));
-		assert_eq!(chat(json!({"max_tokens": -3})).unwrap_err().body().error.param.as_deref(), Some("max_tokens"));
+		for wrong in [0, -3] {
+			let error = chat(json!({"max_tokens": wrong})).unwrap_err().body().error;
+			assert_eq!(error.param.as_deref(), Some("max_tokens"));
+		}
 	}
 
 	#[test]

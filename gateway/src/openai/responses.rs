@@ -229,7 +229,7 @@ impl Growing {
 		set("output", items.into());
 		let usage = json!({
 			"input_tokens": usage.prompt_tokens,
-			"input_tokens_details": {"cached_tokens": 0},
+			"input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
 			"output_tokens": usage.completion_tokens,
 			"output_tokens_details": {"reasoning_tokens": usage.completion_tokens_details.reasoning_tokens},
 			"total_tokens": usage.total_tokens,

@@ -3,6 +3,7 @@
 use super::{
 	errors::ApiError,
 	fields::Fields,
+	prompt::Reader,
 	request::{Chat, Target},
 	sampling::unknown_id,
 };
@@ -38,15 +39,19 @@ pub struct DetokenizeRequest {
 /// 400 with the name of the field that is wrong, 404 or 503 when the model is unknown or not served.
 pub fn tokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
 	let target = Target::new(gateway, &fields.required_text("model")?)?;
+	let context = gateway.context_length(&gateway.snapshots.load(), &target.model);
 	let tokens = match fields.text("prompt")? {
-		Some(text) => target.tokenizer.encode(&text),
+		Some(text) => {
+			let reader = Reader { tokenizer: &target.tokenizer, context, field: "prompt", most: 1 };
+			reader.check_length(text.len())?;
+			target.tokenizer.encode(&text)
+		},
 		None => {
 			let chat = Chat { max_tokens: Some(1), ..Chat::read(fields)? };
 			chat.prepare(gateway)?.prompts.pop().map(|prompt| prompt.body.prompt).unwrap_or_default()
 		},
 	};
-	let length = gateway.context_length(&gateway.snapshots.load(), &target.model);
-	Ok(json!({"count": tokens.len(), "max_model_len": length, "tokens": tokens}))
+	Ok(json!({"count": tokens.len(), "max_model_len": context, "tokens": tokens}))
 }
 
 /// Returns the text of token ids, with the names of special tokens. This blocks.
@@ -58,6 +63,11 @@ pub fn detokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError>
 	let Value::Array(tokens) = fields.required("tokens")? else {
 		return Err(fields.wrong("tokens", "a list of token ids"));
 	};
+	let context = gateway.context_length(&gateway.snapshots.load(), &target.model);
+	if tokens.len() > context as usize {
+		let message = format!("{} tokens exceed the model's context of {context}.", tokens.len());
+		return Err(ApiError::context_length(message).about("tokens"));
+	}
 	let size = target.tokenizer.vocab_size();
 	let token = |item: &Value| {
 		let id = item.as_u64().ok_or_else(|| fields.wrong("tokens", "a list of token ids"))?;

@@ -290,12 +290,19 @@ impl Relay {
 				self.gateway.router.began(&model, &route.host.account, self.need(&model), started.elapsed());
 			}
 			match event {
-				Event::Token { .. } if self.tokens_left() == 0 => return Err(Failure::Call(CallError::TooLong)),
+				Event::Token { .. } if self.tokens_left() == 0 => {
+					reading.forget()?;
+					return Err(Failure::Call(CallError::TooLong));
+				},
 				Event::Token { id, logprob, top_logprobs } => {
 					if self.delivered() == 0 {
 						self.gateway.metrics.first_token.observe(self.started.elapsed().as_secs_f64());
 					}
 					if !self.deliver(id, logprob, top_logprobs) {
+						// Nothing is due for a token that the request forbids. A host does not know stop texts, so it may go on after one.
+						if !self.stopped {
+							reading.forget()?;
+						}
 						return Err(Failure::Token(id));
 					}
 					reading.push(id);

@@ -3,7 +3,7 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 use bytes::Bytes;
-use gonka_client::peer_http::Addresses;
+use gonka_client::{listen, peer_http::Addresses};
 use gonka_gateway::{
 	app::{self, Keys, Running},
 	config::Options,
@@ -71,7 +71,7 @@ impl Net {
 		let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
 		let url = format!("http://{}", listener.local_addr().unwrap());
 		let routes = server::routes(running.gateway.clone());
-		let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+		let server = tokio::spawn(listen::serve(listener, routes, std::future::pending(), Duration::ZERO));
 		let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
 		Front { url, running, client, server: Server(server) }
 	}

@@ -125,7 +125,7 @@ async fn replay(
 ) -> Result<Finding> {
 	let Evidence { envelope, receipt, body, output, fingerprints, .. } = shown;
 	let envelope = envelope.envelope;
-	let Ok(request) = serde_json::from_slice::<InferenceRequest>(&body) else {
+	let Ok(request) = gonka_client::json::from_slice::<InferenceRequest>(&body) else {
 		return Ok(Finding::Broken(Breach::Envelope));
 	};
 	let key = tape_key(&envelope.hash(genesis), &audit.host);

@@ -106,5 +106,6 @@ pub(super) fn check_signature(
 
 /// Decodes a JSON body.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Rejection> {
-	serde_json::from_slice(body).map_err(|error| Rejection::new(ErrorCode::BadRequest, format!("body: {error}")))
+	gonka_client::json::from_slice(body)
+		.map_err(|error| Rejection::new(ErrorCode::BadRequest, format!("body: {error}")))
 }

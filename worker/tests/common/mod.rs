@@ -16,6 +16,7 @@ pub use gateway::*;
 use futures::FutureExt;
 use gonka_client::{
 	keys::{self, Keypair},
+	listen,
 	peer_http::Addresses,
 };
 use gonka_engine::{Engine, MockConfig, MockEngine};
@@ -25,7 +26,7 @@ use gonka_worker::{
 	conduct::{Conduct, Honest},
 	models::{Audits, Models, ServedModel},
 	peer::Timeouts,
-	server::{self, Limits, Service, ServiceParts, listen},
+	server::{self, Limits, Service, ServiceParts},
 	sprint::{Expand, pace::Pace},
 	store::{Store, StoreError},
 	worker::{Parts, Worker},

@@ -1,6 +1,6 @@
 //! Referenda and tracks as text and as JSON.
 
-use crate::amount::gnk;
+use crate::amount::{gnk, units};
 use gonka_client::{
 	chain::{Shown, Types, percent},
 	keys,
@@ -54,6 +54,7 @@ pub struct Deposit {
 	/// Address of the account that placed it.
 	pub who: String,
 	/// Amount in base units.
+	#[serde(serialize_with = "units")]
 	pub amount: Balance,
 	/// Whether it can be refunded now.
 	pub refundable: bool,

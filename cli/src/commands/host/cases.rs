@@ -1,7 +1,7 @@
 //! `gonka host cases` and `gonka host appeal`.
 
 use crate::{
-	amount::gnk,
+	amount::{gnk, units},
 	commands::{emit, short, table},
 };
 use anyhow::{Result, bail};
@@ -44,6 +44,7 @@ pub struct Judgement {
 	/// Last block that may carry an appeal. The judgement takes effect after it.
 	pub until: u32,
 	/// Deposit of an appeal in base units.
+	#[serde(serialize_with = "units")]
 	pub deposit: u128,
 }
 

@@ -1,7 +1,7 @@
 //! `gonka host earnings`, `claim`, and the commands about collateral.
 
 use crate::{
-	amount::gnk,
+	amount::{gnk, units},
 	commands::{above_zero, can_spend, checked, emit, table},
 };
 use anyhow::{Result, ensure};
@@ -19,14 +19,19 @@ pub struct Earnings {
 	/// Address of the host.
 	pub account: String,
 	/// Free balance of its account.
+	#[serde(serialize_with = "units")]
 	pub balance: Balance,
 	/// Rewards that have not vested.
+	#[serde(serialize_with = "units")]
 	pub locked: Balance,
 	/// Rewards that have vested and have not been paid out.
+	#[serde(serialize_with = "units")]
 	pub vested: Balance,
 	/// Amount that vests in an epoch at the present rate.
+	#[serde(serialize_with = "units")]
 	pub per_epoch: Balance,
 	/// Amount that was burnt for offences and that the parts that vest next do not pay.
+	#[serde(serialize_with = "units")]
 	pub burnt: Balance,
 	/// Rewards that are still vesting, by epoch.
 	pub epochs: Vec<Earned>,
@@ -38,6 +43,7 @@ pub struct Earned {
 	/// Epoch in which the reward was granted: the one after the epoch that earned it.
 	pub granted: u32,
 	/// Amount in base units.
+	#[serde(serialize_with = "units")]
 	pub amount: Balance,
 }
 
@@ -47,7 +53,7 @@ pub enum Format {
 	/// Text for people.
 	#[default]
 	Text,
-	/// JSON for programs, in base units.
+	/// JSON for programs, with amounts as decimal strings, in base units.
 	Json,
 	/// Table of epochs for spreadsheets, in base units.
 	Csv,
@@ -109,10 +115,11 @@ pub async fn collateral(chain: &Chain, host: &AccountId, json: bool) -> Result<(
 	let view = chain.collateral(host).await?;
 	let weight = chain.host(host).await?.map_or(0, |host| host.effective_weight);
 	if json {
-		let unbonding: Vec<_> = view.unbonding.iter().map(|(epoch, amount)| (epoch, amount)).collect();
+		let unbonding: Vec<_> = view.unbonding.iter().map(|(epoch, amount)| (epoch, amount.to_string())).collect();
 		let value = serde_json::json!({
-			"account": keys::ss58(host), "active": view.active, "unbonding": unbonding,
-			"released_before_epoch": view.released_before, "unvested": view.unvested, "per_weight": view.per_weight, "needed_from_epoch": view.needed_from, "effective_weight": weight,
+			"account": keys::ss58(host), "active": view.active.to_string(), "unbonding": unbonding,
+			"released_before_epoch": view.released_before, "unvested": view.unvested.to_string(),
+			"per_weight": view.per_weight.to_string(), "needed_from_epoch": view.needed_from, "effective_weight": weight,
 		});
 		return emit(&format!("{}\n", serde_json::to_string_pretty(&value)?));
 	}

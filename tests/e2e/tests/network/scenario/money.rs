@@ -54,8 +54,8 @@ impl Scenario {
 		// Another block may replace the one of the withdrawal, until the withdrawal comes again.
 		let withdrawn = until("40 GNK to unbond", || async {
 			let view = self.gonka_json(&["host", "collateral", &alice, "--json"]).await?;
-			ensure!(view["active"] == 60 * GNK as u64, "{view}");
-			ensure!(view["unbonding"][0][1] == 40 * GNK as u64, "{view}");
+			ensure!(units(&view["active"])? == 60 * GNK, "{view}");
+			ensure!(units(&view["unbonding"][0][1])? == 40 * GNK, "{view}");
 			view["unbonding"][0][0].as_u64().context("nothing unbonds")
 		})
 		.await?;
@@ -89,7 +89,7 @@ impl Scenario {
 			// The transaction cost a fee.
 			ensure!(grown > 39 * GNK, "only {grown} base units came back");
 			let view = self.gonka_json(&["host", "collateral", &keys::ss58(&alice), "--json"]).await?;
-			ensure!(view["active"].as_u64().is_some_and(|shown| Balance::from(shown) <= active), "{view}");
+			ensure!(units(&view["active"])? <= active, "{view}");
 			ensure!(view["unbonding"] == serde_json::json!([]), "{view}");
 			Ok(())
 		})
@@ -120,11 +120,10 @@ impl Scenario {
 
 		let developer = keys::ss58(&keys::public(&self.developer));
 		let channels = self.gonka_json(&["channel", "list", "--developer", &developer, "--json"]).await?;
-		let settled: Option<u64> =
-			channels.as_array().context("no list")?.iter().map(|channel| channel["settled"].as_u64()).sum();
-		ensure!(settled.map(Balance::from) == Some(self.settled().await?.fee), "{channels}");
+		let settled = channels.as_array().context("no list")?.iter().map(|channel| units(&channel["settled"]));
+		ensure!(settled.sum::<Result<Balance>>()? == self.settled().await?.fee, "{channels}");
 		let supply = self.gonka_json(&["supply", "--json"]).await?;
-		let part = |name: &str| supply[name].as_u64().with_context(|| format!("no {name} in {supply}"));
+		let part = |name: &str| units(&supply[name]).with_context(|| format!("{name} in {supply}"));
 		ensure!(part("issued")? + part("unmined")? + part("burnt")? == part("total")?, "{supply}");
 		Ok(())
 	}
@@ -147,10 +146,15 @@ impl Scenario {
 			let error = self.gonka(&["host", "claim", &keys::ss58(&alice)]).await?.err().context("it was accepted")?;
 			ensure!(error.contains("vested"), "{error}");
 			let earnings = self.gonka_json(&["host", "earnings", &keys::ss58(&alice), "--json"]).await?;
-			ensure!(earnings["vested"] == 0 && earnings["locked"].as_u64() > Some(0), "{earnings}");
+			ensure!(units(&earnings["vested"])? == 0 && units(&earnings["locked"])? > 0, "{earnings}");
 			println!("claim: {error}");
 			Ok(())
 		})
 		.await
 	}
+}
+
+/// An amount in base units, which stands as text in JSON.
+fn units(value: &Value) -> Result<Balance> {
+	Ok(value.as_str().with_context(|| format!("{value} is no text"))?.parse()?)
 }

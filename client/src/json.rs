@@ -1,0 +1,139 @@
+//! JSON of any origin.
+//!
+//! `serde_json` has a feature by which an object whose first key is [`RESERVED`] stands for the JSON in its text, which is parsed
+//! with a fresh limit of depth, so that texts within texts reach a depth at which the stack overflows and the process ends. Some
+//! dependency switches the feature on. Nobody but the crate itself has a use for such a key, so it is an error here.
+
+use serde::{
+	Deserialize, Deserializer,
+	de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor},
+};
+use std::fmt;
+
+/// The key that `serde_json` treats in its own way.
+const RESERVED: &str = "$serde_json::private::RawValue";
+
+/// Parses JSON of any origin.
+///
+/// # Errors
+/// It is malformed, deeper than 128 levels, not of the type, or has the reserved key in an object at any depth.
+pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+	serde_json::from_slice::<Plain>(json)?;
+	serde_json::from_slice(json)
+}
+
+/// Does the same for a text.
+///
+/// # Errors
+/// As [`from_slice`].
+pub fn from_str<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
+	from_slice(json.as_bytes())
+}
+
+/// Any JSON without the reserved key.
+struct Plain;
+
+impl<'de> Deserialize<'de> for Plain {
+	fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+		deserializer.deserialize_any(Self)
+	}
+}
+
+impl<'de> Visitor<'de> for Plain {
+	type Value = Self;
+
+	fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+		out.write_str("JSON")
+	}
+
+	fn visit_unit<E>(self) -> Result<Self, E> {
+		Ok(self)
+	}
+
+	fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+		Ok(self)
+	}
+
+	fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+		Ok(self)
+	}
+
+	fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+		Ok(self)
+	}
+
+	fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+		Ok(self)
+	}
+
+	fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+		Ok(self)
+	}
+
+	fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+		while items.next_element::<Self>()?.is_some() {}
+		Ok(self)
+	}
+
+	fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
+		while entries.next_key::<Key>()?.is_some() {
+			entries.next_value::<Self>()?;
+		}
+		Ok(self)
+	}
+}
+
+/// Any key but the reserved one.
+struct Key;
+
+impl<'de> Deserialize<'de> for Key {
+	fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+		deserializer.deserialize_str(Self)
+	}
+}
+
+impl Visitor<'_> for Key {
+	type Value = Self;
+
+	fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+		out.write_str("a key")
+	}
+
+	fn visit_str<E: Error>(self, key: &str) -> Result<Self, E> {
+		if key == RESERVED { Err(E::custom(format!("the key {RESERVED} is reserved"))) } else { Ok(self) }
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use serde_json::{Value, json};
+
+	/// JSON within texts within JSON, so many times, each a hundred arrays deep.
+	fn nested(times: usize) -> String {
+		(0..times).fold("1".to_owned(), |inner, _| {
+			format!("{}{}{}", "[".repeat(100), json!({RESERVED: inner}), "]".repeat(100))
+		})
+	}
+
+	#[test]
+	fn texts_within_texts_do_not_overflow_the_stack() {
+		for bomb in [nested(12), format!(r#"{{"a": 1, "b": {}}}"#, nested(1)), nested(1).replace('$', "\\u0024")] {
+			let error = from_str::<Value>(&bomb).unwrap_err().to_string();
+			assert!(error.contains("is reserved"), "{error}");
+		}
+	}
+
+	#[test]
+	fn other_json_is_as_it_is() {
+		for text in [
+			r#"{"a": [1, -2, 0.5, 1e300, 18446744073709551615, 123456789012345678901234567890, null, true, "x"]}"#,
+			"3",
+			"\"\\ud83d\\ude00\"",
+		] {
+			assert_eq!(from_str::<Value>(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+		}
+		assert!(from_str::<Value>(&"[".repeat(200)).is_err());
+		assert!(from_str::<Value>("[1] 2").is_err());
+	}
+}

@@ -1,0 +1,301 @@
+//! The HTTP server of worker and gateway: HTTP/1.1 and HTTP/2 without TLS on one port, connections and their bounds.
+
+use crate::process;
+use axum::Router;
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+	rt::{TokioExecutor, TokioIo, TokioTimer},
+	server::{conn::auto, graceful::GracefulShutdown},
+};
+use std::{
+	future::pending,
+	io,
+	net::SocketAddr,
+	sync::{
+		Arc,
+		atomic::{AtomicBool, Ordering},
+	},
+	time::Duration,
+};
+use tokio::{
+	net::{TcpListener, TcpStream},
+	sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tower_service::Service;
+
+/// Maximum size of a request's headers, in bytes.
+const MAX_HEADERS: u32 = 32 << 10;
+/// Maximum number of connections, where the process may have enough files open.
+const MAX_CONNECTIONS: usize = 4096;
+/// Number of open files that connections leave to the rest of the program.
+const OTHER_FILES: u64 = 256;
+/// Maximum number of concurrent requests on an HTTP/2 connection.
+const MAX_STREAMS: u32 = 1024;
+/// Maximum time from the beginning of a connection to the last header of its first request. With HTTP/1.1 also that from a
+/// response to the last header of the next request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bounds on connections.
+#[derive(Clone, Copy)]
+struct Bounds {
+	/// Maximum number of them.
+	connections: usize,
+	/// Maximum time for headers: [`HEADER_TIMEOUT`].
+	headers: Duration,
+}
+
+/// Binds an address. The error says what to do.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+	TcpListener::bind(address).await.map_err(|error| {
+		let hint = match error.kind() {
+			io::ErrorKind::AddrInUse => "another program listens on it: stop that one, or give another --listen",
+			io::ErrorKind::AddrNotAvailable => "this machine has no such address: give another --listen",
+			io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: give another --listen",
+			_ => "give another --listen",
+		};
+		io::Error::new(error.kind(), format!("cannot listen on {address} ({error}): {hint}"))
+	})
+}
+
+/// Serves until `stop` resolves. Then running requests have at most `grace` to end.
+///
+/// Raises the number of files that the process may have open to its hard limit. There are at most 4,096 connections, fewer if
+/// that number is small. Others wait until one of these ends.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, grace: Duration) {
+	let connections = connections(process::raise_open_files());
+	if connections < MAX_CONNECTIONS {
+		tracing::warn!(connections, "this process may have few files open, so it takes few connections: see ulimit -n");
+	}
+	serve_within(Bounds { connections, headers: HEADER_TIMEOUT }, listener, router, stop, grace).await;
+}
+
+/// Returns the maximum number of connections of a process that may have so many files open.
+fn connections(files: Option<u64>) -> usize {
+	let spare = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES));
+	usize::try_from(spare).unwrap_or(usize::MAX).clamp(1, MAX_CONNECTIONS)
+}
+
+async fn serve_within(
+	bounds: Bounds,
+	listener: TcpListener,
+	router: Router,
+	stop: impl Future<Output = ()>,
+	grace: Duration,
+) {
+	let builder = builder(bounds.headers);
+	let graceful = GracefulShutdown::new();
+	let permits = Arc::new(Semaphore::new(bounds.connections));
+	tokio::pin!(stop);
+	loop {
+		let accepted = tokio::select! {
+			accepted = accept(&listener, &permits) => accepted,
+			() = &mut stop => break,
+		};
+		let (socket, permit) = match accepted {
+			Ok(accepted) => accepted,
+			Err(error) => {
+				tracing::warn!(%error, "cannot accept a connection");
+				tokio::time::sleep(Duration::from_millis(50)).await;
+				continue;
+			},
+		};
+		// With Nagle's algorithm a token would wait for the acknowledgement of the one before.
+		let _ = socket.set_nodelay(true);
+		let asked = Arc::new(AtomicBool::new(false));
+		let (router, asks) = (router.clone(), asked.clone());
+		let service = service_fn(move |request: Request<Incoming>| {
+			asks.store(true, Ordering::Relaxed);
+			router.clone().call(request)
+		});
+		let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+		let watched = graceful.watch(connection);
+		tokio::spawn(async move {
+			tokio::select! {
+				ended = watched => if let Err(error) = ended {
+					tracing::trace!(error, "a connection ended");
+				},
+				() = silence(bounds.headers, &asked) => tracing::trace!("a connection without a request is closed"),
+			}
+			drop(permit);
+		});
+	}
+	drop(listener);
+	if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+		tracing::warn!("some connections did not end in time and are cut off");
+	}
+}
+
+/// Returns a builder of connections that speak both versions of HTTP.
+fn builder(headers: Duration) -> auto::Builder<TokioExecutor> {
+	let mut builder = auto::Builder::new(TokioExecutor::new());
+	builder.http1().timer(TokioTimer::new()).header_read_timeout(headers).max_buf_size(MAX_HEADERS as usize * 2);
+	builder
+		.http2()
+		.timer(TokioTimer::new())
+		.max_header_list_size(MAX_HEADERS)
+		.max_concurrent_streams(MAX_STREAMS)
+		.keep_alive_interval(Duration::from_secs(20))
+		.keep_alive_timeout(Duration::from_secs(20));
+	builder
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+	let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
+	let (socket, _) = listener.accept().await?;
+	Ok((socket, permit))
+}
+
+/// Resolves if a connection has made no request in time. hyper's own timeout begins when it knows the version of HTTP, and there
+/// is none for HTTP/2.
+async fn silence(headers: Duration, asked: &AtomicBool) {
+	tokio::time::sleep(headers).await;
+	if asked.load(Ordering::Relaxed) {
+		pending().await
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use axum::{
+		body::{Body, Bytes},
+		routing::get,
+	};
+	use futures::{StreamExt, future::join_all, stream};
+	use http_body_util::{BodyExt, Empty};
+	use hyper_util::client::legacy::Client;
+	use std::{convert::Infallible, sync::atomic::AtomicUsize};
+	use tokio::{
+		io::{AsyncReadExt, AsyncWriteExt},
+		sync::{oneshot, watch},
+		task::JoinHandle,
+		time::{sleep, timeout},
+	};
+
+	/// The end of waits that only a failed test reaches.
+	const PATIENCE: Duration = Duration::from_secs(120);
+	const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
+
+	/// A running server.
+	struct Served {
+		address: SocketAddr,
+		stop: oneshot::Sender<()>,
+		ended: JoinHandle<()>,
+	}
+
+	async fn start(bounds: Bounds, router: Router) -> Served {
+		let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+		let address = listener.local_addr().unwrap();
+		let (stop, stopped) = oneshot::channel();
+		let stopped = async move { stopped.await.unwrap_or_default() };
+		let ended = tokio::spawn(serve_within(bounds, listener, router, stopped, PATIENCE));
+		Served { address, stop, ended }
+	}
+
+	/// Routes whose response begins at once and ends when `end` is true.
+	fn streaming(end: &watch::Sender<bool>) -> Router {
+		let end = end.subscribe();
+		let handler = move || {
+			let mut end = end.clone();
+			let last = async move {
+				let _ = end.wait_for(|end| *end).await;
+				Ok(Bytes::from("end"))
+			};
+			let body = stream::iter([Ok::<_, Infallible>(Bytes::from("begin"))]).chain(stream::once(last));
+			async move { Body::from_stream(body) }
+		};
+		Router::new().route("/", get(handler))
+	}
+
+	/// Sends bytes on a connection of their own. Returns what comes until the server closes it.
+	async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+		let mut socket = TcpStream::connect(address).await.unwrap();
+		socket.write_all(bytes).await.unwrap();
+		let mut answer = Vec::new();
+		// A server that has not read everything resets the connection.
+		let _ = timeout(PATIENCE, socket.read_to_end(&mut answer)).await.unwrap();
+		String::from_utf8_lossy(&answer).into_owned()
+	}
+
+	/// Requests over HTTP/2. Returns the body after its first piece.
+	async fn begin(address: SocketAddr) -> Incoming {
+		let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Empty<Bytes>>();
+		let mut body = client.get(format!("http://{address}/").parse().unwrap()).await.unwrap().into_body();
+		assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "begin");
+		body
+	}
+
+	#[tokio::test]
+	async fn the_error_of_a_taken_port_says_what_to_do() {
+		let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+		let address = taken.local_addr().unwrap();
+		let error = bind(address).await.unwrap_err().to_string();
+		assert!(error.contains(&address.to_string()) && error.contains("another program"), "{error}");
+	}
+
+	#[test]
+	fn connections_leave_files_to_the_program() {
+		let files = [None, Some(1 << 20), Some(1024), Some(257), Some(0)];
+		assert_eq!(files.map(connections), [4096, 4096, 768, 1, 1]);
+	}
+
+	#[tokio::test]
+	async fn connections_without_a_request_are_closed_and_streams_go_on_longer() {
+		let end = watch::Sender::new(false);
+		let bounds = Bounds { connections: 100, headers: Duration::from_secs(3) };
+		let Served { address, stop: _stop, .. } = start(bounds, streaming(&end)).await;
+		let first = tokio::spawn(exchange(address, REQUEST));
+		let second = begin(address).await;
+		let silent: [&[u8]; 5] = [
+			b"",
+			b"G",
+			b"GET / HTTP/1.1\r\nhost: here\r\n",
+			b"PRI * HTTP/2.0\r\n",
+			b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+		];
+		for answer in join_all(silent.map(|bytes| exchange(address, bytes))).await {
+			assert!(!answer.contains("begin"), "{answer}");
+		}
+		end.send_replace(true);
+		let answer = first.await.unwrap();
+		assert!(answer.contains("begin") && answer.contains("end"), "{answer}");
+		assert_eq!(second.collect().await.unwrap().to_bytes(), "end");
+	}
+
+	#[tokio::test]
+	async fn connections_beyond_the_bound_wait_for_their_turn() {
+		let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+		let seen = most.clone();
+		let handler = move || {
+			let (running, most) = (running.clone(), seen.clone());
+			async move {
+				most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+				sleep(Duration::from_millis(20)).await;
+				running.fetch_sub(1, Ordering::SeqCst);
+				"done"
+			}
+		};
+		let bounds = Bounds { connections: 2, headers: PATIENCE };
+		let Served { address, stop: _stop, .. } = start(bounds, Router::new().route("/", get(handler))).await;
+		for answer in join_all((0..8).map(|_| exchange(address, REQUEST))).await {
+			assert!(answer.ends_with("done"), "{answer}");
+		}
+		assert!(most.load(Ordering::SeqCst) <= 2);
+	}
+
+	#[tokio::test]
+	async fn running_requests_end_after_the_server_takes_no_more() {
+		let end = watch::Sender::new(false);
+		let bounds = Bounds { connections: 100, headers: PATIENCE };
+		let Served { address, stop, ended } = start(bounds, streaming(&end)).await;
+		let body = begin(address).await;
+		stop.send(()).unwrap();
+		while TcpStream::connect(address).await.is_ok() {
+			sleep(Duration::from_millis(10)).await;
+		}
+		assert!(!ended.is_finished());
+		end.send_replace(true);
+		assert_eq!(body.collect().await.unwrap().to_bytes(), "end");
+		timeout(PATIENCE, ended).await.unwrap().unwrap();
+	}
+}
