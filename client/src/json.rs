@@ -1,8 +1,9 @@
 //! JSON of any origin.
 //!
-//! `serde_json` has a feature by which an object whose first key is [`RESERVED`] stands for the JSON in its text, which is parsed
-//! with a fresh limit of depth, so that texts within texts reach a depth at which the stack overflows and the process ends. Some
-//! dependency switches the feature on. Nobody but the crate itself has a use for such a key, so it is an error here.
+//! `serde_json` has a feature by which an object whose first key is `$serde_json::private::RawValue` stands for the JSON in its
+//! text, which is parsed with a fresh limit of depth, so that texts within texts reach a depth at which the stack overflows and
+//! the process ends. Some dependency switches the feature on. Nobody but the crate itself has a use for such a key, so it is an
+//! error here.
 
 use serde::{
 	Deserialize, Deserializer,

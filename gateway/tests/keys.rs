@@ -134,7 +134,7 @@ async fn a_key_spends_its_budget_and_no_more() {
 	assert_eq!(client.chat(6).await.0, 200, "a new day");
 	let usage = client.usage().await;
 	assert_eq!((&usage["days"][0]["period"], &usage["days"][0]["requests"]), (&json!("2027-01-16"), &json!(1)));
-	assert_eq!((&usage["days"][1]["requests"], &usage["months"][0]["requests"]), (&json!(2), &json!(3)));
+	assert_eq!((&usage["days"][1]["requests"], &usage["months"][0]["requests"]), (&json!(4), &json!(5)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
