@@ -215,6 +215,8 @@ async fn two_gateways_with_one_key_pay_all_their_hosts_and_say_so() {
 	for worker in &net.workers {
 		worker.behave(|behaviour| behaviour.mute_vouchers = false);
 	}
+	let served = futures::future::join_all((0..20).map(|_| other.chat(json!({})))).await;
+	assert!(served.iter().all(|reply| [200, 503].contains(&reply.status)));
 	until_served(&other).await;
 	eventually("all are paid", || net.is_square()).await;
 	let due: u64 = net

@@ -189,7 +189,8 @@ fn as_json(channels: &[ChannelView]) -> serde_json::Value {
 		serde_json::json!({
 			"channel": channel.id, "developer": keys::ss58(&channel.developer), "host": keys::ss58(&channel.host),
 			"gateway": keys::ss58(&channel.gateway), "deposit": channel.deposit.to_string(),
-			"settled": channel.settled.fee.to_string(), "remaining": remaining(channel).to_string(), "work": channel.settled.work, "requests": channel.settled.receipts,
+			"settled": channel.settled.fee.to_string(), "remaining": remaining(channel).to_string(),
+			"work": channel.settled.work, "requests": channel.settled.receipts,
 			"withdrawable_from_block": channel.closes,
 		})
 	};

@@ -33,9 +33,10 @@ REFUSED = {
     "conversation",
     "include",
     "moderation",
-    "prompt_template",
     "web_search_options",
 }
+# A request with this header is sent as it is.
+PLAIN = {"X-As-It-Is": "true"}
 api = openai.OpenAI(base_url=BASE_URL, api_key=API_KEY, max_retries=0)
 build_request = openai.OpenAI._build_request
 
@@ -43,9 +44,6 @@ build_request = openai.OpenAI._build_request
 def stored_response():
     """The id of a response that the gateway keeps."""
     return api.responses.create(model=MODEL, input="Hello", max_output_tokens=16, extra_headers=PLAIN).id
-
-
-PLAIN = {"X-As-It-Is": "true"}
 
 
 def adapt(options):

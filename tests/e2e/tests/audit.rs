@@ -196,8 +196,11 @@ async fn nothing_is_lost(scenario: &mut Scenario, honest: &[&str]) -> Result<()>
 		})
 		.await?;
 		ensure!(view.muted.is_none(), "{name}: {view:?}");
+		let active = scenario.chain.collateral(&account).await?.active;
 		scenario.read_events().await?;
 		let slashes = scenario.slashes(name);
+		let lost: Balance = slashes.iter().map(|(_, amount)| amount).sum();
+		ensure!(active + lost >= COLLATERAL, "{name}: {active} of {COLLATERAL} left, after {slashes:?}");
 		// A busy machine may make it miss duties.
 		ensure!(slashes.iter().all(|(offence, _)| *offence == Offence::MissedDuties), "{name}: {slashes:?}");
 		println!("{name}: reputation {} millionths, {} windows paid", view.reputation, owed.len());

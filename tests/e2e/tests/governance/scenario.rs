@@ -147,7 +147,7 @@ impl Scenario {
 		until("a set of validators without it", || async {
 			let validators: Vec<AccountId> =
 				self.chain.validators().await?.into_iter().map(|(account, _)| account).collect();
-			ensure!(!validators.contains(&host), "{} validators", validators.len());
+			ensure!(!validators.contains(&host) && validators.len() == 2, "{} validators", validators.len());
 			Ok(())
 		})
 		.await?;
