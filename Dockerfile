@@ -26,7 +26,7 @@ RUN cargo build --release --locked --features "$FEATURES" \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
+ && apt-get install -y --no-install-recommends ca-certificates libssl3 libstdc++6 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --uid 1000 gonka \
  && install -d -o gonka -g gonka /data

@@ -8,6 +8,8 @@ export LIBTORCH ?= $(GONKA_HOME)/libtorch/torch
 # The wasm builder looks for Cargo.lock here; without it, it resolves newer, broken dependencies.
 export WASM_BUILD_WORKSPACE_HINT := $(CURDIR)
 export CARGO_INCREMENTAL := 0
+# Compiled runtimes, which all networks on this machine share.
+export GONKA_WASM_CACHE ?= $(GONKA_HOME)/wasm-cache
 # cargo-nextest, cargo-deny and typos, which scripts/setup brings.
 export PATH := $(GONKA_HOME)/bin:$(PATH)
 # Debian's Rust builds the wasm where rustup could not download the target: see scripts/setup. Evaluated for each recipe,
@@ -31,7 +33,10 @@ setup: ## Install what this machine lacks
 build: setup ## Compile everything
 	$(WASM) cargo build $(WORKSPACE) --all-targets
 
-devnet: build ## Start a network of three hosts and a gateway (DEVNET_ARGS=--detach, --fresh, …)
+# The programs alone: none of the tests, and none of their tools.
+devnet: ## Start a network of three hosts and a gateway (DEVNET_ARGS=--detach, --fresh, …)
+	@scripts/setup --devnet
+	$(WASM) cargo build $(WORKSPACE) --bin gonka-node --bin gonka-worker --bin gonka-gateway --bin gonka
 	$(BIN)/gonka devnet $(DEVNET_ARGS)
 
 stop: ## Stop a detached network

@@ -328,5 +328,10 @@ pub async fn node_ready(url: &str) -> Result<String> {
 pub async fn worker_ready(url: &str) -> Result<String> {
 	let health = http::get(&format!("{url}{}", gonka_client::worker_api::HEALTH_PATH), None).await?;
 	let models = health.get("models").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
-	Ok(format!("{url} with {models} model{}", if models == 1 { "" } else { "s" }))
+	Ok(match models {
+		// None is registered before the first block.
+		0 => url.to_owned(),
+		1 => format!("{url} with 1 model"),
+		_ => format!("{url} with {models} models"),
+	})
 }

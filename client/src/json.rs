@@ -7,19 +7,24 @@
 
 use serde::{
 	Deserialize, Deserializer,
-	de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor},
+	de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use std::fmt;
 
+/// Maximum number of values in a text, at all depths together: a few bytes of text become about a hundred in memory. Numbers count
+/// twice, so a list of token ids may have half as many.
+const MAX_VALUES: usize = 1 << 19;
 /// The key that `serde_json` treats in its own way.
 const RESERVED: &str = "$serde_json::private::RawValue";
 
 /// Parses JSON of any origin.
 ///
 /// # Errors
-/// It is malformed, deeper than 128 levels, not of the type, or has the reserved key in an object at any depth.
+/// It is malformed, deeper than 128 levels, not of the type, has more than 2¹⁹ values, or has the reserved key in an object at any
+/// depth.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
-	serde_json::from_slice::<Plain>(json)?;
+	let mut reader = serde_json::Deserializer::from_slice(json);
+	Plain { values: &mut 0 }.deserialize(&mut reader)?;
 	serde_json::from_slice(json)
 }
 
@@ -31,56 +36,72 @@ pub fn from_str<T: DeserializeOwned>(json: &str) -> serde_json::Result<T> {
 	from_slice(json.as_bytes())
 }
 
-/// Any JSON without the reserved key.
-struct Plain;
+/// Any JSON without the reserved key, and of no more values than there may be.
+struct Plain<'a> {
+	/// Number of values so far.
+	values: &'a mut usize,
+}
 
-impl<'de> Deserialize<'de> for Plain {
-	fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-		deserializer.deserialize_any(Self)
+impl Plain<'_> {
+	/// The reader of a value inside this one.
+	fn inner(&mut self) -> Plain<'_> {
+		Plain { values: self.values }
 	}
 }
 
-impl<'de> Visitor<'de> for Plain {
-	type Value = Self;
+impl<'de> DeserializeSeed<'de> for Plain<'_> {
+	type Value = ();
+
+	fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+		*self.values = self.values.saturating_add(1);
+		if *self.values > MAX_VALUES {
+			return Err(D::Error::custom(format!("it has more than {MAX_VALUES} values")));
+		}
+		deserializer.deserialize_any(self)
+	}
+}
+
+impl<'de> Visitor<'de> for Plain<'_> {
+	type Value = ();
 
 	fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
 		out.write_str("JSON")
 	}
 
-	fn visit_unit<E>(self) -> Result<Self, E> {
-		Ok(self)
+	fn visit_unit<E>(self) -> Result<(), E> {
+		Ok(())
 	}
 
-	fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-		Ok(self)
+	fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+		Ok(())
 	}
 
-	fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-		Ok(self)
+	fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+		Ok(())
 	}
 
-	fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-		Ok(self)
+	fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+		Ok(())
 	}
 
-	fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-		Ok(self)
+	fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+		Ok(())
 	}
 
-	fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-		Ok(self)
+	fn visit_str<E>(self, _: &str) -> Result<(), E> {
+		Ok(())
 	}
 
-	fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-		while items.next_element::<Self>()?.is_some() {}
-		Ok(self)
+	fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+		while items.next_element_seed(self.inner())?.is_some() {}
+		Ok(())
 	}
 
-	fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
+	fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
 		while entries.next_key::<Key>()?.is_some() {
-			entries.next_value::<Self>()?;
+			entries.next_value_seed(self.inner())?;
 		}
-		Ok(self)
+		Ok(())
 	}
 }
 
@@ -122,6 +143,16 @@ mod tests {
 		for bomb in [nested(12), format!(r#"{{"a": 1, "b": {}}}"#, nested(1)), nested(1).replace('$', "\\u0024")] {
 			let error = from_str::<Value>(&bomb).unwrap_err().to_string();
 			assert!(error.contains("is reserved"), "{error}");
+		}
+	}
+
+	#[test]
+	fn values_are_counted_at_all_depths() {
+		let list = |count: usize| format!("[{}1]", "true,".repeat(count));
+		assert!(from_str::<Value>(&list(MAX_VALUES - 2)).is_ok());
+		for many in [list(MAX_VALUES), format!("[{0},{{\"a\":{0}}}]", list(MAX_VALUES / 2))] {
+			let error = from_str::<Value>(&many).unwrap_err().to_string();
+			assert!(error.contains("more than 524288 values"), "{error}");
 		}
 	}
 

@@ -1,25 +1,30 @@
 //! The HTTP server of worker and gateway: HTTP/1.1 and HTTP/2 without TLS on one port, connections and their bounds.
 
+mod places;
+
 use crate::process;
-use axum::Router;
-use hyper::{Request, body::Incoming, service::service_fn};
+use axum::{Router, body::Body};
+use hyper::{
+	Request,
+	body::{Body as HttpBody, Frame, Incoming, SizeHint},
+	service::service_fn,
+};
 use hyper_util::{
 	rt::{TokioExecutor, TokioIo, TokioTimer},
-	server::{conn::auto, graceful::GracefulShutdown},
+	server::conn::auto,
 };
+use places::{Place, Places, Running};
 use std::{
-	future::pending,
 	io,
 	net::SocketAddr,
-	sync::{
-		Arc,
-		atomic::{AtomicBool, Ordering},
-	},
+	pin::{Pin, pin},
+	sync::Arc,
+	task::{Context, Poll},
 	time::Duration,
 };
 use tokio::{
 	net::{TcpListener, TcpStream},
-	sync::{OwnedSemaphorePermit, Semaphore},
+	sync::watch,
 };
 use tower_service::Service;
 
@@ -31,17 +36,16 @@ const MAX_CONNECTIONS: usize = 4096;
 const OTHER_FILES: u64 = 256;
 /// Maximum number of concurrent requests on an HTTP/2 connection.
 const MAX_STREAMS: u32 = 1024;
-/// Maximum time from the beginning of a connection to the last header of its first request. With HTTP/1.1 also that from a
-/// response to the last header of the next request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bounds on connections.
 #[derive(Clone, Copy)]
 struct Bounds {
 	/// Maximum number of them.
 	connections: usize,
-	/// Maximum time for headers: [`HEADER_TIMEOUT`].
-	headers: Duration,
+	/// Maximum time from the beginning of a connection to the last header of its first request.
+	first: Duration,
+	/// Maximum time from the end of all responses to the last header of the next request.
+	next: Duration,
 }
 
 /// Binds an address. The error says what to do.
@@ -60,13 +64,15 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop` resolves. Then running requests have at most `grace` to end.
 ///
 /// Raises the number of files that the process may have open to its hard limit. There are at most 4,096 connections, fewer if
-/// that number is small. Others wait until one of these ends.
+/// that number is small. Beyond them, connections from the addresses that have the most are closed, first those without a
+/// request; a new one from such an address is closed itself, or waits if it comes from this machine.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>, grace: Duration) {
 	let connections = connections(process::raise_open_files());
 	if connections < MAX_CONNECTIONS {
 		tracing::warn!(connections, "this process may have few files open, so it takes few connections: see ulimit -n");
 	}
-	serve_within(Bounds { connections, headers: HEADER_TIMEOUT }, listener, router, stop, grace).await;
+	let bounds = Bounds { connections, first: Duration::from_secs(10), next: Duration::from_secs(300) };
+	serve_within(bounds, listener, router, stop, grace).await;
 }
 
 /// Returns the maximum number of connections of a process that may have so many files open.
@@ -82,53 +88,40 @@ async fn serve_within(
 	stop: impl Future<Output = ()>,
 	grace: Duration,
 ) {
-	let builder = builder(bounds.headers);
-	let graceful = GracefulShutdown::new();
-	let permits = Arc::new(Semaphore::new(bounds.connections));
-	tokio::pin!(stop);
+	let builder = builder(bounds);
+	let places = Places::new(bounds.connections);
+	let (stopping, stopped) = watch::channel(());
+	let mut stop = pin!(stop);
 	loop {
 		let accepted = tokio::select! {
-			accepted = accept(&listener, &permits) => accepted,
+			accepted = accept(&listener, &places) => accepted,
 			() = &mut stop => break,
 		};
-		let (socket, permit) = match accepted {
-			Ok(accepted) => accepted,
+		match accepted {
+			Ok((socket, place)) => {
+				tokio::spawn(connection(builder.clone(), bounds, router.clone(), socket, place, stopped.clone()));
+			},
 			Err(error) => {
 				tracing::warn!(%error, "cannot accept a connection");
 				tokio::time::sleep(Duration::from_millis(50)).await;
-				continue;
 			},
-		};
-		// With Nagle's algorithm a token would wait for the acknowledgement of the one before.
-		let _ = socket.set_nodelay(true);
-		let asked = Arc::new(AtomicBool::new(false));
-		let (router, asks) = (router.clone(), asked.clone());
-		let service = service_fn(move |request: Request<Incoming>| {
-			asks.store(true, Ordering::Relaxed);
-			router.clone().call(request)
-		});
-		let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
-		let watched = graceful.watch(connection);
-		tokio::spawn(async move {
-			tokio::select! {
-				ended = watched => if let Err(error) = ended {
-					tracing::trace!(error, "a connection ended");
-				},
-				() = silence(bounds.headers, &asked) => tracing::trace!("a connection without a request is closed"),
-			}
-			drop(permit);
-		});
+		}
 	}
-	drop(listener);
-	if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+	drop((listener, stopped));
+	let _ = stopping.send(());
+	if tokio::time::timeout(grace, stopping.closed()).await.is_err() {
 		tracing::warn!("some connections did not end in time and are cut off");
 	}
 }
 
 /// Returns a builder of connections that speak both versions of HTTP.
-fn builder(headers: Duration) -> auto::Builder<TokioExecutor> {
+fn builder(bounds: Bounds) -> auto::Builder<TokioExecutor> {
 	let mut builder = auto::Builder::new(TokioExecutor::new());
-	builder.http1().timer(TokioTimer::new()).header_read_timeout(headers).max_buf_size(MAX_HEADERS as usize * 2);
+	builder
+		.http1()
+		.timer(TokioTimer::new())
+		.header_read_timeout(bounds.first.max(bounds.next))
+		.max_buf_size(MAX_HEADERS as usize * 2);
 	builder
 		.http2()
 		.timer(TokioTimer::new())
@@ -139,18 +132,74 @@ fn builder(headers: Duration) -> auto::Builder<TokioExecutor> {
 	builder
 }
 
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-	let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
-	let (socket, _) = listener.accept().await?;
-	Ok((socket, permit))
+/// Accepts a connection for which there is a place.
+async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, Place)> {
+	loop {
+		let (socket, address) = listener.accept().await?;
+		loop {
+			if let Some(place) = places.take(address.ip()) {
+				return Ok((socket, place));
+			}
+			if !address.ip().to_canonical().is_loopback() {
+				tracing::debug!(%address, "closed a connection: too many are open from there");
+				break;
+			}
+			places.freed().await;
+		}
+	}
 }
 
-/// Resolves if a connection has made no request in time. hyper's own timeout begins when it knows the version of HTTP, and there
-/// is none for HTTP/2.
-async fn silence(headers: Duration, asked: &AtomicBool) {
-	tokio::time::sleep(headers).await;
-	if asked.load(Ordering::Relaxed) {
-		pending().await
+/// Serves a connection until it ends, is idle for too long or loses its place.
+async fn connection(
+	builder: auto::Builder<TokioExecutor>,
+	bounds: Bounds,
+	router: Router,
+	socket: TcpStream,
+	place: Place,
+	mut stopped: watch::Receiver<()>,
+) {
+	// With Nagle's algorithm a token would wait for the acknowledgement of the one before.
+	let _ = socket.set_nodelay(true);
+	let place = Arc::new(place);
+	let requested = place.clone();
+	let service = service_fn(move |request: Request<Incoming>| {
+		let running = requested.request();
+		let response = router.clone().call(request);
+		async move { response.await.map(|response| response.map(|body| Tracked { body, _running: running })) }
+	});
+	let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+	tokio::select! {
+		_ = &mut connection => return,
+		() = place.lost() => return,
+		() = place.idle(bounds.first, bounds.next) => return,
+		_ = stopped.changed() => connection.as_mut().graceful_shutdown(),
+	}
+	let _ = connection.await;
+}
+
+/// The body of a response, whose request runs until it is dropped.
+struct Tracked {
+	body: Body,
+	_running: Running,
+}
+
+impl HttpBody for Tracked {
+	type Data = <Body as HttpBody>::Data;
+	type Error = axum::Error;
+
+	fn poll_frame(
+		mut self: Pin<&mut Self>,
+		context: &mut Context<'_>,
+	) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+		Pin::new(&mut self.body).poll_frame(context)
+	}
+
+	fn is_end_stream(&self) -> bool {
+		self.body.is_end_stream()
+	}
+
+	fn size_hint(&self) -> SizeHint {
+		self.body.size_hint()
 	}
 }
 
@@ -164,7 +213,10 @@ mod tests {
 	use futures::{StreamExt, future::join_all, stream};
 	use http_body_util::{BodyExt, Empty};
 	use hyper_util::client::legacy::Client;
-	use std::{convert::Infallible, sync::atomic::AtomicUsize};
+	use std::{
+		convert::Infallible,
+		sync::atomic::{AtomicUsize, Ordering},
+	};
 	use tokio::{
 		io::{AsyncReadExt, AsyncWriteExt},
 		sync::{oneshot, watch},
@@ -242,7 +294,7 @@ mod tests {
 	#[tokio::test]
 	async fn connections_without_a_request_are_closed_and_streams_go_on_longer() {
 		let end = watch::Sender::new(false);
-		let bounds = Bounds { connections: 100, headers: Duration::from_secs(3) };
+		let bounds = Bounds { connections: 100, first: Duration::from_secs(3), next: Duration::from_secs(3) };
 		let Served { address, stop: _stop, .. } = start(bounds, streaming(&end)).await;
 		let first = tokio::spawn(exchange(address, REQUEST));
 		let second = begin(address).await;
@@ -275,7 +327,7 @@ mod tests {
 				"done"
 			}
 		};
-		let bounds = Bounds { connections: 2, headers: PATIENCE };
+		let bounds = Bounds { connections: 2, first: PATIENCE, next: PATIENCE };
 		let Served { address, stop: _stop, .. } = start(bounds, Router::new().route("/", get(handler))).await;
 		for answer in join_all((0..8).map(|_| exchange(address, REQUEST))).await {
 			assert!(answer.ends_with("done"), "{answer}");
@@ -286,7 +338,7 @@ mod tests {
 	#[tokio::test]
 	async fn running_requests_end_after_the_server_takes_no_more() {
 		let end = watch::Sender::new(false);
-		let bounds = Bounds { connections: 100, headers: PATIENCE };
+		let bounds = Bounds { connections: 100, first: PATIENCE, next: PATIENCE };
 		let Served { address, stop, ended } = start(bounds, streaming(&end)).await;
 		let body = begin(address).await;
 		stop.send(()).unwrap();

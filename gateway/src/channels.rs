@@ -6,8 +6,10 @@ use crate::{
 	chain_view::ChainView,
 	config::{Options, format_gnk},
 	gateway::Gateway,
+	health,
 	snapshot::Snapshot,
 };
+use futures::future::join_all;
 use gonka_client::{chain, keys};
 use gonka_primitives::{AccountId, Balance};
 use plan::{Plan, Sent, Uses};
@@ -33,9 +35,10 @@ pub async fn manage<C: ChainView>(gateway: Arc<Gateway>, chain: C, developer: Ke
 		}
 		let snapshot = gateway.snapshots.load();
 		sent.forget_old(&snapshot);
-		uses.update(&snapshot, &gateway.router);
-		let plan = plan::plan(&snapshot, &gateway.ledger, &gateway.options, &gateway.demands(), &uses, &sent);
+		uses.update(&snapshot, &gateway.ledger, &gateway.router);
+		let mut plan = plan::plan(&snapshot, &gateway.ledger, &gateway.options, &gateway.demands(), &uses, &sent);
 		gateway.note_shortage(plan.short.then(|| shortage(&snapshot, &gateway.options, &developer)));
+		plan.open = reachable(&gateway, &snapshot, plan.open, &mut uses).await;
 		match carry_out(&gateway, &chain, &developer, &snapshot, plan, &mut sent).await {
 			Ok(()) => pause = FIRST_PAUSE,
 			Err(error) => {
@@ -45,6 +48,29 @@ pub async fn manage<C: ChainView>(gateway: Arc<Gateway>, chain: C, developer: Ke
 			},
 		}
 	}
+}
+
+/// Leaves out the hosts that do not respond: they could do nothing for a deposit.
+async fn reachable(
+	gateway: &Gateway,
+	snapshot: &Snapshot,
+	open: Vec<(AccountId, Balance)>,
+	uses: &mut Uses,
+) -> Vec<(AccountId, Balance)> {
+	let queries = open.into_iter().map(async |(account, deposit)| {
+		let host = snapshot.hosts.get(&account)?;
+		let is_reachable = health::query(gateway, host, 0).await.is_ok();
+		Some((account, deposit, is_reachable))
+	});
+	let mut reachable = Vec::new();
+	for (host, deposit, is_reachable) in join_all(queries).await.into_iter().flatten() {
+		if is_reachable {
+			reachable.push((host, deposit));
+		} else {
+			uses.note_unreachable(host);
+		}
+	}
+	reachable
 }
 
 async fn carry_out<C: ChainView>(

@@ -13,6 +13,7 @@ use crate::{
 	tokenizers::{Opened, Tokenizers},
 	worker_client::WorkerClient,
 };
+use gonka_client::keys;
 use gonka_primitives::{AccountId, Balance, ChannelId, GNK};
 use std::{
 	collections::HashMap,
@@ -119,11 +120,21 @@ impl Gateway {
 				);
 				ApiError::no_worker(message)
 			},
-			_ if !has_channel => {
-				ApiError::no_worker(format!("The gateway is opening channels to the hosts that serve '{name}'."))
+			_ => match self.trouble(&snapshot, model) {
+				Some(trouble) => {
+					ApiError::no_worker(format!("No host that serves '{name}' can be used. The last one: {trouble}."))
+				},
+				None if has_channel => ApiError::no_worker(format!("No host that serves '{name}' can be reached.")),
+				None => {
+					ApiError::no_worker(format!("The gateway is opening channels to the hosts that serve '{name}'."))
+				},
 			},
-			_ => ApiError::no_worker(format!("No host that serves '{name}' can be reached.")),
 		}
+	}
+
+	/// Why a host of this model could not be used the last time, if all could not.
+	pub fn trouble(&self, snapshot: &Snapshot, model: &Model) -> Option<String> {
+		self.router.trouble(snapshot.serving(model))
 	}
 
 	/// Whether a healthy host with a usable channel serves the model.
@@ -184,7 +195,7 @@ impl Gateway {
 
 	/// Logs and counts a receipt that is wrong, and stops using its host for a while.
 	pub(crate) fn reject_receipt(&self, host: &AccountId, reason: ReceiptError) {
-		tracing::warn!(host = hex::encode(host), %reason, "rejected a receipt");
+		tracing::warn!(host = keys::ss58(host), %reason, "rejected a receipt");
 		self.metrics.rejected.inc();
 		self.router.distrust(host);
 	}
@@ -193,7 +204,7 @@ impl Gateway {
 	pub(crate) fn observe_channels(&self, snapshot: &Snapshot) {
 		self.metrics.block.set(snapshot.block.into());
 		for channel in &snapshot.channels {
-			let (id, host) = (channel.id.to_string(), hex::encode(channel.host));
+			let (id, host) = (channel.id.to_string(), keys::ss58(&channel.host));
 			let labels = [id.as_str(), host.as_str()];
 			let gnk = |units: u128| units as f64 / GNK as f64;
 			self.metrics.remaining.with_label_values(&labels).set(gnk(self.ledger.remaining(channel)));

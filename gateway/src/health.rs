@@ -3,8 +3,9 @@
 //! A host may serve a shorter context than the registry allows. Knowing it, the gateway asks no host for what that host would
 //! reject, and announces the context that is served.
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, snapshot::Host, worker_client::CallError};
 use futures::future::join_all;
+use gonka_client::keys;
 use gonka_primitives::AccountId;
 use std::{
 	collections::{HashMap, hash_map::Entry},
@@ -17,6 +18,21 @@ use tokio::time::timeout;
 const PAUSE: Duration = Duration::from_secs(15);
 /// Maximum pause between two looks for hosts to query.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Queries a host, to which so many requests are in flight. One that does not respond is queried again later.
+pub async fn query(gateway: &Gateway, host: &Host, in_flight: u64) -> Result<(), CallError> {
+	match gateway.workers.health(&host.url).await {
+		Ok(health) => {
+			gateway.router.learn(&host.account, health, in_flight);
+			Ok(())
+		},
+		Err(error) => {
+			let trouble = format!("{}, at {}, {error}", keys::ss58(&host.account), host.url);
+			gateway.router.not_told(&host.account, trouble);
+			Err(error)
+		},
+	}
+}
 
 /// Queries all hosts with a channel from time to time. Never returns.
 pub async fn watch(gateway: Arc<Gateway>) {
@@ -35,10 +51,7 @@ pub async fn watch(gateway: Arc<Gateway>) {
 		});
 		join_all(due.into_iter().map(async |host| {
 			let before = gateway.router.expect(&host.account);
-			// A host that does not respond is queried again later; requests find out what is wrong.
-			if let Ok(health) = gateway.workers.health(&host.url).await {
-				gateway.router.learn(&host.account, health, before);
-			}
+			let _ = query(&gateway, host, before).await;
 		}))
 		.await;
 		let _ = timeout(LOOK, snapshots.changed()).await;

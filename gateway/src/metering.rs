@@ -25,7 +25,7 @@ pub fn start(
 	spender: &Spender,
 	request: &ValidRequest,
 ) -> Result<Vec<Pieces>, ApiError> {
-	let admitted = admit(gateway, id, spender, &request.model, &request.prompts, &request.reading)?;
+	let admitted = admit(gateway, id, spender, &request.prompts, &request.reading)?;
 	Ok(admitted.into_iter().map(Admitted::start).collect())
 }
 
@@ -42,23 +42,20 @@ pub struct Admitted {
 impl Admitted {
 	/// Starts it: see [`start`].
 	pub fn start(self) -> Pieces {
-		let pieces = relay::start(self.gateway, self.id, self.prompt, self.reading);
+		let key = self.reservation.key().clone();
+		let pieces = relay::start(self.gateway, self.id, self.prompt, self.reading, key);
 		Pieces { pieces, bounds: self.bounds, reservation: Some(self.reservation), arrived: 0 }
 	}
 }
 
-/// Admits all prompts of a request, or none of them. `model` is the model's name as the client wrote it.
+/// Admits all prompts of a request, or none of them.
 pub fn admit(
 	gateway: &Arc<Gateway>,
 	id: &RequestId,
 	spender: &Spender,
-	model: &str,
 	prompts: &[Prompt],
 	reading: &Arc<Reading>,
 ) -> Result<Vec<Admitted>, ApiError> {
-	if let Some(prompt) = prompts.first() {
-		spender.check_model(&[model, &prompt.model.name])?;
-	}
 	let bounds: Vec<Bounds> = prompts.iter().map(Bounds::of).collect();
 	let reserve = |bounds: &Bounds| spender.reserve(bounds.max_fee(), bounds.max_tokens());
 	let reservations = bounds.iter().map(reserve).collect::<Result<Vec<_>, _>>()?;

@@ -1,18 +1,23 @@
-//! Requests that wait while all hosts are busy: no more than can start before their patience ends.
+//! Requests that wait while all hosts are busy: no more than can start before their patience ends, and no more than half of
+//! these with one API key.
 
+use crate::openai::sampling::MAX_COMPLETIONS;
 use std::{
+	collections::HashMap,
 	sync::{Arc, Mutex, MutexGuard, PoisonError},
 	time::{Duration, Instant},
 };
 
-/// Number of requests that may wait whatever the hosts' speed.
-const MIN_WAITING: u64 = 32;
+/// Number of completions that may wait whatever the hosts' speed. A key's half is all of one request.
+const MIN_WAITING: u64 = 2 * MAX_COMPLETIONS as u64;
 /// Time over which starts are counted.
 const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct State {
 	waiting: u64,
+	/// Those of each key.
+	of_keys: HashMap<Arc<str>, u64>,
 	/// The beginning of the running window.
 	window: Option<Instant>,
 	/// Completions that began in the running window and in the one before.
@@ -36,7 +41,10 @@ impl State {
 pub struct Queue(Arc<Mutex<State>>);
 
 /// A place in the queue. Dropping it leaves the queue.
-pub struct Place(Queue);
+pub struct Place {
+	queue: Queue,
+	key: Arc<str>,
+}
 
 impl Queue {
 	/// Notes that a completion has begun.
@@ -46,17 +54,20 @@ impl Queue {
 		state.starts = state.starts.saturating_add(1);
 	}
 
-	/// Takes a place, for a request that waits for `patience` at most. Returns `None` if as many wait as begin in that time.
-	pub fn enter(&self, patience: Duration) -> Option<Place> {
+	/// Takes a place, for a request with an API key that waits for `patience` at most. Returns `None` if as many wait as begin in that
+	/// time, or half as many of this key.
+	pub fn enter(&self, key: &Arc<str>, patience: Duration) -> Option<Place> {
 		let mut state = self.lock();
 		state.turn(Instant::now());
 		let starts = state.starts.max(state.before);
-		let limit = starts.saturating_mul(patience.as_secs()) / WINDOW.as_secs();
-		if state.waiting >= limit.max(MIN_WAITING) {
+		let limit = (starts.saturating_mul(patience.as_secs()) / WINDOW.as_secs()).max(MIN_WAITING);
+		let of_key = state.of_keys.get(key).copied().unwrap_or_default();
+		if state.waiting >= limit || of_key >= limit / 2 {
 			return None;
 		}
 		state.waiting = state.waiting.saturating_add(1);
-		Some(Place(self.clone()))
+		state.of_keys.insert(key.clone(), of_key.saturating_add(1));
+		Some(Place { queue: self.clone(), key: key.clone() })
 	}
 
 	fn lock(&self) -> MutexGuard<'_, State> {
@@ -66,8 +77,12 @@ impl Queue {
 
 impl Drop for Place {
 	fn drop(&mut self) {
-		let mut state = self.0.lock();
+		let mut state = self.queue.lock();
 		state.waiting = state.waiting.saturating_sub(1);
+		match state.of_keys.get_mut(&self.key) {
+			Some(of_key) if *of_key > 1 => *of_key -= 1,
+			_ => drop(state.of_keys.remove(&self.key)),
+		}
 	}
 }
 
@@ -78,19 +93,23 @@ mod tests {
 	#[test]
 	fn as_many_wait_as_can_begin_in_time() {
 		let queue = Queue::default();
-		let enter = |patience| {
+		let (one, other) = (Arc::from("one"), Arc::from("other"));
+		let enter = |keys: &[&Arc<str>]| {
 			let mut places: Vec<Place> = Vec::new();
-			while let Some(place) = queue.enter(Duration::from_secs(patience)) {
-				places.push(place);
+			for key in keys {
+				while let Some(place) = queue.enter(key, Duration::from_secs(30)) {
+					places.push(place);
+				}
 			}
 			places.len() as u64
 		};
-		assert_eq!(enter(30), MIN_WAITING);
-		assert_eq!(enter(30), MIN_WAITING, "the places are free again");
+		assert_eq!(enter(&[&one]), MIN_WAITING / 2, "others find places");
+		assert_eq!(enter(&[&one, &other]), MIN_WAITING, "the places are free again");
+		assert!(queue.lock().of_keys.is_empty());
 		for _ in 0..1_000 {
 			queue.began();
 		}
-		assert_eq!(enter(30), 3_000);
+		assert_eq!(enter(&[&one, &other]), 3_000);
 		queue.lock().turn(Instant::now() + WINDOW);
 		assert_eq!(queue.lock().before, 1_000);
 		queue.lock().turn(Instant::now() + 4 * WINDOW);

@@ -24,6 +24,8 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 /// on its way.
 const GIVE_UP_SOON: Duration = Duration::from_secs(10);
 
+/// Maximum number of receipts that a worker may list. It serves far fewer requests on credit.
+const MAX_LISTED: usize = 1024;
 /// Maximum number of sequence numbers that are left out where another gateway uses the same key.
 const MAX_GAP: u64 = 32;
 
@@ -39,6 +41,9 @@ pub enum ReconcileError {
 	/// The worker presents a voucher below the one that it confirmed, and its receipts do not make up the difference.
 	#[error("the worker has lost a voucher that it had confirmed")]
 	LostVoucher,
+	/// The worker lists more receipts than it can have.
+	#[error("the worker lists {0} receipts that are not paid, more than it would serve on credit")]
+	TooMany(usize),
 	/// The worker says that it has seen a sequence number that nobody can have reached.
 	#[error("the worker says that it has seen sequence number {0}")]
 	Sequence(u64),
@@ -80,6 +85,9 @@ impl Ledger {
 		worker: &PublicKey,
 		held: &[Hash],
 	) -> Result<Reconciled, ReconcileError> {
+		if state.unacknowledged.len() > MAX_LISTED {
+			return Err(ReconcileError::TooMany(state.unacknowledged.len()));
+		}
 		let was_in_step = self.with(channel, |record| record.in_step);
 		let is_shared = self.take_sequence(channel, state.sequence).await?;
 		let listed: HashSet<Hash> = state.unacknowledged.iter().map(|entry| entry.receipt.0.receipt.envelope).collect();
@@ -183,7 +191,7 @@ impl Ledger {
 		worker: &PublicKey,
 		repeated: bool,
 	) -> Result<u64, StoreError> {
-		let mut rejected = 0u64;
+		let (mut rejected, mut foreign) = (0u64, 0u64);
 		for UnacknowledgedReceipt { envelope: Scale(signed), receipt: Scale(receipt) } in &state.unacknowledged {
 			let hash = receipt.receipt.envelope;
 			let (seen, lost) = {
@@ -201,7 +209,8 @@ impl Ledger {
 			let ours =
 				signed.envelope.channel == channel && receipts::is_ours(signed, &self.public_key(), &self.genesis);
 			if !ours {
-				tracing::warn!(channel, "the worker lists a receipt for an envelope that this gateway did not sign");
+				tracing::debug!(channel, "the worker lists a receipt for an envelope that this gateway did not sign");
+				foreign = foreign.saturating_add(1);
 				continue;
 			}
 			match receipts::check(receipt, &signed.envelope, worker, &self.genesis, seen.as_ref()) {
@@ -213,7 +222,10 @@ impl Ledger {
 				},
 			}
 		}
-		Ok(rejected)
+		if foreign > 0 {
+			tracing::warn!(channel, foreign, "the worker lists receipts for envelopes that this gateway did not sign");
+		}
+		Ok(rejected.saturating_add(foreign))
 	}
 
 	fn give_up(&self, channel: ChannelId, listed: &HashSet<Hash>) -> Result<(), StoreError> {

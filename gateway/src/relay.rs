@@ -6,6 +6,7 @@
 mod attempt;
 
 use crate::{
+	bound::{Bound, Form},
 	gateway::Gateway,
 	ledger::IssueError,
 	openai::{
@@ -21,14 +22,14 @@ use crate::{
 	worker_client::CallError,
 };
 use attempt::Attempt;
-use gonka_client::request_id::RequestId;
+use gonka_client::{keys, request_id::RequestId};
 use gonka_primitives::{
 	AccountId, Balance,
 	market::{FinishReason, Price, Receipt},
 };
 use gonka_tokenizer::CompletionText;
 use std::{
-	collections::HashSet,
+	collections::{HashMap, HashSet},
 	sync::Arc,
 	time::{Duration, Instant},
 };
@@ -46,6 +47,8 @@ const ROUND_PAUSE: Duration = Duration::from_millis(250);
 const MAX_ROUNDS: u32 = 3;
 /// Number of hosts whose word it takes that a request is wrong. One could be alone with that.
 const MAX_REJECTIONS: u32 = 2;
+/// Number of times that a host may break off a completion: each of them may be paid for the prompt.
+const MAX_BREAKS: u32 = 3;
 
 /// A token of a completion.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +87,7 @@ pub struct Summary {
 	pub prompt_tokens: u32,
 	/// Tokens of the completion, from all hosts.
 	pub completion_tokens: u32,
-	/// The fee, in base units.
+	/// The fees of all hosts, in base units.
 	pub fee: Balance,
 	/// The host that generated the last token.
 	pub host: AccountId,
@@ -139,12 +142,13 @@ impl From<IssueError> for Failure {
 	}
 }
 
-/// Starts to produce a completion. Its pieces arrive as they are generated; dropping the receiver cancels.
+/// Starts to produce a completion for an API key. Its pieces arrive as they are generated; dropping the receiver cancels.
 pub fn start(
 	gateway: Arc<Gateway>,
 	id: RequestId,
 	prompt: Prompt,
 	reading: Arc<Reading>,
+	key: Arc<str>,
 ) -> mpsc::UnboundedReceiver<Piece> {
 	// Unbounded, so that a slow client never holds a worker up. `max_tokens` bounds the number of pieces.
 	let (client, receiver) = mpsc::unbounded_channel();
@@ -152,19 +156,25 @@ pub fn start(
 		let limit = gateway.options.timeouts.request;
 		let text = CompletionText::new(prompt.body.stop.clone());
 		let beginnings = gateway.router.beginnings(&prompt.model, &prompt.body.prompt);
+		let bound = prompt.form.as_ref().map(Form::begin);
 		let (place, stopped, embedding, is_unpaid, started) = (None, false, None, false, Instant::now());
 		let mut relay = Relay {
 			gateway,
 			id,
 			prompt,
 			reading,
+			key,
 			beginnings,
 			place,
 			client,
 			text,
+			bound,
 			stopped,
 			embedding,
 			is_unpaid,
+			is_forgotten: false,
+			spent: 0,
+			broken: HashMap::new(),
 			started,
 		};
 		let last = match timeout(limit, relay.run()).await {
@@ -192,6 +202,8 @@ struct Relay {
 	/// The prompt. `body.delivered` grows with each token that the client gets.
 	prompt: Prompt,
 	reading: Arc<Reading>,
+	/// The id of the API key.
+	key: Arc<str>,
 	/// The beginnings of the prompt.
 	beginnings: Beginnings,
 	/// The place in the queue while all hosts are busy.
@@ -199,11 +211,19 @@ struct Relay {
 	client: mpsc::UnboundedSender<Piece>,
 	/// The text of the tokens that were delivered.
 	text: CompletionText,
+	/// The place of the completion in its grammar, if it has one.
+	bound: Option<Bound>,
 	/// Whether the last one ends the completion, or the embedding has arrived.
 	stopped: bool,
 	embedding: Option<Vec<f32>>,
 	/// Whether the host that sent the embedding is not paid for it, since its receipt was wrong.
 	is_unpaid: bool,
+	/// Whether nothing is due to the last host, though it sent tokens.
+	is_forgotten: bool,
+	/// Base units that are due to hosts that did not end the completion, as far as it is known.
+	spent: Balance,
+	/// Number of times that a host broke off.
+	broken: HashMap<AccountId, u32>,
 	started: Instant,
 }
 
@@ -212,15 +232,16 @@ impl Relay {
 	async fn run(&mut self) -> Option<Result<Summary, ApiError>> {
 		let mut tried = HashSet::new();
 		let (mut rounds, mut rejections, mut last, mut waiting_since) = (0u32, 0u32, None, Instant::now());
+		let mut last_host = AccountId::default();
 		loop {
 			if self.client.is_closed() {
 				return None;
 			}
-			let (delivered, left) = (self.delivered(), self.tokens_left());
-			if (left == 0 && !self.prompt.is_embedding()) || self.stopped {
-				// The host was lost between its last token and its receipt: nothing is missing, nothing is paid.
+			let delivered = self.delivered();
+			if self.is_finished() {
+				// The host was lost between its last token and its receipt: nothing is missing. It may show the receipt later.
 				let finish = if self.stopped { FinishReason::Stop } else { FinishReason::Length };
-				return Some(Ok(self.summary(finish, None, AccountId::default())));
+				return Some(Ok(self.summary(finish, None, last_host)));
 			}
 			let route = match self.route(&tried) {
 				Ok(route) => route,
@@ -230,37 +251,50 @@ impl Relay {
 				},
 				Err(reason) => {
 					let patience = PATIENCE.min(self.gateway.options.timeouts.first_token);
-					self.place = self.place.take().or_else(|| self.gateway.queue.enter(patience));
+					self.place = self.place.take().or_else(|| self.gateway.queue.enter(&self.key, patience));
 					let patient = self.place.is_some() && waiting_since.elapsed() < patience;
 					match self.next_round(reason, last.as_ref(), rounds, patient).await {
-						Ok(()) => tried.clear(),
+						Ok(()) => tried = self.unreliable(),
+						Err(_) if self.shorten(last.as_ref()) => {
+							(rejections, last) = (0, None);
+							tried = self.unreliable();
+						},
 						Err(error) => return Some(Err(error)),
 					}
 					rounds = rounds.saturating_add(1);
 					continue;
 				},
 			};
+			if delivered > 0 {
+				self.resume().await;
+			}
 			let Attempt { host, span, result } = self.attempt(route, &mut tried).await;
+			last_host = host;
 			match result {
 				Ok(receipt) => return Some(Ok(self.summary(receipt.finish, Some(&receipt), host))),
 				Err(Failure::ClientGone) => return None,
-				Err(Failure::ContextTooLong(_)) if self.prompt.is_adjustable && left > MIN_COMPLETION => {
-					self.prompt.max_tokens = (left / 4).saturating_add(delivered);
-				},
 				Err(failure @ (Failure::Store(_) | Failure::Encode(_))) => {
 					return Some(Err(ApiError::internal(failure.to_string())));
 				},
 				Err(failure) => {
+					self.note_spent(delivered, &failure);
 					if self.delivered() > delivered {
 						// The host made progress: hosts that were tried before get another chance.
 						(rounds, waiting_since) = (0, Instant::now());
-						tried.clear();
+						let broken = self.broken.entry(host).or_default();
+						*broken = broken.saturating_add(1);
+						tried = self.unreliable();
 					}
 					tried.insert(host);
 					span.in_scope(|| self.note_failure(&host, &failure));
 					if matches!(failure, Failure::ContextTooLong(_) | Failure::BadRequest(_)) {
 						rejections = rejections.saturating_add(1);
 						if rejections >= MAX_REJECTIONS {
+							if self.shorten(Some(&failure)) {
+								(rejections, last) = (0, None);
+								tried = self.unreliable();
+								continue;
+							}
 							return Some(Err(self.final_error(NoRoute::NoHost, Some(&failure))));
 						}
 					}
@@ -272,6 +306,49 @@ impl Relay {
 				},
 			}
 		}
+	}
+
+	/// The hosts that broke off too often to be tried again.
+	fn unreliable(&self) -> HashSet<AccountId> {
+		self.broken.iter().filter(|(_, times)| **times >= MAX_BREAKS).map(|(host, _)| *host).collect()
+	}
+
+	/// Lowers the maximum number of completion tokens, if that is why hosts reject the request, and the gateway chose it. Returns
+	/// whether it did.
+	fn shorten(&mut self, last: Option<&Failure>) -> bool {
+		let (left, delivered) = (self.tokens_left(), self.delivered());
+		let may =
+			matches!(last, Some(Failure::ContextTooLong(_))) && self.prompt.is_adjustable && left > MIN_COMPLETION;
+		if may {
+			self.prompt.max_tokens = (left / 4).saturating_add(delivered);
+		}
+		may
+	}
+
+	/// Reads what was delivered in the grammar again, as the next host does: an automaton that has read more texts than that gives
+	/// up sooner.
+	async fn resume(&mut self) {
+		let Some(form) = self.prompt.form.clone() else { return };
+		let delivered = self.prompt.body.delivered.clone();
+		let resumed = tokio::task::spawn_blocking(move || form.resume(&delivered)).await;
+		if let Ok(Some(bound)) = resumed {
+			self.bound = Some(bound);
+		}
+	}
+
+	/// Notes what is due to a host that failed, and may show a receipt later, after `before` tokens of others.
+	fn note_spent(&mut self, before: u32, failure: &Failure) {
+		let made = self.delivered().saturating_sub(before);
+		let is_forgotten = std::mem::take(&mut self.is_forgotten) || matches!(failure, Failure::Receipt(_));
+		if made > 0 && !is_forgotten {
+			let fee = self.prompt.model.price().fee(self.prompt.tokens().saturating_add(before), made);
+			self.spent = self.spent.saturating_add(fee.unwrap_or(Balance::MAX));
+		}
+	}
+
+	/// Whether the client has all of the completion.
+	fn is_finished(&self) -> bool {
+		self.stopped || (self.tokens_left() == 0 && !self.prompt.is_embedding())
 	}
 
 	/// Number of tokens that the client has.
@@ -290,14 +367,19 @@ impl Relay {
 	}
 
 	/// Takes a token for the client. Returns false if there can be no such token.
-	fn deliver(&mut self, id: u32, logprob: Option<f32>, top_logprobs: Vec<(u32, f32)>) -> bool {
+	fn deliver(&mut self, id: u32, mut logprob: Option<f32>, mut top_logprobs: Vec<(u32, f32)>) -> bool {
 		if self.stopped || id as usize >= self.prompt.tokenizer.vocab_size() {
 			return false;
 		}
 		let ends = self.prompt.ends(id);
-		if self.prompt.bound.as_mut().is_some_and(|bound| !bound.accepts(id, ends)) {
+		if self.bound.as_mut().is_some_and(|bound| !bound.accepts(id, ends)) {
 			return false;
 		}
+		// No more than was asked for.
+		logprob = logprob.filter(|_| self.prompt.body.logprobs.is_some());
+		top_logprobs.truncate(self.prompt.body.logprobs.map_or(0, usize::from));
+		top_logprobs.retain(|(id, _)| (*id as usize) < self.prompt.tokenizer.vocab_size());
+		top_logprobs.shrink_to_fit();
 		let bytes = if ends { &[] } else { self.prompt.tokenizer.bytes(id) };
 		let (mut text, is_stop_text) = self.text.push(bytes);
 		if let Some(name) = self.reading.shown.get(&id) {
@@ -418,19 +500,19 @@ impl Relay {
 				| Failure::Receipt(_)
 		);
 		if is_fault {
-			self.gateway.router.failed(host);
+			self.gateway.router.failed(host, format!("{} {failure}", keys::ss58(host)));
 		}
 	}
 
 	fn summary(&mut self, finish: FinishReason, receipt: Option<&Receipt>, host: AccountId) -> Summary {
 		let completion_tokens = self.delivered();
-		// A host that continues after others reads their tokens as part of its prompt.
-		let before = receipt.map_or(0, |receipt| completion_tokens.saturating_sub(receipt.completion_tokens));
-		// An embedding that arrived is due, whether its receipt did or not.
-		let due = if self.embedding.is_some() && !self.is_unpaid { self.prompt.tokens() } else { 0 };
-		let prompt_tokens = receipt.map_or(due, |receipt| receipt.prompt_tokens.saturating_sub(before));
-		let fee = self.prompt.model.price().fee(due, 0).unwrap_or(Balance::MAX);
-		let fee = receipt.map_or(fee, |receipt| receipt.fee);
+		let (mut prompt_tokens, mut fee) = (self.prompt.tokens(), receipt.map_or(0, |receipt| receipt.fee));
+		if self.embedding.is_some() && receipt.is_none() {
+			// An embedding that arrived is due, whether its receipt did or not.
+			prompt_tokens = if self.is_unpaid { 0 } else { prompt_tokens };
+			fee = self.prompt.model.price().fee(prompt_tokens, 0).unwrap_or(Balance::MAX);
+		}
+		fee = fee.saturating_add(self.spent);
 		let stop_text = self.text.found().map(str::to_owned);
 		let (rest, embedding) = (self.text.finish(), self.embedding.take());
 		Summary { finish, rest, stop_text, prompt_tokens, completion_tokens, fee, host, embedding }

@@ -4,10 +4,10 @@
 //! before is picked, unless it is much busier than others. Otherwise one is drawn with probability in proportion to
 //!
 //! ```text
-//! effective weight ÷ (requests in flight + 1) ÷ slowness²
+//! effective weight ÷ (requests in flight + 1) ÷ slowness² × reliability²
 //! ```
 //!
-//! An idle network is loaded by weight, a busy one evenly, and a slow host gets little.
+//! An idle network is loaded by weight, a busy one evenly, and a host that is slow or often fails gets little.
 
 mod latency;
 mod prefixes;
@@ -19,7 +19,7 @@ use crate::{
 	snapshot::{Host, Model, Snapshot},
 };
 use gonka_client::worker_api::Health;
-use gonka_primitives::{AccountId, Balance, views::ChannelView};
+use gonka_primitives::{AccountId, Balance, ChannelId, views::ChannelView};
 use latency::{FirstTokens, Speed};
 use prefixes::Prefixes;
 use std::{
@@ -32,6 +32,10 @@ use std::{
 const BACKOFF: Duration = Duration::from_secs(1);
 /// Maximum number of doublings, for a pause of 64 s.
 const MAX_DOUBLINGS: u32 = 6;
+/// Part of a host's [`State::unreliability`] that a dispatch leaves.
+const FORGETTING: f64 = 0.9;
+/// Its maximum: a host is dispatched to now and then, so that it can show that it has recovered.
+const MAX_UNRELIABILITY: f64 = 0.9;
 /// Pause of a host after a wrong receipt.
 const DISTRUST: Duration = Duration::from_secs(600);
 /// Time for which the load in a host's report counts.
@@ -48,6 +52,8 @@ const MAX_HEDGES: f64 = 10.0;
 struct State {
 	in_flight: u64,
 	failures: u32,
+	/// Share of the last dispatches that failed.
+	unreliability: f64,
 	paused_until: Option<Instant>,
 	distrusted_until: Option<Instant>,
 	speed: Speed,
@@ -57,6 +63,8 @@ struct State {
 	used: Option<Instant>,
 	/// By its own word: see [`Report`].
 	report: Option<Report>,
+	/// Why it could not be used the last time, as a sentence that begins with the host.
+	trouble: Option<String>,
 }
 
 impl Default for State {
@@ -64,12 +72,14 @@ impl Default for State {
 		Self {
 			in_flight: 0,
 			failures: 0,
+			unreliability: 0.0,
 			paused_until: None,
 			distrusted_until: None,
 			speed: Speed::default(),
 			responded: Instant::now(),
 			used: None,
 			report: None,
+			trouble: None,
 		}
 	}
 }
@@ -131,6 +141,8 @@ struct States {
 	prefixes: Prefixes,
 	/// Number of requests that may be hedged now.
 	hedges: f64,
+	/// The time since which hosts reject all requests on a channel, since they want to be paid for others first.
+	refused: HashMap<ChannelId, Instant>,
 }
 
 /// Load and health of the hosts, as this gateway has seen them.
@@ -253,6 +265,21 @@ impl Router {
 		Ok(Route { host: Arc::clone(host), channel: Arc::clone(channel), router: self.clone() })
 	}
 
+	/// Notes that a host rejects a request on a channel since it wants to be paid for others first.
+	pub fn note_refused(&self, channel: ChannelId) {
+		self.lock().refused.entry(channel).or_insert_with(Instant::now);
+	}
+
+	/// Notes that a host has begun to serve a request on a channel.
+	pub fn note_served(&self, channel: ChannelId) {
+		self.lock().refused.remove(&channel);
+	}
+
+	/// Time for which a host has rejected all requests on a channel.
+	pub fn refused(&self, channel: &ChannelView) -> Option<Duration> {
+		self.lock().refused.get(&channel.id).map(Instant::elapsed)
+	}
+
 	/// Notes that a request for a model has come.
 	pub fn demand(&self, model: &Model) {
 		self.lock().models.entry(model.name.clone()).or_default().used = Some(Instant::now());
@@ -296,6 +323,7 @@ impl Router {
 		let mut states = self.lock();
 		let state = states.hosts.entry(*host).or_default();
 		state.responded = Instant::now();
+		state.trouble = None;
 		let contexts = health.models.into_iter().map(|model| (model.name, model.context_length)).collect();
 		let others = u64::from(health.load).saturating_sub(state.in_flight.max(before));
 		let at = Instant::now();
@@ -332,20 +360,37 @@ impl Router {
 	pub fn succeeded(&self, host: &AccountId, pace: Option<Duration>) {
 		if let Some(state) = self.lock().hosts.get_mut(host) {
 			state.failures = 0;
+			state.unreliability *= FORGETTING;
 			state.paused_until = None;
+			state.trouble = None;
 			if let Some(pace) = pace {
 				state.speed.add_token(pace);
 			}
 		}
 	}
 
-	/// Notes that a host did not respond, or broke off.
-	pub fn failed(&self, host: &AccountId) {
+	/// Notes that a host did not respond, or broke off. `trouble` is a sentence that begins with the host.
+	pub fn failed(&self, host: &AccountId, trouble: String) {
 		let mut states = self.lock();
 		let state = states.hosts.entry(*host).or_default();
+		state.trouble = Some(trouble);
 		let pause = BACKOFF.saturating_mul(1 << state.failures.min(MAX_DOUBLINGS));
 		state.failures = state.failures.saturating_add(1);
+		state.unreliability = (1.0 - (1.0 - state.unreliability) * FORGETTING).min(MAX_UNRELIABILITY);
 		state.paused_until = Instant::now().checked_add(pause);
+	}
+
+	/// Notes that a host did not tell how it is. `trouble` is a sentence that begins with the host.
+	pub fn not_told(&self, host: &AccountId, trouble: String) {
+		self.lock().hosts.entry(*host).or_default().trouble = Some(trouble);
+	}
+
+	/// Why one of these hosts could not be used the last time, if all of them that were tried could not.
+	pub fn trouble<'a>(&self, hosts: impl Iterator<Item = &'a Arc<Host>>) -> Option<String> {
+		let states = self.lock();
+		let tried: Vec<_> = hosts.filter_map(|host| states.hosts.get(&host.account)).collect();
+		let troubles: Option<Vec<_>> = tried.iter().map(|state| state.trouble.clone()).collect();
+		troubles?.pop()
 	}
 
 	/// Notes that a host signed a wrong receipt.
@@ -386,7 +431,8 @@ impl States {
 			.zip(&loads)
 			.zip(slowness)
 			.map(|((host, load), slowness)| host.weight as f64 / load.saturating_add(1) as f64 / slowness.powi(2));
-		draw(chances.collect())
+		let reliable = states.iter().map(|state| (1.0 - state.unreliability).powi(2));
+		draw(chances.zip(reliable).map(|(chance, reliable)| chance * reliable).collect())
 	}
 }
 
@@ -404,153 +450,4 @@ fn draw(weights: Vec<f64>) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-	use super::*;
-	use gonka_client::worker_api::HealthModel;
-	use gonka_primitives::views::ModelView;
-
-	#[test]
-	fn draws_follow_the_weights() {
-		let mut counts = [0u32; 3];
-		for _ in 0..30_000 {
-			counts[draw(vec![1.0, 3.0, 6.0]).unwrap()] += 1;
-		}
-		for (count, share) in counts.iter().zip([0.1, 0.3, 0.6]) {
-			assert!((f64::from(*count) / 30_000.0 - share).abs() < 0.02, "{counts:?}");
-		}
-		assert_eq!(draw(vec![]), None);
-	}
-
-	fn health(models: &[(&str, u32)], load: u32) -> Health {
-		let model = |(name, context_length): &(&str, u32)| HealthModel {
-			name: (*name).into(),
-			context_length: *context_length,
-		};
-		Health {
-			version: String::new(),
-			host: String::new(),
-			models: models.iter().map(model).collect(),
-			block: 1,
-			load,
-			capacity: 8,
-			outdated: None,
-		}
-	}
-
-	/// The number of times of 1,000 that each host is chosen.
-	fn choices(router: &Router, weights: &[u64], need: Need<'_>) -> Vec<u32> {
-		let host = |(index, weight): (usize, &u64)| Host {
-			account: [index as u8; 32],
-			worker: [0; 32],
-			url: String::new(),
-			models: vec![1],
-			weight: *weight,
-		};
-		let hosts: Vec<Host> = weights.iter().enumerate().map(host).collect();
-		let hosts: Vec<&Host> = hosts.iter().collect();
-		let mut states = router.lock();
-		for host in &hosts {
-			states.hosts.entry(host.account).or_default();
-		}
-		let mut counts = vec![0; weights.len()];
-		for _ in 0..1_000 {
-			counts[states.choose(&hosts, need).unwrap()] += 1;
-		}
-		counts
-	}
-
-	fn need(beginnings: &Beginnings) -> Need<'_> {
-		Need { prompt: 100, completion: 100, max_fee: 0, beginnings }
-	}
-
-	#[test]
-	fn load_slowness_and_weight_decide() {
-		let (router, none) = (Router::default(), Beginnings::default());
-		let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
-		let counts = choices(&router, &[1, 3], need(&none));
-		assert!((650..850).contains(&counts[1]), "{counts:?}");
-		for index in 0..3u8 {
-			let time = Duration::from_millis(if index == 2 { 500 } else { 100 });
-			router.began(&model, &[index; 32], need(&none), time);
-			router.succeeded(&[index; 32], Some(time));
-		}
-		let counts = choices(&router, &[1, 1, 1], need(&none));
-		assert!(counts[2] < 60 && counts[0] > 350, "a host that takes five times as long gets little: {counts:?}");
-		router.learn(&[0; 32], health(&[], 7), 0);
-		let counts = choices(&router, &[1, 1], need(&none));
-		assert!((50..200).contains(&counts[0]), "others load it: {counts:?}");
-	}
-
-	#[test]
-	fn a_prompt_goes_to_the_host_that_read_its_beginning_unless_it_is_busy() {
-		let router = Router::default();
-		let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
-		let beginnings = router.beginnings(&model, &[5; 200]);
-		router.began(&model, &[1; 32], need(&beginnings), Duration::from_millis(1));
-		assert_eq!(choices(&router, &[1, 1, 1], need(&beginnings)), [0, 1_000, 0]);
-		router.learn(&[1; 32], health(&[], 5), 0);
-		let counts = choices(&router, &[1, 1, 1], need(&beginnings));
-		assert!(counts[0] > 200 && counts[2] > 200, "{counts:?}");
-	}
-
-	#[test]
-	fn hedges_are_a_small_part_of_all_requests() {
-		let router = Router::default();
-		let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
-		let hedged = (0..1_000).filter(|_| {
-			let mut states = router.lock();
-			states.hedges += 1.0 / HEDGE_EVERY;
-			drop(states);
-			router.may_hedge()
-		});
-		assert!((90..=100).contains(&hedged.count()));
-		assert_eq!(router.late(&model, 9), None, "nothing is known");
-		for _ in 0..100 {
-			router.began(&model, &[1; 32], need(&Beginnings::default()), Duration::from_secs(1));
-		}
-		assert!(
-			router
-				.late(&model, 100)
-				.is_some_and(|late| late.abs_diff(Duration::from_secs(1)) < Duration::from_millis(1))
-		);
-		assert!(!router.may_hedge(), "few are saved up");
-	}
-
-	fn view(id: u32, name: &str) -> ModelView {
-		ModelView {
-			id,
-			name: name.into(),
-			weights_hash: [0; 32],
-			tokenizer_hash: [0; 32],
-			context_length: 100,
-			price: Default::default(),
-		}
-	}
-
-	#[test]
-	fn the_context_of_a_host_is_that_of_its_registration() {
-		let models = Model::by_name([view(1, "m"), view(2, "m@fast")]);
-		let host = |id| Host { account: [1; 32], worker: [0; 32], url: String::new(), models: vec![id], weight: 1 };
-		let router = Router::default();
-		assert_eq!(router.context(&models["m"], &host(2)), None);
-		router.learn(&[1; 32], health(&[("m", 30), ("m@fast", 50)], 0), 0);
-		assert_eq!(router.context(&models["m"], &host(1)), Some(30));
-		assert_eq!(router.context(&models["m"], &host(2)), Some(50));
-		assert_eq!(router.context(&models["m@fast"], &host(1)), None);
-	}
-
-	#[test]
-	fn a_host_is_paused_after_a_failure_until_it_succeeds_but_after_a_wrong_receipt_longer() {
-		let router = Router::default();
-		assert!(router.is_healthy(&[1; 32]));
-		for _ in 0..=MAX_DOUBLINGS {
-			router.failed(&[1; 32]);
-		}
-		assert!(!router.is_healthy(&[1; 32]), "it is paused for 64 s");
-		router.succeeded(&[1; 32], None);
-		assert!(router.is_healthy(&[1; 32]));
-		router.distrust(&[1; 32]);
-		router.succeeded(&[1; 32], None);
-		assert!(!router.is_healthy(&[1; 32]));
-	}
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! The HTTP server: routes, API keys, request ids, limits.
 
+mod bodies;
+
 use crate::{
 	anthropic::{self, MessagesRequest},
 	api_keys::{report, ring::Spender},
@@ -11,7 +13,6 @@ use crate::{
 	openai::{
 		embeddings::{self, EmbeddingList, EmbeddingRequest},
 		errors::{ApiError, ErrorBody},
-		fields::Fields,
 		request::{MAX_BODY, ValidRequest},
 		respond::{self, Head},
 		responses::{self, Page, ResponseRequest},
@@ -32,15 +33,13 @@ use axum::{
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
+use bodies::{blocking, read, read_with};
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
 use serde_json::{Value, json};
 use std::{
-	num::NonZeroUsize,
-	sync::{Arc, LazyLock, OnceLock},
-	thread,
-	time::{Duration, Instant},
+	sync::{Arc, OnceLock},
+	time::Instant,
 };
-use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt;
 use tracing::{Instrument, info_span};
 use utoipa::OpenApi;
@@ -216,64 +215,6 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
 	ApiError::no_route(StatusCode::METHOD_NOT_ALLOWED, method.as_str(), uri.path())
 }
 
-fn parse(body: Result<Bytes, BytesRejection>) -> Result<Fields, ApiError> {
-	let body = body.map_err(|rejection| match rejection.status() {
-		StatusCode::PAYLOAD_TOO_LARGE => {
-			ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20))
-		},
-		_ => ApiError::invalid("The body could not be read."),
-	})?;
-	Fields::parse(&body)
-}
-
-/// Maximum length of a body that is validated at once, in bytes: another thread would take longer to begin.
-const SHORT: usize = 8 << 10;
-/// Maximum time for which a request waits until it is validated.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Fields that become a grammar, which takes time to compile.
-const FORMS: [&str; 8] = [
-	"tools",
-	"functions",
-	"response_format",
-	"structured_outputs",
-	"guided_json",
-	"guided_regex",
-	"guided_choice",
-	"guided_grammar",
-];
-
-/// Parses and validates a request. Long prompts and grammars take time: other requests go on meanwhile.
-async fn read(
-	gateway: &Arc<Gateway>,
-	body: Result<Bytes, BytesRejection>,
-	validate: fn(&Gateway, &Fields) -> Result<ValidRequest, ApiError>,
-) -> Result<ValidRequest, ApiError> {
-	if body.as_ref().is_ok_and(|body| body.len() <= SHORT) {
-		let fields = parse(body)?;
-		if !FORMS.iter().any(|form| fields.has(form)) {
-			return validate(gateway, &fields);
-		}
-		let gateway = gateway.clone();
-		return blocking(move || validate(&gateway, &fields)).await;
-	}
-	let gateway = gateway.clone();
-	blocking(move || validate(&gateway, &parse(body)?)).await
-}
-
-/// Does work that would hold other requests up. There is as much of it at a time as there are cores, also of clients that are gone.
-async fn blocking<T: Send + 'static>(
-	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-	static TURNS: LazyLock<Semaphore> =
-		LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, NonZeroUsize::get)));
-	let turn = timeout(PATIENCE, TURNS.acquire()).await.map_err(|_| ApiError::busy())?;
-	let work = move || {
-		let _turn = turn;
-		work()
-	};
-	tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(error.to_string()))?
-}
-
 /// Completes a chat.
 #[utoipa::path(post, path = "/v1/chat/completions", request_body = ChatRequest, responses(
 	(status = 200, description = "The completion, or a stream of its chunks", body = ChatCompletion),
@@ -286,7 +227,7 @@ async fn chat_completions(
 	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let request = read(&gateway, body, ValidRequest::chat).await?;
+	let request = read(&gateway, &spender, body, ValidRequest::chat).await?;
 	complete(gateway, id, spender, request).await
 }
 
@@ -302,7 +243,7 @@ async fn completions(
 	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let request = read(&gateway, body, ValidRequest::text).await?;
+	let request = read(&gateway, &spender, body, ValidRequest::text).await?;
 	complete(gateway, id, spender, request).await
 }
 
@@ -318,9 +259,8 @@ async fn create_embeddings(
 	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let reader = gateway.clone();
-	let asked = blocking(move || embeddings::read(&reader, &parse(body)?)).await?;
-	let admitted = metering::admit(&gateway, &id, &spender, &asked.model, &asked.prompts, &asked.reading)?;
+	let asked = read_with(&gateway, &spender, body, embeddings::read).await?;
+	let admitted = metering::admit(&gateway, &id, &spender, &asked.prompts, &asked.reading)?;
 	embeddings::respond(&gateway, asked, admitted).await
 }
 
@@ -336,8 +276,9 @@ async fn create_response(
 	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let (reader, owner) = (gateway.clone(), spender.id().to_owned());
-	let asked = blocking(move || responses::read(&reader, &parse(body)?, &owner)).await?;
+	let owner = spender.id().to_owned();
+	let asked =
+		read_with(&gateway, &spender, body, move |gateway, fields| responses::read(gateway, fields, &owner)).await?;
 	let pieces = metering::start(&gateway, &id, &spender, &asked.request)?;
 	responses::respond(gateway, asked, pieces).await
 }
@@ -400,7 +341,10 @@ async fn count_input_tokens(
 	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, ApiError> {
-	blocking(move || responses::count(&gateway, &parse(body)?, spender.id())).await.map(Json)
+	let owner = spender.id().to_owned();
+	read_with(&gateway, &spender, body, move |gateway, fields| responses::count(gateway, fields, &owner))
+		.await
+		.map(Json)
 }
 
 /// Returns the token ids of a prompt.
@@ -409,8 +353,12 @@ async fn count_input_tokens(
 	(status = "4XX", description = "The request is at fault", body = ErrorBody),
 	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
 ))]
-async fn tokenize(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Json<Value>, ApiError> {
-	blocking(move || tokenize::tokenize(&gateway, &parse(body)?)).await.map(Json)
+async fn tokenize(
+	State(gateway): Shared,
+	Extension(spender): Extension<Spender>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	read_with(&gateway, &spender, body, tokenize::tokenize).await.map(Json)
 }
 
 /// Returns the text of token ids.
@@ -419,8 +367,12 @@ async fn tokenize(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -
 	(status = "4XX", description = "The request is at fault", body = ErrorBody),
 	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
 ))]
-async fn detokenize(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Json<Value>, ApiError> {
-	blocking(move || tokenize::detokenize(&gateway, &parse(body)?)).await.map(Json)
+async fn detokenize(
+	State(gateway): Shared,
+	Extension(spender): Extension<Spender>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	read_with(&gateway, &spender, body, tokenize::detokenize).await.map(Json)
 }
 
 /// Makes a message, in the form of Anthropic's API.
@@ -435,7 +387,7 @@ async fn create_message(
 	Extension(spender): Extension<Spender>,
 	body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-	let request = read(&gateway, body, anthropic::read).await?;
+	let request = read(&gateway, &spender, body, anthropic::read).await?;
 	let pieces = metering::start(&gateway, &id, &spender, &request)?;
 	anthropic::respond(gateway, request, pieces).await
 }
@@ -446,8 +398,12 @@ async fn create_message(
 	(status = "4XX", description = "The request is at fault", body = Object),
 	(status = "5XX", description = "The network or the gateway is at fault", body = Object),
 ))]
-async fn count_tokens(State(gateway): Shared, body: Result<Bytes, BytesRejection>) -> Result<Json<Value>, ApiError> {
-	blocking(move || anthropic::count(&gateway, &parse(body)?)).await.map(Json)
+async fn count_tokens(
+	State(gateway): Shared,
+	Extension(spender): Extension<Spender>,
+	body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, ApiError> {
+	read_with(&gateway, &spender, body, anthropic::count).await.map(Json)
 }
 
 async fn complete(
@@ -548,7 +504,10 @@ async fn ready(State(gateway): Shared) -> Response {
 		_ if is_closed => Some("the ledger cannot be written".to_owned()),
 		(false, ..) => Some("the chain has not been read yet".to_owned()),
 		(true, true, Some(shortage)) => Some(shortage),
-		(true, true, None) => Some("no channel to a host whose worker responds".to_owned()),
+		(true, true, None) => {
+			let trouble = snapshot.models.values().find_map(|model| gateway.trouble(&snapshot, model));
+			Some(trouble.unwrap_or_else(|| "no channel to a host whose worker responds".to_owned()))
+		},
 		(true, false, _) => None,
 	};
 	let body = json!({

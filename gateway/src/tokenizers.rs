@@ -8,17 +8,21 @@ use crate::{
 	snapshot::{Host, Model, Snapshot},
 };
 use anyhow::{Context, ensure};
-use gonka_client::worker_api::{Scale, TokenizerQuery};
+use gonka_client::{
+	keys,
+	worker_api::{Scale, TokenizerQuery},
+};
 use gonka_primitives::{AccountId, Hash, views::ChannelView};
 use gonka_tokenizer::{GrammarCompiler, Tokenizer, open_tokenizer};
 use sha2::{Digest, Sha256};
 use std::{
-	collections::{HashMap, HashSet},
+	collections::HashMap,
 	fs,
 	path::PathBuf,
 	sync::{Arc, PoisonError, RwLock},
 	time::{Duration, Instant},
 };
+use tokio::task::{AbortHandle, JoinSet};
 
 /// Pause before a host that sent no or a wrong file is asked for it again.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -88,28 +92,38 @@ fn is(file: &[u8], hash: &Hash) -> bool {
 /// Opens the tokenizers of all models that hosts with a channel serve. Never returns.
 pub async fn supervise(gateway: Arc<Gateway>) {
 	let mut snapshots = gateway.snapshots.subscribe();
-	let mut failed: HashMap<(Hash, AccountId), Instant> = HashMap::new();
-	// Files that no host can repair: the registration is wrong, or this build is too old.
-	let mut unusable: HashSet<Hash> = HashSet::new();
+	// One task for each, so that a slow host holds up no other model.
+	let mut tasks = JoinSet::new();
+	let mut running: HashMap<Hash, AbortHandle> = HashMap::new();
 	while snapshots.changed().await.is_ok() {
+		while tasks.try_join_next().is_some() {}
+		for hash in wanted(&gateway, &gateway.snapshots.load()).into_keys() {
+			running.entry(hash).or_insert_with(|| tasks.spawn(obtain(gateway.clone(), hash)));
+		}
+	}
+}
+
+/// Opens a tokenizer, or fetches it as soon as a host has it. Gives up on a file that no host can repair: the registration is wrong,
+/// or this build is too old.
+async fn obtain(gateway: Arc<Gateway>, hash: Hash) {
+	match in_background(&gateway, move |tokenizers| tokenizers.open(&hash)).await {
+		Ok(true) => return tracing::info!(hash = hex::encode(hash), "opened a tokenizer"),
+		Ok(false) => {},
+		Err(error) => {
+			let hash = hex::encode(hash);
+			return tracing::error!(
+				hash,
+				"the registered tokenizer cannot be used; is this gateway up to date? {error:#}"
+			);
+		},
+	}
+	let mut snapshots = gateway.snapshots.subscribe();
+	let mut failed: HashMap<AccountId, Instant> = HashMap::new();
+	loop {
 		failed.retain(|_, at| at.elapsed() < PAUSE);
-		let snapshot = gateway.snapshots.load();
-		for (hash, sources) in wanted(&gateway, &snapshot) {
-			if unusable.contains(&hash) {
-				continue;
-			}
-			match in_background(&gateway, move |tokenizers| tokenizers.open(&hash)).await {
-				Ok(true) => tracing::info!(hash = hex::encode(hash), "opened a tokenizer"),
-				Ok(false) => fetch(&gateway, hash, &sources, &mut failed).await,
-				Err(error) => {
-					let hash_text = hex::encode(hash);
-					tracing::error!(
-						hash = hash_text,
-						"the registered tokenizer cannot be used; is this gateway up to date? {error:#}"
-					);
-					unusable.insert(hash);
-				},
-			}
+		let sources = wanted(&gateway, &gateway.snapshots.load()).remove(&hash).unwrap_or_default();
+		if fetch(&gateway, hash, &sources, &mut failed).await || snapshots.changed().await.is_err() {
+			return;
 		}
 	}
 }
@@ -130,15 +144,15 @@ fn wanted(gateway: &Gateway, snapshot: &Snapshot) -> HashMap<Hash, Vec<Source>> 
 	wanted
 }
 
-/// Fetches a file from the first host that has it.
+/// Fetches a file from the first host that has it. Returns whether it is open.
 async fn fetch(
 	gateway: &Arc<Gateway>,
 	hash: Hash,
 	sources: &[Source],
-	failed: &mut HashMap<(Hash, AccountId), Instant>,
-) {
+	failed: &mut HashMap<AccountId, Instant>,
+) -> bool {
 	for (channel, host) in sources {
-		if failed.contains_key(&(hash, host.account)) {
+		if failed.contains_key(&host.account) {
 			continue;
 		}
 		let query = TokenizerQuery { channel: gateway.ledger.query(channel.id), tokenizer: Scale(hash) };
@@ -146,15 +160,19 @@ async fn fetch(
 			Ok(file) => in_background(gateway, move |tokenizers| tokenizers.take(&hash, &file)).await,
 			Err(error) => Err(anyhow::Error::from(error)),
 		};
-		let (host_text, hash_text) = (hex::encode(host.account), hex::encode(hash));
+		let (host_text, hash_text) = (keys::ss58(&host.account), hex::encode(hash));
 		match outcome {
-			Ok(()) => return tracing::info!(host = host_text, hash = hash_text, "fetched a tokenizer"),
+			Ok(()) => {
+				tracing::info!(host = host_text, hash = hash_text, "fetched a tokenizer");
+				return true;
+			},
 			Err(error) => {
 				tracing::info!(host = host_text, hash = hash_text, "cannot get a tokenizer from this host: {error:#}");
-				failed.insert((hash, host.account), Instant::now());
+				failed.insert(host.account, Instant::now());
 			},
 		}
 	}
+	false
 }
 
 async fn in_background<T: Send + 'static>(

@@ -2,7 +2,10 @@
 //! the worker about responses that ended without a receipt.
 
 use crate::{gateway::Gateway, reconcile::ReconcileError, snapshot::Host, store::StoreError, worker_client::CallError};
-use gonka_client::worker_api::{Acknowledgement, ErrorCode};
+use gonka_client::{
+	keys,
+	worker_api::{Acknowledgement, ErrorCode},
+};
 use gonka_primitives::{ChannelId, views::ChannelView};
 use std::{
 	collections::HashMap,
@@ -84,14 +87,17 @@ async fn keep(gateway: Arc<Gateway>, id: ChannelId) {
 		let is_unseen = last_query.elapsed() >= LONGEST_UNSEEN;
 		let must_query = is_query_due || is_unseen || ledger.available(&channel).is_none();
 		if let Err(error) = update(&gateway, id, &host, must_query).await {
-			if matches!(&error, ChannelError::Call(CallError::Refused { code: ErrorCode::WrongTotals, .. })) {
+			let is_wrong =
+				matches!(&error, ChannelError::Call(CallError::Refused { code: ErrorCode::WrongTotals, .. }));
+			// Envelopes whose end is not known hold their maximum fee: no more of them.
+			if is_wrong || last_query.elapsed() >= LONGEST_UNSEEN.saturating_mul(4) {
 				ledger.unsync(id);
 			}
 			// One warning per outage: a worker that is down for a day is no news every ten seconds.
 			if has_warned {
 				tracing::debug!(channel = id, %error, "the channel is not in step");
 			} else {
-				let host_id = hex::encode(host.account);
+				let host_id = keys::ss58(&host.account);
 				tracing::warn!(channel = id, host = host_id, url = host.url, %error, "cannot pay a host; trying again");
 			}
 			has_warned = true;

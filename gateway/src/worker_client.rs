@@ -6,7 +6,7 @@ use gonka_client::{
 	peer_http::{self, Addresses, PeerHttp, ReadError, TlsError, describe, endpoint},
 	request_id::{REQUEST_ID_HEADER, RequestId},
 	worker_api::{
-		Acknowledgement, CHANNEL_PATH, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event,
+		self, Acknowledgement, CHANNEL_PATH, ChannelQuery, ChannelState, ENVELOPE_HEADER, ErrorBody, ErrorCode, Event,
 		HEALTH_PATH, Health, INFERENCE_PATH, TOKENIZER_PATH, TokenizerQuery, VOUCHERS_PATH, to_hex,
 	},
 };
@@ -20,6 +20,8 @@ use serde::{
 use std::{error::Error, time::Duration};
 use tokio::time::timeout;
 
+/// Maximum length of a worker's message, in characters.
+const MAX_MESSAGE: usize = 300;
 /// Maximum length of an event or of an error's body, in bytes.
 const MAX_EVENT: usize = 1 << 20;
 /// Maximum length of a response, in bytes: a million tokens.
@@ -66,6 +68,14 @@ pub enum CallError {
 	},
 }
 
+impl CallError {
+	/// The rejection by a worker, with no more of its text than people read.
+	pub fn refused(error: worker_api::Error) -> Self {
+		let is_shown = |c: &char| !c.is_control();
+		Self::Refused { code: error.code, message: error.message.chars().filter(is_shown).take(MAX_MESSAGE).collect() }
+	}
+}
+
 impl From<http::Error> for CallError {
 	fn from(error: http::Error) -> Self {
 		Self::Unreachable(error.into())
@@ -109,7 +119,7 @@ impl WorkerClient {
 			.header(ENVELOPE_HEADER, to_hex(envelope))
 			.body(Full::new(body))?;
 		let response = self.send(request, limit).await?;
-		Ok(EventStream { body: response.into_body(), buffer: BytesMut::new(), read: 0, ended: false })
+		Ok(EventStream { body: response.into_body(), buffer: BytesMut::new(), scanned: 0, read: 0, ended: false })
 	}
 
 	/// Sends a voucher. Returns when the worker has it on disk.
@@ -172,7 +182,7 @@ impl WorkerClient {
 		let body = timeout(self.control, peer_http::read(response.into_body(), MAX_EVENT)).await;
 		let body = body.ok().and_then(Result::ok).unwrap_or_default();
 		Err(match serde_json::from_slice::<ErrorBody>(&body) {
-			Ok(ErrorBody { error }) => CallError::Refused { code: error.code, message: error.message },
+			Ok(ErrorBody { error }) => CallError::refused(error),
 			Err(_) => CallError::Status(status),
 		})
 	}
@@ -182,6 +192,8 @@ impl WorkerClient {
 pub struct EventStream {
 	body: Incoming,
 	buffer: BytesMut,
+	/// Number of bytes at the buffer's start in which no event ends.
+	scanned: usize,
 	/// Number of bytes read so far.
 	read: usize,
 	ended: bool,
@@ -191,7 +203,7 @@ impl EventStream {
 	/// Returns the next event, or `None` at the end of the stream.
 	pub async fn next(&mut self) -> Result<Option<Event>, CallError> {
 		loop {
-			if let Some(data) = take_event(&mut self.buffer) {
+			if let Some(data) = take_event(&mut self.buffer, &mut self.scanned) {
 				if data.is_empty() {
 					continue;
 				}
@@ -220,14 +232,19 @@ impl EventStream {
 	}
 }
 
-/// Cuts one server-sent event off the front of `buffer` and returns its data; a comment has none.
-fn take_event(buffer: &mut BytesMut) -> Option<Vec<u8>> {
-	let (end, gap) = buffer
+/// Cuts one server-sent event off the front of `buffer` and returns its data; a comment has none. In the first `scanned` bytes,
+/// no event ends: a host that sends a long one byte by byte has them read once.
+fn take_event(buffer: &mut BytesMut, scanned: &mut usize) -> Option<Vec<u8>> {
+	let start = scanned.saturating_sub(3);
+	let new = buffer.get(start..).unwrap_or_default();
+	let found = new
 		.windows(2)
 		.position(|pair| pair == b"\n\n")
 		.map(|at| (at, 2))
-		.or_else(|| buffer.windows(4).position(|four| four == b"\r\n\r\n").map(|at| (at, 4)))?;
-	let event = buffer.split_to(end);
+		.or_else(|| new.windows(4).position(|four| four == b"\r\n\r\n").map(|at| (at, 4)));
+	*scanned = if found.is_some() { 0 } else { buffer.len() };
+	let (end, gap) = found?;
+	let event = buffer.split_to(start.saturating_add(end));
 	buffer.advance(gap);
 	let mut data = Vec::new();
 	for line in event.as_ref().split(|byte: &u8| *byte == b'\n') {
@@ -245,16 +262,16 @@ mod tests {
 
 	#[test]
 	fn events_are_cut_the_same_wherever_the_bytes_are_split() {
-		let text = b": hello\n\ndata: {\"a\":1}\n\ndata:{\"b\":2}\n\nevent: x\ndata: 3\n\n";
+		let text = b": hello\n\ndata: {\"a\":1}\n\ndata:{\"b\":2}\n\nevent: x\ndata: 3\n\ndata: 4\r\n\r\n";
 		for step in 1..text.len() {
-			let (mut buffer, mut events) = (BytesMut::new(), Vec::new());
+			let (mut buffer, mut scanned, mut events) = (BytesMut::new(), 0, Vec::new());
 			for part in text.chunks(step) {
 				buffer.extend_from_slice(part);
-				while let Some(data) = take_event(&mut buffer) {
+				while let Some(data) = take_event(&mut buffer, &mut scanned) {
 					events.push(String::from_utf8(data).unwrap());
 				}
 			}
-			assert_eq!(events, ["", "{\"a\":1}", "{\"b\":2}", "3"]);
+			assert_eq!(events, ["", "{\"a\":1}", "{\"b\":2}", "3", "4"]);
 		}
 	}
 }

@@ -6,7 +6,8 @@ mod common;
 
 use common::{Net, Reply, eventually};
 use gonka_client::worker_api::Grammar;
-use gonka_gateway::config::Options;
+use gonka_gateway::config::{Options, format_gnk};
+use gonka_stand_ins::worker::PRICE;
 use serde_json::{Value, json};
 
 /// A function that the model may call.
@@ -147,7 +148,9 @@ async fn a_host_that_goes_on_after_the_end_is_paid_nothing_more() {
 	let choice = &reply.json()["choices"][0];
 	assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!("w0 w1 "), &json!("stop")));
 	assert_eq!(reply.json()["usage"]["completion_tokens"], 3);
-	assert_eq!(reply.headers["x-gnk-cost"], "0", "it signs no receipt for what was asked");
+	let prompt = reply.json()["usage"]["prompt_tokens"].as_u64().unwrap() as u32;
+	let cost = format_gnk(PRICE.fee(prompt, 3).unwrap());
+	assert_eq!(reply.headers["x-gnk-cost"], cost.as_str(), "a receipt for what was asked may come");
 	assert_eq!(net.workers[0].state().requests.len(), 1, "nobody needs to go on");
 }
 

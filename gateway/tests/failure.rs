@@ -7,7 +7,7 @@ mod common;
 use common::{Front, Net, Reply, chat_body, eventually};
 use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::{
-	config::{Options, Timeouts},
+	config::{Options, Timeouts, format_gnk},
 	store::PowerCut,
 };
 use gonka_stand_ins::worker::{Failure, Lie, PRICE, PROMPT_TOKENS};
@@ -270,7 +270,78 @@ async fn a_receipt_that_never_arrived_is_fetched_and_paid_once() {
 	let reply = front.chat(json!({"max_tokens": 5})).await;
 	assert_eq!(reply.status, 200, "{}", reply.text);
 	assert_eq!(reply.json()["choices"][0]["finish_reason"], "length");
+	assert_eq!(reply.json()["usage"]["prompt_tokens"], PROMPT_TOKENS);
+	assert_eq!(reply.headers["x-gnk-cost"], format_gnk(PRICE.fee(PROMPT_TOKENS, 5).unwrap()).as_str());
 	eventually("the delivered tokens are paid", || net.receipts() == 1 && net.is_square()).await;
+}
+
+/// Has the gateway compare its records with the first worker's.
+async fn reconcile(net: &Net, front: &Front) {
+	let (gateway, channel) = (&front.running.gateway, net.market.state.lock().unwrap().channels[0].clone());
+	gateway.ledger.unsync(channel.id);
+	eventually("the records are compared", || gateway.ledger.available(&channel).is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_ends_before_the_first_token_is_owed_nothing() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Charges)));
+	assert_eq!(front.chat(json!({})).await.status, 502);
+	assert!(net.receipts() > 0);
+	reconcile(&net, &front).await;
+	assert_eq!(front.running.gateway.ledger.open_items(0), (0, 0));
+	assert_eq!(net.workers[0].state().accounts[&0].vouchers, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_breaks_off_again_and_again_is_paid_for_few_prompts() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| {
+		behaviour.length = 1_000;
+		behaviour.fails_after = Some((1, Failure::Charges));
+	});
+	let reply = front.chat(json!({"max_tokens": 1_000})).await;
+	assert_eq!((reply.status, &reply.json()["error"]["code"]), (502, &json!("bad_worker")));
+	assert_eq!(net.workers[0].state().requests.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_completion_costs_what_all_its_hosts_are_due() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.fails_after = Some((2, Failure::Ends)));
+	let mut replies = Vec::new();
+	while net.workers[0].state().requests.is_empty() {
+		assert!(replies.len() < 100, "one of two hosts never got a request");
+		replies.push(front.chat(json!({"temperature": 0})).await);
+	}
+	let (last, cost) = (replies.pop().unwrap(), |prompt, made| PRICE.fee(prompt, made).unwrap());
+	assert_eq!(last.json()["choices"][0]["message"]["content"], FULL);
+	assert_eq!(last.json()["usage"]["prompt_tokens"], PROMPT_TOKENS);
+	let both = format_gnk(cost(PROMPT_TOKENS, 2) + cost(PROMPT_TOKENS + 2, 4));
+	assert_eq!(last.headers["x-gnk-cost"], both.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_cannot_be_reached_gets_no_channel_and_the_gateway_says_why() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+	net.market.state.lock().unwrap().hosts[0].url = format!("http://{gone}").into_bytes();
+	let front = net.gateway_until(dir.path(), Options::default(), None).await;
+	let host = net.market.state.lock().unwrap().hosts[0].account;
+	let hosts = || front.running.gateway.snapshots.load().hosts.get(&host).cloned();
+	eventually("it was tried", || front.running.gateway.router.trouble(hosts().iter()).is_some()).await;
+	let ready = front.get("/ready").await;
+	let reason = ready.json()["reason"].as_str().unwrap().to_owned();
+	assert!(
+		ready.status == 503 && reason.contains("cannot be reached") && reason.contains(&gone.to_string()),
+		"{reason}"
+	);
+	let reply = front.chat(json!({})).await;
+	assert!(reply.status == 503 && reply.text.contains(&reason), "{}", reply.text);
+	assert!(net.market.state.lock().unwrap().channels.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,6 +141,21 @@ async fn two_hosts_that_find_a_request_wrong_suffice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_calls_its_context_too_short_does_not_shorten_the_completions_of_others() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options { default_max_tokens: 64, ..Options::default() }).await;
+	net.workers[0].behave(|behaviour| behaviour.refuses = Some(ErrorCode::ContextTooLong));
+	net.workers[1].behave(|behaviour| behaviour.length = 40);
+	let mut requests = 0;
+	while net.workers[0].state().requests.is_empty() {
+		let reply = front.chat(json!({})).await;
+		assert_eq!(reply.json()["usage"]["completion_tokens"], 40, "{}", reply.text);
+		requests += 1;
+		assert!(requests < 100, "one of two hosts never got a request");
+	}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_some_engines_cannot_serve_goes_to_one_that_can() {
 	let (net, dir) = (Net::of(4).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;
@@ -282,5 +297,5 @@ async fn a_voucher_of_another_gateway_with_the_same_totals_pays_for_none_of_thes
 	// So this one's next voucher has the totals that the worker has already.
 	assert_eq!(front.chat(json!({})).await.status, 200);
 	eventually("all are paid", || net.is_square() && net.receipts() == 3).await;
-	assert_eq!(worker.state().accounts[&0].totals, gateway.ledger.confirmed(0));
+	eventually("both know it", || worker.state().accounts[&0].totals == gateway.ledger.confirmed(0)).await;
 }

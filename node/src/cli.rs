@@ -5,6 +5,7 @@ use polkadot_sdk::sc_cli::{
 	BuildSpecCmd, ChainInfoCmd, CheckBlockCmd, ExportBlocksCmd, ExportChainSpecCmd, ExportStateCmd, ImportBlocksCmd,
 	KeySubcommand, PurgeChainCmd, RevertCmd, RunCmd, SignCmd, VanityCmd, VerifyCmd,
 };
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +36,12 @@ pub struct Cli {
 
 	#[command(flatten)]
 	pub run: RunCmd,
+
+	/// Folder for compiled runtimes, which several nodes may share. It is trusted like the database.
+	///
+	/// `wasm-cache` in the base path by default.
+	#[arg(long, value_name = "PATH", env = "GONKA_WASM_CACHE")]
+	pub wasm_cache: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

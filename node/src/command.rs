@@ -43,7 +43,7 @@ impl SubstrateCli for Cli {
 	}
 
 	fn load_spec(&self, id: &str) -> std::result::Result<Box<dyn sc_service::ChainSpec>, String> {
-		Ok(Box::new(chain_spec::load(id)?))
+		Ok(Box::new(if self.subcommand.is_none() { chain_spec::load_with_state(id) } else { chain_spec::load(id) }?))
 	}
 }
 
@@ -52,7 +52,7 @@ pub fn run() -> Result<()> {
 	let Some(command) = &cli.subcommand else {
 		return cli
 			.create_runner(&cli.run)?
-			.run_node_until_exit(|config| async move { service::start(config).map_err(Into::into) });
+			.run_node_until_exit(|config| async move { service::start(config, cli.wasm_cache).map_err(Into::into) });
 	};
 
 	match command {
@@ -72,23 +72,23 @@ pub fn run() -> Result<()> {
 
 		// These need the chain itself.
 		Command::CheckBlock(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+			let Parts { client, import_queue, task_manager, .. } = service::parts(&config, None)?;
 			Ok((cmd.run(client, import_queue), task_manager))
 		}),
 		Command::ImportBlocks(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, import_queue, task_manager, .. } = service::parts(&config)?;
+			let Parts { client, import_queue, task_manager, .. } = service::parts(&config, None)?;
 			Ok((cmd.run(client, import_queue), task_manager))
 		}),
 		Command::ExportBlocks(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, task_manager, .. } = service::parts(&config)?;
+			let Parts { client, task_manager, .. } = service::parts(&config, None)?;
 			Ok((cmd.run(client, config.database), task_manager))
 		}),
 		Command::ExportState(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, task_manager, .. } = service::parts(&config)?;
+			let Parts { client, task_manager, .. } = service::parts(&config, None)?;
 			Ok((cmd.run(client, config.chain_spec), task_manager))
 		}),
 		Command::Revert(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, backend, task_manager, .. } = service::parts(&config)?;
+			let Parts { client, backend, task_manager, .. } = service::parts(&config, None)?;
 			// Both consensus engines keep data of their own, which is reverted with the chain.
 			let revert_engines = |client: Arc<_>, backend, blocks| {
 				sc_consensus_babe::revert(Arc::clone(&client), backend, blocks)?;

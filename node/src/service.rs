@@ -8,12 +8,13 @@ use sc_client_api::BlockBackend;
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
 use sc_consensus_grandpa as grandpa;
 use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
+use sc_executor::{DEFAULT_HEAP_ALLOC_STRATEGY, HeapAllocStrategy};
 use sc_network::{NetworkBackend, NetworkEventStream, config::NetworkBackendType};
 use sc_service::{Configuration, KeystoreContainer, TaskManager, error::Error};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_blockchain::HeaderBackend;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// GRANDPA stores a proof of finality at least once in this number of blocks, for bridges and light clients.
 const JUSTIFICATION_PERIOD: u32 = 512;
@@ -33,7 +34,8 @@ const BACKOFF: BackoffAuthoringOnFinalizedHeadLagging<BlockNumber> =
 type HostFunctions = sp_io::SubstrateHostFunctions;
 
 pub type FullBackend = sc_service::TFullBackend<Block>;
-pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, sc_executor::WasmExecutor<HostFunctions>>;
+type WasmExecutor = sc_executor::WasmExecutor<HostFunctions>;
+pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, WasmExecutor>;
 pub type SelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 pub type TransactionPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
 
@@ -70,8 +72,25 @@ pub struct Parts {
 	pub telemetry: Option<Telemetry>,
 }
 
-/// Opens the database and builds the parts of a node.
-pub fn parts(config: &Configuration) -> Result<Parts, Error> {
+/// What `sc_service::new_wasm_executor` makes, with a folder for compiled runtimes: so that a node starts again at once.
+fn executor(config: &Configuration, wasm_cache: Option<PathBuf>) -> WasmExecutor {
+	let settings = &config.executor;
+	let heap = settings.default_heap_pages.map_or(DEFAULT_HEAP_ALLOC_STRATEGY, |pages| HeapAllocStrategy::Static {
+		extra_pages: u32::try_from(pages).unwrap_or(u32::MAX),
+	});
+	WasmExecutor::builder()
+		.with_execution_method(settings.wasm_method)
+		.with_onchain_heap_alloc_strategy(heap)
+		.with_offchain_heap_alloc_strategy(heap)
+		.with_max_runtime_instances(settings.max_runtime_instances)
+		.with_runtime_cache_size(settings.runtime_cache_size)
+		.with_cache_path(wasm_cache.unwrap_or_else(|| config.base_path.path().join("wasm-cache")))
+		.build()
+}
+
+/// Opens the database and builds the parts of a node. Compiled runtimes are kept in the folder `wasm_cache`, or in one beside the
+/// database.
+pub fn parts(config: &Configuration, wasm_cache: Option<PathBuf>) -> Result<Parts, Error> {
 	let telemetry = config
 		.telemetry_endpoints
 		.clone()
@@ -83,7 +102,7 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
 		})
 		.transpose()?;
 
-	let executor = sc_service::new_wasm_executor(&config.executor);
+	let executor = executor(config, wasm_cache);
 	let (client, backend, keystore, task_manager) = sc_service::new_full_parts::<Block, RuntimeApi, _>(
 		config,
 		telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
@@ -168,15 +187,18 @@ pub fn parts(config: &Configuration) -> Result<Parts, Error> {
 	})
 }
 
-/// Starts a node, which runs until the task manager is dropped.
-pub fn start(config: Configuration) -> Result<TaskManager, Error> {
+/// Starts a node, which runs until the task manager is dropped. `wasm_cache` is as for [`parts`].
+pub fn start(config: Configuration, wasm_cache: Option<PathBuf>) -> Result<TaskManager, Error> {
 	match config.network.network_backend {
-		NetworkBackendType::Litep2p => start_on::<sc_network::Litep2pNetworkBackend>(config),
-		NetworkBackendType::Libp2p => start_on::<sc_network::NetworkWorker<Block, Hash>>(config),
+		NetworkBackendType::Litep2p => start_on::<sc_network::Litep2pNetworkBackend>(config, wasm_cache),
+		NetworkBackendType::Libp2p => start_on::<sc_network::NetworkWorker<Block, Hash>>(config, wasm_cache),
 	}
 }
 
-fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<TaskManager, Error> {
+fn start_on<Net: NetworkBackend<Block, Hash>>(
+	config: Configuration,
+	wasm_cache: Option<PathBuf>,
+) -> Result<TaskManager, Error> {
 	let Parts {
 		client,
 		backend,
@@ -191,7 +213,7 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(config: Configuration) -> Result<T
 		babe_worker,
 		grandpa_link,
 		mut telemetry,
-	} = parts(&config)?;
+	} = parts(&config, wasm_cache)?;
 	let keystore = keystore.keystore();
 	let role = config.role;
 	let name = config.network.node_name.clone();

@@ -4,12 +4,17 @@
 //! refuse them. So the version of `llguidance` is pinned, and everything on which it depends stands here: the bytes of tokens,
 //! the limits, and that a matcher reads the completion from its first token on.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+	fmt::Display,
+	panic::AssertUnwindSafe,
+	sync::{Arc, OnceLock},
+};
 
 use llguidance::{
-	Matcher, ParserFactory,
+	Matcher, ParserFactory, TokenParser,
 	api::{ParserLimits, TopLevelGrammar},
 	earley::SlicedBiasComputer,
+	panic_utils,
 };
 use serde_json::Value;
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
@@ -26,6 +31,13 @@ const MAX_TOKEN: usize = 1000;
 const MAX_VOCABULARY: usize = (1 << 22) - 1;
 /// Maximum length of what an error says about a grammar.
 const MAX_MESSAGE: usize = 300;
+/// Fuel of the lexer for a mask and the tokens after it: about 10 ms.
+const STEP_FUEL: usize = 100_000;
+/// Maximum number of items that are made when delivered tokens are read: so many, and so many more for each token. About half of
+/// them are kept.
+const DELIVERED_ITEMS: (usize, usize) = (200_000, 200);
+/// Maximum of the lexer's fuel for delivered tokens, in the same form.
+const DELIVERED_FUEL: (usize, usize) = (10 * STEP_FUEL, STEP_FUEL / 100);
 
 /// A grammar that a completion has to follow, as the crate `llguidance` reads it.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +66,7 @@ fn limits() -> ParserLimits {
 	ParserLimits {
 		max_items_in_row: 2_000,
 		initial_lexer_fuel: 1_000_000,
-		step_lexer_fuel: 100_000,
+		step_lexer_fuel: STEP_FUEL as u64,
 		step_max_items: 50_000,
 		max_lexer_states: 20_000,
 		max_grammar_size: 100_000,
@@ -81,7 +93,6 @@ impl GrammarCompiler {
 	/// # Errors
 	/// [`GrammarError`].
 	pub fn compile(&self, grammar: &Grammar, delivered: &[u32]) -> Result<Matcher, GrammarError> {
-		let invalid = |error: &str| GrammarError::Invalid(describe(error));
 		let (grammar, size) = match grammar {
 			Grammar::JsonSchema(schema) => (
 				TopLevelGrammar::from_json_schema(schema.clone()),
@@ -95,20 +106,47 @@ impl GrammarCompiler {
 			return Err(GrammarError::Invalid(message));
 		}
 		let factory = self.factory.get_or_init(|| factory(&self.tokenizer)).as_ref().map_err(Clone::clone)?;
-		let mut matcher = Matcher::new(factory.create_parser(grammar));
-		if let Some(error) = matcher.get_error() {
-			return Err(invalid(&error));
+		let mut parser = factory.create_parser(grammar).map_err(invalid)?;
+		parser.start_without_prompt();
+		panic_utils::catch_unwind(AssertUnwindSafe(|| Ok(read(&mut parser, delivered)))).map_err(invalid)??;
+		Ok(Matcher::new(Ok(parser)))
+	}
+}
+
+/// Reads delivered tokens. llguidance bounds what a mask costs, and not what tokens cost between masks: a bound on all of them
+/// together is set here.
+fn read(parser: &mut TokenParser, delivered: &[u32]) -> Result<(), GrammarError> {
+	let spent = |parser: &TokenParser| (parser.parser_stats().all_items, parser.parser.lexer_stats().total_fuel_spent);
+	let (items, fuel) = spent(parser);
+	// The fuel that was spent before the last mask: a mask fills it up, and sets the maximum number of the lexer's states.
+	let mut filled: Option<usize> = None;
+	for (index, token) in delivered.iter().copied().enumerate() {
+		let (items_now, fuel_now) = spent(parser);
+		let exceeds = |cost: usize, (base, each): (usize, usize)| cost > base + index * each;
+		if exceeds(items_now - items, DELIVERED_ITEMS) || exceeds(fuel_now - fuel, DELIVERED_FUEL) {
+			return Err(invalid(format!("it is too complex to go on after {index} delivered tokens")));
 		}
-		let fitting = matcher.try_consume_tokens(delivered).map_err(|error| invalid(&error.to_string()))?;
-		if fitting < delivered.len() {
-			let message = format!(
-				"token {} of the delivered ones does not fit the grammar: begin the completion anew",
-				fitting + 1
-			);
+		if !parser.stopped() && filled.is_none_or(|filled| fuel_now - filled > STEP_FUEL / 2) {
+			parser.compute_mask().map_err(invalid)?;
+			filled = Some(fuel_now);
+		}
+		if !parser.validate_token(token).map_err(invalid)? {
+			if let Some(error) = parser.parser.get_error() {
+				return Err(invalid(error.message()));
+			}
+			let number = index + 1;
+			let message =
+				format!("token {number} of the delivered ones does not fit the grammar: begin the completion anew");
 			return Err(GrammarError::Invalid(message));
 		}
-		Ok(matcher)
+		parser.consume_token(token).map_err(invalid)?;
+		parser.check_stop().map_err(invalid)?;
 	}
+	Ok(())
+}
+
+fn invalid(error: impl Display) -> GrammarError {
+	GrammarError::Invalid(describe(&error.to_string()))
 }
 
 /// Makes the trie of a model's tokens.
@@ -159,4 +197,73 @@ pub fn describe(error: &str) -> String {
 	let error: Vec<&str> = error.lines().take_while(|line| !line.starts_with('<')).map(str::trim).collect();
 	let error: String = error.join(" ").chars().take(MAX_MESSAGE).collect();
 	format!("{CANNOT_BE_USED}{error}: correct or simplify it")
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::tokenizer::{Encoder, Vocabulary};
+	use serde_json::json;
+
+	/// Tokens of one byte each.
+	struct Bytes;
+
+	impl Encoder for Bytes {
+		fn append(&self, text: &str, ids: &mut Vec<u32>) {
+			ids.extend(text.bytes().map(u32::from));
+		}
+	}
+
+	fn compiler() -> GrammarCompiler {
+		let mut bytes: Vec<Box<[u8]>> = (0..=u8::MAX).map(|byte| Box::from([byte])).collect();
+		bytes.push(Box::default());
+		let vocabulary = Vocabulary {
+			bytes,
+			special: vec![("<|end|>".to_owned(), 256)],
+			bos: None,
+			adds_bos: false,
+			eos: vec![256],
+			template: None,
+			embedding: None,
+		};
+		GrammarCompiler::new(Arc::new(Tokenizer::new(vocabulary, Box::new(Bytes)).unwrap()))
+	}
+
+	/// Why a completion cannot go on after a text.
+	fn rejection(grammar: &Grammar, delivered: &str) -> Option<String> {
+		let delivered: Vec<u32> = delivered.bytes().map(u32::from).collect();
+		compiler().compile(grammar, &delivered).err().map(|error| error.to_string())
+	}
+
+	#[test]
+	fn a_completion_goes_on_after_any_text_of_a_simple_grammar() {
+		let list = Grammar::JsonSchema(json!({"type": "array", "items": {"type": "integer"}}));
+		assert_eq!(rejection(&list, &format!("[{}", "12,".repeat(4_000))), None);
+		let any = Grammar::JsonSchema(json!({"type": "object"}));
+		assert_eq!(rejection(&any, &format!("{{\"a\": [{}", "{\"b\": [true, null, 1.5]}, ".repeat(400))), None);
+		let text = Grammar::JsonSchema(json!({"type": "string", "maxLength": 3_000}));
+		assert_eq!(rejection(&text, &format!("\"{}", "some text ".repeat(250))), None);
+		let misfit = rejection(&Grammar::Regex("ab+".into()), "abba").unwrap();
+		assert!(misfit.contains("token 4 of the delivered ones"), "{misfit}");
+	}
+
+	#[test]
+	fn delivered_tokens_of_a_costly_grammar_are_not_read_to_their_end() {
+		// In the number of letters, items grow quadratically.
+		let ambiguous = Grammar::Lark("start: letters\nletters: letters letters | \"a\"".into());
+		assert_eq!(rejection(&ambiguous, &"a".repeat(20)), None);
+		let reason = rejection(&ambiguous, &"a".repeat(700)).unwrap();
+		assert!(reason.contains("too complex to go on after"), "{reason}");
+		// A state of the lexer for each of the last letters' orders.
+		let order = Grammar::Regex("[ab]*a[ab]{30}".into());
+		let mut state = 1u32;
+		let text: String = (0..25_000)
+			.map(|_| {
+				state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+				if state >> 31 == 0 { 'a' } else { 'b' }
+			})
+			.collect();
+		assert_eq!(rejection(&order, &text[..100]), None);
+		assert!(rejection(&order, &text).is_some());
+	}
 }

@@ -16,6 +16,9 @@ pub mod llama;
 mod memory;
 #[cfg(feature = "mock")]
 mod mock;
+mod names;
+#[cfg(feature = "llama")]
+mod pieces;
 mod template;
 mod text;
 pub mod tokenizer;

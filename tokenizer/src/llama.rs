@@ -13,6 +13,7 @@ use llama_cpp_sys_2 as sys;
 use crate::{
 	TokenizerError,
 	gguf::{Gguf, Header},
+	pieces::Cutter,
 	tokenizer::{Embedding, Encoder, Tokenizer, Vocabulary},
 };
 
@@ -88,7 +89,18 @@ impl File {
 		unsafe { sys::llama_vocab_n_tokens(self.vocabulary()) }.max(0) as usize
 	}
 
-	/// Returns the tokens of a text, with those that the model was trained with before and after every text if `special`.
+	/// Returns the names and ids of the tokens whose attributes are `wanted`.
+	fn named(&self, wanted: impl Fn(sys::llama_token_attr) -> bool) -> Vec<(String, u32)> {
+		let ids = 0..self.vocab_size() as i32;
+		// SAFETY: the vocabulary and the id are valid.
+		let is_wanted = |id: &i32| wanted(unsafe { sys::llama_vocab_get_attr(self.vocabulary(), *id) });
+		// SAFETY: as above. The text lives as long as the model, and is copied.
+		let name = |id: i32| unsafe { text(sys::llama_vocab_get_text(self.vocabulary(), id)) }.unwrap_or_default();
+		ids.filter(is_wanted).map(|id| (name(id), id.cast_unsigned())).collect()
+	}
+
+	/// Returns the tokens of a text, with those that the model was trained with before and after every text if `special`. The text is
+	/// one of a [`Cutter`]'s pieces, or short.
 	fn tokens(&self, text: &str, special: bool) -> Vec<u32> {
 		// Three more than a token for each byte: some tokenizers put a space before the text.
 		let mut tokens = vec![0i32; text.len() + 3];
@@ -156,24 +168,17 @@ pub fn open_tokenizer(path: &Path) -> Result<Tokenizer, TokenizerError> {
 ///
 /// # Errors
 /// [`TokenizerError::Template`] when the chat template is malformed, and [`TokenizerError::Model`] when the header has no valid
-/// [kind of pooling](Header::pooling) or width.
+/// [kind of pooling](Header::pooling) or width, or the tokens' names are too many.
 pub fn tokenizer(file: &Arc<File>, header: &Header) -> Result<Tokenizer, TokenizerError> {
 	let embedding = match header.pooling()? {
 		Some(pooling) => Some(Embedding { pooling, width: header.width()?, trailing: file.trailing() }),
 		None => None,
 	};
 	let vocabulary = file.vocabulary();
-	let ids = || 0..file.vocab_size() as i32;
 	let known = |id: i32| u32::try_from(id).ok().filter(|&id| (id as usize) < file.vocab_size());
-	// SAFETY: the vocabulary and the ids are valid. Texts live as long as the model, and are copied.
-	let (special, bos, adds_bos, eos, template) = unsafe {
-		let is_special = |id: &i32| sys::llama_vocab_get_attr(vocabulary, *id) & sys::LLAMA_TOKEN_ATTR_CONTROL != 0;
-		let special = ids()
-			.filter(is_special)
-			.map(|id| (text(sys::llama_vocab_get_text(vocabulary, id)).unwrap_or_default(), id.cast_unsigned()))
-			.collect();
+	// SAFETY: the model and its vocabulary are valid. The template lives as long as the model, and is copied.
+	let (bos, adds_bos, eos, template) = unsafe {
 		(
-			special,
 			known(sys::llama_vocab_bos(vocabulary)),
 			sys::llama_vocab_get_add_bos(vocabulary),
 			known(sys::llama_vocab_eos(vocabulary)),
@@ -182,24 +187,45 @@ pub fn tokenizer(file: &Arc<File>, header: &Header) -> Result<Tokenizer, Tokeniz
 	};
 	Tokenizer::new(
 		Vocabulary {
-			bytes: ids().map(|id| file.bytes(id)).collect(),
-			special,
+			bytes: (0..file.vocab_size() as i32).map(|id| file.bytes(id)).collect(),
+			special: file.named(|attributes| attributes & sys::LLAMA_TOKEN_ATTR_CONTROL != 0),
 			bos,
 			adds_bos,
 			eos: eos.into_iter().collect(),
 			template,
 			embedding,
 		},
-		Box::new(FileEncoder(file.clone())),
+		Box::new(FileEncoder::new(file.clone())?),
 	)
 }
 
 /// llama.cpp's tokenizer.
-struct FileEncoder(Arc<File>);
+struct FileEncoder {
+	file: Arc<File>,
+	cutter: Cutter,
+}
+
+impl FileEncoder {
+	/// Makes the encoder of a file.
+	///
+	/// # Errors
+	/// [`TokenizerError::Model`] when the file has too many user-defined tokens.
+	fn new(file: Arc<File>) -> Result<Self, TokenizerError> {
+		const DEFINED: sys::llama_token_attr = sys::LLAMA_TOKEN_ATTR_USER_DEFINED;
+		// Their names are plain text.
+		const PLAIN: sys::llama_token_attr = sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN;
+		let defined = file.named(|attributes| attributes & (DEFINED | PLAIN) == DEFINED);
+		// SAFETY: the vocabulary is valid.
+		let has_words = unsafe { sys::llama_vocab_type(file.vocabulary()) } == sys::LLAMA_VOCAB_TYPE_BPE;
+		Ok(Self { cutter: Cutter::new(&defined, has_words)?, file })
+	}
+}
 
 impl Encoder for FileEncoder {
 	fn append(&self, text: &str, ids: &mut Vec<u32>) {
-		ids.extend(self.0.tokens(text, false));
+		for piece in self.cutter.pieces(text) {
+			ids.extend(self.file.tokens(piece, false));
+		}
 	}
 }
 
@@ -240,4 +266,101 @@ unsafe extern "C" fn log(level: sys::ggml_log_level, line: *const c_char, _: *mu
 /// Returns the last error that llama.cpp logged.
 pub fn last_error() -> std::sync::MutexGuard<'static, String> {
 	LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(all(test, feature = "mock"))]
+mod tests {
+	use super::*;
+	use crate::mock;
+	use proptest::prelude::*;
+	use std::thread;
+
+	/// Opens a vocabulary of all bytes, with more tokens.
+	fn open(pre: &str, words: &[&str], defined: &[&str]) -> FileEncoder {
+		let folder = tempfile::tempdir().unwrap();
+		let path = folder.path().join("tokenizer.gguf");
+		let defined: Vec<_> = defined.iter().map(|name| (*name, mock::USER_DEFINED)).collect();
+		std::fs::write(&path, mock::file(pre, words, &defined)).unwrap();
+		FileEncoder::new(Arc::new(File::open(&path, |params| params.vocab_only = true).unwrap())).unwrap()
+	}
+
+	fn encode(encoder: &FileEncoder, text: &str) -> Vec<u32> {
+		let mut ids = Vec::new();
+		encoder.append(text, &mut ids);
+		ids
+	}
+
+	/// llama.cpp finds the words of all these vocabularies by `std::regex`, by other expressions each.
+	#[test]
+	fn a_long_word_does_not_overflow_the_stack() {
+		let kinds = [
+			"bloom",
+			"deepseek-llm",
+			"deepseek-v3",
+			"default",
+			"exaone-moe",
+			"falcon",
+			"gpt-4o",
+			"jais-2",
+			"seed-coder",
+			"superbpe",
+			"tekken",
+			"youtu",
+		];
+		let words = ["a", "A", "1", " ", "\n", "!", "é", "語", "語」", "a-", "/\n", "a ", "e\u{301} "];
+		let mut texts = Vec::from(words.map(|word| word.repeat(20_000)));
+		texts.push("a".repeat(300_000));
+		let work = move || {
+			for kind in kinds {
+				let encoder = open(kind, &[], &[]);
+				for text in &texts {
+					let bytes: Vec<u32> = text.bytes().map(u32::from).collect();
+					assert!(encode(&encoder, text) == bytes, "{kind}: {text:.20}");
+				}
+			}
+		};
+		thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+	}
+
+	#[test]
+	fn user_defined_tokens_are_found_however_many_there_are() {
+		let encoder = open("gpt-2", &[], &["<b>", "<b>!"]);
+		assert_eq!(encode(&encoder, &"<b>a<b>!".repeat(1_000)), [257, 97, 258].repeat(1_000));
+	}
+
+	/// Vocabularies in which a word that has a token gets it: a cut inside it shows.
+	static WORDS: LazyLock<Vec<FileEncoder>> = LazyLock::new(|| {
+		let letters = ["a", "b", "A", "漢", "1", "2"];
+		let pairs = letters.iter().flat_map(|first| letters.iter().map(move |second| format!("{first}{second}")));
+		let mut words: Vec<String> = pairs.collect();
+		for before in [" ", ",", "-", "，"] {
+			let longer: Vec<String> = words.iter().take(36).map(|word| format!("{before}{word}")).collect();
+			words.extend(letters.map(|letter| format!("{before}{letter}")));
+			words.extend(longer);
+		}
+		let words: Vec<&str> = words.iter().map(String::as_str).collect();
+		["llama-bpe", "tekken", "youtu"].map(|kind| open(kind, &words, &[])).into()
+	});
+
+	proptest! {
+		#![proptest_config(ProptestConfig::with_cases(48))]
+		#[test]
+		fn pieces_have_the_tokens_of_the_whole(
+			text in prop_oneof!["[abA漢 ]{0,4000}", "[abA漢12,.，-]{0,4000}", "[aA1 ,.\n/漢，-]{0,4000}"]
+		) {
+			for encoder in &*WORDS {
+				prop_assert!(encode(encoder, &text) == encoder.file.tokens(&text, false));
+			}
+		}
+	}
+
+	#[test]
+	fn long_texts_without_blanks_or_signs_have_the_tokens_of_the_whole() {
+		for text in ["a A ab bA ", "ab1Ab22", "漢a漢，漢漢，", "{\"a\":\"ab\",\"A\":12},", "a\nA\n"] {
+			let text = text.repeat(1_000);
+			for encoder in &*WORDS {
+				assert!(encode(encoder, &text) == encoder.file.tokens(&text, false), "{text:.20}");
+			}
+		}
+	}
 }

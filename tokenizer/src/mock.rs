@@ -10,6 +10,11 @@ const U32: u32 = 4;
 const I32: u32 = 5;
 const TEXT: u32 = 8;
 const LIST: u32 = 9;
+/// Numbers of GGUF's types of tokens.
+const NORMAL: i32 = 1;
+const CONTROL: i32 = 3;
+#[cfg(all(test, feature = "llama"))]
+pub const USER_DEFINED: i32 = 4;
 
 /// Returns a tokenizer file with a token for each byte, which has the byte's id, then for each of `words`, then for a
 /// completion's end. No text is encoded with a word; completions have words.
@@ -19,6 +24,11 @@ pub fn mock_tokenizer(words: &[&str]) -> Vec<u8> {
 
 /// Does what [`mock_tokenizer`] does, with more control tokens after the end.
 pub fn mock_tokenizer_with(words: &[&str], control: &[&str]) -> Vec<u8> {
+	file("gpt-2", words, &control.iter().map(|name| (*name, CONTROL)).collect::<Vec<_>>())
+}
+
+/// Makes a file whose texts are split into words in llama.cpp's way `pre`, with `more` tokens, and their types, after the end.
+pub fn file(pre: &str, words: &[&str], more: &[(&str, i32)]) -> Vec<u8> {
 	let tokens: Vec<String> =
 		(0..=u8::MAX).map(|byte| written(&[byte])).chain(words.iter().map(|word| written(word.as_bytes()))).collect();
 	let end = tokens.len() as u32;
@@ -31,16 +41,15 @@ pub fn mock_tokenizer_with(words: &[&str], control: &[&str]) -> Vec<u8> {
 	};
 	key("general.architecture", TEXT, &|out| text(out, "llama"));
 	key("tokenizer.ggml.model", TEXT, &|out| text(out, "gpt2"));
-	key("tokenizer.ggml.pre", TEXT, &|out| text(out, "gpt-2"));
+	key("tokenizer.ggml.pre", TEXT, &|out| text(out, pre));
 	key("tokenizer.ggml.tokens", LIST, &|out| {
-		list(out, TEXT, tokens.len() + 1 + control.len());
-		let all = tokens.iter().map(String::as_str).chain([END]).chain(control.iter().copied());
+		list(out, TEXT, tokens.len() + 1 + more.len());
+		let all = tokens.iter().map(String::as_str).chain([END]).chain(more.iter().map(|(name, _)| *name));
 		all.for_each(|token| text(out, token));
 	});
 	key("tokenizer.ggml.token_type", LIST, &|out| {
-		list(out, I32, tokens.len() + 1 + control.len());
-		// Normal tokens, and control tokens.
-		let kinds = tokens.iter().map(|_| 1i32).chain([3]).chain(control.iter().map(|_| 3));
+		list(out, I32, tokens.len() + 1 + more.len());
+		let kinds = tokens.iter().map(|_| NORMAL).chain([CONTROL]).chain(more.iter().map(|(_, kind)| *kind));
 		kinds.for_each(|kind| out.extend(kind.to_le_bytes()));
 	});
 	key("tokenizer.ggml.merges", LIST, &|out| list(out, TEXT, 0));

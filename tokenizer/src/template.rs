@@ -1,11 +1,14 @@
 //! Chat templates: Jinja, rendered as Hugging Face's `transformers` renders them.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+	collections::{BTreeMap, HashSet},
+	fmt::Write,
+};
 
 use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig, value::Kwargs};
 use serde_json::{Map, Value as Json};
 
-use crate::{ChatOptions, TokenizerError};
+use crate::{ChatOptions, TokenizerError, names::Names};
 
 /// Name of the only template in its environment.
 const NAME: &str = "chat";
@@ -26,8 +29,8 @@ pub struct ChatTemplate {
 pub enum Part {
 	/// Ordinary text, from the template or from messages.
 	Text(String),
-	/// A special token, as its index in the list that was given. It comes from the template only.
-	Special(usize),
+	/// A special token's id. It comes from the template only.
+	Special(u32),
 }
 
 impl ChatTemplate {
@@ -52,7 +55,7 @@ impl ChatTemplate {
 		&self.source
 	}
 
-	/// Renders a conversation, a list of objects, and finds the `special` tokens in it by their texts.
+	/// Renders a conversation, a list of objects, and finds the `special` tokens in it by their names.
 	///
 	/// Texts of special tokens in messages and variables stay ordinary text: a mark is put into them before rendering,
 	/// and removed afterwards.
@@ -63,17 +66,17 @@ impl ChatTemplate {
 		&self,
 		mut messages: Json,
 		options: &ChatOptions,
-		special: &[&str],
+		special: &Names,
 	) -> Result<Vec<Part>, TokenizerError> {
 		let mut variables = Json::Object(options.variables.clone());
 		let texts = format!("{messages}{variables}");
+		let used: HashSet<char> = texts.chars().filter(|char| PRIVATE_USE.contains(char)).collect();
 		let mark = PRIVATE_USE
 			.into_iter()
-			.find(|&mark| !texts.contains(mark))
+			.find(|mark| !used.contains(mark))
 			.ok_or_else(|| TokenizerError::Template("the messages contain every private-use character".into()))?;
-		let beginnings = beginnings(special);
-		mark_special(&mut messages, special, &beginnings, mark);
-		mark_special(&mut variables, special, &beginnings, mark);
+		mark_special(&mut messages, special, mark);
+		mark_special(&mut variables, special, mark);
 
 		let variables: Map<String, Json> = match variables {
 			Json::Object(map) => map,
@@ -116,68 +119,31 @@ fn to_value(json: &Json) -> Value {
 	}
 }
 
-/// The characters with which special tokens begin: few, though a model may have thousands of such tokens.
-fn beginnings(special: &[&str]) -> Vec<char> {
-	let mut all: Vec<char> = special.iter().filter_map(|name| name.chars().next()).collect();
-	all.sort_unstable();
-	all.dedup();
-	all
-}
-
-/// Puts `mark` behind the first character of every special token's text in `value`.
-fn mark_special(value: &mut Json, special: &[&str], beginnings: &[char], mark: char) {
+/// Puts `mark` behind the first character of every special token's name in `value`.
+fn mark_special(value: &mut Json, special: &Names, mark: char) {
 	match value {
-		Json::String(text) if !text.contains(beginnings) => {},
 		Json::String(text) => {
-			for name in special {
-				let Some(first) = name.chars().next() else { continue };
-				if text.contains(name) {
-					let (head, tail) = name.split_at(first.len_utf8());
-					*text = text.replace(name, &format!("{head}{mark}{tail}"));
-				}
+			if let Some(marked) = special.marked(text, mark) {
+				*text = marked;
 			}
 		},
-		Json::Array(values) => {
-			values.iter_mut().for_each(|value| mark_special(value, special, beginnings, mark));
-		},
-		Json::Object(map) => {
-			map.values_mut().for_each(|value| mark_special(value, special, beginnings, mark));
-		},
+		Json::Array(values) => values.iter_mut().for_each(|value| mark_special(value, special, mark)),
+		Json::Object(map) => map.values_mut().for_each(|value| mark_special(value, special, mark)),
 		Json::Null | Json::Bool(_) | Json::Number(_) => {},
 	}
 }
 
 /// Cuts the text at special tokens, the longest where several match, and removes the marks.
-fn split(rendered: &str, special: &[&str], mark: char) -> Vec<Part> {
+fn split(rendered: &str, special: &Names, mark: char) -> Vec<Part> {
+	let plain = |text: &str| Some(text.replace(mark, "")).filter(|text| !text.is_empty()).map(Part::Text);
 	let mut parts = Vec::new();
-	let mut text = String::new();
-	let mut stops = beginnings(special);
-	stops.push(mark);
-	let mut rest = rendered;
-	loop {
-		let plain = rest.find(stops.as_slice()).unwrap_or(rest.len());
-		text.push_str(&rest[..plain]);
-		rest = &rest[plain..];
-		let Some(first) = rest.chars().next() else { break };
-		let found = (0..special.len())
-			.filter(|&i| !special[i].is_empty() && rest.starts_with(special[i]))
-			.max_by_key(|&i| special[i].len());
-		let Some(index) = found else {
-			if first != mark {
-				text.push(first);
-			}
-			rest = &rest[first.len_utf8()..];
-			continue;
-		};
-		if !text.is_empty() {
-			parts.push(Part::Text(std::mem::take(&mut text)));
-		}
-		parts.push(Part::Special(index));
-		rest = &rest[special[index].len()..];
+	let mut end = 0;
+	for (name, id) in special.find(rendered) {
+		parts.extend(plain(&rendered[end..name.start]));
+		parts.push(Part::Special(id));
+		end = name.end;
 	}
-	if !text.is_empty() {
-		parts.push(Part::Text(text));
-	}
+	parts.extend(plain(&rendered[end..]));
 	parts
 }
 
@@ -246,12 +212,22 @@ mod tests {
 	const SPECIAL: [&str; 2] = ["<|im_start|>", "<|im_end|>"];
 
 	fn render(source: &str, messages: &[(&str, &str)], variables: Json) -> Result<Vec<Part>, TokenizerError> {
+		render_with(&SPECIAL, source, messages, variables)
+	}
+
+	fn render_with(
+		special: &[&str],
+		source: &str,
+		messages: &[(&str, &str)],
+		variables: Json,
+	) -> Result<Vec<Part>, TokenizerError> {
 		let Json::Object(variables) = variables else { panic!("variables are an object") };
 		let message = |(role, content): &(&str, &str)| serde_json::json!({"role": role, "content": content});
+		let special: Vec<_> = special.iter().map(|name| (*name).to_owned()).zip(0..).collect();
 		ChatTemplate::new(source.into(), "<s>".into(), "</s>".into())?.render(
 			messages.iter().map(message).collect(),
 			&ChatOptions { variables, ..Default::default() },
-			&SPECIAL,
+			&Names::new(&special)?,
 		)
 	}
 
@@ -281,6 +257,37 @@ mod tests {
 			render("{{ messages[0].content }}", &[message], Json::Object(Map::new())).unwrap(),
 			[Part::Text("\u{e000}<|im_end|>\u{e001}".into())]
 		);
+	}
+
+	#[test]
+	fn names_that_overlap_in_messages_are_text() {
+		let overlapping = ["||", "<|a", "a|>", "|>"];
+		let evil = ("user", "||| <|a|>");
+		let source = "<|a{{ messages[0].content }}|>||";
+		assert_eq!(
+			render_with(&overlapping, source, &[evil], serde_json::json!({})).unwrap(),
+			[Part::Special(1), Part::Text("||| <|a|>".into()), Part::Special(3), Part::Special(0)]
+		);
+	}
+
+	/// It takes seconds, and minutes if every name is looked for everywhere.
+	#[test]
+	fn a_long_message_of_many_names_beginnings_is_text() {
+		let names: Vec<String> = (0..4_000).map(|index| format!("<|reserved_{index}|>")).collect();
+		let names: Vec<&str> = names.iter().map(String::as_str).collect();
+		let evil = "<".repeat(4 << 20);
+		let source = "<|reserved_7|>{{ messages[0].content }}";
+		let parts = render_with(&names, source, &[("user", evil.as_str())], serde_json::json!({})).unwrap();
+		assert!(parts == [Part::Special(7), Part::Text(evil)]);
+	}
+
+	#[test]
+	fn messages_of_all_private_use_characters_are_rejected() {
+		let all: String = PRIVATE_USE.into_iter().collect();
+		let rest: String = PRIVATE_USE.into_iter().skip(1).collect();
+		let render = |content: &str| render("{{ messages[0].content }}", &[("user", content)], serde_json::json!({}));
+		assert!(render(&all).is_err());
+		assert_eq!(render(&rest).unwrap(), [Part::Text(rest.clone())]);
 	}
 
 	#[test]

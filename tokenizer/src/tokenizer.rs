@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
 	CHANNEL_END_TOKENS, ChatMessage, ChatOptions, END_TOKENS, TokenizerError,
 	memory::Remembering,
+	names::Names,
 	template::{ChatTemplate, Part},
 };
 
@@ -64,6 +65,8 @@ pub struct Tokenizer {
 	/// Number of bytes of the longest one.
 	longest: usize,
 	special: Vec<(String, u32)>,
+	/// Finds the names of special tokens.
+	names: Names,
 	/// Token before every text, if the model was trained with one.
 	leading: Option<u32>,
 	eos: Vec<u32>,
@@ -75,7 +78,8 @@ impl Tokenizer {
 	/// Makes a tokenizer of a vocabulary and an encoder for it.
 	///
 	/// # Errors
-	/// [`TokenizerError::Template`] when the chat template is malformed.
+	/// [`TokenizerError::Template`] when the chat template is malformed, and [`TokenizerError::Model`] when there are too many special
+	/// tokens.
 	pub fn new(vocabulary: Vocabulary, encoder: Box<dyn Encoder>) -> Result<Self, TokenizerError> {
 		let Vocabulary { bytes, special, bos, adds_bos, mut eos, template, embedding } = vocabulary;
 		let text = |id: Option<u32>| {
@@ -92,8 +96,8 @@ impl Tokenizer {
 			}
 		}
 		let longest = bytes.iter().map(|bytes| bytes.len()).max().unwrap_or(0);
-		let encoder = Remembering::new(encoder);
-		Ok(Self { encoder, bytes, longest, special, leading: bos.filter(|_| adds_bos), eos, template, embedding })
+		let (encoder, names, leading) = (Remembering::new(encoder), Names::new(&special)?, bos.filter(|_| adds_bos));
+		Ok(Self { encoder, bytes, longest, special, names, leading, eos, template, embedding })
 	}
 
 	/// Returns the name of a special token.
@@ -172,12 +176,11 @@ impl Tokenizer {
 	pub fn encode_conversation(&self, messages: Value, options: &ChatOptions) -> Result<Vec<u32>, TokenizerError> {
 		let template =
 			self.template.as_ref().ok_or_else(|| TokenizerError::Template("the model has no chat template".into()))?;
-		let names: Vec<&str> = self.special.iter().map(|(text, _)| text.as_str()).collect();
 		let mut ids = Vec::new();
-		for part in template.render(messages, options, &names)? {
+		for part in template.render(messages, options, &self.names)? {
 			match part {
 				Part::Text(text) => self.encoder.append(&text, &mut ids),
-				Part::Special(index) => ids.extend(self.special.get(index).map(|(_, id)| *id)),
+				Part::Special(id) => ids.push(id),
 			}
 		}
 		Ok(ids)

@@ -1,6 +1,7 @@
 //! The worker's HTTP API (`gonka_client::worker_api`, docs/worker-api.md): HTTP/1.1 and HTTP/2 without TLS on one port.
 //!
 //! - [`inference`]: verifies a request and streams its completion;
+//! - [`bodies`]: bodies of these requests;
 //! - [`reservations`]: deposits and credit that running requests use;
 //! - [`vouchers`]: vouchers, and the state of a channel;
 //! - [`tokenizers`]: tokenizer files, for gateways;
@@ -11,6 +12,7 @@
 //! [`gonka_client::listen`] bounds the connections.
 
 pub mod authentication;
+pub mod bodies;
 pub mod evidence;
 pub mod inference;
 pub mod openings;
@@ -36,6 +38,7 @@ use axum::{
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
+use bodies::Bodies;
 use evidence::Assignments;
 use gonka_client::{
 	keys::{self, Keypair},
@@ -49,7 +52,7 @@ use gonka_primitives::Hash;
 use openings::ShownPositions;
 use reservations::Reservations;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tracing::{Instrument, field::Empty};
 use turns::Turns;
 
@@ -69,16 +72,20 @@ pub struct Limits {
 	pub body: usize,
 	/// Maximum number of blocks that an envelope's expiry may lie ahead.
 	pub expiry: u32,
-	/// Maximum size of the stored evidence, in bytes. Beyond it, requests are rejected.
+	/// Maximum size of the stored evidence, in bytes. Beyond it, requests are rejected; beyond a quarter, those of the developer.
 	pub evidence: u64,
 	/// Maximum time that a completion waits for a client that does not read.
 	pub stalled: Duration,
+	/// Maximum time that a client has for the rest of a completion, when the engine is done with it.
+	pub rest: Duration,
+	/// Time for which a request counts against its channel's credit after its end, if it cost work and nothing is due for it.
+	pub unpaid: Duration,
 }
 
 impl Default for Limits {
 	fn default() -> Self {
-		let stalled = Duration::from_secs(30);
-		Self { credit: 8, capacity: 64, body: 4 << 20, expiry: 100, evidence: 64 << 30, stalled }
+		let (stalled, rest, unpaid) = (Duration::from_secs(30), Duration::from_secs(60), Duration::from_secs(10));
+		Self { credit: 8, capacity: 64, body: 4 << 20, expiry: 100, evidence: 64 << 30, stalled, rest, unpaid }
 	}
 }
 
@@ -104,6 +111,7 @@ pub struct Service {
 	/// The chain's genesis hash.
 	genesis: Hash,
 	reservations: Reservations,
+	bodies: Bodies,
 	openings: Arc<Openings>,
 	shown: ShownPositions,
 	tokenizers: Turns,
@@ -111,6 +119,8 @@ pub struct Service {
 	assignments: Assignments,
 	/// One permit for each request that may run or wait.
 	permits: Arc<Semaphore>,
+	/// Has a receiver for each completion until its receipt is stored. Its permit ends before, with the engine's work.
+	completions: watch::Sender<()>,
 }
 
 impl Service {
@@ -118,13 +128,15 @@ impl Service {
 	pub fn new(parts: ServiceParts) -> Arc<Self> {
 		Arc::new(Self {
 			genesis: parts.follower.chain().genesis(),
-			reservations: Reservations::new(parts.store.clone()),
+			reservations: Reservations::new(parts.store.clone(), parts.limits.unpaid),
+			bodies: Bodies::new(parts.limits.body),
 			openings: Openings::new(parts.store.clone()),
 			shown: ShownPositions::default(),
 			tokenizers: Turns::new(tokenizers::MAX_QUERIES, tokenizers::MAX_WAIT),
 			worker_keys: WorkerKeys::default(),
 			assignments: Assignments::default(),
 			permits: Arc::new(Semaphore::new(parts.limits.capacity as usize)),
+			completions: watch::Sender::new(()),
 			parts,
 		})
 	}
@@ -150,9 +162,8 @@ impl Service {
 
 	/// Takes no new requests, and waits at most `limit` for the running ones. Returns whether all of them ended.
 	pub async fn drain(&self, limit: Duration) -> bool {
-		let ended = tokio::time::timeout(limit, self.permits.acquire_many(self.parts.limits.capacity)).await;
 		self.permits.close();
-		matches!(ended, Ok(Ok(_)))
+		tokio::time::timeout(limit, self.completions.closed()).await.is_ok()
 	}
 }
 

@@ -14,13 +14,15 @@ use gonka_primitives::{
 	hashing::{domain, signing_payload},
 	market::{Envelope, FinishReason, Price, Receipt, SignedReceipt, Totals, output_hash},
 	tape::tape_key,
-	views::ModelView,
+	views::{ChannelView, ModelView},
 };
 use gonka_worker::{
 	models::{Audits, ServedModel},
 	server::Limits,
+	store::evidence,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn sums(receipts: &[&SignedReceipt]) -> Totals {
 	receipts.iter().fold(Totals::default(), |sum, signed| sum.checked_add(&signed.receipt.leaf().sum).unwrap())
@@ -49,6 +51,34 @@ async fn a_worker_without_space_for_evidence_is_busy() {
 	gateway.request(1, BODY).await.unwrap().finish().await;
 	let rejected = gateway.request(2, BODY).await.err().unwrap();
 	assert_eq!((rejected.0, rejected.1), (429, ErrorCode::Busy));
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_developer_may_use_a_quarter_of_the_space_for_evidence() {
+	const SPACE: u64 = 2_500;
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| state.channels.push(ChannelView { developer: [8; 32], ..channel(3) }));
+	let limits = Limits { evidence: SPACE, ..Options::default().limits };
+	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
+	Gateway::new(&rig.url, 1).request(1, BODY).await.unwrap().finish().await;
+	let stored = rig.store.read(evidence::bytes).unwrap();
+	assert!((SPACE / 4..SPACE).contains(&stored), "{stored}");
+	let (_, code, message) = Gateway::new(&rig.url, 2).request(1, BODY).await.err().unwrap();
+	assert!(code == ErrorCode::Busy && message.contains("this developer's"), "another channel of the same: {message}");
+	Gateway::new(&rig.url, 3).request(1, BODY).await.unwrap().finish().await;
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_much_longer_than_its_request_is_rejected() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::new(&rig.url, 1);
+	let body = |size: usize| format!(r#"{{"prompt":[97],"x":"{}"}}"#, "x".repeat(size));
+	let (_, code, message) = gateway.request(1, &body(1 << 20)).await.err().unwrap();
+	assert!(code == ErrorCode::BadRequest && message.contains("leave out spaces"), "{message}");
+	gateway.request(1, &body(1_000)).await.unwrap().finish().await;
 	rig.stop().await;
 }
 
@@ -148,8 +178,8 @@ async fn a_worker_serves_several_models_each_with_its_engine() {
 async fn every_rejection_has_its_code() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	chain.with(|state| {
-		state.channels.push(gonka_primitives::views::ChannelView { closes: Some(500), ..channel(3) });
-		state.channels.push(gonka_primitives::views::ChannelView { host: [1; 32], ..channel(4) });
+		state.channels.push(ChannelView { closes: Some(500), ..channel(3) });
+		state.channels.push(ChannelView { host: [1; 32], ..channel(4) });
 	});
 	let limits = Limits { body: 10_000, ..Options::default().limits };
 	let rig = Rig::start(&chain, directory.path(), Options { limits, ..Default::default() }).await;
@@ -340,6 +370,44 @@ async fn hanging_up_leaves_a_receipt_for_the_tokens_so_far() {
 	}
 	let gateway = Gateway::new(&rig.url, 0);
 	eventually(async || gateway.get("/health").await.1["load"] == 0).await;
+	rig.stop().await;
+}
+
+/// Requests 300 tokens: more than wait for a connection.
+async fn request_many(gateway: &Gateway) -> Completion {
+	let signed = gateway.sign(Envelope { max_tokens: 300, ..gateway.envelope(1, BODY) });
+	gateway.request_signed(&signed, BODY).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_takes_no_slot_when_the_engine_is_done() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let engine = mock(MockConfig { completion_words: 299, ..Default::default() });
+	let rig = Rig::start(&chain, directory.path(), Options { engine, ..Default::default() }).await;
+	let (slow, gateway) = (Gateway::slow(&rig.url, 1), Gateway::new(&rig.url, 1));
+	let completion = request_many(&slow).await;
+	eventually(async || gateway.get("/health").await.1["load"] == 0).await;
+	assert_eq!(gateway.state().await.unwrap().unacknowledged, [], "most tokens still wait for the client");
+	assert_eq!(completion.finish().await.0.len(), 300);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_the_rest_in_time_counts_as_gone() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let limits = Limits { rest: Duration::ZERO, ..Options::default().limits };
+	let engine = GatedEngine::new(300, 150);
+	let options = Options { limits, engine: engine.clone(), ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), options).await;
+	let (slow, gateway) = (Gateway::slow(&rig.url, 1), Gateway::new(&rig.url, 1));
+	let mut completion = request_many(&slow).await;
+	assert!(matches!(completion.next().await, Some(Event::Token { .. })));
+	// The engine ends.
+	engine.allow(150);
+	eventually(async || !gateway.state().await.unwrap().unacknowledged.is_empty()).await;
+	let (ids, SignedReceipt { receipt, .. }) = completion.finish().await;
+	assert_eq!((receipt.finish, receipt.completion_tokens as usize), (FinishReason::Cancelled, 1 + ids.len()));
+	assert!(receipt.completion_tokens < 300, "only what was handed to the connection");
 	rig.stop().await;
 }
 

@@ -156,7 +156,7 @@ async fn receipts_and_vouchers_survive_every_crash() {
 async fn evidence_is_counted_and_stays_until_its_settlement_is_old() {
 	let directory = tempfile::tempdir().unwrap();
 	let store = store(directory.path());
-	let mut hashes = Vec::new();
+	let (mut hashes, developer) = (Vec::new(), channel(1).developer);
 	for sequence in 1..=3 {
 		let (hash, StoredReceipt { envelope, receipt }) = stored(sequence, 20);
 		let (body, output) = (vec![b'x'; 1000], vec![7; 5]);
@@ -165,15 +165,19 @@ async fn evidence_is_counted_and_stays_until_its_settlement_is_old() {
 			.write(Durability::Now, move |tx| {
 				let stored = StoredReceipt { envelope: evidence.envelope.clone(), receipt: evidence.receipt.clone() };
 				market::finish(tx, &channel(1), &hash, &stored)?;
-				evidence::put(tx, &hash, &evidence)?;
-				evidence::put(tx, &hash, &evidence)
+				evidence::put(tx, &hash, &developer, &evidence)?;
+				evidence::put(tx, &hash, &developer, &evidence)
 			})
 			.await
 			.unwrap();
 		hashes.push(hash);
 	}
 	let (_copy, crashed) = after_crash(&directory);
-	let bytes = |store: &Store| store.read(evidence::bytes).unwrap();
+	let bytes = |store: &Store| {
+		let bytes = store.read(evidence::bytes).unwrap();
+		assert_eq!(store.read(|tx| evidence::share(tx, &developer)).unwrap(), bytes, "all of it is one developer's");
+		bytes
+	};
 	let kept = |store: &Store| -> Vec<bool> {
 		hashes.iter().map(|hash| store.read(|tx| evidence::get(tx, hash)).unwrap().is_some()).collect()
 	};
@@ -191,6 +195,7 @@ async fn evidence_is_counted_and_stays_until_its_settlement_is_old() {
 	});
 	put.await.unwrap();
 	assert_eq!(kept(&store), [true, true, false]);
+	assert_eq!(store.read(|tx| evidence::share(tx, &[0; 32])).unwrap(), 0);
 	for (epoch, left, trees) in [(5, 2, 2), (6, 1, 1), (7, 0, 0)] {
 		store.write(Durability::Now, move |tx| evidence::prune(tx, epoch)).await.unwrap();
 		let left_over = kept(&store).into_iter().filter(|kept| *kept).count();

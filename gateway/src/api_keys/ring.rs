@@ -104,6 +104,7 @@ impl KeyRing {
 				match find() {
 					Some(key) => key,
 					None if self.0.settings.is_empty() => return Ok(self.spender(ANONYMOUS.into(), ANONYMOUS, None)),
+					None if hash.is_none() => return Err(ApiError::missing_key()),
 					None => return Err(ApiError::invalid_key()),
 				}
 			},
@@ -340,6 +341,11 @@ pub struct Reservation {
 }
 
 impl Reservation {
+	/// The id of the API key.
+	pub fn key(&self) -> &Arc<str> {
+		&self.spender.id
+	}
+
 	/// Replaces the reservation by what was used.
 	pub fn settle(mut self, fee: Balance, prompt_tokens: u32, completion_tokens: u32) {
 		self.is_open = false;

@@ -9,7 +9,7 @@ use crate::{
 	router::Router,
 	snapshot::{Host, Model, Snapshot},
 };
-use gonka_primitives::{AccountId, Balance, ChannelId, GNK, views::ChannelView};
+use gonka_primitives::{AccountId, Balance, ChannelId, GNK, market::Totals, views::ChannelView};
 use std::{
 	cmp::Reverse,
 	collections::{HashMap, HashSet},
@@ -27,8 +27,12 @@ const VISIBILITY_LIMIT: Duration = Duration::from_secs(60);
 const OUT_OF_USE: Duration = Duration::from_secs(24 * 3600);
 /// Time after which a channel is closed whose host does not respond.
 const DEAD: Duration = Duration::from_secs(3600);
+/// Time after which a channel is closed whose host wants to be paid more.
+const REFUSED: Duration = Duration::from_secs(60);
 /// Time after which a channel is closed whose host serves no model any more.
 const USELESS: Duration = Duration::from_secs(600);
+/// Time after which a host is queried again that did not respond when it was to get a channel.
+const RETRY: Duration = Duration::from_secs(30);
 /// Time after which a host gets a channel again that did not respond.
 const ANOTHER_CHANCE: Duration = Duration::from_secs(3600);
 
@@ -37,8 +41,10 @@ const ANOTHER_CHANCE: Duration = Duration::from_secs(3600);
 pub enum Reason {
 	/// Its host is condemned, gone, or serves no registered model.
 	Useless,
-	/// Its host has not responded for an hour.
+	/// Its host has not responded for an hour, or not about the channel.
 	Dead,
+	/// Its host rejects all requests on it, though it was paid for all.
+	Refused,
 	/// Nobody has used it for a day.
 	Unused,
 	/// Another model has no channel.
@@ -49,7 +55,8 @@ impl fmt::Display for Reason {
 	fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
 		out.write_str(match self {
 			Self::Useless => "its host is condemned, gone, or serves no model",
-			Self::Dead => "its host has not responded for an hour",
+			Self::Dead => "its host has not responded for an hour, or not about the channel",
+			Self::Refused => "its host rejects all requests, though it was paid for all receipts that are right",
 			Self::Unused => "it was not used for a day",
 			Self::Replaced => "another model has no channel, and --max-channels are open",
 		})
@@ -109,37 +116,75 @@ pub struct Uses {
 	idle: HashMap<AccountId, Duration>,
 	/// Time since the last response, or since the channel was first seen, by host.
 	silent: HashMap<AccountId, Duration>,
-	/// When channels were first seen open.
-	seen: HashMap<ChannelId, Instant>,
+	/// When channels were first seen open, or when they were last settled: perhaps for another gateway of the same developer.
+	active: HashMap<ChannelId, (Totals, Instant)>,
+	/// The time since which channels are out of step.
+	astray: HashMap<ChannelId, Instant>,
+	/// The time since which the hosts of channels want to be paid more.
+	refused: HashMap<ChannelId, Duration>,
 	/// The time since which the host of a channel serves no model.
 	useless: HashMap<ChannelId, Instant>,
 	/// When hosts were found dead.
 	dead: HashMap<AccountId, Instant>,
+	/// When hosts did not respond that were to get a channel.
+	unreachable: HashMap<AccountId, Instant>,
 }
 
 impl Uses {
 	/// Brings all up to date.
-	pub fn update(&mut self, snapshot: &Snapshot, router: &Router) {
+	pub fn update(&mut self, snapshot: &Snapshot, ledger: &Ledger, router: &Router) {
 		let models = snapshot.models.values().filter_map(|model| Some((model.name.clone(), router.unused(model)?)));
 		self.models = models.collect();
 		let open: Vec<_> = snapshot.channels.iter().filter(|channel| channel.closes.is_none()).collect();
-		self.idle = open.iter().map(|channel| (channel.host, router.idle(&channel.host))).collect();
 		let now = Instant::now();
-		self.seen =
-			open.iter().map(|channel| (channel.id, self.seen.get(&channel.id).copied().unwrap_or(now))).collect();
-		let silent = open.iter().filter_map(|channel| {
-			let open = self.seen.get(&channel.id)?.elapsed();
-			Some((channel.host, router.silent(&channel.host)?.min(open)))
-		});
+		let since = |channel: &ChannelView| {
+			let known = self.active.get(&channel.id).filter(|(settled, _)| *settled == channel.settled);
+			known.map_or(now, |(_, since)| *since)
+		};
+		self.active = open.iter().map(|channel| (channel.id, (channel.settled, since(channel)))).collect();
+		let quiet = |channel: &ChannelView| self.active.get(&channel.id).map(|(_, since)| since.elapsed());
+		let idle =
+			open.iter().filter_map(|channel| Some((channel.host, router.idle(&channel.host).min(quiet(channel)?))));
+		self.idle = idle.collect();
+		let silent =
+			open.iter().filter_map(|channel| Some((channel.host, router.silent(&channel.host)?.min(quiet(channel)?))));
 		self.silent = silent.collect();
+		let (in_step, astray): (Vec<&Arc<ChannelView>>, Vec<_>) =
+			open.iter().partition(|channel| ledger.available(channel).is_some());
+		let since = |id: ChannelId| self.astray.get(&id).copied().unwrap_or(now);
+		// If all are, it is the gateway that is cut off.
+		let astray = astray.into_iter().filter(|_| !in_step.is_empty());
+		self.astray = astray.map(|channel| (channel.id, since(channel.id))).collect();
+		let refused = open.iter().filter_map(|channel| Some((channel.id, router.refused(channel)?)));
+		self.refused = refused.collect();
 		let useless = open.iter().filter(|channel| !is_useful(snapshot, channel)).map(|channel| channel.id);
 		self.useless = useless.map(|id| (id, self.useless.get(&id).copied().unwrap_or(now))).collect();
 		self.dead.retain(|_, at| at.elapsed() < ANOTHER_CHANCE);
+		self.unreachable.retain(|_, at| at.elapsed() < RETRY);
 		// If all are silent, it is the gateway that is cut off.
 		let is_connected = self.silent.values().any(|silent| *silent <= DEAD);
-		for (host, _) in self.silent.iter().filter(|(_, silent)| is_connected && **silent > DEAD) {
-			self.dead.entry(*host).or_insert(now);
+		let silent = self.silent.iter().filter(|(_, silent)| is_connected && **silent > DEAD).map(|(host, _)| *host);
+		let broken = open.iter().filter(|channel| self.is_astray(channel.id) || self.is_refused(channel.id));
+		for host in silent.chain(broken.map(|channel| channel.host)).collect::<Vec<_>>() {
+			self.dead.entry(host).or_insert(now);
 		}
+	}
+
+	/// Notes that a host does not respond, so that it gets no channel now.
+	pub fn note_unreachable(&mut self, host: AccountId) {
+		self.unreachable.insert(host, Instant::now());
+	}
+
+	fn is_missing(&self, host: &AccountId) -> bool {
+		self.dead.contains_key(host) || self.unreachable.contains_key(host)
+	}
+
+	fn is_astray(&self, channel: ChannelId) -> bool {
+		self.astray.get(&channel).is_some_and(|since| since.elapsed() > DEAD)
+	}
+
+	fn is_refused(&self, channel: ChannelId) -> bool {
+		self.refused.get(&channel).is_some_and(|since| *since > REFUSED)
 	}
 
 	fn is_in_use(&self, model: &Model) -> bool {
@@ -178,8 +223,9 @@ pub fn plan(
 		sent.closed.contains_key(&id) || plan.close.iter().any(|(closing, _)| *closing == id)
 	};
 
-	// Channels in use come first.
-	for (channel, _) in snapshot.open_channels().filter(|(_, host)| !host.models.is_empty()) {
+	// Channels in use come first. One that is out of step may hold enough.
+	let in_step = |channel: &ChannelView| ledger.available(channel).is_some();
+	for (channel, _) in snapshot.open_channels().filter(|(channel, host)| !host.models.is_empty() && in_step(channel)) {
 		let remaining = ledger.remaining(channel);
 		let demand = demands.get(&channel.id).copied().unwrap_or(0);
 		let is_topped_up = sent.topped_up.contains_key(&channel.id);
@@ -234,7 +280,7 @@ impl<'a> Openings<'a> {
 		models.retain(|model| uses.models.contains_key(&model.name));
 		models.sort_by(|a, b| a.name.cmp(&b.name));
 		let with_hosts = |model: &'a Model| {
-			let alive = snapshot.serving(model).filter(|host| !uses.dead.contains_key(&host.account));
+			let alive = snapshot.serving(model).filter(|host| !uses.is_missing(&host.account));
 			let mut hosts: Vec<_> = alive.collect();
 			hosts.sort_by_key(|host| (Reverse(host.weight), host.account));
 			(model, hosts)
@@ -299,9 +345,13 @@ fn closings(snapshot: &Snapshot, ledger: &Ledger, uses: &Uses) -> Vec<(ChannelId
 		if uses.useless.get(&channel.id).is_some_and(|since| since.elapsed() >= USELESS) {
 			return Some(Reason::Useless);
 		}
-		if uses.dead.contains_key(&channel.host) && uses.silent.get(&channel.host).is_some_and(|silent| *silent > DEAD)
-		{
+		let is_silent = uses.dead.contains_key(&channel.host)
+			&& uses.silent.get(&channel.host).is_some_and(|silent| *silent > DEAD);
+		if is_silent || uses.is_astray(channel.id) {
 			return Some(Reason::Dead);
+		}
+		if uses.is_refused(channel.id) && is_settled(ledger, channel.id) {
+			return Some(Reason::Refused);
 		}
 		let host = snapshot.hosts.get(&channel.host)?;
 		(is_unused(host) && is_settled(ledger, channel.id)).then_some(Reason::Unused)
@@ -314,198 +364,4 @@ fn is_settled(ledger: &Ledger, channel: ChannelId) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-	use super::*;
-	use crate::store::Store;
-	use gonka_primitives::{
-		market::{Price, Totals},
-		views::{MarketView, ModelView},
-	};
-	use subxt_signer::sr25519::dev;
-
-	fn ledger(dir: &tempfile::TempDir) -> Ledger {
-		let (store, saved) = Store::open(&dir.path().join("ledger")).unwrap();
-		Ledger::new([0; 32], dev::alice(), store, saved)
-	}
-
-	fn snapshot(weights: &[u64], balance: Balance) -> Snapshot {
-		of_models(&weights.iter().map(|weight| (*weight, 3)).collect::<Vec<_>>(), balance)
-	}
-
-	/// Hosts of these weights, each with one model: 3 is "m", 4 is "n".
-	fn of_models(hosts: &[(u64, u32)], balance: Balance) -> Snapshot {
-		let model = |id, name: &str| ModelView {
-			id,
-			name: name.into(),
-			weights_hash: [0; 32],
-			tokenizer_hash: [0; 32],
-			context_length: 100,
-			price: Price::default(),
-		};
-		let hosts = hosts.iter().enumerate().map(|(index, (weight, model))| {
-			let account = [index as u8; 32];
-			let url = String::new();
-			(account, Arc::new(Host { account, worker: [0; 32], url, models: vec![*model], weight: *weight }))
-		});
-		Snapshot {
-			models: Model::by_name([model(3, "m"), model(4, "n")]),
-			hosts: Arc::new(hosts.collect()),
-			balance,
-			market: Some(Arc::new(MarketView {
-				window: 10,
-				max_vouchers: 10,
-				max_channels_per_call: 4,
-				min_deposit: GNK,
-				challenge_period: 10,
-			})),
-			..Snapshot::default()
-		}
-	}
-
-	/// Both models are in use.
-	fn uses() -> Uses {
-		uses_since(Duration::ZERO, Duration::ZERO)
-	}
-
-	fn uses_since(m: Duration, n: Duration) -> Uses {
-		Uses { models: HashMap::from([("m".into(), m), ("n".into(), n)]), ..Uses::default() }
-	}
-
-	fn channel(id: ChannelId, host: u8, deposit: Balance, settled: Balance) -> Arc<ChannelView> {
-		Arc::new(ChannelView {
-			id,
-			developer: [0; 32],
-			host: [host; 32],
-			gateway: [0; 32],
-			deposit,
-			settled: Totals { fee: settled, ..Totals::default() },
-			closes: None,
-		})
-	}
-
-	#[tokio::test]
-	async fn the_heaviest_hosts_get_channels_first() {
-		let dir = tempfile::tempdir().unwrap();
-		let ledger = ledger(&dir);
-		let options = Options { max_channels: 2, ..Options::default() };
-		let plan =
-			plan(&snapshot(&[1, 9, 5], 100 * GNK), &ledger, &options, &HashMap::new(), &uses(), &Sent::default());
-		assert_eq!(plan.open, [([1; 32], 10 * GNK), ([2; 32], 10 * GNK)]);
-		assert!(plan.top_up.is_empty() && !plan.short);
-	}
-
-	#[tokio::test]
-	async fn balance_and_spending_limit_bound_the_number_of_channels() {
-		let dir = tempfile::tempdir().unwrap();
-		let ledger = ledger(&dir);
-		let sent = Sent::default();
-		assert_eq!(
-			plan(&snapshot(&[1, 1], 15 * GNK), &ledger, &Options::default(), &HashMap::new(), &uses(), &sent)
-				.open
-				.len(),
-			1
-		);
-		let options = Options { spending_limit: Some(25 * GNK), ..Options::default() };
-		assert_eq!(
-			plan(&snapshot(&[1; 4], 1000 * GNK), &ledger, &options, &HashMap::new(), &uses(), &sent).open.len(),
-			2
-		);
-		let poor = plan(&snapshot(&[1], GNK), &ledger, &Options::default(), &HashMap::new(), &uses(), &sent);
-		assert!(poor.open.is_empty() && poor.short);
-	}
-
-	#[tokio::test]
-	async fn a_channel_is_topped_up_for_a_request_that_it_cannot_pay() {
-		let dir = tempfile::tempdir().unwrap();
-		let ledger = ledger(&dir);
-		let mut snapshot = snapshot(&[1], 100 * GNK);
-		snapshot.channels = vec![channel(7, 0, 10 * GNK, GNK)];
-		let demands = HashMap::from([(7, 25 * GNK)]);
-		let filled = plan(&snapshot, &ledger, &Options::default(), &demands, &uses(), &Sent::default());
-		assert_eq!((filled.top_up, filled.short), (vec![(7, 16 * GNK)], false));
-		let options = Options { spending_limit: Some(12 * GNK), ..Options::default() };
-		assert!(plan(&snapshot, &ledger, &options, &demands, &uses(), &Sent::default()).short);
-	}
-
-	#[tokio::test]
-	async fn a_half_used_channel_is_topped_up_once() {
-		let dir = tempfile::tempdir().unwrap();
-		let ledger = ledger(&dir);
-		let mut snapshot = snapshot(&[1], 100 * GNK);
-		snapshot.channels = vec![channel(7, 0, 10 * GNK, 6 * GNK)];
-		let mut sent = Sent::default();
-		let plan_of = |snapshot: &Snapshot, sent: &Sent| {
-			plan(snapshot, &ledger, &Options::default(), &HashMap::new(), &uses(), sent)
-		};
-		assert_eq!(plan_of(&snapshot, &sent).top_up, [(7, 6 * GNK)]);
-		sent.topped_up.insert(7, (10 * GNK, Instant::now()));
-		sent.forget_old(&snapshot);
-		assert_eq!(plan_of(&snapshot, &sent), Plan::default());
-		snapshot.channels = vec![channel(7, 0, 16 * GNK, 6 * GNK)];
-		sent.forget_old(&snapshot);
-		assert_eq!(plan_of(&snapshot, &sent), Plan::default());
-		assert!(sent.topped_up.is_empty());
-	}
-
-	#[tokio::test]
-	async fn no_model_starves_behind_the_heavier_hosts_of_another() {
-		let dir = tempfile::tempdir().unwrap();
-		let ledger = ledger(&dir);
-		let mut snapshot = of_models(&[(9, 3), (8, 3), (7, 3), (1, 4), (2, 4)], 1_000 * GNK);
-		let options = Options { max_channels: 3, ..Options::default() };
-		let of = |snapshot: &Snapshot, uses: &Uses| {
-			plan(snapshot, &ledger, &options, &HashMap::new(), uses, &Sent::default())
-		};
-		let hosts = |plan: Plan| plan.open.into_iter().map(|(host, _)| host[0]).collect::<Vec<_>>();
-		assert_eq!(hosts(of(&snapshot, &uses())), [0, 4, 1]);
-		// A model out of use keeps one channel.
-		assert_eq!(hosts(of(&snapshot, &uses_since(Duration::ZERO, OUT_OF_USE))), [0, 1, 2]);
-		assert_eq!(hosts(of(&snapshot, &uses_since(OUT_OF_USE, OUT_OF_USE))), [0, 4]);
-		// One that comes into use gets a channel of another.
-		snapshot.channels = vec![channel(0, 0, 10 * GNK, 0), channel(1, 1, 10 * GNK, 0), channel(2, 2, 10 * GNK, 0)];
-		let mut uses = uses();
-		uses.idle = HashMap::from([([0; 32], Duration::from_secs(5)), ([1; 32], Duration::from_secs(9))]);
-		let replacing = of(&snapshot, &uses);
-		assert_eq!((replacing.close, replacing.open), (vec![(1, Reason::Replaced)], vec![]));
-		let mut closing = (*snapshot.channels[1]).clone();
-		closing.closes = Some(100);
-		snapshot.channels[1] = Arc::new(closing);
-		assert_eq!(hosts(of(&snapshot, &uses)), [4]);
-	}
-
-	#[tokio::test]
-	async fn channels_of_no_use_are_closed_and_their_rest_is_withdrawn() {
-		let dir = tempfile::tempdir().unwrap();
-		let ledger = ledger(&dir);
-		let mut snapshot = of_models(&[(9, 3), (8, 3), (7, 4), (6, 5)], 1_000 * GNK);
-		snapshot.channels = (0..4).map(|id| channel(id, id as u8, 10 * GNK, 0)).collect();
-		let of = |snapshot: &Snapshot, uses: &Uses, sent: &Sent| {
-			plan(snapshot, &ledger, &Options::default(), &HashMap::new(), uses, sent)
-		};
-		let ago = |time: Duration| Instant::now().checked_sub(time).unwrap();
-		let mut uses = uses();
-		uses.idle = (0..3).map(|host| ([host; 32], OUT_OF_USE)).collect();
-		assert_eq!(of(&snapshot, &uses, &Sent::default()).close, []);
-		uses.models = HashMap::from([("m".into(), OUT_OF_USE), ("n".into(), OUT_OF_USE)]);
-		uses.dead.insert([2; 32], Instant::now());
-		uses.silent.insert([2; 32], DEAD + Duration::from_secs(1));
-		uses.useless = HashMap::from([(3, ago(USELESS))]);
-		let closing = of(&snapshot, &uses, &Sent::default());
-		assert_eq!(closing.close, [(1, Reason::Unused), (2, Reason::Dead), (3, Reason::Useless)]);
-		assert_eq!(
-			(closing.open, closing.top_up),
-			(vec![], vec![]),
-			"nothing is opened to a host that is dead or out of use"
-		);
-		let closed = (1..4).map(|id| (id, Instant::now())).collect();
-		assert_eq!(of(&snapshot, &uses, &Sent { closed, ..Sent::default() }).close, []);
-
-		let mut over = (*snapshot.channels[2]).clone();
-		over.closes = Some(50);
-		snapshot.channels[2] = Arc::new(over);
-		for (block, expected) in [(49, vec![]), (50, vec![2])] {
-			snapshot.block = block;
-			assert_eq!(of(&snapshot, &uses, &Sent::default()).withdraw, expected);
-		}
-	}
-}
+mod tests;

@@ -7,6 +7,8 @@ use super::{
 };
 use std::iter;
 
+/// Maximum number of bytes of white space that are held back: each character has all of it read again.
+const MAX_SPACE: usize = 128;
 /// Length of the random part of a call's id, in characters.
 const ID_LENGTH: usize = 24;
 
@@ -174,7 +176,7 @@ impl Splitter {
 			self.state = State::Reasoning { is_begun: false };
 		} else if call == Some(seen) {
 			self.state = State::Open { in_list: false };
-		} else if reasoning.into_iter().chain(call).any(|tag| tag.starts_with(seen)) {
+		} else if reasoning.into_iter().chain(call).any(|tag| tag.starts_with(seen)) && !self.is_full() {
 			self.state = State::Begin { is_after_reasoning };
 		} else if seen == "{" && self.is_untagged() {
 			self.begin_object(c, false);
@@ -193,6 +195,9 @@ impl Splitter {
 			if seen.is_empty() {
 				if !is_begun {
 					self.held.clear();
+				} else if self.is_full() {
+					let text = std::mem::take(&mut self.held);
+					self.reasoning(&text);
 				}
 				break;
 			}
@@ -228,7 +233,7 @@ impl Splitter {
 				self.state = State::Open { in_list: false };
 				return;
 			}
-			if tag.starts_with(seen) {
+			if tag.starts_with(seen) && !self.is_full() {
 				return;
 			}
 			let text = self.release();
@@ -236,7 +241,13 @@ impl Splitter {
 		}
 	}
 
-	/// Takes the first character that was held back, with the white space in front of it.
+	/// Whether too much white space is held back, and nothing else.
+	fn is_full(&self) -> bool {
+		self.held.len() >= MAX_SPACE && self.held.trim_start().is_empty()
+	}
+
+	/// Takes the first character that was held back, with the white space in front of it; the white space alone if there is no
+	/// other.
 	fn release(&mut self) -> String {
 		let space = self.held.len() - self.held.trim_start().len();
 		let first = self.held[space..].chars().next().map_or(0, char::len_utf8);
@@ -379,7 +390,10 @@ impl Splitter {
 			self.state = State::AfterCall { in_list, is_closed: true };
 		} else if next == Some("{") {
 			self.begin_object(c, false);
-		} else if seen.is_empty() || is_undecided {
+		} else if self.is_full() {
+			self.held.clear();
+			self.state = State::AfterCall { in_list, is_closed };
+		} else if (seen.is_empty() || is_undecided) && self.held.len() < 2 * MAX_SPACE {
 			self.state = State::AfterCall { in_list, is_closed };
 		} else {
 			self.held.drain(..self.held.len() - self.held.trim_start().len());

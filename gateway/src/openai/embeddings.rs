@@ -123,7 +123,7 @@ pub fn read(gateway: &Gateway, fields: &Fields) -> Result<Asked, ApiError> {
 		model: target.model.clone(),
 		tokenizer: target.tokenizer.clone(),
 		body: InferenceRequest::new(text),
-		bound: None,
+		form: None,
 		seed: 0,
 		max_tokens: 0,
 		is_adjustable: false,

@@ -75,7 +75,13 @@ impl ApiError {
 		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about("messages")
 	}
 
-	/// 401: the API key is missing or wrong.
+	/// 401: the API key is missing.
+	pub fn missing_key() -> Self {
+		let message = "No API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY'.";
+		Self::lapsed_key(message)
+	}
+
+	/// 401: the API key is wrong.
 	pub fn invalid_key() -> Self {
 		let message = "Incorrect API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY'.";
 		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)

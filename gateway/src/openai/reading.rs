@@ -24,6 +24,8 @@ pub struct Reading {
 	pub names: Vec<String>,
 	/// Whether only the first call counts.
 	pub is_single: bool,
+	/// Whether the model has to call: beside its reasoning, a completion that was cut has no text.
+	pub must_call: bool,
 	/// Whether the client knows calls by their older name only.
 	pub is_older: bool,
 	/// Number of likeliest tokens whose log probabilities are reported; `None` for no log probabilities.
@@ -71,6 +73,7 @@ impl Reading {
 			starts_in_reasoning: false,
 			names: Vec::new(),
 			is_single: false,
+			must_call: false,
 			is_older: false,
 			logprobs: None,
 			best: None,
@@ -157,7 +160,10 @@ impl Reader {
 		match &mut self.splitter {
 			Some(splitter) => {
 				let mut parts = splitter.push(rest);
-				parts.extend(splitter.finish());
+				let last = splitter.finish();
+				parts.extend(
+					last.into_iter().filter(|part| !(self.reading.must_call && matches!(part, Part::Content(_)))),
+				);
 				self.take(parts)
 			},
 			None => Delta { content: rest.to_owned(), ..Delta::default() },

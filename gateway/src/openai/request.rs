@@ -10,14 +10,14 @@ use super::{
 	unsupported,
 };
 use crate::{
-	bound::Bound,
+	bound::Form,
 	chat::{
 		channels::ANALYSIS,
 		format::{ReasoningTags, ToolFormat, instruction},
 		grammar::{Setting, grammar},
 		messages,
 		output::{Output, OutputFields},
-		tools::{ToolFields, ToolSet},
+		tools::{ToolChoice, ToolFields, ToolSet},
 	},
 	gateway::Gateway,
 	snapshot::Model,
@@ -73,7 +73,7 @@ pub struct Prompt {
 	/// The body that a worker gets.
 	pub body: InferenceRequest,
 	/// The beginning of the completion in its grammar, if it has one.
-	pub bound: Option<Bound>,
+	pub form: Option<Form>,
 	/// The seed of the envelope.
 	pub seed: u64,
 	/// Maximum number of completion tokens; 0 for an embedding.
@@ -213,6 +213,7 @@ impl Chat {
 			starts_in_reasoning,
 			names: self.tools.names(),
 			is_single: !self.tools.parallel,
+			must_call: matches!(self.tools.choice, ToolChoice::Required | ToolChoice::Named(_)),
 			is_older: self.tools.is_older,
 			logprobs: self.logprobs,
 			shown: shown(tokenizer, self.tools.may_call().then_some(format), reasoning),
@@ -223,9 +224,12 @@ impl Chat {
 		let body = InferenceRequest { grammar, logprobs: self.logprobs, ..self.sampling.body };
 		let limits = (self.max_tokens, gateway.options.default_max_tokens);
 		let sampling = Sampling { body, ..self.sampling };
+		let prompts = target.prompts(vec![prompt], &sampling, limits);
+		let is_of_tools = self.output == Output::Text;
 		Ok(ValidRequest {
 			endpoint: Endpoint::Chat,
-			prompts: target.prompts(vec![prompt], &sampling, limits)?,
+			prompts: prompts
+				.map_err(|error| if is_of_tools { error.renamed("response_format", "tools") } else { error })?,
 			model: self.model,
 			stream: self.stream,
 			include_usage: self.include_usage,
@@ -361,7 +365,7 @@ impl Target {
 		(given, default): (Option<u32>, u32),
 	) -> Result<Vec<Prompt>, ApiError> {
 		check_number(prompts.len(), sampling.n)?;
-		let bound = self.bound(&sampling.body)?;
+		let form = self.form(&sampling.body)?;
 		let seed = sampling.seed.unwrap_or_else(|| fastrand::u64(..));
 		let mut all = Vec::new();
 		for prompt in prompts {
@@ -371,7 +375,7 @@ impl Target {
 			for _ in 0..sampling.n {
 				let seed = seed.wrapping_add(all.len() as u64);
 				let (model, tokenizer, body) = (self.model.clone(), self.tokenizer.clone(), body.clone());
-				all.push(Prompt { model, tokenizer, body, bound: bound.clone(), seed, max_tokens, is_adjustable });
+				all.push(Prompt { model, tokenizer, body, form: form.clone(), seed, max_tokens, is_adjustable });
 			}
 		}
 		Ok(all)
@@ -380,7 +384,7 @@ impl Target {
 
 impl Target {
 	/// Compiles the grammar of a body, if it has one.
-	fn bound(&self, body: &InferenceRequest) -> Result<Option<Bound>, ApiError> {
+	fn form(&self, body: &InferenceRequest) -> Result<Option<Form>, ApiError> {
 		let Some(grammar) = &body.grammar else { return Ok(None) };
 		let size = serde_json::to_vec(grammar).map_or(usize::MAX, |text| text.len());
 		if size > MAX_GRAMMAR_BYTES {
@@ -394,7 +398,7 @@ impl Target {
 			let message = "'ignore_eos' cannot be combined with a demanded form, which says where the completion ends.";
 			return Err(ApiError::invalid_value("ignore_eos", message));
 		}
-		Bound::new(self.grammars.clone(), grammar).map(Some)
+		Form::new(self.grammars.clone(), grammar).map(Some)
 	}
 }
 

@@ -108,6 +108,7 @@ pub fn read(gateway: &Gateway, fields: &Fields, owner: &str) -> Result<Asked, Ap
 	};
 	let mut input = input::items(fields.required("input")?)?;
 	input::resolve(&mut input, &gateway.responses, owner)?;
+	input::check_length(&before, &input)?;
 	let stream = fields.flag("stream")?.unwrap_or(false);
 	let chat = Chat { stream, ..chat(fields, &before, &input)? };
 	let id = Id::random();
@@ -185,6 +186,7 @@ fn base(id: &Id, fields: &Fields, chat: &Chat) -> Result<Map<String, Value>, Api
 	set("parallel_tool_calls", chat.tools.parallel.into());
 	set("store", fields.flag("store")?.unwrap_or(true).into());
 	set("usage", Value::Null);
+	check_metadata(fields)?;
 	for (name, default) in [
 		("instructions", Value::Null),
 		("max_output_tokens", Value::Null),
@@ -203,6 +205,21 @@ fn base(id: &Id, fields: &Fields, chat: &Chat) -> Result<Map<String, Value>, Api
 		set(name, fields.value(name)?.unwrap_or(default));
 	}
 	Ok(base)
+}
+
+/// Checks that the metadata is as small as OpenAI's API demands it: the response has it as long as it is kept.
+fn check_metadata(fields: &Fields) -> Result<(), ApiError> {
+	let is_short = |text: &str, most: usize| text.chars().count() <= most;
+	let is_pair =
+		|(key, value): (&String, &Value)| is_short(key, 64) && value.as_str().is_some_and(|text| is_short(text, 512));
+	match fields.value("metadata")? {
+		None => Ok(()),
+		Some(Value::Object(pairs)) if pairs.len() <= 16 && pairs.iter().all(is_pair) => Ok(()),
+		Some(_) => {
+			let what = "an object of up to 16 strings of up to 512 characters, with keys of up to 64";
+			Err(fields.wrong("metadata", what))
+		},
+	}
 }
 
 /// A response that is being made.

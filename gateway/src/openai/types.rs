@@ -75,7 +75,7 @@ pub struct CompletionRequest {
 /// Parameters that both endpoints share.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Common {
-	/// Maximum number of completion tokens; 0 counts as absent.
+	/// Maximum number of completion tokens, 1 or more.
 	pub max_tokens: Option<u32>,
 	/// Temperature, 0 to 2; 0 always takes the likeliest token.
 	pub temperature: Option<f32>,

@@ -12,6 +12,7 @@ use crate::{
 use bytes::Bytes;
 use futures::FutureExt;
 use gonka_client::{
+	keys,
 	request_id::RequestId,
 	worker_api::{ErrorCode, Event, Scale, Vector},
 };
@@ -118,7 +119,7 @@ impl Order {
 	/// Dispatches to a host and waits for its first event.
 	async fn open(self: Arc<Self>, route: Route) -> Result<Opened, Lost> {
 		let host = route.host.account;
-		let span = info_span!("dispatch", host = hex::encode(host), envelope = field::Empty);
+		let span = info_span!("dispatch", host = keys::ss58(&host), envelope = field::Empty);
 		self.dispatch(route).instrument(span.clone()).await.map_err(|failure| Lost { host, span, failure })
 	}
 
@@ -162,20 +163,29 @@ impl Order {
 				reading.has_failed = true;
 				match error {
 					CallError::Refused { code: ErrorCode::Replayed, .. } => reading.disown()?,
-					CallError::Unreachable(_) | CallError::Refused { .. } => reading.forget()?,
-					_ => {},
+					// The gateway hung up: tokens may be on their way.
+					CallError::Silent(_) => {},
+					_ => reading.forget()?,
 				}
 				return Err(explain(gateway, channel, error));
 			},
 		};
 		let first = timeout(limit, stream.next()).await;
 		reading.has_failed = true;
-		let first = first.map_err(|_| Failure::Silent(limit))?.map_err(Failure::Call)?.ok_or(Failure::NoReceipt)?;
+		let first = match first.map_err(|_| Failure::Silent(limit))? {
+			Ok(Some(first)) => first,
+			ended => {
+				// Nothing arrived, and the gateway did not hang up.
+				reading.forget()?;
+				return Err(ended.err().map_or(Failure::NoReceipt, Failure::Call));
+			},
+		};
 		reading.has_failed = false;
 		if let Event::Error(error) = first {
 			reading.forget()?;
-			return Err(explain(gateway, channel, CallError::Refused { code: error.code, message: error.message }));
+			return Err(explain(gateway, channel, CallError::refused(error)));
 		}
+		gateway.router.note_served(channel);
 		Ok(Opened { route, reading, stream, first, started, span: Span::current() })
 	}
 }
@@ -224,7 +234,7 @@ impl Relay {
 		};
 		tracing::info!(
 			late_ms = started.elapsed().as_millis(),
-			second = hex::encode(second.host.account),
+			second = keys::ss58(&second.host.account),
 			"the first token is late; dispatching to a second host"
 		);
 		self.gateway.metrics.hedges.inc();
@@ -291,6 +301,7 @@ impl Relay {
 			}
 			match event {
 				Event::Token { .. } if self.tokens_left() == 0 => {
+					self.is_forgotten = true;
 					reading.forget()?;
 					return Err(Failure::Call(CallError::TooLong));
 				},
@@ -301,6 +312,7 @@ impl Relay {
 					if !self.deliver(id, logprob, top_logprobs) {
 						// Nothing is due for a token that the request forbids. A host does not know stop texts, so it may go on after one.
 						if !self.stopped {
+							self.is_forgotten = true;
 							reading.forget()?;
 						}
 						return Err(Failure::Token(id));
@@ -324,8 +336,9 @@ impl Relay {
 				},
 				Event::Error(error) => {
 					let channel = reading.channel;
+					self.is_forgotten = true;
 					reading.forget()?;
-					let error = CallError::Refused { code: error.code, message: error.message };
+					let error = CallError::refused(error);
 					return Err(explain(&self.gateway, channel, error));
 				},
 			}
@@ -373,6 +386,7 @@ fn explain(gateway: &Gateway, channel: ChannelId, error: CallError) -> Failure {
 	match code {
 		ErrorCode::Busy => Failure::Busy,
 		ErrorCode::Unacknowledged => {
+			gateway.router.note_refused(channel);
 			gateway.ledger.wake(channel).notify_one();
 			Failure::Busy
 		},

@@ -50,7 +50,11 @@ def adapt(options):
     """Puts values of this network in the place of those that a test invents."""
     path, body = options.url, options.json_data
     if path.startswith("/responses/resp_") or path.startswith("/responses/response_id"):
-        options.url = "/".join(["", "responses", stored_response(), *path.split("/")[3:]])
+        stored = stored_response()
+        options.url = "/".join(["", "responses", stored, *path.split("/")[3:]])
+        if "after" in options.params:
+            items = api.responses.input_items.list(stored, extra_headers=PLAIN)
+            options.params = {**options.params, "after": items.data[0].id}
     if path.startswith("/models/"):
         options.url = f"/models/{MODEL}"
     if "limit" in options.params:

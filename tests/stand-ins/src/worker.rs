@@ -78,6 +78,8 @@ pub enum Lie {
 pub enum Failure {
 	/// It ends the stream without a receipt.
 	Ends,
+	/// It does, after it has signed a receipt for one more token than it sent.
+	Charges,
 	/// It resets the stream when [`Worker::reset`] is notified, or at once if it has sent no token. A reset overtakes
 	/// tokens that are still in a buffer, so the test has to see them first.
 	Resets,
@@ -366,6 +368,11 @@ async fn complete(worker: Worker, asked: Asked, behaviour: Behaviour, events: mp
 		}
 		match behaviour.fails_after {
 			Some((after, Failure::Ends)) if after == made => return,
+			Some((after, Failure::Charges)) if after == made => {
+				tokens.push(FIRST_WORD);
+				worker.conclude(&asked, &tokens, FinishReason::Cancelled, None);
+				return;
+			},
 			Some((after, Failure::Resets)) if after == made => {
 				if made > 0 {
 					worker.reset.notified().await;

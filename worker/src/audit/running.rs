@@ -8,6 +8,7 @@ use crate::{
 	store::{Durability, findings, findings::StoredFinding},
 	tasks::Tasks,
 };
+use gonka_client::keys;
 use gonka_primitives::{
 	BlockNumber, Hash,
 	audit::{CalibrationProfile, Finding},
@@ -86,7 +87,7 @@ impl RunningAudits {
 		}
 		self.attempts.insert(slot, (attempts.saturating_add(1), time.now.saturating_add(time.pause(attempts))));
 		let (context, permits) = (context.clone(), self.permits.clone());
-		let span = tracing::info_span!("audit", host = hex::encode(audit.host), window = audit.window);
+		let span = tracing::info_span!("audit", host = keys::ss58(&audit.host), window = audit.window);
 		self.tasks.start(slot, span, "an audit", async move {
 			let (finding, receipt) = match run(&context, &permits, &audit, profile.as_ref()).await {
 				Err(error) if is_closing => (give_up(&error), None),

@@ -17,6 +17,7 @@ use crate::{
 	tasks::{Step, TaskError, Tasks, slot},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use gonka_client::keys;
 use gonka_primitives::{
 	AccountId, BlockNumber, EpochIndex, Hash,
 	check::{Accusation, Challenge, DigestCommitment, DigestReveal, Offence, digest_hash},
@@ -196,7 +197,7 @@ async fn compute(
 
 /// Checks one host, again and again while the errors are temporary.
 async fn check_host(context: &CheckContext, epoch: &EpochView, view: &CheckView, silent: &Silent, duty: &DutyView) {
-	let host = hex::encode(duty.host);
+	let host = keys::ss58(&duty.host);
 	while let Err(error) = duty::check(context, epoch, view, silent, duty).await {
 		if !error.is_temporary() {
 			tracing::error!(host, %error, "cannot check a host");
@@ -266,7 +267,7 @@ async fn accuse(
 	let commitments = chain.commitments(epoch.index, &host).await?;
 	let commitment = commitments.into_iter().find(|(of, _)| *of == segment);
 	let Some((lane, index)) = commitment.and_then(|(_, commitment)| commitment.verify(position, &opening)) else {
-		tracing::warn!(host = hex::encode(host), "a wrong leaf belongs to an abandoned fork; its host is not accused");
+		tracing::warn!(host = keys::ss58(&host), "a wrong leaf belongs to an abandoned fork; its host is not accused");
 		return Ok(drop_suspect().await?);
 	};
 	let id = LeafId { host, epoch: epoch.index, segment, lane, index };

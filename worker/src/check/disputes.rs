@@ -14,6 +14,7 @@ use crate::{
 	tasks::{Step, Tasks, slot},
 };
 use futures::{FutureExt, future::BoxFuture};
+use gonka_client::keys;
 use gonka_primitives::{
 	AccountId, BlockNumber, EpochIndex, Hash,
 	check::{Challenge, Play, Stage, Turn},
@@ -289,7 +290,7 @@ async fn refutation(context: &CheckContext, claim: &ClaimView, judged: &Judged) 
 				judged.clear();
 			}
 			judged.insert(key, is_true);
-			tracing::info!(host = hex::encode(claim.host), is_true, "judged an accusation");
+			tracing::info!(host = keys::ss58(&claim.host), is_true, "judged an accusation");
 			is_true
 		},
 	};

@@ -15,7 +15,7 @@ use crate::{
 	tasks::slot,
 };
 use futures::{StreamExt, stream};
-use gonka_client::worker_api::MAX_POSITIONS;
+use gonka_client::{keys, worker_api::MAX_POSITIONS};
 use gonka_primitives::{
 	AccountId, BlockNumber, Hash,
 	check::{MAX_REQUESTED, OpeningRequest},
@@ -152,7 +152,7 @@ impl Subject<'_> {
 			match response {
 				Ok(openings) => self.add(shown, segment, &positions, openings),
 				Err(error) => {
-					let host = hex::encode(self.host);
+					let host = keys::ss58(&self.host);
 					tracing::warn!(host, segment, %error, "a host does not serve openings");
 				},
 			}
@@ -275,7 +275,7 @@ impl Subject<'_> {
 
 	async fn suspect(&self, (segment, position): Position, opening: &LeafOpening) -> Result<()> {
 		let (index, host) = (self.epoch.index, self.host);
-		tracing::warn!(host = hex::encode(host), epoch = index, segment, position, "a host committed to a wrong leaf");
+		tracing::warn!(host = keys::ss58(&host), epoch = index, segment, position, "a host committed to a wrong leaf");
 		let suspect = Suspect { segment, position, opening: opening.clone() };
 		let put = self.context.store.write(Durability::Now, move |tx| check::put_suspect(tx, index, &host, &suspect));
 		Ok(put.await?)

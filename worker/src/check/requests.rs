@@ -6,6 +6,7 @@ use crate::{
 	tasks::{Step, Tasks, slot},
 };
 use futures::{FutureExt, future::BoxFuture};
+use gonka_client::keys;
 use gonka_primitives::check::OpeningAnswer;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ impl OpeningRequests {
 			}
 			let (context, epoch, round) = (self.context.clone(), request.epoch, request.round);
 			let slot = slot("answer", &(request.checker, epoch, round, &request.positions));
-			let span = tracing::info_span!("opening_request", epoch, round, checker = hex::encode(request.checker));
+			let span = tracing::info_span!("opening_request", epoch, round, checker = keys::ss58(&request.checker));
 			self.tasks.start(slot, span, "responding to a request for openings", async move {
 				let mut openings = Vec::new();
 				// Positions ascend by segment, so that of each segment only one tree is built.

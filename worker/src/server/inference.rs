@@ -1,11 +1,7 @@
 //! Requests for completions: envelope → verification, cheapest first → reservation → tokens → receipt stored → receipt
 //! sent.
 
-use super::{
-	Rejection, Service,
-	reservations::Reservation,
-	vouchers::{check_signature, parse},
-};
+use super::{Limits, Rejection, Service, reservations::Reservation, vouchers::check_signature};
 use crate::{
 	prompt::generate_request,
 	store::evidence::{self, StoredEvidence},
@@ -22,14 +18,14 @@ use axum::{
 use futures::stream;
 use gonka_client::{
 	keys,
-	worker_api::{ENVELOPE_HEADER, Error, ErrorCode, Event, InferenceRequest, Scale, Vector, from_hex},
+	worker_api::{ENVELOPE_HEADER, Error, ErrorCode, Event, Scale, Vector, from_hex},
 };
 use gonka_engine::{Engine, EngineError, FinishReason as EngineFinish, GenerateRequest, TokenEvent};
 use gonka_primitives::{
-	Hash,
+	AccountId, Hash,
 	fingerprint::{self, Fingerprint},
 	hashing::{domain, signing_payload},
-	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, body_hash, output_hash},
+	market::{Envelope, FinishReason, Receipt, SignedEnvelope, SignedReceipt, output_hash},
 	tape::tape_key,
 	views::ChannelView,
 };
@@ -39,11 +35,13 @@ use std::{
 	sync::Arc,
 	time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tracing::{Instrument, Span};
 
 /// Maximum number of events that wait for the connection. Beyond it, the completion waits.
 const MAX_EVENTS: usize = 64;
+/// Number of parts of the space for evidence, of which a developer may use one.
+const EVIDENCE_SHARE: u64 = 4;
 /// Time between comments that keep proxies from closing a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
@@ -56,22 +54,23 @@ pub async fn inference(
 	service.check_version()?;
 	let signed = read_envelope(&headers)?;
 	let (channel, hash, engine) = service.check_envelope(&signed).await?;
-	let body = service.read_body(body, &signed.envelope).await?;
-	let request: InferenceRequest = parse(&body)?;
+	let (body, request) = service.bodies.read(body, signed.envelope.body).await?;
 	let permit = service.permits.clone().try_acquire_owned();
 	let permit =
 		permit.map_err(|_| Rejection::new(ErrorCode::Busy, "the queue is full: try later, or another host"))?;
-	service.check_space()?;
+	let running = service.completions.subscribe();
+	service.check_space(&channel.developer)?;
 	let key = tape_key(&hash, service.parts.follower.host());
 	let generate = generate_request(request, &signed.envelope, key).map_err(engine_rejection)?;
 	let generate = GenerateRequest { owner: channel.developer, ..generate };
 	engine.check_size(&generate, &signed.envelope)?;
 	let reservation = service.reserve(channel.clone(), &signed.envelope).await?;
 	let prompt_tokens = generate.prompt.len() as u32;
-	let tokens = engine.generate(generate).await?;
+	let (tokens, permit, reservation) = engine.generate(generate, permit, reservation).await?;
 	let (events, connection) = mpsc::channel(MAX_EVENTS);
 	let (output, fingerprints) = (Vec::new(), Vec::new());
-	let completion = Completion { channel, signed, hash, body, prompt_tokens, output, fingerprints, events };
+	let completion =
+		Completion { channel, signed, hash, body, prompt_tokens, output, fingerprints, events, _running: running };
 	tokio::spawn(completion.run(service, tokens, reservation, permit).instrument(Span::current()));
 	Ok(respond(connection))
 }
@@ -91,10 +90,24 @@ struct RegisteredEngine {
 }
 
 impl RegisteredEngine {
-	/// Starts a completion, on a thread that may be blocked: a grammar takes a while to compile.
-	async fn generate(&self, generate: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, Rejection> {
+	/// Starts a completion, on a thread that may be blocked: a grammar takes a while to compile. That work holds `permit`
+	/// and `reservation` to its end, also if the client hangs up, and returns them with the completion.
+	async fn generate(
+		&self,
+		generate: GenerateRequest,
+		permit: OwnedSemaphorePermit,
+		reservation: Reservation,
+	) -> Result<(mpsc::Receiver<TokenEvent>, OwnedSemaphorePermit, Reservation), Rejection> {
 		let (engine, span) = (self.engine.clone(), Span::current());
-		let start = move || span.in_scope(|| engine.generate(generate));
+		let start = move || match span.in_scope(|| engine.generate(generate)) {
+			Ok(tokens) => Ok((tokens, permit, reservation)),
+			// The rest of the request is right: it is the grammar, which took work. So the reservation lasts longer.
+			Err(error @ EngineError::InvalidRequest(_)) => Err(error),
+			Err(error) => {
+				reservation.release();
+				Err(error)
+			},
+		};
 		tokio::task::spawn_blocking(start).await.map_err(Rejection::internal)?.map_err(engine_rejection)
 	}
 
@@ -158,26 +171,17 @@ impl Service {
 		Ok((channel, hash, RegisteredEngine { engine, context_length }))
 	}
 
-	async fn read_body(&self, body: Body, envelope: &Envelope) -> Result<bytes::Bytes, Rejection> {
-		let limit = self.parts.limits.body;
-		let body = axum::body::to_bytes(body, limit).await.map_err(|error| {
-			let message = format!("the body cannot be read, or has more than {limit} bytes: {error}");
-			Rejection::new(ErrorCode::BadRequest, message)
-		})?;
-		if body_hash(&body) == envelope.body {
-			Ok(body)
+	/// Rejects when the store has no space for more evidence, or a developer has used its share.
+	fn check_space(&self, developer: &AccountId) -> Result<(), Rejection> {
+		let read = self.parts.store.read(|tx| Ok((evidence::bytes(tx)?, evidence::share(tx, developer)?)));
+		let ((stored, share), max) = (read.map_err(Rejection::internal)?, self.parts.limits.evidence);
+		let message = if stored >= max {
+			format!("the store has {stored} bytes of evidence, which is the maximum here: try another host")
+		} else if share.saturating_mul(EVIDENCE_SHARE) >= max {
+			format!("{share} bytes of evidence here are this developer's, a quarter of the maximum: try another host")
 		} else {
-			Err(Rejection::new(ErrorCode::BadRequest, "the body's hash is not the envelope's"))
-		}
-	}
-
-	/// Rejects when the store has no space for more evidence.
-	fn check_space(&self) -> Result<(), Rejection> {
-		let stored = self.parts.store.read(evidence::bytes).map_err(Rejection::internal)?;
-		if stored < self.parts.limits.evidence {
 			return Ok(());
-		}
-		let message = format!("the store has {stored} bytes of evidence, which is the maximum here: try another host");
+		};
 		Err(Rejection::new(ErrorCode::Busy, message))
 	}
 
@@ -237,6 +241,25 @@ struct Completion {
 	/// Fingerprint of each of these tokens, or of the embedding.
 	fingerprints: Vec<Fingerprint>,
 	events: mpsc::Sender<Event>,
+	/// Makes [`Service::drain`] wait.
+	_running: watch::Receiver<()>,
+}
+
+/// Takes the engine's events as they come, so that it never waits for a client, and frees its permit at its end. The queue has
+/// room for all tokens.
+async fn drain_engine(
+	mut tokens: mpsc::Receiver<TokenEvent>,
+	queue: mpsc::UnboundedSender<TokenEvent>,
+	permit: OwnedSemaphorePermit,
+) {
+	let mut permit = Some(permit);
+	while let Some(event) = tokens.recv().await {
+		if !matches!(event, TokenEvent::Token { .. }) {
+			drop(permit.take());
+		}
+		// The completion reads the queue as long as this runs.
+		let _ = queue.send(event);
+	}
 }
 
 impl Completion {
@@ -248,14 +271,26 @@ impl Completion {
 		permit: OwnedSemaphorePermit,
 	) {
 		let started = Instant::now();
-		let stalled = service.parts.limits.stalled;
-		let last = match self.forward(stalled, tokens, started).await {
+		let Limits { stalled, rest, .. } = service.parts.limits;
+		let (queue, events) = mpsc::unbounded_channel();
+		let time_is_over = async {
+			drain_engine(tokens, queue, permit).await;
+			tokio::time::sleep(rest).await;
+		};
+		let forwarded = tokio::select! {
+			forwarded = self.forward(stalled, events, started) => forwarded,
+			() = time_is_over => Ok(self.cancelled()),
+		};
+		let last = match forwarded {
 			Ok(Some(finish)) => self.sign(&service, finish, reservation).await,
-			Ok(None) => return,
-			Err(error) => Event::Error(error),
+			// The prompt may have been read. Gateways hang up for good reasons, and the engine, fair to all, bounds what that costs.
+			Ok(None) => return reservation.release(),
+			Err(error) => {
+				reservation.release();
+				Event::Error(error)
+			},
 		};
 		metrics::histogram!("gonka_worker_completion_seconds").record(started.elapsed().as_secs_f64());
-		drop(permit);
 		// If the connection is gone, the gateway finds the receipt by `POST /v1/channel`.
 		let _ = tokio::time::timeout(stalled, self.events.send(last)).await;
 	}
@@ -264,7 +299,7 @@ impl Completion {
 	async fn forward(
 		&mut self,
 		stalled: Duration,
-		mut tokens: mpsc::Receiver<TokenEvent>,
+		mut tokens: mpsc::UnboundedReceiver<TokenEvent>,
 		started: Instant,
 	) -> Result<Option<FinishReason>, Error> {
 		let failed = |message: String| Error { code: ErrorCode::Internal, message };
@@ -367,5 +402,132 @@ impl Completion {
 			"receipt stored"
 		);
 		Event::Receipt { receipt: Scale(receipt) }
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::{server::reservations::Reservations, store::Store};
+	use futures::FutureExt;
+	use gonka_engine::{CheckReceiver, CheckRequest, Health, MockConfig, MockEngine, ModelInfo};
+	use gonka_primitives::market::{Price, Totals};
+	use std::sync::{Mutex, mpsc as std_mpsc};
+	use tempfile::TempDir;
+	use tokio::sync::Semaphore;
+
+	/// The end of waits that only a failed test reaches.
+	const PATIENCE: Duration = Duration::from_secs(900);
+
+	/// An engine that works on each request until the test says how that ends.
+	struct Working {
+		inner: MockEngine,
+		ends: Mutex<std_mpsc::Receiver<Result<(), EngineError>>>,
+	}
+
+	impl Engine for Working {
+		fn info(&self) -> ModelInfo {
+			self.inner.info()
+		}
+
+		fn generate(&self, request: GenerateRequest) -> Result<mpsc::Receiver<TokenEvent>, EngineError> {
+			self.ends.lock().unwrap().recv().unwrap_or(Err(EngineError::Stopped))?;
+			self.inner.generate(request)
+		}
+
+		fn check(&self, request: CheckRequest) -> Result<CheckReceiver, EngineError> {
+			self.inner.check(request)
+		}
+
+		fn health(&self) -> Health {
+			self.inner.health()
+		}
+	}
+
+	/// A worker with one permit, and a channel that may have one request on credit.
+	struct Setup {
+		engine: RegisteredEngine,
+		end: std_mpsc::Sender<Result<(), EngineError>>,
+		permits: Arc<Semaphore>,
+		reservations: Reservations,
+		_directory: TempDir,
+	}
+
+	impl Setup {
+		fn new(unpaid: Duration) -> Self {
+			let directory = tempfile::tempdir().unwrap();
+			let store = Store::open(&directory.path().join("worker.redb"), &[0; 32], &[1; 32]).unwrap();
+			let (end, ends) = std_mpsc::channel();
+			let engine = Arc::new(Working { inner: MockEngine::new(MockConfig::default()), ends: Mutex::new(ends) });
+			Self {
+				engine: RegisteredEngine { engine, context_length: 100 },
+				end,
+				permits: Arc::new(Semaphore::new(1)),
+				reservations: Reservations::new(store, unpaid),
+				_directory: directory,
+			}
+		}
+
+		async fn reserve(&self, sequence: u64) -> Result<Reservation, ErrorCode> {
+			let (id, settled, price) = (1, Totals::default(), Price { input: 1, output: 1 });
+			let (developer, host, gateway) = ([2; 32], [1; 32], [3; 32]);
+			let channel = ChannelView { id, developer, host, gateway, deposit: 1_000, settled, closes: None };
+			let envelope = Envelope {
+				channel: id,
+				model: 3,
+				sequence,
+				body: [0; 32],
+				seed: 0,
+				price,
+				max_tokens: 16,
+				max_fee: 17,
+				expires: 0,
+			};
+			self.reservations.reserve(channel, &envelope, 1).await.map_err(|rejection| rejection.0.code)
+		}
+
+		/// Starts a completion. Returns whether the engine took it.
+		async fn generate(&self, reservation: Reservation) -> bool {
+			let permit = self.permits.clone().try_acquire_owned().unwrap();
+			let request = GenerateRequest { prompt: vec![97], ..Default::default() };
+			self.engine.generate(request, permit, reservation).await.is_ok()
+		}
+	}
+
+	#[tokio::test]
+	async fn work_holds_its_permit_to_its_end_and_its_credit_longer_if_the_client_hangs_up() {
+		let setup = Setup::new(PATIENCE);
+		let mut starting = Box::pin(setup.generate(setup.reserve(1).await.unwrap()));
+		assert!(starting.as_mut().now_or_never().is_none());
+		// The client hangs up.
+		drop(starting);
+		assert_eq!(setup.permits.available_permits(), 0, "the work goes on");
+		assert_eq!(setup.reserve(2).await.err(), Some(ErrorCode::Unacknowledged));
+		setup.end.send(Ok(())).unwrap();
+		assert!(setup.permits.acquire().await.is_ok());
+		assert_eq!(setup.reserve(2).await.err(), Some(ErrorCode::Unacknowledged));
+	}
+
+	#[tokio::test]
+	async fn a_request_that_is_rejected_after_work_stays_on_credit_for_a_while() {
+		let refused = async |unpaid: Duration, error: EngineError| {
+			let setup = Setup::new(unpaid);
+			setup.end.send(Err(error)).unwrap();
+			assert!(!setup.generate(setup.reserve(1).await.unwrap()).await);
+			assert_eq!(setup.permits.available_permits(), 1);
+			setup
+		};
+		let bad_grammar = || EngineError::InvalidRequest("a bad grammar".into());
+		let setup = refused(PATIENCE, bad_grammar()).await;
+		assert_eq!(setup.reserve(2).await.err(), Some(ErrorCode::Unacknowledged));
+		let setup = refused(PATIENCE, EngineError::Busy { waiting: 1 }).await;
+		assert!(setup.reserve(2).await.is_ok(), "it is not the request's fault");
+		let setup = refused(Duration::ZERO, bad_grammar()).await;
+		let free = async {
+			while setup.reserve(2).await.is_err() {
+				tokio::time::sleep(Duration::from_millis(10)).await;
+			}
+		};
+		assert!(tokio::time::timeout(PATIENCE, free).await.is_ok());
 	}
 }

@@ -7,18 +7,22 @@
 use super::{Result, decode};
 use codec::{Decode, Encode};
 use gonka_primitives::{
-	EpochIndex, Hash,
+	AccountId, EpochIndex, Hash,
 	fingerprint::Fingerprint,
 	market::{SignedEnvelope, SignedReceipt, Totals},
 	merkle_sum::SumNode,
 };
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Envelope hash → [`StoredEvidence`].
 const EVIDENCE: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("evidence");
 /// Total size of the evidence, in bytes.
 const BYTES: TableDefinition<(), u64> = TableDefinition::new("evidence_bytes");
+/// Envelope hash → developer. Evidence that an older version of this program stored has none.
+const DEVELOPERS: TableDefinition<&[u8; 32], &[u8; 32]> = TableDefinition::new("evidence_developers");
+/// Developer → size of its evidence, in bytes.
+const SHARES: TableDefinition<&[u8; 32], u64> = TableDefinition::new("evidence_shares");
 /// Window → [`StoredTree`].
 const TREES: TableDefinition<u32, &[u8]> = TableDefinition::new("trees");
 
@@ -49,18 +53,24 @@ pub struct StoredTree {
 pub(super) fn create_tables(tx: &WriteTransaction) -> Result<()> {
 	tx.open_table(EVIDENCE)?;
 	tx.open_table(BYTES)?;
+	tx.open_table(DEVELOPERS)?;
+	tx.open_table(SHARES)?;
 	tx.open_table(TREES)?;
 	Ok(())
 }
 
-/// Stores the evidence of a receipt. A second call for the same envelope changes nothing.
-pub fn put(tx: &WriteTransaction, envelope: &Hash, new: &StoredEvidence) -> Result<()> {
+/// Stores the evidence of a receipt, which a channel of `developer` pays. A second call for the same envelope changes nothing.
+pub fn put(tx: &WriteTransaction, envelope: &Hash, developer: &AccountId, new: &StoredEvidence) -> Result<()> {
 	let mut evidence = tx.open_table(EVIDENCE)?;
 	if evidence.get(envelope)?.is_some() {
 		return Ok(());
 	}
 	let new = new.encode();
 	evidence.insert(envelope, new.as_slice())?;
+	tx.open_table(DEVELOPERS)?.insert(envelope, developer)?;
+	let mut shares = tx.open_table(SHARES)?;
+	let share = shares.get(developer)?.map_or(0, |bytes| bytes.value());
+	shares.insert(developer, share.saturating_add(new.len() as u64))?;
 	count(tx, |bytes| bytes.saturating_add(new.len() as u64))
 }
 
@@ -72,6 +82,11 @@ pub fn get(tx: &ReadTransaction, envelope: &Hash) -> Result<Option<StoredEvidenc
 /// Returns the total size of the evidence in bytes, without the overhead of the file format.
 pub fn bytes(tx: &ReadTransaction) -> Result<u64> {
 	Ok(tx.open_table(BYTES)?.get(())?.map_or(0, |bytes| bytes.value()))
+}
+
+/// Returns the size of a developer's evidence in bytes, of all its channels together.
+pub fn share(tx: &ReadTransaction, developer: &AccountId) -> Result<u64> {
+	Ok(tx.open_table(SHARES)?.get(developer)?.map_or(0, |bytes| bytes.value()))
 }
 
 /// Stores the tree of a window's settlement. It replaces the tree of a settlement that was not included.
@@ -123,10 +138,23 @@ pub fn forget(tx: &WriteTransaction, envelopes: &[Hash]) -> Result<()> {
 
 fn remove<'a>(tx: &WriteTransaction, envelopes: impl Iterator<Item = &'a Hash>) -> Result<()> {
 	let mut evidence = tx.open_table(EVIDENCE)?;
-	let mut freed = 0u64;
+	let mut developers = tx.open_table(DEVELOPERS)?;
+	let (mut freed, mut freed_of) = (0u64, BTreeMap::<AccountId, u64>::new());
 	for envelope in envelopes {
-		if let Some(gone) = evidence.remove(envelope)? {
-			freed = freed.saturating_add(gone.value().len() as u64);
+		let Some(gone) = evidence.remove(envelope)? else { continue };
+		let size = gone.value().len() as u64;
+		freed = freed.saturating_add(size);
+		if let Some(developer) = developers.remove(envelope)? {
+			let of_developer = freed_of.entry(*developer.value()).or_default();
+			*of_developer = of_developer.saturating_add(size);
+		}
+	}
+	let mut shares = tx.open_table(SHARES)?;
+	for (developer, freed) in freed_of {
+		let share = shares.get(&developer)?.map_or(0, |bytes| bytes.value()).saturating_sub(freed);
+		match share {
+			0 => drop(shares.remove(&developer)?),
+			_ => drop(shares.insert(&developer, share)?),
 		}
 	}
 	count(tx, |bytes| bytes.saturating_sub(freed))

@@ -113,7 +113,7 @@ impl AuditedHost {
 		let nodes: Vec<_> = leaves.iter().map(|(_, leaf)| *leaf).collect();
 		let put = self.store.write(Durability::Now, move |tx| {
 			for stored in &completions {
-				evidence::put(tx, &stored.receipt.receipt.envelope, stored)?;
+				evidence::put(tx, &stored.receipt.receipt.envelope, &channel(CHANNEL).developer, stored)?;
 			}
 			evidence::put_tree(tx, SETTLED, &StoredTree { epoch: 5, leaves })
 		});

@@ -77,6 +77,13 @@ impl Gateway {
 		Self { client, url: url.into(), key: key("//Gateway"), channel }
 	}
 
+	/// Makes a gateway to which a few events are sent, and no more before it reads them.
+	pub fn slow(url: &str, channel: ChannelId) -> Self {
+		let mut client = Client::builder(TokioExecutor::new());
+		let client = client.http2_only(true).http2_initial_stream_window_size(64u32).build_http();
+		Self { client, ..Self::new(url, channel) }
+	}
+
 	pub fn envelope(&self, sequence: u64, body: &str) -> Envelope {
 		Envelope {
 			channel: self.channel,

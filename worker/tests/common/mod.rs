@@ -73,7 +73,7 @@ pub struct Options {
 
 impl Default for Options {
 	fn default() -> Self {
-		let limits = Limits { stalled: PATIENCE, ..Default::default() };
+		let limits = Limits { stalled: PATIENCE, rest: PATIENCE, ..Default::default() };
 		Self { limits, engine: engine(), second: None, sprint: None, host_key: None, conduct: Arc::new(Honest) }
 	}
 }

@@ -57,6 +57,24 @@ fn whole<'a>(mut splitter: Splitter, pieces: impl IntoIterator<Item = &'a str>) 
 	whole
 }
 
+/// Text that is held back is read again with each character, so that this would take very long if it could be long.
+#[test]
+fn white_space_of_any_length_is_read_once() {
+	let space = " \n".repeat(50_000);
+	for format in FORMATS {
+		let text = read(format, &format!("a{space}b"));
+		assert_eq!(text.content, format!("a{space}b"));
+		assert_eq!(read(format, &space).content, space);
+		let thought = read(format, &format!("<think>a{space}b</think>c"));
+		assert_eq!((thought.reasoning, thought.content), (format!("a{space}b"), "c".to_owned()));
+	}
+	let call = "<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>";
+	let calls = read(ToolFormat::Hermes, &format!("{space}{call}{space}{call}"));
+	assert_eq!((calls.calls.len(), calls.content.trim()), (2, ""));
+	let calls = read(ToolFormat::Llama3, &format!("{{\"name\": \"f\", \"parameters\": {{}}}};{space}"));
+	assert_eq!(calls.calls.len(), 1);
+}
+
 fn read(format: ToolFormat, text: &str) -> Whole {
 	whole(splitter(format), [text])
 }

@@ -49,6 +49,18 @@ pub fn resolve(items: &mut [Value], responses: &Responses, owner: &str) -> Resul
 	Ok(())
 }
 
+/// Checks that a conversation is no longer than a body may be: it is kept with each of its responses.
+///
+/// # Errors
+/// 413 when it is.
+pub fn check_length(before: &[Value], input: &[Value]) -> Result<(), ApiError> {
+	let lengths = before.iter().chain(input).map(|item| item.to_string().len());
+	if lengths.fold(0, usize::saturating_add) <= MAX_BODY {
+		return Ok(());
+	}
+	Err(ApiError::too_large(format!("The conversation is larger than {} MiB: begin a new one.", MAX_BODY >> 20)))
+}
+
 /// The id in a reference to an item, whose type may be absent.
 fn reference(item: &Value) -> Option<&str> {
 	let id = item.get("id")?.as_str()?;

@@ -24,12 +24,14 @@ pub struct Output {
 	/// Items that are complete.
 	items: Vec<Value>,
 	open: Option<(String, Open)>,
+	/// Log probabilities of tokens whose text is held back.
+	logprobs: Vec<ChatLogprob>,
 }
 
 impl Output {
 	/// The output of a response before its first token.
 	pub fn new(response: Id) -> Self {
-		Self { response, items: Vec::new(), open: None }
+		Self { response, items: Vec::new(), open: None, logprobs: Vec::new() }
 	}
 
 	/// Reads what a token made certain. Returns the events that tell of it, without their numbers.
@@ -38,8 +40,13 @@ impl Output {
 		if !delta.reasoning.is_empty() {
 			self.reasoning(&delta.reasoning, &mut events);
 		}
+		let is_of_content = delta.reasoning.is_empty() && delta.calls.is_empty();
+		if is_of_content || !delta.content.is_empty() {
+			self.logprobs.extend(delta.logprobs);
+		}
 		if !delta.content.is_empty() {
-			self.content(&delta.content, delta.logprobs, &mut events);
+			let logprobs = std::mem::take(&mut self.logprobs);
+			self.content(&delta.content, logprobs, &mut events);
 		}
 		delta.calls.into_iter().for_each(|call| self.call(call, &mut events));
 		events

@@ -1,4 +1,4 @@
-//! Responses that clients may come back to, one file each.
+//! Responses that clients may come back to, one file each, in a folder for each owner.
 //!
 //! A file is written before its response ends, so that the next request can name it. It is not forced to the disk: a power cut
 //! may lose the last ones.
@@ -6,15 +6,21 @@
 use super::ids::Id;
 use crate::openai::errors::ApiError;
 use anyhow::Context;
+use gonka_primitives::hashing::blake2_256;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
+	collections::HashMap,
 	fs, io,
 	path::{Path, PathBuf},
+	sync::{
+		Arc, Mutex,
+		atomic::{AtomicU64, Ordering},
+	},
 	time::{Duration, SystemTime},
 };
 
-/// Maximum number of bytes of all files together. The oldest go first.
+/// Maximum number of bytes of all files together. The oldest of the owner with the most bytes go first.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// A response with what a following one needs.
@@ -50,6 +56,11 @@ impl Stored {
 pub struct Responses {
 	folder: PathBuf,
 	max_age: Duration,
+	max_bytes: u64,
+	/// Number of bytes of all files together. Those that were deleted count until the next cleaning.
+	bytes: Arc<AtomicU64>,
+	/// Held by whoever cleans.
+	cleaning: Arc<Mutex<()>>,
 }
 
 impl Responses {
@@ -65,15 +76,16 @@ impl Responses {
 			fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
 				.with_context(|| format!("cannot protect {}", folder.display()))?;
 		}
-		Ok(Self { folder, max_age })
+		Ok(Self { folder, max_age, max_bytes: MAX_BYTES, bytes: Arc::default(), cleaning: Arc::default() })
 	}
 
-	/// The file of a response. `None` if this is no id of this store: it may come from a path.
-	fn path(&self, id: &str) -> Option<PathBuf> {
-		Id::parse(id).map(|id| self.folder.join(format!("{id}.json")))
+	/// The file of an owner's response. `None` if this is no id of this store: it may come from a path.
+	fn path(&self, id: &str, owner: &str) -> Option<PathBuf> {
+		let owner: String = hex::encode(blake2_256(&[owner.as_bytes()])).chars().take(32).collect();
+		Id::parse(id).map(|id| self.folder.join(owner).join(format!("{id}.json")))
 	}
 
-	/// Writes a response. This blocks.
+	/// Writes a response, and makes room for it. This blocks.
 	///
 	/// # Errors
 	/// 500 when the file cannot be written.
@@ -81,10 +93,21 @@ impl Responses {
 		let failed = |error: &dyn std::fmt::Display| {
 			ApiError::internal(format!("The response cannot be stored: {error}. Send 'store': false to do without."))
 		};
-		let path = self.path(id).ok_or_else(|| failed(&"its id is malformed"))?;
+		let path = self.path(id, &stored.owner).ok_or_else(|| failed(&"its id is malformed"))?;
 		let part = path.with_extension("part");
 		let text = serde_json::to_vec(stored).map_err(|error| failed(&error))?;
-		fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(|error| failed(&error))
+		let length = text.len() as u64;
+		// Cleaning removes folders that are empty.
+		let write = || path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&part, &text));
+		write().or_else(|_| write()).and_then(|()| fs::rename(&part, &path)).map_err(|error| failed(&error))?;
+		let bytes = self.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
+		// Somewhat less, so that not every response has the folders read.
+		if bytes > self.max_bytes
+			&& let Err(error) = self.clean_to(self.max_bytes / 8 * 7)
+		{
+			tracing::warn!(%error, "cannot make room for responses");
+		}
+		Ok(())
 	}
 
 	/// Reads a response of an owner. This blocks.
@@ -92,7 +115,7 @@ impl Responses {
 	/// # Errors
 	/// 404 when there is none, or it is another owner's.
 	pub fn get(&self, id: &str, owner: &str) -> Result<Stored, ApiError> {
-		let read = self.path(id).and_then(|path| {
+		let read = self.path(id, owner).and_then(|path| {
 			let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
 			if self.is_old(modified) {
 				return None;
@@ -108,7 +131,7 @@ impl Responses {
 	/// As [`get`](Self::get).
 	pub fn delete(&self, id: &str, owner: &str) -> Result<(), ApiError> {
 		self.get(id, owner)?;
-		let path = self.path(id).ok_or_else(|| ApiError::response_not_found(id))?;
+		let path = self.path(id, owner).ok_or_else(|| ApiError::response_not_found(id))?;
 		fs::remove_file(path).map_err(|error| ApiError::internal(format!("The response cannot be deleted: {error}.")))
 	}
 
@@ -118,24 +141,50 @@ impl Responses {
 
 	/// Deletes the responses that are too old, and the oldest beyond the maximum number of bytes. This blocks.
 	pub fn clean(&self) -> io::Result<()> {
-		self.clean_to(MAX_BYTES)
+		self.clean_to(self.max_bytes)
 	}
 
 	fn clean_to(&self, max_bytes: u64) -> io::Result<()> {
-		let mut files = Vec::new();
+		// One at a time; the others need not wait.
+		let Ok(_cleaning) = self.cleaning.try_lock() else { return Ok(()) };
+		let (mut owners, mut bytes) = (HashMap::new(), 0u64);
 		for entry in fs::read_dir(&self.folder)? {
 			let entry = entry?;
-			let metadata = entry.metadata()?;
-			files.push((metadata.modified()?, metadata.len(), entry.path()));
-		}
-		files.sort_by(|(left, ..), (right, ..)| right.cmp(left));
-		let mut bytes = 0u64;
-		for (modified, length, path) in files {
-			bytes = bytes.saturating_add(length);
-			if bytes > max_bytes || self.is_old(modified) {
-				remove(&path)?;
+			let folder = entry.path();
+			if !entry.file_type()?.is_dir() {
+				// Earlier versions had all files here, where they are not found any more.
+				remove(&folder)?;
+				continue;
 			}
+			let (mut files, mut sum) = (Vec::new(), 0u64);
+			for entry in fs::read_dir(&folder)? {
+				let entry = entry?;
+				let Ok(metadata) = entry.metadata() else { continue };
+				let modified = metadata.modified()?;
+				if self.is_old(modified) {
+					remove(&entry.path())?;
+				} else {
+					sum = sum.saturating_add(metadata.len());
+					files.push((modified, metadata.len(), entry.path()));
+				}
+			}
+			// The last is the oldest.
+			files.sort_by(|(left, ..), (right, ..)| right.cmp(left));
+			bytes = bytes.saturating_add(sum);
+			if files.is_empty() {
+				// A new file may have come in between: then it stays.
+				let _ = fs::remove_dir(&folder);
+			}
+			owners.insert(folder, (sum, files));
 		}
+		while bytes > max_bytes {
+			let Some((sum, files)) = owners.values_mut().max_by_key(|(sum, _)| *sum) else { break };
+			let Some((_, length, path)) = files.pop() else { break };
+			remove(&path)?;
+			*sum = sum.saturating_sub(length);
+			bytes = bytes.saturating_sub(length);
+		}
+		self.bytes.store(bytes, Ordering::Relaxed);
 		Ok(())
 	}
 }
@@ -178,20 +227,35 @@ mod tests {
 	}
 
 	#[test]
-	fn old_responses_go_and_the_oldest_make_room() {
+	fn old_responses_go_and_the_oldest_of_whoever_has_the_most_make_room() {
 		let folder = tempfile::tempdir().unwrap();
-		let store = Responses::open(folder.path().into(), Duration::from_secs(1000)).unwrap();
+		let mut store = Responses::open(folder.path().into(), Duration::from_secs(1000)).unwrap();
 		let length = serde_json::to_vec(&stored("a", "x")).unwrap().len() as u64;
-		for (number, age) in [(1, 2000), (2, 900), (3, 100), (4, 10)] {
-			store.put(&id(number), &stored("a", "x")).unwrap();
-			let file = fs::File::options().write(true).open(store.path(&id(number)).unwrap()).unwrap();
+		let files = [(1, "a", 2000), (2, "b", 950), (3, "a", 900), (4, "a", 100), (5, "a", 10)];
+		for (number, owner, age) in files {
+			store.put(&id(number), &stored(owner, "x")).unwrap();
+			let file = fs::File::options().write(true).open(store.path(&id(number), owner).unwrap()).unwrap();
 			file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
 		}
-		assert!(store.get(&id(1), "a").is_err(), "it is too old, though it is still there");
-		store.clean_to(2 * length).unwrap();
-		let left: Vec<_> = (1..=4).filter(|number| store.path(&id(*number)).unwrap().exists()).collect();
-		assert_eq!(left, [3, 4]);
-		Responses { max_age: Duration::from_secs(50), ..store.clone() }.clean().unwrap();
-		assert!(!store.path(&id(3)).unwrap().exists() && store.path(&id(4)).unwrap().exists());
+		let left = |store: &Responses| {
+			let exists = |number, owner| store.path(&id(number), owner).unwrap().exists();
+			files
+				.iter()
+				.filter(|(number, owner, _)| exists(*number, owner))
+				.map(|(number, ..)| *number)
+				.collect::<Vec<_>>()
+		};
+		assert!(
+			store.get(&id(1), "a").is_err() && left(&store).contains(&1),
+			"it is too old, though it is still there"
+		);
+		store.clean_to(3 * length).unwrap();
+		assert_eq!(left(&store), [2, 4, 5], "that of another is older");
+		store.max_bytes = 3 * length + 1;
+		store.put(&id(6), &stored("a", "x")).unwrap();
+		assert_eq!(left(&store), [2], "room is made at once, and some more");
+		assert!(store.get(&id(6), "a").is_ok());
+		Responses { max_age: Duration::ZERO, ..store.clone() }.clean().unwrap();
+		assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 	}
 }
