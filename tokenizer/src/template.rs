@@ -283,8 +283,8 @@ mod tests {
 
 	#[test]
 	fn messages_of_all_private_use_characters_are_rejected() {
-		let all: String = PRIVATE_USE.into_iter().collect();
-		let rest: String = PRIVATE_USE.into_iter().skip(1).collect();
+		let all: String = PRIVATE_USE.collect();
+		let rest: String = PRIVATE_USE.skip(1).collect();
 		let render = |content: &str| render("{{ messages[0].content }}", &[("user", content)], serde_json::json!({}));
 		assert!(render(&all).is_err());
 		assert_eq!(render(&rest).unwrap(), [Part::Text(rest.clone())]);

@@ -69,7 +69,7 @@ pub(super) async fn read(
 		let gateway = gateway.clone();
 		return blocking(move || validate(&gateway, &fields)).await;
 	}
-	read_with(gateway, spender, body, move |gateway, fields| validate(gateway, fields)).await
+	read_with(gateway, spender, body, validate).await
 }
 
 /// Parses a body and does something with it that may take time.
