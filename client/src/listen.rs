@@ -3,9 +3,13 @@
 mod places;
 
 use crate::process;
-use axum::{Router, body::Body};
+use axum::{
+	Router,
+	body::{Body, Bytes},
+	response::IntoResponse,
+};
 use hyper::{
-	Request,
+	Request, StatusCode,
 	body::{Body as HttpBody, Frame, Incoming, SizeHint},
 	service::service_fn,
 };
@@ -15,6 +19,7 @@ use hyper_util::{
 };
 use places::{Place, Places, Running};
 use std::{
+	convert::Infallible,
 	io,
 	net::SocketAddr,
 	pin::{Pin, pin},
@@ -24,7 +29,7 @@ use std::{
 };
 use tokio::{
 	net::{TcpListener, TcpStream},
-	sync::watch,
+	sync::{Semaphore, watch},
 };
 use tower_service::Service;
 
@@ -34,8 +39,12 @@ const MAX_HEADERS: u32 = 32 << 10;
 const MAX_CONNECTIONS: usize = 4096;
 /// Number of open files that connections leave to the rest of the program.
 const OTHER_FILES: u64 = 256;
+/// Maximum number of connections from this machine that wait for a place.
+const MAX_WAITING: usize = 256;
+/// Maximum length of a frame of a response's body, in bytes.
+const MAX_FRAME: usize = 16 << 10;
 /// Maximum number of concurrent requests on an HTTP/2 connection.
-const MAX_STREAMS: u32 = 1024;
+const MAX_STREAMS: u32 = 256;
 
 /// Bounds on connections.
 #[derive(Clone, Copy)]
@@ -90,21 +99,43 @@ async fn serve_within(
 ) {
 	let builder = builder(bounds);
 	let places = Places::new(bounds.connections);
+	let waiting = Arc::new(Semaphore::new(MAX_WAITING));
 	let (stopping, stopped) = watch::channel(());
 	let mut stop = pin!(stop);
 	loop {
 		let accepted = tokio::select! {
-			accepted = accept(&listener, &places) => accepted,
+			accepted = listener.accept() => accepted,
 			() = &mut stop => break,
 		};
-		match accepted {
-			Ok((socket, place)) => {
-				tokio::spawn(connection(builder.clone(), bounds, router.clone(), socket, place, stopped.clone()));
-			},
+		let (socket, address) = match accepted {
+			Ok(accepted) => accepted,
 			Err(error) => {
 				tracing::warn!(%error, "cannot accept a connection");
 				tokio::time::sleep(Duration::from_millis(50)).await;
+				continue;
 			},
+		};
+		let serve = {
+			let (builder, router, stopped) = (builder.clone(), router.clone(), stopped.clone());
+			move |place| connection(builder, bounds, router, socket, place, stopped)
+		};
+		let is_local = address.ip().to_canonical().is_loopback();
+		if let Some(place) = places.take(address.ip()) {
+			tokio::spawn(serve(place));
+		} else if let Some(permit) = waiting.clone().try_acquire_owned().ok().filter(|_| is_local) {
+			let places = places.clone();
+			tokio::spawn(async move {
+				let place = loop {
+					places.freed().await;
+					if let Some(place) = places.take(address.ip()) {
+						break place;
+					}
+				};
+				drop(permit);
+				serve(place).await;
+			});
+		} else {
+			tracing::debug!(%address, "closed a connection: too many are open from there");
 		}
 	}
 	drop((listener, stopped));
@@ -132,23 +163,6 @@ fn builder(bounds: Bounds) -> auto::Builder<TokioExecutor> {
 	builder
 }
 
-/// Accepts a connection for which there is a place.
-async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, Place)> {
-	loop {
-		let (socket, address) = listener.accept().await?;
-		loop {
-			if let Some(place) = places.take(address.ip()) {
-				return Ok((socket, place));
-			}
-			if !address.ip().to_canonical().is_loopback() {
-				tracing::debug!(%address, "closed a connection: too many are open from there");
-				break;
-			}
-			places.freed().await;
-		}
-	}
-}
-
 /// Serves a connection until it ends, is idle for too long or loses its place.
 async fn connection(
 	builder: auto::Builder<TokioExecutor>,
@@ -164,23 +178,37 @@ async fn connection(
 	let requested = place.clone();
 	let service = service_fn(move |request: Request<Incoming>| {
 		let running = requested.request();
-		let response = router.clone().call(request);
-		async move { response.await.map(|response| response.map(|body| Tracked { body, _running: running })) }
+		let response = running.is_some().then(|| router.clone().call(request));
+		async move {
+			let response = match response {
+				Some(response) => response.await?,
+				None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+			};
+			Ok::<_, Infallible>(response.map(|body| Tracked { body, rest: Bytes::new(), _running: running }))
+		}
 	});
 	let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
-	tokio::select! {
-		_ = &mut connection => return,
-		() = place.lost() => return,
-		() = place.idle(bounds.first, bounds.next) => return,
-		_ = stopped.changed() => connection.as_mut().graceful_shutdown(),
+	let mut is_stopping = false;
+	loop {
+		tokio::select! {
+			_ = &mut connection => return,
+			() = place.lost() => return,
+			() = place.idle(bounds.first, if is_stopping { bounds.first } else { bounds.next }) => return,
+			_ = stopped.changed(), if !is_stopping => {
+				is_stopping = true;
+				connection.as_mut().graceful_shutdown();
+			},
+		}
 	}
-	let _ = connection.await;
 }
 
-/// The body of a response, whose request runs until it is dropped.
+/// The body of a response, whose request runs until it is dropped. hyper drops it with the last frame, so frames are short: a
+/// connection that still sends a long one is not idle.
 struct Tracked {
 	body: Body,
-	_running: Running,
+	/// The part of a frame that is left.
+	rest: Bytes,
+	_running: Option<Running>,
 }
 
 impl HttpBody for Tracked {
@@ -191,15 +219,31 @@ impl HttpBody for Tracked {
 		mut self: Pin<&mut Self>,
 		context: &mut Context<'_>,
 	) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-		Pin::new(&mut self.body).poll_frame(context)
+		if self.rest.is_empty() {
+			let frame = match Pin::new(&mut self.body).poll_frame(context) {
+				Poll::Ready(Some(Ok(frame))) => frame,
+				other => return other,
+			};
+			match frame.into_data() {
+				Ok(data) => self.rest = data,
+				Err(frame) => return Poll::Ready(Some(Ok(frame))),
+			}
+		}
+		let length = self.rest.len().min(MAX_FRAME);
+		Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
 	}
 
 	fn is_end_stream(&self) -> bool {
-		self.body.is_end_stream()
+		self.rest.is_empty() && self.body.is_end_stream()
 	}
 
 	fn size_hint(&self) -> SizeHint {
-		self.body.size_hint()
+		let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+		if let Some(upper) = hint.upper() {
+			hint.set_upper(upper.saturating_add(rest));
+		}
+		hint.set_lower(hint.lower().saturating_add(rest));
+		hint
 	}
 }
 
@@ -213,10 +257,7 @@ mod tests {
 	use futures::{StreamExt, future::join_all, stream};
 	use http_body_util::{BodyExt, Empty};
 	use hyper_util::client::legacy::Client;
-	use std::{
-		convert::Infallible,
-		sync::atomic::{AtomicUsize, Ordering},
-	};
+	use std::sync::atomic::{AtomicUsize, Ordering};
 	use tokio::{
 		io::{AsyncReadExt, AsyncWriteExt},
 		sync::{oneshot, watch},

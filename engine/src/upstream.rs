@@ -10,7 +10,10 @@ mod verified;
 
 use std::{
 	fmt,
-	sync::{Arc, atomic::Ordering},
+	sync::{
+		Arc,
+		atomic::{AtomicBool, Ordering},
+	},
 	thread,
 	time::Duration,
 };
@@ -127,9 +130,15 @@ struct Upstream {
 	vocabulary: Vocabulary,
 	/// One permit for each completion or check that may run.
 	permits: Arc<Semaphore>,
+	/// Whether the server served the model by the protocol when it was probed last. Each response shows only that it is reachable.
+	serves: AtomicBool,
 }
 
 impl Upstream {
+	fn is_healthy(&self) -> bool {
+		self.http.is_reachable.load(Ordering::Relaxed) && self.serves.load(Ordering::Relaxed)
+	}
+
 	/// Connects, and finds out which model is served by which protocol.
 	async fn find(config: UpstreamConfig) -> Result<Self, EngineError> {
 		let http = Http::new(&config)?;
@@ -170,6 +179,7 @@ impl Upstream {
 			info,
 			vocabulary: Vocabulary::default(),
 			permits: Arc::new(Semaphore::new(0)),
+			serves: AtomicBool::new(true),
 		};
 		if let Some(server) = verified::probe(&found.http, &found.config).await? {
 			if is_adapter {
@@ -328,8 +338,10 @@ impl UpstreamEngine {
 	/// Returns an error if the server is known to be unreachable, so that nothing waits for it.
 	fn permit(&self) -> Result<Permit, EngineError> {
 		let upstream = self.upstream.clone();
-		if !upstream.http.is_reachable.load(Ordering::Relaxed) {
-			return Err(EngineError::Compute("the upstream does not respond".into()));
+		if !upstream.is_healthy() {
+			return Err(EngineError::Compute(
+				"the upstream does not respond, or does not serve the model any more".into(),
+			));
 		}
 		let permit = upstream.permits.clone().try_acquire_owned().map_err(|_| EngineError::Busy { waiting: 0 })?;
 		Ok(Permit { upstream, _permit: permit, _thread: self.thread.clone() })
@@ -347,7 +359,7 @@ async fn watch_health(upstream: Arc<Upstream>, mut alive: watch::Receiver<()>) {
 			let is_served = models
 				.is_some_and(|models| models.iter().any(|model| model["id"] == upstream.model.as_str()))
 				&& upstream.keeps_protocol().await;
-			upstream.http.is_reachable.store(is_served, Ordering::Relaxed);
+			upstream.serves.store(is_served, Ordering::Relaxed);
 			match served {
 				Err(error) if was_served => {
 					tracing::warn!(%error, "the upstream is not reachable; probing until it is")
@@ -489,7 +501,6 @@ impl Engine for UpstreamEngine {
 
 	fn health(&self) -> Health {
 		let running = self.upstream.info.max_running.saturating_sub(self.upstream.permits.available_permits());
-		let healthy = self.upstream.http.is_reachable.load(Ordering::Relaxed);
-		Health { healthy, running, waiting: 0, waiting_limit: 0 }
+		Health { healthy: self.upstream.is_healthy(), running, waiting: 0, waiting_limit: 0 }
 	}
 }

@@ -38,8 +38,13 @@ pub async fn manage<C: ChainView>(gateway: Arc<Gateway>, chain: C, developer: Ke
 		uses.update(&snapshot, &gateway.ledger, &gateway.router);
 		let mut plan = plan::plan(&snapshot, &gateway.ledger, &gateway.options, &gateway.demands(), &uses, &sent);
 		gateway.note_shortage(plan.short.then(|| shortage(&snapshot, &gateway.options, &developer)));
-		plan.open = reachable(&gateway, &snapshot, plan.open, &mut uses).await;
-		match carry_out(&gateway, &chain, &developer, &snapshot, plan, &mut sent).await {
+		let open = std::mem::take(&mut plan.open);
+		let mut done = carry_out(&gateway, &chain, &developer, &snapshot, plan, &mut sent).await;
+		if done.is_ok() && !open.is_empty() {
+			let plan = Plan { open: reachable(&gateway, &snapshot, open, &mut uses).await, ..Plan::default() };
+			done = carry_out(&gateway, &chain, &developer, &snapshot, plan, &mut sent).await;
+		}
+		match done {
 			Ok(()) => pause = FIRST_PAUSE,
 			Err(error) => {
 				tracing::warn!(%error, "cannot open, top up or close channels; trying again in {} s", pause.as_secs());

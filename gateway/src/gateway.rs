@@ -121,9 +121,7 @@ impl Gateway {
 				ApiError::no_worker(message)
 			},
 			_ => match self.trouble(&snapshot, model) {
-				Some(trouble) => {
-					ApiError::no_worker(format!("No host that serves '{name}' can be used. The last one: {trouble}."))
-				},
+				Some(trouble) => ApiError::no_worker(format!("No host that serves '{name}' can be used: {trouble}.")),
 				None if has_channel => ApiError::no_worker(format!("No host that serves '{name}' can be reached.")),
 				None => {
 					ApiError::no_worker(format!("The gateway is opening channels to the hosts that serve '{name}'."))

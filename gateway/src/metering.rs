@@ -10,7 +10,7 @@ use crate::{
 		request::{Prompt, ValidRequest},
 	},
 	receipts::IN_FLIGHT_TOKENS,
-	relay::{self, Piece},
+	relay::{self, Piece, Sent},
 };
 use gonka_client::request_id::RequestId;
 use gonka_primitives::{Balance, market::Price};
@@ -43,8 +43,8 @@ impl Admitted {
 	/// Starts it: see [`start`].
 	pub fn start(self) -> Pieces {
 		let key = self.reservation.key().clone();
-		let pieces = relay::start(self.gateway, self.id, self.prompt, self.reading, key);
-		Pieces { pieces, bounds: self.bounds, reservation: Some(self.reservation), arrived: 0 }
+		let messages = relay::start(self.gateway, self.id, self.prompt, self.reading, key);
+		Pieces { messages, bounds: self.bounds, reservation: Some(self.reservation), arrived: 0, spent: (0, 0) }
 	}
 }
 
@@ -101,38 +101,60 @@ impl Bounds {
 
 /// The pieces of a completion, whose reservation they settle. Dropping them cancels the completion.
 ///
-/// A completion that ends costs its receipt's fee. If the client hangs up, the host is paid for the tokens that it generated
-/// until it noticed; the receipt comes later, so the maximum counts: the tokens that arrived and those that can be on their way. If
-/// hosts fail in mid-stream, the tokens that arrived count.
+/// A completion that ends costs the fees of all its hosts. If it fails, those that broke off are due theirs. If the client hangs up,
+/// the last host is paid for the tokens that it generated until it noticed; the receipt comes later, so the maximum counts: the
+/// tokens that arrived and those that can be on their way.
 pub struct Pieces {
-	pieces: mpsc::UnboundedReceiver<Piece>,
+	messages: mpsc::UnboundedReceiver<Sent>,
 	bounds: Bounds,
 	/// `None` once it is settled.
 	reservation: Option<Reservation>,
 	/// Number of tokens that arrived.
 	arrived: u32,
+	/// Base units that are due to hosts that broke off, and the number of tokens that had arrived when the last one did.
+	spent: (Balance, u32),
 }
 
 impl Pieces {
 	/// Waits for the next piece. Returns `None` after the last one, or if the completion broke off.
 	pub async fn recv(&mut self) -> Option<Piece> {
-		let piece = self.pieces.recv().await;
-		self.note(piece.as_ref(), false);
-		piece
+		loop {
+			let message = self.messages.recv().await;
+			self.note(message.as_ref(), false);
+			match message {
+				Some(Sent::Piece(piece)) => return Some(piece),
+				Some(Sent::Spent(_)) => {},
+				None => return None,
+			}
+		}
 	}
 
-	/// Counts a piece, or settles with the last one.
-	fn note(&mut self, piece: Option<&Piece>, hung_up: bool) {
-		if let Some(Piece::Token(_)) = piece {
-			self.arrived = self.arrived.saturating_add(1);
-			return;
-		}
-		let Some(reservation) = self.reservation.take() else { return };
-		match piece {
-			Some(Piece::Done(summary)) => {
-				reservation.settle(summary.fee, summary.prompt_tokens, summary.completion_tokens);
+	/// Counts what was sent, or settles with the last piece.
+	fn note(&mut self, message: Option<&Sent>, hung_up: bool) {
+		match message {
+			Some(Sent::Piece(Piece::Token(_))) => self.arrived = self.arrived.saturating_add(1),
+			Some(Sent::Spent(fee)) => self.spent = (self.spent.0.saturating_add(*fee), self.arrived),
+			Some(Sent::Piece(Piece::Done(summary))) => {
+				if let Some(reservation) = self.reservation.take() {
+					reservation.settle(summary.fee, summary.prompt_tokens, summary.completion_tokens);
+				}
 			},
-			_ => settle_broken(reservation, &self.bounds, self.arrived, hung_up),
+			Some(Sent::Piece(Piece::Failed(_))) | None => self.settle_broken(hung_up),
+		}
+	}
+
+	/// Settles the reservation of a completion without an end.
+	fn settle_broken(&mut self, hung_up: bool) {
+		let Some(reservation) = self.reservation.take() else { return };
+		let (bounds, (spent, before)) = (&self.bounds, self.spent);
+		let on_their_way = if hung_up { IN_FLIGHT_TOKENS as u32 } else { 0 };
+		let tokens = self.arrived.saturating_add(on_their_way).min(bounds.completion);
+		let made = tokens.saturating_sub(before);
+		// A host that was at an embedding may have sent it already.
+		let is_last_due = made > 0 || (bounds.completion == 0 && hung_up);
+		let last = if is_last_due { bounds.fee(bounds.prompt.saturating_add(before), made) } else { 0 };
+		if is_last_due || spent > 0 {
+			reservation.settle(spent.saturating_add(last), bounds.prompt, tokens);
 		}
 	}
 }
@@ -140,20 +162,10 @@ impl Pieces {
 impl Drop for Pieces {
 	fn drop(&mut self) {
 		// The relay notices, and ends after the pieces that it has sent.
-		self.pieces.close();
+		self.messages.close();
 		while self.reservation.is_some() {
-			let piece = self.pieces.try_recv().ok();
-			self.note(piece.as_ref(), true);
+			let message = self.messages.try_recv().ok();
+			self.note(message.as_ref(), true);
 		}
-	}
-}
-
-/// Settles the reservation of a completion without a receipt.
-fn settle_broken(reservation: Reservation, bounds: &Bounds, arrived: u32, hung_up: bool) {
-	let on_their_way = if hung_up { IN_FLIGHT_TOKENS as u32 } else { 0 };
-	let tokens = arrived.saturating_add(on_their_way).min(bounds.completion);
-	// A host that was at an embedding may have sent it already.
-	if tokens > 0 || (bounds.completion == 0 && hung_up) {
-		reservation.settle(bounds.fee(bounds.prompt, tokens), bounds.prompt, tokens);
 	}
 }

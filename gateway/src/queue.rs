@@ -1,5 +1,5 @@
-//! Requests that wait while all hosts are busy: no more than can start before their patience ends, and no more than half of
-//! these with one API key.
+//! Requests that wait while all hosts are busy: no more than can start before their patience ends, and no more than three quarters
+//! of these with one API key.
 
 use crate::openai::sampling::MAX_COMPLETIONS;
 use std::{
@@ -8,7 +8,7 @@ use std::{
 	time::{Duration, Instant},
 };
 
-/// Number of completions that may wait whatever the hosts' speed. A key's half is all of one request.
+/// Number of completions that may wait whatever the hosts' speed. A key's part has room for one request of any size.
 const MIN_WAITING: u64 = 2 * MAX_COMPLETIONS as u64;
 /// Time over which starts are counted.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -55,14 +55,14 @@ impl Queue {
 	}
 
 	/// Takes a place, for a request with an API key that waits for `patience` at most. Returns `None` if as many wait as begin in that
-	/// time, or half as many of this key.
+	/// time, or three quarters as many of this key.
 	pub fn enter(&self, key: &Arc<str>, patience: Duration) -> Option<Place> {
 		let mut state = self.lock();
 		state.turn(Instant::now());
 		let starts = state.starts.max(state.before);
 		let limit = (starts.saturating_mul(patience.as_secs()) / WINDOW.as_secs()).max(MIN_WAITING);
 		let of_key = state.of_keys.get(key).copied().unwrap_or_default();
-		if state.waiting >= limit || of_key >= limit / 2 {
+		if state.waiting >= limit || of_key >= limit.saturating_mul(3) / 4 {
 			return None;
 		}
 		state.waiting = state.waiting.saturating_add(1);
@@ -103,7 +103,7 @@ mod tests {
 			}
 			places.len() as u64
 		};
-		assert_eq!(enter(&[&one]), MIN_WAITING / 2, "others find places");
+		assert_eq!(enter(&[&one]), MIN_WAITING / 4 * 3, "others find places");
 		assert_eq!(enter(&[&one, &other]), MIN_WAITING, "the places are free again");
 		assert!(queue.lock().of_keys.is_empty());
 		for _ in 0..1_000 {

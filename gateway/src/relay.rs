@@ -74,6 +74,15 @@ pub enum Piece {
 	Failed(ApiError),
 }
 
+/// A message of a relay.
+#[derive(Clone, Debug)]
+pub enum Sent {
+	/// A piece of the completion.
+	Piece(Piece),
+	/// A host has broken off, to which so many base units are due. Another one may go on.
+	Spent(Balance),
+}
+
 /// The facts about a completion that are known at its end.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -149,14 +158,14 @@ pub fn start(
 	prompt: Prompt,
 	reading: Arc<Reading>,
 	key: Arc<str>,
-) -> mpsc::UnboundedReceiver<Piece> {
+) -> mpsc::UnboundedReceiver<Sent> {
 	// Unbounded, so that a slow client never holds a worker up. `max_tokens` bounds the number of pieces.
 	let (client, receiver) = mpsc::unbounded_channel();
 	let task = async move {
 		let limit = gateway.options.timeouts.request;
 		let text = CompletionText::new(prompt.body.stop.clone());
 		let beginnings = gateway.router.beginnings(&prompt.model, &prompt.body.prompt);
-		let bound = prompt.form.as_ref().map(Form::begin);
+		let (bound, price) = (prompt.form.as_ref().map(Form::begin), prompt.model.price());
 		let (place, stopped, embedding, is_unpaid, started) = (None, false, None, false, Instant::now());
 		let mut relay = Relay {
 			gateway,
@@ -173,6 +182,7 @@ pub fn start(
 			embedding,
 			is_unpaid,
 			is_forgotten: false,
+			price,
 			spent: 0,
 			broken: HashMap::new(),
 			started,
@@ -190,7 +200,7 @@ pub fn start(
 				Piece::Failed(ApiError::timeout(message))
 			},
 		};
-		let _ = relay.client.send(last);
+		let _ = relay.client.send(Sent::Piece(last));
 	};
 	tokio::spawn(task.instrument(Span::current()));
 	receiver
@@ -208,7 +218,7 @@ struct Relay {
 	beginnings: Beginnings,
 	/// The place in the queue while all hosts are busy.
 	place: Option<Place>,
-	client: mpsc::UnboundedSender<Piece>,
+	client: mpsc::UnboundedSender<Sent>,
 	/// The text of the tokens that were delivered.
 	text: CompletionText,
 	/// The place of the completion in its grammar, if it has one.
@@ -216,10 +226,12 @@ struct Relay {
 	/// Whether the last one ends the completion, or the embedding has arrived.
 	stopped: bool,
 	embedding: Option<Vec<f32>>,
-	/// Whether the host that sent the embedding is not paid for it, since its receipt was wrong.
+	/// Whether nothing is due to the last host, since its receipt or what it sent was wrong.
 	is_unpaid: bool,
 	/// Whether nothing is due to the last host, though it sent tokens.
 	is_forgotten: bool,
+	/// The price of the last host.
+	price: Price,
 	/// Base units that are due to hosts that did not end the completion, as far as it is known.
 	spent: Balance,
 	/// Number of times that a host broke off.
@@ -254,10 +266,10 @@ impl Relay {
 					self.place = self.place.take().or_else(|| self.gateway.queue.enter(&self.key, patience));
 					let patient = self.place.is_some() && waiting_since.elapsed() < patience;
 					match self.next_round(reason, last.as_ref(), rounds, patient).await {
-						Ok(()) => tried = self.unreliable(),
+						Ok(()) => tried = self.given_up(),
 						Err(_) if self.shorten(last.as_ref()) => {
 							(rejections, last) = (0, None);
-							tried = self.unreliable();
+							tried = self.given_up();
 						},
 						Err(error) => return Some(Err(error)),
 					}
@@ -265,9 +277,6 @@ impl Relay {
 					continue;
 				},
 			};
-			if delivered > 0 {
-				self.resume().await;
-			}
 			let Attempt { host, span, result } = self.attempt(route, &mut tried).await;
 			last_host = host;
 			match result {
@@ -281,9 +290,12 @@ impl Relay {
 					if self.delivered() > delivered {
 						// The host made progress: hosts that were tried before get another chance.
 						(rounds, waiting_since) = (0, Instant::now());
+						if !self.is_finished() {
+							self.resume().await;
+						}
 						let broken = self.broken.entry(host).or_default();
 						*broken = broken.saturating_add(1);
-						tried = self.unreliable();
+						tried = self.given_up();
 					}
 					tried.insert(host);
 					span.in_scope(|| self.note_failure(&host, &failure));
@@ -292,13 +304,12 @@ impl Relay {
 						if rejections >= MAX_REJECTIONS {
 							if self.shorten(Some(&failure)) {
 								(rejections, last) = (0, None);
-								tried = self.unreliable();
+								tried = self.given_up();
 								continue;
 							}
 							return Some(Err(self.final_error(NoRoute::NoHost, Some(&failure))));
 						}
 					}
-					self.is_unpaid |= matches!(failure, Failure::Receipt(_));
 					// A host that could serve the request later counts for more than one that cannot.
 					if !matches!((&failure, &last), (Failure::Unsupported(_), Some(_))) {
 						last = Some(failure);
@@ -309,7 +320,7 @@ impl Relay {
 	}
 
 	/// The hosts that broke off too often to be tried again.
-	fn unreliable(&self) -> HashSet<AccountId> {
+	fn given_up(&self) -> HashSet<AccountId> {
 		self.broken.iter().filter(|(_, times)| **times >= MAX_BREAKS).map(|(host, _)| *host).collect()
 	}
 
@@ -325,8 +336,8 @@ impl Relay {
 		may
 	}
 
-	/// Reads what was delivered in the grammar again, as the next host does: an automaton that has read more texts than that gives
-	/// up sooner.
+	/// Reads the delivered tokens in the grammar again, as the next host does: one that was asked for the mask of each may give up
+	/// sooner.
 	async fn resume(&mut self) {
 		let Some(form) = self.prompt.form.clone() else { return };
 		let delivered = self.prompt.body.delivered.clone();
@@ -339,10 +350,12 @@ impl Relay {
 	/// Notes what is due to a host that failed, and may show a receipt later, after `before` tokens of others.
 	fn note_spent(&mut self, before: u32, failure: &Failure) {
 		let made = self.delivered().saturating_sub(before);
-		let is_forgotten = std::mem::take(&mut self.is_forgotten) || matches!(failure, Failure::Receipt(_));
-		if made > 0 && !is_forgotten {
-			let fee = self.prompt.model.price().fee(self.prompt.tokens().saturating_add(before), made);
-			self.spent = self.spent.saturating_add(fee.unwrap_or(Balance::MAX));
+		self.is_unpaid = std::mem::take(&mut self.is_forgotten) || matches!(failure, Failure::Receipt(_));
+		if made > 0 {
+			let fee = self.price.fee(self.prompt.tokens().saturating_add(before), made).unwrap_or(Balance::MAX);
+			let fee = if self.is_unpaid { 0 } else { fee };
+			self.spent = self.spent.saturating_add(fee);
+			let _ = self.client.send(Sent::Spent(fee));
 		}
 	}
 
@@ -387,7 +400,7 @@ impl Relay {
 		}
 		self.stopped = is_stop_text || ends;
 		self.prompt.body.delivered.push(id);
-		let _ = self.client.send(Piece::Token(Token { id, text, logprob, top_logprobs }));
+		let _ = self.client.send(Sent::Piece(Piece::Token(Token { id, text, logprob, top_logprobs })));
 		true
 	}
 

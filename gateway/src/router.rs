@@ -52,8 +52,8 @@ const MAX_HEDGES: f64 = 10.0;
 struct State {
 	in_flight: u64,
 	failures: u32,
-	/// Share of the last dispatches that failed.
-	unreliability: f64,
+	/// Share of the last dispatches that failed, and when one did last.
+	unreliability: (f64, Option<Instant>),
 	paused_until: Option<Instant>,
 	distrusted_until: Option<Instant>,
 	speed: Speed,
@@ -72,7 +72,7 @@ impl Default for State {
 		Self {
 			in_flight: 0,
 			failures: 0,
-			unreliability: 0.0,
+			unreliability: (0.0, None),
 			paused_until: None,
 			distrusted_until: None,
 			speed: Speed::default(),
@@ -97,6 +97,12 @@ impl State {
 	/// The report, if its load still counts.
 	fn fresh(&self) -> Option<&Report> {
 		self.report.as_ref().filter(|report| report.at.elapsed() < FRESH)
+	}
+
+	/// The share of the last dispatches that failed. It halves with each minute.
+	fn unreliability(&self) -> f64 {
+		let (share, failed) = self.unreliability;
+		share * failed.map_or(0.0, |failed| (-failed.elapsed().as_secs_f64() / 60.0).exp2())
 	}
 
 	fn is_paused(&self, now: Instant) -> bool {
@@ -141,8 +147,9 @@ struct States {
 	prefixes: Prefixes,
 	/// Number of requests that may be hedged now.
 	hedges: f64,
-	/// The time since which hosts reject all requests on a channel, since they want to be paid for others first.
-	refused: HashMap<ChannelId, Instant>,
+	/// When hosts first and last rejected a request on a channel since they wanted to be paid for others first, with none between
+	/// that they served or were paid for.
+	refused: HashMap<ChannelId, (Instant, Instant)>,
 }
 
 /// Load and health of the hosts, as this gateway has seen them.
@@ -267,17 +274,20 @@ impl Router {
 
 	/// Notes that a host rejects a request on a channel since it wants to be paid for others first.
 	pub fn note_refused(&self, channel: ChannelId) {
-		self.lock().refused.entry(channel).or_insert_with(Instant::now);
+		let now = Instant::now();
+		self.lock().refused.entry(channel).or_insert((now, now)).1 = now;
 	}
 
-	/// Notes that a host has begun to serve a request on a channel.
+	/// Notes that a host has begun to serve a request on a channel, or was paid on it.
 	pub fn note_served(&self, channel: ChannelId) {
 		self.lock().refused.remove(&channel);
 	}
 
-	/// Time for which a host has rejected all requests on a channel.
-	pub fn refused(&self, channel: &ChannelView) -> Option<Duration> {
-		self.lock().refused.get(&channel.id).map(Instant::elapsed)
+	/// The times for which hosts rejected all requests, by channel. Forgets all channels but those that are `open`.
+	pub fn refused(&self, open: &[&Arc<ChannelView>]) -> HashMap<ChannelId, Duration> {
+		let mut states = self.lock();
+		states.refused.retain(|id, _| open.iter().any(|channel| channel.id == *id));
+		states.refused.iter().map(|(id, (first, last))| (*id, last.duration_since(*first))).collect()
 	}
 
 	/// Notes that a request for a model has come.
@@ -360,7 +370,7 @@ impl Router {
 	pub fn succeeded(&self, host: &AccountId, pace: Option<Duration>) {
 		if let Some(state) = self.lock().hosts.get_mut(host) {
 			state.failures = 0;
-			state.unreliability *= FORGETTING;
+			state.unreliability.0 *= FORGETTING;
 			state.paused_until = None;
 			state.trouble = None;
 			if let Some(pace) = pace {
@@ -374,9 +384,13 @@ impl Router {
 		let mut states = self.lock();
 		let state = states.hosts.entry(*host).or_default();
 		state.trouble = Some(trouble);
+		// All that run when it goes down are one failure.
+		if !state.is_paused(Instant::now()) {
+			let more = (1.0 - (1.0 - state.unreliability()) * FORGETTING).min(MAX_UNRELIABILITY);
+			state.unreliability = (more, Some(Instant::now()));
+		}
 		let pause = BACKOFF.saturating_mul(1 << state.failures.min(MAX_DOUBLINGS));
 		state.failures = state.failures.saturating_add(1);
-		state.unreliability = (1.0 - (1.0 - state.unreliability) * FORGETTING).min(MAX_UNRELIABILITY);
 		state.paused_until = Instant::now().checked_add(pause);
 	}
 
@@ -431,7 +445,7 @@ impl States {
 			.zip(&loads)
 			.zip(slowness)
 			.map(|((host, load), slowness)| host.weight as f64 / load.saturating_add(1) as f64 / slowness.powi(2));
-		let reliable = states.iter().map(|state| (1.0 - state.unreliability).powi(2));
+		let reliable = states.iter().map(|state| (1.0 - state.unreliability()).powi(2));
 		draw(chances.zip(reliable).map(|(chance, reliable)| chance * reliable).collect())
 	}
 }

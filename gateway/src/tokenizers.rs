@@ -16,13 +16,13 @@ use gonka_primitives::{AccountId, Hash, views::ChannelView};
 use gonka_tokenizer::{GrammarCompiler, Tokenizer, open_tokenizer};
 use sha2::{Digest, Sha256};
 use std::{
-	collections::HashMap,
+	collections::{HashMap, HashSet},
 	fs,
 	path::PathBuf,
 	sync::{Arc, PoisonError, RwLock},
 	time::{Duration, Instant},
 };
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// Pause before a host that sent no or a wrong file is asked for it again.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -94,11 +94,13 @@ pub async fn supervise(gateway: Arc<Gateway>) {
 	let mut snapshots = gateway.snapshots.subscribe();
 	// One task for each, so that a slow host holds up no other model.
 	let mut tasks = JoinSet::new();
-	let mut running: HashMap<Hash, AbortHandle> = HashMap::new();
+	let mut started = HashSet::new();
 	while snapshots.changed().await.is_ok() {
 		while tasks.try_join_next().is_some() {}
 		for hash in wanted(&gateway, &gateway.snapshots.load()).into_keys() {
-			running.entry(hash).or_insert_with(|| tasks.spawn(obtain(gateway.clone(), hash)));
+			if started.insert(hash) {
+				tasks.spawn(obtain(gateway.clone(), hash));
+			}
 		}
 	}
 }
@@ -106,20 +108,20 @@ pub async fn supervise(gateway: Arc<Gateway>) {
 /// Opens a tokenizer, or fetches it as soon as a host has it. Gives up on a file that no host can repair: the registration is wrong,
 /// or this build is too old.
 async fn obtain(gateway: Arc<Gateway>, hash: Hash) {
-	match in_background(&gateway, move |tokenizers| tokenizers.open(&hash)).await {
-		Ok(true) => return tracing::info!(hash = hex::encode(hash), "opened a tokenizer"),
-		Ok(false) => {},
-		Err(error) => {
-			let hash = hex::encode(hash);
-			return tracing::error!(
-				hash,
-				"the registered tokenizer cannot be used; is this gateway up to date? {error:#}"
-			);
-		},
-	}
 	let mut snapshots = gateway.snapshots.subscribe();
 	let mut failed: HashMap<AccountId, Instant> = HashMap::new();
 	loop {
+		match in_background(&gateway, move |tokenizers| tokenizers.open(&hash)).await {
+			Ok(true) => return tracing::info!(hash = hex::encode(hash), "opened a tokenizer"),
+			Ok(false) => {},
+			Err(error) => {
+				let hash = hex::encode(hash);
+				return tracing::error!(
+					hash,
+					"the registered tokenizer cannot be used; is this gateway up to date? {error:#}"
+				);
+			},
+		}
 		failed.retain(|_, at| at.elapsed() < PAUSE);
 		let sources = wanted(&gateway, &gateway.snapshots.load()).remove(&hash).unwrap_or_default();
 		if fetch(&gateway, hash, &sources, &mut failed).await || snapshots.changed().await.is_err() {

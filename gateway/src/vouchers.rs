@@ -172,6 +172,7 @@ async fn acknowledge(gateway: &Gateway, id: ChannelId, host: &Host) -> Result<()
 
 fn note_confirmed(gateway: &Gateway, id: ChannelId, acknowledgement: &Acknowledgement) {
 	gateway.metrics.vouchers.inc();
+	gateway.router.note_served(id);
 	for _ in &acknowledgement.receipts {
 		gateway.freed.notify_one();
 	}

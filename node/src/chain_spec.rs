@@ -125,8 +125,10 @@ mod tests {
 		if WASM_BINARY.is_none() {
 			return;
 		}
-		let made = load_with_state("local").unwrap().build_storage().unwrap();
-		let specified = load("local").unwrap().build_storage().unwrap();
-		assert!(made.top == specified.top && made.children_default == specified.children_default);
+		for id in ["dev", "local"] {
+			let made = load_with_state(id).unwrap().build_storage().unwrap();
+			let specified = load(id).unwrap().build_storage().unwrap();
+			assert!(made.top == specified.top && made.children_default == specified.children_default, "{id}");
+		}
 	}
 }

@@ -49,10 +49,11 @@ impl SubstrateCli for Cli {
 
 pub fn run() -> Result<()> {
 	let cli = Cli::from_args();
+	let cache = cli.wasm_cache.clone();
 	let Some(command) = &cli.subcommand else {
 		return cli
 			.create_runner(&cli.run)?
-			.run_node_until_exit(|config| async move { service::start(config, cli.wasm_cache).map_err(Into::into) });
+			.run_node_until_exit(|config| async move { service::start(config, cache).map_err(Into::into) });
 	};
 
 	match command {
@@ -72,23 +73,23 @@ pub fn run() -> Result<()> {
 
 		// These need the chain itself.
 		Command::CheckBlock(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, import_queue, task_manager, .. } = service::parts(&config, None)?;
+			let Parts { client, import_queue, task_manager, .. } = service::parts(&config, cache)?;
 			Ok((cmd.run(client, import_queue), task_manager))
 		}),
 		Command::ImportBlocks(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, import_queue, task_manager, .. } = service::parts(&config, None)?;
+			let Parts { client, import_queue, task_manager, .. } = service::parts(&config, cache)?;
 			Ok((cmd.run(client, import_queue), task_manager))
 		}),
 		Command::ExportBlocks(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, task_manager, .. } = service::parts(&config, None)?;
+			let Parts { client, task_manager, .. } = service::parts(&config, cache)?;
 			Ok((cmd.run(client, config.database), task_manager))
 		}),
 		Command::ExportState(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, task_manager, .. } = service::parts(&config, None)?;
+			let Parts { client, task_manager, .. } = service::parts(&config, cache)?;
 			Ok((cmd.run(client, config.chain_spec), task_manager))
 		}),
 		Command::Revert(cmd) => cli.create_runner(cmd)?.async_run(|config| {
-			let Parts { client, backend, task_manager, .. } = service::parts(&config, None)?;
+			let Parts { client, backend, task_manager, .. } = service::parts(&config, cache)?;
 			// Both consensus engines keep data of their own, which is reverted with the chain.
 			let revert_engines = |client: Arc<_>, backend, blocks| {
 				sc_consensus_babe::revert(Arc::clone(&client), backend, blocks)?;

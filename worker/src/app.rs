@@ -11,7 +11,7 @@ use crate::{
 	store::Store,
 	worker::{Parts, Worker},
 };
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
@@ -63,7 +63,7 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 		host,
 		key,
 		host_key,
-		store,
+		store: store.clone(),
 		models,
 		url,
 		limits,
@@ -73,7 +73,18 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 		conduct,
 	})?;
 	println!("listening on http://{address}");
+	let stop = async {
+		tokio::select! {
+			() = stop => {},
+			() = store.closed() => {},
+		}
+	};
 	worker.serve(listener, stop, cli.grace()).await;
+	// A supervisor starts the process again, which opens the store anew.
+	ensure!(
+		!store.is_closed(),
+		"the store cannot be written: see the log, check the disk of --base-path, and start again"
+	);
 	tracing::info!("stopped");
 	Ok(())
 }

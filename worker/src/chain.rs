@@ -42,6 +42,8 @@ pub trait ChainApi: Send + Sync + 'static {
 	fn market(&self) -> BoxFuture<'_, Result<MarketView>>;
 	/// Reads all registered models.
 	fn models(&self) -> BoxFuture<'_, Result<Vec<ModelView>>>;
+	/// Reads all registered hosts.
+	fn hosts(&self) -> BoxFuture<'_, Result<Vec<HostView>>>;
 	/// Reads a registered host.
 	fn host<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Option<HostView>>>;
 	/// Reads a host's commitments of an epoch, by segment.

@@ -107,6 +107,8 @@ pub struct CheckContext {
 	pub fetches: Semaphore,
 	/// One permit for each host whose leaves are being recomputed.
 	pub checks: Semaphore,
+	/// One permit for each new refutation whose trace is computed: turns of games that have begun wait behind few of them.
+	pub refutations: Semaphore,
 	/// Deviations from the protocol, in tests.
 	pub conduct: Arc<dyn Conduct>,
 }
@@ -126,7 +128,8 @@ impl CheckContext {
 		let outbox = Outbox::new(follower.clone(), store.clone(), key);
 		let (fetches, checks) = (Semaphore::new(MAX_FETCHES), Semaphore::new(MAX_CHECKS));
 		let oracle = Oracle::new(queue);
-		Arc::new(Self { follower, store, outbox, oracle, openings, peers, fetches, checks, conduct })
+		let refutations = Semaphore::new(oracle.parallel());
+		Arc::new(Self { follower, store, outbox, oracle, openings, peers, fetches, checks, refutations, conduct })
 	}
 
 	/// Starts all parts.

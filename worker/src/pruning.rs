@@ -3,9 +3,10 @@
 use crate::{
 	chain::{Follower, Snapshot},
 	settlement::KEPT_EPOCHS,
-	store::{Durability, Result, Store, check, evidence, findings, market, settlements, sprint},
+	store::{Durability, Result, Store, check, evidence, findings, market, seen, settlements, sprint},
 };
 use gonka_primitives::{ChannelId, EpochIndex};
+use std::collections::BTreeSet;
 
 /// Number of windows for which settlements stay in the store.
 const KEPT_WINDOWS: u32 = 1000;
@@ -20,12 +21,15 @@ pub struct Pruner {
 	store: Store,
 	/// The last epoch in which it deleted.
 	pruned: Option<EpochIndex>,
+	/// Stored channels that were not on chain then. Their receipts are money, so they are deleted only if they are absent
+	/// an epoch later, too.
+	absent: BTreeSet<ChannelId>,
 }
 
 impl Pruner {
 	/// Makes the task for a store.
 	pub fn new(follower: Follower, store: Store) -> Self {
-		Self { follower, store, pruned: None }
+		Self { follower, store, pruned: None, absent: BTreeSet::new() }
 	}
 
 	/// Runs until the chain is no longer followed.
@@ -33,17 +37,30 @@ impl Pruner {
 		let mut snapshots = self.follower.subscribe();
 		while snapshots.changed().await.is_ok() {
 			let Some(snapshot) = snapshots.borrow_and_update().clone() else { continue };
-			if self.pruned.replace(snapshot.epoch.index) == Some(snapshot.epoch.index) {
-				continue;
-			}
-			if let Err(error) = self.prune(&snapshot).await {
+			if let Err(error) = self.step(&snapshot).await {
 				tracing::error!(%error, "cannot delete old entries; trying again in the next epoch");
 			}
 		}
 	}
 
-	async fn prune(&self, snapshot: &Snapshot) -> Result<()> {
-		let closed = self.closed_channels(snapshot).await?;
+	/// Notes the block, and deletes with the first one of an epoch. A node that is still syncing lacks channels that are on
+	/// chain, so nothing is deleted before it has caught up.
+	async fn step(&mut self, snapshot: &Snapshot) -> Result<()> {
+		let block = snapshot.epoch.block;
+		if self.store.write(Durability::Later, move |tx| seen::note(tx, block)).await? {
+			tracing::debug!(block, "the node is behind the blocks that this worker has seen");
+			return Ok(());
+		}
+		if self.pruned.replace(snapshot.epoch.index) == Some(snapshot.epoch.index) {
+			return Ok(());
+		}
+		self.prune(snapshot).await
+	}
+
+	async fn prune(&mut self, snapshot: &Snapshot) -> Result<()> {
+		let absent = self.absent_channels(snapshot).await?;
+		let closed: Vec<_> = absent.intersection(&self.absent).copied().collect();
+		self.absent = absent;
 		let oldest = snapshot.epoch.index.saturating_sub(KEPT_EPOCHS);
 		let windows = EVIDENCE_WINDOWS.saturating_mul(snapshot.market.window);
 		let epochs = windows.div_ceil(snapshot.epoch.schedule.length.max(1)).max(KEPT_EPOCHS);
@@ -72,13 +89,13 @@ impl Pruner {
 	}
 
 	/// Returns the stored channels that are no longer on chain.
-	async fn closed_channels(&self, snapshot: &Snapshot) -> Result<Vec<ChannelId>> {
-		let mut closed = Vec::new();
+	async fn absent_channels(&self, snapshot: &Snapshot) -> Result<BTreeSet<ChannelId>> {
+		let mut absent = BTreeSet::new();
 		for id in self.store.read(market::channels)? {
 			if !snapshot.channels.contains_key(&id) && matches!(self.follower.current_channel(id).await, Ok(None)) {
-				closed.push(id);
+				absent.insert(id);
 			}
 		}
-		Ok(closed)
+		Ok(absent)
 	}
 }

@@ -1,13 +1,15 @@
 //! The worker's HTTP API (`gonka_client::worker_api`, docs/worker-api.md): HTTP/1.1 and HTTP/2 without TLS on one port.
 //!
 //! - [`inference`]: verifies a request and streams its completion;
+//! - [`permits`]: permits for these requests, and what a developer may hold of them;
 //! - [`bodies`]: bodies of these requests;
 //! - [`reservations`]: deposits and credit that running requests use;
 //! - [`vouchers`]: vouchers, and the state of a channel;
 //! - [`tokenizers`]: tokenizer files, for gateways;
 //! - [`openings`]: openings of this host's leaves, for checkers;
 //! - [`evidence`]: evidence of receipts, for auditors;
-//! - [`authentication`]: who may have either.
+//! - [`authentication`]: who may have either;
+//! - [`turns`]: turns of all queries.
 //!
 //! [`gonka_client::listen`] bounds the connections.
 
@@ -16,6 +18,7 @@ pub mod bodies;
 pub mod evidence;
 pub mod inference;
 pub mod openings;
+pub mod permits;
 pub mod reservations;
 pub mod tokenizers;
 pub mod turns;
@@ -29,7 +32,7 @@ use crate::{
 	prometheus,
 	store::Store,
 };
-use authentication::WorkerKeys;
+use authentication::Hosts;
 use axum::{
 	Json, Router,
 	extract::{DefaultBodyLimit, Request, State},
@@ -50,9 +53,10 @@ use gonka_client::{
 };
 use gonka_primitives::Hash;
 use openings::ShownPositions;
+use permits::Permits;
 use reservations::Reservations;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tracing::{Instrument, field::Empty};
 use turns::Turns;
 
@@ -66,13 +70,14 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Limits {
 	/// Maximum number of running requests and receipts without a voucher together, of a channel that has paid for nothing yet.
 	pub credit: u64,
-	/// Maximum number of running and waiting requests over all channels.
+	/// Maximum number of running and waiting requests over all channels. Those of a developer are three quarters of it at most.
 	pub capacity: u32,
 	/// Maximum size of a request's body, in bytes.
 	pub body: usize,
 	/// Maximum number of blocks that an envelope's expiry may lie ahead.
 	pub expiry: u32,
-	/// Maximum size of the stored evidence, in bytes. Beyond it, requests are rejected; beyond a quarter, those of the developer.
+	/// Maximum size of the stored evidence, in bytes. Beyond it, requests are rejected; those of a developer when its own is a
+	/// quarter of it, or as much as is left.
 	pub evidence: u64,
 	/// Maximum time that a completion waits for a client that does not read.
 	pub stalled: Duration,
@@ -115,10 +120,10 @@ pub struct Service {
 	openings: Arc<Openings>,
 	shown: ShownPositions,
 	tokenizers: Turns,
-	worker_keys: WorkerKeys,
+	hosts: Hosts,
 	assignments: Assignments,
 	/// One permit for each request that may run or wait.
-	permits: Arc<Semaphore>,
+	permits: Permits,
 	/// Has a receiver for each completion until its receipt is stored. Its permit ends before, with the engine's work.
 	completions: watch::Sender<()>,
 }
@@ -133,9 +138,9 @@ impl Service {
 			openings: Openings::new(parts.store.clone()),
 			shown: ShownPositions::default(),
 			tokenizers: Turns::new(tokenizers::MAX_QUERIES, tokenizers::MAX_WAIT),
-			worker_keys: WorkerKeys::default(),
+			hosts: Hosts::default(),
 			assignments: Assignments::default(),
-			permits: Arc::new(Semaphore::new(parts.limits.capacity as usize)),
+			permits: Permits::new(parts.limits.capacity),
 			completions: watch::Sender::new(()),
 			parts,
 		})
@@ -148,7 +153,7 @@ impl Service {
 
 	/// Returns the number of running and waiting requests.
 	pub fn load(&self) -> u32 {
-		self.parts.limits.capacity.saturating_sub(self.permits.available_permits() as u32)
+		self.permits.taken()
 	}
 
 	/// Rejects when governance requires a newer worker.
@@ -162,7 +167,7 @@ impl Service {
 
 	/// Takes no new requests, and waits at most `limit` for the running ones. Returns whether all of them ended.
 	pub async fn drain(&self, limit: Duration) -> bool {
-		self.permits.close();
+		self.permits.free.close();
 		tokio::time::timeout(limit, self.completions.closed()).await.is_ok()
 	}
 }

@@ -13,6 +13,7 @@ use crate::{
 		Durability, Result, Store,
 		evidence::{self, StoredTree},
 		market::{self, Due},
+		seen,
 		settlements::{self, SettlementState, StoredSettlement},
 	},
 };
@@ -65,6 +66,10 @@ impl SettlementTask {
 
 	/// Does what is due at a block.
 	async fn step(&mut self, snapshot: &Snapshot) -> Result<()> {
+		// A node that is still syncing lacks channels and settlements that the chain has.
+		if self.store.read(|tx| seen::is_behind(tx, snapshot.epoch.block))? {
+			return Ok(());
+		}
 		self.note_settled(snapshot).await?;
 		let length = snapshot.market.window;
 		let Some(ended) = snapshot.block.checked_div(length).and_then(|window| window.checked_sub(1)) else {
@@ -86,7 +91,12 @@ impl SettlementTask {
 
 	/// Signs, stores and sends the settlement of a window, if anything is due.
 	async fn settle(&mut self, snapshot: &Snapshot, window: u32) -> Result<()> {
-		let Some(batch) = Batch::new(self.due(snapshot)?, snapshot.market.max_vouchers)? else { return Ok(()) };
+		// The next settlement is sent in the window after the running one; a quarter of that is time to include it.
+		let length = snapshot.market.window;
+		let next = window.saturating_add(2).saturating_mul(length);
+		let next = next.saturating_add(settling_offset(self.follower.host(), length)).saturating_add(length / 4);
+		let batch = Batch::new(self.due(snapshot)?, snapshot.market.max_vouchers, next)?;
+		let Some(batch) = batch else { return Ok(()) };
 		let Batch { leaves, root, work, vouchers } = batch;
 		let settlement = Settlement { host: *self.follower.host(), window, root, work, vouchers };
 		let genesis = self.follower.chain().genesis();
@@ -131,6 +141,10 @@ impl SettlementTask {
 				self.put(StoredSettlement { state: SettlementState::Included, ..stored }).await
 			},
 			Inclusion::Impossible => self.replace(snapshot, stored, ended).await,
+			Inclusion::Unknown => {
+				tracing::warn!("all channels of the settlement are withdrawn, so nothing tells whether it is included");
+				self.put(StoredSettlement { state: SettlementState::Abandoned, ..stored }).await
+			},
 			Inclusion::Possible => {
 				let window = stored.settlement.window;
 				if self.unpaid == Some(window) && window >= ended {
@@ -146,12 +160,12 @@ impl SettlementTask {
 		}
 	}
 
-	/// Abandons a settlement, and makes another one of its receipts.
+	/// Abandons a settlement, and makes another one of its receipts. Its tree stays unless the other one is of the same
+	/// window: if that is a later one, this one may be in the transaction pool and be included nevertheless.
 	async fn replace(&mut self, snapshot: &Snapshot, stored: StoredSettlement, ended: u32) -> Result<()> {
 		let window = stored.settlement.window;
 		tracing::warn!("the settlement can no longer be included; making another one");
 		self.put(StoredSettlement { state: SettlementState::Abandoned, ..stored }).await?;
-		self.store.write(Durability::Later, move |tx| evidence::drop_tree(tx, window)).await?;
 		self.considered = Some(ended);
 		self.settle(snapshot, ended.max(window)).await
 	}
@@ -216,21 +230,30 @@ enum Inclusion {
 	Impossible,
 	/// It may still be included.
 	Possible,
+	/// None of its channels is left to tell.
+	Unknown,
 }
 
-/// Returns whether a settlement is, or can be, included. A settlement is included as a whole, so its first channel that
-/// is still on chain decides.
+/// Returns whether a settlement is, or can be, included. It is included as a whole, and withdrawn channels do not return,
+/// so the channels that are left decide together.
 fn inclusion(snapshot: &Snapshot, settlement: &Settlement, store: &Store) -> Result<Inclusion> {
+	let vouchers = settlement.vouchers.iter().map(|signed| &signed.voucher);
+	let left = vouchers.filter_map(|voucher| Some((snapshot.channels.get(&voucher.channel)?, voucher)));
+	let left: Vec<_> = left.collect();
+	if left.is_empty() {
+		return Ok(Inclusion::Unknown);
+	}
+	if left.iter().all(|(channel, voucher)| channel.settled.checked_sub(&voucher.totals).is_some()) {
+		return Ok(Inclusion::Included);
+	}
+	if left.len() < settlement.vouchers.len() {
+		return Ok(Inclusion::Impossible);
+	}
 	let mut growth = Totals::default();
-	for signed in &settlement.vouchers {
-		let voucher = &signed.voucher;
-		let Some(channel) = snapshot.channels.get(&voucher.channel) else { return Ok(Inclusion::Impossible) };
-		if channel.settled.checked_sub(&voucher.totals).is_some() {
-			return Ok(Inclusion::Included);
-		}
+	for (channel, voucher) in left {
 		let due = store.read(|tx| market::due(tx, channel))?;
-		let left = voucher.totals.checked_sub(&channel.settled).filter(|_| matches!(due, Ok(Some(_))));
-		let Some(sum) = left.and_then(|left| growth.checked_add(&left)) else { return Ok(Inclusion::Impossible) };
+		let rest = voucher.totals.checked_sub(&channel.settled).filter(|_| matches!(due, Ok(Some(_))));
+		let Some(sum) = rest.and_then(|rest| growth.checked_add(&rest)) else { return Ok(Inclusion::Impossible) };
 		growth = sum;
 	}
 	Ok(if growth == settlement.root.sum { Inclusion::Possible } else { Inclusion::Impossible })

@@ -8,6 +8,7 @@
 //! - [`evidence`]: what shows auditors that completions are the model's;
 //! - [`findings`]: findings of audits;
 //! - [`market`]: sequence numbers, receipts, vouchers;
+//! - [`seen`]: the highest block that was seen;
 //! - [`settlements`]: signed settlements;
 //! - [`sprint`]: leaves and commitments.
 
@@ -16,6 +17,7 @@ mod error;
 pub mod evidence;
 pub mod findings;
 pub mod market;
+pub mod seen;
 pub mod settlements;
 pub mod sprint;
 mod writer;
@@ -26,7 +28,7 @@ use codec::{Decode, Encode};
 use gonka_primitives::Hash;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::{path::Path, sync::Arc};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Name of a fixed fact about the store → its SCALE encoding.
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -50,6 +52,8 @@ pub enum Durability {
 pub struct Store {
 	db: Arc<Database>,
 	writer: Arc<writer::Writer>,
+	/// Closed when the writing thread ends.
+	open: watch::Receiver<()>,
 }
 
 impl Store {
@@ -83,9 +87,26 @@ impl Store {
 		check::create_tables(&tx)?;
 		evidence::create_tables(&tx)?;
 		findings::create_tables(&tx)?;
+		seen::create_tables(&tx)?;
 		tx.commit()?;
+		Ok(Self::over(db))
+	}
+
+	fn over(db: Database) -> Self {
 		let db = Arc::new(db);
-		Ok(Self { writer: Arc::new(writer::Writer::start(db.clone())), db })
+		let (writer, open) = writer::Writer::start(db.clone());
+		Self { db, writer: Arc::new(writer), open }
+	}
+
+	/// Waits until the store can no longer be written: after a fault of the disk only opening it again helps.
+	pub async fn closed(&self) {
+		let mut open = self.open.clone();
+		while open.changed().await.is_ok() {}
+	}
+
+	/// Returns whether the store can no longer be written.
+	pub fn is_closed(&self) -> bool {
+		self.open.has_changed().is_err()
 	}
 
 	/// Runs `job` in a write transaction that it may share with other jobs, and returns its result once that is
@@ -127,4 +148,69 @@ impl Store {
 /// Decodes a stored value.
 fn decode<T: Decode>(mut bytes: &[u8]) -> Result<T> {
 	Ok(T::decode(&mut bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use redb::{StorageBackend, backends::InMemoryBackend};
+	use std::{
+		io,
+		sync::atomic::{AtomicBool, Ordering::Relaxed},
+	};
+
+	/// A disk that may be full.
+	#[derive(Debug, Default)]
+	struct Disk {
+		bytes: InMemoryBackend,
+		full: Arc<AtomicBool>,
+	}
+
+	impl Disk {
+		fn check(&self) -> io::Result<()> {
+			if self.full.load(Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+		}
+	}
+
+	impl StorageBackend for Disk {
+		fn len(&self) -> io::Result<u64> {
+			StorageBackend::len(&self.bytes)
+		}
+		fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+			StorageBackend::read(&self.bytes, offset, out)
+		}
+		fn set_len(&self, len: u64) -> io::Result<()> {
+			self.check()?;
+			StorageBackend::set_len(&self.bytes, len)
+		}
+		fn sync_data(&self) -> io::Result<()> {
+			self.check()?;
+			StorageBackend::sync_data(&self.bytes)
+		}
+		fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+			self.check()?;
+			StorageBackend::write(&self.bytes, offset, data)
+		}
+	}
+
+	#[tokio::test]
+	async fn a_store_whose_disk_failed_is_closed() {
+		let disk = Disk::default();
+		let full = disk.full.clone();
+		let store = Store::over(redb::Builder::new().create_with_backend(disk).unwrap());
+		let write = |block| store.write(Durability::Now, move |tx| seen::note(tx, block));
+		write(1).await.unwrap();
+		// An error of a job is no fault of the disk.
+		let failed = store.write(Durability::Now, |_| Err::<(), _>(StoreError::Inconsistent("a test"))).await;
+		assert!(matches!(failed, Err(StoreError::Inconsistent(_))));
+		write(2).await.unwrap();
+		assert!(!store.is_closed());
+		full.store(true, Relaxed);
+		let error = write(3).await.unwrap_err();
+		assert!(error.is_fatal() && !error.is_temporary(), "{error}");
+		store.closed().await;
+		assert!(store.is_closed());
+		full.store(false, Relaxed);
+		assert!(matches!(write(4).await, Err(StoreError::Stopped)));
+	}
 }

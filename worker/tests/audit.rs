@@ -4,14 +4,20 @@
 mod common;
 
 use common::*;
-use gonka_client::{evidence, worker_api::ErrorCode};
+use gonka_client::{
+	evidence,
+	keys::{self, Keypair},
+	worker_api::ErrorCode,
+};
 use gonka_engine::{
 	CheckReceiver, CheckRequest, CheckResult, Engine, EngineError, GenerateRequest, Health, ModelInfo, TokenEvent,
 };
 use gonka_primitives::{
+	AccountId,
 	audit::{AuditQuery, Breach, Counts, Finding, MAX_FINDINGS, Outcome, Pick},
+	fingerprint,
 	market::{FinishReason, output_hash},
-	views::AuditView,
+	views::{AuditView, HostView},
 };
 use gonka_worker::store::evidence::StoredEvidence;
 use std::{
@@ -82,7 +88,7 @@ async fn honest_completions_are_clean_and_each_breach_is_named() {
 		(
 			Box::new(|a| {
 				a.fingerprints[20] = a.fingerprints[20].map(|byte| byte.wrapping_add(64));
-				a.receipt.receipt.fingerprint = gonka_primitives::fingerprint::root(&a.fingerprints);
+				a.receipt.receipt.fingerprint = fingerprint::root(&a.fingerprints);
 			}),
 			forged,
 		),
@@ -102,6 +108,37 @@ async fn honest_completions_are_clean_and_each_breach_is_named() {
 	rig.block(130).await;
 	assert_eq!(findings(&chain, expected.len()).await, expected);
 	assert!(chain.with(|state| state.reports.iter().all(|(report, _)| report.findings.len() <= MAX_FINDINGS as usize)));
+	rig.stop().await;
+}
+
+/// The model has a context of 500 tokens, the checker one of 400, and the prompt has 16.
+#[tokio::test]
+async fn a_completion_beyond_the_models_context_breaks_the_rules_whatever_the_checkers_is() {
+	let (directory, chain, audited) = setup().await;
+	let invented = |sequence: u64, tokens: u32| {
+		let mut stored = audited.completion_of_up_to(sequence, u32::MAX);
+		stored.output = vec![256; tokens as usize];
+		stored.fingerprints = vec![Default::default(); tokens as usize];
+		let receipt = &mut stored.receipt.receipt;
+		receipt.output = output_hash(&stored.output);
+		receipt.fingerprint = fingerprint::root(&stored.fingerprints);
+		receipt.completion_tokens = tokens;
+		receipt.fee = PRICE.fee(receipt.prompt_tokens, tokens).unwrap();
+		receipt.finish = FinishReason::Cancelled;
+		stored
+	};
+	let mut endless = audited.completion_of_up_to(4, u32::MAX);
+	endless.receipt.receipt.finish = FinishReason::Length;
+	let completions =
+		vec![invented(1, 485), invented(2, 484), audited.completion_of_up_to(3, u32::MAX), endless, invented(5, 384)];
+	let root = audited.settle(completions).await;
+	assign(&chain, (0..5).map(|k| audited.audit(k, root, Pick::Receipt(k.into()))).collect());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	rig.block(130).await;
+	let found = findings(&chain, 5).await;
+	let [beyond, long, right] = [Finding::Broken(Breach::Envelope), Finding::Inconclusive, clean()];
+	assert_eq!(found[..4], [beyond, long, right, Finding::Broken(Breach::Finish)]);
+	assert!(matches!(found[4], Finding::Checked(counts) if calibration().ratio(&counts) > 0), "{:?}", found[4]);
 	rig.stop().await;
 }
 
@@ -290,6 +327,29 @@ async fn a_burst_of_queries_waits_its_turn() {
 	let mine = AuditQuery { checker: host(), host: audited.account, window: SETTLED, pick: Pick::Receipt(1) };
 	let burst = (0..20).map(|_| query_evidence(&audited, "//Worker", mine));
 	assert_eq!(futures::future::join_all(burst).await, [Ok(()); 20]);
+}
+
+#[tokio::test]
+async fn hosts_without_weight_do_not_keep_a_checker_out() {
+	let (_directory, chain, audited) = setup().await;
+	let root = audited.settle(vec![audited.completion(1)]).await;
+	assign(&chain, vec![audited.audit(0, root, Pick::Receipt(0))]);
+	let idle = (0..257).map(|number| key(&format!("//Idle//{number}"))).collect::<Vec<_>>();
+	chain.with(|state| {
+		let registered = idle.iter().map(keys::public).map(|key| registered(key, key, ""));
+		state.others.extend(registered.map(|host| HostView { effective_weight: 0, ..host }));
+	});
+	let gateway = Gateway::over(&audited.url, 0, true);
+	let send = async |key: &Keypair, checker: AccountId| {
+		let query = AuditQuery { checker, host: audited.account, window: SETTLED, pick: Pick::Receipt(0) };
+		let query = evidence::query(query, key, &GENESIS).0;
+		gateway.post_raw("/v1/evidence", &query).await.map(|_| ()).map_err(|(_, code, _)| code)
+	};
+	for key in &idle[..256] {
+		assert_eq!(send(key, keys::public(key)).await, Err(ErrorCode::NotAssigned));
+	}
+	assert_eq!(send(&idle[256], keys::public(&idle[256])).await, Err(ErrorCode::Busy));
+	assert_eq!(send(&key("//Worker"), host()).await, Ok(()));
 }
 
 /// Waits until a ruling is on chain.

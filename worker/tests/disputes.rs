@@ -17,12 +17,14 @@ use gonka_sprint::{
 use gonka_worker::{
 	chain::CheckMessage,
 	check::disputes::{claimants_turn, refuters_turn},
+	sprint::{Reference, pace::Pace},
 	store::{
 		Durability,
 		check::{self, StoredLeaf, StoredSet},
+		sprint,
 	},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 const LIAR: AccountId = [66; 32];
 const LAYER: u16 = 1;
@@ -310,6 +312,56 @@ async fn accusations_that_the_worker_is_appointed_for_come_first() {
 	eventually(async || {
 		court.chain.announce_again();
 		court.chain.with(|state| state.messages.len()) > others.len()
+	})
+	.await;
+	court.rig.stop().await;
+}
+
+/// The sprint's thread takes no jobs while it computes a confirmation segment, which may last longer than the term. Here it
+/// lasts until the test ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_does_not_hold_a_refutation_up() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let own = store(directory.path());
+	let made = compute_segments(&own, host(), 2..3, |_, _, leaf| leaf).await;
+	drop(own);
+	chain.with(|state| (state.commitments, state.calls) = (made, vec![45]));
+	chain.block(145);
+	let expand = Box::new(Reference { threads: 1 }) as Box<_>;
+	let options = Options { sprint: Some((expand, Pace::new(Some(1.0)))), ..Default::default() };
+	let rig = Rig::start(&chain, directory.path(), options).await;
+	eventually(async || rig.store.read(|tx| sprint::segment(tx, 5, 5)).unwrap().is_some()).await;
+	let claim = ClaimView { until: 160, ..accusation(LIAR, &lie(&[Place::Output])) };
+	chain.with(|state| state.claims = vec![claim]);
+	let refuted = eventually(async || {
+		chain.announce_again();
+		chain.with(|state| !state.messages.is_empty())
+	});
+	// The thread's queue would keep the refutation waiting for 600 s.
+	tokio::time::timeout(Duration::from_secs(300), refuted).await.expect("no wait for the sprint's thread");
+	let first = chain.with(|state| state.messages[0].clone());
+	assert!(matches!(first, CheckMessage::Play(Play { claim: 9, number: 0, turn: Turn::Pick(_), .. })));
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_plays_many_games_begins_no_other_unless_it_is_accused() {
+	let liar = lie(&[Place::Output]);
+	let appointed = |id| ClaimView { id, appointed: Some(vec![host()]), ..accusation(LIAR, &liar) };
+	let played = |id| ClaimView { games: vec![new_game(host(), Stage::Children)], ..appointed(id) };
+	let waiting: Vec<_> = (200..240).map(appointed).collect();
+	let others: Vec<_> = (100..164).map(played).chain(waiting.clone()).collect();
+	let claim = ClaimView { host: host(), ..accusation(LIAR, &liar) };
+	let mut court = Court::open_among(&others, claim, async |_| {}).await;
+	// The referee checks that this is a turn in the claim against the worker's host.
+	assert!(matches!(court.workers().await, (Turn::Pick(_), None)));
+	court.chain.step_finished(|reads| reads.claims).await;
+	assert_eq!(court.chain.with(|state| state.messages.len()), 1);
+	// The games are over.
+	court.chain.with(|state| state.claims = waiting);
+	eventually(async || {
+		court.chain.announce_again();
+		court.chain.with(|state| state.messages.len()) == 41
 	})
 	.await;
 	court.rig.stop().await;

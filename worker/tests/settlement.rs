@@ -14,8 +14,12 @@ use gonka_primitives::{
 };
 use gonka_worker::{
 	audit::run::{Audit, verify},
+	chain::ChainApi,
 	peer::PeerClient,
-	store::settlements::{self, SettlementState},
+	store::{
+		Durability, evidence, market, seen,
+		settlements::{self, SettlementState},
+	},
 };
 
 /// The block at which the host settles window 10.
@@ -229,5 +233,121 @@ async fn a_worker_that_was_down_for_hours_settles_everything_in_the_last_window(
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
 	settled(&chain, 1).await;
 	assert_eq!((chain.with(|state| state.settlements[0].window), chain.settled(1)), (20, totals));
+	rig.stop().await;
+}
+
+/// A developer may time its withdrawal into the block of the settlement.
+#[tokio::test]
+async fn a_settlement_is_found_by_the_channels_that_are_left() {
+	for (gone, state) in [(1, SettlementState::Included), (2, SettlementState::Abandoned)] {
+		let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+		chain.with(|state| state.lose_responses = true);
+		let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+		let (mut first, mut second) = (Totals::default(), Totals::default());
+		Gateway::new(&rig.url, 1).serve_and_pay(1, 1, &mut first).await;
+		Gateway::new(&rig.url, 2).serve_and_pay(1, 1, &mut second).await;
+		rig.block(FIRST).await;
+		eventually(async || chain.with(|state| state.settlements.len()) == 1).await;
+		chain.with(|state| drop(state.channels.drain(..gone)));
+		rig.block(112).await;
+		let latest = || rig.store.read(settlements::latest).unwrap().unwrap();
+		eventually(async || {
+			chain.announce_again();
+			latest().state != SettlementState::Pending
+		})
+		.await;
+		assert_eq!((latest().settlement.window, latest().state), (10, state), "{gone} withdrawn");
+		let tree = rig.store.read(|tx| evidence::tree(tx, 10)).unwrap().unwrap();
+		assert_eq!(tree.leaves.len(), 2);
+		rig.stop().await;
+	}
+}
+
+/// It stays in the transaction pool, whatever the node answered.
+#[tokio::test]
+async fn a_settlement_that_was_given_up_may_be_included_nevertheless() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| state.reject = true);
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let (mut first, mut second) = (Totals::default(), Totals::default());
+	Gateway::new(&rig.url, 1).serve_and_pay(1, 1, &mut first).await;
+	let two = Gateway::new(&rig.url, 2);
+	two.serve_and_pay(1, 1, &mut second).await;
+	rig.block(FIRST).await;
+	let sent = |window| chain.with(|state| state.sent.iter().any(|sent| sent.0.window == window));
+	eventually(async || sent(10)).await;
+	two.serve_and_pay(2, 1, &mut second).await;
+	rig.block(FIRST + 10).await;
+	eventually(async || sent(11)).await;
+	let (settlement, signature) = chain.with(|state| {
+		state.reject = false;
+		(state.sent[0].0.clone(), state.sent[0].1)
+	});
+	chain.submit_settlement(settlement, signature).await.unwrap();
+	rig.block(FIRST + 11).await;
+	// The rest follows in the next window, and both have their trees.
+	settled(&chain, 2).await;
+	assert_eq!((chain.settled(1), chain.settled(2)), (first, second));
+	assert_eq!(chain.with(|state| state.settlements[1].window), 11);
+	let leaves = [10, 11].map(|window| rig.store.read(|tx| evidence::tree(tx, window)).unwrap().unwrap().leaves.len());
+	assert_eq!(leaves, [2, 1]);
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_while_the_node_is_behind() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	chain.with(|state| state.reject = true);
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let (mut first, mut second) = (Totals::default(), Totals::default());
+	Gateway::new(&rig.url, 1).serve_and_pay(1, 2, &mut first).await;
+	Gateway::new(&rig.url, 2).serve_and_pay(1, 1, &mut second).await;
+	rig.block(FIRST).await;
+	eventually(async || chain.with(|state| !state.sent.is_empty())).await;
+	eventually(async || rig.store.read(|tx| seen::is_behind(tx, FIRST - 1)).unwrap()).await;
+	rig.store.write(Durability::Now, |_| Ok(())).await.unwrap();
+	rig.stop().await;
+	// The node is replaced: at its best block there is no channel, epoch after epoch.
+	let channels = chain.with(|state| std::mem::take(&mut state.channels));
+	for (epoch, block) in [(3, 100), (4, 101), (5, 102)] {
+		chain.with(|state| state.epoch.index = epoch);
+		chain.block(block);
+		let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+		chain.step_finished(|reads| reads.claims).await;
+		assert_eq!(rig.store.read(market::channels).unwrap(), [1, 2]);
+		assert_eq!(rig.store.read(settlements::latest).unwrap().unwrap().state, SettlementState::Pending);
+		rig.stop().await;
+	}
+	chain.with(|state| {
+		state.channels = channels;
+		state.reject = false;
+	});
+	chain.block(112);
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	settled(&chain, 1).await;
+	assert_eq!((chain.settled(1), chain.settled(2)), (first, second));
+	rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_channel_is_deleted_when_it_is_still_absent_an_epoch_later() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let mut totals = Totals::default();
+	Gateway::new(&rig.url, 1).serve_and_pay(1, 1, &mut totals).await;
+	let channels = || rig.store.read(market::channels).unwrap();
+	chain.with(|state| {
+		state.channels.remove(0);
+		state.epoch.index = 6;
+	});
+	rig.block(101).await;
+	chain.step_finished(|reads| reads.claims).await;
+	assert_eq!(channels(), [1]);
+	eventually(async || {
+		chain.with(|state| state.epoch.index += 1);
+		chain.announce_again();
+		channels().is_empty()
+	})
+	.await;
 	rig.stop().await;
 }

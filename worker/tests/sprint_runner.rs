@@ -171,6 +171,27 @@ async fn a_commitment_that_was_not_sent_is_sent_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commitment_that_a_reorganisation_lost_is_sent_again() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = SprintRig::start(&chain, directory.path(), None);
+	chain.block(103);
+	eventually(async || rig.on_disk(0) >= 10).await;
+	chain.block(106);
+	let made = committed(&chain, 1).await;
+	let stored = || rig.store.read(|tx| sprint::commitment(tx, 5, 0)).unwrap();
+	eventually(async || stored().is_some_and(|stored| stored.included)).await;
+	chain.with(|state| state.commitments.clear());
+	chain.block(107);
+	eventually(async || {
+		chain.announce_again();
+		chain.with(|state| state.commitments.len()) == 1
+	})
+	.await;
+	assert_eq!(chain.with(|state| state.commitments.clone()), made, "word for word");
+	rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_ended_while_the_worker_was_down_is_committed_to() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = SprintRig::start(&chain, directory.path(), Some(200.0));

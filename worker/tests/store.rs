@@ -18,7 +18,7 @@ use gonka_worker::store::{
 	check::{self, StoredMessage, StoredTags, Suspect},
 	evidence::{self, StoredEvidence, StoredTree},
 	market::{self, Sequences, StoredReceipt, Terms},
-	settlements,
+	seen, settlements,
 	sprint::{self, SegmentRecord, StoredCommitment},
 };
 use tempfile::TempDir;
@@ -203,6 +203,62 @@ async fn evidence_is_counted_and_stays_until_its_settlement_is_old() {
 		let there = [10, 11].map(|window| store.read(|tx| evidence::tree(tx, window)).unwrap().is_some());
 		assert_eq!(there.into_iter().filter(|there| *there).count(), trees);
 	}
+}
+
+#[tokio::test]
+async fn evidence_in_the_tree_of_an_abandoned_settlement_stays_until_it_is_settled() {
+	let directory = tempfile::tempdir().unwrap();
+	let store = store(directory.path());
+	let (mut hashes, mut totals) = (Vec::new(), Totals::default());
+	for sequence in 1..=3 {
+		let (hash, kept) = stored(sequence, 20);
+		totals = totals.checked_add(&kept.receipt.receipt.leaf().sum).unwrap();
+		let (envelope, receipt) = (kept.envelope.clone(), kept.receipt.clone());
+		let (body, output, fingerprints) = (Vec::new(), vec![7], vec![[1; 16]]);
+		let evidence = StoredEvidence { envelope, receipt, body, output, fingerprints };
+		let put = store.write(Durability::Now, move |tx| {
+			market::finish(tx, &channel(1), &hash, &kept)?;
+			evidence::put(tx, &hash, &channel(1).developer, &evidence)
+		});
+		put.await.unwrap();
+		hashes.push(hash);
+	}
+	let (signed, all) = (voucher(totals), hashes.clone());
+	let taken = store.write(Durability::Now, move |tx| market::acknowledge(tx, &channel(1), &signed, &all)).await;
+	assert_eq!(taken.unwrap(), Ok(3));
+	// The settlement of window 10 is given up. That of window 12 has the first receipt; the last one is not settled.
+	let one = stored(1, 20).1.receipt.receipt.leaf().sum;
+	let settled = gonka_primitives::views::ChannelView { settled: one.checked_add(&one).unwrap(), ..channel(1) };
+	let tree = |epoch, hashes: &[Hash]| {
+		let leaves = hashes.iter().map(|hash| (*hash, Default::default())).collect();
+		StoredTree { epoch, leaves }
+	};
+	let (abandoned, included) = (tree(5, &hashes), tree(6, &hashes[..1]));
+	let put = store.write(Durability::Now, move |tx| {
+		evidence::put_tree(tx, 10, &abandoned)?;
+		evidence::put_tree(tx, 12, &included)?;
+		market::note_settled(tx, &settled, 6)?;
+		evidence::prune(tx, 6)
+	});
+	put.await.unwrap();
+	let kept = || -> Vec<bool> {
+		hashes.iter().map(|hash| store.read(|tx| evidence::get(tx, hash)).unwrap().is_some()).collect()
+	};
+	assert_eq!(kept(), [true, false, true], "the second is settled, and no tree has it any more");
+	store.write(Durability::Now, |tx| evidence::prune(tx, 7)).await.unwrap();
+	assert_eq!(kept(), [false, false, true]);
+}
+
+#[tokio::test]
+async fn the_highest_block_survives_a_crash() {
+	let directory = tempfile::tempdir().unwrap();
+	let first = store(directory.path());
+	for (block, behind) in [(7, false), (7, false), (9, false), (8, true)] {
+		assert_eq!(first.write(Durability::Now, move |tx| seen::note(tx, block)).await.unwrap(), behind);
+	}
+	let (_copy, crashed) = after_crash(&directory);
+	let behind = [8, 9, 10].map(|block| crashed.read(|tx| seen::is_behind(tx, block)).unwrap());
+	assert_eq!(behind, [true, false, false]);
 }
 
 #[tokio::test]

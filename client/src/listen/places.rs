@@ -3,13 +3,20 @@
 use std::{
 	collections::HashMap,
 	net::{IpAddr, Ipv6Addr},
-	sync::{Arc, Mutex, MutexGuard, PoisonError},
+	sync::{
+		Arc, Mutex, MutexGuard, PoisonError,
+		atomic::{AtomicUsize, Ordering},
+	},
 	time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
 /// Time for which a connection without a request keeps its place in any case: it may be about to send one.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Number of requests that may run for each place, all connections together: their responses may be in memory until clients read
+/// them.
+const REQUESTS_PER_PLACE: usize = 4;
 
 /// The places. Clones share them.
 #[derive(Clone)]
@@ -21,6 +28,8 @@ struct Shared {
 	state: Mutex<State>,
 	/// Notified when a place becomes free.
 	freed: Notify,
+	/// Requests of all connections whose response has not ended.
+	running: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -47,14 +56,17 @@ struct Connection {
 struct Use {
 	/// Requests whose response has not ended.
 	running: usize,
-	/// Number of requests so far.
-	requests: u64,
+	/// Whether there was a request.
+	has_requested: bool,
 	/// The beginning of the connection, or of the time without a request.
 	since: Instant,
 }
 
 /// A request that runs. Dropping it notes its end.
-pub(super) struct Running(Arc<Connection>);
+pub(super) struct Running {
+	places: Places,
+	connection: Arc<Connection>,
+}
 
 impl Places {
 	pub(super) fn new(max: usize) -> Self {
@@ -62,7 +74,13 @@ impl Places {
 	}
 
 	fn with_grace(max: usize, grace: Duration) -> Self {
-		Self(Arc::new(Shared { max, grace, state: Mutex::default(), freed: Notify::new() }))
+		Self(Arc::new(Shared {
+			max,
+			grace,
+			state: Mutex::default(),
+			freed: Notify::new(),
+			running: AtomicUsize::new(0),
+		}))
 	}
 
 	/// Takes a place for a connection from an address. If none is free, another connection loses its own: of those from the
@@ -78,7 +96,7 @@ impl Places {
 		}
 		let id = state.next;
 		state.next += 1;
-		let use_ = Mutex::new(Use { running: 0, requests: 0, since: Instant::now() });
+		let use_ = Mutex::new(Use { running: 0, has_requested: false, since: Instant::now() });
 		let connection = Arc::new(Connection { network, use_, lost: Notify::new() });
 		state.taken.insert(id, connection.clone());
 		Some(Place { places: self.clone(), id, connection })
@@ -116,12 +134,18 @@ impl Connection {
 }
 
 impl Place {
-	/// Notes that a request runs, until the value is dropped.
-	pub(super) fn request(&self) -> Running {
+	/// Notes that a request runs, until the value is dropped. Returns `None` if too many do, those of other connections included.
+	pub(super) fn request(&self) -> Option<Running> {
+		let shared = &self.places.0;
+		let max = shared.max.saturating_mul(REQUESTS_PER_PLACE);
+		let begun = shared.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |running| {
+			running.checked_add(1).filter(|running| *running <= max)
+		});
+		begun.ok()?;
 		let mut use_ = lock(&self.connection.use_);
 		use_.running += 1;
-		use_.requests += 1;
-		Running(self.connection.clone())
+		use_.has_requested = true;
+		Some(Running { places: self.places.clone(), connection: self.connection.clone() })
 	}
 
 	/// Resolves when the place was given to another connection.
@@ -134,7 +158,7 @@ impl Place {
 		loop {
 			let wait = {
 				let use_ = lock(&self.connection.use_);
-				let limit = if use_.requests == 0 { first } else { next };
+				let limit = if use_.has_requested { next } else { first };
 				if use_.running > 0 { limit } else { limit.saturating_sub(use_.since.elapsed()) }
 			};
 			if wait.is_zero() {
@@ -154,7 +178,8 @@ impl Drop for Place {
 
 impl Drop for Running {
 	fn drop(&mut self) {
-		let mut use_ = lock(&self.0.use_);
+		self.places.0.running.fetch_sub(1, Ordering::Relaxed);
+		let mut use_ = lock(&self.connection.use_);
 		use_.running = use_.running.saturating_sub(1);
 		use_.since = Instant::now();
 	}
@@ -194,7 +219,7 @@ mod tests {
 		let one = address("192.0.2.1");
 		let many: Vec<_> = (0..3).map(|_| places.take(one).unwrap()).collect();
 		let other = places.take(address("192.0.2.2")).unwrap();
-		let running = [many[0].request(), many[2].request()];
+		let running = [many[0].request().unwrap(), many[2].request().unwrap()];
 		let third = places.take(address("192.0.2.3")).unwrap();
 		assert_eq!(many.iter().map(is_lost).collect::<Vec<_>>(), [false, true, false], "it had no request");
 		assert!(!is_lost(&other));
@@ -228,10 +253,20 @@ mod tests {
 		let place = places.take(address("::1")).unwrap();
 		let (short, long) = (Duration::ZERO, Duration::from_secs(3600));
 		assert!(place.idle(short, long).now_or_never().is_some(), "it has never had one");
-		let running = place.request();
+		let running = place.request().unwrap();
 		assert!(place.idle(long, Duration::from_millis(1)).now_or_never().is_none(), "one runs");
 		drop(running);
 		assert!(place.idle(short, long).now_or_never().is_none());
 		assert!(place.idle(long, short).now_or_never().is_some());
+	}
+
+	#[test]
+	fn requests_of_all_connections_are_bounded() {
+		let places = Places::new(2);
+		let connections = ["::1", "192.0.2.1"].map(|text| places.take(address(text)).unwrap());
+		let mut running: Vec<_> = (0..2 * REQUESTS_PER_PLACE).map(|_| connections[0].request().unwrap()).collect();
+		assert!(connections[1].request().is_none());
+		running.pop();
+		assert!(connections[1].request().is_some());
 	}
 }

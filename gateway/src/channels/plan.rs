@@ -155,14 +155,13 @@ impl Uses {
 		// If all are, it is the gateway that is cut off.
 		let astray = astray.into_iter().filter(|_| !in_step.is_empty());
 		self.astray = astray.map(|channel| (channel.id, since(channel.id))).collect();
-		let refused = open.iter().filter_map(|channel| Some((channel.id, router.refused(channel)?)));
-		self.refused = refused.collect();
+		self.refused = router.refused(&open);
 		let useless = open.iter().filter(|channel| !is_useful(snapshot, channel)).map(|channel| channel.id);
 		self.useless = useless.map(|id| (id, self.useless.get(&id).copied().unwrap_or(now))).collect();
 		self.dead.retain(|_, at| at.elapsed() < ANOTHER_CHANCE);
 		self.unreachable.retain(|_, at| at.elapsed() < RETRY);
 		// If all are silent, it is the gateway that is cut off.
-		let is_connected = self.silent.values().any(|silent| *silent <= DEAD);
+		let is_connected = open.iter().filter_map(|channel| router.silent(&channel.host)).any(|silent| silent <= DEAD);
 		let silent = self.silent.iter().filter(|(_, silent)| is_connected && **silent > DEAD).map(|(host, _)| *host);
 		let broken = open.iter().filter(|channel| self.is_astray(channel.id) || self.is_refused(channel.id));
 		for host in silent.chain(broken.map(|channel| channel.host)).collect::<Vec<_>>() {

@@ -72,7 +72,7 @@ pub struct Prompt {
 	pub tokenizer: Arc<Tokenizer>,
 	/// The body that a worker gets.
 	pub body: InferenceRequest,
-	/// The beginning of the completion in its grammar, if it has one.
+	/// The form that the completion must have, if it must have one.
 	pub form: Option<Form>,
 	/// The seed of the envelope.
 	pub seed: u64,

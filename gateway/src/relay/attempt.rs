@@ -163,8 +163,8 @@ impl Order {
 				reading.has_failed = true;
 				match error {
 					CallError::Refused { code: ErrorCode::Replayed, .. } => reading.disown()?,
-					// The gateway hung up: tokens may be on their way.
-					CallError::Silent(_) => {},
+					// It may be at work, and tokens on their way.
+					CallError::Silent(_) | CallError::Broken(_) => {},
 					_ => reading.forget()?,
 				}
 				return Err(explain(gateway, channel, error));
@@ -172,13 +172,10 @@ impl Order {
 		};
 		let first = timeout(limit, stream.next()).await;
 		reading.has_failed = true;
-		let first = match first.map_err(|_| Failure::Silent(limit))? {
-			Ok(Some(first)) => first,
-			ended => {
-				// Nothing arrived, and the gateway did not hang up.
-				reading.forget()?;
-				return Err(ended.err().map_or(Failure::NoReceipt, Failure::Call));
-			},
+		let Some(first) = first.map_err(|_| Failure::Silent(limit))?.map_err(Failure::Call)? else {
+			// Nothing arrived, and neither the gateway nor the connection is why.
+			reading.forget()?;
+			return Err(Failure::NoReceipt);
 		};
 		reading.has_failed = false;
 		if let Event::Error(error) = first {
@@ -210,9 +207,11 @@ impl Relay {
 			prompt_tokens: self.prompt_tokens(),
 			max_tokens: self.tokens_left(),
 		});
+		let order_model = order.model.clone();
 		match self.first(order, route, tried).await {
 			Ok(Opened { route, reading, stream, first, started, span }) => {
 				let host = route.host.account;
+				self.price = order_model.variant(&route.host).map_or(self.price, |model| model.price);
 				let result = self.read(&route, reading, stream, first, started).instrument(span.clone()).await;
 				Attempt { host, span, result }
 			},
@@ -346,6 +345,9 @@ impl Relay {
 				biased;
 				() = self.client.closed() => {
 					drain(&mut stream, &mut reading);
+					if begun.is_some() {
+						self.gateway.router.succeeded(&route.host.account, None);
+					}
 					reading.has_failed = false;
 					return Err(Failure::ClientGone);
 				},
@@ -386,7 +388,9 @@ fn explain(gateway: &Gateway, channel: ChannelId, error: CallError) -> Failure {
 	match code {
 		ErrorCode::Busy => Failure::Busy,
 		ErrorCode::Unacknowledged => {
-			gateway.router.note_refused(channel);
+			if gateway.ledger.open_items(channel) == (0, 0) {
+				gateway.router.note_refused(channel);
+			}
 			gateway.ledger.wake(channel).notify_one();
 			Failure::Busy
 		},

@@ -3,7 +3,9 @@
 use super::{AuditContext, AuditError, Result, running::Permits};
 use crate::{prompt::generate_request, version};
 use gonka_client::{evidence::Evidence, keys, worker_api::InferenceRequest};
-use gonka_engine::{CheckRequest, CheckResult, Engine, EngineError, FinishReason as EngineFinish, Sampler};
+use gonka_engine::{
+	CheckRequest, CheckResult, Engine, EngineError, FinishReason as EngineFinish, GenerateRequest, Sampler,
+};
 use gonka_primitives::{
 	AccountId, Hash, ModelId,
 	audit::{AuditQuery, Breach, CalibrationProfile, Counts, Finding, Pick},
@@ -49,10 +51,8 @@ pub async fn run(
 		return Ok((Finding::Inconclusive, None));
 	};
 	let snapshot = context.follower.first().await?;
-	let Some((model, _)) = context.models.find(&snapshot, audit.model).filter(|(model, _)| model.audits.allow(profile))
-	else {
-		return Ok((Finding::Inconclusive, None));
-	};
+	let found = context.models.find(&snapshot, audit.model).filter(|(model, _)| model.audits.allow(profile));
+	let Some((model, registered)) = found else { return Ok((Finding::Inconclusive, None)) };
 	if let Some(finding) = context.conduct.invented_finding() {
 		return Ok((finding, None));
 	}
@@ -68,7 +68,8 @@ pub async fn run(
 		return Ok((Finding::Broken(breach), None));
 	}
 	let receipt = Some(number(&shown.path));
-	let finding = replay(&model.engine, permits, &genesis, audit, shown, profile).await?;
+	let context_length = registered.context_length as usize;
+	let finding = replay(&model.engine, context_length, permits, &genesis, audit, shown, profile).await?;
 	Ok((finding, receipt))
 }
 
@@ -114,9 +115,11 @@ pub fn verify(
 	holds(is_whole, Breach::Fingerprint)
 }
 
-/// Replays the completion on the engine, from the prompt that the host must have read.
+/// Replays the completion on the engine, from the prompt that the host must have read. `context_length` is the model's, as it is
+/// registered.
 async fn replay(
 	engine: &Arc<dyn Engine>,
+	context_length: usize,
 	permits: &Permits,
 	genesis: &Hash,
 	audit: &Audit,
@@ -129,17 +132,27 @@ async fn replay(
 		return Ok(Finding::Broken(Breach::Envelope));
 	};
 	let key = tape_key(&envelope.hash(genesis), &audit.host);
-	let Ok(request) = generate_request(request, &envelope, key) else {
+	let Ok(mut request) = generate_request(request, &envelope, key) else {
 		return Ok(Finding::Broken(Breach::Envelope));
 	};
 	if request.prompt.len() as u64 != u64::from(receipt.prompt_tokens) {
 		return Ok(Finding::Broken(Breach::Counts));
 	}
 	let model = engine.info();
+	let read = request.prompt.len().saturating_add(receipt.completion_tokens as usize);
+	if read > context_length {
+		return Ok(Finding::Broken(Breach::Envelope));
+	}
 	match request.check(&model) {
 		Ok(()) => {},
 		// The context window of this engine is smaller than that of the host.
-		Err(EngineError::ContextTooLong { .. }) => return Ok(Finding::Inconclusive),
+		Err(EngineError::ContextTooLong { .. }) if read > model.context_length => return Ok(Finding::Inconclusive),
+		Err(EngineError::ContextTooLong { .. }) => {
+			if receipt.finish == FinishReason::Length && receipt.completion_tokens < envelope.max_tokens {
+				return Ok(Finding::Broken(Breach::Finish));
+			}
+			shorten(&mut request, model.context_length);
+		},
 		Err(_) => return Ok(Finding::Broken(Breach::Envelope)),
 	}
 	let finish_reason = match receipt.finish {
@@ -180,6 +193,13 @@ async fn replay(
 		return Ok(Finding::Broken(Breach::Finish));
 	}
 	Ok(Finding::Checked(count(profile, &result, &fingerprints)))
+}
+
+/// Lowers a request's limit, and its minimum if that is above, to the tokens that fit the context. For a completion that fits
+/// and did not reach its own limit, nothing else changes.
+fn shorten(request: &mut GenerateRequest, context_length: usize) {
+	request.max_tokens = context_length.saturating_sub(request.prompt.len());
+	request.min_tokens = request.min_tokens.min(request.max_tokens.saturating_add(request.delivered));
 }
 
 /// Converts a margin of the engine to the type that profiles use.

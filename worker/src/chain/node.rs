@@ -51,6 +51,10 @@ impl ChainApi for NodeChain {
 		boxed(self.0.models())
 	}
 
+	fn hosts(&self) -> BoxFuture<'_, Result<Vec<HostView>>> {
+		boxed(self.0.hosts())
+	}
+
 	fn host<'a>(&'a self, host: &'a AccountId) -> BoxFuture<'a, Result<Option<HostView>>> {
 		boxed(self.0.host(host))
 	}

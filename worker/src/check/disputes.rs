@@ -2,6 +2,9 @@
 //!
 //! With every block, all open claims are read. A turn follows from the claim as it is on chain and from the store, so
 //! that a restart loses nothing.
+//!
+//! Accusations may come in floods. Turns of games that have begun come first, then accusations of this host, then those
+//! for which it is appointed, then all others. Each worker has an order of its own, so that they divide the work.
 
 use super::{
 	CheckContext, CheckError, Result,
@@ -36,16 +39,37 @@ const OTHERS_DELAY: BlockNumber = 4;
 const MAX_JUDGED: usize = 1024;
 /// Maximum number of accusations that are judged at the same time where this host has no place of its own.
 const MAX_OTHERS: usize = 8;
+/// Maximum number of tasks of a kind where this host is a party: more than claims can be open.
+const MAX_OWN: usize = 512;
+/// Number of games that a host begins, unless it is accused, for each trace that it computes at the same time. A trace of
+/// P400 takes about a second, and a turn of mainnet a minute.
+const MAX_GAMES: usize = 16;
 
 /// Takes this host's turns in all disputes.
 pub struct Disputes {
 	context: Arc<CheckContext>,
-	tasks: Tasks,
-	/// Refutations where this host has no place of its own.
+	/// Turns of games that have begun.
+	turns: Tasks,
+	closings: Tasks,
+	/// First turns against accusations of this host.
+	defences: Tasks,
+	/// First turns where this host is appointed.
+	appointed: Tasks,
+	/// First turns where this host has no place of its own.
 	others: Tasks,
+	/// Maximum number of games in which this host may be a refuter before it begins another one.
+	max_games: usize,
 	judged: Judged,
 	/// Open claims that this host opened, with the epochs and slots of their messages.
 	opened: HashMap<u32, (EpochIndex, Hash)>,
+}
+
+/// A host's place among the refuters of an accusation, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+	Accused,
+	Appointed,
+	Other,
 }
 
 /// Accusations that were judged, by their [`identity`], and whether they are true.
@@ -54,8 +78,18 @@ type Judged = Arc<Mutex<HashMap<Hash, bool>>>;
 impl Disputes {
 	/// Makes the part.
 	pub fn new(context: Arc<CheckContext>) -> Self {
-		let others = Tasks::with_max(MAX_OTHERS);
-		Self { context, tasks: Tasks::default(), others, judged: Judged::default(), opened: HashMap::new() }
+		let max_games = context.oracle.parallel().saturating_mul(MAX_GAMES);
+		Self {
+			context,
+			turns: Tasks::with_max(MAX_OWN),
+			closings: Tasks::default(),
+			defences: Tasks::with_max(MAX_OWN),
+			appointed: Tasks::with_max(max_games),
+			others: Tasks::with_max(MAX_OTHERS),
+			max_games,
+			judged: Judged::default(),
+			opened: HashMap::new(),
+		}
 	}
 
 	async fn follow_claims(&mut self, snapshot: &Snapshot) -> Result<()> {
@@ -70,15 +104,28 @@ impl Disputes {
 			self.follow_games(snapshot.block, claim);
 		}
 		let me = *self.context.follower.host();
-		let (own, others): (Vec<_>, Vec<_>) =
-			claims.iter().filter(|claim| is_accusation(claim)).partition(|claim| has_place(claim, &me));
+		let mut games = claims.iter().flat_map(|claim| &claim.games).filter(|game| game.refuter == me).count();
 		// Where this host is accused or appointed, nobody else may be there to refute.
 		let mut is_free = true;
-		for claim in own {
-			is_free &= self.follow_accusation(snapshot.block, claim, true).await?;
-		}
-		for claim in others {
-			self.follow_accusation(snapshot.block, claim, is_free).await?;
+		for (role, claim) in ordered(&claims, &me) {
+			let is_true = self.judged.lock().await.get(&identity(claim)).copied();
+			let is_over = is_overdue(snapshot.block, claim.until, claim.claimant == me);
+			if claim.games.is_empty() && is_over && is_true != Some(false) {
+				self.close(claim.id, None);
+			}
+			if !self.may_refute(snapshot.block, claim, is_true)? {
+				continue;
+			}
+			let may_begin = match role {
+				Role::Accused => true,
+				Role::Appointed => games < self.max_games,
+				Role::Other => is_free && games < self.max_games,
+			};
+			if may_begin {
+				self.play(claim, None);
+				games = games.saturating_add(1);
+			}
+			is_free &= role == Role::Other || is_true.is_some();
 		}
 		Ok(())
 	}
@@ -109,23 +156,14 @@ impl Disputes {
 		}
 	}
 
-	/// Refutes an accusation once its refuters are drawn, if it is false, and closes it when its term is over. Judges it
-	/// only if `may_judge`. Returns whether it is judged, or needs no judgement.
-	async fn follow_accusation(&mut self, block: BlockNumber, claim: &Arc<ClaimView>, may_judge: bool) -> Result<bool> {
+	/// Returns whether this host may still refute an accusation: its refuters are drawn, and it is not judged to be true.
+	fn may_refute(&self, block: BlockNumber, claim: &ClaimView, is_true: Option<bool>) -> Result<bool> {
 		let me = *self.context.follower.host();
-		let is_true = self.judged.lock().await.get(&identity(claim)).copied();
 		let is_refuting = claim.games.iter().any(|game| game.refuter == me);
-		let may_refute = claim.appointed.is_some() && claim.claimant != me && !is_refuting && block < claim.until;
+		let is_open = claim.appointed.is_some() && claim.claimant != me && !is_refuting && block < claim.until;
 		// A blind refuter defends itself against what is true.
 		let is_moot = is_true == Some(true) && !self.context.conduct.refutes_blindly(claim.epoch);
-		let is_done = self.context.outbox.is_done(claim.epoch, &turn_slot(claim, &me, None))?;
-		if may_refute && may_judge && !is_moot && !is_done {
-			self.play(claim, None);
-		}
-		if claim.games.is_empty() && is_overdue(block, claim.until, claim.claimant == me) && is_true != Some(false) {
-			self.close(claim.id, None);
-		}
-		Ok(!may_refute || is_true.is_some() || is_done)
+		Ok(is_open && !is_moot && !self.context.outbox.is_done(claim.epoch, &turn_slot(claim, &me, None))?)
 	}
 
 	/// Takes a turn in a game. Without a game, begins one if the accusation is false.
@@ -134,8 +172,12 @@ impl Disputes {
 		let me = *context.follower.host();
 		let (refuter, number) = game.as_ref().map_or((me, 0), |game| (game.refuter, game.number));
 		let slot = turn_slot(&claim, &refuter, game.as_ref());
-		let is_own = game.is_some() || has_place(&claim, &me);
-		let tasks = if is_own { &mut self.tasks } else { &mut self.others };
+		let tasks = match (&game, Role::of(&claim, &me)) {
+			(Some(_), _) => &mut self.turns,
+			(None, Role::Accused) => &mut self.defences,
+			(None, Role::Appointed) => &mut self.appointed,
+			(None, Role::Other) => &mut self.others,
+		};
 		tasks.start(slot, span(claim.id), "a turn in a dispute", async move {
 			let (turn, delivery) = match &game {
 				Some(game) if game.stage.is_claimants() => {
@@ -153,7 +195,7 @@ impl Disputes {
 	/// Closes a claim, or a game. It does not matter which host closes first.
 	fn close(&mut self, claim: u32, refuter: Option<AccountId>) {
 		let context = self.context.clone();
-		self.tasks.start(slot("close", &(claim, refuter)), span(claim), "closing a claim", async move {
+		self.closings.start(slot("close", &(claim, refuter)), span(claim), "closing a claim", async move {
 			let closed = context.follower.chain().submit_close(claim, refuter).await;
 			closed.map_err(|source| CheckError::NotIncluded { message: "the closing of a claim", source })
 		});
@@ -184,9 +226,25 @@ fn is_accusation(claim: &ClaimView) -> bool {
 	matches!(claim.subject, SubjectView::Accusation { .. })
 }
 
-/// Returns whether a host has a place of its own among the refuters of a claim.
-fn has_place(claim: &ClaimView, host: &AccountId) -> bool {
-	claim.host == *host || claim.appointed.as_ref().is_some_and(|appointed| appointed.contains(host))
+impl Role {
+	/// Returns a host's place among the refuters of a claim.
+	fn of(claim: &ClaimView, host: &AccountId) -> Self {
+		if claim.host == *host {
+			Self::Accused
+		} else if claim.appointed.as_ref().is_some_and(|appointed| appointed.contains(host)) {
+			Self::Appointed
+		} else {
+			Self::Other
+		}
+	}
+}
+
+/// Returns the accusations in the order in which a host refutes them.
+fn ordered<'a>(claims: &'a [Arc<ClaimView>], host: &AccountId) -> Vec<(Role, &'a Arc<ClaimView>)> {
+	let accusations = claims.iter().filter(|claim| is_accusation(claim));
+	let mut ordered: Vec<_> = accusations.map(|claim| (Role::of(claim, host), claim)).collect();
+	ordered.sort_by_cached_key(|(role, claim)| (*role, slot("refutation order", &(host, claim.id))));
+	ordered
 }
 
 /// Returns the slot of the message by which `host` opened a claim; `None` if another host did.
@@ -281,17 +339,17 @@ fn disputed(trace: &Trace, game: &GameView) -> Option<u32> {
 async fn refutation(context: &CheckContext, claim: &ClaimView, judged: &Judged) -> Result<Option<Turn>> {
 	let (key, SubjectView::Accusation { output }) = (identity(claim), &claim.subject) else { return Ok(None) };
 	let known = judged.lock().await.get(&key).copied();
-	let is_true = match known {
-		Some(known) => known,
+	let (is_true, computed) = match known {
+		Some(known) => (known, None),
 		None => {
-			let is_true = is_right(context, claim, output).await?;
+			let (is_true, computed) = is_right(context, claim, output).await?;
 			let mut judged = judged.lock().await;
 			if judged.len() >= MAX_JUDGED {
 				judged.clear();
 			}
 			judged.insert(key, is_true);
 			tracing::info!(host = keys::ss58(&claim.host), is_true, "judged an accusation");
-			is_true
+			(is_true, computed)
 		},
 	};
 	if is_true {
@@ -301,27 +359,70 @@ async fn refutation(context: &CheckContext, claim: &ClaimView, judged: &Judged) 
 	if !took_part(context, claim).await? {
 		return Ok(None);
 	}
-	let trace = trace(context, claim).await?;
+	let trace = match computed {
+		Some(trace) => trace,
+		None => first_trace(context, claim).await?,
+	};
 	let pick = first_difference(&trace, &claim.frontier, 0, 0).and_then(|pick| u8::try_from(pick).ok());
 	Ok(pick.map(Turn::Pick))
 }
 
 /// Returns whether an output is the right one of the disputed leaf. The sprint's thread recomputes the leaf if it has the
-/// epoch's model; otherwise the whole trace is computed.
-async fn is_right(context: &CheckContext, claim: &ClaimView, output: &[u8]) -> Result<bool> {
+/// epoch's model and is free; otherwise the whole trace is computed, and returned, too.
+async fn is_right(context: &CheckContext, claim: &ClaimView, output: &[u8]) -> Result<(bool, Option<Arc<Trace>>)> {
 	let (id, seed) = claim.leaf.ok_or(CheckError::Missing("disputed leaf"))?;
-	if let Ok(checked) = context.oracle.check((claim.model_seed, claim.format), seed, vec![id], 0).await
-		&& let [checked] = checked.as_slice()
-	{
+	if let Some(leaf) = context.oracle.leaf_soon((claim.model_seed, claim.format), seed, id).await {
 		let claimed: Vec<i8> = output.iter().map(|value| *value as i8).collect();
-		return Ok(id.hash(&claimed) == checked.leaf);
+		return Ok((id.hash(&claimed) == leaf, None));
 	}
-	let trace = trace(context, claim).await?;
-	Ok(trace.output().iter().map(|value| *value as u8).eq(output.iter().copied()))
+	let trace = first_trace(context, claim).await?;
+	Ok((trace.output().iter().map(|value| *value as u8).eq(output.iter().copied()), Some(trace)))
+}
+
+/// Computes the trace for a new refutation, after turns of games that have begun.
+async fn first_trace(context: &CheckContext, claim: &ClaimView) -> Result<Arc<Trace>> {
+	// Nobody closes the semaphore.
+	let _permit = context.refutations.acquire().await.ok();
+	trace(context, claim).await
 }
 
 /// Returns whether this host took part in the claim's epoch.
 async fn took_part(context: &CheckContext, claim: &ClaimView) -> Result<bool> {
 	let commitments = context.follower.chain().commitments(claim.epoch, context.follower.host()).await?;
 	Ok(!commitments.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use gonka_sprint::SprintFormat;
+
+	#[test]
+	fn accusations_of_the_host_come_first_and_workers_divide_the_others() {
+		let claim = |id: u32, host: u8, appointed: &[u8]| {
+			Arc::new(ClaimView {
+				id,
+				epoch: 5,
+				format: SprintFormat::Nano,
+				model_seed: [1; 32],
+				claimant: [66; 32],
+				host: [host; 32],
+				subject: SubjectView::Accusation { output: Vec::new() },
+				leaf: None,
+				frontier: Vec::new(),
+				until: 130,
+				appointed: Some(appointed.iter().map(|host| [*host; 32]).collect()),
+				games: Vec::new(),
+			})
+		};
+		let mut claims: Vec<_> = (0..20).map(|id| claim(id, 9, &[])).collect();
+		claims.extend((20..40).map(|id| claim(id, 9, &[1, 2])));
+		claims.extend([claim(40, 1, &[2]), claim(41, 2, &[1])]);
+		let order = |host| ordered(&claims, &[host; 32]).iter().map(|(_, claim)| claim.id).collect::<Vec<u32>>();
+		let (first, second) = (order(1), order(2));
+		assert_eq!((first[0], second[0]), (40, 41));
+		assert!(first[1..22].iter().all(|id| (20..42).contains(id)) && first[22..].iter().all(|id| *id < 20));
+		let place = |order: &[u32], id| order.iter().position(|other| *other == id);
+		assert!((20..40).any(|id| place(&first, id) != place(&second, id)), "each worker has an order of its own");
+	}
 }

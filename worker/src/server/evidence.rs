@@ -2,10 +2,10 @@
 
 use super::{Rejection, Service, turns::Turns, vouchers::parse};
 use crate::{
-	chain::{ChainApi, ChainError},
+	chain::ChainApi,
 	store::{self, Store, evidence},
 };
-use axum::{body::Bytes, extract::State, response::IntoResponse};
+use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
 use codec::Encode;
 use gonka_client::{
 	evidence::{Evidence, query_payload, seal},
@@ -17,8 +17,12 @@ use gonka_primitives::{
 	merkle_sum,
 	views::{AssignedAuditsView, CaseView},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::sync::Mutex;
+use std::{
+	collections::HashMap,
+	sync::{Arc, Mutex, PoisonError},
+	time::Duration,
+};
+use tokio::sync::OnceCell;
 
 /// Maximum number of queries at the same time.
 const MAX_QUERIES: usize = 8;
@@ -26,7 +30,7 @@ const MAX_QUERIES: usize = 8;
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Maximum number of queries of a checker within one block.
 const MAX_QUERIES_PER_BLOCK: u32 = 192;
-/// Maximum number of checkers whose audits are looked up within one block.
+/// Maximum number of checkers without weight whose audits are looked up within one block.
 const MAX_LOOK_UPS: usize = 256;
 
 /// The audits and cases that the chain assigned, as of a block.
@@ -35,12 +39,17 @@ pub struct Assignments {
 	known: Mutex<Known>,
 }
 
+/// A list that is looked up once, by the first query that needs it.
+type Once<T> = Arc<OnceCell<Vec<T>>>;
+
 #[derive(Default)]
 struct Known {
 	block: BlockNumber,
 	/// Audits of a checker, and the number of its queries.
-	audits: HashMap<AccountId, (Arc<Vec<AssignedAuditsView>>, u32)>,
-	cases: Option<Arc<Vec<CaseView>>>,
+	audits: HashMap<AccountId, (Once<AssignedAuditsView>, u32)>,
+	/// Number of these checkers that have no weight.
+	weightless: usize,
+	cases: Once<CaseView>,
 }
 
 impl Default for Assignments {
@@ -59,15 +68,15 @@ pub async fn evidence(
 	let follower = &service.parts.follower;
 	let snapshot = follower.snapshot().ok_or_else(Rejection::no_snapshot)?;
 	let payload = query_payload(&query, &key, &service.genesis);
-	service.authenticate(&query.checker, &payload, &signature.0, snapshot.block).await?;
+	let has_weight = service.authenticate(&query.checker, &payload, &signature.0, &snapshot).await?;
 	if query.host != *follower.host() {
 		return Err(Rejection::new(ErrorCode::NotAssigned, "this worker belongs to another host"));
 	}
-	service.assignments.check(&**follower.chain(), snapshot.block, &query).await?;
+	service.assignments.check(&**follower.chain(), snapshot.block, &query, has_weight).await?;
 	if !service.parts.conduct.serves_checkers() {
 		return Err(Rejection::new(ErrorCode::Busy, "not now"));
 	}
-	let _turn = service.assignments.turns.wait(query.checker).await?;
+	let turn = service.assignments.turns.wait(query.checker).await?;
 	let (store, worker, genesis) = (service.parts.store.clone(), service.parts.key.clone(), service.genesis);
 	let sealed = tokio::task::spawn_blocking(move || {
 		let Some(shown) = find(&store, &query).map_err(Rejection::internal)? else {
@@ -79,7 +88,7 @@ pub async fn evidence(
 	});
 	let sealed = sealed.await.map_err(Rejection::internal)??;
 	metrics::counter!("gonka_worker_evidence_served_total").increment(1);
-	Ok(sealed.encode())
+	Ok(([(header::CONTENT_TYPE, "application/octet-stream")], turn.respond(sealed.encode())))
 }
 
 /// Returns the evidence of the queried receipt, if it is stored.
@@ -101,30 +110,45 @@ fn find(store: &Store, query: &AuditQuery) -> store::Result<Option<Evidence>> {
 }
 
 impl Assignments {
-	/// Rejects a query unless the chain assigned that audit to the checker and the audit is open. The audits of each
-	/// checker are looked up once a block.
-	async fn check(&self, chain: &dyn ChainApi, block: BlockNumber, query: &AuditQuery) -> Result<(), Rejection> {
-		let busy = |why: &str| Rejection::new(ErrorCode::Busy, why);
-		let failed = |error: ChainError| Rejection::internal(error);
-		let mut known = self.known.lock().await;
+	/// Counts a query. Returns what is looked up for it. Checkers without weight do not keep those with weight out.
+	fn count(
+		&self,
+		block: BlockNumber,
+		checker: AccountId,
+		has_weight: bool,
+	) -> Result<(Once<AssignedAuditsView>, Once<CaseView>), Rejection> {
+		let busy = |why: &str| Err(Rejection::new(ErrorCode::Busy, why));
+		let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
 		if known.block != block {
 			*known = Known { block, ..Default::default() };
 		}
-		if !known.audits.contains_key(&query.checker) {
-			if known.audits.len() >= MAX_LOOK_UPS {
-				return Err(busy("too many checkers: try again with the next block"));
+		if !has_weight && !known.audits.contains_key(&checker) {
+			if known.weightless >= MAX_LOOK_UPS {
+				return busy("too many checkers without weight: try again with the next block");
 			}
-			let audits = chain.audits(&query.checker).await.map_err(failed)?;
-			known.audits.insert(query.checker, (Arc::new(audits), 0));
+			known.weightless = known.weightless.saturating_add(1);
 		}
-		let Some((audits, queries)) = known.audits.get_mut(&query.checker) else {
-			return Err(busy("try again with the next block"));
-		};
+		let cases = known.cases.clone();
+		let (audits, queries) = known.audits.entry(checker).or_default();
 		*queries = queries.saturating_add(1);
 		if *queries > MAX_QUERIES_PER_BLOCK {
 			let message = format!("a checker has {MAX_QUERIES_PER_BLOCK} queries a block: try again with the next one");
-			return Err(busy(&message));
+			return busy(&message);
 		}
+		Ok((audits.clone(), cases))
+	}
+
+	/// Rejects a query unless the chain assigned that audit to the checker and the audit is open. The audits of each
+	/// checker are looked up once a block.
+	async fn check(
+		&self,
+		chain: &dyn ChainApi,
+		block: BlockNumber,
+		query: &AuditQuery,
+		has_weight: bool,
+	) -> Result<(), Rejection> {
+		let (audits, cases) = self.count(block, query.checker, has_weight)?;
+		let audits = audits.get_or_try_init(|| chain.audits(&query.checker)).await.map_err(Rejection::internal)?;
 		let mut all = audits.iter().flat_map(|list| &list.audits);
 		let is_queried = |host: &AccountId, window: u32, pick: &Pick| {
 			*host == query.host && window == query.window && *pick == query.pick
@@ -132,11 +156,7 @@ impl Assignments {
 		if all.any(|audit| !audit.done && is_queried(&audit.host, audit.window, &audit.pick)) {
 			return Ok(());
 		}
-		let cases = match &known.cases {
-			Some(cases) => cases.clone(),
-			None => known.cases.insert(Arc::new(chain.cases().await.map_err(failed)?)).clone(),
-		};
-		drop(known);
+		let cases = cases.get_or_try_init(|| chain.cases()).await.map_err(Rejection::internal)?;
 		if cases.iter().any(|case| is_for_arbiter(case, query)) {
 			return Ok(());
 		}

@@ -1,10 +1,13 @@
 //! Requests for completions: envelope → verification, cheapest first → reservation → tokens → receipt stored → receipt
 //! sent.
 
-use super::{Limits, Rejection, Service, reservations::Reservation, vouchers::check_signature};
+use super::{Limits, Rejection, Service, permits::Permit, reservations::Reservation, vouchers::check_signature};
 use crate::{
 	prompt::generate_request,
-	store::evidence::{self, StoredEvidence},
+	store::{
+		evidence::{self, StoredEvidence},
+		market,
+	},
 };
 use axum::{
 	body::Body,
@@ -35,12 +38,12 @@ use std::{
 	sync::Arc,
 	time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{Instrument, Span};
 
 /// Maximum number of events that wait for the connection. Beyond it, the completion waits.
 const MAX_EVENTS: usize = 64;
-/// Number of parts of the space for evidence, of which a developer may use one.
+/// Number of parts of the space for evidence, of which a developer may use one at most.
 const EVIDENCE_SHARE: u64 = 4;
 /// Time between comments that keep proxies from closing a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -54,11 +57,10 @@ pub async fn inference(
 	service.check_version()?;
 	let signed = read_envelope(&headers)?;
 	let (channel, hash, engine) = service.check_envelope(&signed).await?;
-	let (body, request) = service.bodies.read(body, signed.envelope.body).await?;
-	let permit = service.permits.clone().try_acquire_owned();
-	let permit =
-		permit.map_err(|_| Rejection::new(ErrorCode::Busy, "the queue is full: try later, or another host"))?;
+	service.check_sequence(&signed.envelope)?;
+	let (body, request) = service.bodies.read(body, signed.envelope.body, channel.developer).await?;
 	let running = service.completions.subscribe();
+	let permit = service.permits.take(channel.developer)?;
 	service.check_space(&channel.developer)?;
 	let key = tape_key(&hash, service.parts.follower.host());
 	let generate = generate_request(request, &signed.envelope, key).map_err(engine_rejection)?;
@@ -95,9 +97,9 @@ impl RegisteredEngine {
 	async fn generate(
 		&self,
 		generate: GenerateRequest,
-		permit: OwnedSemaphorePermit,
+		permit: Permit,
 		reservation: Reservation,
-	) -> Result<(mpsc::Receiver<TokenEvent>, OwnedSemaphorePermit, Reservation), Rejection> {
+	) -> Result<(mpsc::Receiver<TokenEvent>, Permit, Reservation), Rejection> {
 		let (engine, span) = (self.engine.clone(), Span::current());
 		let start = move || match span.in_scope(|| engine.generate(generate)) {
 			Ok(tokens) => Ok((tokens, permit, reservation)),
@@ -171,14 +173,30 @@ impl Service {
 		Ok((channel, hash, RegisteredEngine { engine, context_length }))
 	}
 
-	/// Rejects when the store has no space for more evidence, or a developer has used its share.
+	/// Rejects an envelope whose sequence number was used, before its body is read. Its reservation takes the number.
+	fn check_sequence(&self, envelope: &Envelope) -> Result<(), Rejection> {
+		let record = self.parts.store.read(|tx| market::channel(tx, envelope.channel));
+		let mut used = record.map_err(Rejection::internal)?.unwrap_or_default().sequences;
+		let (sequence, highest) = (envelope.sequence, used.highest);
+		if used.take(sequence) {
+			return Ok(());
+		}
+		let message = format!("sequence number {sequence} was used before; the highest so far is {highest}");
+		Err(Rejection::new(ErrorCode::Replayed, message))
+	}
+
+	/// Rejects when the store has no space for more evidence, or a developer has used its share: a quarter, or as much as is
+	/// left, so that others have some.
 	fn check_space(&self, developer: &AccountId) -> Result<(), Rejection> {
 		let read = self.parts.store.read(|tx| Ok((evidence::bytes(tx)?, evidence::share(tx, developer)?)));
 		let ((stored, share), max) = (read.map_err(Rejection::internal)?, self.parts.limits.evidence);
 		let message = if stored >= max {
 			format!("the store has {stored} bytes of evidence, which is the maximum here: try another host")
-		} else if share.saturating_mul(EVIDENCE_SHARE) >= max {
-			format!("{share} bytes of evidence here are this developer's, a quarter of the maximum: try another host")
+		} else if share >= max.div_ceil(EVIDENCE_SHARE).min(max.saturating_sub(stored)) {
+			format!(
+				"{share} bytes of evidence here are this developer's, a quarter of the maximum or as much as is left: try \
+				 another host"
+			)
 		} else {
 			return Ok(());
 		};
@@ -250,7 +268,7 @@ struct Completion {
 async fn drain_engine(
 	mut tokens: mpsc::Receiver<TokenEvent>,
 	queue: mpsc::UnboundedSender<TokenEvent>,
-	permit: OwnedSemaphorePermit,
+	permit: Permit,
 ) {
 	let mut permit = Some(permit);
 	while let Some(event) = tokens.recv().await {
@@ -268,7 +286,7 @@ impl Completion {
 		service: Arc<Service>,
 		tokens: mpsc::Receiver<TokenEvent>,
 		reservation: Reservation,
-		permit: OwnedSemaphorePermit,
+		permit: Permit,
 	) {
 		let started = Instant::now();
 		let Limits { stalled, rest, .. } = service.parts.limits;
@@ -277,9 +295,9 @@ impl Completion {
 			drain_engine(tokens, queue, permit).await;
 			tokio::time::sleep(rest).await;
 		};
-		let forwarded = tokio::select! {
-			forwarded = self.forward(stalled, events, started) => forwarded,
-			() = time_is_over => Ok(self.cancelled()),
+		let (forwarded, is_cut) = tokio::select! {
+			forwarded = self.forward(stalled, events, started) => (forwarded, false),
+			() = time_is_over => (Ok(self.cancelled()), true),
 		};
 		let last = match forwarded {
 			Ok(Some(finish)) => self.sign(&service, finish, reservation).await,
@@ -291,8 +309,10 @@ impl Completion {
 			},
 		};
 		metrics::histogram!("gonka_worker_completion_seconds").record(started.elapsed().as_secs_f64());
-		// If the connection is gone, the gateway finds the receipt by `POST /v1/channel`.
-		let _ = tokio::time::timeout(stalled, self.events.send(last)).await;
+		// If the connection is gone or was too slow, the gateway finds the receipt by `POST /v1/channel`.
+		if !is_cut {
+			let _ = tokio::time::timeout(stalled, self.events.send(last)).await;
+		}
 	}
 
 	/// Hands tokens to the connection. Returns `None` if the gateway hung up before the first token: then nothing is due.
@@ -408,13 +428,15 @@ impl Completion {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::{server::reservations::Reservations, store::Store};
+	use crate::{
+		server::{permits::Permits, reservations::Reservations},
+		store::Store,
+	};
 	use futures::FutureExt;
 	use gonka_engine::{CheckReceiver, CheckRequest, Health, MockConfig, MockEngine, ModelInfo};
 	use gonka_primitives::market::{Price, Totals};
 	use std::sync::{Mutex, mpsc as std_mpsc};
 	use tempfile::TempDir;
-	use tokio::sync::Semaphore;
 
 	/// The end of waits that only a failed test reaches.
 	const PATIENCE: Duration = Duration::from_secs(900);
@@ -448,7 +470,7 @@ mod tests {
 	struct Setup {
 		engine: RegisteredEngine,
 		end: std_mpsc::Sender<Result<(), EngineError>>,
-		permits: Arc<Semaphore>,
+		permits: Permits,
 		reservations: Reservations,
 		_directory: TempDir,
 	}
@@ -462,7 +484,7 @@ mod tests {
 			Self {
 				engine: RegisteredEngine { engine, context_length: 100 },
 				end,
-				permits: Arc::new(Semaphore::new(1)),
+				permits: Permits::new(1),
 				reservations: Reservations::new(store, unpaid),
 				_directory: directory,
 			}
@@ -488,7 +510,7 @@ mod tests {
 
 		/// Starts a completion. Returns whether the engine took it.
 		async fn generate(&self, reservation: Reservation) -> bool {
-			let permit = self.permits.clone().try_acquire_owned().unwrap();
+			let Ok(permit) = self.permits.take([2; 32]) else { return false };
 			let request = GenerateRequest { prompt: vec![97], ..Default::default() };
 			self.engine.generate(request, permit, reservation).await.is_ok()
 		}
@@ -501,10 +523,10 @@ mod tests {
 		assert!(starting.as_mut().now_or_never().is_none());
 		// The client hangs up.
 		drop(starting);
-		assert_eq!(setup.permits.available_permits(), 0, "the work goes on");
+		assert_eq!(setup.permits.taken(), 1, "the work goes on");
 		assert_eq!(setup.reserve(2).await.err(), Some(ErrorCode::Unacknowledged));
 		setup.end.send(Ok(())).unwrap();
-		assert!(setup.permits.acquire().await.is_ok());
+		assert!(setup.permits.free.acquire().await.is_ok());
 		assert_eq!(setup.reserve(2).await.err(), Some(ErrorCode::Unacknowledged));
 	}
 
@@ -514,7 +536,7 @@ mod tests {
 			let setup = Setup::new(unpaid);
 			setup.end.send(Err(error)).unwrap();
 			assert!(!setup.generate(setup.reserve(1).await.unwrap()).await);
-			assert_eq!(setup.permits.available_permits(), 1);
+			assert_eq!(setup.permits.taken(), 0);
 			setup
 		};
 		let bad_grammar = || EngineError::InvalidRequest("a bad grammar".into());

@@ -1,7 +1,7 @@
 //! Openings of this host's leaves, for its checkers.
 
 use super::{Rejection, Service, turns::Turns, vouchers::parse};
-use axum::{Json, body::Bytes, extract::State};
+use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
 use gonka_client::worker_api::{ErrorCode, MAX_POSITIONS, OpeningQuery, Openings, Scale};
 use gonka_primitives::{AccountId, EpochIndex};
 use std::{
@@ -10,7 +10,7 @@ use std::{
 	time::Duration,
 };
 
-/// Maximum number of queries at the same time.
+/// Maximum number of queries at the same time, of checkers with weight and of others.
 const MAX_QUERIES: usize = 16;
 /// Maximum time for which a query waits for its turn: a checker's patience is a second longer.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -21,18 +21,25 @@ const MAX_REMEMBERED: usize = 8192;
 
 /// The positions that each checker was shown, by segment.
 pub struct ShownPositions {
+	/// Turns of checkers with weight, which others do not take.
 	turns: Turns,
+	/// Turns of the others.
+	weightless: Turns,
 	shown: Mutex<HashMap<(AccountId, EpochIndex, u8), BTreeSet<u64>>>,
 }
 
 impl Default for ShownPositions {
 	fn default() -> Self {
-		Self { turns: Turns::new(MAX_QUERIES, MAX_WAIT), shown: Mutex::default() }
+		let turns = || Turns::new(MAX_QUERIES, MAX_WAIT);
+		Self { turns: turns(), weightless: turns(), shown: Mutex::default() }
 	}
 }
 
 /// `POST /v1/openings`.
-pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Result<Json<Openings>, Rejection> {
+pub async fn openings(
+	State(service): State<Arc<Service>>,
+	body: Bytes,
+) -> Result<impl IntoResponse + use<>, Rejection> {
 	let query: OpeningQuery = parse(&body)?;
 	let count = query.positions.len();
 	if count == 0 || count > MAX_POSITIONS || !query.positions.is_sorted_by(|a, b| a < b) {
@@ -46,7 +53,7 @@ pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Resul
 		return Err(Rejection::new(ErrorCode::NoSuchLeaf, message));
 	}
 	let payload = query.payload(&service.genesis, service.parts.follower.host());
-	service.authenticate(&query.checker.0, &payload, &query.signature.0, snapshot.block).await?;
+	let has_weight = service.authenticate(&query.checker.0, &payload, &query.signature.0, &snapshot).await?;
 	if !service.parts.conduct.serves_checkers() {
 		return Err(Rejection::new(ErrorCode::Busy, "not now"));
 	}
@@ -55,12 +62,15 @@ pub async fn openings(State(service): State<Arc<Service>>, body: Bytes) -> Resul
 		return Err(no_such_leaf(query.segment));
 	}
 	service.shown.add(&query, running)?;
-	let _turn = service.shown.turns.wait(query.checker.0).await?;
+	let turns = if has_weight { &service.shown.turns } else { &service.shown.weightless };
+	let turn = turns.wait(query.checker.0).await?;
 	let opened = service.openings.open(query.epoch, query.segment, &query.positions).await;
 	let Some(opened) = opened.map_err(Rejection::internal)? else {
 		return Err(no_such_leaf(query.segment));
 	};
-	Ok(Json(Openings { openings: opened.into_iter().map(Scale).collect() }))
+	let openings = Openings { openings: opened.into_iter().map(Scale).collect() };
+	let json = serde_json::to_vec(&openings).map_err(Rejection::internal)?;
+	Ok(([(header::CONTENT_TYPE, "application/json")], turn.respond(json)))
 }
 
 fn no_such_leaf(segment: u8) -> Rejection {

@@ -8,8 +8,9 @@ use gonka_client::{
 	worker_api::{Acknowledgement, ChannelQuery, ChannelState, ErrorCode, Scale, UnacknowledgedReceipt},
 };
 use gonka_primitives::{
-	ChannelId, Signature,
+	ChannelId, Hash, Signature,
 	hashing::{domain, signing_payload},
+	market::Totals,
 	views::ChannelView,
 };
 use serde::de::DeserializeOwned;
@@ -25,11 +26,14 @@ pub async fn acknowledge(
 	let mut channel = service.channel(signed.voucher.channel).await?;
 	let payload = signing_payload(domain::VOUCHER, &service.genesis, &signed.voucher);
 	check_signature(&signed.signature, &payload, &channel)?;
+	let receipts: Vec<_> = acknowledgement.receipts.into_iter().map(|hash| hash.0).collect();
+	if service.adds_nothing(&channel, &signed.voucher.totals, &receipts)? {
+		return Ok(Json(serde_json::Map::new()));
+	}
 	if signed.voucher.totals.fee > channel.deposit {
 		// The channel may have been topped up in the latest block.
 		channel = service.current_channel(channel).await;
 	}
-	let receipts: Vec<_> = acknowledgement.receipts.into_iter().map(|hash| hash.0).collect();
 	let taken = service
 		.parts
 		.store
@@ -72,6 +76,22 @@ impl Service {
 		Ok(channel)
 	}
 
+	/// Returns whether a voucher's totals are not above the last ones, and none of `receipts` waits for a voucher. A read shows
+	/// it: a gateway may send such vouchers without end.
+	fn adds_nothing(&self, channel: &ChannelView, totals: &Totals, receipts: &[Hash]) -> Result<bool, Rejection> {
+		let read = self.parts.store.read(|tx| {
+			let record = market::channel(tx, channel.id)?;
+			let acknowledged = record.map_or(channel.settled, |record| record.acknowledged);
+			if acknowledged.checked_sub(totals).is_none() {
+				return Ok(false);
+			}
+			let open = market::unacknowledged(tx, channel.id)?;
+			let mut open = open.iter().map(|stored| &stored.receipt.receipt.envelope);
+			Ok(!open.any(|envelope| receipts.contains(envelope)))
+		});
+		read.map_err(Rejection::internal)
+	}
+
 	/// Returns a channel that pays this host, open or closing.
 	pub(super) async fn channel(&self, id: ChannelId) -> Result<ChannelView, Rejection> {
 		if self.parts.follower.snapshot().is_none() {
@@ -91,11 +111,7 @@ impl Service {
 }
 
 /// Rejects unless the channel's gateway key signed `payload`.
-pub(super) fn check_signature(
-	signature: &Signature,
-	payload: &gonka_primitives::Hash,
-	channel: &ChannelView,
-) -> Result<(), Rejection> {
+pub(super) fn check_signature(signature: &Signature, payload: &Hash, channel: &ChannelView) -> Result<(), Rejection> {
 	if keys::verify(signature, payload, &channel.gateway) {
 		return Ok(());
 	}

@@ -5,7 +5,7 @@ use crate::store::{
 	market::{Due, DueReceipt},
 };
 use gonka_primitives::{
-	Hash, MAX_MODELS_PER_HOST, ModelId,
+	BlockNumber, Hash, MAX_MODELS_PER_HOST, ModelId,
 	market::{SignedVoucher, Totals},
 	merkle_sum::{self, SumNode},
 	views::ChannelView,
@@ -26,14 +26,16 @@ pub struct Batch {
 
 impl Batch {
 	/// Chooses at most `max_vouchers` channels of those with something due; `None` if there is nothing. The rest waits
-	/// for the next window.
-	pub fn new(mut due: Vec<(ChannelView, Due)>, max_vouchers: u32) -> Result<Option<Self>> {
+	/// for the next settlement, which is included up to block `next`.
+	pub fn new(mut due: Vec<(ChannelView, Due)>, max_vouchers: u32, next: BlockNumber) -> Result<Option<Self>> {
 		if due.is_empty() {
 			return Ok(None);
 		}
-		// Closing channels come first, since their receipts could be lost. Then come those that are worth most.
+		// Channels that may be withdrawn by then come first. The rest of the order is by worth alone: nothing that a
+		// developer chooses freely must keep a large voucher out of settlement after settlement.
 		due.sort_by_key(|(channel, due)| {
-			(channel.closes.unwrap_or(u32::MAX), Reverse(due.growth.fee), Reverse(due.growth.work), channel.id)
+			let can_wait = channel.closes.is_none_or(|closes| closes > next);
+			(can_wait, Reverse(due.growth.fee), Reverse(due.growth.work), channel.id)
 		});
 		due.truncate(max_vouchers as usize);
 		let work = limit_models(&mut due);
@@ -81,6 +83,31 @@ fn by_model(receipts: impl Iterator<Item = DueReceipt>) -> Vec<(Hash, SumNode<To
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use gonka_primitives::{ChannelId, market::Voucher};
+
+	fn due((id, closes, fee): (ChannelId, Option<BlockNumber>, u128)) -> (ChannelView, Due) {
+		let growth = Totals { fee, work: 1, receipts: 1 };
+		let (developer, host, gateway, settled) = ([1; 32], [2; 32], [3; 32], Totals::default());
+		let channel = ChannelView { id, developer, host, gateway, deposit: 1_000_000, settled, closes };
+		let voucher = SignedVoucher { voucher: Voucher { channel: id, totals: growth }, signature: [4; 64] };
+		let receipt = DueReceipt { model: 3, envelope: [5; 32], leaf: SumNode { hash: [6; 32], sum: growth } };
+		(channel, Due { voucher, growth, receipts: vec![receipt], work: BTreeMap::from([(3, 1)]) })
+	}
+
+	#[test]
+	fn small_channels_that_close_do_not_displace_a_large_one() {
+		let all = [(1, None, 900), (2, Some(101), 800), (3, Some(200), 1), (4, Some(90), 5), (5, Some(100), 7)];
+		// Two are withdrawn before the next settlement; among the others only the fee counts.
+		for (max, chosen) in [(1, vec![5]), (2, vec![4, 5]), (3, vec![1, 4, 5]), (4, vec![1, 2, 4, 5])] {
+			let batch = Batch::new(all.map(due).into(), max, 100).unwrap().unwrap();
+			let channels: Vec<_> = batch.vouchers.iter().map(|signed| signed.voucher.channel).collect();
+			assert_eq!(channels, chosen, "of {max}");
+		}
+		// In its own last chance a large channel comes before small ones that close earlier.
+		let all = [(1, Some(99), 900), (2, Some(80), 1), (3, Some(90), 1)];
+		let batch = Batch::new(all.map(due).into(), 1, 100).unwrap().unwrap();
+		assert_eq!(batch.vouchers[0].voucher.channel, 1);
+	}
 
 	#[test]
 	fn leaves_ascend_by_model_and_keep_their_order_within_a_model() {

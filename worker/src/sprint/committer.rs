@@ -19,7 +19,8 @@ use std::{
 use tokio::sync::Notify;
 use tracing::Instrument;
 
-/// Sends commitments that are signed and not yet on chain: with every block, and whenever one was signed.
+/// Sends commitments that are signed and not on chain: with every block, and whenever one was signed. A reorganisation may
+/// lose one that was there, so that all are compared with the chain while it takes them.
 #[derive(Clone)]
 pub struct Committer {
 	follower: Follower,
@@ -51,7 +52,7 @@ impl Committer {
 		}
 	}
 
-	/// Returns the commitments of the running epoch that the chain lacks and would take in the next block.
+	/// Returns the commitments of the running epoch that the chain would take in the next block if it lacked them.
 	fn due(&self, snapshot: &Snapshot) -> Result<Vec<StoredCommitment>> {
 		let epoch = &snapshot.epoch;
 		let mut due = Vec::new();
@@ -65,7 +66,7 @@ impl Committer {
 			let is_current =
 				made_from.is_some_and(|record| record.model_seed == epoch.model_seed && record.segment_seed == *seed);
 			match stored {
-				Some(stored) if !stored.included && is_current => due.push(stored),
+				Some(stored) if is_current => due.push(stored),
 				Some(stored) if !stored.included => {
 					let epoch = epoch.index;
 					tracing::error!(epoch, segment, "a commitment belongs to an abandoned fork; it is not sent");
@@ -92,6 +93,14 @@ impl Committer {
 		let StoredCommitment { commitment, signature, .. } = *stored;
 		let (epoch, segment, leaves) = (commitment.epoch, commitment.segment, commitment.commitment.count);
 		let chain = self.follower.chain();
+		if stored.included {
+			match chain.commitments(epoch, self.follower.host()).await {
+				Ok(on_chain) if !on_chain.contains(&(segment, commitment.commitment)) => {
+					tracing::warn!("the chain lost the commitment; sending it again");
+				},
+				_ => return,
+			}
+		}
 		// The worker key may have changed since.
 		let payload = signing_payload(domain::COMMITMENT, &chain.genesis(), &commitment);
 		let signature = keys::renew(&self.key, &payload, signature);

@@ -33,7 +33,12 @@ pub enum StoreError {
 impl StoreError {
 	/// Returns whether the same request may succeed later.
 	pub fn is_temporary(&self) -> bool {
-		matches!(self, Self::Database(_))
+		matches!(self, Self::Database(_)) && !self.is_fatal()
+	}
+
+	/// Returns whether every later request fails as well, until the store is opened again.
+	pub fn is_fatal(&self) -> bool {
+		matches!(self, Self::Database(error) if matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo))
 	}
 }
 

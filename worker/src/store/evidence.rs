@@ -4,7 +4,7 @@
 //! [`KEPT_EPOCHS`](crate::settlement::KEPT_EPOCHS) epochs old, or more where epochs are so short that appeals outlast
 //! them. Evidence of a receipt that is never settled is deleted with its channel.
 
-use super::{Result, decode};
+use super::{Result, decode, market};
 use codec::{Decode, Encode};
 use gonka_primitives::{
 	AccountId, EpochIndex, Hash,
@@ -89,7 +89,7 @@ pub fn share(tx: &ReadTransaction, developer: &AccountId) -> Result<u64> {
 	Ok(tx.open_table(SHARES)?.get(developer)?.map_or(0, |bytes| bytes.value()))
 }
 
-/// Stores the tree of a window's settlement. It replaces the tree of a settlement that was not included.
+/// Stores the tree of a window's settlement. It replaces that of one which can no longer be included.
 pub fn put_tree(tx: &WriteTransaction, window: u32, tree: &StoredTree) -> Result<()> {
 	tx.open_table(TREES)?.insert(window, tree.encode().as_slice())?;
 	Ok(())
@@ -100,13 +100,8 @@ pub fn tree(tx: &ReadTransaction, window: u32) -> Result<Option<StoredTree>> {
 	tx.open_table(TREES)?.get(window)?.map(|stored| decode(stored.value())).transpose()
 }
 
-/// Deletes the tree of a settlement that was not included; its receipts go into another one.
-pub fn drop_tree(tx: &WriteTransaction, window: u32) -> Result<()> {
-	tx.open_table(TREES)?.remove(window)?;
-	Ok(())
-}
-
-/// Deletes the trees of settlements that were signed before `epoch`, with the evidence of their receipts.
+/// Deletes the trees of settlements that were signed before `epoch`, with the evidence of their receipts. Those of an
+/// abandoned settlement may be in a later one, or not settled yet; then their evidence stays.
 pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
 	let mut trees = tx.open_table(TREES)?;
 	let mut old = Vec::new();
@@ -119,21 +114,31 @@ pub fn prune(tx: &WriteTransaction, epoch: EpochIndex) -> Result<()> {
 		}
 		old.push((window.value(), tree));
 	}
-	for (window, tree) in old {
-		trees.remove(window)?;
-		remove(tx, tree.leaves.iter().map(|(envelope, _)| envelope))?;
+	if old.is_empty() {
+		return Ok(());
 	}
-	Ok(())
+	for (window, _) in &old {
+		trees.remove(*window)?;
+	}
+	let mut kept = in_trees(&trees)?;
+	kept.extend(market::unsettled(tx)?);
+	let envelopes = old.iter().flat_map(|(_, tree)| &tree.leaves).map(|(envelope, _)| envelope);
+	remove(tx, envelopes.filter(|envelope| !kept.contains(*envelope)))
 }
 
 /// Deletes the evidence of these receipts, except of those that are in a tree.
 pub fn forget(tx: &WriteTransaction, envelopes: &[Hash]) -> Result<()> {
-	let mut settled = BTreeSet::new();
-	for entry in tx.open_table(TREES)?.iter()? {
-		let tree: StoredTree = decode(entry?.1.value())?;
-		settled.extend(tree.leaves.into_iter().map(|(envelope, _)| envelope));
-	}
+	let settled = in_trees(&tx.open_table(TREES)?)?;
 	remove(tx, envelopes.iter().filter(|envelope| !settled.contains(*envelope)))
+}
+
+fn in_trees(trees: &impl ReadableTable<u32, &'static [u8]>) -> Result<BTreeSet<Hash>> {
+	let mut envelopes = BTreeSet::new();
+	for entry in trees.iter()? {
+		let tree: StoredTree = decode(entry?.1.value())?;
+		envelopes.extend(tree.leaves.into_iter().map(|(envelope, _)| envelope));
+	}
+	Ok(envelopes)
 }
 
 fn remove<'a>(tx: &WriteTransaction, envelopes: impl Iterator<Item = &'a Hash>) -> Result<()> {

@@ -380,6 +380,20 @@ pub fn note_settled(tx: &WriteTransaction, channel: &ChannelView, epoch: u32) ->
 	Ok(new)
 }
 
+/// Returns the envelope hashes of all acknowledged receipts that were not seen settled.
+pub(super) fn unsettled(tx: &WriteTransaction) -> Result<BTreeSet<Hash>> {
+	let (channels, log) = (tx.open_table(CHANNELS)?, tx.open_table(ACKNOWLEDGED)?);
+	let mut found = BTreeSet::new();
+	for entry in channels.iter()? {
+		let (channel, record) = entry?;
+		let (channel, settled) = (channel.value(), decode::<ChannelRecord>(record.value())?.settled);
+		for entry in log.range((channel, settled)..=(channel, u64::MAX))? {
+			found.insert(decode::<LogEntry>(entry?.1.value())?.envelope);
+		}
+	}
+	Ok(found)
+}
+
 /// Deletes receipts that were settled before `epoch`. Returns their number.
 pub fn prune_settled(tx: &WriteTransaction, epoch: u32) -> Result<u64> {
 	let mut settled = tx.open_table(SETTLED)?;

@@ -12,7 +12,7 @@ pub enum SettlementState {
 	Pending,
 	/// It is on chain.
 	Included,
-	/// It can no longer be included; its receipts go into a later one.
+	/// It is not sent any more; receipts that it does not settle go into a later one.
 	Abandoned,
 }
 

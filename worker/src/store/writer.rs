@@ -6,7 +6,7 @@ use std::{
 	sync::{Arc, Mutex, PoisonError, mpsc},
 	thread::JoinHandle,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Maximum number of writes in one transaction.
 const MAX_BATCH: usize = 256;
@@ -42,25 +42,30 @@ impl<T: Send, F: FnOnce(&WriteTransaction) -> Result<T> + Send> Job for Typed<F,
 
 type Sender = mpsc::Sender<(Durability, Box<dyn Job>)>;
 
-/// The thread. Dropping this ends it, after all waiting writes.
+/// The thread. Dropping this ends it, after all waiting writes. A fault of the disk ends it, too.
 pub(super) struct Writer {
 	jobs: Mutex<Option<Sender>>,
 	thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-	pub(super) fn start(db: Arc<Database>) -> Self {
+	/// Starts the thread. The receiver is closed when it has ended.
+	pub(super) fn start(db: Arc<Database>) -> (Self, watch::Receiver<()>) {
 		let (jobs, waiting) = mpsc::channel::<(Durability, Box<dyn Job>)>();
+		let (open, is_open) = watch::channel(());
 		let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+			let _open = open;
 			while let Ok(first) = waiting.recv() {
 				let batch = std::iter::once(first).chain(waiting.try_iter()).take(MAX_BATCH).collect::<Vec<_>>();
-				run(&db, batch);
+				if run(&db, batch).is_err_and(|error| error.is_fatal()) {
+					return;
+				}
 			}
 		});
 		if let Err(error) = &thread {
 			tracing::error!(%error, "cannot start the store's thread; nothing can be stored");
 		}
-		Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(thread.ok()) }
+		(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(thread.ok()) }, is_open)
 	}
 
 	/// Queues a job. If the thread has stopped, the job is dropped, and its caller gets [`StoreError::Stopped`].
@@ -81,7 +86,7 @@ impl Drop for Writer {
 	}
 }
 
-fn run(db: &Database, batch: Vec<(Durability, Box<dyn Job>)>) {
+fn run(db: &Database, batch: Vec<(Durability, Box<dyn Job>)>) -> Result<()> {
 	let durable = batch.iter().any(|(durability, _)| *durability == Durability::Now);
 	let mut jobs: Vec<_> = batch.into_iter().map(|(_, job)| job).collect();
 	let outcome = commit(db, durable, &mut jobs);
@@ -91,6 +96,7 @@ fn run(db: &Database, batch: Vec<(Durability, Box<dyn Job>)>) {
 	for job in jobs {
 		job.done(outcome.clone());
 	}
+	outcome
 }
 
 fn commit(db: &Database, durable: bool, jobs: &mut [Box<dyn Job>]) -> Result<()> {

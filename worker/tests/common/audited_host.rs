@@ -5,7 +5,7 @@ use gonka_engine::{FinishReason as EngineFinish, GenerateRequest, TokenEvent};
 use gonka_primitives::{
 	audit::{CalibrationProfile, Finding, Pick, Scope},
 	fingerprint,
-	market::{FinishReason, Receipt, SignedReceipt, Totals, output_hash},
+	market::{Envelope, FinishReason, Receipt, SignedReceipt, Totals, output_hash},
 	merkle_sum::{self, SumNode},
 	tape::tape_key,
 	views::{ArbiterView, AssignedAuditsView, AuditView, CaseView, ChannelView, ReviewedView},
@@ -66,8 +66,13 @@ impl AuditedHost {
 
 	/// Returns what an honest host stores of a request.
 	pub fn completion(&self, sequence: u64) -> StoredEvidence {
+		self.completion_of_up_to(sequence, 100)
+	}
+
+	/// Returns what it stores of a request for up to `max_tokens` tokens, which may be more than an honest host takes.
+	pub fn completion_of_up_to(&self, sequence: u64, max_tokens: u32) -> StoredEvidence {
 		let gateway = Gateway::new(&self.url, CHANNEL);
-		let envelope = gateway.sign(gateway.envelope(sequence, BODY));
+		let envelope = gateway.sign(Envelope { max_tokens, ..gateway.envelope(sequence, BODY) });
 		let hash = envelope.envelope.hash(&GENESIS);
 		let engine = engine();
 		let request = GenerateRequest {

@@ -101,6 +101,7 @@ pub struct Reads {
 	pub claims: u32,
 	pub opening_requests: u32,
 	pub standings: u32,
+	pub hosts: u32,
 }
 
 pub struct FakeChain {

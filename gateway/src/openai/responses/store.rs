@@ -147,13 +147,14 @@ impl Responses {
 	fn clean_to(&self, max_bytes: u64) -> io::Result<()> {
 		// One at a time; the others need not wait.
 		let Ok(_cleaning) = self.cleaning.try_lock() else { return Ok(()) };
+		let counted = self.bytes.load(Ordering::Relaxed);
 		let (mut owners, mut bytes) = (HashMap::new(), 0u64);
 		for entry in fs::read_dir(&self.folder)? {
 			let entry = entry?;
 			let folder = entry.path();
 			if !entry.file_type()?.is_dir() {
 				// Earlier versions had all files here, where they are not found any more.
-				remove(&folder)?;
+				remove(&folder);
 				continue;
 			}
 			let (mut files, mut sum) = (Vec::new(), 0u64);
@@ -161,9 +162,7 @@ impl Responses {
 				let entry = entry?;
 				let Ok(metadata) = entry.metadata() else { continue };
 				let modified = metadata.modified()?;
-				if self.is_old(modified) {
-					remove(&entry.path())?;
-				} else {
+				if !(self.is_old(modified) && remove(&entry.path())) {
 					sum = sum.saturating_add(metadata.len());
 					files.push((modified, metadata.len(), entry.path()));
 				}
@@ -180,20 +179,26 @@ impl Responses {
 		while bytes > max_bytes {
 			let Some((sum, files)) = owners.values_mut().max_by_key(|(sum, _)| *sum) else { break };
 			let Some((_, length, path)) = files.pop() else { break };
-			remove(&path)?;
 			*sum = sum.saturating_sub(length);
-			bytes = bytes.saturating_sub(length);
+			if remove(&path) {
+				bytes = bytes.saturating_sub(length);
+			}
 		}
-		self.bytes.store(bytes, Ordering::Relaxed);
+		// Others may have been written meanwhile.
+		self.bytes.fetch_sub(counted, Ordering::Relaxed);
+		self.bytes.fetch_add(bytes, Ordering::Relaxed);
 		Ok(())
 	}
 }
 
-/// Removes a file that may be gone.
-fn remove(path: &Path) -> io::Result<()> {
+/// Removes a file. Returns whether it is gone.
+fn remove(path: &Path) -> bool {
 	match fs::remove_file(path) {
-		Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-		_ => Ok(()),
+		Err(error) if error.kind() != io::ErrorKind::NotFound => {
+			tracing::warn!(%error, path = %path.display(), "cannot delete a response");
+			false
+		},
+		_ => true,
 	}
 }
 

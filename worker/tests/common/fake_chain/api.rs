@@ -32,6 +32,12 @@ impl ChainApi for FakeChain {
 	fn models(&self) -> BoxFuture<'_, Result<Vec<ModelView>>> {
 		ready(self.with(|state| state.models.clone()))
 	}
+	fn hosts(&self) -> BoxFuture<'_, Result<Vec<HostView>>> {
+		ready(self.with(|state| {
+			state.reads.hosts += 1;
+			state.host.iter().chain(&state.others).cloned().collect()
+		}))
+	}
 	fn host<'a>(&'a self, account: &'a AccountId) -> BoxFuture<'a, Result<Option<HostView>>> {
 		ready(self.with(|state| {
 			if *account == host() {
