@@ -125,6 +125,8 @@ async fn a_voucher_that_adds_nothing_causes_no_write() {
 		assert_eq!(response.unwrap().unwrap(), json!({}));
 	}
 	end.send(()).unwrap();
+	let unknown = gateway.voucher(Totals::default(), &[[9; 32]]);
+	assert!(gateway.post("/v1/vouchers", &unknown).await.is_err(), "it lists no receipt of this host");
 	writing.await.unwrap().unwrap();
 	rig.stop().await;
 }

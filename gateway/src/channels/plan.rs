@@ -120,7 +120,7 @@ pub struct Uses {
 	active: HashMap<ChannelId, (Totals, Instant)>,
 	/// The time since which channels are out of step.
 	astray: HashMap<ChannelId, Instant>,
-	/// The time since which the hosts of channels want to be paid more.
+	/// Times for which the hosts of channels rejected all requests, since they wanted to be paid more.
 	refused: HashMap<ChannelId, Duration>,
 	/// The time since which the host of a channel serves no model.
 	useless: HashMap<ChannelId, Instant>,

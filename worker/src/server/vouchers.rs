@@ -76,8 +76,8 @@ impl Service {
 		Ok(channel)
 	}
 
-	/// Returns whether a voucher's totals are not above the last ones, and none of `receipts` waits for a voucher. A read shows
-	/// it: a gateway may send such vouchers without end.
+	/// Returns whether a voucher's totals are not above the last ones, and all of `receipts` are acknowledged. A read shows it: a
+	/// gateway may send such vouchers without end.
 	fn adds_nothing(&self, channel: &ChannelView, totals: &Totals, receipts: &[Hash]) -> Result<bool, Rejection> {
 		let read = self.parts.store.read(|tx| {
 			let record = market::channel(tx, channel.id)?;
@@ -85,9 +85,7 @@ impl Service {
 			if acknowledged.checked_sub(totals).is_none() {
 				return Ok(false);
 			}
-			let open = market::unacknowledged(tx, channel.id)?;
-			let mut open = open.iter().map(|stored| &stored.receipt.receipt.envelope);
-			Ok(!open.any(|envelope| receipts.contains(envelope)))
+			market::are_acknowledged(tx, channel.id, receipts)
 		});
 		read.map_err(Rejection::internal)
 	}

@@ -182,6 +182,20 @@ pub fn unacknowledged(tx: &ReadTransaction, channel: ChannelId) -> Result<Vec<St
 	Ok(found)
 }
 
+/// Returns whether there are receipts of `channel` for all of these envelopes, and each has its voucher.
+pub fn are_acknowledged(tx: &ReadTransaction, channel: ChannelId, envelopes: &[Hash]) -> Result<bool> {
+	let (receipts, open) = (tx.open_table(RECEIPTS)?, tx.open_table(UNACKNOWLEDGED)?);
+	for envelope in envelopes {
+		let Some(stored) = receipts.get(envelope)? else { return Ok(false) };
+		let request = decode::<StoredReceipt>(stored.value())?.envelope.envelope;
+		let is_open = open.get((channel, request.sequence))?.is_some_and(|hash| hash.value() == envelope);
+		if request.channel != channel || is_open {
+			return Ok(false);
+		}
+	}
+	Ok(true)
+}
+
 /// Terms of a request's admission that are not in the store.
 #[derive(Clone, Debug)]
 pub struct Terms {
