@@ -122,7 +122,7 @@ async fn serve_within(
 		let is_local = address.ip().to_canonical().is_loopback();
 		if let Some(place) = places.take(address.ip()) {
 			tokio::spawn(serve(place));
-		} else if let Some(permit) = waiting.clone().try_acquire_owned().ok().filter(|_| is_local) {
+		} else if is_local && let Ok(permit) = waiting.clone().try_acquire_owned() {
 			let places = places.clone();
 			tokio::spawn(async move {
 				let place = loop {

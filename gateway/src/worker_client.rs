@@ -261,6 +261,13 @@ mod tests {
 	use super::*;
 
 	#[test]
+	fn of_a_workers_message_no_more_is_kept_than_people_read() {
+		let error = worker_api::Error { code: worker_api::ErrorCode::Busy, message: "a\nb".repeat(1_000) };
+		let CallError::Refused { message, .. } = CallError::refused(error) else { panic!("a rejection") };
+		assert_eq!(message, "ab".repeat(MAX_MESSAGE / 2));
+	}
+
+	#[test]
 	fn events_are_cut_the_same_wherever_the_bytes_are_split() {
 		let text = b": hello\n\ndata: {\"a\":1}\n\ndata:{\"b\":2}\n\nevent: x\ndata: 3\n\ndata: 4\r\n\r\n";
 		for step in 1..text.len() {

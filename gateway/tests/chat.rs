@@ -115,6 +115,34 @@ async fn a_demanded_form_reaches_the_host_as_a_grammar() {
 	assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("response_format")));
 	let broken = json!({"guided_regex": "("});
 	assert_eq!(front.chat(broken).await.status, 400);
+	let mut tool = weather(false);
+	tool["function"]["parameters"]["properties"]["place"] = json!({"type": "string", "pattern": "("});
+	let reply = front.chat(json!({"tools": [tool], "tool_choice": "required"})).await;
+	assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("tools")), "{}", reply.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demanded_call_that_is_cut_at_its_beginning_is_no_text() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.says = Some(CALL.into()));
+	let cut = |choice: &str| json!({"tools": [weather(false)], "tool_choice": choice, "max_tokens": 5});
+	let reply = front.chat(cut("required")).await;
+	let choice = &reply.json()["choices"][0];
+	assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("length"), &json!("")), "{choice}");
+	let reply = front.chat(cut("auto")).await;
+	assert_eq!(reply.json()["choices"][0]["message"]["content"], CALL[..5], "it may be any text");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_probabilities_that_nobody_asked_for_are_dropped() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.logprobs = Some(200));
+	assert_eq!(front.chat(json!({})).await.json()["choices"][0]["logprobs"], Value::Null);
+	let reply = front.chat(json!({"logprobs": true, "top_logprobs": 2})).await.json();
+	let tokens = reply["choices"][0]["logprobs"]["content"].as_array().unwrap();
+	assert!(tokens.len() == 6 && tokens.iter().all(|token| token["top_logprobs"].as_array().unwrap().len() == 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

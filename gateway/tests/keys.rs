@@ -225,6 +225,10 @@ async fn a_model_is_allowed_by_its_name_or_its_alias() {
 			assert_eq!(found, status, "{model} with {allowed}: {body}");
 			assert_eq!(body["error"]["param"], if status == 403 { json!("model") } else { Value::Null });
 		}
+		// Nor may it have a channel opened for a model that nobody uses.
+		let (found, body) =
+			client.send("POST", "/tokenize", json!({"model": "test/embed", "prompt": "a"}).to_string()).await;
+		assert_eq!(found, 403, "{body}");
 	}
 }
 

@@ -38,6 +38,10 @@ fn prompt(net: &Net) -> String {
 async fn a_response_is_whole_or_a_stream_of_numbered_events() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;
+	for wrong in [json!({"a": [0]}), json!({"a": "b".repeat(513)}), json!([0, 0])] {
+		let reply = respond(&front, json!({"metadata": wrong})).await;
+		assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("metadata")), "{}", reply.text);
+	}
 	let reply = respond(&front, json!({"metadata": {"a": "b"}})).await;
 	assert_eq!(reply.status, 200, "{}", reply.text);
 	assert!(reply.headers.contains_key("x-gnk-cost"));

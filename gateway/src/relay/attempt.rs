@@ -207,11 +207,11 @@ impl Relay {
 			prompt_tokens: self.prompt_tokens(),
 			max_tokens: self.tokens_left(),
 		});
-		let order_model = order.model.clone();
+		let model = order.model.clone();
 		match self.first(order, route, tried).await {
 			Ok(Opened { route, reading, stream, first, started, span }) => {
 				let host = route.host.account;
-				self.price = order_model.variant(&route.host).map_or(self.price, |model| model.price);
+				self.price = model.variant(&route.host).map_or(self.price, |model| model.price);
 				let result = self.read(&route, reading, stream, first, started).instrument(span.clone()).await;
 				Attempt { host, span, result }
 			},

@@ -147,3 +147,44 @@ fn a_host_is_paused_after_a_failure_until_it_succeeds_but_after_a_wrong_receipt_
 	router.succeeded(&[1; 32], None);
 	assert!(!router.is_healthy(&[1; 32]));
 }
+
+#[test]
+fn a_host_rejects_all_on_a_channel_only_while_it_neither_serves_nor_is_paid() {
+	let router = Router::default();
+	let (settled, account) = (Default::default(), [1; 32]);
+	let channel = |id| {
+		Arc::new(ChannelView {
+			id,
+			developer: account,
+			host: account,
+			gateway: account,
+			deposit: 1,
+			settled,
+			closes: None,
+		})
+	};
+	let open = [channel(1), channel(2)];
+	let open: Vec<_> = open.iter().collect();
+	router.note_refused(1);
+	std::thread::sleep(Duration::from_millis(2));
+	assert_eq!(router.refused(&open)[&1], Duration::ZERO, "once says nothing about the time since");
+	router.note_refused(1);
+	router.note_refused(2);
+	assert!(router.refused(&open)[&1] >= Duration::from_millis(2));
+	router.note_served(1);
+	assert_eq!(router.refused(&open).into_keys().collect::<Vec<_>>(), [2]);
+	assert!(router.refused(&open[..1]).is_empty(), "the channel is closed");
+}
+
+#[test]
+fn a_host_that_fails_often_gets_less() {
+	let router = Router::default();
+	for _ in 0..20 {
+		router.failed(&[0; 32], String::new());
+		router.succeeded(&[0; 32], None);
+	}
+	router.failed(&[1; 32], String::new());
+	router.failed(&[1; 32], String::new());
+	let counts = choices(&router, &[1, 1], need(&Beginnings::default()));
+	assert!(counts[1] > 550, "what fails at once is one failure: {counts:?}");
+}

@@ -109,6 +109,8 @@ pub struct Behaviour {
 	pub context: u32,
 	/// Generates this text, a byte a token, instead of words.
 	pub says: Option<String>,
+	/// Sends so many likeliest tokens with each, whatever a request asks for.
+	pub logprobs: Option<u8>,
 	/// Sends this instead of the tokenizer file.
 	pub tokenizer: Option<Vec<u8>>,
 	/// Sends this embedding instead of the right one.
@@ -128,6 +130,7 @@ impl Default for Behaviour {
 			pause: Duration::ZERO,
 			context: 2048,
 			says: None,
+			logprobs: None,
 			tokenizer: None,
 			embedding: None,
 		}
@@ -395,7 +398,7 @@ async fn complete(worker: Worker, asked: Asked, behaviour: Behaviour, events: mp
 			None if index + 1 == length => END,
 			None => FIRST_WORD + index % WORDS,
 		};
-		if events.send(Ok(token(id, asked.request.logprobs))).await.is_err() {
+		if events.send(Ok(token(id, behaviour.logprobs.or(asked.request.logprobs)))).await.is_err() {
 			finish = FinishReason::Cancelled;
 			break;
 		}
