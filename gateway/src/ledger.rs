@@ -212,6 +212,7 @@ impl Ledger {
 	/// Reserves sequence numbers from `next` on, or from the next free one if that is higher. Returns once that is on disk.
 	pub(crate) async fn reserve(&self, channel: ChannelId, next: u64) -> Result<(), StoreError> {
 		let (end, written) = self.with(channel, |record| self.submit_reservation(channel, record, next))?;
+		self.store.write_now();
 		written.await.map_err(|_| StoreError::Stopped)?;
 		self.with(channel, |record| record.numbers.reserved(end));
 		Ok(())
@@ -321,6 +322,7 @@ impl Ledger {
 			writes.extend(lost.map(|number| settle(channel, record, number)));
 			self.store.submit(writes)
 		})?;
+		self.store.write_now();
 		written.await.map_err(|_| StoreError::Stopped)
 	}
 

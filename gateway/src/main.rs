@@ -26,6 +26,10 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between attempts to reach the node.
 const CONNECT_PAUSE: Duration = Duration::from_secs(2);
 
+/// Requests allocate many small texts, on all cores.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
 	process::hide_files();
@@ -72,11 +76,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
 	};
 	let running = app::start(chain, Keys { developer, gateway }, &args.base_path, options)?;
 	let _ = routes.set(server::routes(running.gateway.clone()));
-	let ledger = running.gateway.ledger.store().clone();
+	let closed = running.gateway.ledger.store().closed();
 	tokio::select! {
 		served = serve => served?,
 		// Requests fail without it: a supervisor starts the process again, which reads the ledger and compares it with the workers'.
-		() = ledger.closed() => bail!("the ledger cannot be written: see the log, make room on the disk, and start again"),
+		() = closed => bail!("the ledger cannot be written: see the log, make room on the disk, and start again"),
 	}
 	running.stop(FLUSH_LIMIT).await;
 	Ok(())

@@ -1,5 +1,6 @@
 //! The ledger on disk. One thread owns the database and commits all waiting writes in one transaction, in the order in which
-//! they were submitted, so a thousand requests a second cost a few dozen `fsync`s, not a thousand.
+//! they were submitted, so a thousand requests a second cost a few dozen `fsync`s, not a thousand. Writes for which nobody waits
+//! wait for others, up to [`LINGER`].
 
 use crate::numbers::Reservation;
 use codec::{Decode, Encode};
@@ -11,12 +12,10 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 use std::{
 	collections::{BTreeMap, HashMap},
 	path::Path,
-	sync::{
-		Arc,
-		atomic::{AtomicUsize, Ordering::Relaxed},
-	},
+	sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+	time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
 
 /// The number after that of the last envelope.
 const RECORDED: TableDefinition<u64, u64> = TableDefinition::new("recorded");
@@ -33,6 +32,9 @@ const RECEIPTS: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("
 const BATCH: usize = 1024;
 /// Number of waiting jobs from which on new requests wait for the disk.
 const BACKLOG: usize = 4 * BATCH;
+/// Maximum time for which writes wait for others while nobody waits for them. A crash loses them, as it loses those that are being
+/// written.
+const LINGER: Duration = Duration::from_millis(50);
 
 /// Why the ledger cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -99,14 +101,46 @@ pub struct PowerCut {
 
 type Job = (Vec<Write>, oneshot::Sender<()>);
 
+/// The jobs that wait for the disk.
+#[derive(Debug, Default)]
+struct Queue {
+	jobs: Vec<Job>,
+	/// When they are due: at once if somebody waits for one of them, else some time after the first.
+	due: Option<Instant>,
+	/// Whether no store is left that could add one.
+	is_complete: bool,
+	/// Whether the thread has ended.
+	is_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+	queue: Mutex<Queue>,
+	changed: Condvar,
+}
+
+impl Shared {
+	fn lock(&self) -> MutexGuard<'_, Queue> {
+		self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+	}
+}
+
 /// Receives a value once a write is on disk, and an error if it never will be.
 pub type Written = oneshot::Receiver<()>;
 
-/// The store. Clones share it.
-#[derive(Clone, Debug)]
+/// The store.
+#[derive(Debug)]
 pub struct Store {
-	jobs: mpsc::UnboundedSender<Job>,
-	waiting: Arc<AtomicUsize>,
+	shared: Arc<Shared>,
+	/// Has no sender once the thread has ended.
+	open: watch::Receiver<()>,
+}
+
+impl Drop for Store {
+	fn drop(&mut self) {
+		self.shared.lock().is_complete = true;
+		self.shared.changed.notify_one();
+	}
 }
 
 impl Store {
@@ -123,59 +157,112 @@ impl Store {
 		migrate(&write)?;
 		write.commit().map_err(database)?;
 		let saved = load(&db)?;
-		let (jobs, receiver) = mpsc::unbounded_channel();
-		let waiting = Arc::new(AtomicUsize::new(0));
-		let store = Self { jobs, waiting: waiting.clone() };
+		let (running, open) = watch::channel(());
+		let shared = Arc::new(Shared::default());
+		let store = Self { shared: shared.clone(), open };
 		std::thread::Builder::new()
 			.name("ledger".to_owned())
-			.spawn(move || run(db, receiver, &waiting, cut))
+			.spawn(move || {
+				let writer = Writer { shared, _running: running };
+				run(db, &writer.shared, cut);
+			})
 			.map_err(|error| database(redb::Error::Io(error)))?;
 		Ok((store, saved))
 	}
 
 	/// Waits until the store can no longer be written. It never ends while the disk works.
-	pub async fn closed(&self) {
-		self.jobs.closed().await;
+	pub fn closed(&self) -> impl Future<Output = ()> + use<> {
+		let mut open = self.open.clone();
+		async move { while open.changed().await.is_ok() {} }
 	}
 
 	/// Whether the store can no longer be written.
 	pub fn is_closed(&self) -> bool {
-		self.jobs.is_closed()
+		self.shared.lock().is_closed
 	}
 
-	/// Writes all of `writes` or nothing, after everything that was submitted before.
+	/// Writes all of `writes` or nothing, after everything that was submitted before. They wait for others, unless
+	/// [`Store::write_now`] follows.
 	pub fn submit(&self, writes: Vec<Write>) -> Result<Written, StoreError> {
-		let (sender, written) = oneshot::channel();
-		self.waiting.fetch_add(1, Relaxed);
-		self.jobs.send((writes, sender)).map_err(|_| StoreError::Stopped)?;
-		Ok(written)
+		self.queue(writes, LINGER)
 	}
 
-	/// Does what [`Store::submit`] does, and returns once all is on disk.
+	/// Writes all of `writes` or nothing, at once. Returns once they and all that were submitted before are on disk.
 	pub async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-		self.submit(writes)?.await.map_err(|_| StoreError::Stopped)
+		self.queue(writes, Duration::ZERO)?.await.map_err(|_| StoreError::Stopped)
+	}
+
+	/// Has everything written that was submitted.
+	pub fn write_now(&self) {
+		self.shared.lock().due = Some(Instant::now());
+		self.shared.changed.notify_one();
+	}
+
+	fn queue(&self, writes: Vec<Write>, linger: Duration) -> Result<Written, StoreError> {
+		let (sender, written) = oneshot::channel();
+		let now = Instant::now();
+		let due = now.checked_add(linger).unwrap_or(now);
+		let mut queue = self.shared.lock();
+		if queue.is_closed {
+			return Err(StoreError::Stopped);
+		}
+		queue.jobs.push((writes, sender));
+		if queue.due.is_none_or(|other| due < other) || queue.jobs.len() == BATCH {
+			queue.due = Some(due);
+			self.shared.changed.notify_one();
+		}
+		Ok(written)
 	}
 
 	/// Returns once few writes wait for the disk, or the store is closed.
 	pub async fn keep_up(&self) {
-		if self.waiting.load(Relaxed) > BACKLOG {
+		let waiting = self.shared.lock().jobs.len();
+		if waiting > BACKLOG {
 			// A store that is closed is noticed by the next write.
 			let _ = self.write(Vec::new()).await;
 		}
 	}
 }
 
-fn run(db: Database, mut jobs: mpsc::UnboundedReceiver<Job>, waiting: &AtomicUsize, cut: Option<PowerCut>) {
-	let mut commits = 0u64;
-	while let Some(first) = jobs.blocking_recv() {
-		let mut batch = vec![first];
-		while batch.len() < BATCH {
-			match jobs.try_recv() {
-				Ok(job) => batch.push(job),
-				Err(_) => break,
-			}
+/// Waits for jobs. Returns none once there will be no more.
+fn next_batch(shared: &Shared) -> Vec<Job> {
+	let mut queue = shared.lock();
+	loop {
+		let now = Instant::now();
+		let is_due = queue.is_complete || queue.jobs.len() >= BATCH || queue.due.is_some_and(|due| due <= now);
+		if is_due && (queue.is_complete || !queue.jobs.is_empty()) {
+			let count = queue.jobs.len().min(BATCH);
+			let rest = queue.jobs.split_off(count);
+			// Those that are left have waited.
+			queue.due = (!rest.is_empty()).then_some(now);
+			return std::mem::replace(&mut queue.jobs, rest);
 		}
-		waiting.fetch_sub(batch.len(), Relaxed);
+		let pause = queue.due.map_or(Duration::MAX, |due| due.saturating_duration_since(now));
+		queue = shared.changed.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0;
+	}
+}
+
+/// The writing thread. Dropping it closes the store.
+struct Writer {
+	shared: Arc<Shared>,
+	_running: watch::Sender<()>,
+}
+
+impl Drop for Writer {
+	fn drop(&mut self) {
+		let mut queue = self.shared.lock();
+		queue.is_closed = true;
+		queue.jobs.clear();
+	}
+}
+
+fn run(db: Database, shared: &Shared, cut: Option<PowerCut>) {
+	let mut commits = 0u64;
+	loop {
+		let batch = next_batch(shared);
+		if batch.is_empty() {
+			return;
+		}
 		let last = cut.filter(|cut| cut.commit == commits);
 		if last.is_some_and(|cut| !cut.durable) {
 			return;

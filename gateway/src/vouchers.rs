@@ -9,15 +9,21 @@ use gonka_client::{
 use gonka_primitives::{ChannelId, views::ChannelView};
 use std::{
 	collections::HashMap,
+	pin::pin,
 	sync::Arc,
 	time::{Duration, Instant},
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 /// The first pause of a [`Backoff`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause of a [`Backoff`], and of a task without work.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Maximum time for which a receipt waits for others, to be paid by one voucher with them. A client's next request often comes at
+/// once, and is served meanwhile.
+const GATHER: Duration = Duration::from_millis(100);
+/// Number of running and unpaid requests from which on receipts do not wait: half of the credit that hosts give at first.
+const PRESSING: usize = 4;
 /// Maximum time between two queries of a channel. The worker may have receipts of which this gateway knows nothing: for envelopes
 /// that a crash lost, or that another gateway with the same key issued.
 const LONGEST_UNSEEN: Duration = Duration::from_secs(30);
@@ -117,9 +123,31 @@ async fn keep(gateway: Arc<Gateway>, id: ChannelId) {
 			(query, next_query) = (Backoff::default(), Instant::now());
 			LONGEST_PAUSE
 		};
+		if ledger.open_items(id).0 == 0 {
+			tokio::select! {
+				() = wake.notified() => {},
+				() = sleep(rest) => {},
+			}
+		}
+		gather(&gateway, id, &wake).await;
+	}
+}
+
+/// Waits for more receipts, unless the host could want the voucher before it serves another request.
+async fn gather(gateway: &Gateway, id: ChannelId, wake: &Notify) {
+	let ended = sleep(GATHER);
+	let mut ended = pin!(ended);
+	let (mut due, mut running) = gateway.ledger.open_items(id);
+	while due > 0 && due.saturating_add(running) < PRESSING {
+		let before = (due, running);
 		tokio::select! {
 			() = wake.notified() => {},
-			() = sleep(rest) => {},
+			() = &mut ended => return,
+		}
+		(due, running) = gateway.ledger.open_items(id);
+		// The host has asked for the voucher, or the channel needs something else.
+		if (due, running) == before {
+			return;
 		}
 	}
 }
@@ -160,9 +188,9 @@ async fn reconcile(gateway: &Gateway, id: ChannelId, host: &Host) -> Result<(), 
 	Ok(())
 }
 
-/// Sends vouchers until no receipt is due. Receipts that arrive meanwhile share the next voucher.
+/// Sends the voucher that is not confirmed yet, or one for all receipts that are due.
 async fn acknowledge(gateway: &Gateway, id: ChannelId, host: &Host) -> Result<(), ChannelError> {
-	while let Some(acknowledgement) = gateway.ledger.promise(id).await? {
+	if let Some(acknowledgement) = gateway.ledger.promise(id).await? {
 		gateway.workers.acknowledge(&host.url, &acknowledgement).await?;
 		gateway.ledger.confirm(id).await?;
 		note_confirmed(gateway, id, &acknowledgement);

@@ -13,7 +13,8 @@ use llama_cpp_sys_2 as sys;
 use crate::{
 	TokenizerError,
 	gguf::{Gguf, Header},
-	pieces::Cutter,
+	memory::Remembering,
+	pieces::{Cutter, Words},
 	tokenizer::{Embedding, Encoder, Tokenizer, Vocabulary},
 };
 
@@ -195,36 +196,55 @@ pub fn tokenizer(file: &Arc<File>, header: &Header) -> Result<Tokenizer, Tokeniz
 			template,
 			embedding,
 		},
-		Box::new(FileEncoder::new(file.clone())?),
+		Box::new(PieceEncoder::new(file.clone(), header)?),
 	)
 }
 
-/// llama.cpp's tokenizer.
-struct FileEncoder {
-	file: Arc<File>,
-	cutter: Cutter,
+/// Maximum number of bytes of a word that is remembered.
+const LONGEST_WORD: usize = 64;
+
+/// llama.cpp's tokenizer for one of a [`Cutter`]'s pieces.
+struct FileEncoder(Arc<File>);
+
+impl Encoder for FileEncoder {
+	fn append(&self, text: &str, ids: &mut Vec<u32>) {
+		ids.extend(self.0.tokens(text, false));
+	}
 }
 
-impl FileEncoder {
+/// llama.cpp's tokenizer.
+struct PieceEncoder {
+	cutter: Cutter,
+	/// llama.cpp takes some 5 µs for a word.
+	words: Remembering,
+}
+
+impl PieceEncoder {
 	/// Makes the encoder of a file.
 	///
 	/// # Errors
 	/// [`TokenizerError::Model`] when the file has too many user-defined tokens.
-	fn new(file: Arc<File>) -> Result<Self, TokenizerError> {
+	fn new(file: Arc<File>, header: &Header) -> Result<Self, TokenizerError> {
 		const DEFINED: sys::llama_token_attr = sys::LLAMA_TOKEN_ATTR_USER_DEFINED;
 		// Their names are plain text.
 		const PLAIN: sys::llama_token_attr = sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN;
 		let defined = file.named(|attributes| attributes & (DEFINED | PLAIN) == DEFINED);
 		// SAFETY: the vocabulary is valid.
 		let has_words = unsafe { sys::llama_vocab_type(file.vocabulary()) } == sys::LLAMA_VOCAB_TYPE_BPE;
-		Ok(Self { cutter: Cutter::new(&defined, has_words)?, file })
+		let words = match header.text("tokenizer.ggml.pre") {
+			_ if !has_words => Words::None,
+			Ok(kind) => Words::of_kind(kind),
+			Err(_) => Words::Some,
+		};
+		let cutter = Cutter::new(&defined, words)?;
+		Ok(Self { cutter, words: Remembering::new(Box::new(FileEncoder(file)), LONGEST_WORD) })
 	}
 }
 
-impl Encoder for FileEncoder {
+impl Encoder for PieceEncoder {
 	fn append(&self, text: &str, ids: &mut Vec<u32>) {
 		for piece in self.cutter.pieces(text) {
-			ids.extend(self.file.tokens(piece, false));
+			self.words.append(piece, ids);
 		}
 	}
 }
@@ -276,15 +296,17 @@ mod tests {
 	use std::thread;
 
 	/// Opens a vocabulary of all bytes, with more tokens.
-	fn open(pre: &str, words: &[&str], defined: &[&str]) -> FileEncoder {
+	fn open(pre: &str, words: &[&str], defined: &[&str]) -> (Arc<File>, PieceEncoder) {
 		let folder = tempfile::tempdir().unwrap();
 		let path = folder.path().join("tokenizer.gguf");
 		let defined: Vec<_> = defined.iter().map(|name| (*name, mock::USER_DEFINED)).collect();
 		std::fs::write(&path, mock::file(pre, words, &defined)).unwrap();
-		FileEncoder::new(Arc::new(File::open(&path, |params| params.vocab_only = true).unwrap())).unwrap()
+		let file = Arc::new(File::open(&path, |params| params.vocab_only = true).unwrap());
+		let encoder = PieceEncoder::new(file.clone(), Gguf::open(&path).unwrap().header()).unwrap();
+		(file, encoder)
 	}
 
-	fn encode(encoder: &FileEncoder, text: &str) -> Vec<u32> {
+	fn encode(encoder: &PieceEncoder, text: &str) -> Vec<u32> {
 		let mut ids = Vec::new();
 		encoder.append(text, &mut ids);
 		ids
@@ -312,7 +334,7 @@ mod tests {
 		texts.push("a".repeat(300_000));
 		let work = move || {
 			for kind in kinds {
-				let encoder = open(kind, &[], &[]);
+				let (_, encoder) = open(kind, &[], &[]);
 				for text in &texts {
 					let bytes: Vec<u32> = text.bytes().map(u32::from).collect();
 					assert!(encode(&encoder, text) == bytes, "{kind}: {text:.20}");
@@ -324,12 +346,12 @@ mod tests {
 
 	#[test]
 	fn user_defined_tokens_are_found_however_many_there_are() {
-		let encoder = open("gpt-2", &[], &["<b>", "<b>!"]);
+		let (_, encoder) = open("gpt-2", &[], &["<b>", "<b>!"]);
 		assert_eq!(encode(&encoder, &"<b>a<b>!".repeat(1_000)), [257, 97, 258].repeat(1_000));
 	}
 
 	/// Vocabularies in which a word that has a token gets it: a cut inside it shows.
-	static WORDS: LazyLock<Vec<FileEncoder>> = LazyLock::new(|| {
+	static WORDS: LazyLock<Vec<(Arc<File>, PieceEncoder)>> = LazyLock::new(|| {
 		let letters = ["a", "b", "A", "漢", "1", "2"];
 		let pairs = letters.iter().flat_map(|first| letters.iter().map(move |second| format!("{first}{second}")));
 		let mut words: Vec<String> = pairs.collect();
@@ -339,17 +361,18 @@ mod tests {
 			words.extend(longer);
 		}
 		let words: Vec<&str> = words.iter().map(String::as_str).collect();
-		["llama-bpe", "tekken", "youtu"].map(|kind| open(kind, &words, &[])).into()
+		let kinds = Words::SPACED.into_iter().chain(["youtu", "superbpe", "exaone-moe"]);
+		kinds.map(|kind| open(kind, &words, &[])).collect()
 	});
 
 	proptest! {
 		#![proptest_config(ProptestConfig::with_cases(48))]
 		#[test]
 		fn pieces_have_the_tokens_of_the_whole(
-			text in prop_oneof!["[abA漢 ]{0,4000}", "[abA漢12,.，-]{0,4000}", "[aA1 ,.\n/漢，-]{0,4000}"]
+			text in prop_oneof!["[abA漢 ]{0,4000}", "[abAé1' .,\n]{0,400}", "[abA漢12,.，-]{0,4000}", "[aA1 ,.\n/漢，-]{0,4000}"]
 		) {
-			for encoder in &*WORDS {
-				prop_assert!(encode(encoder, &text) == encoder.file.tokens(&text, false));
+			for (file, encoder) in &*WORDS {
+				prop_assert!(encode(encoder, &text) == file.tokens(&text, false));
 			}
 		}
 	}
@@ -358,8 +381,8 @@ mod tests {
 	fn long_texts_without_blanks_or_signs_have_the_tokens_of_the_whole() {
 		for text in ["a A ab bA ", "ab1Ab22", "漢a漢，漢漢，", "{\"a\":\"ab\",\"A\":12},", "a\nA\n"] {
 			let text = text.repeat(1_000);
-			for encoder in &*WORDS {
-				assert!(encode(encoder, &text) == encoder.file.tokens(&text, false), "{text:.20}");
+			for (file, encoder) in &*WORDS {
+				assert!(encode(encoder, &text) == file.tokens(&text, false), "{text:.20}");
 			}
 		}
 	}

@@ -1,5 +1,6 @@
 //! Texts that were split into tokens lately. A chat comes back with each of its turns, and with a template's own texts between
-//! them, so most of a prompt has been split before. To split it again takes milliseconds for a long one.
+//! them, so most of a prompt has been split before. To split it again takes milliseconds for a long one. Most words of a new text
+//! have been split before, too.
 
 use std::{
 	collections::HashMap,
@@ -12,13 +13,15 @@ use crate::tokenizer::Encoder;
 /// Maximum number of bytes of a generation: of its texts and ids.
 const GENERATION: usize = 8 << 20;
 /// Maximum number of bytes of a text that is remembered. A longer one would displace too many others.
-const LONGEST: usize = GENERATION / 8;
+pub const LONGEST: usize = GENERATION / 8;
 /// Bytes that an entry takes besides its text and ids.
 const OVERHEAD: usize = 96;
 
 /// An encoder that remembers what it has split. It gives the same ids as the one within.
 pub struct Remembering {
 	encoder: Box<dyn Encoder>,
+	/// Maximum number of bytes of a text.
+	longest: usize,
 	memory: Mutex<Memory>,
 }
 
@@ -55,9 +58,9 @@ impl Memory {
 }
 
 impl Remembering {
-	/// Makes one around an encoder.
-	pub fn new(encoder: Box<dyn Encoder>) -> Self {
-		Self { encoder, memory: Mutex::default() }
+	/// Makes one around an encoder, for texts of at most so many bytes, of at most [`LONGEST`].
+	pub fn new(encoder: Box<dyn Encoder>, longest: usize) -> Self {
+		Self { encoder, longest: longest.min(LONGEST), memory: Mutex::default() }
 	}
 
 	fn with<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
@@ -67,7 +70,7 @@ impl Remembering {
 
 impl Encoder for Remembering {
 	fn append(&self, text: &str, ids: &mut Vec<u32>) {
-		if text.len() > LONGEST {
+		if text.len() > self.longest {
 			return self.encoder.append(text, ids);
 		}
 		if let Some(known) = self.with(|memory| memory.get(text)) {
@@ -99,7 +102,7 @@ mod tests {
 	#[test]
 	fn a_text_is_split_once_until_too_many_others_came() {
 		let count = Arc::new(AtomicUsize::new(0));
-		let encoder = Remembering::new(Box::new(Counting(count.clone())));
+		let encoder = Remembering::new(Box::new(Counting(count.clone())), LONGEST);
 		let encode = |text: &str| {
 			let mut ids = vec![7];
 			encoder.append(text, &mut ids);

@@ -13,13 +13,59 @@ const MAX_NAMES: usize = 100;
 /// Signs before which words end, besides those of ASCII.
 const SIGNS: &str = "，。、！？：；";
 
-/// Cuts texts. A text without a word of over [`MAX_WORD`] characters is cut at names only, where llama.cpp divides it, too: its
-/// pieces have the tokens of the whole.
+/// Cuts texts. A text without a word of over [`MAX_WORD`] characters is cut only at names and before words, where llama.cpp divides
+/// it, too: its pieces have the tokens of the whole.
 pub struct Cutter {
 	/// Names of the user-defined tokens.
 	names: Names,
-	/// Whether words are found before characters are merged to tokens.
-	has_words: bool,
+	words: Words,
+}
+
+/// How a vocabulary finds the words of a text, before it merges their characters to tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+	/// It finds none: characters of the whole text are merged.
+	None,
+	/// In some way.
+	Some,
+	/// A space between two letters begins a word.
+	Spaced,
+}
+
+impl Words {
+	/// Kinds of vocabularies, as files name them, whose words are [`Words::Spaced`]: those of the usual models.
+	pub const SPACED: [&str; 25] = [
+		"bailingmoe2",
+		"command-r",
+		"dbrx",
+		"deepseek-r1-qwen",
+		"deepseek-v3",
+		"exaone4",
+		"falcon3",
+		"glm4",
+		"gpt-2",
+		"gpt-4o",
+		"grok-2",
+		"kimi-k2",
+		"llama-bpe",
+		"llama4",
+		"minimax-m2",
+		"olmo",
+		"phi-2",
+		"pixtral",
+		"qwen2",
+		"qwen35",
+		"seed-coder",
+		"smollm",
+		"stablelm2",
+		"starcoder",
+		"tekken",
+	];
+
+	/// Returns how the kind of vocabulary with this name finds words.
+	pub fn of_kind(name: &str) -> Self {
+		if Self::SPACED.contains(&name) { Self::Spaced } else { Self::Some }
+	}
 }
 
 impl Cutter {
@@ -27,8 +73,8 @@ impl Cutter {
 	///
 	/// # Errors
 	/// [`TokenizerError::Model`] when they are too many.
-	pub fn new(defined: &[(String, u32)], has_words: bool) -> Result<Self, TokenizerError> {
-		Ok(Self { names: Names::new(defined)?, has_words })
+	pub fn new(defined: &[(String, u32)], words: Words) -> Result<Self, TokenizerError> {
+		Ok(Self { names: Names::new(defined)?, words })
 	}
 
 	/// Returns the pieces of a text, in its order.
@@ -49,12 +95,16 @@ impl Cutter {
 
 	/// Adds the cuts of a part of a text without names. The part begins at `offset` of the text.
 	fn cut_words(&self, part: &str, offset: usize, cuts: &mut Vec<usize>) {
-		if !self.has_words {
+		if self.words == Words::None {
 			return;
 		}
 		let (mut length, mut gap, mut before) = (0, None, None);
 		for (at, next) in part.char_indices() {
 			match before {
+				Some(before) if self.words == Words::Spaced && begins_word(before, &part[at..]) => {
+					cuts.push(offset + at);
+					(length, gap) = (0, None);
+				},
 				Some(before) if ends_any_word(before, next) => (length, gap) = (0, None),
 				Some(before) if ends_most_words(before, next) => gap = Some((at, length)),
 				_ => {},
@@ -68,6 +118,14 @@ impl Cutter {
 			before = Some(next);
 		}
 	}
+}
+
+/// Whether there is a space between two letters.
+fn begins_word(before: char, rest: &str) -> bool {
+	let mut rest = rest.bytes();
+	before.is_ascii_alphabetic()
+		&& rest.next() == Some(b' ')
+		&& rest.next().is_some_and(|after| after.is_ascii_alphabetic())
 }
 
 /// Whether no word of any vocabulary goes on from one character to the next. `next` may be the second character of a word whose
@@ -104,7 +162,7 @@ mod tests {
 
 	fn pieces<'a>(names: &[&str], text: &'a str) -> Vec<&'a str> {
 		let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).zip(0..).collect();
-		let pieces = Cutter::new(&names, true).unwrap().pieces(text);
+		let pieces = Cutter::new(&names, Words::Some).unwrap().pieces(text);
 		assert_eq!(pieces.concat(), text);
 		pieces
 	}
@@ -165,8 +223,16 @@ mod tests {
 	}
 
 	#[test]
+	fn words_with_a_space_before_them_are_pieces() {
+		let cutter = Cutter::new(&[("a b".to_owned(), 0)], Words::of_kind("gpt-2")).unwrap();
+		let text = "Some words, and a sign: one  two\n three a b é f";
+		let pieces = ["Some", " words, and", " a", " sign: one  two\n three", " a b é f"];
+		assert_eq!(cutter.pieces(text), pieces);
+	}
+
+	#[test]
 	fn vocabularies_without_words_are_cut_at_names_only() {
 		let text = "a".repeat(10 * MAX_WORD);
-		assert_eq!(Cutter::new(&[], false).unwrap().pieces(&text), [text.as_str()]);
+		assert_eq!(Cutter::new(&[], Words::None).unwrap().pieces(&text), [text.as_str()]);
 	}
 }

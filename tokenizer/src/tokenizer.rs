@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
 	CHANNEL_END_TOKENS, ChatMessage, ChatOptions, END_TOKENS, TokenizerError,
-	memory::Remembering,
+	memory::{LONGEST, Remembering},
 	names::Names,
 	template::{ChatTemplate, Part},
 };
@@ -96,7 +96,7 @@ impl Tokenizer {
 			}
 		}
 		let longest = bytes.iter().map(|bytes| bytes.len()).max().unwrap_or(0);
-		let (encoder, names, leading) = (Remembering::new(encoder), Names::new(&special)?, bos.filter(|_| adds_bos));
+		let (encoder, names, leading) = (Remembering::new(encoder, LONGEST), Names::new(&special)?, bos.filter(|_| adds_bos));
 		Ok(Self { encoder, bytes, longest, special, names, leading, eos, template, embedding })
 	}
 

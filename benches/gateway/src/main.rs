@@ -11,6 +11,10 @@ mod upstream;
 use clap::Parser;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The gateway's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(version, about)]
 enum Command {
