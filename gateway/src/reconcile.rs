@@ -253,3 +253,41 @@ impl Ledger {
 			&& sr25519::verify(&signature, payload, &sr25519::PublicKey(self.public_key()))
 	}
 }
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::store::Store;
+	use gonka_primitives::market::{Envelope, FinishReason, Price, Receipt, SignedEnvelope, SignedReceipt};
+	use subxt_signer::sr25519::dev;
+
+	/// A receipt that nobody signed.
+	fn unsigned() -> UnacknowledgedReceipt {
+		let (model, sequence, price) = (0, 0, Price::default());
+		let (body, seed, max_tokens, max_fee, expires) = ([0; 32], 0, 1, 0, 0);
+		let envelope = Envelope { channel: 7, model, sequence, body, seed, price, max_tokens, max_fee, expires };
+		let (output, fingerprint, finish) = ([0; 32], [0; 32], FinishReason::Stop);
+		let (prompt_tokens, completion_tokens, fee) = (1, 1, 0);
+		let envelope_hash = envelope.hash(&[0; 32]);
+		let receipt =
+			Receipt { envelope: envelope_hash, output, fingerprint, prompt_tokens, completion_tokens, finish, fee };
+		UnacknowledgedReceipt {
+			envelope: Scale(SignedEnvelope { envelope, signature: [0; 64] }),
+			receipt: Scale(SignedReceipt { receipt, signature: [0; 64] }),
+		}
+	}
+
+	#[tokio::test]
+	async fn a_worker_that_lists_more_receipts_than_it_can_have_stays_out_of_step() {
+		let dir = tempfile::tempdir().unwrap();
+		let (store, saved) = Store::open(&dir.path().join("ledger")).unwrap();
+		let ledger = Ledger::new([0; 32], dev::alice(), store, saved);
+		let worker = dev::bob().public_key().0;
+		let state = |count| ChannelState { sequence: 0, voucher: None, unacknowledged: vec![unsigned(); count] };
+		let error = ledger.reconcile(7, &state(MAX_LISTED + 1), &worker, &[]).await.unwrap_err();
+		assert!(matches!(error, ReconcileError::TooMany(1025)), "{error}");
+		assert!(!ledger.with(7, |record| record.in_step));
+		ledger.reconcile(7, &state(MAX_LISTED), &worker, &[]).await.unwrap();
+		assert!(ledger.with(7, |record| record.in_step));
+	}
+}

@@ -345,6 +345,22 @@ async fn a_host_that_cannot_be_reached_gets_no_channel_and_the_gateway_says_why(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_is_slow_to_send_a_tokenizer_holds_up_no_other_model() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	net.workers[0].behave(|behaviour| behaviour.holds_tokenizer = true);
+	net.market.state.lock().unwrap().hosts[1].models.clear();
+	let front = net.gateway_until(dir.path(), Options::default(), None).await;
+	eventually("the first host is at it", || net.workers[0].state().tokenizers == 1).await;
+	net.market.state.lock().unwrap().hosts[1].models = vec![7];
+	let gateway = &front.running.gateway;
+	gateway.snapshots.refresh.notify_one();
+	let is_open = |name| gateway.model(name).is_ok_and(|model| gateway.tokenizers.of(&model).is_some());
+	eventually("the other model's tokenizer is open", || is_open("test/embed")).await;
+	assert!(!is_open("test/tiny"));
+	assert_eq!(net.workers[0].state().tokenizers, 1, "one task fetches it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_whose_ledger_fails_is_not_ready() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	let cut = Some(PowerCut { commit: 1, durable: false });

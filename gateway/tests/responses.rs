@@ -256,3 +256,50 @@ async fn a_stream_that_cannot_be_finished_ends_with_the_error() {
 		assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(param)), "{}", reply.text);
 	}
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_is_kept_up_to_a_length() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	// Reasoning is kept with the conversation, and no part of the prompt.
+	let long = json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": "x".repeat(9 << 20)}]});
+	let turn = json!({"role": "user", "content": "Hello"});
+	let made = respond(&front, json!({"input": [long, turn]})).await;
+	assert_eq!(made.status, 200, "{}", made.text);
+	let id = made.json()["id"].clone();
+	let follow = async |input: Value| respond(&front, json!({"previous_response_id": id, "input": input})).await;
+	let too_long = |reply: Reply, why: &str| {
+		assert_eq!((reply.status, &reply.json()["error"]["code"]), (413, &json!("request_too_large")));
+		assert!(reply.text.contains(why), "{}", reply.text);
+	};
+	too_long(follow(json!([long, turn])).await, "The conversation is larger than 16 MiB");
+	assert_eq!(follow(json!("And then?")).await.status, 200);
+	// A reference is short, and stands for an item that is not.
+	let items = front.get(&format!("/v1/responses/{}/input_items?order=asc&limit=1", id.as_str().unwrap())).await;
+	let reference = json!({"type": "item_reference", "id": items.json()["first_id"]});
+	let reply = respond(&front, json!({"input": [reference, reference, turn]})).await;
+	too_long(reply, "The items of the input are larger than 16 MiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_probabilities_of_text_that_is_held_back_come_with_it() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	// After each `ab`, the stop text may follow.
+	net.workers[0].behave(|behaviour| behaviour.says = Some("abcabx".into()));
+	let asked = |stream: bool| {
+		let include = ["message.output_text.logprobs"];
+		respond(&front, json!({"stop": "abd", "include": include, "stream": stream}))
+	};
+	let tokens = |logprobs: &Value| -> String {
+		logprobs.as_array().unwrap().iter().map(|entry| entry["token"].as_str().unwrap()).collect()
+	};
+	let whole = asked(false).await.json();
+	let part = &whole["output"][0]["content"][0];
+	assert_eq!((&part["text"], tokens(&part["logprobs"]).as_str()), (&json!("abcabx"), "abcabx<|im_end|>"));
+	let events = asked(true).await.named_events();
+	let deltas = events.iter().filter(|event| event["type"] == "response.output_text.delta");
+	let deltas: Vec<_> = deltas.map(|event| (event["delta"].clone(), tokens(&event["logprobs"]))).collect();
+	assert_eq!(deltas, [(json!("abc"), "abc".to_owned()), (json!("abx"), "abx".to_owned())]);
+	assert_eq!(&events.last().unwrap()["response"]["output"][0]["content"][0], part, "the end has no text");
+}

@@ -113,6 +113,8 @@ pub struct Behaviour {
 	pub logprobs: Option<u8>,
 	/// Sends this instead of the tokenizer file.
 	pub tokenizer: Option<Vec<u8>>,
+	/// Begins to send the tokenizer file, and never goes on.
+	pub holds_tokenizer: bool,
 	/// Sends this embedding instead of the right one.
 	pub embedding: Option<Vec<f32>>,
 }
@@ -132,6 +134,7 @@ impl Default for Behaviour {
 			says: None,
 			logprobs: None,
 			tokenizer: None,
+			holds_tokenizer: false,
 			embedding: None,
 		}
 	}
@@ -168,6 +171,8 @@ pub struct WorkerState {
 	/// The models of the envelopes.
 	pub models: Vec<ModelId>,
 	pub request_ids: Vec<String>,
+	/// Number of queries for tokenizer files.
+	pub tokenizers: u32,
 	pub cancelled: u32,
 }
 
@@ -435,7 +440,15 @@ async fn tokenizer(State(worker): State<Worker>, Json(query): Json<TokenizerQuer
 	assert!(worker.verify(query.channel.signature.0, payload));
 	let known = [&*TOKENIZER, &*EMBEDDING_TOKENIZER].into_iter().find(|(hash, _)| query.tokenizer.0 == *hash);
 	let Some((_, file)) = known else { return refuse(ErrorCode::UnknownTokenizer) };
-	worker.state().behaviour.tokenizer.clone().unwrap_or_else(|| file.clone()).into_response()
+	let behaviour = {
+		let mut state = worker.state();
+		state.tokenizers += 1;
+		state.behaviour.clone()
+	};
+	if behaviour.holds_tokenizer {
+		return Body::from_stream(stream::pending::<Result<Bytes, io::Error>>()).into_response();
+	}
+	behaviour.tokenizer.unwrap_or_else(|| file.clone()).into_response()
 }
 
 async fn vouchers(State(worker): State<Worker>, Json(body): Json<Acknowledgement>) -> Response {

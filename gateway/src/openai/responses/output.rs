@@ -59,6 +59,9 @@ impl Output {
 			// Clients expect a message, even without a text.
 			self.begin("msg", Open::Message(String::new(), Vec::new()), &mut events);
 		}
+		if let Some((_, Open::Message(_, logprobs))) = &mut self.open {
+			logprobs.append(&mut self.logprobs);
+		}
 		self.close(if is_cut { "incomplete" } else { "completed" }, &mut events);
 		(self.items, events)
 	}
