@@ -349,7 +349,7 @@ async fn count_input_tokens(
 
 /// Returns the token ids of a prompt.
 #[utoipa::path(post, path = "/tokenize", request_body = TokenizeRequest, responses(
-	(status = 200, description = "The token ids, and their number", body = Object),
+	(status = 200, description = "The token ids, their number, and their texts if the request wants them", body = Object),
 	(status = "4XX", description = "The request is at fault", body = ErrorBody),
 	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
 ))]

@@ -159,6 +159,9 @@ async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	assert_eq!(front.get("/v1/models/none").await.status, 404);
 	let tokens = front.post("/tokenize", json!({"model": "test/tiny", "prompt": "ab"})).await.json();
 	assert_eq!(tokens, json!({"count": 2, "max_model_len": 2048, "tokens": [97, 98]}));
+	let more = json!({"model": "test/tiny", "prompt": "aé", "return_token_strs": true});
+	let tokens = front.post("/tokenize", more).await.json();
+	assert_eq!(tokens["token_strs"], json!(["a", "\u{fffd}", "\u{fffd}"]));
 	let chat = front.post("/tokenize", chat_body(json!({}))).await.json();
 	assert_eq!(chat["count"], PROMPT_TOKENS);
 	let text = front.post("/detokenize", json!({"model": "test/tiny", "tokens": [97, 256, 356]})).await.json();

@@ -64,6 +64,7 @@ pub struct Tokenizer {
 	bytes: Vec<Box<[u8]>>,
 	/// Number of bytes of the longest one.
 	longest: usize,
+	/// By id, ascending.
 	special: Vec<(String, u32)>,
 	/// Finds the names of special tokens.
 	names: Names,
@@ -81,7 +82,8 @@ impl Tokenizer {
 	/// [`TokenizerError::Template`] when the chat template is malformed, and [`TokenizerError::Model`] when there are too many special
 	/// tokens.
 	pub fn new(vocabulary: Vocabulary, encoder: Box<dyn Encoder>) -> Result<Self, TokenizerError> {
-		let Vocabulary { bytes, special, bos, adds_bos, mut eos, template, embedding } = vocabulary;
+		let Vocabulary { bytes, mut special, bos, adds_bos, mut eos, template, embedding } = vocabulary;
+		special.sort_by_key(|(_, id)| *id);
 		let text = |id: Option<u32>| {
 			special.iter().find(|(_, special)| Some(*special) == id).map(|(text, _)| text.clone()).unwrap_or_default()
 		};
@@ -102,7 +104,8 @@ impl Tokenizer {
 
 	/// Returns the name of a special token.
 	pub fn special(&self, id: u32) -> Option<&str> {
-		self.special.iter().find(|(_, special)| *special == id).map(|(name, _)| name.as_str())
+		let at = self.special.partition_point(|(_, special)| *special < id);
+		self.special.get(at).filter(|(_, special)| *special == id).map(|(name, _)| name.as_str())
 	}
 
 	/// Returns the id of the special token with this name.
@@ -202,5 +205,35 @@ impl Tokenizer {
 impl fmt::Debug for Tokenizer {
 	fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
 		out.debug_struct("Tokenizer").field("vocab_size", &self.vocab_size()).finish_non_exhaustive()
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	struct Nothing;
+
+	impl Encoder for Nothing {
+		fn append(&self, _: &str, _: &mut Vec<u32>) {}
+	}
+
+	#[test]
+	fn special_tokens_are_found_by_id_in_whichever_order_they_come() {
+		let named = |name: &str, id| (name.to_owned(), id);
+		let vocabulary = Vocabulary {
+			bytes: vec![Box::from(*b"a"); 9],
+			special: vec![named("<7>", 7), named("<2>", 2), named("<8>", 8)],
+			bos: None,
+			adds_bos: false,
+			eos: Vec::new(),
+			template: None,
+			embedding: None,
+		};
+		let tokenizer = Tokenizer::new(vocabulary, Box::new(Nothing)).unwrap();
+		let found: Vec<_> = (0..9).filter_map(|id| tokenizer.special(id)).collect();
+		assert_eq!(found, ["<2>", "<7>", "<8>"]);
+		assert_eq!((tokenizer.special_id("<7>"), tokenizer.special(u32::MAX)), (Some(7), None));
+		assert_eq!(tokenizer.decode_with_special(&[1, 2, 8]), "a<2><8>");
 	}
 }

@@ -22,6 +22,8 @@ pub struct TokenizeRequest {
 	/// A conversation.
 	#[schema(value_type = Option<Vec<Object>>)]
 	pub messages: Option<Value>,
+	/// Whether the response has the text of each token, as `token_strs`. Bytes that are no UTF-8 by themselves become U+FFFD.
+	pub return_token_strs: Option<bool>,
 }
 
 /// Body of `POST /detokenize`.
@@ -33,13 +35,14 @@ pub struct DetokenizeRequest {
 	pub tokens: Vec<u32>,
 }
 
-/// Returns the token ids of a prompt. This blocks.
+/// Returns the token ids of a prompt, and their texts if the request wants them. This blocks.
 ///
 /// # Errors
 /// 400 with the name of the field that is wrong, 404 or 503 when the model is unknown or not served.
 pub fn tokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
 	let target = Target::new(gateway, &fields.required_text("model")?)?;
 	let context = gateway.context_length(&gateway.snapshots.load(), &target.model);
+	let has_texts = fields.flag("return_token_strs")?.unwrap_or(false);
 	let tokens = match fields.text("prompt")? {
 		Some(text) => {
 			let reader = Reader { tokenizer: &target.tokenizer, context, field: "prompt", most: 1 };
@@ -51,7 +54,11 @@ pub fn tokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
 			chat.prepare(gateway)?.prompts.pop().map(|prompt| prompt.body.prompt).unwrap_or_default()
 		},
 	};
-	Ok(json!({"count": tokens.len(), "max_model_len": context, "tokens": tokens}))
+	let mut body = json!({"count": tokens.len(), "max_model_len": context, "tokens": tokens});
+	if has_texts {
+		body["token_strs"] = tokens.iter().map(|id| target.tokenizer.decode_with_special(&[*id])).collect();
+	}
+	Ok(body)
 }
 
 /// Returns the text of token ids, with the names of special tokens. This blocks.
