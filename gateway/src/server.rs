@@ -23,17 +23,13 @@ use crate::{
 };
 use axum::{
 	Extension, Json, Router,
-	body::Bytes,
-	extract::{
-		DefaultBodyLimit, MatchedPath, Path, Query, Request, State,
-		rejection::{BytesRejection, QueryRejection},
-	},
+	extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State, rejection::QueryRejection},
 	http::{HeaderValue, Method, StatusCode, Uri, header},
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{get, post},
 };
-use bodies::{blocking, read, read_with};
+use bodies::{Asked, Validate, blocking};
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
 use serde_json::{Value, json};
 use std::{
@@ -83,7 +79,8 @@ type Shared = State<Arc<Gateway>>;
 		health,
 		ready,
 		metrics
-	)
+	),
+	components(schemas(ErrorBody))
 )]
 struct Api;
 
@@ -218,75 +215,49 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
 /// Completes a chat.
 #[utoipa::path(post, path = "/v1/chat/completions", request_body = ChatRequest, responses(
 	(status = 200, description = "The completion, or a stream of its chunks", body = ChatCompletion),
-	(status = "4XX", description = "The request is at fault", body = ErrorBody),
-	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+	ApiError
 ))]
-async fn chat_completions(
-	State(gateway): Shared,
-	Extension(id): Extension<RequestId>,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-	let request = read(&gateway, &spender, body, ValidRequest::chat).await?;
-	complete(gateway, id, spender, request).await
+async fn chat_completions(asked: Asked) -> Result<Response, ApiError> {
+	complete(asked, ValidRequest::chat).await
 }
 
 /// Completes texts.
 #[utoipa::path(post, path = "/v1/completions", request_body = CompletionRequest, responses(
 	(status = 200, description = "The completions, or a stream of their chunks", body = Completion),
-	(status = "4XX", description = "The request is at fault", body = ErrorBody),
-	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+	ApiError
 ))]
-async fn completions(
-	State(gateway): Shared,
-	Extension(id): Extension<RequestId>,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-	let request = read(&gateway, &spender, body, ValidRequest::text).await?;
-	complete(gateway, id, spender, request).await
+async fn completions(asked: Asked) -> Result<Response, ApiError> {
+	complete(asked, ValidRequest::text).await
 }
 
 /// Makes embeddings of texts.
 #[utoipa::path(post, path = "/v1/embeddings", request_body = EmbeddingRequest, responses(
 	(status = 200, description = "An embedding for each text", body = EmbeddingList),
-	(status = "4XX", description = "The request is at fault", body = ErrorBody),
-	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+	ApiError
 ))]
-async fn create_embeddings(
-	State(gateway): Shared,
-	Extension(id): Extension<RequestId>,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-	let asked = read_with(&gateway, &spender, body, embeddings::read).await?;
-	let admitted = metering::admit(&gateway, &id, &spender, &asked.prompts, &asked.reading)?;
-	embeddings::respond(&gateway, asked, admitted).await
+async fn create_embeddings(mut asked: Asked) -> Result<Response, ApiError> {
+	let texts = asked.read(embeddings::read).await?;
+	let admitted = metering::admit(&asked.gateway, &asked.id, &asked.spender, &texts.prompts, &texts.reading)?;
+	embeddings::respond(&asked.gateway, texts, admitted).await
 }
 
 /// Makes a response: a turn of a chat that the gateway remembers.
 #[utoipa::path(post, path = "/v1/responses", request_body = ResponseRequest, responses(
 	(status = 200, description = "The response, or a stream of its events", body = Object),
-	(status = "4XX", description = "The request is at fault", body = ErrorBody),
-	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+	ApiError
 ))]
-async fn create_response(
-	State(gateway): Shared,
-	Extension(id): Extension<RequestId>,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-	let owner = spender.id().to_owned();
-	let asked =
-		read_with(&gateway, &spender, body, move |gateway, fields| responses::read(gateway, fields, &owner)).await?;
-	let pieces = metering::start(&gateway, &id, &spender, &asked.request)?;
-	responses::respond(gateway, asked, pieces).await
+async fn create_response(mut asked: Asked) -> Result<Response, ApiError> {
+	let owner = asked.spender.id().to_owned();
+	let turn = asked.read(move |gateway, fields| responses::read(gateway, fields, &owner)).await?;
+	let pieces = asked.start(&turn.request)?;
+	responses::respond(asked.gateway, turn, pieces).await
 }
 
 /// Returns a response that is kept.
 #[utoipa::path(get, path = "/v1/responses/{id}", params(("id" = String, Path, description = "The response's id")), responses(
 	(status = 200, body = Object),
-	(status = "4XX", description = "There is none", body = ErrorBody),
+	(status = 404, description = "There is none", body = ErrorBody),
+	ApiError
 ))]
 async fn get_response(
 	State(gateway): Shared,
@@ -300,7 +271,8 @@ async fn get_response(
 /// Deletes a response that is kept.
 #[utoipa::path(delete, path = "/v1/responses/{id}", params(("id" = String, Path, description = "The response's id")), responses(
 	(status = 200, body = Object),
-	(status = "4XX", description = "There is none", body = ErrorBody),
+	(status = 404, description = "There is none", body = ErrorBody),
+	ApiError
 ))]
 async fn delete_response(
 	State(gateway): Shared,
@@ -317,7 +289,8 @@ async fn delete_response(
 	("id" = String, Path, description = "The response's id"), Page,
 ), responses(
 	(status = 200, body = Object),
-	(status = "4XX", description = "There is none", body = ErrorBody),
+	(status = 404, description = "There is none", body = ErrorBody),
+	ApiError
 ))]
 async fn list_input_items(
 	State(gateway): Shared,
@@ -333,46 +306,29 @@ async fn list_input_items(
 /// Counts the tokens of a response's prompt.
 #[utoipa::path(post, path = "/v1/responses/input_tokens", request_body = ResponseRequest, responses(
 	(status = 200, description = "Their number", body = Object),
-	(status = "4XX", description = "The request is at fault", body = ErrorBody),
-	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+	ApiError
 ))]
-async fn count_input_tokens(
-	State(gateway): Shared,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, ApiError> {
-	let owner = spender.id().to_owned();
-	read_with(&gateway, &spender, body, move |gateway, fields| responses::count(gateway, fields, &owner))
-		.await
-		.map(Json)
+async fn count_input_tokens(mut asked: Asked) -> Result<Json<Value>, ApiError> {
+	let owner = asked.spender.id().to_owned();
+	asked.read(move |gateway, fields| responses::count(gateway, fields, &owner)).await.map(Json)
 }
 
 /// Returns the token ids of a prompt.
 #[utoipa::path(post, path = "/tokenize", request_body = TokenizeRequest, responses(
 	(status = 200, description = "The token ids, their number, and their texts if the request wants them", body = Object),
-	(status = "4XX", description = "The request is at fault", body = ErrorBody),
-	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+	ApiError
 ))]
-async fn tokenize(
-	State(gateway): Shared,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, ApiError> {
-	read_with(&gateway, &spender, body, tokenize::tokenize).await.map(Json)
+async fn tokenize(mut asked: Asked) -> Result<Json<Value>, ApiError> {
+	asked.read(tokenize::tokenize).await.map(Json)
 }
 
 /// Returns the text of token ids.
 #[utoipa::path(post, path = "/detokenize", request_body = DetokenizeRequest, responses(
 	(status = 200, description = "The text", body = Object),
-	(status = "4XX", description = "The request is at fault", body = ErrorBody),
-	(status = "5XX", description = "The network or the gateway is at fault", body = ErrorBody),
+	ApiError
 ))]
-async fn detokenize(
-	State(gateway): Shared,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, ApiError> {
-	read_with(&gateway, &spender, body, tokenize::detokenize).await.map(Json)
+async fn detokenize(mut asked: Asked) -> Result<Json<Value>, ApiError> {
+	asked.read(tokenize::detokenize).await.map(Json)
 }
 
 /// Makes a message, in the form of Anthropic's API.
@@ -381,15 +337,10 @@ async fn detokenize(
 	(status = "4XX", description = "The request is at fault", body = Object),
 	(status = "5XX", description = "The network or the gateway is at fault", body = Object),
 ))]
-async fn create_message(
-	State(gateway): Shared,
-	Extension(id): Extension<RequestId>,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-	let request = read(&gateway, &spender, body, anthropic::read).await?;
-	let pieces = metering::start(&gateway, &id, &spender, &request)?;
-	anthropic::respond(gateway, request, pieces).await
+async fn create_message(mut asked: Asked) -> Result<Response, ApiError> {
+	let request = asked.validate(anthropic::read).await?;
+	let pieces = asked.start(&request)?;
+	anthropic::respond(asked.gateway, request, pieces).await
 }
 
 /// Counts the tokens of a message's prompt, in the form of Anthropic's API.
@@ -398,26 +349,19 @@ async fn create_message(
 	(status = "4XX", description = "The request is at fault", body = Object),
 	(status = "5XX", description = "The network or the gateway is at fault", body = Object),
 ))]
-async fn count_tokens(
-	State(gateway): Shared,
-	Extension(spender): Extension<Spender>,
-	body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, ApiError> {
-	read_with(&gateway, &spender, body, anthropic::count).await.map(Json)
+async fn count_tokens(mut asked: Asked) -> Result<Json<Value>, ApiError> {
+	asked.read(anthropic::count).await.map(Json)
 }
 
-async fn complete(
-	gateway: Arc<Gateway>,
-	id: RequestId,
-	spender: Spender,
-	request: ValidRequest,
-) -> Result<Response, ApiError> {
+/// Responds with the completions of a request.
+async fn complete(mut asked: Asked, validate: Validate) -> Result<Response, ApiError> {
+	let request = asked.validate(validate).await?;
 	let (head, stream) = (Head::new(&request), request.stream);
-	let completions = metering::start(&gateway, &id, &spender, &request)?;
+	let completions = asked.start(&request)?;
 	if stream {
-		respond::streamed(gateway, head, completions).await
+		respond::streamed(asked.gateway, head, completions).await
 	} else {
-		respond::whole(&gateway, head, completions).await
+		respond::whole(&asked.gateway, head, completions).await
 	}
 }
 
@@ -451,7 +395,7 @@ fn describe(gateway: &Gateway, name: &str, model: &snapshot::Model) -> Model {
 }
 
 /// Lists the models that hosts of the network serve, and their aliases at this gateway.
-#[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelList)))]
+#[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelList), ApiError))]
 async fn list_models(State(gateway): Shared) -> Json<ModelList> {
 	let snapshot = gateway.snapshots.load();
 	let is_served = |model: &snapshot::Model| snapshot.serving(model).next().is_some();
@@ -470,6 +414,7 @@ async fn list_models(State(gateway): Shared) -> Json<ModelList> {
 #[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path, description = "Name or alias")), responses(
 	(status = 200, body = Model),
 	(status = 404, body = ErrorBody),
+	ApiError
 ))]
 async fn get_model(State(gateway): Shared, Path(id): Path<String>) -> Result<Json<Model>, ApiError> {
 	let model = gateway.model(&id)?;
@@ -522,7 +467,9 @@ async fn ready(State(gateway): Shared) -> Response {
 }
 
 /// Returns the metrics for Prometheus.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Prometheus' text format")))]
+#[utoipa::path(get, path = "/metrics", responses(
+	(status = 200, description = "Prometheus' text format"), ApiError
+))]
 async fn metrics(State(gateway): Shared) -> Result<Response, ApiError> {
 	gateway.observe_channels(&gateway.snapshots.load());
 	let text = gateway.metrics.render().map_err(|error| ApiError::internal(error.to_string()))?;

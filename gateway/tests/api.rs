@@ -181,7 +181,12 @@ async fn models_readiness_metrics_and_openapi_describe_the_network() {
 		assert!(metrics.contains(line), "{line} in {metrics}");
 	}
 	let openapi = front.get("/openapi.json").await.json();
-	assert!(openapi["paths"]["/v1/chat/completions"]["post"].is_object());
+	let failures = &openapi["paths"]["/v1/chat/completions"]["post"]["responses"];
+	for status in ["4XX", "5XX"] {
+		let schema = &failures[status]["content"]["application/json"]["schema"];
+		assert_eq!(schema["$ref"], "#/components/schemas/ErrorBody", "{failures}");
+	}
+	assert!(openapi["components"]["schemas"]["ErrorBody"].is_object());
 }
 
 /// Hosts of all classes of engines serve a model, each by the registration of its class.

@@ -6,7 +6,11 @@ use axum::{
 	response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use std::collections::BTreeMap;
+use utoipa::{
+	IntoResponses, ToSchema,
+	openapi::{self, Content, Ref, RefOr, ResponseBuilder},
+};
 
 /// Code of the error for threads.
 pub const NO_THREADS: &str = "thread_unsupported_request";
@@ -284,5 +288,16 @@ impl IntoResponse for ApiError {
 			headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
 		}
 		response
+	}
+}
+
+impl IntoResponses for ApiError {
+	fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+		let body = Content::new(Some(Ref::from_schema_name(ErrorBody::name())));
+		let response = |text: &str| -> RefOr<openapi::Response> {
+			ResponseBuilder::new().description(text).content("application/json", body.clone()).into()
+		};
+		let kinds = [("4XX", "The request is at fault"), ("5XX", "The network or the gateway is at fault")];
+		BTreeMap::from(kinds.map(|(status, text)| (status.to_owned(), response(text))))
 	}
 }

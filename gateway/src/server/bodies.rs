@@ -3,14 +3,21 @@
 use crate::{
 	api_keys::ring::Spender,
 	gateway::Gateway,
+	metering::{self, Pieces},
 	openai::{
 		errors::ApiError,
 		fields::Fields,
 		request::{MAX_BODY, ValidRequest},
 	},
 };
-use axum::{body::Bytes, extract::rejection::BytesRejection, http::StatusCode};
+use axum::{
+	body::Bytes,
+	extract::{FromRequest, Request},
+	http::StatusCode,
+};
+use gonka_client::request_id::RequestId;
 use std::{
+	mem::take,
 	num::NonZeroUsize,
 	sync::{Arc, LazyLock},
 	thread,
@@ -36,56 +43,75 @@ const FORMS: [&str; 10] = [
 	"output_format",
 ];
 
-fn parse(body: Result<Bytes, BytesRejection>) -> Result<Fields, ApiError> {
-	let body = body.map_err(|rejection| match rejection.status() {
-		StatusCode::PAYLOAD_TOO_LARGE => {
-			ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20))
-		},
-		_ => ApiError::invalid("The body could not be read."),
-	})?;
-	Fields::parse(&body)
+/// Validates a request for completions.
+pub(super) type Validate = fn(&Gateway, &Fields) -> Result<ValidRequest, ApiError>;
+
+/// A request with a body to a route that needs an API key.
+pub(super) struct Asked {
+	/// The shared state.
+	pub gateway: Arc<Gateway>,
+	/// The request's id.
+	pub id: RequestId,
+	/// The API key that pays for it.
+	pub spender: Spender,
+	/// Empty once it was read.
+	body: Bytes,
 }
 
-/// Checks that the API key may use the model of a request: before anything is done for it.
-fn permit(gateway: &Gateway, spender: &Spender, fields: &Fields) -> Result<(), ApiError> {
-	let Some(name) = fields.text("model")? else { return Ok(()) };
-	let target = gateway.options.aliases.get(&name).unwrap_or(&name);
-	spender.check_model(&[&name, target])
-}
+impl FromRequest<Arc<Gateway>> for Asked {
+	type Rejection = ApiError;
 
-/// Parses and validates a request. Long prompts and grammars take time: other requests go on meanwhile.
-pub(super) async fn read(
-	gateway: &Arc<Gateway>,
-	spender: &Spender,
-	body: Result<Bytes, BytesRejection>,
-	validate: fn(&Gateway, &Fields) -> Result<ValidRequest, ApiError>,
-) -> Result<ValidRequest, ApiError> {
-	if body.as_ref().is_ok_and(|body| body.len() <= SHORT) {
-		let fields = parse(body)?;
-		permit(gateway, spender, &fields)?;
-		if !FORMS.iter().any(|form| fields.has(form)) {
-			return validate(gateway, &fields);
-		}
-		let gateway = gateway.clone();
-		return blocking(move || validate(&gateway, &fields)).await;
+	async fn from_request(request: Request, gateway: &Arc<Gateway>) -> Result<Self, ApiError> {
+		let extensions = request.extensions();
+		let known = extensions.get::<RequestId>().cloned().zip(extensions.get::<Spender>().cloned());
+		let (id, spender) = known.ok_or_else(|| ApiError::internal("The request has no id or no API key."))?;
+		let body = Bytes::from_request(request, gateway).await.map_err(|rejection| match rejection.status() {
+			StatusCode::PAYLOAD_TOO_LARGE => {
+				ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20))
+			},
+			_ => ApiError::invalid("The body could not be read."),
+		})?;
+		Ok(Self { gateway: gateway.clone(), id, spender, body })
 	}
-	read_with(gateway, spender, body, validate).await
 }
 
-/// Parses a body and does something with it that may take time.
-pub(super) async fn read_with<T: Send + 'static>(
-	gateway: &Arc<Gateway>,
-	spender: &Spender,
-	body: Result<Bytes, BytesRejection>,
-	work: impl FnOnce(&Gateway, &Fields) -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-	let (gateway, spender) = (gateway.clone(), spender.clone());
-	blocking(move || {
-		let fields = parse(body)?;
-		permit(&gateway, &spender, &fields)?;
-		work(&gateway, &fields)
-	})
-	.await
+impl Asked {
+	/// Parses and validates it. Long prompts and grammars take time: other requests go on meanwhile.
+	pub async fn validate(&mut self, validate: Validate) -> Result<ValidRequest, ApiError> {
+		if self.body.len() > SHORT {
+			return self.read(validate).await;
+		}
+		let fields = parse(&self.gateway, &self.spender, take(&mut self.body))?;
+		if !FORMS.iter().any(|form| fields.has(form)) {
+			return validate(&self.gateway, &fields);
+		}
+		let gateway = self.gateway.clone();
+		blocking(move || validate(&gateway, &fields)).await
+	}
+
+	/// Parses the body and does something with it that may take time.
+	pub async fn read<T: Send + 'static>(
+		&mut self,
+		work: impl FnOnce(&Gateway, &Fields) -> Result<T, ApiError> + Send + 'static,
+	) -> Result<T, ApiError> {
+		let (gateway, spender, body) = (self.gateway.clone(), self.spender.clone(), take(&mut self.body));
+		blocking(move || work(&gateway, &parse(&gateway, &spender, body)?)).await
+	}
+
+	/// Starts its completions: see [`metering::start`].
+	pub fn start(&self, request: &ValidRequest) -> Result<Vec<Pieces>, ApiError> {
+		metering::start(&self.gateway, &self.id, &self.spender, request)
+	}
+}
+
+/// Parses a body, and checks that the API key may use the model that it names: before anything is done for it.
+fn parse(gateway: &Gateway, spender: &Spender, body: Bytes) -> Result<Fields, ApiError> {
+	let fields = Fields::parse(&body)?;
+	if let Some(name) = fields.text("model")? {
+		let target = gateway.options.aliases.get(&name).unwrap_or(&name);
+		spender.check_model(&[&name, target])?;
+	}
+	Ok(fields)
 }
 
 /// Does work that would hold other requests up. There is as much of it at a time as there are cores, also of clients that are gone.
