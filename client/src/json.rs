@@ -23,6 +23,7 @@ const RESERVED: &str = "$serde_json::private::RawValue";
 /// # Errors
 /// It is malformed, deeper than 128 levels, not of the type, has more than 2¹⁹ values, or has the reserved key in an object at any
 /// depth.
+#[expect(clippy::disallowed_methods, reason = "it was read with bounds before")]
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
 	let mut reader = serde_json::Deserializer::from_slice(json);
 	Plain { values: &mut 0 }.deserialize(&mut reader)?;

@@ -11,6 +11,7 @@
 //! [`gateway::Gateway`] is the state that all of them share; [`app`] builds it and starts the tasks.
 
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod anthropic;

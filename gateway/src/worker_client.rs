@@ -3,6 +3,7 @@
 use crate::config::Timeouts;
 use bytes::{Buf, Bytes, BytesMut};
 use gonka_client::{
+	json,
 	peer_http::{self, Addresses, PeerHttp, ReadError, TlsError, describe, endpoint},
 	request_id::{REQUEST_ID_HEADER, RequestId},
 	worker_api::{
@@ -141,12 +142,12 @@ impl WorkerClient {
 	pub async fn health(&self, url: &str) -> Result<Health, CallError> {
 		let request = Request::builder().method(Method::GET).uri(endpoint(url, HEALTH_PATH)).body(Full::default())?;
 		let body = self.read(request, self.control, MAX_EVENT).await?;
-		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
+		json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
 	}
 
 	async fn call<B: Serialize, R: DeserializeOwned>(&self, url: &str, path: &str, body: &B) -> Result<R, CallError> {
 		let body = self.post(url, path, body, self.control).await?;
-		serde_json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
+		json::from_slice(&body).map_err(|error| CallError::Broken(error.into()))
 	}
 
 	/// Posts JSON. Returns the body of the response, for which there is so much time.
@@ -181,7 +182,7 @@ impl WorkerClient {
 		}
 		let body = timeout(self.control, peer_http::read(response.into_body(), MAX_EVENT)).await;
 		let body = body.ok().and_then(Result::ok).unwrap_or_default();
-		Err(match serde_json::from_slice::<ErrorBody>(&body) {
+		Err(match json::from_slice::<ErrorBody>(&body) {
 			Ok(ErrorBody { error }) => CallError::refused(error),
 			Err(_) => CallError::Status(status),
 		})
@@ -207,7 +208,9 @@ impl EventStream {
 				if data.is_empty() {
 					continue;
 				}
-				return serde_json::from_slice(&data).map(Some).map_err(|error| CallError::Broken(error.into()));
+				#[expect(clippy::disallowed_methods, reason = "an event is short, and has no value of any type")]
+				let event = serde_json::from_slice::<Event>(&data);
+				return event.map(Some).map_err(|error| CallError::Broken(error.into()));
 			}
 			if self.ended {
 				return Ok(None);

@@ -5,7 +5,7 @@
 //! ([`llama`]); templates are rendered as Hugging Face's `transformers` renders them.
 
 #![warn(missing_docs)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used))]
 
 mod chat;
 pub mod embedding;

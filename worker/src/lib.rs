@@ -23,6 +23,7 @@
 //! it.
 
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod app;
 pub mod audit;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use codec::Decode;
 use gonka_client::{
 	evidence::{self, Evidence, SealedEvidence},
+	json,
 	keys::{self, Keypair},
 	peer_http::{self, Addresses, PeerHttp, ReadError, TlsError, describe, endpoint},
 	worker_api::{
@@ -140,7 +141,7 @@ impl PeerClient {
 		let mut attempt = 1u32;
 		let openings = loop {
 			match self.post(&url, body.clone(), MAX_OPENINGS, self.timeouts.openings).await {
-				Ok(response) => break serde_json::from_slice::<Openings>(&response)?.openings,
+				Ok(response) => break json::from_slice::<Openings>(&response)?.openings,
 				// One that keeps others waiting is not asked again.
 				Err(error) if attempt >= ATTEMPTS || matches!(error, PeerError::Timeout(_)) => return Err(error),
 				Err(_) => tokio::time::sleep(PAUSE).await,
@@ -180,7 +181,7 @@ impl PeerClient {
 		if status.is_success() {
 			return Ok(body);
 		}
-		Err(match serde_json::from_slice::<ErrorBody>(&body) {
+		Err(match json::from_slice::<ErrorBody>(&body) {
 			Ok(ErrorBody { error }) => PeerError::Rejected(error),
 			Err(_) => PeerError::Status(status),
 		})

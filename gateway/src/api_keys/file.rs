@@ -213,6 +213,7 @@ impl KeyFile {
 			bytes => bytes.map_err(|cause| Error::Read { path: path(), cause })?,
 		};
 		let malformed = |cause| Error::Malformed { path: path(), cause };
+		#[expect(clippy::disallowed_methods, reason = "the file is the gateway's own")]
 		let contents: Contents = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
 		match contents {
 			Contents { version: VERSION, keys } if keys.len() <= MAX_KEYS => Ok(keys),

@@ -1,5 +1,7 @@
 //! Reads JSON character by character, to find where a value ends and to pass a call's arguments on while they arrive.
 
+use gonka_client::json;
+
 /// The effect of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fed {
@@ -198,7 +200,7 @@ impl Call {
 
 	/// The meaning of the key that was read; `None` if no call has such a key.
 	fn key(&self) -> Option<Key> {
-		let key: String = serde_json::from_str(&self.raw).ok()?;
+		let key: String = json::from_str(&self.raw).ok()?;
 		match key.as_str() {
 			"name" if self.name.is_none() => Some(Key::Name),
 			"arguments" | "parameters" if !self.has_arguments => Some(Key::Arguments),
@@ -234,19 +236,18 @@ impl Call {
 	fn end_value(&mut self, key: Key) -> bool {
 		match key {
 			Key::Name => {
-				self.name = serde_json::from_str(&self.raw).ok();
+				self.name = json::from_str(&self.raw).ok();
 				self.name.is_some()
 			},
 			Key::Arguments if self.has_arguments => true,
 			Key::Arguments => {
-				let value = serde_json::from_str::<Option<String>>(&self.raw);
+				let value = json::from_str::<Option<String>>(&self.raw);
 				let text = match value {
 					Ok(Some(text)) => text,
 					Ok(None) => "{}".into(),
 					Err(_) => return false,
 				};
-				let is_object =
-					gonka_client::json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.is_object());
+				let is_object = json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.is_object());
 				self.has_arguments = is_object;
 				self.arguments = text;
 				is_object

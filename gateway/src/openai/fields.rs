@@ -40,6 +40,7 @@ impl Fields {
 	/// # Errors
 	/// 400 when it has a number or a character that nothing can hold.
 	pub fn value(&self, name: &str) -> Result<Option<Value>, ApiError> {
+		#[expect(clippy::disallowed_methods, reason = "the body was read with bounds")]
 		let parsed = self.raw(name).map(serde_json::from_str).transpose();
 		parsed.map_err(|error| ApiError::invalid_value(name, format!("'{name}' cannot be read: {error}.")))
 	}
