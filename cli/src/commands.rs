@@ -37,6 +37,7 @@ const CHECK_LIMIT: Duration = Duration::from_secs(30);
 #[command(
 	name = "gonka",
 	version,
+	max_term_width = 100,
 	after_help = "\
 Examples:
   gonka devnet                                  # start a network on this machine

@@ -21,6 +21,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures::future::join_all;
 use gonka_client::chain::Chain;
 use plan::{HOSTS, Plan};
+use ports::Chosen;
 use rustix::process::Signal;
 use state::{Identity, State};
 use std::{
@@ -118,7 +119,13 @@ impl Devnet {
 			plan::delete_data(&base)?;
 		}
 		let hosts = u16::try_from(HOSTS.len())?;
-		let ports = ports::choose(&config.ports, hosts)?;
+		let last = if config.fresh { Chosen::default() } else { Chosen::read(&base) };
+		let ports = ports::choose(&config.ports, hosts, &last)?;
+		if last != Chosen::default() && last != ports {
+			progress
+				.ready("ports", "not all are those of the last run: other programs use them, or options name others");
+		}
+		ports.write(&base)?;
 		let plan = plan::make(&config, &ports)?;
 		let local = |scheme: &str, port: &u16| format!("{scheme}://127.0.0.1:{port}");
 		let urls = Urls {

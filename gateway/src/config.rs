@@ -25,14 +25,15 @@ An OpenAI-style API in front of the Gonka network. Point any OpenAI client at it
 
   gonka-gateway --key ~/.gonka/developer.key
   curl http://127.0.0.1:8080/v1/models -H \"Authorization: Bearer $(cat gonka-gateway-data/api-key)\"
-  OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=$(cat gonka-gateway-data/api-key) python app.py
+  OPENAI_BASE_URL=http://127.0.0.1:8080/v1 \\
+    OPENAI_API_KEY=$(cat gonka-gateway-data/api-key) python app.py
 
-At its first start it makes an API key and shows it, unless you give keys of your own. That key has no limits;
+At its first start it makes an API key and shows it, unless you give keys of your own. That key has no limits; \
 `gonka-gateway key create` makes keys with budgets, for a running gateway, too.
 
-The key file holds the secret of a developer account: a seed phrase, 0x and 64 hex digits, or //Alice on a
-development chain. Put only as much GNK on that account as the gateway may spend. The gateway opens payment channels
-to the heaviest hosts that serve a model, tops a channel up when half of it is used, and pays for each completion with
+The key file holds the secret of a developer account: a seed phrase, 0x and 64 hex digits, or //Alice on a \
+development chain. Put only as much GNK on that account as the gateway may spend. The gateway opens payment channels \
+to the heaviest hosts that serve a model, tops a channel up when half of it is used, and pays for each completion with \
 a signed voucher. Its ledger lies under --base-path and survives a crash. Run one gateway per key.";
 
 /// The command line's arguments.
@@ -42,6 +43,7 @@ a signed voucher. Its ledger lies under --base-path and survives a crash. Run on
 	version,
 	about = "OpenAI-style API in front of the Gonka network",
 	long_about = LONG_ABOUT,
+	max_term_width = 100,
 	subcommand_negates_reqs = true
 )]
 pub struct Args {

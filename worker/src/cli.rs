@@ -11,22 +11,26 @@ use std::{collections::HashSet, ffi::OsString, net::SocketAddr, path::PathBuf, t
 #[command(
 	name = "gonka-worker",
 	version,
+	max_term_width = 100,
 	after_help = "\
 Examples:
   The host key is on another machine; the worker logs the command that registers it:
-    gonka-worker --host 5Grw… --model SmolLM2-135M-Instruct.Q4_1.gguf --model-name SmolLM2-135M-Instruct \\
+    gonka-worker --host 5Grw… --model SmolLM2-135M-Instruct.Q4_1.gguf \\
+      --model-name SmolLM2-135M-Instruct \\
       --listen 0.0.0.0:9000 --public-url http://203.0.113.7:9000
   On a test network, the worker registers its host itself:
     gonka-worker --host-key alice.key --model SmolLM2-135M-Instruct.Q4_1.gguf \\
-      --model-name SmolLM2-135M-Instruct --listen 127.0.0.1:0 --allow-private-addresses --sprint-rate 40
-  A large model, served by vLLM on this machine (docs/worker.md tells how to start it, and what audits can see):
-    gonka-worker --host 5Grw… --engine upstream --upstream-url http://127.0.0.1:8000 --upstream-vocab 151936 \\
-      --model-name Qwen3-32B --listen 0.0.0.0:9000 --public-url http://203.0.113.7:9000
+      --model-name SmolLM2-135M-Instruct --listen 127.0.0.1:0 --allow-private-addresses \\
+      --sprint-rate 40
+  A large model, served by vLLM on this machine (docs/worker.md tells how to start it):
+    gonka-worker --host 5Grw… --engine upstream --upstream-url http://127.0.0.1:8000 \\
+      --upstream-vocab 151936 --model-name Qwen3-32B \\
+      --listen 0.0.0.0:9000 --public-url http://203.0.113.7:9000
 
 Every option can also be an environment variable; an option on the command line wins.
-Logs go to standard error (set RUST_LOG to info, gonka_worker=debug …). Standard output gets one line, `listening on
-http://…`, when the worker serves. SIGTERM and Ctrl-C stop the worker after its running completions; a second signal
-stops it at once. It may be killed at any moment: what it signs is stored before it is sent, and the sprint continues
+Logs go to standard error (set RUST_LOG to info, gonka_worker=debug …). Standard output gets one line, `listening on \
+http://…`, when the worker serves. SIGTERM and Ctrl-C stop the worker after its running completions; a second signal \
+stops it at once. It may be killed at any moment: what it signs is stored before it is sent, and the sprint continues \
 where it was.
 Exit codes: 0 stopped by a signal, 1 could not start or failed (the last line tells why), 2 wrong options."
 )]

@@ -41,7 +41,8 @@ Examples:
 	/// Open channels to hosts. A gateway does this by itself.
 	#[command(after_help = "\
 Example:
-  gonka channel open --key developer.key --deposit 10 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
+  gonka channel open --key developer.key --deposit 10 \\
+    5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Open {
 		/// File with the developer's secret.
 		#[arg(long, value_name = "FILE")]

@@ -69,13 +69,13 @@ struct Start {
 	/// Maximum number of sprint leaves a second of the slowest host. The others get 2 and 4 times as many.
 	#[arg(long, default_value_t = SPRINT_RATE, value_name = "LEAVES", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
 	sprint_rate: u32,
-	/// RPC port of the first node; the others get the next ports. Default: 9944, or free ports.
+	/// RPC port of the first node; the others get the next ports. Default: those of the last run, 9944, or free ports.
 	#[arg(long, value_name = "PORT")]
 	node_port: Option<u16>,
-	/// Port of the first worker; the others get the next ports. Default: 9000, or free ports.
+	/// Port of the first worker; the others get the next ports. Default: those of the last run, 9000, or free ports.
 	#[arg(long, value_name = "PORT")]
 	worker_port: Option<u16>,
-	/// Port of the gateway. Default: 8080, or a free port.
+	/// Port of the gateway. Default: that of the last run, 8080, or a free port.
 	#[arg(long, value_name = "PORT")]
 	gateway_port: Option<u16>,
 	/// Maximum time for each step of the start, in seconds.

@@ -154,11 +154,13 @@ Example:
 	/// epoch, each with four times the work of the one before. A new worker key counts at once, and the old one no longer.
 	#[command(after_help = "\
 Examples:
-  gonka host register --host-key host.key --worker-key worker.key --url http://203.0.113.7:9000 # its key is here
+  gonka host register --host-key host.key --url http://203.0.113.7:9000 \\
+    --worker-key worker.key # on this machine
 
 The worker on another machine logs this command at its start, with its signature:
-    gonka host register --host-key host.key --worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY \\
-      --worker-signature 2c91… --url http://203.0.113.7:9000 --model SmolLM2-135M-Instruct")]
+    gonka host register --host-key host.key --worker-signature 2c91… \\
+      --worker 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY \\
+      --url http://203.0.113.7:9000 --model SmolLM2-135M-Instruct")]
 	Register(Register),
 }
 

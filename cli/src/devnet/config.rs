@@ -46,11 +46,11 @@ pub struct Binaries {
 pub struct Ports {
 	/// Use any free ports instead of the default ones, so that several networks can run beside each other.
 	pub any: bool,
-	/// RPC port of the first node; the others get the next ports. Default: 9944 or, if it is in use, a free port.
+	/// RPC port of the first node; the others get the next ports. Default: that of the last run, 9944, or a free port.
 	pub node: Option<u16>,
-	/// Port of the first worker; the others get the next ports. Default: 9000 or, if it is in use, a free port.
+	/// Port of the first worker; the others get the next ports. Default: that of the last run, 9000, or a free port.
 	pub worker: Option<u16>,
-	/// Port of the gateway. Default: 8080 or, if it is in use, a free port.
+	/// Port of the gateway. Default: that of the last run, 8080, or a free port.
 	pub gateway: Option<u16>,
 }
 

@@ -240,7 +240,8 @@ mod tests {
 	#[test]
 	fn the_hosts_compute_stands_as_4_to_2_to_1() {
 		let directory = tempfile::tempdir().unwrap();
-		let ports = super::super::ports::choose(&Ports { any: true, ..Ports::default() }, 3).unwrap();
+		let wanted = Ports { any: true, ..Ports::default() };
+		let ports = super::super::ports::choose(&wanted, 3, &Chosen::default()).unwrap();
 		let plan = make(&config(directory.path()), &ports).unwrap();
 		let rates: Vec<_> = plan.workers.iter().flat_map(|worker| after(worker, "--sprint-rate")).collect();
 		assert_eq!(rates, ["40", "20", "10"]);

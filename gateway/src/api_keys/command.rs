@@ -40,7 +40,8 @@ pub enum KeyCommand {
 Examples:
   gonka-gateway key create app                                        # without limits
   gonka-gateway key create app --gnk-per-day 5 --gnk-per-month 50 --requests-per-minute 60
-  gonka-gateway key create guest --model SmolLM2-135M-Instruct --tokens-per-day 100000 --expires 30d --json
+  gonka-gateway key create guest --model SmolLM2-135M-Instruct --tokens-per-day 100000 \\
+    --expires 30d --json
 
 The key takes the place of a revoked one with the same name. Exit codes: 0 done, 1 nothing was changed, 2 wrong options.")]
 	Create {

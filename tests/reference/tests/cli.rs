@@ -1,6 +1,7 @@
 //! `docs/cli.md` holds what the programs' `--help` says.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use clap::{Command, CommandFactory};
 use std::{env, fs, path::Path};
 
 #[test]
@@ -18,6 +19,24 @@ fn the_reference_matches_the_help_texts() {
 		written == rendered,
 		"docs/cli.md differs from the programs' help, first at {difference:?}. UPDATE_DOCS=1 rewrites it."
 	);
+}
+
+/// Checks a command and those below it. The line that shows how it is called has no breaks.
+fn check_width(command: &mut Command) {
+	let help = command.render_long_help().to_string();
+	let long = help.lines().find(|line| line.chars().count() > 100 && !line.starts_with("Usage: "));
+	assert_eq!(long, None, "of `{} --help`", command.get_bin_name().unwrap_or_default());
+	command.get_subcommands_mut().for_each(check_width);
+}
+
+#[test]
+fn help_has_a_hundred_columns_at_most() {
+	let programs =
+		[gonka::commands::Cli::command(), gonka_gateway::config::Args::command(), gonka_worker::cli::Cli::command()];
+	for mut program in programs {
+		program.build();
+		check_width(&mut program);
+	}
 }
 
 #[test]

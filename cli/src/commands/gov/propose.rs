@@ -83,9 +83,10 @@ Example:
 	/// Register a model.
 	#[command(after_help = "\
 Example:
-  gonka gov propose model Qwen3-8B --quantisation Q4_K_M --context 8192 --price 10,20 --memory 6000 \\
+  gonka gov propose model Qwen3-8B --quantisation Q4_K_M --context 8192 --price 10,20 \\
     --weights-hash 0x0000000000000000000000000000000000000000000000000000000000000000 \\
-    --tokenizer-hash 0x0000000000000000000000000000000000000000000000000000000000000000 --key alice.key")]
+    --tokenizer-hash 0x0000000000000000000000000000000000000000000000000000000000000000 \\
+    --memory 6000 --key alice.key")]
 	Model(Box<Model>),
 	/// Register a model's calibration profile. From then on its completions are audited.
 	#[command(after_help = "\
