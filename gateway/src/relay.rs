@@ -476,8 +476,11 @@ impl Relay {
 				_ => self.gateway.no_host(&self.prompt.model),
 			},
 			Some(Failure::Busy) => ApiError::busy(),
-			Some(Failure::ContextTooLong(message)) => ApiError::context_length(message),
-			Some(Failure::BadRequest(message) | Failure::Unsupported(message)) => ApiError::invalid(message),
+			// Whose words follow is said: a host may write anything.
+			Some(Failure::ContextTooLong(message)) => ApiError::context_length(format!("A host says: {message}")),
+			Some(Failure::BadRequest(message) | Failure::Unsupported(message)) => {
+				ApiError::invalid(format!("A host says: {message}"))
+			},
 			Some(failure @ Failure::Silent(_)) => ApiError::timeout(format!("The last host {failure}.")),
 			Some(
 				failure @ (Failure::Call(_)

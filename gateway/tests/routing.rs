@@ -6,13 +6,14 @@ mod common;
 
 use common::{Front, Net, Reply, chat_body, eventually};
 use gonka_client::worker_api::{Acknowledgement, ErrorCode, Scale};
-use gonka_gateway::config::Options;
+use gonka_gateway::config::{Options, Timeouts};
 use gonka_primitives::{
 	Hash,
 	hashing::{domain, signing_payload},
 	market::{Envelope, FinishReason, SignedEnvelope, SignedVoucher, Voucher},
 };
 use gonka_stand_ins::worker::{Asked, Failure, GENESIS, PRICE, Worker};
+use http_body_util::BodyExt;
 use serde_json::json;
 use std::time::Duration;
 use subxt_signer::sr25519::dev;
@@ -127,6 +128,43 @@ async fn prompts_with_a_common_beginning_go_to_one_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_clients_leave_since_it_is_slow_gets_no_more_requests() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let timeouts = Timeouts { token: Duration::from_secs(5), ..Timeouts::default() };
+	let front = net.gateway(dir.path(), Options { hedge: false, timeouts, ..Options::default() }).await;
+	let slow = &net.workers[0];
+	slow.behave(|behaviour| behaviour.fails_after = Some((1, Failure::Silent)));
+	let (mut requests, mut served) = (0, false);
+	// The gateway draws the host of each request.
+	while slow.state().requests.is_empty() || !served {
+		let (body, before) = (chat_body(json!({"stream": true})).to_string(), slow.state().requests.len());
+		let mut response = front.open("POST", "/v1/chat/completions", &[], body).await.into_body();
+		let mut text = String::new();
+		while !text.contains("w0") {
+			let frame = response.frame().await.expect("the stream goes on").unwrap();
+			text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+		}
+		let got = slow.state().requests.len();
+		if got == before {
+			response.collect().await.unwrap();
+			served = true;
+		} else {
+			// The second token would come at once from another host.
+			tokio::time::sleep(Duration::from_millis(300)).await;
+			drop(response);
+			eventually("the slow host notices", || slow.state().cancelled as usize == got).await;
+		}
+		requests += 1;
+		assert!(requests < 100, "one of two hosts never got a request");
+	}
+	let before = slow.state().requests.len();
+	for _ in 0..20 {
+		assert_eq!(front.chat(json!({})).await.status, 200);
+	}
+	assert_eq!(slow.state().requests.len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hosts_that_find_a_request_wrong_suffice() {
 	let (net, dir) = (Net::of(4).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;
@@ -135,6 +173,7 @@ async fn two_hosts_that_find_a_request_wrong_suffice() {
 	}
 	let reply = front.chat(json!({})).await;
 	assert_eq!((reply.status, &reply.json()["error"]["type"]), (400, &json!("invalid_request_error")));
+	assert_eq!(reply.json()["error"]["message"], "A host says: BadRequest", "it may say anything");
 	assert_eq!(net.workers.iter().map(|worker| worker.state().requests.len()).sum::<usize>(), 2);
 	let hosts = net.market.state.lock().unwrap().hosts.clone();
 	assert!(hosts.iter().all(|host| front.running.gateway.router.is_healthy(&host.account)), "and none is blamed");

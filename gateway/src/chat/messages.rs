@@ -1,8 +1,9 @@
 //! Messages: from the forms that OpenAI's API allows to the objects that chat templates read.
 
 use super::format::{ToolFormat, json_call};
-use crate::openai::errors::ApiError;
+use crate::openai::{errors::ApiError, request::MAX_BODY};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// Length of a call's id in the templates of Mistral, in characters. They reject others.
 const MISTRAL_ID: usize = 9;
@@ -17,12 +18,21 @@ const MISTRAL_ID: usize = 9;
 ///   text of the user.
 ///
 /// # Errors
-/// 400 with the path of the field when a message is malformed, has a part that is not text, or is a result without a call.
+/// 400 with the path of the field when a message is malformed, has a part that is not text, or is a result without a call; 413 when
+/// results repeat too much of their calls.
 pub fn convert(messages: &[Value], format: ToolFormat) -> Result<Vec<Value>, ApiError> {
 	if messages.is_empty() {
 		return Err(ApiError::invalid_value("messages", "'messages' must not be empty."));
 	}
-	let mut reader = Reader { format, calls: Vec::new(), out: Vec::new(), ends_with_result: false };
+	let mut reader = Reader {
+		format,
+		names: HashMap::new(),
+		ids: HashMap::new(),
+		calls: 0,
+		repeated: 0,
+		out: Vec::new(),
+		ends_with_result: false,
+	};
 	for (index, message) in messages.iter().enumerate() {
 		let path = format!("messages[{index}]");
 		let Value::Object(message) = message else { return Err(wrong(&path, "an object")) };
@@ -41,16 +51,16 @@ pub fn add_to_system(messages: &mut Vec<Value>, text: &str) {
 	}
 }
 
-/// A call of an earlier message.
-struct Call {
-	/// Its id as the client wrote it.
-	id: String,
-	name: String,
-}
-
 struct Reader {
 	format: ToolFormat,
-	calls: Vec<Call>,
+	/// The name of the last call with an id as the client wrote it: a client may use one again.
+	names: HashMap<String, String>,
+	/// The id of the last call of a function.
+	ids: HashMap<String, String>,
+	/// Number of calls.
+	calls: usize,
+	/// Number of bytes of names and ids that results have from their calls.
+	repeated: usize,
 	out: Vec<Value>,
 	/// Whether the last message is the user's and has results as text.
 	ends_with_result: bool,
@@ -68,16 +78,13 @@ impl Reader {
 			"tool" => {
 				let id = message.get("tool_call_id").and_then(Value::as_str);
 				let id = id.ok_or_else(|| wrong(&format!("{path}.tool_call_id"), "the id of a call"))?;
-				// A client may use an id again.
-				let call = self.calls.iter().rev().find(|call| call.id == id);
-				let name = call.map(|call| call.name.clone()).ok_or_else(|| no_call(path, "tool", "tool_calls"))?;
-				self.result(&name, id, text);
+				let name = self.names.get(id).ok_or_else(|| no_call(path, "tool", "tool_calls"))?;
+				self.result(&name.clone(), id, text)?;
 			},
 			"function" => {
 				let name = message.get("name").and_then(Value::as_str).unwrap_or_default();
-				let call = self.calls.iter().rev().find(|call| call.name == name);
-				let id = call.map(|call| call.id.clone()).ok_or_else(|| no_call(path, "function", "function_call"))?;
-				self.result(name, &id, text);
+				let id = self.ids.get(name).ok_or_else(|| no_call(path, "function", "function_call"))?;
+				self.result(name, &id.clone(), text)?;
 			},
 			other => {
 				let other: String = other.chars().take(100).collect();
@@ -135,7 +142,7 @@ impl Reader {
 	fn calls(&mut self, message: &Map<String, Value>, path: &str) -> Result<Vec<Value>, ApiError> {
 		let mut calls = Vec::new();
 		if let Some(older) = message.get("function_call").filter(|call| !call.is_null()) {
-			let id = format!("call_{}", self.calls.len());
+			let id = format!("call_{}", self.calls);
 			calls.push(self.call(id, older, &format!("{path}.function_call"))?);
 		}
 		let sent = match message.get("tool_calls") {
@@ -172,7 +179,9 @@ impl Reader {
 		let call = json!({
 			"id": self.id(&id), "type": "function", "function": {"name": name, "arguments": arguments},
 		});
-		self.calls.push(Call { id, name: name.to_owned() });
+		self.ids.insert(name.to_owned(), id.clone());
+		self.names.insert(id, name.to_owned());
+		self.calls = self.calls.saturating_add(1);
 		Ok(call)
 	}
 
@@ -186,24 +195,33 @@ impl Reader {
 		format!("{tail:0>MISTRAL_ID$}")
 	}
 
-	fn result(&mut self, name: &str, id: &str, text: String) {
+	fn result(&mut self, name: &str, id: &str, text: String) -> Result<(), ApiError> {
+		// A call with a long name may have many results, each of which is short.
+		self.repeated = self.repeated.saturating_add(name.len()).saturating_add(id.len());
+		if self.repeated > MAX_BODY {
+			let message = format!("The results repeat more than {} MiB of names and ids of calls.", MAX_BODY >> 20);
+			return Err(ApiError::too_large(message));
+		}
 		if self.format.is_in_template() {
 			let id = self.id(id);
-			return self.push(json!({"role": "tool", "tool_call_id": id, "name": name, "content": text}));
+			self.push(json!({"role": "tool", "tool_call_id": id, "name": name, "content": text}));
+			return Ok(());
 		}
 		let text = format!("Result of {name}:\n{text}");
 		if self.ends_with_result {
-			return self.add_to_user(&text);
+			self.add_to_user(&text);
+		} else {
+			self.push(json!({"role": "user", "content": text}));
+			self.ends_with_result = true;
 		}
-		self.push(json!({"role": "user", "content": text}));
-		self.ends_with_result = true;
+		Ok(())
 	}
 
 	/// Adds to the user's message at the end, since some templates reject two messages of a role in a row.
 	fn add_to_user(&mut self, text: &str) {
-		if let Some(last) = self.out.last_mut() {
-			let before = last["content"].as_str().unwrap_or_default();
-			last["content"] = format!("{before}\n\n{text}").into();
+		if let Some(Value::String(before)) = self.out.last_mut().and_then(|last| last.get_mut("content")) {
+			before.push_str("\n\n");
+			before.push_str(text);
 		}
 	}
 }
@@ -282,6 +300,23 @@ mod tests {
 		]);
 		for format in [ToolFormat::Hermes, ToolFormat::Json] {
 			assert_eq!(read(format, messages.clone()).unwrap(), expected);
+		}
+	}
+
+	#[test]
+	fn results_do_not_repeat_a_long_name_without_end() {
+		let name = "f".repeat(1 << 20);
+		let conversation = |results: usize, result: Value| {
+			let mut messages = vec![json!({"role": "assistant", "tool_calls": [call("1", &name, json!("{}"))]})];
+			messages.extend(vec![result; results]);
+			Value::Array(messages)
+		};
+		let result = json!({"role": "tool", "tool_call_id": "1", "content": ""});
+		let older = json!({"role": "function", "name": name, "content": ""});
+		for (format, result) in [(ToolFormat::Hermes, &result), (ToolFormat::Json, &result), (ToolFormat::Json, &older)]
+		{
+			assert!(read(format, conversation(15, result.clone())).is_ok());
+			assert_eq!(read(format, conversation(16, result.clone())).unwrap_err().status, 413);
 		}
 	}
 

@@ -7,7 +7,7 @@ use super::{
 };
 use std::iter;
 
-/// Maximum number of bytes of white space that are held back: each character has all of it read again.
+/// Maximum number of bytes that are held back and read again: each character has all white space read again.
 const MAX_SPACE: usize = 128;
 /// Length of the random part of a call's id, in characters.
 const ID_LENGTH: usize = 24;
@@ -339,7 +339,11 @@ impl Splitter {
 			if !is_started {
 				return self.malformed(c);
 			}
-			// The arguments are complete. Only the end of the object is malformed.
+			// The arguments are complete. Only the end of the object is malformed: it is read again if it is no more than a separator.
+			// In a long one there could be calls whose ends are malformed, too, and so on.
+			if self.held.len() > MAX_SPACE {
+				return self.malformed(c);
+			}
 			self.state = State::AfterCall { in_list, is_closed: false };
 			return chars(std::mem::take(&mut self.held)).chain([c]).for_each(|c| self.feed(c));
 		}

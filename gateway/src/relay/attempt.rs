@@ -345,8 +345,11 @@ impl Relay {
 				biased;
 				() = self.client.closed() => {
 					drain(&mut stream, &mut reading);
-					if begun.is_some() {
-						self.gateway.router.succeeded(&route.host.account, None);
+					if let Some(begun) = begun {
+						// Clients leave slow hosts, which are none the faster for it.
+						let seen = reading.seen.as_ref().filter(|_| !self.prompt.is_embedding());
+						let pace = begun.elapsed().checked_div(seen.map_or(0, |seen| seen.tokens.len() as u32));
+						self.gateway.router.succeeded(&route.host.account, pace);
 					}
 					reading.has_failed = false;
 					return Err(Failure::ClientGone);

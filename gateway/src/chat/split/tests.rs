@@ -75,6 +75,16 @@ fn white_space_of_any_length_is_read_once() {
 	assert_eq!(calls.calls.len(), 1);
 }
 
+/// Each of these calls ends where the one around it has text, so that all would be read once for each that is around them.
+#[test]
+fn calls_within_the_malformed_ends_of_calls_are_read_once() {
+	let (begin, depth) = ("<tool_call>{\"name\":\"f\",\"arguments\":{}", 20_000);
+	let end = format!(",\"k\":[{}{}x", format!("{begin},\"k\":[").repeat(depth), "]".repeat(3 * depth));
+	let read = read(ToolFormat::Hermes, &format!("{begin}{end}"));
+	assert_eq!(read.calls, [("f".to_owned(), "{}".to_owned())]);
+	assert_eq!(read.content.len(), end.len());
+}
+
 fn read(format: ToolFormat, text: &str) -> Whole {
 	whole(splitter(format), [text])
 }

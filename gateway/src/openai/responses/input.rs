@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 
 /// Maximum number of items.
 const MAX_ITEMS: usize = 4096;
+/// Number of bytes that a value counts for beside its JSON: a few bytes of that become as many in memory, and more.
+const VALUE_BYTES: usize = 32;
 
 /// Returns an input as a list of items: a text is a message of the user.
 ///
@@ -40,7 +42,7 @@ pub fn resolve(items: &mut [Value], responses: &Responses, owner: &str) -> Resul
 			open = Some((response, stored));
 		}
 		let found = open.as_ref().and_then(|(_, stored)| stored.item(&id)).ok_or_else(missing)?;
-		bytes = bytes.saturating_add(found.to_string().len());
+		bytes = bytes.saturating_add(length(found));
 		if bytes > MAX_BODY {
 			return Err(ApiError::too_large(format!("The items of the input are larger than {} MiB.", MAX_BODY >> 20)));
 		}
@@ -54,11 +56,26 @@ pub fn resolve(items: &mut [Value], responses: &Responses, owner: &str) -> Resul
 /// # Errors
 /// 413 when it is.
 pub fn check_length(before: &[Value], input: &[Value]) -> Result<(), ApiError> {
-	let lengths = before.iter().chain(input).map(|item| item.to_string().len());
+	let lengths = before.iter().chain(input).map(length);
 	if lengths.fold(0, usize::saturating_add) <= MAX_BODY {
 		return Ok(());
 	}
 	Err(ApiError::too_large(format!("The conversation is larger than {} MiB: begin a new one.", MAX_BODY >> 20)))
+}
+
+/// The length of an item for the limits, in bytes.
+fn length(item: &Value) -> usize {
+	item.to_string().len().saturating_add(values(item).saturating_mul(VALUE_BYTES))
+}
+
+/// Number of values in a value, itself included.
+fn values(value: &Value) -> usize {
+	let inner = match value {
+		Value::Array(items) => items.iter().map(values).fold(0, usize::saturating_add),
+		Value::Object(entries) => entries.values().map(values).fold(0, usize::saturating_add),
+		_ => 0,
+	};
+	inner.saturating_add(1)
 }
 
 /// The id in a reference to an item, whose type may be absent.
@@ -201,6 +218,14 @@ mod tests {
 			let error = resolve(&mut [json!({"type": "item_reference", "id": unknown})], &store, "alice").unwrap_err();
 			assert!(error.status == 404 && error.message().contains(unknown), "{}", error.message());
 		}
+	}
+
+	#[test]
+	fn a_conversation_of_many_values_is_as_long_as_it_is_in_memory() {
+		let item = json!({"type": "reasoning", "summary": vec![0; 300_000]});
+		assert!(check_length(&[], std::slice::from_ref(&item)).is_ok());
+		let error = check_length(std::slice::from_ref(&item), std::slice::from_ref(&item)).unwrap_err();
+		assert_eq!(error.status, 413);
 	}
 
 	#[test]
