@@ -53,6 +53,8 @@ pub(crate) struct Outstanding {
 	pub ended: Option<Instant>,
 	/// The part of the response that this process read.
 	pub seen: Option<Seen>,
+	/// The id of the API key to which a receipt is to be charged that comes after the request has ended, or without it.
+	pub debtor: Option<Arc<str>>,
 }
 
 /// The terms of an envelope, all but its channel and sequence number.
@@ -72,6 +74,8 @@ pub struct Terms {
 	pub max_fee: Balance,
 	/// The last block at which the host may start.
 	pub expires: BlockNumber,
+	/// The id of the API key that pays.
+	pub key: Arc<str>,
 }
 
 /// Why no envelope can be issued on a channel.
@@ -89,12 +93,11 @@ pub enum IssueError {
 }
 
 impl ChannelRecord {
-	fn from_saved(saved: Saved) -> Self {
+	fn from_saved(mut saved: Saved) -> Self {
 		let now = Instant::now();
-		let outstanding = saved
-			.envelopes
-			.into_iter()
-			.map(|(hash, signed)| (hash, Outstanding { signed, ended: Some(now), seen: None }));
+		let outstanding = saved.envelopes.into_iter().map(|(hash, signed)| {
+			(hash, Outstanding { signed, ended: Some(now), seen: None, debtor: saved.debtors.remove(&hash) })
+		});
 		Self {
 			numbers: Numbers::after_start(saved.reserved, saved.recorded),
 			vouchers: saved.vouchers,
@@ -200,12 +203,14 @@ impl Ledger {
 		};
 		let hash = envelope.hash(&self.genesis);
 		let signed = SignedEnvelope { envelope, signature: self.key.sign(&hash).0 };
-		self.store.submit(vec![Write::Envelope(hash, signed.clone())])?;
+		let debtor = Some(terms.key.clone());
+		let writes = vec![Write::Envelope(hash, signed.clone()), Write::Debtor(channel.id, hash, debtor.clone())];
+		self.store.submit(writes)?;
 		if record.numbers.is_low() {
 			let (end, written) = self.submit_reservation(channel.id, record, 0)?;
 			record.numbers.expect(end, written);
 		}
-		record.outstanding.insert(hash, Outstanding { signed: signed.clone(), ended: None, seen: None });
+		record.outstanding.insert(hash, Outstanding { signed: signed.clone(), ended: None, seen: None, debtor });
 		Ok(Some((hash, signed)))
 	}
 
@@ -264,12 +269,18 @@ impl Ledger {
 		Ok(())
 	}
 
-	/// Notes that reading ended before the receipt. The worker may have signed one, so it is queried.
-	pub fn hang_up(&self, channel: ChannelId, hash: Hash, seen: Seen) {
+	/// Notes that reading ended before the receipt. The worker may have signed one, so it is queried. `is_charged` says whether the API
+	/// key is charged for it whether it comes or not ([`crate::metering`]).
+	pub fn hang_up(&self, channel: ChannelId, hash: Hash, seen: Seen, is_charged: bool) {
 		self.with(channel, |record| {
 			if let Some(entry) = record.outstanding.get_mut(&hash) {
 				entry.ended = Some(Instant::now());
 				entry.seen = Some(seen);
+				if is_charged {
+					entry.debtor = None;
+					// The next write notices a store that is closed.
+					let _ = self.store.submit(vec![Write::Debtor(channel, hash, None)]);
+				}
 			}
 			record.wake.notify_one();
 		});
@@ -289,28 +300,31 @@ impl Ledger {
 		let Some(envelope) = envelope else { return Ok(Err(ReceiptError::Envelope)) };
 		let checked = receipts::check(&receipt, &envelope, worker, &self.genesis, Some(seen));
 		match checked {
-			Ok(()) => self.accept(channel, receipt, None)?,
+			// The request's end has its cost.
+			Ok(()) => drop(self.accept(channel, receipt, None)?),
 			Err(_) => self.close(channel, hash, None).await?,
 		}
 		Ok(checked)
 	}
 
-	/// Takes a correct receipt. `lost` is the sequence number of an envelope that is not in this ledger.
+	/// Takes a correct receipt. `lost` is the sequence number of an envelope that is not in this ledger. Returns the id of the API key to
+	/// which it is to be charged, if its request has no end that has the cost.
 	pub(crate) fn accept(
 		&self,
 		channel: ChannelId,
 		receipt: SignedReceipt,
 		lost: Option<u64>,
-	) -> Result<(), StoreError> {
+	) -> Result<Option<Arc<str>>, StoreError> {
 		let hash = receipt.receipt.envelope;
 		self.with(channel, |record| {
-			record.outstanding.remove(&hash);
+			let debtor = record.outstanding.remove(&hash).and_then(|entry| entry.debtor);
 			let mut writes = vec![Write::Receipt(channel, receipt.clone())];
 			writes.extend(lost.map(|number| settle(channel, record, number)));
 			record.receipts.insert(hash, receipt);
 			record.wake.notify_one();
 			// Under the lock, so that no voucher that pays for it is written before.
-			self.store.submit(writes).map(drop)
+			self.store.submit(writes)?;
+			Ok(debtor)
 		})
 	}
 

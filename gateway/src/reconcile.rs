@@ -8,12 +8,13 @@ use crate::{
 };
 use gonka_client::worker_api::{Acknowledgement, ChannelQuery, ChannelState, Scale, UnacknowledgedReceipt};
 use gonka_primitives::{
-	ChannelId, Hash, PublicKey,
+	Balance, ChannelId, Hash, PublicKey,
 	hashing::{domain, signing_payload},
 	market::{SignedVoucher, Totals, Voucher},
 };
 use std::{
 	collections::HashSet,
+	sync::Arc,
 	time::{Duration, Instant},
 };
 use subxt_signer::sr25519;
@@ -54,6 +55,8 @@ pub enum ReconcileError {
 pub struct Reconciled {
 	/// Number of receipts that were rejected.
 	pub rejected: u64,
+	/// Fees that are to be charged to API keys, in base units, with the keys' ids.
+	pub charges: Vec<(Arc<str>, Balance)>,
 	/// An acknowledgement to send first: the worker lost a voucher that it had confirmed.
 	pub again: Option<Acknowledgement>,
 	/// Whether the worker has seen envelopes of this channel that this ledger did not issue.
@@ -92,10 +95,10 @@ impl Ledger {
 		let is_shared = self.take_sequence(channel, state.sequence).await?;
 		let listed: HashSet<Hash> = state.unacknowledged.iter().map(|entry| entry.receipt.0.receipt.envelope).collect();
 		let again = if was_in_step { None } else { self.compare(channel, state, held, &listed).await? };
-		let rejected = self.take_receipts(channel, state, worker, again.is_some()).await?;
+		let (rejected, charges) = self.take_receipts(channel, state, worker, again.is_some()).await?;
 		self.give_up(channel, &listed)?;
 		self.with(channel, |record| record.in_step = true);
-		Ok(Reconciled { rejected, again, is_shared })
+		Ok(Reconciled { rejected, charges, again, is_shared })
 	}
 
 	/// Goes on after the highest number that the worker has seen. Returns whether it has seen numbers that this ledger, which has
@@ -183,15 +186,16 @@ impl Ledger {
 		(sum == ours).then_some(Acknowledgement { voucher, receipts: hashes })
 	}
 
-	/// Accepts receipts that we did not read from a stream, if our own signed envelope proves the request.
+	/// Accepts receipts that we did not read from a stream, if our own signed envelope proves the request. Returns the number of those
+	/// that were rejected, and the fees that are to be charged to API keys.
 	async fn take_receipts(
 		&self,
 		channel: ChannelId,
 		state: &ChannelState,
 		worker: &PublicKey,
 		repeated: bool,
-	) -> Result<u64, StoreError> {
-		let (mut rejected, mut foreign) = (0u64, 0u64);
+	) -> Result<(u64, Vec<(Arc<str>, Balance)>), StoreError> {
+		let (mut rejected, mut foreign, mut charges) = (0u64, 0u64, Vec::new());
 		for UnacknowledgedReceipt { envelope: Scale(signed), receipt: Scale(receipt) } in &state.unacknowledged {
 			let hash = receipt.receipt.envelope;
 			let (seen, lost) = {
@@ -214,7 +218,10 @@ impl Ledger {
 				continue;
 			}
 			match receipts::check(receipt, &signed.envelope, worker, &self.genesis, seen.as_ref()) {
-				Ok(()) => self.accept(channel, receipt.clone(), lost)?,
+				Ok(()) => {
+					let debtor = self.accept(channel, receipt.clone(), lost)?;
+					charges.extend(debtor.map(|key| (key, receipt.receipt.fee)));
+				},
 				Err(reason) => {
 					tracing::warn!(channel, envelope = hex::encode(hash), %reason, "rejected a receipt");
 					rejected = rejected.saturating_add(1);
@@ -225,7 +232,7 @@ impl Ledger {
 		if foreign > 0 {
 			tracing::warn!(channel, foreign, "the worker lists receipts for envelopes that this gateway did not sign");
 		}
-		Ok(rejected.saturating_add(foreign))
+		Ok((rejected.saturating_add(foreign), charges))
 	}
 
 	fn give_up(&self, channel: ChannelId, listed: &HashSet<Hash>) -> Result<(), StoreError> {
@@ -257,9 +264,24 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::store::Store;
-	use gonka_primitives::market::{Envelope, FinishReason, Price, Receipt, SignedEnvelope, SignedReceipt};
+	use crate::{ledger::Terms, receipts::Seen, store::Store};
+	use gonka_primitives::{
+		market::{Envelope, FinishReason, Price, Receipt, SignedEnvelope, SignedReceipt},
+		views::ChannelView,
+	};
+	use std::path::Path;
 	use subxt_signer::sr25519::dev;
+
+	/// Opens a ledger. That of an earlier process may still be closing.
+	async fn open(path: &Path) -> Ledger {
+		for _ in 0..6_000 {
+			match Store::open(path) {
+				Ok((store, saved)) => return Ledger::new([0; 32], dev::alice(), store, saved),
+				Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+			}
+		}
+		panic!("the store stays locked");
+	}
 
 	/// A receipt that nobody signed.
 	fn unsigned() -> UnacknowledgedReceipt {
@@ -280,8 +302,7 @@ mod tests {
 	#[tokio::test]
 	async fn a_worker_that_lists_more_receipts_than_it_can_have_stays_out_of_step() {
 		let dir = tempfile::tempdir().unwrap();
-		let (store, saved) = Store::open(&dir.path().join("ledger")).unwrap();
-		let ledger = Ledger::new([0; 32], dev::alice(), store, saved);
+		let ledger = open(&dir.path().join("ledger")).await;
 		let worker = dev::bob().public_key().0;
 		let state = |count| ChannelState { sequence: 0, voucher: None, unacknowledged: vec![unsigned(); count] };
 		let error = ledger.reconcile(7, &state(MAX_LISTED + 1), &worker, &[]).await.unwrap_err();
@@ -289,5 +310,51 @@ mod tests {
 		assert!(!ledger.with(7, |record| record.in_step));
 		ledger.reconcile(7, &state(MAX_LISTED), &worker, &[]).await.unwrap();
 		assert!(ledger.with(7, |record| record.in_step));
+	}
+
+	#[tokio::test]
+	async fn a_receipt_after_a_crash_is_charged_to_the_key_of_its_request_once() {
+		let dir = tempfile::tempdir().unwrap();
+		let path = dir.path().join("ledger");
+		let ledger = open(&path).await;
+		ledger.with(7, |record| record.in_step = true);
+		let (gateway, settled, closes) = (ledger.public_key(), Totals::default(), None);
+		let channel =
+			ChannelView { id: 7, developer: [0; 32], host: [1; 32], gateway, deposit: 1_000, settled, closes };
+		let terms = |key: &str| Terms {
+			model: 0,
+			body: [0; 32],
+			seed: 0,
+			price: Price { input: 2, output: 5 },
+			max_tokens: 9,
+			max_fee: 100,
+			expires: 9,
+			key: key.into(),
+		};
+		let mut unacknowledged = Vec::new();
+		for key in ["running", "hung up"] {
+			let (hash, signed) = ledger.issue(&channel, terms(key)).await.unwrap();
+			let (output, fingerprint, finish) = ([0; 32], [0; 32], FinishReason::Cancelled);
+			let (prompt_tokens, completion_tokens, fee) = (3, 1, 11);
+			let receipt =
+				Receipt { envelope: hash, output, fingerprint, prompt_tokens, completion_tokens, finish, fee };
+			let signature = dev::bob().sign(&signing_payload(domain::RECEIPT, &[0; 32], &receipt)).0;
+			let receipt = Scale(SignedReceipt { receipt, signature });
+			unacknowledged.push(UnacknowledgedReceipt { envelope: Scale(signed), receipt });
+			if key == "hung up" {
+				let (tokens, prompt_tokens, context_length, stopped, hung_up) = (Vec::new(), 3, 100, false, true);
+				let seen = Seen { tokens, prompt_tokens, context_length, stopped, hung_up };
+				ledger.hang_up(7, hash, seen, true);
+			}
+		}
+		ledger.rest().await.unwrap();
+		drop(ledger);
+		let ledger = open(&path).await;
+		let state = ChannelState { sequence: 1, voucher: None, unacknowledged };
+		let worker = dev::bob().public_key().0;
+		let reconciled = ledger.reconcile(7, &state, &worker, &[]).await.unwrap();
+		assert_eq!((reconciled.rejected, ledger.open_items(7)), (0, (2, 0)));
+		assert_eq!(reconciled.charges, vec![(Arc::<str>::from("running"), 11)]);
+		assert!(ledger.reconcile(7, &state, &worker, &[]).await.unwrap().charges.is_empty());
 	}
 }

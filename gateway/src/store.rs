@@ -27,6 +27,8 @@ const CLOSED: TableDefinition<(u64, [u8; 32]), ()> = TableDefinition::new("close
 const VOUCHERS: TableDefinition<u64, &[u8]> = TableDefinition::new("vouchers");
 const ENVELOPES: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("envelopes");
 const RECEIPTS: TableDefinition<(u64, [u8; 32]), &[u8]> = TableDefinition::new("receipts");
+/// The ids of API keys, by envelope.
+const DEBTORS: TableDefinition<(u64, [u8; 32]), &str> = TableDefinition::new("debtors");
 
 /// Maximum number of jobs in one transaction.
 const BATCH: usize = 1024;
@@ -67,6 +69,8 @@ pub enum Write {
 	Reserve(ChannelId, Reservation, u64),
 	/// Adds an envelope, whose number is above that of all before.
 	Envelope(Hash, SignedEnvelope),
+	/// Sets the id of the API key to which the receipt for an envelope is to be charged; none if it is not.
+	Debtor(ChannelId, Hash, Option<Arc<str>>),
 	/// Removes an envelope for which nothing is due, now or ever.
 	Forget(ChannelId, Hash),
 	/// Replaces an envelope by its correct receipt.
@@ -86,6 +90,8 @@ pub struct Saved {
 	pub vouchers: Vouchers,
 	/// Envelopes without a receipt.
 	pub envelopes: HashMap<Hash, SignedEnvelope>,
+	/// The ids of the API keys to which receipts for envelopes are to be charged.
+	pub debtors: HashMap<Hash, Arc<str>>,
 	/// Correct receipts that `vouchers.confirmed` does not cover.
 	pub receipts: BTreeMap<Hash, SignedReceipt>,
 }
@@ -297,6 +303,7 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 	let mut vouchers = transaction.open_table(VOUCHERS).map_err(database)?;
 	let mut envelopes = transaction.open_table(ENVELOPES).map_err(database)?;
 	let mut receipts = transaction.open_table(RECEIPTS).map_err(database)?;
+	let mut debtors = transaction.open_table(DEBTORS).map_err(database)?;
 	for write in writes {
 		match write {
 			Write::Reserve(channel, reservation, next) => {
@@ -308,12 +315,20 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreEr
 				envelopes.insert((channel, *hash), signed.encode().as_slice()).map_err(database)?;
 				recorded.insert(channel, sequence.saturating_add(1)).map_err(database)?;
 			},
+			Write::Debtor(channel, hash, Some(key)) => {
+				debtors.insert((*channel, *hash), &**key).map_err(database)?;
+			},
+			Write::Debtor(channel, hash, None) => {
+				debtors.remove((*channel, *hash)).map_err(database)?;
+			},
 			Write::Forget(channel, hash) => {
 				envelopes.remove((*channel, *hash)).map_err(database)?;
+				debtors.remove((*channel, *hash)).map_err(database)?;
 			},
 			Write::Receipt(channel, signed) => {
 				let key = (*channel, signed.receipt.envelope);
 				envelopes.remove(key).map_err(database)?;
+				debtors.remove(key).map_err(database)?;
 				receipts.insert(key, signed.encode().as_slice()).map_err(database)?;
 			},
 			Write::Vouchers(channel, state, covered) => {
@@ -360,6 +375,11 @@ fn load(db: &Database) -> Result<HashMap<ChannelId, Saved>, StoreError> {
 		let (key, value) = row.map_err(database)?;
 		let (channel, hash) = key.value();
 		saved.entry(channel).or_default().envelopes.insert(hash, decode(value.value())?);
+	}
+	for row in read.open_table(DEBTORS).map_err(database)?.iter().map_err(database)? {
+		let (key, value) = row.map_err(database)?;
+		let (channel, hash) = key.value();
+		saved.entry(channel).or_default().debtors.insert(hash, value.value().into());
 	}
 	for row in read.open_table(RECEIPTS).map_err(database)?.iter().map_err(database)? {
 		let (key, value) = row.map_err(database)?;

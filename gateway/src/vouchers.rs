@@ -169,6 +169,9 @@ async fn reconcile(gateway: &Gateway, id: ChannelId, host: &Host) -> Result<(), 
 	let held = gateway.ledger.held(id);
 	let state = gateway.workers.channel(&host.url, &gateway.ledger.query(id)).await?;
 	let reconciled = gateway.ledger.reconcile(id, &state, &host.worker, &held).await?;
+	for (key, fee) in reconciled.charges {
+		gateway.keys.charge(&key, fee);
+	}
 	if reconciled.is_shared {
 		tracing::error!(
 			channel = id,

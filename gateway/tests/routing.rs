@@ -111,6 +111,30 @@ async fn a_host_that_fails_after_the_hedge_leaves_the_request_to_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_charged_what_the_host_is_paid_whose_token_came_second() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	warm_up(&front).await;
+	weigh(&net, &front, &[u64::MAX / 4, 1]).await;
+	let gateway = &front.running.gateway;
+	let hedged = gateway.metrics.hedges.get();
+	net.workers[0].behave(|behaviour| behaviour.fails_after = Some((0, Failure::Withholds)));
+	assert_eq!(host(&front.chat(json!({})).await), 1);
+	assert_eq!(gateway.metrics.hedges.get(), hedged + 1);
+	let due = || -> u128 {
+		let of_worker =
+			|worker: &Worker| worker.state().accounts.values().map(|account| account.due().fee).sum::<u128>();
+		net.workers.iter().map(of_worker).sum()
+	};
+	let charged = || -> u128 {
+		let (usage, ..) = gateway.keys.authorise(None).unwrap().standings();
+		usage.months.values().map(|counts| counts.cost).sum()
+	};
+	eventually("both are paid", || net.is_square()).await;
+	eventually("and charged", || charged() == due()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prompts_with_a_common_beginning_go_to_one_host() {
 	let (net, dir) = (Net::of(3).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;

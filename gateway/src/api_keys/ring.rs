@@ -193,6 +193,18 @@ impl KeyRing {
 		if rows.is_empty() { Ok(()) } else { log.append(&rows) }
 	}
 
+	/// Charges a fee, in base units, to the key with this id: a host is paid for work of which none of its requests has the cost. A budget
+	/// may be exceeded by it.
+	pub fn charge(&self, id: &str, fee: Balance) {
+		let (counts, now) = (Counts { cost: fee, ..Counts::default() }, self.now());
+		let mut state = self.state();
+		state.accounts.entry(id.to_owned()).or_default().record(&counts, now);
+		let name = state.keys.get(id).map(|key| key.name.clone());
+		drop(state);
+		let name = name.as_deref().or(id.strip_prefix(SETTINGS)).unwrap_or(id);
+		self.0.metrics.add(name, &counts);
+	}
+
 	/// Number of running completions of all keys.
 	pub fn running(&self) -> usize {
 		self.state().accounts.values().map(Account::running).sum()

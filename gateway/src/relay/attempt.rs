@@ -1,6 +1,6 @@
 //! One dispatch: the envelope, the stream of tokens, the receipt.
 
-use super::{Failure, Relay};
+use super::{Failure, Relay, Sent};
 use crate::{
 	gateway::Gateway,
 	ledger::Terms,
@@ -28,7 +28,10 @@ use std::{
 	sync::Arc,
 	time::{Duration, Instant},
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+	sync::mpsc,
+	time::{sleep, timeout},
+};
 use tracing::{Instrument, Span, field, info_span};
 
 /// Number of blocks within which a host must have started.
@@ -45,13 +48,16 @@ struct Reading {
 	owes_embedding: bool,
 	/// Whether the host has ended the response.
 	has_failed: bool,
+	client: mpsc::UnboundedSender<Sent>,
 }
 
 impl Drop for Reading {
 	fn drop(&mut self) {
 		if let Some(mut seen) = self.seen.take() {
 			seen.hung_up = !(self.owes_embedding && self.has_failed);
-			self.gateway.ledger.hang_up(self.channel, self.hash, seen);
+			// The request's cost has what was delivered, and what may be on its way when the client hangs up.
+			let is_charged = !seen.tokens.is_empty() || self.client.is_closed();
+			self.gateway.ledger.hang_up(self.channel, self.hash, seen, is_charged);
 		}
 	}
 }
@@ -86,6 +92,8 @@ pub(super) struct Order {
 	seed: u64,
 	prompt_tokens: u32,
 	max_tokens: u32,
+	key: Arc<str>,
+	client: mpsc::UnboundedSender<Sent>,
 }
 
 /// A response whose first event has come.
@@ -135,6 +143,7 @@ impl Order {
 			max_tokens: self.max_tokens,
 			max_fee: model.price.fee(self.prompt_tokens, self.max_tokens).unwrap_or(Balance::MAX),
 			expires: gateway.snapshots.load().block.saturating_add(EXPIRY),
+			key: self.key.clone(),
 		};
 		let channel = route.channel.id;
 		let (hash, envelope) = gateway.ledger.issue(&route.channel, terms).await?;
@@ -154,6 +163,7 @@ impl Order {
 			seen: Some(seen),
 			owes_embedding: self.max_tokens == 0,
 			has_failed: false,
+			client: self.client.clone(),
 		};
 		let limit = gateway.options.timeouts.first_token;
 		let sent = gateway.workers.inference(&route.host.url, &self.id, &envelope, self.body.clone(), limit).await;
@@ -206,6 +216,8 @@ impl Relay {
 			seed: self.prompt.seed,
 			prompt_tokens: self.prompt_tokens(),
 			max_tokens: self.tokens_left(),
+			key: self.key.clone(),
+			client: self.client.clone(),
 		});
 		let model = order.model.clone();
 		match self.first(order, route, tried).await {

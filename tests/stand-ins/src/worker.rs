@@ -80,6 +80,8 @@ pub enum Failure {
 	Ends,
 	/// It does, after it has signed a receipt for one more token than it sent.
 	Charges,
+	/// It signs a receipt for one more token than it sent, and sends nothing more.
+	Withholds,
 	/// It resets the stream when [`Worker::reset`] is notified, or at once if it has sent no token. A reset overtakes
 	/// tokens that are still in a buffer, so the test has to see them first.
 	Resets,
@@ -380,6 +382,11 @@ async fn complete(worker: Worker, asked: Asked, behaviour: Behaviour, events: mp
 				tokens.push(FIRST_WORD);
 				worker.conclude(&asked, &tokens, FinishReason::Cancelled, None);
 				return;
+			},
+			Some((after, Failure::Withholds)) if after == made => {
+				tokens.push(FIRST_WORD);
+				worker.conclude(&asked, &tokens, FinishReason::Cancelled, None);
+				return events.closed().await;
 			},
 			Some((after, Failure::Resets)) if after == made => {
 				if made > 0 {
