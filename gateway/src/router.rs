@@ -379,6 +379,13 @@ impl Router {
 		}
 	}
 
+	/// Notes that a request has ended before its host finished it, with this time from token to token until then.
+	pub fn paced(&self, host: &AccountId, pace: Duration) {
+		if let Some(state) = self.lock().hosts.get_mut(host) {
+			state.speed.add_token(pace);
+		}
+	}
+
 	/// Notes that a host did not respond, or broke off. `trouble` is a sentence that begins with the host.
 	pub fn failed(&self, host: &AccountId, trouble: String) {
 		let mut states = self.lock();

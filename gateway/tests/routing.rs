@@ -152,40 +152,42 @@ async fn prompts_with_a_common_beginning_go_to_one_host() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_clients_leave_since_it_is_slow_gets_no_more_requests() {
-	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
-	let timeouts = Timeouts { token: Duration::from_secs(5), ..Timeouts::default() };
-	let front = net.gateway(dir.path(), Options { hedge: false, timeouts, ..Options::default() }).await;
-	let slow = &net.workers[0];
-	slow.behave(|behaviour| behaviour.fails_after = Some((1, Failure::Silent)));
-	let (mut requests, mut served) = (0, false);
-	// The gateway draws the host of each request.
-	while slow.state().requests.is_empty() || !served {
-		let (body, before) = (chat_body(json!({"stream": true})).to_string(), slow.state().requests.len());
-		let mut response = front.open("POST", "/v1/chat/completions", &[], body).await.into_body();
-		let mut text = String::new();
-		while !text.contains("w0") {
-			let frame = response.frame().await.expect("the stream goes on").unwrap();
-			text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
-		}
-		let got = slow.state().requests.len();
-		if got == before {
-			response.collect().await.unwrap();
-			served = true;
-		} else {
-			// The second token would come at once from another host.
-			tokio::time::sleep(Duration::from_millis(300)).await;
-			drop(response);
+async fn a_host_that_clients_leave_or_time_limits_end_since_it_is_slow_gets_no_more_requests() {
+	for leaves in [true, false] {
+		let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+		let timeouts = Timeouts { request: Duration::from_secs(5), ..Timeouts::default() };
+		let front = net.gateway(dir.path(), Options { hedge: false, timeouts, ..Options::default() }).await;
+		let slow = &net.workers[0];
+		slow.behave(|behaviour| behaviour.fails_after = Some((1, Failure::Silent)));
+		let (mut requests, mut served) = (0, false);
+		// The gateway draws the host of each request.
+		while slow.state().requests.is_empty() || !served {
+			let (body, before) = (chat_body(json!({"stream": true})).to_string(), slow.state().requests.len());
+			let mut response = front.open("POST", "/v1/chat/completions", &[], body).await.into_body();
+			let mut text = String::new();
+			while !text.contains("w0") {
+				let frame = response.frame().await.expect("the stream goes on").unwrap();
+				text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+			}
+			let got = slow.state().requests.len();
+			served |= got == before;
+			if got == before || !leaves {
+				response.collect().await.unwrap();
+			} else {
+				// The second token would come at once from another host.
+				tokio::time::sleep(Duration::from_millis(300)).await;
+				drop(response);
+			}
 			eventually("the slow host notices", || slow.state().cancelled as usize == got).await;
+			requests += 1;
+			assert!(requests < 100, "one of two hosts never got a request");
 		}
-		requests += 1;
-		assert!(requests < 100, "one of two hosts never got a request");
+		let before = slow.state().requests.len();
+		for _ in 0..20 {
+			assert_eq!(front.chat(json!({})).await.status, 200);
+		}
+		assert_eq!(slow.state().requests.len(), before);
 	}
-	let before = slow.state().requests.len();
-	for _ in 0..20 {
-		assert_eq!(front.chat(json!({})).await.status, 200);
-	}
-	assert_eq!(slow.state().requests.len(), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,11 +49,20 @@ struct Reading {
 	/// Whether the host has ended the response.
 	has_failed: bool,
 	client: mpsc::UnboundedSender<Sent>,
+	host: AccountId,
+	/// When the first token came.
+	begun: Option<Instant>,
 }
 
 impl Drop for Reading {
 	fn drop(&mut self) {
 		if let Some(mut seen) = self.seen.take() {
+			// Clients leave slow hosts, and time limits end them, but they are none the faster for it.
+			if let Some(begun) = self.begun.filter(|_| !self.owes_embedding)
+				&& let Some(pace) = begun.elapsed().checked_div(seen.tokens.len() as u32)
+			{
+				self.gateway.router.paced(&self.host, pace);
+			}
 			seen.hung_up = !(self.owes_embedding && self.has_failed);
 			// The request's cost has what was delivered, and what may be on its way when the client hangs up.
 			let is_charged = !seen.tokens.is_empty() || self.client.is_closed();
@@ -164,6 +173,8 @@ impl Order {
 			owes_embedding: self.max_tokens == 0,
 			has_failed: false,
 			client: self.client.clone(),
+			host: route.host.account,
+			begun: None,
 		};
 		let limit = gateway.options.timeouts.first_token;
 		let sent = gateway.workers.inference(&route.host.url, &self.id, &envelope, self.body.clone(), limit).await;
@@ -300,11 +311,11 @@ impl Relay {
 		started: Instant,
 	) -> Result<Receipt, Failure> {
 		let limit = self.gateway.options.timeouts.token;
-		let (mut event, mut begun) = (first, None);
+		let mut event = first;
 		reading.has_failed = true;
 		loop {
-			if begun.is_none() && matches!(event, Event::Token { .. } | Event::Embedding { .. }) {
-				begun = Some(Instant::now());
+			if reading.begun.is_none() && matches!(event, Event::Token { .. } | Event::Embedding { .. }) {
+				reading.begun = Some(Instant::now());
 				self.gateway.queue.began();
 				self.place = None;
 				let model = self.model();
@@ -340,7 +351,7 @@ impl Relay {
 				},
 				Event::Receipt { receipt: Scale(receipt) } => {
 					let intervals = receipt.receipt.completion_tokens.saturating_sub(1);
-					let pace = begun.and_then(|begun| begun.elapsed().checked_div(intervals));
+					let pace = reading.begun.and_then(|begun| begun.elapsed().checked_div(intervals));
 					let receipt = self.accept(route, reading, receipt).await?;
 					self.gateway.router.succeeded(&route.host.account, pace);
 					return Ok(receipt);
@@ -357,11 +368,8 @@ impl Relay {
 				biased;
 				() = self.client.closed() => {
 					drain(&mut stream, &mut reading);
-					if let Some(begun) = begun {
-						// Clients leave slow hosts, which are none the faster for it.
-						let seen = reading.seen.as_ref().filter(|_| !self.prompt.is_embedding());
-						let pace = begun.elapsed().checked_div(seen.map_or(0, |seen| seen.tokens.len() as u32));
-						self.gateway.router.succeeded(&route.host.account, pace);
+					if reading.begun.is_some() {
+						self.gateway.router.succeeded(&route.host.account, None);
 					}
 					reading.has_failed = false;
 					return Err(Failure::ClientGone);

@@ -17,9 +17,10 @@ use axum::{
 };
 use gonka_client::request_id::RequestId;
 use std::{
+	collections::HashMap,
 	mem::take,
 	num::NonZeroUsize,
-	sync::{Arc, LazyLock},
+	sync::{Arc, LazyLock, Mutex, PoisonError},
 	thread,
 	time::Duration,
 };
@@ -86,7 +87,7 @@ impl Asked {
 			return validate(&self.gateway, &fields);
 		}
 		let gateway = self.gateway.clone();
-		blocking(move || validate(&gateway, &fields)).await
+		blocking(self.spender.id(), move || validate(&gateway, &fields)).await
 	}
 
 	/// Parses the body and does something with it that may take time.
@@ -95,7 +96,7 @@ impl Asked {
 		work: impl FnOnce(&Gateway, &Fields) -> Result<T, ApiError> + Send + 'static,
 	) -> Result<T, ApiError> {
 		let (gateway, spender, body) = (self.gateway.clone(), self.spender.clone(), take(&mut self.body));
-		blocking(move || work(&gateway, &parse(&gateway, &spender, body)?)).await
+		blocking(self.spender.id(), move || work(&gateway, &parse(&gateway, &spender, body)?)).await
 	}
 
 	/// Starts its completions: see [`metering::start`].
@@ -114,16 +115,72 @@ fn parse(gateway: &Gateway, spender: &Spender, body: Bytes) -> Result<Fields, Ap
 	Ok(fields)
 }
 
-/// Does work that would hold other requests up. There is as much of it at a time as there are cores, also of clients that are gone.
+/// Does work of an API key that would hold other requests up. There is as much of it at a time as there are cores, also of clients that
+/// are gone, and no more of one key waits for a turn before that of another.
 pub(super) async fn blocking<T: Send + 'static>(
+	key: &str,
 	work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-	static TURNS: LazyLock<Semaphore> =
-		LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, NonZeroUsize::get)));
-	let turn = timeout(PATIENCE, TURNS.acquire()).await.map_err(|_| ApiError::busy())?;
+	static TURNS: LazyLock<Semaphore> = LazyLock::new(turns);
+	static OF_KEYS: LazyLock<Mutex<HashMap<String, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
+	let own = {
+		let mut keys = OF_KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+		keys.entry(key.to_owned()).or_insert_with(|| Arc::new(turns())).clone()
+	};
+	let both = async { (own.acquire_owned().await, TURNS.acquire().await) };
+	let turn = timeout(PATIENCE, both).await.map_err(|_| ApiError::busy())?;
 	let work = move || {
 		let _turn = turn;
 		work()
 	};
 	tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(error.to_string()))?
+}
+
+/// As many turns as there are cores.
+fn turns() -> Semaphore {
+	Semaphore::new(thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use std::sync::mpsc;
+	use tokio::{
+		sync::mpsc::unbounded_channel,
+		task::{JoinSet, yield_now},
+	};
+
+	#[tokio::test]
+	async fn the_work_of_a_key_does_not_wait_behind_all_of_another() {
+		let cores = turns().available_permits();
+		let ((began, mut begins), mut tasks) = (unbounded_channel(), JoinSet::new());
+		// Begins work that ends when what it returns is dropped.
+		let mut begin = |key: &'static str, number: usize| {
+			let ((end, ends), began) = (mpsc::channel::<()>(), began.clone());
+			tasks.spawn(blocking(key, move || {
+				began.send((key, number)).unwrap();
+				let _ = ends.recv();
+				Ok(())
+			}));
+			end
+		};
+		let mut running: Vec<_> = (0..cores).map(|number| begin("many", number)).collect();
+		for _ in 0..cores {
+			assert_eq!(begins.recv().await.unwrap().0, "many");
+		}
+		let waiting: Vec<_> = (cores..3 * cores).map(|number| begin("many", number)).collect();
+		for _ in 0..1_000 {
+			yield_now().await;
+		}
+		let one = begin("one", 0);
+		for _ in 0..1_000 {
+			yield_now().await;
+		}
+		drop(running.pop());
+		assert_eq!(begins.recv().await, Some(("one", 0)));
+		drop((running, waiting, one));
+		while let Some(ended) = tasks.join_next().await {
+			ended.unwrap().unwrap();
+		}
+	}
 }

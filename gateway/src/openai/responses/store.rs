@@ -22,6 +22,8 @@ use std::{
 
 /// Maximum number of bytes of all files together. The oldest of the owner with the most bytes go first.
 const MAX_BYTES: u64 = 1 << 30;
+/// Number of bytes of a block of a disk: a file takes whole ones.
+const BLOCK: u64 = 4096;
 
 /// A response with what a following one needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +98,7 @@ impl Responses {
 		let path = self.path(id, &stored.owner).ok_or_else(|| failed(&"its id is malformed"))?;
 		let part = path.with_extension("part");
 		let text = serde_json::to_vec(stored).map_err(|error| failed(&error))?;
-		let length = text.len() as u64;
+		let length = on_disk(text.len() as u64);
 		// Cleaning removes folders that are empty.
 		let write = || path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&part, &text));
 		write().or_else(|_| write()).and_then(|()| fs::rename(&part, &path)).map_err(|error| failed(&error))?;
@@ -164,8 +166,9 @@ impl Responses {
 				let Ok(metadata) = entry.metadata() else { continue };
 				let modified = metadata.modified()?;
 				if !(self.is_old(modified) && remove(&entry.path())) {
-					sum = sum.saturating_add(metadata.len());
-					files.push((modified, metadata.len(), entry.path()));
+					let length = on_disk(metadata.len());
+					sum = sum.saturating_add(length);
+					files.push((modified, length, entry.path()));
 				}
 			}
 			// The last is the oldest.
@@ -190,6 +193,11 @@ impl Responses {
 		self.bytes.fetch_add(bytes, Ordering::Relaxed);
 		Ok(())
 	}
+}
+
+/// The number of bytes that a file takes.
+fn on_disk(length: u64) -> u64 {
+	length.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX)
 }
 
 /// Removes a file. Returns whether it is gone.
@@ -236,7 +244,7 @@ mod tests {
 	fn old_responses_go_and_the_oldest_of_whoever_has_the_most_make_room() {
 		let folder = tempfile::tempdir().unwrap();
 		let mut store = Responses::open(folder.path().into(), Duration::from_secs(1000)).unwrap();
-		let length = serde_json::to_vec(&stored("a", "x")).unwrap().len() as u64;
+		let length = on_disk(serde_json::to_vec(&stored("a", "x")).unwrap().len() as u64);
 		let files = [(1, "a", 2000), (2, "b", 950), (3, "a", 900), (4, "a", 100), (5, "a", 10)];
 		for (number, owner, age) in files {
 			store.put(&id(number), &stored(owner, "x")).unwrap();
