@@ -264,7 +264,8 @@ async fn get_response(
 	Extension(spender): Extension<Spender>,
 	Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-	let stored = blocking(&spender.id().to_owned(), move || gateway.responses.get(&id, spender.id())).await?;
+	let owner = spender.clone();
+	let stored = blocking(spender.id(), move || gateway.responses.get(&id, owner.id())).await?;
 	Ok(Json(stored.response))
 }
 
@@ -280,7 +281,8 @@ async fn delete_response(
 	Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
 	let deleted = json!({"id": id, "object": "response", "deleted": true});
-	blocking(&spender.id().to_owned(), move || gateway.responses.delete(&id, spender.id())).await?;
+	let owner = spender.clone();
+	blocking(spender.id(), move || gateway.responses.delete(&id, owner.id())).await?;
 	Ok(Json(deleted))
 }
 
@@ -299,7 +301,8 @@ async fn list_input_items(
 	page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
 	let Query(page) = page.map_err(|error| ApiError::invalid(error.body_text()))?;
-	let stored = blocking(&spender.id().to_owned(), move || gateway.responses.get(&id, spender.id())).await?;
+	let owner = spender.clone();
+	let stored = blocking(spender.id(), move || gateway.responses.get(&id, owner.id())).await?;
 	responses::input_items(stored, &page).map(Json)
 }
 

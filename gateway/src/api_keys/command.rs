@@ -349,7 +349,8 @@ mod tests {
 		let group = program.find_subcommand("key").unwrap();
 		for command in group.get_subcommands() {
 			let name = command.get_bin_name().unwrap();
-			let help = command.get_after_help().unwrap().to_string();
+			// A long example goes on in the next line.
+			let help = command.get_after_help().unwrap().to_string().replace("\\\n", " ");
 			let lines: Vec<&str> = help.lines().filter(|line| line.starts_with("  gonka-gateway ")).collect();
 			assert!(!lines.is_empty(), "no example in `{name} --help`");
 			for line in lines {
