@@ -69,7 +69,7 @@ vllm: setup ## Compare vLLM with the plug-in with the torch engine: installs 6 G
 clients: build ## Test real client libraries against a network: fetches 200 MB, writes benches/results/clients.txt
 	scripts/clients
 
-weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/solo/src/weights
+weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/common/src/weights
 	$(WASM) scripts/weights
 
 calibrate: build ## Make the demo model's calibration profile: takes hours, continues where it stopped (CALIBRATE_ARGS=--tokens=…, …)

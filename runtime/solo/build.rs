@@ -1,72 +1,13 @@
-//! Writes the runtime's version and, in a native build, builds the runtime's wasm. With `fast-runtime` it also builds the
-//! runtime after this one, which differs by its spec version only: tests of upgrades need it.
-//!
-//! The features `runtime-benchmarks` and `try-runtime` are for native code, which tests run. No wasm has them unless
-//! `GONKA_WASM_FEATURES` names them, as `scripts/weights` does.
+//! Writes the runtime's version and builds its wasm.
 
+#[path = "../common/shared/build.rs"]
+mod shared;
 #[path = "../common/src/version.rs"]
 mod version;
 
-use std::{env, fs, io, path::Path};
-
-fn main() -> io::Result<()> {
-	write_version()?;
+fn main() -> std::io::Result<()> {
+	shared::write_version(version::SPEC_NAME)?;
 	#[cfg(feature = "std")]
-	build_wasm();
+	shared::build_wasm("gonka_runtime_next");
 	Ok(())
-}
-
-/// Writes `VERSION` with literals: `sp_version::runtime_version` embeds it into the wasm and cannot read constants.
-fn write_version() -> io::Result<()> {
-	use version::*;
-	println!("cargo:rerun-if-changed=../common/src/version.rs");
-	let spec_version = SPEC_VERSION + u32::from(cfg!(feature = "next-spec-version"));
-	let code = format!(
-		r#"/// The version of this runtime, made of `gonka_runtime_common::version`.
-#[sp_version::runtime_version]
-pub const VERSION: RuntimeVersion = RuntimeVersion {{
-	spec_name: Cow::Borrowed("{SPEC_NAME}"),
-	impl_name: Cow::Borrowed("{SPEC_NAME}"),
-	authoring_version: {AUTHORING_VERSION},
-	spec_version: {spec_version},
-	impl_version: {IMPL_VERSION},
-	apis: apis::RUNTIME_API_VERSIONS,
-	transaction_version: {TRANSACTION_VERSION},
-	system_version: {SYSTEM_VERSION},
-}};
-"#
-	);
-	let folder = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-	fs::write(Path::new(&folder).join("version.rs"), code)
-}
-
-/// The variables by which cargo names features of native code.
-#[cfg(feature = "std")]
-const NATIVE: [&str; 2] = ["CARGO_FEATURE_RUNTIME_BENCHMARKS", "CARGO_FEATURE_TRY_RUNTIME"];
-/// Features that only the wasm gets, separated by commas.
-#[cfg(feature = "std")]
-const WASM: &str = "GONKA_WASM_FEATURES";
-
-#[cfg(feature = "std")]
-fn build_wasm() {
-	use substrate_wasm_builder::WasmBuilder;
-	// Part of the genesis presets. The builder itself watches code only.
-	println!("cargo:rerun-if-changed=../../chain-spec/profiles");
-	println!("cargo:rerun-if-env-changed={WASM}");
-	for feature in NATIVE {
-		// The builder takes the wasm's features from these variables.
-		// SAFETY: a build script has one thread.
-		unsafe { env::remove_var(feature) };
-	}
-	let more = env::var(WASM).unwrap_or_default();
-	let fast = cfg!(feature = "fast-runtime").then_some("fast-runtime");
-	let features: Vec<&str> = more.split(',').filter(|feature| !feature.is_empty()).chain(fast).collect();
-	let builder = || {
-		let builder = WasmBuilder::init_with_defaults();
-		features.iter().fold(builder, |builder, feature| builder.enable_feature(*feature))
-	};
-	builder().build();
-	if fast.is_some() && more.is_empty() {
-		builder().enable_feature("next-spec-version").set_file_name("gonka_runtime_next").build();
-	}
 }

@@ -1,26 +1,31 @@
-//! Shared parts of the runtimes: types, times, amounts, versions, the session handlers that give validators their power,
-//! and the runtime API for clients.
+//! Shared parts of the runtimes: types, times, amounts, versions, dispatch weights, the sessions that give validators their
+//! power, and the runtime API for clients.
+//!
+//! The folder `shared` beside `src` is not part of this crate. Its modules implement the pallets' `Config` traits, the runtime
+//! APIs and the genesis for `crate::Runtime`. A trait of another crate can be implemented for a runtime only in the crate of
+//! that runtime, so each runtime compiles these modules as its own, by `#[path]`. What differs between the chains, they take
+//! from the modules `configs::consensus`, `configs::migrations` and `genesis` of the runtime.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
 pub mod api;
-pub mod offences;
 pub mod power;
 pub mod tracks;
 pub mod version;
+pub mod weights;
 
-use gonka_primitives::{BlockNumber, EpochIndex, epoch::Schedule};
+use gonka_primitives::{EpochIndex, epoch::Schedule};
 use polkadot_sdk::{
 	frame_support::weights::{Weight, WeightToFee as Fee},
 	sp_runtime::{
-		MultiSignature,
-		traits::{IdentifyAccount, Verify},
+		MultiAddress, MultiSignature, generic,
+		traits::{BlakeTwo256, IdentifyAccount, Verify},
 	},
 };
 
-pub use gonka_primitives::{Balance, GNK};
+pub use gonka_primitives::{Balance, BlockNumber, GNK};
 
 /// A signature of any of the kinds that accounts may have.
 pub type Signature = MultiSignature;
@@ -28,6 +33,12 @@ pub type Signature = MultiSignature;
 pub type AccountId = <<Signature as Verify>::Signer as IdentifyAccount>::AccountId;
 /// Number of transactions that an account has sent.
 pub type Nonce = u32;
+/// A hash of a block or of state.
+pub type Hash = polkadot_sdk::sp_core::H256;
+/// An account as transactions name it.
+pub type Address = MultiAddress<AccountId, ()>;
+/// A block's header.
+pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 
 /// Minimum balance of an account, in base units: 0.001 GNK.
 pub const EXISTENTIAL_DEPOSIT: Balance = GNK / 1_000;

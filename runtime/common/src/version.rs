@@ -1,7 +1,7 @@
 //! The version of the runtime: the only place where these constants stand.
 //!
-//! `sp_version::runtime_version` reads literals only, so the build script of `runtime/solo` includes this file and writes
-//! the runtime's `VERSION` from it.
+//! `sp_version::runtime_version` reads literals only, so the build scripts of the runtimes include this file and write the
+//! runtime's `VERSION` from it.
 
 /// Name of the chain's rules. An upgrade to code with another name is rejected.
 pub const SPEC_NAME: &str = "gonka";

@@ -1,7 +1,7 @@
 //! The solo chain's runtime: BABE block production and GRANDPA finality, both weighted by compute.
 //!
 //! `configs` configures the pallets, `apis` implements the runtime APIs (`views` those about governance), `genesis` holds the
-//! presets of chain specifications.
+//! presets of chain specifications. `power` gives the validators their power, and `offences` punishes equivocations.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 // The SDK's runtime macro nests deeply.
@@ -17,29 +17,24 @@ pub mod apis;
 mod benchmarks;
 pub mod configs;
 pub mod genesis;
+pub mod offences;
+pub mod power;
 #[cfg(test)]
 mod tests;
+#[path = "../../common/shared/views.rs"]
 mod views;
 pub mod weights;
 
 use alloc::{borrow::Cow, vec::Vec};
-use gonka_runtime_common::power::{WeightedBabe, WeightedGrandpa};
 use polkadot_sdk::{
-	sp_runtime::{MultiAddress, generic, impl_opaque_keys, traits::BlakeTwo256},
+	sp_runtime::{generic, impl_opaque_keys, traits::BlakeTwo256},
 	*,
 };
+use power::{WeightedBabe, WeightedGrandpa};
 use sp_version::RuntimeVersion;
 
-pub use gonka_runtime_common::{AccountId, Balance, GNK, Nonce, Signature};
+pub use gonka_runtime_common::{AccountId, Address, Balance, BlockNumber, GNK, Hash, Header, Nonce, Signature};
 pub use pallet_liveness::INHERENT_IDENTIFIER as FINALITY_INHERENT;
-/// A block's number.
-pub type BlockNumber = gonka_primitives::BlockNumber;
-/// A hash of a block or of state.
-pub type Hash = sp_core::H256;
-/// An account as transactions name it.
-pub type Address = MultiAddress<AccountId, ()>;
-/// A block's header.
-pub type Header = generic::Header<BlockNumber, BlakeTwo256>;
 /// A block.
 pub type Block = generic::Block<Header, UncheckedExtrinsic>;
 

@@ -5,7 +5,7 @@ mod audit;
 #[cfg(feature = "runtime-benchmarks")]
 pub(crate) mod benchmarks;
 mod chain;
-pub(crate) mod docs;
+mod docs;
 mod governance;
 mod migrations;
 mod offences;

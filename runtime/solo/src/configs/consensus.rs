@@ -1,18 +1,36 @@
-//! BABE, GRANDPA, and the sessions that give them their validators.
+//! BABE, GRANDPA, the sessions that give them their validators, and what the shared configurations ask of the chain.
 
-use crate::*;
-use frame_support::traits::{ConstU32, ConstU64, Get};
-use gonka_runtime_common::{
-	MAX_VALIDATORS, Time,
+use crate::{
 	offences::{Checked, PowerShare, Reports},
-	power::{Rotation, Sessions},
+	power::{BabeBeacon, ProvenSessions},
+	*,
 };
+use frame_support::{
+	traits::{ConstU32, ConstU64, Get},
+	weights::{Weight, constants::WEIGHT_REF_TIME_PER_MILLIS},
+};
+use gonka_runtime_common::{MAX_VALIDATORS, Time, power::Rotation};
 use pallet_liveness::math::MAX_SEATS;
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
+pub use gonka_runtime_common::WeightToFee;
+
+/// Length of a slot, in milliseconds.
+pub const SLOT_MS: u64 = Time::THIS.slot_ms;
+/// Maximum dispatch weight of a block: a third of a slot. The proof size is not limited, since a solo chain needs no proofs.
+pub const MAX_BLOCK: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_MILLIS.saturating_mul(SLOT_MS) / 3, u64::MAX);
+/// Minimum time between blocks, in milliseconds: half a slot.
+pub type MinimumPeriod = ConstU64<{ SLOT_MS / 2 }>;
+/// The pallet that checks the time of a block.
+pub type Clock = Babe;
+/// New code takes effect at once.
+pub type SetCode = ();
+/// The random value of each block.
+pub type ChainBeacon = BabeBeacon<Runtime>;
+
 /// A quarter of the slots have a primary author. The others have a secondary one with a VRF output, so that every block
-/// has randomness. Both are chosen in proportion to power: see `runtime/common/src/power.rs`.
+/// has randomness. Both are chosen in proportion to power: see `power.rs`.
 pub const BABE_CONFIGURATION: BabeEpochConfiguration =
 	BabeEpochConfiguration { c: (1, 4), allowed_slots: AllowedSlots::PrimaryAndSecondaryVRFSlots };
 
@@ -80,8 +98,8 @@ impl pallet_session::Config for Runtime {
 	type NextSessionRotation = Babe;
 	type RuntimeEvent = RuntimeEvent;
 	type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
-	type SessionManager = pallet_session::historical::NoteHistoricalRoot<Self, Sessions<Self>>;
-	type ShouldEndSession = Rotation<Runtime>;
+	type SessionManager = pallet_session::historical::NoteHistoricalRoot<Self, ProvenSessions<Self>>;
+	type ShouldEndSession = Rotation<Runtime, Babe>;
 	type ValidatorId = AccountId;
 	type ValidatorIdOf = ConvertInto;
 	type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
@@ -109,4 +127,19 @@ where
 	fn create_bare(call: RuntimeCall) -> UncheckedExtrinsic {
 		UncheckedExtrinsic::new_bare(call)
 	}
+}
+
+/// GRANDPA, which the emergency track can help out of a stall.
+pub struct ChainFinality;
+
+impl pallet_governance::Finality<BlockNumber> for ChainFinality {
+	fn end_stall(delay: BlockNumber, finalized: BlockNumber) -> sp_runtime::DispatchResult {
+		Grandpa::note_stalled(RuntimeOrigin::root(), delay, finalized)
+	}
+}
+
+impl pallet_sudo::Config for Runtime {
+	type RuntimeCall = RuntimeCall;
+	type RuntimeEvent = RuntimeEvent;
+	type WeightInfo = crate::weights::pallet_sudo::WeightInfo<Runtime>;
 }

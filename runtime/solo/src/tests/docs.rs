@@ -4,23 +4,27 @@
 
 use super::chain::run;
 use crate::{
-	configs::parameters::{self, Schedules, Versions, Windows, WorkerVersion},
+	configs::parameters::{
+		Schedules, Versions, Windows, WorkerVersion,
+		dynamic::{collateral, emission, market, poc, worker},
+		for_parameters, percent,
+	},
 	*,
 };
-use frame_support::traits::PalletsInfoAccess;
+use frame_support::traits::{Get, PalletsInfoAccess};
 use gonka_primitives::epoch::Schedule;
-use gonka_runtime_common::Time;
-use pallet_poc::types::{MAX_CONFIRMATIONS, MAX_SEGMENTS};
+use gonka_runtime_common::{EXISTENTIAL_DEPOSIT, Time};
+use pallet_poc::types::{MAX_CONFIRMATIONS, MAX_SEGMENTS, MIN_CAP};
 use scale_info::{TypeDef, TypeInfo, Variant, form::MetaForm};
 use sp_runtime::Perbill;
 use std::{collections::BTreeMap, fmt::Write, fs, ops::RangeInclusive, path::Path};
 
-const PARAMETERS: &str = include_str!("../configs/parameters.rs");
+const PARAMETERS: &str = include_str!("../../../common/shared/configs/parameters.rs");
 const EPOCH: &str = include_str!("../../../../primitives/src/epoch.rs");
 const HASHING: &str = include_str!("../../../../primitives/src/hashing.rs");
 
 /// A parameter in `docs/parameters.md`.
-pub(crate) struct Row {
+struct Row {
 	group: &'static str,
 	name: &'static str,
 	unit: &'static str,
@@ -28,18 +32,26 @@ pub(crate) struct Row {
 	limits: (String, String),
 }
 
-pub(crate) fn row<T: Cell>(
-	group: &'static str,
-	name: &'static str,
-	unit: &'static str,
+fn row<T: Cell>(
+	(group, name, unit): (&'static str, &'static str, &'static str),
 	default: T,
 	limits: impl Ends<T>,
 ) -> Row {
 	Row { group, name, unit, default: default.cell(unit), limits: limits.ends(unit) }
 }
 
+/// Writes [`rows`] for the parameters.
+macro_rules! write_rows {
+	($($module:ident $group:ident { $($name:ident: $unit:literal, $limits:expr;)+ })+) => {
+		fn rows() -> Vec<Row> {
+			vec![$($(row((stringify!($group), stringify!($name), $unit), $module::$name::get(), $limits),)+)+]
+		}
+	};
+}
+for_parameters!(write_rows);
+
 /// A value as a cell of a table.
-pub(crate) trait Cell {
+trait Cell {
 	fn cell(&self, unit: &str) -> String;
 }
 
@@ -82,7 +94,7 @@ impl Cell for Schedule {
 }
 
 /// The smallest and the largest allowed value as cells.
-pub(crate) trait Ends<T> {
+trait Ends<T> {
 	fn ends(&self, unit: &str) -> (String, String);
 }
 
@@ -180,7 +192,7 @@ fn parameter_table(out: &mut String) {
 	let docs = documented(PARAMETERS);
 	writeln!(out, "| parameter | meaning | unit | default | with `fast-runtime` | minimum | maximum |").unwrap();
 	writeln!(out, "|---|---|---|---|---|---|---|").unwrap();
-	for row in parameters::rows() {
+	for row in rows() {
 		let [default, fast] = [&Time::MAINNET, &Time::FAST].map(|time| default_of(&row, time));
 		if row.name != "MaturityThreshold" {
 			let built = default_of(&row, &Time::THIS);
@@ -239,7 +251,7 @@ fn docs_parameters_md_matches_the_code() {
 	let mut out = String::from(
 		"# Parameters\n\n\
 		Governance changes these values by `Amendments.amend`: see [governance](governance.md#parameters). This file is made from\n\
-		`runtime/solo/src/configs/parameters.rs` by a test. To rewrite it:\n\n\
+		`runtime/common/shared/configs/parameters.rs` by a test. To rewrite it:\n\n\
 		```sh\nUPDATE_DOCS=1 cargo nextest run -p gonka-runtime tests::docs\n```\n\n\
 		The column `fast-runtime` is empty where a build with that feature has the same default. The minimum and the\n\
 		maximum are allowed. A window is a settlement window, a session is one of the validators.\n\n",

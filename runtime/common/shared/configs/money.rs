@@ -1,6 +1,9 @@
 //! Balances and fees.
 
-use super::system::{RuntimeBlockLength, RuntimeBlockWeights};
+use super::{
+	consensus::WeightToFee,
+	system::{RuntimeBlockLength, RuntimeBlockWeights},
+};
 use crate::*;
 use frame_support::{
 	dispatch::DispatchClass,
@@ -8,7 +11,7 @@ use frame_support::{
 	traits::{ConstU8, ConstU32, ConstU128, VariantCountOf, WithdrawReasons},
 	weights::{Weight, WeightToFee as Fee},
 };
-use gonka_runtime_common::{EXISTENTIAL_DEPOSIT, WeightToFee};
+use gonka_runtime_common::EXISTENTIAL_DEPOSIT;
 use pallet_transaction_payment::{FungibleAdapter, Multiplier, MultiplierUpdate};
 use sp_runtime::{
 	FixedPointNumber, Perquintill, Saturating,
@@ -39,15 +42,17 @@ const MAX_MULTIPLIER: u32 = 10_000;
 pub struct AdaptiveFees;
 
 impl AdaptiveFees {
-	/// The part of the room of ordinary transactions that the block has used, by dispatch weight or by length, whichever
-	/// is more.
+	/// The part of the room of ordinary transactions that the block has used: by computation, by proof size or by length,
+	/// whichever is the most.
 	fn fullness() -> Perquintill {
 		let (weights, used) = (RuntimeBlockWeights::get(), System::block_weight());
-		let room = weights.get(DispatchClass::Normal).max_total.unwrap_or(weights.max_block).ref_time();
-		let used = used.get(DispatchClass::Normal).saturating_add(*used.get(DispatchClass::Operational)).ref_time();
+		let room = weights.get(DispatchClass::Normal).max_total.unwrap_or(weights.max_block);
+		let used = used.get(DispatchClass::Normal).saturating_add(*used.get(DispatchClass::Operational));
 		let length = *RuntimeBlockLength::get().max.get(DispatchClass::Normal);
 		let share = |used: u64, room: u64| Perquintill::from_rational(used.min(room), room);
-		share(used, room).max(share(System::block_size().into(), length.into()))
+		share(used.ref_time(), room.ref_time())
+			.max(share(used.proof_size(), room.proof_size()))
+			.max(share(System::block_size().into(), length.into()))
 	}
 }
 
@@ -120,7 +125,7 @@ impl pallet_balances::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type RuntimeFreezeReason = RuntimeFreezeReason;
 	type RuntimeHoldReason = RuntimeHoldReason;
-	type WeightInfo = crate::weights::pallet_balances::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_balances::WeightInfo<Runtime>;
 }
 
 impl pallet_transaction_payment::Config for Runtime {
@@ -130,7 +135,7 @@ impl pallet_transaction_payment::Config for Runtime {
 	// Operational calls have no priority over others: anybody may send one that fails.
 	type OperationalFeeMultiplier = ConstU8<0>;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = crate::weights::pallet_transaction_payment::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_transaction_payment::WeightInfo<Runtime>;
 	type WeightToFee = WeightToFee;
 }
 
@@ -141,6 +146,6 @@ impl pallet_vesting::Config for Runtime {
 	type MinVestedTransfer = ConstU128<EXISTENTIAL_DEPOSIT>;
 	type RuntimeEvent = RuntimeEvent;
 	type UnvestedFundsAllowedWithdrawReasons = NothingUnvested;
-	type WeightInfo = crate::weights::pallet_vesting::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_vesting::WeightInfo<Runtime>;
 	const MAX_VESTING_SCHEDULES: u32 = 28;
 }

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
-use gonka_primitives::{EpochIndex, check::Offence as Kind, traits::OnOffence};
+use gonka_primitives::{check::Offence as Kind, traits::OnOffence};
 use pallet_collateral::{ReportError, WeightInfo as _};
 use pallet_poc::WeightInfo as _;
 use polkadot_sdk::{
@@ -113,18 +113,6 @@ where
 	fn is_known_offence(offenders: &[Validator<T::AccountId>], slot: &O::Slot) -> bool {
 		let Some(session) = Moment::<T>::session(slot) else { return false };
 		offenders.iter().all(|(validator, _)| pallet_collateral::Pallet::<T>::is_reported(session, validator))
-	}
-}
-
-/// Takes the pay of the epoch before the one in which fraud was proven. It is granted later in that epoch, when the
-/// penalty has been burnt.
-pub struct TakeWaitingPay<T>(PhantomData<T>);
-
-impl<T: pallet_poc::Config> OnOffence<T::AccountId> for TakeWaitingPay<T> {
-	fn on_offence(host: &T::AccountId, epoch: EpochIndex, offence: Kind) {
-		if let (Kind::Fabrication | Kind::FalseAccusation, Some(before)) = (offence, epoch.checked_sub(1)) {
-			pallet_poc::Pallet::<T>::forfeit(before, host);
-		}
 	}
 }
 

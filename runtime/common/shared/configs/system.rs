@@ -1,25 +1,13 @@
-//! System, timestamp, utility and sudo.
+//! System, timestamp and utility.
 
+use super::consensus::{Clock, MAX_BLOCK, MinimumPeriod, SetCode};
 use crate::*;
-use frame_support::{
-	derive_impl,
-	dispatch::DispatchClass,
-	parameter_types,
-	traits::ConstU64,
-	weights::{
-		Weight,
-		constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_MILLIS},
-	},
-};
+use frame_support::{derive_impl, dispatch::DispatchClass, parameter_types, weights::constants::ParityDbWeight};
 use frame_system::limits::{BlockLength, BlockWeights};
-use gonka_runtime_common::Time;
 use sp_runtime::Perbill;
 
 /// Share of a block that ordinary transactions may fill. The rest is for consensus and hooks.
 const NORMAL_SHARE: Perbill = Perbill::from_percent(75);
-/// Maximum dispatch weight of a block: a third of a slot. The proof size is not limited, since a solo chain needs no proofs.
-const BLOCK_WEIGHT: Weight =
-	Weight::from_parts(WEIGHT_REF_TIME_PER_MILLIS.saturating_mul(Time::THIS.slot_ms) / 3, u64::MAX);
 
 parameter_types! {
 	pub const Version: sp_version::RuntimeVersion = VERSION;
@@ -27,7 +15,7 @@ parameter_types! {
 		BlockLength::builder().max_length(5 * 1024 * 1024).modify_max_length_for_class(DispatchClass::Normal, |max| {
 			*max = NORMAL_SHARE * *max;
 		}).build();
-	pub RuntimeBlockWeights: BlockWeights = BlockWeights::with_sensible_defaults(BLOCK_WEIGHT, NORMAL_SHARE);
+	pub RuntimeBlockWeights: BlockWeights = BlockWeights::with_sensible_defaults(MAX_BLOCK, NORMAL_SHARE);
 	pub const BlockHashCount: BlockNumber = 4_096;
 	pub const SS58Prefix: u8 = 42;
 }
@@ -42,33 +30,28 @@ impl frame_system::Config for Runtime {
 	type BlockLength = RuntimeBlockLength;
 	type BlockWeights = RuntimeBlockWeights;
 	type DbWeight = ParityDbWeight;
-	type ExtensionsWeightInfo = crate::weights::frame_system_extensions::WeightInfo<Runtime>;
+	type ExtensionsWeightInfo = gonka_runtime_common::weights::frame_system_extensions::WeightInfo<Runtime>;
 	type Hash = Hash;
 	type Lookup = sp_runtime::traits::AccountIdLookup<AccountId, ()>;
 	type MaxConsumers = frame_support::traits::ConstU32<16>;
 	type Nonce = Nonce;
+	type OnSetCode = SetCode;
 	type SS58Prefix = SS58Prefix;
 	type SingleBlockMigrations = super::migrations::Migrations;
-	type SystemWeightInfo = crate::weights::frame_system::WeightInfo<Runtime>;
+	type SystemWeightInfo = gonka_runtime_common::weights::frame_system::WeightInfo<Runtime>;
 	type Version = Version;
 }
 
 impl pallet_timestamp::Config for Runtime {
-	type MinimumPeriod = ConstU64<{ Time::THIS.slot_ms / 2 }>;
+	type MinimumPeriod = MinimumPeriod;
 	type Moment = u64;
-	type OnTimestampSet = Babe;
-	type WeightInfo = crate::weights::pallet_timestamp::WeightInfo<Runtime>;
+	type OnTimestampSet = Clock;
+	type WeightInfo = gonka_runtime_common::weights::pallet_timestamp::WeightInfo<Runtime>;
 }
 
 impl pallet_utility::Config for Runtime {
 	type PalletsOrigin = OriginCaller;
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = crate::weights::pallet_utility::WeightInfo<Runtime>;
-}
-
-impl pallet_sudo::Config for Runtime {
-	type RuntimeCall = RuntimeCall;
-	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = crate::weights::pallet_sudo::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_utility::WeightInfo<Runtime>;
 }

@@ -27,7 +27,7 @@ pub struct WorkerVersion {
 	pub from: BlockNumber,
 }
 
-const fn percent(share: u32) -> Perbill {
+pub(crate) const fn percent(share: u32) -> Perbill {
 	Perbill::from_percent(share)
 }
 
@@ -194,9 +194,54 @@ impl Limits<Schedule> for Schedules {
 /// The values that governance may set parameters to. No allowed value contradicts an allowed value of another parameter.
 pub struct Bounds;
 
-/// Writes [`present`] and [`Bounds`] for the parameters, and for tests the rows of `docs/parameters.md`. The compiler sees
-/// to it that no parameter is missing.
-macro_rules! parameters {
+/// Calls the macro `$then` with all parameters, their units and their limits.
+macro_rules! for_parameters {
+	($then:ident) => {
+		$then! {
+			collateral Collateral {
+				GracePeriod: "epochs", 0..=3_650;
+				BaseShare: "%", percent(5)..=percent(100);
+				PerWeight: "GNK", 1..=1_000 * GNK;
+				FraudSlash: "%", percent(5)..=percent(100);
+				DutySlash: "%", percent(1)..=percent(50);
+			}
+			emission Emission {
+				// From a sixteenth of the emission that the supply was designed for to four times as much.
+				Rate: "2⁻⁶⁴", pallet_emission::math::FACTOR / 16..=pallet_emission::math::FACTOR * 4;
+			}
+			poc Poc {
+				Phases: "blocks", Schedules;
+				RegistrationBits: "bits", 8..=40;
+				HostExpiry: "epochs", 2..=365;
+				MaxShare: "%", MIN_CAP..=percent(33);
+				GuardianShare: "%", percent(0)..=percent(40);
+				MaturityThreshold: "leaves", 0..=1 << 60;
+				MinPerformance: "%", percent(50)..=percent(100);
+				MinWork: "tokens", 1_000..=1_000_000_000_000;
+			}
+			market Market {
+				FreeEpochs: "epochs", 0..=3_650;
+				MinDeposit: "GNK", EXISTENTIAL_DEPOSIT..=1_000 * GNK;
+				ChallengePeriod: "blocks", Windows(2..=240);
+				LowUse: "%", percent(5)..=percent(50);
+				HighUse: "%", percent(50)..=percent(95);
+				MaxPriceStep: "%", Perbill::from_parts(1)..=percent(10);
+				MinHold: "windows", 2..=4;
+				// Cases and appeals are over after 18 windows: `AuditRules::windows_held`.
+				MaxHold: "windows", 18..=64;
+			}
+			worker Worker {
+				MinVersion: "version", Versions(0..=999_999_999);
+			}
+		}
+	};
+}
+#[cfg(test)]
+#[allow(unused_imports, reason = "the test of one runtime makes the documents")]
+pub(crate) use for_parameters;
+
+/// Writes [`present`] and [`Bounds`] for the parameters. The compiler sees to it that no parameter is missing.
+macro_rules! limit {
 	($($module:ident $group:ident { $($name:ident: $unit:literal, $limits:expr;)+ })+) => {
 		/// All parameters with their present values.
 		pub fn present() -> Vec<RuntimeParameters> {
@@ -219,56 +264,9 @@ macro_rules! parameters {
 				}
 			}
 		}
-
-		#[cfg(test)]
-		pub(crate) fn rows() -> Vec<crate::tests::docs::Row> {
-			let mut rows = Vec::new();
-			$($(
-				let default = $module::$name::get();
-				rows.push(crate::tests::docs::row(stringify!($group), stringify!($name), $unit, default, $limits));
-			)+)+
-			rows
-		}
 	};
 }
-
-parameters! {
-	collateral Collateral {
-		GracePeriod: "epochs", 0..=3_650;
-		BaseShare: "%", percent(5)..=percent(100);
-		PerWeight: "GNK", 1..=1_000 * GNK;
-		FraudSlash: "%", percent(5)..=percent(100);
-		DutySlash: "%", percent(1)..=percent(50);
-	}
-	emission Emission {
-		// From a sixteenth of the emission that the supply was designed for to four times as much.
-		Rate: "2⁻⁶⁴", pallet_emission::math::FACTOR / 16..=pallet_emission::math::FACTOR * 4;
-	}
-	poc Poc {
-		Phases: "blocks", Schedules;
-		RegistrationBits: "bits", 8..=40;
-		HostExpiry: "epochs", 2..=365;
-		MaxShare: "%", MIN_CAP..=percent(33);
-		GuardianShare: "%", percent(0)..=percent(40);
-		MaturityThreshold: "leaves", 0..=1 << 60;
-		MinPerformance: "%", percent(50)..=percent(100);
-		MinWork: "tokens", 1_000..=1_000_000_000_000;
-	}
-	market Market {
-		FreeEpochs: "epochs", 0..=3_650;
-		MinDeposit: "GNK", EXISTENTIAL_DEPOSIT..=1_000 * GNK;
-		ChallengePeriod: "blocks", Windows(2..=240);
-		LowUse: "%", percent(5)..=percent(50);
-		HighUse: "%", percent(50)..=percent(95);
-		MaxPriceStep: "%", Perbill::from_parts(1)..=percent(10);
-		MinHold: "windows", 2..=4;
-		// Cases and appeals are over after 18 windows: `AuditRules::windows_held`.
-		MaxHold: "windows", 18..=64;
-	}
-	worker Worker {
-		MinVersion: "version", Versions(0..=999_999_999);
-	}
-}
+for_parameters!(limit);
 
 /// Rejects every origin, root included: only `Amendments.amend`, which checks the bounds, changes parameters.
 pub struct Nobody;
@@ -301,7 +299,7 @@ impl pallet_amendments::Config for Runtime {
 	type AmendOrigin = frame_support::traits::EitherOfDiverse<frame_system::EnsureRoot<AccountId>, EnsureTrack<Track>>;
 	type Bounds = Bounds;
 	type MaxPending = frame_support::traits::ConstU32<32>;
-	type WeightInfo = crate::weights::pallet_amendments::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_amendments::WeightInfo<Runtime>;
 }
 
 #[cfg(feature = "runtime-benchmarks")]

@@ -1,6 +1,6 @@
 //! Referenda, their origins, and the community fund.
 
-use super::system::RuntimeBlockWeights;
+use super::{consensus::ChainFinality, system::RuntimeBlockWeights};
 use crate::*;
 use alloc::borrow::Cow;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -49,7 +49,7 @@ impl pallet_governance::Config for Runtime {
 	type CopyBatch = ConstU32<WEIGH_BATCH>;
 	type Electorate = Poc;
 	type EmergencyOrigin = EnsureEmergency;
-	type Finality = GrandpaFinality;
+	type Finality = ChainFinality;
 	type MaxDelegators = ConstU32<32>;
 	// A day of mainnet's blocks.
 	type MaxStallDelay = ConstU32<14_400>;
@@ -57,17 +57,12 @@ impl pallet_governance::Config for Runtime {
 	type PollCount = PollCount;
 	type Polls = Referenda;
 	type VoteLockingPeriod = ConstU32<0>;
-	type WeightInfo = crate::weights::pallet_governance::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_governance::WeightInfo<Runtime>;
 }
 
-/// GRANDPA.
-pub struct GrandpaFinality;
-
-impl pallet_governance::Finality<BlockNumber> for GrandpaFinality {
-	fn end_stall(delay: BlockNumber, finalized: BlockNumber) -> sp_runtime::DispatchResult {
-		Grandpa::note_stalled(RuntimeOrigin::root(), delay, finalized)
-	}
-}
+/// The pallets that move money.
+const MONEY: [&str; 7] =
+	["Balances", "Vesting", "Treasury", "Emission", "InferenceMarket", "Collateral", "PolkadotXcm"];
 
 /// The calls that can never be paused: all except those that move money, and all that do not exist.
 ///
@@ -81,8 +76,8 @@ impl Contains<pallet_tx_pause::RuntimeCallNameOf<Runtime>> for Unpausable {
 		if cfg!(feature = "runtime-benchmarks") && pallet.iter().all(|byte| *byte == 1) {
 			return false;
 		}
-		const MONEY: [&str; 6] = ["Balances", "Vesting", "Treasury", "Emission", "InferenceMarket", "Collateral"];
-		let Some(pallet) = MONEY.iter().find(|name| name.as_bytes() == pallet.as_slice()) else { return true };
+		let known = RuntimeCall::get_module_names().iter().find(|name| name.as_bytes() == pallet.as_slice());
+		let Some(pallet) = known.filter(|name| MONEY.contains(name)) else { return true };
 		!RuntimeCall::get_call_names(pallet).iter().any(|name| name.as_bytes() == call.as_slice())
 	}
 }
@@ -93,7 +88,7 @@ impl pallet_tx_pause::Config for Runtime {
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
 	type UnpauseOrigin = EnsureEmergency;
-	type WeightInfo = crate::weights::pallet_tx_pause::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_tx_pause::WeightInfo<Runtime>;
 	type WhitelistedCalls = Unpausable;
 }
 
@@ -153,7 +148,7 @@ impl pallet_referenda::Config for Runtime {
 	type Tracks = Tracks;
 	type UndecidingTimeout = ConstU32<{ tracks::UNDECIDING_TIMEOUT }>;
 	type Votes = Votes;
-	type WeightInfo = crate::weights::pallet_referenda::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_referenda::WeightInfo<Runtime>;
 }
 
 impl pallet_preimage::Config for Runtime {
@@ -166,7 +161,7 @@ impl pallet_preimage::Config for Runtime {
 	type Currency = Balances;
 	type ManagerOrigin = EnsureRoot<AccountId>;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = crate::weights::pallet_preimage::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_preimage::WeightInfo<Runtime>;
 }
 
 impl pallet_scheduler::Config for Runtime {
@@ -181,7 +176,7 @@ impl pallet_scheduler::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type RuntimeOrigin = RuntimeOrigin;
 	type ScheduleOrigin = EnsureRoot<AccountId>;
-	type WeightInfo = crate::weights::pallet_scheduler::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_scheduler::WeightInfo<Runtime>;
 }
 
 impl pallet_treasury::Config for Runtime {
@@ -208,7 +203,7 @@ impl pallet_treasury::Config for Runtime {
 		MapSuccess<EnsureTrack<TreasuryTrack>, Replace<ConstU128<{ tracks::MAX_SPEND }>>>,
 	>;
 	type SpendPeriod = ConstU32<{ genesis::DAY }>;
-	type WeightInfo = crate::weights::pallet_treasury::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_treasury::WeightInfo<Runtime>;
 }
 
 impl pallet_multisig::Config for Runtime {
@@ -219,7 +214,7 @@ impl pallet_multisig::Config for Runtime {
 	type MaxSignatories = ConstU32<32>;
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = crate::weights::pallet_multisig::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_multisig::WeightInfo<Runtime>;
 }
 
 /// The calls that a proxy may send.
@@ -277,5 +272,5 @@ impl pallet_proxy::Config for Runtime {
 	type ProxyType = ProxyType;
 	type RuntimeCall = RuntimeCall;
 	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = crate::weights::pallet_proxy::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_proxy::WeightInfo<Runtime>;
 }

@@ -1,8 +1,11 @@
 //! Gonka's own pallets, except governance and parameters.
 
-use super::parameters::{
-	PriceSteering, SlashShares,
-	dynamic::{collateral, emission, market, poc},
+use super::{
+	consensus::ChainBeacon,
+	parameters::{
+		PriceSteering, SlashShares,
+		dynamic::{collateral, emission, market, poc},
+	},
 };
 use crate::*;
 use frame_support::{
@@ -12,8 +15,7 @@ use frame_support::{
 use gonka_primitives::{EpochIndex, audit::AuditRules};
 use gonka_runtime_common::{
 	MAX_CHECKERS, MAX_HOSTS, MAX_TAGS, MAX_VALIDATORS, Time, WEIGH_BATCH,
-	offences::TakeWaitingPay,
-	power::{BabeBeacon, HasSessionKeys},
+	power::{HasSessionKeys, TakeWaitingPay},
 };
 use gonka_sprint::SprintFormat;
 use sp_runtime::Perbill;
@@ -51,12 +53,12 @@ impl pallet_collateral::Config for Runtime {
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type SlashShare = SlashShares;
 	type UnvestedPay = Emission;
-	type WeightInfo = crate::weights::pallet_collateral::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_collateral::WeightInfo<Runtime>;
 }
 
 impl pallet_poc::Config for Runtime {
 	type Backing = Collateral;
-	type Beacon = BabeBeacon<Runtime>;
+	type Beacon = ChainBeacon;
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = crate::benchmarks::Helper;
 	type GuardianShare = poc::GuardianShare;
@@ -78,14 +80,14 @@ impl pallet_poc::Config for Runtime {
 	type RegistrationBits = poc::RegistrationBits;
 	type Schedule = poc::Phases;
 	type WeighBatch = ConstU32<WEIGH_BATCH>;
-	type WeightInfo = crate::weights::pallet_poc::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_poc::WeightInfo<Runtime>;
 }
 
 impl pallet_sprint_check::Config for Runtime {
 	type MaxClaims = ConstU32<256>;
 	type MaxGames = ConstU32<16>;
 	type MaxTags = ConstU32<MAX_TAGS>;
-	type WeightInfo = crate::weights::pallet_sprint_check::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_sprint_check::WeightInfo<Runtime>;
 }
 
 impl pallet_emission::Config for Runtime {
@@ -103,7 +105,7 @@ impl pallet_emission::Config for Runtime {
 	type Rate = emission::Rate;
 	type Treasury = crate::genesis::Treasury;
 	type VestingEpochs = ConstU32<180>;
-	type WeightInfo = crate::weights::pallet_emission::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_emission::WeightInfo<Runtime>;
 }
 
 impl pallet_inference_market::Config for Runtime {
@@ -130,7 +132,7 @@ impl pallet_inference_market::Config for Runtime {
 	type Steering = PriceSteering;
 	type TransactionFee = super::money::LowestFee;
 	type FeeDecisions = SamplingValidation;
-	type WeightInfo = crate::weights::pallet_inference_market::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_inference_market::WeightInfo<Runtime>;
 	type WindowLength = ConstU32<{ Time::THIS.window }>;
 }
 
@@ -153,5 +155,5 @@ impl pallet_sampling_validation::Config for Runtime {
 	type MaxLookups = ConstU32<128>;
 	type AuditRules = MarketAuditRules;
 	type TableBatch = ConstU32<32>;
-	type WeightInfo = crate::weights::pallet_sampling_validation::WeightInfo<Runtime>;
+	type WeightInfo = gonka_runtime_common::weights::pallet_sampling_validation::WeightInfo<Runtime>;
 }

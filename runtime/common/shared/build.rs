@@ -1,0 +1,64 @@
+//! The build scripts of the runtimes: each writes its runtime's version and, in a native build, builds the runtime's wasm.
+//!
+//! The features `runtime-benchmarks` and `try-runtime` are for native code, which tests run. No wasm has them unless
+//! `GONKA_WASM_FEATURES` names them, as `scripts/weights` does.
+
+use super::version::*;
+use std::{env, fs, io, path::Path};
+
+/// Writes `VERSION` with literals: `sp_version::runtime_version` embeds it into the wasm and cannot read constants.
+pub fn write_version(name: &str) -> io::Result<()> {
+	println!("cargo:rerun-if-changed=../common/src/version.rs");
+	let spec_version = SPEC_VERSION + u32::from(cfg!(feature = "next-spec-version"));
+	let code = format!(
+		r#"/// The version of this runtime, made of `gonka_runtime_common::version`.
+#[sp_version::runtime_version]
+pub const VERSION: RuntimeVersion = RuntimeVersion {{
+	spec_name: Cow::Borrowed("{name}"),
+	impl_name: Cow::Borrowed("{name}"),
+	authoring_version: {AUTHORING_VERSION},
+	spec_version: {spec_version},
+	impl_version: {IMPL_VERSION},
+	apis: apis::RUNTIME_API_VERSIONS,
+	transaction_version: {TRANSACTION_VERSION},
+	system_version: {SYSTEM_VERSION},
+}};
+"#
+	);
+	let folder = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
+	fs::write(Path::new(&folder).join("version.rs"), code)
+}
+
+/// The variables by which cargo names features of native code.
+#[cfg(feature = "std")]
+const NATIVE: [&str; 2] = ["CARGO_FEATURE_RUNTIME_BENCHMARKS", "CARGO_FEATURE_TRY_RUNTIME"];
+/// Features that only the wasm gets, separated by commas.
+#[cfg(feature = "std")]
+const WASM: &str = "GONKA_WASM_FEATURES";
+
+/// Builds the wasm. With `fast-runtime` it also builds the runtime after this one under the name `next`, which differs by its
+/// spec version only: tests of upgrades need it.
+#[cfg(feature = "std")]
+pub fn build_wasm(next: &str) {
+	use substrate_wasm_builder::WasmBuilder;
+	// Part of the genesis presets. The builder itself watches the code of this package and of those that it depends on,
+	// `../common/shared` included.
+	println!("cargo:rerun-if-changed=../../chain-spec/profiles");
+	println!("cargo:rerun-if-env-changed={WASM}");
+	for feature in NATIVE {
+		// The builder takes the wasm's features from these variables.
+		// SAFETY: a build script has one thread.
+		unsafe { env::remove_var(feature) };
+	}
+	let more = env::var(WASM).unwrap_or_default();
+	let fast = cfg!(feature = "fast-runtime").then_some("fast-runtime");
+	let features: Vec<&str> = more.split(',').filter(|feature| !feature.is_empty()).chain(fast).collect();
+	let builder = || {
+		let builder = WasmBuilder::init_with_defaults();
+		features.iter().fold(builder, |builder, feature| builder.enable_feature(*feature))
+	};
+	builder().build();
+	if fast.is_some() && more.is_empty() {
+		builder().enable_feature("next-spec-version").set_file_name(next).build();
+	}
+}
