@@ -2,12 +2,13 @@
 
 #[path = "../common/shared/build.rs"]
 mod shared;
+#[allow(dead_code, reason = "the other runtime's name")]
 #[path = "../common/src/version.rs"]
 mod version;
 
 fn main() -> std::io::Result<()> {
 	shared::write_version(version::SPEC_NAME)?;
 	#[cfg(feature = "std")]
-	shared::build_wasm("gonka_runtime_next");
+	shared::build_wasm(Some("gonka_runtime_next"));
 	Ok(())
 }

@@ -277,6 +277,7 @@ pub fn extension(nonce: u32) -> gonka_runtime::TxExtension {
 		frame_system::CheckNonce::from(nonce),
 		frame_system::CheckWeight::new(),
 		pallet_transaction_payment::ChargeTransactionPayment::from(0),
+		frame_metadata_hash_extension::CheckMetadataHash::new(false),
 		frame_system::WeightReclaim::new(),
 	)
 }
@@ -286,7 +287,7 @@ pub fn signed(pair: &sp_core::sr25519::Pair, nonce: u32, genesis: Hash, call: im
 	use sp_core::Pair;
 	let (call, genesis) = (call.into(), H256(genesis));
 	let version = gonka_runtime::VERSION;
-	let implicit = ((), (), version.spec_version, version.transaction_version, genesis, genesis, (), (), (), ());
+	let implicit = ((), (), version.spec_version, version.transaction_version, genesis, genesis, (), (), (), None, ());
 	let payload = sp_runtime::generic::SignedPayload::from_raw(call.clone(), extension(nonce), implicit);
 	let signature = payload.using_encoded(|bytes| pair.sign(bytes));
 	let account = gonka_runtime::AccountId::from(pair.public());

@@ -104,17 +104,29 @@ mod tests {
 		Mortal(u8),
 	}
 
-	fn registry() -> (PortableRegistry, [u32; 4]) {
+	#[derive(TypeInfo)]
+	#[allow(dead_code)]
+	enum Mode {
+		Disabled,
+		Enabled,
+	}
+
+	fn registry() -> (PortableRegistry, [u32; 5]) {
 		let mut registry = Registry::new();
-		let ids =
-			[MetaType::new::<Empty>(), MetaType::new::<Nested>(), MetaType::new::<Nonce>(), MetaType::new::<Era>()]
-				.map(|ty| registry.register_type(&ty).id);
+		let ids = [
+			MetaType::new::<Empty>(),
+			MetaType::new::<Nested>(),
+			MetaType::new::<Nonce>(),
+			MetaType::new::<Era>(),
+			MetaType::new::<Mode>(),
+		]
+		.map(|ty| registry.register_type(&ty).id);
 		(registry.into(), ids)
 	}
 
 	#[test]
-	fn the_runtimes_extension_set_encodes_to_three_zeros() {
-		let (types, [empty, nested, nonce, era]) = registry();
+	fn the_runtimes_extension_set_encodes_to_four_zeros() {
+		let (types, [empty, nested, nonce, era, mode]) = registry();
 		let extensions = [
 			("AuthorizeCall", empty),
 			("CheckNonZeroSender", empty),
@@ -125,10 +137,11 @@ mod tests {
 			("CheckNonce", nonce),
 			("CheckWeight", empty),
 			("ChargeTransactionPayment", nonce),
+			("CheckMetadataHash", mode),
 			("WeightReclaim", empty),
 		];
 		let bytes = assemble(&extensions, &types, [9, 1], &[0xaa, 0xbb]).unwrap();
-		assert_eq!(bytes, [9 << 2, 0x45, 0, 0, 0, 0, 9, 1, 0xaa, 0xbb]);
+		assert_eq!(bytes, [10 << 2, 0x45, 0, 0, 0, 0, 0, 9, 1, 0xaa, 0xbb]);
 	}
 
 	#[test]
@@ -141,7 +154,7 @@ mod tests {
 
 	#[test]
 	fn an_unknown_extension_is_an_error_only_if_it_carries_bytes() {
-		let (types, [empty, _, nonce, _]) = registry();
+		let (types, [empty, _, nonce, _, _]) = registry();
 		assert!(assemble(&[("New", empty)], &types, [0, 0], &[]).is_ok());
 		let unknown = assemble(&[("New", nonce)], &types, [0, 0], &[]);
 		assert!(matches!(unknown, Err(EncodeError::UnknownExtension(name)) if name == "New"));

@@ -212,7 +212,9 @@ impl Types {
 
 	/// The expected block time, in milliseconds.
 	pub fn block_time(&self) -> u64 {
-		let time = self.0.pallet_by_name("Babe").and_then(|babe| babe.constant_by_name("ExpectedBlockTime"));
+		// The parachain has a block in each of Aura's slots.
+		let names = [("Babe", "ExpectedBlockTime"), ("Aura", "SlotDuration")];
+		let time = names.into_iter().find_map(|(pallet, name)| self.0.pallet_by_name(pallet)?.constant_by_name(name));
 		time.and_then(|time| u64::decode(&mut time.value()).ok()).unwrap_or_default()
 	}
 

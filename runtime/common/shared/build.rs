@@ -36,10 +36,10 @@ const NATIVE: [&str; 2] = ["CARGO_FEATURE_RUNTIME_BENCHMARKS", "CARGO_FEATURE_TR
 #[cfg(feature = "std")]
 const WASM: &str = "GONKA_WASM_FEATURES";
 
-/// Builds the wasm. With `fast-runtime` it also builds the runtime after this one under the name `next`, which differs by its
-/// spec version only: tests of upgrades need it.
+/// Builds the wasm. With `fast-runtime` it also builds the runtime after this one under the name `next`, if there is one, which
+/// differs by its spec version only: tests of upgrades need it.
 #[cfg(feature = "std")]
-pub fn build_wasm(next: &str) {
+pub fn build_wasm(next: Option<&str>) {
 	use substrate_wasm_builder::WasmBuilder;
 	// Part of the genesis presets. The builder itself watches the code of this package and of those that it depends on,
 	// `../common/shared` included.
@@ -55,10 +55,13 @@ pub fn build_wasm(next: &str) {
 	let features: Vec<&str> = more.split(',').filter(|feature| !feature.is_empty()).chain(fast).collect();
 	let builder = || {
 		let builder = WasmBuilder::init_with_defaults();
+		// The symbol and the decimals that offline signers show, as in `node/src/chain_spec.rs`.
+		#[cfg(feature = "metadata-hash")]
+		let builder = builder.enable_metadata_hash("GNK", 9);
 		features.iter().fold(builder, |builder, feature| builder.enable_feature(*feature))
 	};
 	builder().build();
-	if fast.is_some() && more.is_empty() {
+	if let (Some(next), Some(_), true) = (next, fast, more.is_empty()) {
 		builder().enable_feature("next-spec-version").set_file_name(next).build();
 	}
 }

@@ -1,4 +1,4 @@
-//! Sessions whose validators have power: who they are, and the blocks that they owe.
+//! Sessions whose validators have power.
 //!
 //! `pallet-session` has no weights itself, so each runtime has session handlers of its own, which give power to its consensus.
 //! `pallet-liveness` deals the seats in block production.
@@ -91,8 +91,8 @@ where
 /// Dispatch weight of rotating a session: reading and writing the lists of keys and powers, and for each validator its keys
 /// twice, its entries in the lists of three key types, its record with its share of the power, and its standing.
 fn rotation_weight(db: RuntimeDbWeight, validators: u64) -> Weight {
-	let each = Weight::from_parts(110_000_000, 0).saturating_add(db.reads_writes(9, 1));
-	Weight::from_parts(500_000_000, 0)
+	let each = Weight::from_parts(110_000_000, 6 * 1_024).saturating_add(db.reads_writes(9, 1));
+	Weight::from_parts(500_000_000, 64 * 1_024)
 		.saturating_add(db.reads_writes(35, 30))
 		.saturating_add(each.saturating_mul(validators))
 }

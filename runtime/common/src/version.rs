@@ -3,8 +3,10 @@
 //! `sp_version::runtime_version` reads literals only, so the build scripts of the runtimes include this file and write the
 //! runtime's `VERSION` from it.
 
-/// Name of the chain's rules. An upgrade to code with another name is rejected.
+/// Name of the rules of the solo chain. An upgrade to code with another name is rejected.
 pub const SPEC_NAME: &str = "gonka";
+/// The same for the parachain.
+pub const PARA_SPEC_NAME: &str = "gonka-para";
 /// Version of the chain's rules. Raise it with every release of the runtime: an upgrade needs a higher one.
 pub const SPEC_VERSION: u32 = 1;
 /// Version of the implementation of the same rules.

@@ -3,7 +3,6 @@
 #[path = "../../common/shared/benchmarks.rs"]
 mod shared;
 
-use crate::*;
 pub use shared::Helper;
 
 polkadot_sdk::frame_benchmarking::define_benchmarks!(

@@ -10,5 +10,7 @@ mod migrations;
 pub mod money;
 #[path = "../../common/shared/configs/parameters.rs"]
 pub mod parameters;
+#[path = "../../common/shared/configs/sessions.rs"]
+mod sessions;
 #[path = "../../common/shared/configs/system.rs"]
 pub mod system;

@@ -3,8 +3,8 @@
 #[path = "../../common/shared/genesis.rs"]
 mod shared;
 
-use crate::*;
-use frame_support::build_struct_json_patch;
+use crate::{RuntimeGenesisConfig, SessionKeys, configs};
+use polkadot_sdk::{frame_support::build_struct_json_patch, *};
 pub use shared::*;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 

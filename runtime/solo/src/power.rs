@@ -16,7 +16,7 @@ use pallet_liveness::{Change, Pallet as Liveness, Plan, math::SEAT_WEIGHT};
 use polkadot_sdk::{
 	frame_support::{
 		WeakBoundedVec,
-		traits::{Get, OneSessionHandler, Randomness},
+		traits::{OneSessionHandler, Randomness},
 	},
 	frame_system::{self, pallet_prelude::BlockNumberFor},
 	pallet_babe, pallet_grandpa,
@@ -30,6 +30,28 @@ use polkadot_sdk::{
 /// Sessions whose validators can be proven to have had their keys and their share of the power.
 pub struct ProvenSessions<T>(PhantomData<T>);
 
+impl<T> pallet_session::SessionManager<T::AccountId> for ProvenSessions<T>
+where
+	T: frame_system::Config,
+	Sessions<T>: pallet_session::SessionManager<T::AccountId>,
+{
+	fn new_session(index: SessionIndex) -> Option<Vec<T::AccountId>> {
+		Sessions::<T>::new_session(index)
+	}
+
+	fn new_session_genesis(index: SessionIndex) -> Option<Vec<T::AccountId>> {
+		Sessions::<T>::new_session_genesis(index)
+	}
+
+	fn start_session(index: SessionIndex) {
+		Sessions::<T>::start_session(index);
+	}
+
+	fn end_session(index: SessionIndex) {
+		Sessions::<T>::end_session(index);
+	}
+}
+
 impl<T> historical::SessionManager<T::AccountId, Perbill> for ProvenSessions<T>
 where
 	T: pallet_poc::Config
@@ -39,7 +61,7 @@ where
 {
 	/// `Some` also when only keys changed: their owners can be proven later only if the new keys are on record.
 	fn new_session(index: SessionIndex) -> Option<Vec<Validator<T::AccountId>>> {
-		let new = <Sessions<T> as pallet_session::SessionManager<_>>::new_session(index);
+		let new = <Self as pallet_session::SessionManager<_>>::new_session(index);
 		let validators = new.or_else(|| {
 			let mut queued = pallet_session::QueuedKeys::<T>::get();
 			let keys = pallet_session::Pallet::<T>::load_keys;
@@ -52,16 +74,16 @@ where
 
 	/// The first validators must be on record, so that their equivocations can be proven later.
 	fn new_session_genesis(index: SessionIndex) -> Option<Vec<Validator<T::AccountId>>> {
-		<Sessions<T> as pallet_session::SessionManager<_>>::new_session_genesis(index).map(with_shares::<T>)
+		<Self as pallet_session::SessionManager<_>>::new_session_genesis(index).map(with_shares::<T>)
 	}
 
 	fn start_session(index: SessionIndex) {
-		<Sessions<T> as pallet_session::SessionManager<_>>::start_session(index);
+		<Self as pallet_session::SessionManager<_>>::start_session(index);
 	}
 
 	/// Also removes the records of a session whose equivocations can no longer be reported.
 	fn end_session(index: SessionIndex) {
-		<Sessions<T> as pallet_session::SessionManager<_>>::end_session(index);
+		<Self as pallet_session::SessionManager<_>>::end_session(index);
 		if let Some(oldest) = index.checked_sub(Time::THIS.reportable_sessions()) {
 			historical::Pallet::<T>::prune_up_to(oldest);
 		}

@@ -7,8 +7,8 @@ use gonka_primitives::{AccountId, Balance, EpochIndex, check::Offence, epoch::Sc
 use std::{collections::BTreeMap, sync::Arc};
 use subxt::{OnlineClient, SubstrateConfig, backend::LegacyBackend, utils::H256};
 
-/// First bytes of a general transaction: version, extension version, era, nonce, tip.
-const GENERAL: [u8; 5] = [0b0100_0101, 0, 0, 0, 0];
+/// First bytes of a general transaction: version, extension version, era, nonce, tip, mode of the metadata's hash.
+const GENERAL: [u8; 6] = [0b0100_0101, 0, 0, 0, 0, 0];
 /// `InferenceMarket.settle`.
 const SETTLE: [u8; 2] = [61, 7];
 /// Calls of a participant that also checks: `Poc.commit`, `SprintCheck.commit_digest`, `SprintCheck.reveal`. Their

@@ -1,7 +1,7 @@
 //! Gonka's own pallets, except governance and parameters.
 
 use super::{
-	consensus::ChainBeacon,
+	consensus::{ChainBeacon, MAX_VOUCHERS},
 	parameters::{
 		PriceSteering, SlashShares,
 		dynamic::{collateral, emission, market, poc},
@@ -121,8 +121,8 @@ impl pallet_inference_market::Config for Runtime {
 	type MaxChannelsPerCall = ConstU32<64>;
 	type MaxHold = market::MaxHold;
 	type MaxModels = ConstU32<256>;
-	type MaxReleases = ConstU32<256>;
-	type MaxVouchers = ConstU32<256>;
+	type MaxReleases = ConstU32<MAX_VOUCHERS>;
+	type MaxVouchers = ConstU32<MAX_VOUCHERS>;
 	type MinDeposit = market::MinDeposit;
 	type MinHold = market::MinHold;
 	type OnServed = Poc;

@@ -41,7 +41,7 @@ parameter_types! {
 /// Root, or the models track.
 pub type EnsureModels = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<ModelsTrack>>;
 /// Root, or the emergency track.
-type EnsureEmergency = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<EmergencyTrack>>;
+pub type EnsureEmergency = EitherOfDiverse<EnsureRoot<AccountId>, EnsureTrack<EmergencyTrack>>;
 
 impl pallet_governance::Config for Runtime {
 	#[cfg(feature = "runtime-benchmarks")]

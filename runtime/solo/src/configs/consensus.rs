@@ -6,13 +6,12 @@ use crate::{
 	*,
 };
 use frame_support::{
-	traits::{ConstU32, ConstU64, Get},
+	traits::{ConstU32, ConstU64},
 	weights::{Weight, constants::WEIGHT_REF_TIME_PER_MILLIS},
 };
-use gonka_runtime_common::{MAX_VALIDATORS, Time, power::Rotation};
+use gonka_runtime_common::{MAX_VALIDATORS, Time};
 use pallet_liveness::math::MAX_SEATS;
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
-use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
 pub use gonka_runtime_common::WeightToFee;
 
@@ -20,6 +19,8 @@ pub use gonka_runtime_common::WeightToFee;
 pub const SLOT_MS: u64 = Time::THIS.slot_ms;
 /// Maximum dispatch weight of a block: a third of a slot. The proof size is not limited, since a solo chain needs no proofs.
 pub const MAX_BLOCK: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_MILLIS.saturating_mul(SLOT_MS) / 3, u64::MAX);
+/// Maximum number of vouchers in a settlement, and of releases of fees in a block.
+pub const MAX_VOUCHERS: u32 = 256;
 /// Minimum time between blocks, in milliseconds: half a slot.
 pub type MinimumPeriod = ConstU64<{ SLOT_MS / 2 }>;
 /// The pallet that checks the time of a block.
@@ -28,6 +29,14 @@ pub type Clock = Babe;
 pub type SetCode = ();
 /// The random value of each block.
 pub type ChainBeacon = BabeBeacon<Runtime>;
+/// Finds the seat by whose right a block was written.
+pub type FindSeat = Babe;
+/// Sessions are BABE's epochs.
+pub type SessionEnd = Babe;
+/// The estimate of the next session's begin.
+pub type NextRotation = Babe;
+/// Chooses the validators, and puts them on record.
+pub type SessionManager = pallet_session::historical::NoteHistoricalRoot<Runtime, ProvenSessions<Runtime>>;
 
 /// A quarter of the slots have a primary author. The others have a secondary one with a VRF output, so that every block
 /// has randomness. Both are chosen in proportion to power: see `power.rs`.
@@ -62,47 +71,8 @@ impl pallet_grandpa::Config for Runtime {
 	type WeightInfo = ();
 }
 
-impl pallet_authorship::Config for Runtime {
-	type EventHandler = ();
-	type FindAuthor = Liveness;
-}
-
-/// Number of epochs that have been weighed.
-pub struct Weighings;
-impl Get<u32> for Weighings {
-	fn get() -> u32 {
-		pallet_poc::LastWeighed::<Runtime>::get().map_or(0, |epoch| epoch.saturating_add(1))
-	}
-}
-
-impl pallet_liveness::Config for Runtime {
-	type FindSeat = Babe;
-	type LongStallSessions = ConstU32<{ Time::THIS.long_stall_sessions }>;
-	type MaxValidators = ConstU32<MAX_VALIDATORS>;
-	type StallSessions = ConstU32<{ Time::THIS.stall_sessions }>;
-	type Weighings = Weighings;
-	type WeightInfo = crate::weights::pallet_liveness::WeightInfo<Runtime>;
-}
-
 impl pallet_authority_discovery::Config for Runtime {
 	type MaxAuthorities = ConstU32<MAX_VALIDATORS>;
-}
-
-impl pallet_session::Config for Runtime {
-	type Currency = Balances;
-	// The strategies count validators, and one validator may have a third of the power. Offenders lose power with the next
-	// session instead.
-	type DisablingStrategy = ();
-	type KeyDeposit = frame_support::traits::ConstU128<0>;
-	type Keys = SessionKeys;
-	type NextSessionRotation = Babe;
-	type RuntimeEvent = RuntimeEvent;
-	type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
-	type SessionManager = pallet_session::historical::NoteHistoricalRoot<Self, ProvenSessions<Self>>;
-	type ShouldEndSession = Rotation<Runtime, Babe>;
-	type ValidatorId = AccountId;
-	type ValidatorIdOf = ConvertInto;
-	type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
 }
 
 impl pallet_session::historical::Config for Runtime {

@@ -30,6 +30,7 @@ pub(super) fn extensions() -> TxExtension {
 		frame_system::CheckNonce::from(0),
 		frame_system::CheckWeight::new(),
 		pallet_transaction_payment::ChargeTransactionPayment::from(0),
+		frame_metadata_hash_extension::CheckMetadataHash::new(false),
 		frame_system::WeightReclaim::new(),
 	)
 }

@@ -84,7 +84,7 @@ fn both_clocks_are_valid() {
 #[test]
 fn general_transactions_carry_these_extension_bytes() {
 	use codec::Encode;
-	assert_eq!(super::attacks::extensions().encode(), [0, 0, 0], "era, nonce and tip, as workers send them");
+	assert_eq!(super::attacks::extensions().encode(), [0; 4], "era, nonce, tip and mode, as workers send them");
 }
 
 #[test]

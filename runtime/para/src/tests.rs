@@ -1,0 +1,8 @@
+//! Tests of the whole runtime: what differs from the solo chain. The tests of what both have are the solo chain's.
+
+mod beacon;
+mod chain;
+mod money;
+mod seats;
+mod shape;
+mod xcm;
