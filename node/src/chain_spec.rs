@@ -3,11 +3,14 @@
 //! The runtime holds the genesis of these chains as named presets. This file adds a name, a type and the
 //! network's identifiers. Any other chain comes from a file.
 
-use gonka_runtime::{Runtime, WASM_BINARY, opaque::Block};
+use gonka_runtime::{Runtime, WASM_BINARY, genesis::NETWORK, opaque::Block};
 use polkadot_sdk::*;
 use sc_chain_spec::{ChainSpec as _, ChainSpecExtension, ChainType, GenericChainSpec, Properties, json_merge};
 use serde::{Deserialize, Serialize};
-use sp_core::storage::{Storage, well_known_keys::CODE};
+use sp_core::{
+	crypto::set_default_ss58_version,
+	storage::{Storage, well_known_keys::CODE},
+};
 use sp_genesis_builder::{
 	DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, runtime_decl_for_genesis_builder::GenesisBuilder,
 };
@@ -76,11 +79,24 @@ pub fn load(id: &str) -> Result<ChainSpec, String> {
 			chain_type: ChainType::Local,
 			genesis: LOCAL_TESTNET_RUNTIME_PRESET,
 		}),
+		"mainnet" | "testnet" => Err(format!(
+			"The specification of a released network comes with the release. \
+			Use `--chain <path to {id}.json>`; packages put it into /usr/share/gonka/networks."
+		)),
 		"" => Err("The chain is missing. Use `--dev` (one validator, temporary), `--chain local` \
 			(Alice, Bob and Charlie) or `--chain <path to a chain specification>`."
 			.into()),
 		path => ChainSpec::from_json_file(path.into())
 			.map_err(|e| format!("`{path}` is neither `dev`, nor `local`, nor a readable chain specification: {e}")),
+	}
+}
+
+/// Makes the addresses of a chain those which this process reads and prints. RPC would reject a prefix of our own.
+pub fn use_prefix(spec: &ChainSpec) {
+	let properties = spec.properties();
+	let prefix = properties.get("ss58Format").and_then(|prefix| u16::try_from(prefix.as_u64()?).ok());
+	if let Some(prefix) = prefix {
+		set_default_ss58_version(prefix.into());
 	}
 }
 
@@ -103,7 +119,7 @@ fn preset(preset: Preset) -> Result<ChainSpec, String> {
 	let mut properties = Properties::new();
 	properties.insert("tokenSymbol".into(), "GNK".into());
 	properties.insert("tokenDecimals".into(), 9.into());
-	properties.insert("ss58Format".into(), 42.into());
+	properties.insert("ss58Format".into(), NETWORK.1.into());
 
 	Ok(ChainSpec::builder(wasm()?, Extensions::default())
 		.with_name(preset.name)

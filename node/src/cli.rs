@@ -1,5 +1,6 @@
 //! The command line. Its flags are those of `sc-cli`, which other Substrate nodes use, too.
 
+use crate::network::NetworkCommand;
 use clap::{Parser, Subcommand};
 use polkadot_sdk::sc_cli::{
 	BuildSpecCmd, ChainInfoCmd, CheckBlockCmd, ExportBlocksCmd, ExportChainSpecCmd, ExportStateCmd, ImportBlocksCmd,
@@ -58,6 +59,10 @@ pub enum Command {
 
 	/// Search for an account whose address contains a pattern.
 	Vanity(VanityCmd),
+
+	/// Check the file of a network to be released, and make its specification.
+	#[command(subcommand)]
+	Network(NetworkCommand),
 
 	/// Write a chain's specification as JSON.
 	///

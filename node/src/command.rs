@@ -43,7 +43,9 @@ impl SubstrateCli for Cli {
 	}
 
 	fn load_spec(&self, id: &str) -> std::result::Result<Box<dyn sc_service::ChainSpec>, String> {
-		Ok(Box::new(if self.subcommand.is_none() { chain_spec::load_with_state(id) } else { chain_spec::load(id) }?))
+		let spec = if self.subcommand.is_none() { chain_spec::load_with_state(id) } else { chain_spec::load(id) }?;
+		chain_spec::use_prefix(&spec);
+		Ok(Box::new(spec))
 	}
 }
 
@@ -62,6 +64,7 @@ pub fn run() -> Result<()> {
 		Command::Sign(cmd) => cmd.run(),
 		Command::Verify(cmd) => cmd.run(),
 		Command::Vanity(cmd) => cmd.run(),
+		Command::Network(cmd) => Ok(cmd.run(&Cli::executable_name())?),
 
 		// These need a specification.
 		Command::ExportChainSpec(cmd) => cmd.run(cli.load_spec(&cmd.chain)?),

@@ -1,7 +1,8 @@
 //! The Gonka node.
 //!
 //! [`cli`] defines the command line, [`command`] runs its commands, [`chain_spec`] names the chains, [`service`]
-//! builds a running node, [`finality`] tells the chain what is final, [`rpc`] lists the RPC methods.
+//! builds a running node, [`finality`] tells the chain what is final, [`rpc`] lists the RPC methods, [`network`] makes the
+//! specifications of released networks.
 
 #![allow(clippy::result_large_err, reason = "sc-cli defines these errors")]
 
@@ -9,6 +10,7 @@ mod chain_spec;
 mod cli;
 mod command;
 mod finality;
+mod network;
 mod rpc;
 mod service;
 

@@ -11,10 +11,21 @@ use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET, Prese
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::traits::AccountIdConversion;
 
+/// Presets of networks whose accounts are data (see `chain-spec/networks`), each with the SS58 prefix of its addresses.
+/// Addresses of the first begin with `gn`, of the second with `gt`; the last is for networks with a local network's times.
+pub const NETWORKS: [(&str, u16); 3] = [("mainnet", 4_457), ("testnet", 4_458), ("custom", 42)];
+/// The one of them that this build of the runtime is for. It has no other's preset.
+pub const NETWORK: (&str, u16) = NETWORKS[if cfg!(feature = "fast-runtime") {
+	2
+} else if cfg!(feature = "testnet") {
+	1
+} else {
+	0
+}];
 /// Base units of the community fund.
-const COMMUNITY: Balance = 120_000_000 * GNK;
+pub const COMMUNITY: Balance = 120_000_000 * GNK;
 /// Base units of the founders, which vest from block to block.
-const FOUNDERS: Balance = 200_000_000 * GNK;
+pub const FOUNDERS: Balance = 200_000_000 * GNK;
 /// Number of days over which they vest.
 const FOUNDERS_DAYS: u32 = 4 * 365;
 /// Number of blocks in a day.
@@ -60,7 +71,7 @@ const SMOLLM2_TOKENIZER_SHA256: [u8; 32] = [
 
 /// The names of all presets.
 pub fn preset_names() -> Vec<PresetId> {
-	vec![PresetId::from(DEV_RUNTIME_PRESET), PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET)]
+	vec![PresetId::from(DEV_RUNTIME_PRESET), PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET), PresetId::from(NETWORK.0)]
 }
 
 /// A preset as a JSON patch of the default genesis.
@@ -69,6 +80,8 @@ pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
 	let patch = match id.as_ref() {
 		DEV_RUNTIME_PRESET => local(&[Alice], Some(Alice)),
 		LOCAL_TESTNET_RUNTIME_PRESET => local(&[Alice, Bob, Charlie], None),
+		// The rules alone: `gonka-node network build` adds the accounts.
+		name if name == NETWORK.0 => own(None),
 		_ => return None,
 	};
 	Some(patch.to_string().into_bytes())

@@ -8,7 +8,7 @@ use polkadot_sdk::{frame_support::build_struct_json_patch, *};
 pub use shared::*;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
-/// The part of a local network's genesis that only this chain has.
+/// The part of a network's genesis that only this chain has.
 fn own(root: Option<Sr25519Keyring>) -> serde_json::Value {
 	build_struct_json_patch!(RuntimeGenesisConfig {
 		babe: pallet_babe::GenesisConfig { epoch_config: configs::consensus::BABE_CONFIGURATION },

@@ -17,7 +17,7 @@ parameter_types! {
 		}).build();
 	pub RuntimeBlockWeights: BlockWeights = BlockWeights::with_sensible_defaults(MAX_BLOCK, NORMAL_SHARE);
 	pub const BlockHashCount: BlockNumber = 4_096;
-	pub const SS58Prefix: u8 = 42;
+	pub const SS58Prefix: u16 = crate::genesis::NETWORK.1;
 }
 
 #[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]

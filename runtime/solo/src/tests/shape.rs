@@ -53,12 +53,12 @@ fn only_the_development_preset_has_a_root_key() {
 }
 
 #[test]
-fn both_presets_audit_the_demo_model() {
+fn both_local_presets_audit_the_demo_model() {
 	let profiles: Vec<_> = genesis::profiles().collect();
 	assert_eq!(profiles.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0, 1], "for libtorch and for llama.cpp");
 	assert!(profiles.iter().all(|(_, profile)| profile.is_well_formed()));
-	for id in genesis::preset_names() {
-		let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&id).unwrap()).unwrap();
+	for id in [sp_genesis_builder::DEV_RUNTIME_PRESET, sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET] {
+		let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&id.into()).unwrap()).unwrap();
 		assert_eq!(preset["samplingValidation"]["profiles"], serde_json::json!(profiles));
 	}
 	super::chain::run(|| {
@@ -66,6 +66,28 @@ fn both_presets_audit_the_demo_model() {
 			assert_eq!(SamplingValidation::profile(id), Some(profile));
 		}
 	});
+}
+
+#[test]
+fn a_build_is_for_one_network_and_has_no_other_networks_preset() {
+	use frame_support::traits::Get;
+	let (name, prefix) = genesis::NETWORK;
+	assert_eq!(<Runtime as frame_system::Config>::SS58Prefix::get(), prefix);
+	assert_eq!(name == "custom", Time::THIS == Time::FAST, "released networks have mainnet's times");
+	for (other, _) in genesis::NETWORKS {
+		assert_eq!(genesis::preset(&other.into()).is_some(), other == name);
+	}
+	let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&name.into()).unwrap()).unwrap();
+	let keys: Vec<_> = preset.as_object().unwrap().keys().collect();
+	assert_eq!(keys, ["babe", "sudo"], "accounts are data");
+	assert!(preset["sudo"]["key"].is_null());
+}
+
+#[test]
+fn mined_and_genesis_supply_are_a_billion_gnk() {
+	use frame_support::traits::Get;
+	let mined = <Runtime as pallet_emission::Config>::Cap::get();
+	assert_eq!(mined + genesis::COMMUNITY + genesis::FOUNDERS, 1_000_000_000 * GNK);
 }
 
 #[test]

@@ -1,0 +1,224 @@
+//! Released networks: `gonka-node network` checks the file with a network's first accounts, keys and models, makes the raw
+//! chain specification of it, and makes a validator's entry. `docs/genesis.md` describes the ceremony.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use crate::chain_spec::{ChainSpec, Extensions};
+use clap::{Args, Subcommand};
+use codec::{Decode, Encode};
+use file::{Genesis, Network};
+use gonka_runtime::{
+	Balance, Balances, Hash, SessionKeys, WASM_BINARY,
+	genesis::{COMMUNITY, DAY, FOUNDERS, NETWORK, Treasury},
+	opaque::Block,
+};
+use polkadot_sdk::*;
+use sc_chain_spec::{
+	ChainSpec as _, ChainType, GenesisConfigBuilderRuntimeCaller, Properties, construct_genesis_block, json_merge,
+	resolve_state_version_from_wasm,
+};
+use sc_cli::KeystoreParams;
+use sc_executor::WasmExecutor;
+use sc_service::{KeystoreContainer, config::BasePath};
+use serde_json::{Value, json};
+use sp_core::{
+	bytes::to_hex,
+	crypto::{AccountId32, Ss58Codec},
+	storage::well_known_keys::CODE,
+};
+use sp_externalities::Externalities;
+use sp_io::hashing::blake2_256;
+use sp_keystore::{KeystoreExt, KeystorePtr};
+use sp_runtime::{
+	BuildStorage,
+	traits::{BlakeTwo256, Block as _, Get},
+};
+use sp_state_machine::BasicExternalities;
+use std::{fs, path::PathBuf};
+
+/// Commands about released networks. They need no chain.
+#[derive(Debug, Subcommand)]
+pub enum NetworkCommand {
+	/// Check a network file. All faults are printed, and all that is missing.
+	Check {
+		/// The network file, as those in `chain-spec/networks`.
+		file: PathBuf,
+	},
+
+	/// Check a network file, write the raw chain specification, and print the genesis hash.
+	Build(BuildCmd),
+
+	/// Make a first validator's session keys and print its entry for the network file.
+	///
+	/// The keys are put into the keystore where a node with the same base path finds them when the network starts. The
+	/// statement that is printed must be signed with the account's key.
+	Keys(KeysCmd),
+}
+
+/// Arguments of `network build`.
+#[derive(Debug, Args)]
+pub struct BuildCmd {
+	/// The network file.
+	file: PathBuf,
+
+	/// The runtime's wasm, compressed or not. By default that in this program.
+	#[arg(long, value_name = "FILE")]
+	runtime: Option<PathBuf>,
+
+	/// Where the raw chain specification is written.
+	#[arg(long, value_name = "FILE")]
+	output: PathBuf,
+}
+
+/// Arguments of `network keys`.
+#[derive(Debug, Args)]
+pub struct KeysCmd {
+	/// The network file. It may lack accounts and keys still.
+	file: PathBuf,
+
+	/// The validator's account, SS58 with any prefix.
+	#[arg(long, value_name = "ADDRESS")]
+	account: String,
+
+	/// Base path of the validator's node.
+	#[arg(long, short = 'd', value_name = "PATH")]
+	base_path: Option<PathBuf>,
+
+	#[command(flatten)]
+	keystore: KeystoreParams,
+}
+
+impl NetworkCommand {
+	/// Runs the command, where `executable` names the folder of the default base path.
+	pub fn run(&self, executable: &str) -> Result<(), String> {
+		match self {
+			Self::Check { file } => {
+				let network = Network::read(file)?;
+				let genesis = network.check()?;
+				println!(
+					"{} is complete: {} validators, {} guardians, {} models",
+					network.name,
+					genesis.validators.len(),
+					genesis.guardians.len(),
+					genesis.models.len()
+				);
+			},
+			Self::Build(cmd) => {
+				let network = Network::read(&cmd.file)?;
+				let genesis = network.check()?;
+				let wasm = match &cmd.runtime {
+					Some(path) => fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+					None => WASM_BINARY.ok_or("this node was built without a runtime: use --runtime")?.to_vec(),
+				};
+				let raw = specification(&network, &genesis, &wasm)?.as_json(true)?;
+				let hash = genesis_hash(&ChainSpec::from_json_bytes(raw.clone().into_bytes())?)?;
+				fs::write(&cmd.output, raw)
+					.map_err(|error| format!("cannot write {}: {error}", cmd.output.display()))?;
+				println!("network  {}", network.id);
+				println!("genesis  {hash:?}");
+				println!("runtime  {} (blake2-256)", to_hex(&blake2_256(&wasm), false));
+				println!("wrote    {}", cmd.output.display());
+			},
+			Self::Keys(cmd) => {
+				let network = Network::read(&cmd.file)?;
+				let (account, _) = AccountId32::from_ss58check_with_version(&cmd.account)
+					.map_err(|error| format!("`{}` is not an address: {error}", cmd.account))?;
+				let base = cmd.base_path.clone().map(BasePath::new);
+				let base = base.unwrap_or_else(|| BasePath::from_project("", "", executable));
+				let config = cmd.keystore.keystore_config(&base.config_dir(&network.id));
+				let keystore = KeystoreContainer::new(&config.map_err(|error| error.to_string())?)
+					.map_err(|error| error.to_string())?;
+				let (statement, entry) = entry(&network, &account, keystore.keystore());
+				println!(
+					"Sign this text with the key of the account, and write the signature into the entry:\n\n{statement}\n"
+				);
+				println!("The entry:\n\n{entry:#}");
+			},
+		}
+		Ok(())
+	}
+}
+
+/// New session keys in `keystore`: the statement that the account signs, and the entry without its signature.
+fn entry(network: &Network, account: &AccountId32, keystore: KeystorePtr) -> (String, Value) {
+	let mut ext = BasicExternalities::new_empty();
+	ext.register_extension(KeystoreExt::from(keystore));
+	let made = ext.execute_with(|| SessionKeys::generate(&account.encode(), None));
+	let keys = to_hex(&made.keys.encode(), false);
+	let address = network.address(account);
+	let statement = network.statement(&address, Some(&keys));
+	let owner = json!({ "address": address, "signature": "" });
+	(statement, json!({ "owner": owner, "power": 1, "keys": keys, "proof": to_hex(&made.proof.encode(), false) }))
+}
+
+/// The specification of a network with this runtime.
+///
+/// # Errors
+/// If the runtime is another network's or has other times than this program, if it rejects the genesis, or if the balances
+/// that it makes are not those of the protocol.
+fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<ChainSpec, String> {
+	if (network.preset == "custom") != (NETWORK.0 == "custom") {
+		return Err(format!("this gonka-node is built with other times than those of the preset `{}`", network.preset));
+	}
+	let runtime = <GenesisConfigBuilderRuntimeCaller>::new(wasm);
+	let presets = runtime.preset_names()?;
+	if !presets.contains(&network.preset) {
+		return Err(format!("the runtime is not the one of {}: it has the presets {presets:?}", network.preset));
+	}
+	let mut patch = runtime.get_named_preset(Some(&network.preset))?;
+	json_merge(&mut patch, genesis_patch(genesis));
+
+	let mut properties = Properties::new();
+	properties.insert("tokenSymbol".into(), network.token_symbol.as_str().into());
+	properties.insert("tokenDecimals".into(), network.token_decimals.into());
+	properties.insert("ss58Format".into(), network.ss58_prefix.into());
+	let mut storage = runtime.get_storage_for_patch(patch)?;
+	let issued: Balance = BasicExternalities::execute_with_storage(&mut storage, Balances::total_issuance);
+	let expected = COMMUNITY.saturating_add(FOUNDERS);
+	if issued != expected {
+		return Err(format!("the genesis issues {issued} base units instead of {expected}"));
+	}
+	storage.top.insert(CODE.to_vec(), wasm.to_vec());
+
+	let mut spec = ChainSpec::builder(wasm, Extensions::default())
+		.with_name(&network.name)
+		.with_id(&network.id)
+		.with_protocol_id(&network.id.replace('_', "-"))
+		.with_chain_type(ChainType::Live)
+		.with_properties(properties)
+		.with_boot_nodes(genesis.boot_nodes.clone())
+		.build();
+	spec.set_storage(storage);
+	Ok(spec)
+}
+
+/// A network's accounts, keys and models as a patch of the runtime's default genesis.
+fn genesis_patch(genesis: &Genesis) -> Value {
+	let Genesis { founders, vesting_days, validators, guardians, maturity, models, profiles, .. } = genesis;
+	let fund = (Treasury::get(), COMMUNITY);
+	let balances: Vec<_> = founders.iter().cloned().chain([fund]).collect();
+	let vesting: Vec<_> = founders.iter().map(|(who, _)| (who, 0, vesting_days.saturating_mul(DAY), 0)).collect();
+	let keys: Vec<_> = validators.iter().map(|(who, _, keys)| (who, who, keys)).collect();
+	let power: Vec<_> = validators.iter().map(|(who, power, _)| (who, power)).collect();
+	json!({
+		"balances": { "balances": balances },
+		"vesting": { "vesting": vesting },
+		"session": { "keys": keys },
+		"poc": { "power": power, "guardians": guardians, "maturity": maturity, "allowUnchecked": false },
+		"inferenceMarket": { "models": models },
+		"samplingValidation": { "profiles": profiles },
+	})
+}
+
+/// The hash of the genesis block, by which all signatures are bound to the network.
+fn genesis_hash(spec: &ChainSpec) -> Result<Hash, String> {
+	let storage = spec.build_storage()?;
+	let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
+	let version = resolve_state_version_from_wasm::<_, BlakeTwo256>(&storage, &executor)
+		.map_err(|error| format!("the runtime has no version: {error}"))?;
+	let root = BasicExternalities::new(storage).storage_root(version);
+	let root = Hash::decode(&mut &root[..]).map_err(|error| format!("the state root is malformed: {error}"))?;
+	Ok(construct_genesis_block::<Block>(root, version).hash())
+}

@@ -1,0 +1,235 @@
+//! A complete network file with generated keys, the same with one fault each, and the files of this repository.
+
+use super::*;
+use sc_network::PeerId;
+use sc_service::config::KeystoreConfig;
+use sp_core::{Pair, sr25519};
+use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+use std::{collections::BTreeSet, path::Path};
+
+fn pair() -> sr25519::Pair {
+	sr25519::Pair::generate().0
+}
+
+fn address(account: impl Into<AccountId32>) -> String {
+	account.into().to_ss58check_with_version(NETWORK.1.into())
+}
+
+fn sign(pair: &sr25519::Pair, text: &str) -> Value {
+	to_hex(&pair.sign(text.as_bytes()).0, false).into()
+}
+
+fn network(file: &Value) -> Network {
+	serde_json::from_value(file.clone()).unwrap()
+}
+
+/// A network file of four validators and two founders, one of which is a multisig account.
+fn complete() -> Value {
+	let boot_node = |name: &str| format!("/dns/{name}.gonka.network/tcp/30333/p2p/{}", PeerId::random());
+	let mut file = json!({
+		"name": "Test",
+		"id": "gonka_test",
+		"preset": NETWORK.0,
+		"ss58Prefix": NETWORK.1,
+		"tokenSymbol": "TST",
+		"tokenDecimals": 9,
+		"communityFund": { "address": address(Treasury::get()), "gnk": 120_000_000 },
+		"vestingDays": 1_460,
+		"maturity": 1_000_000,
+		"models": [{
+			"name": "SmolLM2-135M-Instruct",
+			"weightsHash": Hash::repeat_byte(1),
+			"tokenizerHash": Hash::repeat_byte(2),
+			"quantisation": "Q4_1",
+			"contextLength": 8_192,
+			"inputPrice": 1_000,
+			"outputPrice": 4_000,
+			"memoryMb": 1_024,
+			"minWorkerVersion": 1_000,
+			"profile": concat!(env!("CARGO_MANIFEST_DIR"), "/../chain-spec/profiles/SmolLM2-135M-Instruct.json"),
+		}],
+		"bootNodes": [boot_node("a"), boot_node("b")],
+	});
+	let incomplete = network(&file);
+	let validators: Vec<_> = (0..4)
+		.map(|_| {
+			let (pair, keystore) = (pair(), KeystoreContainer::new(&KeystoreConfig::InMemory).unwrap());
+			let (statement, mut entry) = entry(&incomplete, &pair.public().into(), keystore.keystore());
+			entry["owner"]["signature"] = sign(&pair, &statement);
+			entry
+		})
+		.collect();
+	file["guardians"] = json!([validators[0]["owner"]["address"], validators[1]["owner"]["address"]]);
+	file["validators"] = validators.into();
+
+	let single = pair();
+	let statement = incomplete.statement(&address(single.public()), None);
+	// As browser extensions sign.
+	let signature = sign(&single, &format!("<Bytes>{statement}</Bytes>"));
+	let mut board: Vec<_> = (0..3).map(|_| pair()).collect();
+	board.sort_by_key(|pair| pair.public());
+	let accounts: Vec<AccountId32> = board.iter().map(|pair| pair.public().into()).collect();
+	let multisig = address(gonka_runtime::Multisig::multi_account_id(&accounts, 2));
+	let statement = incomplete.statement(&multisig, None);
+	let signatories =
+		board.iter().map(|pair| json!({ "address": address(pair.public()), "signature": sign(pair, &statement) }));
+	let signatories: Vec<_> = signatories.collect();
+	file["founders"] = json!([
+		{ "owner": { "address": address(single.public()), "signature": signature }, "gnk": 150_000_000 },
+		{ "owner": { "address": multisig, "threshold": 2, "signatories": signatories }, "gnk": 50_000_000 },
+	]);
+	file
+}
+
+#[test]
+fn a_complete_file_makes_the_same_genesis_every_time() {
+	let network = network(&complete());
+	let build = || {
+		let genesis = network.check().unwrap();
+		let spec = specification(&network, &genesis, WASM_BINARY.unwrap()).unwrap();
+		let raw = spec.as_json(true).unwrap();
+		(genesis_hash(&ChainSpec::from_json_bytes(raw.clone().into_bytes()).unwrap()).unwrap(), raw)
+	};
+	let (first, second) = (build(), build());
+	assert_eq!(first.0, second.0);
+	assert!(first.1 == second.1);
+
+	let spec = ChainSpec::from_json_bytes(first.1.into_bytes()).unwrap();
+	assert_eq!(spec.properties()["ss58Format"], NETWORK.1);
+	let mut storage = spec.build_storage().unwrap();
+	BasicExternalities::execute_with_storage(&mut storage, || {
+		let genesis = network.check().unwrap();
+		assert_eq!(Balances::free_balance(Treasury::get()), COMMUNITY);
+		for (founder, share) in &genesis.founders {
+			assert_eq!(Balances::free_balance(founder), *share);
+			assert_eq!(Balances::usable_balance(founder), 0, "nothing has vested yet");
+		}
+		let validators: BTreeSet<_> = genesis.validators.into_iter().map(|(who, ..)| who).collect();
+		assert_eq!(gonka_runtime::Session::validators().into_iter().collect::<BTreeSet<_>>(), validators);
+	});
+}
+
+#[test]
+fn a_runtime_with_other_times_is_rejected() {
+	let mut network = network(&complete());
+	let genesis = network.check().unwrap();
+	network.preset = if NETWORK.0 == "custom" { "mainnet" } else { "custom" }.to_owned();
+	let error = specification(&network, &genesis, WASM_BINARY.unwrap()).err().unwrap();
+	assert!(error.contains("built with other times"), "{error}");
+}
+
+#[test]
+fn a_file_with_a_fault_is_rejected_by_name() {
+	type Change = fn(&mut Value);
+	let faults: [(&str, Change); 24] = [
+		("the development key Alice", |file| {
+			file["founders"][0]["owner"]["address"] = address(Sr25519Keyring::Alice.public()).into();
+		}),
+		("the development key Bob", |file| {
+			let keys = SessionKeys {
+				babe: Sr25519Keyring::Bob.public().into(),
+				grandpa: Ed25519Keyring::Bob.public().into(),
+				authority_discovery: Sr25519Keyring::Charlie.public().into(),
+			};
+			file["validators"][0]["keys"] = to_hex(&keys.encode(), false).into();
+		}),
+		("the account of zeros", |file| {
+			file["founders"][0]["owner"]["address"] = address([0u8; 32]).into();
+		}),
+		("is the community fund, too", |file| {
+			file["founders"][0]["owner"]["address"] = address(Treasury::get()).into();
+		}),
+		("founders: 200000001 GNK instead of 200000000", |file| file["founders"][0]["gnk"] = 150_000_001.into()),
+		("communityFund: 1 GNK instead of 120000000", |file| file["communityFund"]["gnk"] = 1.into()),
+		("communityFund.address is not the fund's", |file| {
+			file["communityFund"]["address"] = file["founders"][0]["owner"]["address"].clone();
+		}),
+		("is validator", |file| file["validators"][1] = file["validators"][0].clone()),
+		("is a session key of validator", |file| {
+			file["validators"][1]["keys"] = file["validators"][0]["keys"].clone();
+		}),
+		("another network's address", |file| {
+			let account = AccountId32::from(pair().public());
+			file["founders"][0]["owner"]["address"] = account.to_ss58check_with_version(2u16.into()).into();
+		}),
+		("is not an address", |file| {
+			let text = file["founders"][0]["owner"]["address"].as_str().unwrap().to_owned();
+			file["founders"][0]["owner"]["address"] = text[..text.len() - 1].into();
+		}),
+		("no signature by its key", |file| file["founders"][0]["owner"]["signature"] = "".into()),
+		("no signature by its key", |file| {
+			let other = file["validators"][1]["owner"]["signature"].clone();
+			file["validators"][0]["owner"]["signature"] = other;
+		}),
+		("the proof is not made by the session keys", |file| {
+			file["validators"][0]["proof"] = file["validators"][1]["proof"].clone();
+		}),
+		("keys are not 96 bytes", |file| file["validators"][0]["keys"] = "0x00".into()),
+		("is not the multisig account", |file| file["founders"][1]["owner"]["threshold"] = 3.into()),
+		("threshold is not between", |file| file["founders"][1]["owner"]["threshold"] = 1.into()),
+		("is there twice", |file| file["guardians"][1] = file["guardians"][0].clone()),
+		("is no first validator", |file| {
+			file["guardians"][0] = file["founders"][0]["owner"]["address"].clone();
+		}),
+		("a third of the power", |file| file["validators"][0]["power"] = 2.into()),
+		("the peer is there twice", |file| file["bootNodes"][1] = file["bootNodes"][0].clone()),
+		("cannot be reached", |file| {
+			file["bootNodes"][0] = format!("/ip4/192.168.0.1/tcp/30333/p2p/{}", PeerId::random()).into();
+		}),
+		("ss58Prefix is 0", |file| file["ss58Prefix"] = 0.into()),
+		("is no readable profile", |file| file["models"][0]["profile"] = "none.json".into()),
+	];
+	let file = complete();
+	for (expected, change) in faults {
+		let mut faulty = file.clone();
+		change(&mut faulty);
+		let error = network(&faulty).check().expect_err(expected);
+		assert!(error.contains(expected), "expected `{expected}`: {error}");
+	}
+}
+
+#[test]
+fn a_file_without_a_part_is_rejected_and_says_what_is_missing() {
+	let file = complete();
+	for (part, text) in [
+		("founders", "founders are missing"),
+		("validators", "validators are missing: 0 of at least 4"),
+		("guardians", "guardians are missing"),
+		("maturity", "maturity is missing"),
+		("bootNodes", "bootNodes are missing: 0 of at least 2"),
+	] {
+		let mut incomplete = file.clone();
+		incomplete.as_object_mut().unwrap().remove(part);
+		let error = network(&incomplete).check().expect_err(part);
+		assert!(error.contains(text), "{error}");
+	}
+	let mut misspelt = file;
+	misspelt["guardian"] = json!([]);
+	assert!(serde_json::from_value::<Network>(misspelt).is_err());
+}
+
+#[test]
+fn the_files_of_this_repository_lack_only_what_their_owners_must_bring() {
+	for name in ["mainnet", "testnet"] {
+		let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../chain-spec/networks/{name}.json"));
+		let network = Network::read(&path).unwrap();
+		assert_eq!(network.preset, name);
+		if let Err(error) = network.check() {
+			for fault in error.lines().skip(1) {
+				assert!(fault.contains("missing"), "{name}: {fault}");
+			}
+		}
+	}
+}
+
+#[test]
+fn session_keys_are_made_where_a_node_of_the_network_finds_them() {
+	let base = tempfile::tempdir().unwrap();
+	let file = base.path().join("network.json");
+	fs::write(&file, complete().to_string()).unwrap();
+	let keystore =
+		KeystoreParams { keystore_path: None, password_interactive: false, password: None, password_filename: None };
+	let keys = KeysCmd { file, account: address(pair().public()), base_path: Some(base.path().into()), keystore };
+	NetworkCommand::Keys(keys).run("gonka-node").unwrap();
+	assert_eq!(fs::read_dir(base.path().join("chains/gonka_test/keystore")).unwrap().count(), 3);
+}
