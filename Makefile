@@ -22,7 +22,8 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test soak bench latency matrix vllm clients weights calibrate man
+.PHONY: help setup build devnet stop status check test soak bench latency matrix vllm clients weights calibrate release images release-check \
+	man
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +75,16 @@ weights: setup ## Measure dispatch weights on this machine: takes hours, writes 
 
 calibrate: build ## Make the demo model's calibration profile: takes hours, continues where it stopped (CALIBRATE_ARGS=--tokens=…, …)
 	@scripts/calibrate $(CALIBRATE_ARGS)
+
+release: ## Build packages, runtimes, specifications and notes of a release: takes hours, writes target/dist
+	@scripts/setup --build
+	scripts/release
+
+images: ## Make the image of a release from its packages, without Docker: needs root, debootstrap, buildah
+	scripts/images
+
+release-check: ## Test packages and image of a release in a clean Debian: needs root, debootstrap, buildah, podman
+	scripts/release-check
 
 man: build ## Write man pages of gonka, gonka-gateway and gonka-worker to target/man
 	@$(BIN)/gonka-reference target/man

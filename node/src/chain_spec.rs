@@ -81,7 +81,7 @@ pub fn load(id: &str) -> Result<ChainSpec, String> {
 		}),
 		"mainnet" | "testnet" => Err(format!(
 			"The specification of a released network comes with the release. \
-			Use `--chain <path to {id}.json>`; packages put it into /usr/share/gonka/networks."
+			Use `--chain <path to {id}.json>`."
 		)),
 		"" => Err("The chain is missing. Use `--dev` (one validator, temporary), `--chain local` \
 			(Alice, Bob and Charlie) or `--chain <path to a chain specification>`."

@@ -27,6 +27,7 @@ use sp_core::{
 	bytes::to_hex,
 	crypto::{AccountId32, Ss58Codec},
 	storage::well_known_keys::CODE,
+	traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode},
 };
 use sp_externalities::Externalities;
 use sp_io::hashing::blake2_256;
@@ -36,7 +37,14 @@ use sp_runtime::{
 	traits::{BlakeTwo256, Block as _, Get},
 };
 use sp_state_machine::BasicExternalities;
-use std::{fs, path::PathBuf};
+use sp_version::RuntimeVersion;
+use std::{
+	fs,
+	path::{Path, PathBuf},
+};
+
+/// The version of metadata that clients read.
+const METADATA_VERSION: u32 = 15;
 
 /// Commands about released networks. They need no chain.
 #[derive(Debug, Subcommand)]
@@ -49,6 +57,12 @@ pub enum NetworkCommand {
 
 	/// Check a network file, write the raw chain specification, and print the genesis hash.
 	Build(BuildCmd),
+
+	/// Print what a runtime is: its versions, networks, and the hashes of its code and metadata.
+	Runtime {
+		/// The runtime's wasm, compressed or not. By default that in this program.
+		file: Option<PathBuf>,
+	},
 
 	/// Make a first validator's session keys and print its entry for the network file.
 	///
@@ -108,10 +122,7 @@ impl NetworkCommand {
 			Self::Build(cmd) => {
 				let network = Network::read(&cmd.file)?;
 				let genesis = network.check()?;
-				let wasm = match &cmd.runtime {
-					Some(path) => fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?,
-					None => WASM_BINARY.ok_or("this node was built without a runtime: use --runtime")?.to_vec(),
-				};
+				let wasm = wasm(cmd.runtime.as_deref())?;
 				let raw = specification(&network, &genesis, &wasm)?.as_json(true)?;
 				let hash = genesis_hash(&ChainSpec::from_json_bytes(raw.clone().into_bytes())?)?;
 				fs::write(&cmd.output, raw)
@@ -121,6 +132,7 @@ impl NetworkCommand {
 				println!("runtime  {} (blake2-256)", to_hex(&blake2_256(&wasm), false));
 				println!("wrote    {}", cmd.output.display());
 			},
+			Self::Runtime { file } => print!("{}", description(&wasm(file.as_deref())?)?),
 			Self::Keys(cmd) => {
 				let network = Network::read(&cmd.file)?;
 				let (account, _) = AccountId32::from_ss58check_with_version(&cmd.account)
@@ -139,6 +151,42 @@ impl NetworkCommand {
 		}
 		Ok(())
 	}
+}
+
+/// The wasm of a file, or of this program.
+fn wasm(file: Option<&Path>) -> Result<Vec<u8>, String> {
+	match file {
+		Some(path) => fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display())),
+		None => Ok(WASM_BINARY.ok_or("this node was built without a runtime: name a file")?.to_vec()),
+	}
+}
+
+/// Calls a function of a runtime on an empty state.
+fn call(wasm: &[u8], method: &str, data: &[u8]) -> Result<Vec<u8>, String> {
+	let fetcher = WrappedRuntimeCode(wasm.into());
+	let code = RuntimeCode { code_fetcher: &fetcher, heap_pages: None, hash: blake2_256(wasm).to_vec() };
+	let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
+	let mut ext = BasicExternalities::new_empty();
+	let (result, _) = executor.call(&mut ext, &code, method, data, CallContext::Offchain);
+	result.map_err(|error| format!("the runtime's {method} fails: {error}"))
+}
+
+/// A runtime's versions, presets and hashes, one a line.
+fn description(wasm: &[u8]) -> Result<String, String> {
+	let malformed = |error: codec::Error| format!("the runtime's response is malformed: {error}");
+	let version = RuntimeVersion::decode(&mut &call(wasm, "Core_version", &[])?[..]).map_err(malformed)?;
+	let metadata = call(wasm, "Metadata_metadata_at_version", &METADATA_VERSION.encode())?;
+	let metadata = Option::<Vec<u8>>::decode(&mut &metadata[..]).map_err(malformed)?.unwrap_or_default();
+	let presets = <GenesisConfigBuilderRuntimeCaller>::new(wasm).preset_names()?.join(", ");
+	Ok(format!(
+		"name            {}-{}\ntransactions    version {}\npresets         {presets}\ncode            {} (blake2-256)\n\
+		metadata        {} (blake2-256 of version {METADATA_VERSION})\n",
+		version.spec_name,
+		version.spec_version,
+		version.transaction_version,
+		to_hex(&blake2_256(wasm), false),
+		to_hex(&blake2_256(&metadata), false),
+	))
 }
 
 /// New session keys in `keystore`: the statement that the account signs, and the entry without its signature.

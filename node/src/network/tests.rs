@@ -5,7 +5,7 @@ use sc_network::PeerId;
 use sc_service::config::KeystoreConfig;
 use sp_core::{Pair, sr25519};
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 fn pair() -> sr25519::Pair {
 	sr25519::Pair::generate().0
@@ -107,6 +107,17 @@ fn a_complete_file_makes_the_same_genesis_every_time() {
 		let validators: BTreeSet<_> = genesis.validators.into_iter().map(|(who, ..)| who).collect();
 		assert_eq!(gonka_runtime::Session::validators().into_iter().collect::<BTreeSet<_>>(), validators);
 	});
+}
+
+#[test]
+fn a_runtime_is_described_by_its_versions_and_hashes() {
+	let text = description(WASM_BINARY.unwrap()).unwrap();
+	let version = gonka_runtime::VERSION;
+	let code = to_hex(&blake2_256(WASM_BINARY.unwrap()), false);
+	assert!(text.contains(&format!("{}-{}\n", version.spec_name, version.spec_version)), "{text}");
+	assert!(text.contains(NETWORK.0) && text.contains(&code), "{text}");
+	let none = to_hex(&blake2_256(&[]), false);
+	assert!(!text.contains(&none), "the runtime has metadata of this version: {text}");
 }
 
 #[test]
