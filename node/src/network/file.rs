@@ -160,6 +160,11 @@ impl Network {
 		let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
 		let network: Self = serde_json::from_str(&text)
 			.map_err(|error| format!("{} is not a network file: {error}", path.display()))?;
+		// Part of paths.
+		let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+		if network.id.is_empty() || !network.id.bytes().all(is_plain) {
+			return Err(format!("{}: id is not made of the characters a-z, 0-9 and _", path.display()));
+		}
 		Ok(Self { folder: path.parent().unwrap_or(Path::new("")).to_owned(), ..network })
 	}
 
@@ -238,10 +243,8 @@ impl Check<'_> {
 	}
 
 	fn identity(&mut self) {
-		let Network { name, id, preset, ss58_prefix, token_symbol, token_decimals, vesting_days, .. } = self.network;
+		let Network { name, preset, ss58_prefix, token_symbol, token_decimals, vesting_days, .. } = self.network;
 		self.require(!name.is_empty(), "name is missing");
-		let letters = id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-		self.require(letters && !id.is_empty(), "id is not made of the characters a-z, 0-9 and _");
 		match NETWORKS.iter().find(|(name, _)| name == preset) {
 			None => self.fault(format!("preset {preset} is none of {NETWORKS:?}")),
 			Some((_, prefix)) => self.require(

@@ -214,6 +214,11 @@ fn a_file_without_a_part_is_rejected_and_says_what_is_missing() {
 		let error = network(&incomplete).check().expect_err(part);
 		assert!(error.contains(text), "{error}");
 	}
+	let path = tempfile::NamedTempFile::new().unwrap();
+	let mut elsewhere = file.clone();
+	elsewhere["id"] = "../elsewhere".into();
+	fs::write(path.path(), elsewhere.to_string()).unwrap();
+	assert!(Network::read(path.path()).is_err_and(|error| error.contains("id is not made of")));
 	let mut misspelt = file;
 	misspelt["guardian"] = json!([]);
 	assert!(serde_json::from_value::<Network>(misspelt).is_err());
