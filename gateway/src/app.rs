@@ -78,7 +78,7 @@ pub fn start_until<C: ChainView>(
 	let gateway = Arc::new(Gateway::new(options, ledger, workers, files, responses.clone(), metrics, ring));
 	let developer = keys.developer.public_key().0;
 	let mut tasks = JoinSet::new();
-	tasks.spawn(ring::supervise(gateway.keys.clone()));
+	tasks.spawn(ring::supervise(gateway.clone()));
 	tasks.spawn(vouchers::supervise(gateway.clone()));
 	tasks.spawn(tokenizers::supervise(gateway.clone()));
 	tasks.spawn(health::watch(gateway.clone()));

@@ -23,7 +23,16 @@ pub struct Form {
 }
 
 /// The state of one completion in its grammar.
-pub struct Bound(Matcher);
+pub struct Bound {
+	matcher: Matcher,
+	has_given_up: bool,
+}
+
+impl From<Matcher> for Bound {
+	fn from(matcher: Matcher) -> Self {
+		Self { matcher, has_given_up: false }
+	}
+}
 
 impl fmt::Debug for Form {
 	fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,13 +67,13 @@ impl Form {
 
 	/// The state of a completion that begins. Nothing of it is shared with others: they would use up its limits.
 	pub fn begin(&self) -> Bound {
-		Bound(self.start.lock().unwrap_or_else(PoisonError::into_inner).deep_clone())
+		self.start.lock().unwrap_or_else(PoisonError::into_inner).deep_clone().into()
 	}
 
 	/// The state of a completion that another host continues after these tokens, as that host has it. `None` if it cannot
 	/// continue. This blocks.
 	pub fn resume(&self, delivered: &[u32]) -> Option<Bound> {
-		compile(&self.compiler, &self.grammar, delivered).ok().map(Bound)
+		compile(&self.compiler, &self.grammar, delivered).ok().map(Bound::from)
 	}
 }
 
@@ -93,12 +102,20 @@ impl Bound {
 	/// always do so where nothing else is permitted. These are the steps of an engine: both must agree on every grammar, however
 	/// odd.
 	pub fn accepts(&mut self, id: u32, ends: bool) -> bool {
-		let permits = self.0.compute_mask_or_eos().map_or(ends, |mask| mask.is_allowed(id));
+		let mask = self.matcher.compute_mask_or_eos();
+		self.has_given_up |= mask.is_err();
+		let permits = mask.map_or(ends, |mask| mask.is_allowed(id));
 		if permits {
 			// After an error every mask is one, too.
-			let _ = self.0.consume_token(id);
+			let _ = self.matcher.consume_token(id);
 		}
 		permits
+	}
+
+	/// Whether nothing but the end was permitted, though the form is incomplete: no token can follow, or to follow the grammar would
+	/// take too long.
+	pub fn has_given_up(&self) -> bool {
+		self.has_given_up
 	}
 }
 

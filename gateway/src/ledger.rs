@@ -5,6 +5,7 @@
 //! A channel is in use once it is reconciled with its worker ([`Ledger::reconcile`]).
 
 use crate::{
+	metering::Tab,
 	numbers::{Numbers, WINDOW},
 	receipts::{self, ReceiptError, Seen},
 	store::{Saved, Store, StoreError, Vouchers, Write, Written},
@@ -55,6 +56,18 @@ pub(crate) struct Outstanding {
 	pub seen: Option<Seen>,
 	/// The id of the API key to which a receipt is to be charged that comes after the request has ended, or without it.
 	pub debtor: Option<Arc<str>>,
+	/// The tab of a client that hung up.
+	pub tab: Option<Arc<Tab>>,
+}
+
+/// The end of reading a response before its receipt.
+pub enum End {
+	/// The client hung up: the receipt says what it is charged.
+	HungUp(Arc<Tab>),
+	/// The API key is charged for the tokens that arrived.
+	Charged,
+	/// Nothing arrived.
+	Silent,
 }
 
 /// The terms of an envelope, all but its channel and sequence number.
@@ -96,7 +109,7 @@ impl ChannelRecord {
 	fn from_saved(mut saved: Saved) -> Self {
 		let now = Instant::now();
 		let outstanding = saved.envelopes.into_iter().map(|(hash, signed)| {
-			(hash, Outstanding { signed, ended: Some(now), seen: None, debtor: saved.debtors.remove(&hash) })
+			(hash, Outstanding { signed, ended: Some(now), seen: None, debtor: saved.debtors.remove(&hash), tab: None })
 		});
 		Self {
 			numbers: Numbers::after_start(saved.reserved, saved.recorded),
@@ -210,7 +223,9 @@ impl Ledger {
 			let (end, written) = self.submit_reservation(channel.id, record, 0)?;
 			record.numbers.expect(end, written);
 		}
-		record.outstanding.insert(hash, Outstanding { signed: signed.clone(), ended: None, seen: None, debtor });
+		record
+			.outstanding
+			.insert(hash, Outstanding { signed: signed.clone(), ended: None, seen: None, debtor, tab: None });
 		Ok(Some((hash, signed)))
 	}
 
@@ -269,17 +284,20 @@ impl Ledger {
 		Ok(())
 	}
 
-	/// Notes that reading ended before the receipt. The worker may have signed one, so it is queried. `is_charged` says whether the API
-	/// key is charged for it whether it comes or not ([`crate::metering`]).
-	pub fn hang_up(&self, channel: ChannelId, hash: Hash, seen: Seen, is_charged: bool) {
+	/// Notes that reading ended before the receipt. The worker may have signed one, so it is queried.
+	pub fn hang_up(&self, channel: ChannelId, hash: Hash, seen: Seen, end: End) {
 		self.with(channel, |record| {
 			if let Some(entry) = record.outstanding.get_mut(&hash) {
 				entry.ended = Some(Instant::now());
 				entry.seen = Some(seen);
-				if is_charged {
-					entry.debtor = None;
-					// The next write notices a store that is closed.
-					let _ = self.store.submit(vec![Write::Debtor(channel, hash, None)]);
+				match end {
+					End::HungUp(tab) => entry.tab = Some(tab),
+					End::Charged => {
+						entry.debtor = None;
+						// The next write notices a store that is closed.
+						let _ = self.store.submit(vec![Write::Debtor(channel, hash, None)]);
+					},
+					End::Silent => {},
 				}
 			}
 			record.wake.notify_one();
@@ -307,24 +325,24 @@ impl Ledger {
 		Ok(checked)
 	}
 
-	/// Takes a correct receipt. `lost` is the sequence number of an envelope that is not in this ledger. Returns the id of the API key to
-	/// which it is to be charged, if its request has no end that has the cost.
+	/// Takes a correct receipt. `lost` is the sequence number of an envelope that is not in this ledger. Returns the tab of a client that
+	/// hung up, and the id of the API key to which the receipt is to be charged, if its request has no end that has the cost.
 	pub(crate) fn accept(
 		&self,
 		channel: ChannelId,
 		receipt: SignedReceipt,
 		lost: Option<u64>,
-	) -> Result<Option<Arc<str>>, StoreError> {
+	) -> Result<(Option<Arc<Tab>>, Option<Arc<str>>), StoreError> {
 		let hash = receipt.receipt.envelope;
 		self.with(channel, |record| {
-			let debtor = record.outstanding.remove(&hash).and_then(|entry| entry.debtor);
+			let charged = record.outstanding.remove(&hash).map(|entry| (entry.tab, entry.debtor)).unwrap_or_default();
 			let mut writes = vec![Write::Receipt(channel, receipt.clone())];
 			writes.extend(lost.map(|number| settle(channel, record, number)));
 			record.receipts.insert(hash, receipt);
 			record.wake.notify_one();
 			// Under the lock, so that no voucher that pays for it is written before.
 			self.store.submit(writes)?;
-			Ok(debtor)
+			Ok(charged)
 		})
 	}
 

@@ -9,12 +9,14 @@ use crate::{
 		reading::Reading,
 		request::{Prompt, ValidRequest},
 	},
-	receipts::IN_FLIGHT_TOKENS,
 	relay::{self, Piece, Sent},
 };
 use gonka_client::request_id::RequestId;
 use gonka_primitives::{Balance, market::Price};
-use std::sync::Arc;
+use std::{
+	mem,
+	sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::mpsc;
 
 /// Starts the completions of a request, or none of them. The pieces of each arrive as they are generated; dropping a receiver
@@ -42,9 +44,9 @@ pub struct Admitted {
 impl Admitted {
 	/// Starts it: see [`start`].
 	pub fn start(self) -> Pieces {
-		let key = self.reservation.key().clone();
-		let messages = relay::start(self.gateway, self.id, self.prompt, self.reading, key);
-		Pieces { messages, bounds: self.bounds, reservation: Some(self.reservation), arrived: 0, spent: (0, 0) }
+		let (key, tab) = (self.reservation.key().clone(), Arc::new(Tab::default()));
+		let messages = relay::start(self.gateway, self.id, self.prompt, self.reading, key, tab.clone());
+		Pieces { messages, bounds: self.bounds, reservation: Some(self.reservation), arrived: 0, spent: (0, 0), tab }
 	}
 }
 
@@ -102,8 +104,8 @@ impl Bounds {
 /// The pieces of a completion, whose reservation they settle. Dropping them cancels the completion.
 ///
 /// A completion that ends costs the fees of all its hosts. If it fails, those that broke off are due theirs. If the client hangs up,
-/// the last host is paid for the tokens that it generated until it noticed; the receipt comes later, so the maximum counts: the
-/// tokens that arrived and those that can be on their way.
+/// the last host is paid for the tokens that it generated until it noticed: the receipt comes later, and until then the
+/// reservation stays, on a [`Tab`].
 pub struct Pieces {
 	messages: mpsc::UnboundedReceiver<Sent>,
 	bounds: Bounds,
@@ -113,6 +115,7 @@ pub struct Pieces {
 	arrived: u32,
 	/// Base units that are due to hosts that broke off, and the number of tokens that had arrived when the last one did.
 	spent: (Balance, u32),
+	tab: Arc<Tab>,
 }
 
 impl Pieces {
@@ -139,22 +142,93 @@ impl Pieces {
 					reservation.settle(summary.fee, summary.prompt_tokens, summary.completion_tokens);
 				}
 			},
-			Some(Sent::Piece(Piece::Failed(_))) | None => self.settle_broken(hung_up),
+			None if hung_up => self.hold(),
+			Some(Sent::Piece(Piece::Failed(_))) | None => self.settle_broken(),
 		}
 	}
 
-	/// Settles the reservation of a completion without an end.
-	fn settle_broken(&mut self, hung_up: bool) {
+	/// Settles the reservation of a completion that failed.
+	fn settle_broken(&mut self) {
 		let Some(reservation) = self.reservation.take() else { return };
 		let (bounds, (spent, before)) = (&self.bounds, self.spent);
-		let on_their_way = if hung_up { IN_FLIGHT_TOKENS as u32 } else { 0 };
-		let tokens = self.arrived.saturating_add(on_their_way).min(bounds.completion);
-		let made = tokens.saturating_sub(before);
-		// A host that was at an embedding may have sent it already.
-		let is_last_due = made > 0 || (bounds.completion == 0 && hung_up);
-		let last = if is_last_due { bounds.fee(bounds.prompt.saturating_add(before), made) } else { 0 };
-		if is_last_due || spent > 0 {
-			reservation.settle(spent.saturating_add(last), bounds.prompt, tokens);
+		let made = self.arrived.saturating_sub(before);
+		let last = if made > 0 { bounds.fee(bounds.prompt.saturating_add(before), made) } else { 0 };
+		let cost = spent.saturating_add(last);
+		if made > 0 || cost > 0 {
+			reservation.settle(cost, bounds.prompt, self.arrived);
+		}
+	}
+
+	/// Leaves the reservation to the last host's receipt.
+	fn hold(&mut self) {
+		if let Some(reservation) = self.reservation.take() {
+			let (spent, before) = self.spent;
+			self.tab.hold(Hold { reservation, spent, before, prompt: self.bounds.prompt });
+		}
+	}
+}
+
+/// The reservation of a completion whose client hung up, until the last host's receipt shows its fee. If that never comes, nothing is
+/// due to the last host: dropping the tab releases the reservation.
+#[derive(Default)]
+pub struct Tab(Mutex<TabState>);
+
+#[derive(Default)]
+enum TabState {
+	/// The client is there.
+	#[default]
+	Open,
+	/// The client is gone.
+	Held(Hold),
+	/// The bill came before the client's end was noticed: the fee, in base units, and the tokens of the last host.
+	Billed(Balance, u32),
+	/// All is settled.
+	Settled,
+}
+
+struct Hold {
+	reservation: Reservation,
+	/// Base units that are due to hosts that broke off, and the number of tokens that had arrived when the last one did.
+	spent: Balance,
+	before: u32,
+	/// Tokens of the prompt.
+	prompt: u32,
+}
+
+impl Hold {
+	fn settle(self, fee: Balance, tokens: u32) {
+		self.reservation.settle(self.spent.saturating_add(fee), self.prompt, self.before.saturating_add(tokens));
+	}
+}
+
+impl Tab {
+	fn hold(&self, hold: Hold) {
+		let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+		match mem::replace(&mut *state, TabState::Settled) {
+			TabState::Billed(fee, tokens) => hold.settle(fee, tokens),
+			_ => *state = TabState::Held(hold),
+		}
+	}
+
+	/// Settles the reservation by the last host's fee, in base units, and number of tokens. Returns false if another receipt did.
+	pub fn bill(&self, fee: Balance, tokens: u32) -> bool {
+		let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+		match mem::replace(&mut *state, TabState::Settled) {
+			TabState::Held(hold) => hold.settle(fee, tokens),
+			TabState::Open => *state = TabState::Billed(fee, tokens),
+			TabState::Billed(..) | TabState::Settled => return false,
+		}
+		true
+	}
+}
+
+impl Drop for Tab {
+	fn drop(&mut self) {
+		let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+		if let TabState::Held(hold) = mem::take(state)
+			&& hold.spent > 0
+		{
+			hold.settle(0, 0);
 		}
 	}
 }

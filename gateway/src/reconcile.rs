@@ -219,8 +219,11 @@ impl Ledger {
 			}
 			match receipts::check(receipt, &signed.envelope, worker, &self.genesis, seen.as_ref()) {
 				Ok(()) => {
-					let debtor = self.accept(channel, receipt.clone(), lost)?;
-					charges.extend(debtor.map(|key| (key, receipt.receipt.fee)));
+					let (fee, tokens) = (receipt.receipt.fee, receipt.receipt.completion_tokens);
+					let (tab, debtor) = self.accept(channel, receipt.clone(), lost)?;
+					if !tab.is_some_and(|tab| tab.bill(fee, tokens)) {
+						charges.extend(debtor.map(|key| (key, fee)));
+					}
 				},
 				Err(reason) => {
 					tracing::warn!(channel, envelope = hex::encode(hash), %reason, "rejected a receipt");
@@ -264,7 +267,11 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
 	use super::*;
-	use crate::{ledger::Terms, receipts::Seen, store::Store};
+	use crate::{
+		ledger::{End, Terms},
+		receipts::Seen,
+		store::Store,
+	};
 	use gonka_primitives::{
 		market::{Envelope, FinishReason, Price, Receipt, SignedEnvelope, SignedReceipt},
 		views::ChannelView,
@@ -344,7 +351,7 @@ mod tests {
 			if key == "hung up" {
 				let (tokens, prompt_tokens, context_length, stopped, hung_up) = (Vec::new(), 3, 100, false, true);
 				let seen = Seen { tokens, prompt_tokens, context_length, stopped, hung_up };
-				ledger.hang_up(7, hash, seen, true);
+				ledger.hang_up(7, hash, seen, End::Charged);
 			}
 		}
 		ledger.rest().await.unwrap();

@@ -9,6 +9,7 @@ use crate::{
 	bound::{Bound, Form},
 	gateway::Gateway,
 	ledger::IssueError,
+	metering::Tab,
 	openai::{
 		errors::ApiError,
 		reading::Reading,
@@ -158,6 +159,7 @@ pub fn start(
 	prompt: Prompt,
 	reading: Arc<Reading>,
 	key: Arc<str>,
+	tab: Arc<Tab>,
 ) -> mpsc::UnboundedReceiver<Sent> {
 	// Unbounded, so that a slow client never holds a worker up. `max_tokens` bounds the number of pieces.
 	let (client, receiver) = mpsc::unbounded_channel();
@@ -173,6 +175,7 @@ pub fn start(
 			prompt,
 			reading,
 			key,
+			tab,
 			beginnings,
 			place,
 			client,
@@ -184,6 +187,7 @@ pub fn start(
 			is_forgotten: false,
 			price,
 			spent: 0,
+			before: 0,
 			broken: HashMap::new(),
 			started,
 		};
@@ -191,7 +195,11 @@ pub fn start(
 			Ok(Some(Ok(summary))) => {
 				let Summary { finish, completion_tokens, fee, .. } = &summary;
 				tracing::debug!(?finish, completion_tokens, fee, "the completion has ended");
-				Piece::Done(summary)
+				let (last, tokens) = (fee.saturating_sub(relay.spent), completion_tokens.saturating_sub(relay.before));
+				if relay.client.send(Sent::Piece(Piece::Done(summary))).is_err() {
+					relay.tab.bill(last, tokens);
+				}
+				return;
 			},
 			Ok(Some(Err(error))) => Piece::Failed(error),
 			Ok(None) => return,
@@ -214,6 +222,7 @@ struct Relay {
 	reading: Arc<Reading>,
 	/// The id of the API key.
 	key: Arc<str>,
+	tab: Arc<Tab>,
 	/// The beginnings of the prompt.
 	beginnings: Beginnings,
 	/// The place in the queue while all hosts are busy.
@@ -234,6 +243,8 @@ struct Relay {
 	price: Price,
 	/// Base units that are due to hosts that did not end the completion, as far as it is known.
 	spent: Balance,
+	/// Number of tokens that the client had when the last of them broke off.
+	before: u32,
 	/// Number of times that a host broke off.
 	broken: HashMap<AccountId, u32>,
 	started: Instant,
@@ -250,6 +261,9 @@ impl Relay {
 				return None;
 			}
 			let delivered = self.delivered();
+			if self.is_finished() && self.has_given_up() {
+				return Some(Err(too_complex()));
+			}
 			if self.is_finished() {
 				// The host was lost between its last token and its receipt: nothing is missing. It may show the receipt later.
 				let finish = if self.stopped { FinishReason::Stop } else { FinishReason::Length };
@@ -280,6 +294,7 @@ impl Relay {
 			let Attempt { host, span, result } = self.attempt(route, &mut tried).await;
 			last_host = host;
 			match result {
+				Ok(_) if self.has_given_up() => return Some(Err(too_complex())),
 				Ok(receipt) => return Some(Ok(self.summary(receipt.finish, Some(&receipt), host))),
 				Err(Failure::ClientGone) => return None,
 				Err(failure @ (Failure::Store(_) | Failure::Encode(_))) => {
@@ -355,8 +370,14 @@ impl Relay {
 			let fee = self.price.fee(self.prompt.tokens().saturating_add(before), made).unwrap_or(Balance::MAX);
 			let fee = if self.is_unpaid { 0 } else { fee };
 			self.spent = self.spent.saturating_add(fee);
+			self.before = self.delivered();
 			let _ = self.client.send(Sent::Spent(fee));
 		}
+	}
+
+	/// Whether the grammar could not be followed to the end of the form.
+	fn has_given_up(&self) -> bool {
+		self.bound.as_ref().is_some_and(Bound::has_given_up)
 	}
 
 	/// Whether the client has all of the completion.
@@ -503,6 +524,11 @@ impl Relay {
 	}
 
 	fn note_failure(&self, host: &AccountId, failure: &Failure) {
+		if matches!(failure, Failure::Busy) {
+			// It is tried again, with other hosts, until it has room.
+			tracing::debug!("the host is busy");
+			return;
+		}
 		let when = if self.delivered() == 0 { "before" } else { "during" };
 		self.gateway.metrics.failovers.with_label_values(&[when]).inc();
 		tracing::info!(%failure, delivered = self.delivered(), "trying another host");
@@ -533,6 +559,12 @@ impl Relay {
 		let (rest, embedding) = (self.text.finish(), self.embedding.take());
 		Summary { finish, rest, stop_text, prompt_tokens, completion_tokens, fee, host, embedding }
 	}
+}
+
+fn too_complex() -> ApiError {
+	ApiError::invalid(
+		"The demanded form is too complex to be followed to its end, so the completion broke off within it: simplify it.",
+	)
 }
 
 fn no_funds() -> ApiError {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
 	auth::{ApiKeys, bearer},
+	gateway::Gateway,
 	metrics::KeyMetrics,
 	openai::errors::ApiError,
 };
@@ -26,7 +27,7 @@ use std::{
 	time::Duration,
 };
 use subtle::ConstantTimeEq;
-use tokio::time::sleep;
+use tokio::{runtime::Handle, time::sleep};
 
 /// Pause between two looks at the file of keys, and between two writes of the usage.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -163,6 +164,11 @@ impl KeyRing {
 
 	/// Writes the usage that has changed. It is on disk when this returns.
 	pub fn flush(&self) -> io::Result<()> {
+		self.flush_after(|| {})
+	}
+
+	/// Does the same, and calls `settle` between reading the usage and writing it.
+	fn flush_after(&self, settle: impl FnOnce()) -> io::Result<()> {
 		let mut log = lock(&self.0.log);
 		if log.is_rewrite_due() {
 			let rows: Vec<_> = {
@@ -182,6 +188,7 @@ impl KeyRing {
 				});
 				accounts.iter().flat_map(|(id, account)| account.usage.rows_since(id, 0)).collect()
 			};
+			settle();
 			return log.rewrite(&rows);
 		}
 		let mut rows = Vec::new();
@@ -190,7 +197,11 @@ impl KeyRing {
 				rows.extend(account.usage.rows_since(id, since));
 			}
 		}
-		if rows.is_empty() { Ok(()) } else { log.append(&rows) }
+		if rows.is_empty() {
+			return Ok(());
+		}
+		settle();
+		log.append(&rows)
 	}
 
 	/// Charges a fee, in base units, to the key with this id: a host is paid for work of which none of its requests has the cost. A budget
@@ -219,15 +230,17 @@ impl KeyRing {
 	}
 }
 
-/// Notices changes of the file of keys, and writes the usage.
-pub async fn supervise(ring: KeyRing) {
+/// Notices changes of the file of keys, and writes the usage: after the ledger, which would charge receipts again of which only the usage
+/// is on disk.
+pub async fn supervise(gateway: Arc<Gateway>) {
 	let mut is_failing = false;
 	loop {
 		sleep(PAUSE).await;
-		let ring = ring.clone();
+		let (gateway, runtime) = (gateway.clone(), Handle::current());
 		let written = tokio::task::spawn_blocking(move || {
-			ring.refresh();
-			ring.flush()
+			gateway.keys.refresh();
+			// A ledger that cannot be written ends the process.
+			gateway.keys.flush_after(|| drop(runtime.block_on(gateway.ledger.store().write(Vec::new()))))
 		});
 		match written.await {
 			Ok(Err(error)) if !is_failing => {

@@ -3,7 +3,8 @@
 use super::{Failure, Relay, Sent};
 use crate::{
 	gateway::Gateway,
-	ledger::Terms,
+	ledger::{End, Terms},
+	metering::Tab,
 	receipts::Seen,
 	router::Route,
 	snapshot::Model,
@@ -49,6 +50,7 @@ struct Reading {
 	/// Whether the host has ended the response.
 	has_failed: bool,
 	client: mpsc::UnboundedSender<Sent>,
+	tab: Arc<Tab>,
 	host: AccountId,
 	/// When the first token came.
 	begun: Option<Instant>,
@@ -64,9 +66,13 @@ impl Drop for Reading {
 				self.gateway.router.paced(&self.host, pace);
 			}
 			seen.hung_up = !(self.owes_embedding && self.has_failed);
-			// The request's cost has what was delivered, and what may be on its way when the client hangs up.
-			let is_charged = !seen.tokens.is_empty() || self.client.is_closed();
-			self.gateway.ledger.hang_up(self.channel, self.hash, seen, is_charged);
+			let end = match (self.client.is_closed(), seen.tokens.is_empty()) {
+				(true, _) => End::HungUp(self.tab.clone()),
+				// The request's cost has what was delivered.
+				(false, false) => End::Charged,
+				(false, true) => End::Silent,
+			};
+			self.gateway.ledger.hang_up(self.channel, self.hash, seen, end);
 		}
 	}
 }
@@ -103,6 +109,7 @@ pub(super) struct Order {
 	max_tokens: u32,
 	key: Arc<str>,
 	client: mpsc::UnboundedSender<Sent>,
+	tab: Arc<Tab>,
 }
 
 /// A response whose first event has come.
@@ -173,6 +180,7 @@ impl Order {
 			owes_embedding: self.max_tokens == 0,
 			has_failed: false,
 			client: self.client.clone(),
+			tab: self.tab.clone(),
 			host: route.host.account,
 			begun: None,
 		};
@@ -229,6 +237,7 @@ impl Relay {
 			max_tokens: self.tokens_left(),
 			key: self.key.clone(),
 			client: self.client.clone(),
+			tab: self.tab.clone(),
 		});
 		let model = order.model.clone();
 		match self.first(order, route, tried).await {

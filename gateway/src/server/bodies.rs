@@ -13,11 +13,11 @@ use crate::{
 use axum::{
 	body::Bytes,
 	extract::{FromRequest, Request},
-	http::StatusCode,
+	http::{StatusCode, header},
 };
 use gonka_client::request_id::RequestId;
 use std::{
-	collections::HashMap,
+	collections::{BTreeMap, HashMap},
 	mem::take,
 	num::NonZeroUsize,
 	sync::{Arc, LazyLock, Mutex, PoisonError},
@@ -28,6 +28,10 @@ use tokio::{sync::Semaphore, time::timeout};
 
 /// Maximum length of a body that is validated at once, in bytes: another thread would take longer to begin.
 const SHORT: usize = 8 << 10;
+/// Maximum number of bytes of long bodies that are read or validated at a time. Each may take minutes to arrive.
+const ROOM: usize = 256 << 20;
+/// Maximum number of them of one API key.
+const ROOM_OF_KEY: usize = ROOM / 4;
 /// Maximum time for which a request waits until it is validated.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Fields that become a grammar, which takes time to compile.
@@ -57,6 +61,42 @@ pub(super) struct Asked {
 	pub spender: Spender,
 	/// Empty once it was read.
 	body: Bytes,
+	_room: Option<Room>,
+}
+
+/// Room in memory for a long body, until it is dropped.
+struct Room {
+	key: String,
+	bytes: usize,
+}
+
+/// The bytes of all rooms, by API key.
+static ROOMS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+impl Room {
+	/// Takes room, unless the key has too much or too little is left.
+	fn take(key: &str, bytes: usize) -> Option<Self> {
+		let mut rooms = ROOMS.lock().unwrap_or_else(PoisonError::into_inner);
+		let all = rooms.values().fold(bytes, |sum, bytes| sum.saturating_add(*bytes));
+		let own = rooms.get(key).copied().unwrap_or(0).saturating_add(bytes);
+		if all > ROOM || own > ROOM_OF_KEY {
+			return None;
+		}
+		rooms.insert(key.to_owned(), own);
+		Some(Self { key: key.to_owned(), bytes })
+	}
+}
+
+impl Drop for Room {
+	fn drop(&mut self) {
+		let mut rooms = ROOMS.lock().unwrap_or_else(PoisonError::into_inner);
+		if let Some(own) = rooms.get_mut(&self.key) {
+			*own = own.saturating_sub(self.bytes);
+			if *own == 0 {
+				rooms.remove(&self.key);
+			}
+		}
+	}
 }
 
 impl FromRequest<Arc<Gateway>> for Asked {
@@ -66,13 +106,22 @@ impl FromRequest<Arc<Gateway>> for Asked {
 		let extensions = request.extensions();
 		let known = extensions.get::<RequestId>().cloned().zip(extensions.get::<Spender>().cloned());
 		let (id, spender) = known.ok_or_else(|| ApiError::internal("The request has no id or no API key."))?;
+		let length =
+			request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+		// Those without a length can be as long as any; those that are too long are rejected.
+		let length: usize = length.unwrap_or(MAX_BODY).min(MAX_BODY);
+		let room = if length > SHORT { Room::take(spender.id(), length).map(Some) } else { Some(None) };
+		let room = room.ok_or_else(|| {
+			let message = "Too many long requests are being read. Send this one again when others have ended.";
+			ApiError::too_many_requests(message.to_owned(), 1)
+		})?;
 		let body = Bytes::from_request(request, gateway).await.map_err(|rejection| match rejection.status() {
 			StatusCode::PAYLOAD_TOO_LARGE => {
 				ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20))
 			},
 			_ => ApiError::invalid("The body could not be read."),
 		})?;
-		Ok(Self { gateway: gateway.clone(), id, spender, body })
+		Ok(Self { gateway: gateway.clone(), id, spender, body, _room: room })
 	}
 }
 
@@ -149,6 +198,21 @@ mod tests {
 		sync::mpsc::unbounded_channel,
 		task::{JoinSet, yield_now},
 	};
+
+	#[test]
+	fn long_bodies_have_room_for_each_key_and_in_all() {
+		let take = |key| Room::take(key, MAX_BODY);
+		let mut rooms: Vec<_> = (0..4).map(|_| take("first").unwrap()).collect();
+		assert!(take("first").is_none());
+		for key in ["second", "third", "fourth"] {
+			rooms.extend((0..4).map(|_| take(key).unwrap()));
+		}
+		assert!(take("fifth").is_none() && Room::take("fifth", 1).is_none());
+		rooms.remove(0);
+		rooms.push(take("fifth").unwrap());
+		drop(rooms);
+		assert!(ROOMS.lock().unwrap().is_empty());
+	}
 
 	#[tokio::test]
 	async fn the_work_of_a_key_does_not_wait_behind_all_of_another() {

@@ -135,7 +135,11 @@ impl Responses {
 	pub fn delete(&self, id: &str, owner: &str) -> Result<(), ApiError> {
 		self.get(id, owner)?;
 		let path = self.path(id, owner).ok_or_else(|| ApiError::response_not_found(id))?;
-		fs::remove_file(path).map_err(|error| ApiError::internal(format!("The response cannot be deleted: {error}.")))
+		match fs::remove_file(path) {
+			// Another request has deleted it.
+			Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ApiError::response_not_found(id)),
+			deleted => deleted.map_err(|error| ApiError::internal(format!("The response cannot be deleted: {error}."))),
+		}
 	}
 
 	fn is_old(&self, modified: SystemTime) -> bool {
