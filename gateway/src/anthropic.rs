@@ -88,7 +88,7 @@ pub fn read(gateway: &Gateway, fields: &Fields) -> Result<ValidRequest, ApiError
 /// # Errors
 /// As [`read`].
 pub fn count(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
-	let request = Chat { max_tokens: Some(1), ..chat(fields)? }.prepare(gateway)?;
+	let request = chat(fields)?.without_completion().prepare(gateway)?;
 	Ok(json!({"input_tokens": request.prompts.first().map_or(0, |prompt| prompt.tokens())}))
 }
 
@@ -112,29 +112,34 @@ fn chat(fields: &Fields) -> Result<Chat, ApiError> {
 	let thinking = fields.value("thinking")?;
 	let is_off = thinking.as_ref().is_none_or(|thinking| thinking["type"] == "disabled");
 	variables.insert("enable_thinking".into(), (!is_off).into());
+	let (output, output_field) = output(fields)?;
 	Ok(Chat {
 		model: fields.required_text("model")?,
 		messages: input::messages(fields)?,
+		add_generation_prompt: true,
 		tools,
-		output: output(fields)?,
+		output,
+		output_field,
 		variables,
 		sampling,
 		max_tokens: None,
+		max_tokens_field: "max_tokens",
 		logprobs: None,
 		stream: fields.flag("stream")?.unwrap_or(false),
 		include_usage: false,
 	})
 }
 
-/// Reads the form that the text must have. `output_format` is the older place of the format.
-fn output(fields: &Fields) -> Result<Output, ApiError> {
+/// Reads the form that the text must have, and the path of its field. `output_format` is the older place of the format.
+fn output(fields: &Fields) -> Result<(Output, String), ApiError> {
 	let config = fields.value("output_config")?;
 	let (path, format) = match config.as_ref().and_then(|config| config.get("format")) {
 		Some(format) => ("output_config.format", Some(format.clone())),
 		None => ("output_format", fields.value("output_format")?),
 	};
-	Output::read(OutputFields { text_format: format.as_ref(), ..OutputFields::default() })
-		.map_err(|error| error.renamed("text.format", path))
+	let read = Output::read(OutputFields { text_format: format.as_ref(), ..OutputFields::default() });
+	let (output, _) = read.map_err(|error| error.renamed("text.format", path))?;
+	Ok((output, path.to_owned()))
 }
 
 /// The reason of a completion's end, as this API names it, and the stop text.

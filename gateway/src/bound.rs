@@ -41,12 +41,12 @@ impl fmt::Debug for Form {
 }
 
 impl Form {
-	/// Compiles a grammar. This blocks for some tens of milliseconds at most.
+	/// Compiles a grammar, which the field `param` of a request demands. This blocks for some tens of milliseconds at most.
 	///
 	/// # Errors
 	/// 400 when the grammar is malformed or too complex, no text follows it, or the model cannot be bound to one.
-	pub fn new(compiler: Arc<GrammarCompiler>, grammar: &worker_api::Grammar) -> Result<Self, ApiError> {
-		let invalid = |message| ApiError::invalid_value("response_format", message);
+	pub fn new(compiler: Arc<GrammarCompiler>, grammar: &worker_api::Grammar, param: &str) -> Result<Self, ApiError> {
+		let invalid = |message| ApiError::invalid_value(param, message);
 		let compiled = compile(&compiler, grammar, &[]).and_then(|mut matcher| {
 			let first = matcher.compute_mask_or_eos();
 			first.map_err(|error| GrammarError::Invalid(describe(&format!("it permits no first token: {error}"))))?;
@@ -130,7 +130,7 @@ mod tests {
 		let path = folder.path().join("tokenizer.gguf");
 		std::fs::write(&path, mock_tokenizer(&["aab"])).unwrap();
 		let compiler = Arc::new(GrammarCompiler::new(Arc::new(open_tokenizer(&path).unwrap())));
-		let form = Form::new(compiler.clone(), &worker_api::Grammar::Regex("a+b".into())).unwrap();
+		let form = Form::new(compiler.clone(), &worker_api::Grammar::Regex("a+b".into()), "guided_regex").unwrap();
 		let (word, end) = (256, 257);
 		let follow = |ids: &[u32]| {
 			let mut bound = form.begin();
@@ -142,7 +142,7 @@ mod tests {
 		);
 		// An end of a completion in its middle: engines end there.
 		let odd = worker_api::Grammar::Lark("start: <|im_end|> \"a\"".into());
-		let odd = Form::new(compiler.clone(), &odd).unwrap();
+		let odd = Form::new(compiler.clone(), &odd, "guided_grammar").unwrap();
 		assert!(!odd.begin().accepts(97, false) && odd.begin().accepts(end, true));
 		// Another host goes on.
 		assert!(form.resume(&[97, 97]).unwrap().accepts(98, false) && form.resume(&[98]).is_none());
@@ -152,8 +152,8 @@ mod tests {
 			worker_api::Grammar::Lark("start: missing".into()),
 			worker_api::Grammar::JsonSchema(endless),
 		] {
-			let error = Form::new(compiler.clone(), &wrong).unwrap_err().body().error;
-			assert_eq!(error.param.as_deref(), Some("response_format"));
+			let error = Form::new(compiler.clone(), &wrong, "guided_regex").unwrap_err().body().error;
+			assert_eq!(error.param.as_deref(), Some("guided_regex"));
 		}
 	}
 
@@ -165,7 +165,7 @@ mod tests {
 		std::fs::write(&path, mock_tokenizer(&[])).unwrap();
 		let compiler = Arc::new(GrammarCompiler::new(Arc::new(open_tokenizer(&path).unwrap())));
 		let regex = worker_api::Grammar::Regex("[a-z]*[aeiou][a-z]{14}".into());
-		let form = Form::new(compiler, &regex).unwrap();
+		let form = Form::new(compiler, &regex, "guided_regex").unwrap();
 		for seed in 0..8 {
 			let mut random = fastrand::Rng::with_seed(seed);
 			let mut bound = form.begin();

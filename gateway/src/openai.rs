@@ -4,6 +4,7 @@ pub mod embeddings;
 pub mod errors;
 pub mod fields;
 pub mod infill;
+pub mod limits;
 pub mod prompt;
 pub mod reading;
 pub mod request;

@@ -164,6 +164,18 @@ async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	assert_eq!(tokens["token_strs"], json!(["a", "\u{fffd}", "\u{fffd}"]));
 	let chat = front.post("/tokenize", chat_body(json!({}))).await.json();
 	assert_eq!(chat["count"], PROMPT_TOKENS);
+	let (template, bare) = (chat["tokens"].clone(), json!({"add_generation_prompt": false, "min_tokens": 9}));
+	let bare = front.post("/tokenize", chat_body(bare)).await.json()["tokens"].clone();
+	let (template, bare) = (template.as_array().unwrap(), bare.as_array().unwrap());
+	assert!(template.len() > bare.len() && template.starts_with(bare), "{template:?} {bare:?}");
+	for (wrong, param) in [
+		(json!({"model": "test/tiny"}), "prompt"),
+		(chat_body(json!({"prompt": "ab"})), "messages"),
+		(chat_body(json!({"add_generation_prompt": 1})), "add_generation_prompt"),
+	] {
+		let reply = front.post("/tokenize", wrong).await;
+		assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(param)), "{}", reply.text);
+	}
 	let text = front.post("/detokenize", json!({"model": "test/tiny", "tokens": [97, 256, 356]})).await.json();
 	assert_eq!(text, json!({"prompt": "aw0 <|im_end|>"}));
 	assert_eq!(front.get("/health").await.status, 200);
@@ -231,6 +243,11 @@ async fn no_host_is_asked_for_more_than_its_context() {
 	assert_eq!((reply.status, &error["code"]), (400, &json!("context_length_exceeded")));
 	let message = error["message"].as_str().unwrap();
 	assert!(message.contains("300") && message.contains("400") && message.contains("50"), "{message}");
+	assert_eq!(error["param"], "max_tokens");
+	let reply = front.chat(json!({"max_tokens": 100_000})).await;
+	assert!(reply.text.contains("context length is 300 tokens"), "the number of /v1/models: {}", reply.text);
+	let reply = front.chat(json!({"min_tokens": 20, "max_tokens": 10})).await;
+	assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("min_tokens")), "{}", reply.text);
 	assert_eq!((asked(0), asked(1)), (0, 8), "no host was asked");
 	// Without a maximum, a completion gets what the context has room for.
 	assert_eq!(front.chat(json!({})).await.status, 200);

@@ -250,6 +250,8 @@ async fn a_stream_that_cannot_be_finished_ends_with_the_error() {
 		(json!({"input": [{"type": "computer_call"}]}), "input[0]"),
 		(json!({"input": []}), "input"),
 		(json!({"text": {"format": {"type": "xml"}}}), "text.format.type"),
+		(json!({"max_output_tokens": 5_000}), "max_output_tokens"),
+		(json!({"input": "a ".repeat(30_000)}), "input"),
 		(json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
 	] {
 		let reply = respond(&front, more).await;

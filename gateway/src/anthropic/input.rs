@@ -63,7 +63,8 @@ pub fn messages(fields: &Fields) -> Result<Vec<Value>, ApiError> {
 	match fields.value("system")? {
 		None => {},
 		Some(Value::Array(parts)) => messages.push(json!({"role": "system", "content": texts(&parts, "system")?})),
-		Some(text) => messages.push(json!({"role": "system", "content": text})),
+		Some(Value::String(text)) => messages.push(json!({"role": "system", "content": text})),
+		Some(_) => return Err(fields.wrong("system", "a string or a list of blocks of text")),
 	}
 	let Value::Array(list) = fields.required("messages")? else { return Err(fields.wrong("messages", "a list")) };
 	for (index, message) in list.iter().enumerate() {
@@ -194,6 +195,8 @@ mod tests {
 		let error = read(image).unwrap_err().body().error;
 		assert_eq!(error.param.as_deref(), Some("messages[0].content[1]"));
 		assert!(error.message.contains("'image'"), "{}", error.message);
+		let system = read(json!({"system": 5, "messages": []})).unwrap_err().body().error;
+		assert_eq!(system.param.as_deref(), Some("system"), "{}", system.message);
 		let search = tools(json!([{"type": "web_search_20250305", "name": "web_search"}])).unwrap_err();
 		assert_eq!(search.body().error.param.as_deref(), Some("tools[0].type"));
 	}

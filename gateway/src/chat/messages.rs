@@ -87,9 +87,13 @@ impl Reader {
 				self.result(name, &id.clone(), text)?;
 			},
 			other => {
+				const ROLES: &str = "use system, developer, user, assistant, tool or function";
 				let other: String = other.chars().take(100).collect();
-				let message =
-					format!("'{other}' is not a role: use system, developer, user, assistant, tool or function.");
+				let message = match message.get("role") {
+					None | Some(Value::Null) => format!("'{path}.role' is missing: {ROLES}."),
+					Some(Value::String(_)) => format!("'{other}' is not a role: {ROLES}."),
+					Some(_) => format!("'{path}.role' must be a string: {ROLES}."),
+				};
 				return Err(ApiError::invalid_value(&format!("{path}.role"), message));
 			},
 		}

@@ -2,10 +2,12 @@
 
 use super::schema;
 use crate::openai::errors::ApiError;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Maximum number of choices in `guided_choice`.
 pub const MAX_CHOICES: usize = 1024;
+/// Maximum length of a schema's name, in characters.
+const MAX_NAME: usize = 64;
 
 /// The form of the content.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,24 +50,28 @@ pub struct OutputFields<'a> {
 }
 
 impl Output {
-	/// Reads the form of the content.
+	/// Reads the form of the content, and the path of the field that demands it; it is empty for [`Output::Text`].
 	///
 	/// # Errors
 	/// 400 with the path of the field when one is malformed, is not supported, or several demand a form.
-	pub fn read(fields: OutputFields) -> Result<Self, ApiError> {
-		let read: [(&str, Option<&Value>, Reader); 7] = [
+	pub fn read(fields: OutputFields) -> Result<(Self, String), ApiError> {
+		let read: [(&str, Option<&Value>, Reader); 6] = [
 			("response_format", fields.response_format, response_format),
 			("text.format", fields.text_format, response_format),
-			("structured_outputs", fields.structured_outputs, structured_outputs),
 			("guided_json", fields.guided_json, json_schema),
 			("guided_regex", fields.guided_regex, regex),
 			("guided_choice", fields.guided_choice, choice),
 			("guided_grammar", fields.guided_grammar, lark),
 		];
-		let given = read.into_iter().filter_map(|(param, value, reader)| {
-			let value = value.filter(|value| !value.is_null())?;
-			Some((param, reader(value, param)))
-		});
+		let mut given = Vec::new();
+		for (param, value, reader) in read {
+			if let Some(value) = value.filter(|value| !value.is_null()) {
+				given.push((param.to_owned(), reader(value, param)?));
+			}
+		}
+		if let Some(value) = fields.structured_outputs.filter(|value| !value.is_null()) {
+			given.extend(structured_outputs(value, "structured_outputs")?);
+		}
 		only(given)
 	}
 }
@@ -73,21 +79,17 @@ impl Output {
 /// Reads a field; the second argument is its path.
 type Reader = fn(&Value, &str) -> Result<Output, ApiError>;
 
-/// The only form that is not [`Output::Text`].
-fn only<'a>(given: impl Iterator<Item = (&'a str, Result<Output, ApiError>)>) -> Result<Output, ApiError> {
-	let mut only = Output::Text;
-	for (param, output) in given {
-		let output = output?;
-		if output == Output::Text {
-			continue;
-		}
-		if only != Output::Text {
+/// The only form that is not [`Output::Text`], and the path of its field.
+fn only(given: Vec<(String, Output)>) -> Result<(Output, String), ApiError> {
+	let mut demanding = given.into_iter().filter(|(_, output)| *output != Output::Text);
+	let (param, output) = demanding.next().unwrap_or_default();
+	match demanding.next() {
+		None => Ok((output, param)),
+		Some((param, _)) => {
 			let message = format!("'{param}' is the second field that demands a form of the content: send only one.");
-			return Err(ApiError::invalid_value(param, message));
-		}
-		only = output;
+			Err(ApiError::invalid_value(&param, message))
+		},
 	}
-	Ok(only)
 }
 
 /// Any JSON object.
@@ -102,11 +104,16 @@ fn response_format(value: &Value, param: &str) -> Result<Output, ApiError> {
 		Some("text") => Ok(Output::Text),
 		Some("json_object") => Ok(json_object()),
 		Some("json_schema") => {
-			let (path, object) = match value.get("json_schema") {
+			let (parent, object) = match value.get("json_schema") {
 				Some(inner) => (format!("{param}.json_schema"), inner),
+				// Chat completions have the schema one level deeper, though some clients send it here.
+				None if param == "response_format" && value.get("schema").is_none() => {
+					(format!("{param}.json_schema"), value)
+				},
 				None => (param.to_owned(), value),
 			};
-			let path = format!("{path}.schema");
+			check_name(object.get("name"), &format!("{parent}.name"))?;
+			let path = format!("{parent}.schema");
 			let schema = object.get("schema").ok_or_else(|| wrong(&path, "a JSON schema"))?;
 			let strict = object.get("strict").and_then(Value::as_bool).unwrap_or(false);
 			json_output(schema, &path, strict)
@@ -115,12 +122,20 @@ fn response_format(value: &Value, param: &str) -> Result<Output, ApiError> {
 	}
 }
 
-/// Reads vLLM's object of forms.
-fn structured_outputs(value: &Value, param: &str) -> Result<Output, ApiError> {
+/// Checks the name of a schema, which some clients leave out.
+fn check_name(name: Option<&Value>, param: &str) -> Result<(), ApiError> {
+	let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+	match name {
+		None | Some(Value::Null) => Ok(()),
+		Some(Value::String(name)) if (1..=MAX_NAME).contains(&name.len()) && name.chars().all(is_allowed) => Ok(()),
+		Some(_) => Err(wrong(param, &format!("1 to {MAX_NAME} letters, digits, '_' or '-'"))),
+	}
+}
+
+/// Reads vLLM's object of forms: each with its path.
+fn structured_outputs(value: &Value, param: &str) -> Result<Vec<(String, Output)>, ApiError> {
 	let Value::Object(object) = value else { return Err(wrong(param, "an object")) };
-	let fields: Map<String, Value> =
-		object.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect();
-	let given = fields.iter().map(|(key, value)| {
+	let given = object.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| {
 		let path = format!("{param}.{key}");
 		let output = match key.as_str() {
 			"json" => json_schema(value, &path),
@@ -132,9 +147,9 @@ fn structured_outputs(value: &Value, param: &str) -> Result<Output, ApiError> {
 			"json_object" | "disable_any_whitespace" | "disable_fallback" | "whitespace_pattern" => Ok(Output::Text),
 			_ => Err(ApiError::unsupported(&path)),
 		};
-		(param, output)
+		output.map(|output| (path, output))
 	});
-	only(given)
+	given.collect()
 }
 
 fn json_schema(value: &Value, param: &str) -> Result<Output, ApiError> {
@@ -186,7 +201,7 @@ fn wrong(param: &str, kind: &str) -> ApiError {
 mod tests {
 	use super::*;
 
-	fn read(body: Value) -> Result<Output, ApiError> {
+	fn read_named(body: Value) -> Result<(Output, String), ApiError> {
 		Output::read(OutputFields {
 			response_format: body.get("response_format"),
 			text_format: body.get("text").and_then(|text| text.get("format")),
@@ -196,6 +211,23 @@ mod tests {
 			guided_choice: body.get("guided_choice"),
 			guided_grammar: body.get("guided_grammar"),
 		})
+	}
+
+	fn read(body: Value) -> Result<Output, ApiError> {
+		read_named(body).map(|(output, _)| output)
+	}
+
+	#[test]
+	fn a_form_comes_with_the_field_that_demands_it() {
+		for (body, field) in [
+			(json!({"response_format": {"type": "text"}}), ""),
+			(json!({"response_format": {"type": "json_object"}}), "response_format"),
+			(json!({"text": {"format": {"type": "json_object"}}}), "text.format"),
+			(json!({"response_format": {"type": "text"}, "guided_regex": "a"}), "guided_regex"),
+			(json!({"structured_outputs": {"regex": null, "choice": ["a"]}}), "structured_outputs.choice"),
+		] {
+			assert_eq!(read_named(body.clone()).unwrap().1, field, "{body}");
+		}
 	}
 
 	fn json(schema: Value, strict: bool) -> Output {
@@ -236,7 +268,10 @@ mod tests {
 		for (body, path) in [
 			(json!({"response_format": "json"}), "response_format.type"),
 			(json!({"response_format": {"type": "xml"}}), "response_format.type"),
-			(json!({"response_format": {"type": "json_schema"}}), "response_format.schema"),
+			(json!({"response_format": {"type": "json_schema"}}), "response_format.json_schema.schema"),
+			(json!({"response_format": {"type": "json_schema", "schema": 1}}), "response_format.schema"),
+			(json!({"text": {"format": {"type": "json_schema", "name": "a b", "schema": {}}}}), "text.format.name"),
+			(json!({"text": {"format": {"type": "json_schema", "name": "", "schema": {}}}}), "text.format.name"),
 			(json!({"response_format": schema}), "response_format.json_schema.schema"),
 			(json!({"text": {"format": {"type": "json_schema", "name": "n"}}}), "text.format.schema"),
 			(json!({"guided_json": "{"}), "guided_json"),
@@ -249,7 +284,7 @@ mod tests {
 			(json!({"guided_json": true, "guided_regex": "a"}), "guided_regex"),
 			(json!({"structured_outputs": []}), "structured_outputs"),
 			(json!({"structured_outputs": {"regex": []}}), "structured_outputs.regex"),
-			(json!({"structured_outputs": {"regex": "a", "json": {}}}), "structured_outputs"),
+			(json!({"structured_outputs": {"regex": "a", "json": {}}}), "structured_outputs.json"),
 			(json!({"structured_outputs": {"structural_tag": "x"}}), "structured_outputs.structural_tag"),
 		] {
 			assert_eq!(read(body.clone()).unwrap_err().body().error.param.as_deref(), Some(path), "{body}");

@@ -112,8 +112,8 @@ pub fn read(gateway: &Gateway, fields: &Fields) -> Result<Asked, ApiError> {
 	let input = fields.required("input")?;
 	let target = Target::new(gateway, &model)?.that_embeds(true)?;
 	let reader = Reader { field: "input", most: MAX_INPUTS, ..target.reader() };
-	let texts = reader.texts(Some(input)).map_err(|error| error.renamed("messages", "input"))?;
-	let context = target.model.context_length();
+	let texts = reader.texts(Some(input))?;
+	let context = target.context;
 	if let Some(long) = texts.iter().find(|text| text.len() > context as usize) {
 		let message =
 			format!("This model's maximum context length is {context} tokens, but a text has {}.", long.len());

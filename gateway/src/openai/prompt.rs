@@ -25,7 +25,7 @@ impl Reader<'_> {
 	/// # Errors
 	/// 400 when it is longer than the context, or the template rejects it.
 	pub fn chat(&self, messages: Vec<Value>, options: &ChatOptions) -> Result<Vec<u32>, ApiError> {
-		self.check_length(messages.iter().map(length).sum())?;
+		self.check_length(messages.iter().map(length).sum()).map_err(|error| error.about("messages"))?;
 		let prompt = self.tokenizer.encode_conversation(messages.into(), options);
 		prompt.map_err(|error| ApiError::invalid_value("messages", format!("The model does not take them: {error}.")))
 	}
@@ -88,17 +88,18 @@ impl Reader<'_> {
 	/// Rejects a text that is too long for the context even if all its tokens were the longest, before it is split into tokens.
 	///
 	/// # Errors
-	/// 400 with both lengths.
+	/// 400 for the field with the prompts, with both lengths.
 	pub fn check_length(&self, bytes: usize) -> Result<(), ApiError> {
 		let least = bytes / self.tokenizer.longest().max(1);
 		if least <= self.context as usize {
 			return Ok(());
 		}
-		Err(ApiError::context_length(format!(
+		let error = ApiError::context_length(format!(
 			"This model's maximum context length is {} tokens. However, the prompt's {bytes} bytes are {least} tokens at least: \
 			 shorten the prompt.",
 			self.context
-		)))
+		));
+		Err(error.about(self.field))
 	}
 }
 
@@ -146,6 +147,7 @@ mod tests {
 			assert!(unknown.message.contains("258") && unknown.message.contains("257"), "{}", unknown.message);
 			let long = texts(json!("a".repeat(10 * 101))).unwrap_err().body().error;
 			assert_eq!(long.code.as_deref(), Some("context_length_exceeded"));
+			assert_eq!(long.param.as_deref(), Some("prompt"));
 		});
 	}
 
@@ -157,6 +159,7 @@ mod tests {
 			assert_eq!(reader.tokenizer.decode(&tokens.unwrap()), "system: be brief\nuser: ab\nassistant:");
 			let long = chat(json!([{"role": "user", "content": "a".repeat(2000)}])).unwrap_err().body().error;
 			assert_eq!(long.code.as_deref(), Some("context_length_exceeded"));
+			assert_eq!(long.param.as_deref(), Some("messages"));
 		});
 	}
 }

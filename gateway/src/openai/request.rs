@@ -4,6 +4,7 @@ use super::{
 	errors::ApiError,
 	fields::Fields,
 	infill::infill,
+	limits::Limits,
 	prompt::{MAX_PROMPTS, Reader},
 	reading::{Best, Reading},
 	sampling::{MAX_COMPLETIONS, MAX_TOP, Sampling},
@@ -107,16 +108,22 @@ pub struct Chat {
 	pub model: String,
 	/// The messages, in the form of chat completions.
 	pub messages: Vec<Value>,
+	/// Whether the prompt ends with the beginning of the assistant's message.
+	pub add_generation_prompt: bool,
 	/// The functions that the model may call.
 	pub tools: ToolSet,
 	/// The form that the content must have.
 	pub output: Output,
+	/// Path of the field that demands this form; empty if none does.
+	pub output_field: String,
 	/// Variables for the model's template.
 	pub variables: Map<String, Value>,
 	/// The parameters that choose tokens.
 	pub sampling: Sampling,
 	/// Maximum number of completion tokens, if the client named one.
 	pub max_tokens: Option<u32>,
+	/// Name of the field with this maximum.
+	pub max_tokens_field: &'static str,
 	/// Number of likeliest tokens whose log probabilities are reported; `None` for no log probabilities.
 	pub logprobs: Option<u8>,
 	/// Whether the response is a stream.
@@ -140,10 +147,8 @@ impl Chat {
 			functions: functions.as_ref(),
 			function_call: function_call.as_ref(),
 		})?;
-		let max_tokens = match max_tokens(fields, "max_completion_tokens")? {
-			Some(tokens) => Some(tokens),
-			None => max_tokens(fields, "max_tokens")?,
-		};
+		let max_tokens_field = if fields.has("max_completion_tokens") { "max_completion_tokens" } else { "max_tokens" };
+		let (output, output_field) = output(fields)?;
 		let top = fields.integer("top_logprobs", 0..=MAX_TOP)?;
 		let logprobs = match fields.flag("logprobs")?.unwrap_or(false) {
 			true => Some(top.unwrap_or(0) as u8),
@@ -155,15 +160,25 @@ impl Chat {
 		Ok(Self {
 			model: fields.required_text("model")?,
 			messages: list(fields, "messages")?,
+			add_generation_prompt: true,
 			tools,
-			output: output(fields)?,
+			output,
+			output_field,
 			variables: variables(fields)?,
 			sampling: Sampling::read(fields)?,
-			max_tokens,
+			max_tokens: max_tokens(fields, max_tokens_field)?,
+			max_tokens_field,
 			logprobs,
 			stream: fields.flag("stream")?.unwrap_or(false),
 			include_usage: includes_usage(fields)?,
 		})
+	}
+
+	/// The same chat without limits of its completion, for a prompt that is only counted.
+	pub fn without_completion(mut self) -> Self {
+		self.max_tokens = Some(1);
+		self.sampling.body.min_tokens = 0;
+		self
 	}
 
 	/// Makes the prompt, and everything that its dispatch needs.
@@ -193,7 +208,8 @@ impl Chat {
 			}
 		}
 		let reader = target.reader();
-		let prompt = reader.chat(messages, &ChatOptions { variables, ..Default::default() })?;
+		let add_generation_prompt = self.add_generation_prompt;
+		let prompt = reader.chat(messages, &ChatOptions { add_generation_prompt, variables })?;
 
 		let reasoning = ReasoningTags::of_template(template);
 		let end =
@@ -222,14 +238,22 @@ impl Chat {
 			tokenizer: target.tokenizer.clone(),
 		};
 		let body = InferenceRequest { grammar, logprobs: self.logprobs, ..self.sampling.body };
-		let limits = (self.max_tokens, gateway.options.default_max_tokens);
 		let sampling = Sampling { body, ..self.sampling };
-		let prompts = target.prompts(vec![prompt], &sampling, limits);
-		let is_of_tools = self.output == Output::Text;
+		let limits = Limits {
+			given: self.max_tokens,
+			field: self.max_tokens_field,
+			default: gateway.options.default_max_tokens,
+			least: sampling.body.min_tokens,
+			prompt_field: "messages",
+		};
+		let form_field = match self.output {
+			Output::Text if self.tools.is_older => "functions",
+			Output::Text => "tools",
+			_ => self.output_field.as_str(),
+		};
 		Ok(ValidRequest {
 			endpoint: Endpoint::Chat,
-			prompts: prompts
-				.map_err(|error| if is_of_tools { error.renamed("response_format", "tools") } else { error })?,
+			prompts: target.prompts(vec![prompt], &sampling, limits, form_field)?,
 			model: self.model,
 			stream: self.stream,
 			include_usage: self.include_usage,
@@ -262,7 +286,7 @@ impl ValidRequest {
 		sampling.n = best_of(fields, keep, stream)?;
 		let max_tokens = max_tokens(fields, "max_tokens")?;
 		let logprobs = fields.integer("logprobs", 0..=MAX_TOP)?.map(|top| top as u8);
-		let output = output(fields)?;
+		let (output, output_field) = output(fields)?;
 		let prompt = fields.value("prompt")?;
 		let target = Target::new(gateway, &model)?.that_embeds(false)?;
 		let tokenizer = &*target.tokenizer;
@@ -297,7 +321,14 @@ impl ValidRequest {
 		let logprobs = logprobs.or_else(|| best.map(|_| 0));
 		let body = InferenceRequest { grammar, logprobs, ..sampling.body };
 		let sampling = Sampling { body, ..sampling };
-		let prompts = target.prompts(prompts, &sampling, (max_tokens, DEFAULT_TEXT_COMPLETION))?;
+		let limits = Limits {
+			given: max_tokens,
+			field: "max_tokens",
+			default: DEFAULT_TEXT_COMPLETION,
+			least: sampling.body.min_tokens,
+			prompt_field: "prompt",
+		};
+		let prompts = target.prompts(prompts, &sampling, limits, &output_field)?;
 		// The prompts fit the context.
 		let echo = echoed.iter().flat_map(|prompt| std::iter::repeat_n(tokenizer.decode(prompt), sampling.n)).collect();
 		let reading = Reading { echo, ..reading };
@@ -318,6 +349,8 @@ pub struct Target {
 	pub model: Arc<Model>,
 	/// Its tokenizer.
 	pub tokenizer: Arc<Tokenizer>,
+	/// Maximum number of tokens of prompt and completion together, as `/v1/models` has it.
+	pub context: u32,
 	grammars: Arc<GrammarCompiler>,
 }
 
@@ -331,7 +364,8 @@ impl Target {
 		// A model that is served counts as in use once the API key may pay for the request.
 		let opened = gateway.tokenizer(&model).inspect_err(|_| gateway.router.demand(&model));
 		let Opened { tokenizer, grammars } = opened?;
-		Ok(Self { model, tokenizer, grammars })
+		let context = gateway.context_length(&gateway.snapshots.load(), &model);
+		Ok(Self { model, tokenizer, context, grammars })
 	}
 
 	/// Requires that the model makes embeddings, or else completions.
@@ -352,25 +386,23 @@ impl Target {
 
 	/// Reads prompts for the model, as a request to `/v1/completions` has them.
 	pub fn reader(&self) -> Reader<'_> {
-		let context = self.model.context_length();
-		Reader { tokenizer: &self.tokenizer, context, field: "prompt", most: MAX_PROMPTS }
+		Reader { tokenizer: &self.tokenizer, context: self.context, field: "prompt", most: MAX_PROMPTS }
 	}
 
-	/// Completions of each prompt, as many as the sampling demands. `limits` are the maximum number of completion tokens that
-	/// the client named, and the one otherwise.
+	/// Completions of each prompt, as many as the sampling demands. `form_field` is the field that demands their form.
 	fn prompts(
 		&self,
 		prompts: Vec<Vec<u32>>,
 		sampling: &Sampling,
-		(given, default): (Option<u32>, u32),
+		limits: Limits,
+		form_field: &str,
 	) -> Result<Vec<Prompt>, ApiError> {
 		check_number(prompts.len(), sampling.n)?;
-		let form = self.form(&sampling.body)?;
+		let form = self.form(&sampling.body, form_field)?;
 		let seed = sampling.seed.unwrap_or_else(|| fastrand::u64(..));
 		let mut all = Vec::new();
 		for prompt in prompts {
-			let (max_tokens, is_adjustable) =
-				completion_limit(self.model.context_length(), prompt.len(), given, default)?;
+			let (max_tokens, is_adjustable) = limits.completion(self.context, prompt.len())?;
 			let body = InferenceRequest { prompt, ..sampling.body.clone() };
 			for _ in 0..sampling.n {
 				let seed = seed.wrapping_add(all.len() as u64);
@@ -383,8 +415,8 @@ impl Target {
 }
 
 impl Target {
-	/// Compiles the grammar of a body, if it has one.
-	fn form(&self, body: &InferenceRequest) -> Result<Option<Form>, ApiError> {
+	/// Compiles the grammar of a body, if it has one. `field` is the one that demands it.
+	fn form(&self, body: &InferenceRequest, field: &str) -> Result<Option<Form>, ApiError> {
 		let Some(grammar) = &body.grammar else { return Ok(None) };
 		let size = serde_json::to_vec(grammar).map_or(usize::MAX, |text| text.len());
 		if size > MAX_GRAMMAR_BYTES {
@@ -392,13 +424,13 @@ impl Target {
 				"The schemas of the request make a grammar of {size} bytes, and hosts take up to {MAX_GRAMMAR_BYTES}: send fewer \
 				 or shorter ones."
 			);
-			return Err(ApiError::invalid_value("response_format", message));
+			return Err(ApiError::invalid_value(field, message));
 		}
 		if body.ignore_eos {
 			let message = "'ignore_eos' cannot be combined with a demanded form, which says where the completion ends.";
 			return Err(ApiError::invalid_value("ignore_eos", message));
 		}
-		Form::new(self.grammars.clone(), grammar).map(Some)
+		Form::new(self.grammars.clone(), grammar, field).map(Some)
 	}
 }
 
@@ -442,8 +474,8 @@ fn list(fields: &Fields, name: &str) -> Result<Vec<Value>, ApiError> {
 	}
 }
 
-/// Reads the form that the content must have.
-fn output(fields: &Fields) -> Result<Output, ApiError> {
+/// Reads the form that the content must have, and the path of the field that demands it.
+fn output(fields: &Fields) -> Result<(Output, String), ApiError> {
 	let names =
 		["response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"];
 	let [response_format, structured_outputs, guided_json, guided_regex, guided_choice, guided_grammar] =
@@ -508,22 +540,6 @@ fn shown(
 	tags.filter_map(|tag| Some((tokenizer.special_id(tag)?, tag))).collect()
 }
 
-/// The maximum number of completion tokens for a prompt of so many tokens, and whether the gateway chose it.
-fn completion_limit(context: u32, prompt: usize, given: Option<u32>, default: u32) -> Result<(u32, bool), ApiError> {
-	let prompt = u32::try_from(prompt).unwrap_or(u32::MAX);
-	let completion = given.unwrap_or(1);
-	if prompt.saturating_add(completion) > context {
-		return Err(ApiError::context_length(format!(
-			"This model's maximum context length is {context} tokens. However, the request needs {prompt} for the prompt and \
-			 {completion} for the completion: shorten the prompt, or ask for fewer tokens."
-		)));
-	}
-	Ok(match given {
-		Some(tokens) => (tokens, false),
-		None => (default.min(context.saturating_sub(prompt)), true),
-	})
-}
-
 #[cfg(test)]
 mod tests {
 	use super::*;
@@ -565,13 +581,8 @@ mod tests {
 	}
 
 	#[test]
-	fn a_request_without_a_maximum_gets_what_the_context_has_room_for() {
-		assert_eq!(completion_limit(1000, 100, None, 500).unwrap(), (500, true));
-		assert_eq!(completion_limit(1000, 700, None, 500).unwrap(), (300, true));
-		assert_eq!(completion_limit(1000, 999, None, 500).unwrap(), (1, true));
-		assert_eq!(completion_limit(1000, 100, Some(900), 500).unwrap(), (900, false));
-		let error = completion_limit(1000, 100, Some(901), 500).unwrap_err();
-		assert!(error.message().contains("1000") && error.message().contains("100") && error.message().contains("901"));
-		assert!(completion_limit(1000, 1000, None, 500).is_err());
+	fn a_prompt_that_is_counted_needs_no_room_for_a_completion() {
+		let counted = chat(json!({"min_tokens": 10, "max_tokens": 20})).unwrap().without_completion();
+		assert_eq!((counted.max_tokens, counted.sampling.body.min_tokens), (Some(1), 0));
 	}
 }

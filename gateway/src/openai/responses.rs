@@ -156,14 +156,18 @@ fn chat(fields: &Fields, before: &[Value], input: &[Value]) -> Result<Chat, ApiE
 		.and_then(Value::as_array)
 		.is_some_and(|list| list.iter().any(|item| item == "message.output_text.logprobs"));
 	let top = fields.integer("top_logprobs", 0..=MAX_TOP)?.map(|top| top as u8);
+	let (output, output_field) = Form::read(OutputFields { text_format: format, ..OutputFields::default() })?;
 	Ok(Chat {
 		model: fields.required_text("model")?,
 		messages,
+		add_generation_prompt: true,
 		tools,
-		output: Form::read(OutputFields { text_format: format, ..OutputFields::default() })?,
+		output,
+		output_field,
 		variables,
 		sampling: Sampling { n: 1, ..Sampling::read(fields)? },
 		max_tokens: max_tokens(fields, "max_output_tokens")?,
+		max_tokens_field: "max_output_tokens",
 		logprobs: if wants_logprobs { Some(top.unwrap_or(0)) } else { top.filter(|top| *top > 0) },
 		stream: false,
 		include_usage: false,

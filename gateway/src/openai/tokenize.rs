@@ -22,6 +22,8 @@ pub struct TokenizeRequest {
 	/// A conversation.
 	#[schema(value_type = Option<Vec<Object>>)]
 	pub messages: Option<Value>,
+	/// Whether a conversation ends with the beginning of the assistant's message. `true` by default.
+	pub add_generation_prompt: Option<bool>,
 	/// Whether the response has the text of each token, as `token_strs`. Bytes that are no UTF-8 by themselves become U+FFFD.
 	pub return_token_strs: Option<bool>,
 }
@@ -41,16 +43,24 @@ pub struct DetokenizeRequest {
 /// 400 with the name of the field that is wrong, 404 or 503 when the model is unknown or not served.
 pub fn tokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
 	let target = Target::new(gateway, &fields.required_text("model")?)?;
-	let context = gateway.context_length(&gateway.snapshots.load(), &target.model);
+	let context = target.context;
 	let has_texts = fields.flag("return_token_strs")?.unwrap_or(false);
+	let add_generation_prompt = fields.flag("add_generation_prompt")?.unwrap_or(true);
 	let tokens = match fields.text("prompt")? {
+		Some(_) if fields.has("messages") => {
+			let message = "A request can have 'prompt' or 'messages', and not both.";
+			return Err(ApiError::invalid_value("messages", message));
+		},
+		None if !fields.has("messages") => {
+			return Err(ApiError::invalid_value("prompt", "'prompt' or 'messages' is missing."));
+		},
 		Some(text) => {
 			let reader = Reader { tokenizer: &target.tokenizer, context, field: "prompt", most: 1 };
 			reader.check_length(text.len())?;
 			target.tokenizer.encode(&text)
 		},
 		None => {
-			let chat = Chat { max_tokens: Some(1), ..Chat::read(fields)? };
+			let chat = Chat { add_generation_prompt, ..Chat::read(fields)?.without_completion() };
 			chat.prepare(gateway)?.prompts.pop().map(|prompt| prompt.body.prompt).unwrap_or_default()
 		},
 	};
@@ -70,7 +80,7 @@ pub fn detokenize(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError>
 	let Value::Array(tokens) = fields.required("tokens")? else {
 		return Err(fields.wrong("tokens", "a list of token ids"));
 	};
-	let context = gateway.context_length(&gateway.snapshots.load(), &target.model);
+	let context = target.context;
 	if tokens.len() > context as usize {
 		let message = format!("{} tokens exceed the model's context of {context}.", tokens.len());
 		return Err(ApiError::context_length(message).about("tokens"));

@@ -91,7 +91,7 @@ impl Case {
 		Self {
 			format,
 			tools: ToolSet::read(tools).unwrap(),
-			output: Output::read(output).unwrap(),
+			output: Output::read(output).unwrap().0,
 			reasoning: None,
 			is_open: false,
 			control: &[],

@@ -188,7 +188,7 @@ fn compiler() -> GrammarCompiler {
 fn matcher(compiler: &GrammarCompiler, schema: &Value) -> Option<Matcher> {
 	let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": true}});
 	let fields = crate::chat::output::OutputFields { response_format: Some(&format), ..Default::default() };
-	let output = Output::read(fields).ok()?;
+	let (output, _) = Output::read(fields).ok()?;
 	let setting = Setting {
 		format: ToolFormat::Hermes,
 		tools: &ToolSet::default(),
