@@ -187,16 +187,37 @@ fn factory(tokenizer: &Tokenizer) -> Result<ParserFactory, GrammarError> {
 /// How every reason of [`describe`] begins.
 pub const CANNOT_BE_USED: &str = "the grammar cannot be used: ";
 
-/// Says what is wrong with a grammar, in words for its author.
+/// Says what is wrong with a grammar, in words for its author: one sentence without the grammar's text.
 pub fn describe(error: &str) -> String {
+	let reason: String = reason(error).chars().take(MAX_MESSAGE).collect();
+	format!("{CANNOT_BE_USED}{reason}: correct or simplify it")
+}
+
+/// The part of an error of `llguidance` that is of use to a grammar's author.
+fn reason(error: &str) -> String {
 	// The crate catches its own panics: overflows of numbers that are out of all bounds.
 	if error.contains("panic") {
-		return format!("{CANNOT_BE_USED}it has a number or a size that is out of bounds: correct or simplify it");
+		return "it has a number or a size that is out of bounds".into();
 	}
-	// Marks begin what is of use to the crate's authors only.
-	let error: Vec<&str> = error.lines().take_while(|line| !line.starts_with('<')).map(str::trim).collect();
-	let error: String = error.join(" ").chars().take(MAX_MESSAGE).collect();
-	format!("{CANNOT_BE_USED}{error}: correct or simplify it")
+	if let Some((keys, _)) = error.split_once("Unimplemented keys: [").and_then(|(_, rest)| rest.split_once(']')) {
+		return format!("no grammar expresses these keywords of the JSON schema, {}", keys.replace('"', "'"));
+	}
+	if error.contains("oneOf constraints are not supported") {
+		return "'oneOf' is supported only where at most one of its forms can match, unlike 'anyOf'".into();
+	}
+	if error.contains("Only absolute $ref's") {
+		return "a '$ref' of the JSON schema does not begin with '#/'".into();
+	}
+	if error.contains("Reference segment") {
+		return "a '$ref' names a part that the JSON schema does not have".into();
+	}
+	// An error in a pattern comes after the pattern itself.
+	if let Some((_, rest)) = error.split_once("regex parse error:").and_then(|(_, rest)| rest.split_once("\nerror: ")) {
+		return format!("a regular expression is malformed, {}", rest.lines().next().unwrap_or_default());
+	}
+	// Lines of the grammar follow. The place in a schema is that in a grammar around it, which its author does not know.
+	let line = error.lines().next().unwrap_or_default();
+	line.rsplit_once("failed to compile JSON schema: ").map_or(line, |(_, rest)| rest).trim().to_owned()
 }
 
 #[cfg(test)]
@@ -245,6 +266,25 @@ mod tests {
 		assert_eq!(rejection(&text, &format!("\"{}", "some text ".repeat(250))), None);
 		let misfit = rejection(&Grammar::Regex("ab+".into()), "abba").unwrap();
 		assert!(misfit.contains("token 4 of the delivered ones"), "{misfit}");
+	}
+
+	#[test]
+	fn an_error_tells_a_grammars_author_of_its_own_words_alone() {
+		let unique = json!({"type": "array", "uniqueItems": true});
+		for (grammar, useful) in [
+			(Grammar::JsonSchema(unique.clone()), "'uniqueItems'"),
+			(Grammar::Lark(format!("start: body\nbody: %json {unique}")), "'uniqueItems'"),
+			(Grammar::JsonSchema(json!({"oneOf": [{"type": "integer"}, {"type": "number"}]})), "'oneOf'"),
+			(Grammar::JsonSchema(json!({"$ref": "other.json"})), "'#/'"),
+			(Grammar::Regex("(".into()), "unclosed group"),
+			(Grammar::Lark("start: missing".into()), "missing"),
+		] {
+			let reason = rejection(&grammar, "").unwrap();
+			assert!(reason.starts_with(CANNOT_BE_USED) && reason.contains(useful), "{reason}");
+			for inner in ["Unimplemented", "coerce", "referencing", "failed to compile", " | ", "\n"] {
+				assert!(!reason.contains(inner), "{inner}: {reason}");
+			}
+		}
 	}
 
 	#[test]

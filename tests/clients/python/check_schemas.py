@@ -255,7 +255,7 @@ def reason(message):
     """The part of an error's message that does not depend on the schema."""
     message = re.sub(r"^.*?(cannot be used: )+", "", message)
     message = re.sub(r"^'[^']*schema': ", "", message)
-    return re.sub(r"\s+", " ", re.sub(r'[/\[{"].*', "…", re.sub(r"-?\d[\d.e+]*", "N", message))).strip()[:90]
+    return re.sub(r"\s+", " ", re.sub(r'( schema, |[/\[{"]).*', r"…", re.sub(r"-?\d[\d.e+]*", "N", message))).strip()[:90]
 
 
 async def main(folder):
