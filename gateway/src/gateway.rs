@@ -88,7 +88,7 @@ impl Gateway {
 			return Err(ApiError::unavailable("The gateway has not read the chain yet."));
 		}
 		let target = self.options.aliases.get(name).map_or(name, String::as_str);
-		self.snapshots.load().models.get(target).cloned().ok_or_else(|| ApiError::model_not_found(name))
+		self.snapshots.load().models.get(target).cloned().ok_or_else(|| ApiError::model_not_found(name, target))
 	}
 
 	/// The tokenizer of a model.

@@ -33,7 +33,7 @@ use bodies::{Asked, Validate, blocking};
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
 use serde_json::{Value, json};
 use std::{
-	sync::{Arc, OnceLock},
+	sync::{Arc, LazyLock, OnceLock},
 	time::Instant,
 };
 use tower::ServiceExt;
@@ -205,11 +205,18 @@ impl Drop for InFlight {
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {
-	ApiError::no_route(StatusCode::NOT_FOUND, method.as_str(), uri.path())
+	ApiError::no_route(method.as_str(), uri.path())
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-	ApiError::no_route(StatusCode::METHOD_NOT_ALLOWED, method.as_str(), uri.path())
+async fn wrong_method(request: Request) -> ApiError {
+	static API: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(Api::openapi);
+	let item = API.paths.paths.get(&route(&request).replace("{*", "{"));
+	let methods = item.map(|item| [("GET", &item.get), ("POST", &item.post), ("DELETE", &item.delete)]);
+	let allowed = methods.into_iter().flatten().filter(|(_, operation)| operation.is_some());
+	let allowed: Vec<&str> = allowed.map(|(method, _)| method).collect();
+	// `/openapi.json` does not describe itself.
+	let allowed = if allowed.is_empty() { "GET".to_owned() } else { allowed.join(" or ") };
+	ApiError::wrong_method(request.method().as_str(), request.uri().path(), &allowed)
 }
 
 /// Completes a chat.

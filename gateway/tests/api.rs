@@ -145,7 +145,9 @@ async fn a_text_request_takes_every_form_of_prompt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
-	let options = Options { aliases: [("gpt-4o-mini".into(), "test/tiny".into())].into(), ..Options::default() };
+	let aliases = [("gpt-4o-mini", "test/tiny"), ("gpt-lost", "test/lost")];
+	let aliases = aliases.map(|(alias, model)| (alias.to_owned(), model.to_owned())).into();
+	let options = Options { aliases, ..Options::default() };
 	let front = net.gateway(dir.path(), options).await;
 	let list = front.get("/v1/models").await.json();
 	let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
@@ -183,6 +185,8 @@ async fn models_readiness_metrics_and_openapi_describe_the_network() {
 	assert_eq!((ready.status, &ready.json()["models"]), (200, &json!(["test/tiny"])));
 	let reply = front.chat(json!({"model": "gpt-4o-mini"})).await;
 	assert_eq!((reply.status, &reply.json()["model"]), (200, &json!("gpt-4o-mini")));
+	let lost = front.get("/v1/models/gpt-lost").await;
+	assert!(lost.status == 404 && lost.text.contains("gpt-lost") && lost.text.contains("test/lost"), "{}", lost.text);
 	let metrics = front.get("/metrics").await.text;
 	for line in [
 		"gonka_gateway_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1",
@@ -281,7 +285,16 @@ async fn every_error_has_openais_four_keys_and_its_status() {
 		json!("request_too_large"),
 	);
 	check(front.get("/v1/none").await, 404, Value::Null);
-	check(front.get("/v1/chat/completions").await, 405, Value::Null);
+	for (method, path, allowed) in [
+		("GET", "/v1/chat/completions", "use POST."),
+		("POST", "/v1/models/test/tiny", "use GET."),
+		("POST", "/v1/responses/resp_1", "use GET or DELETE."),
+		("DELETE", "/openapi.json", "use GET."),
+	] {
+		let reply = front.send(method, path, "{}").await;
+		assert!(reply.text.contains(allowed), "{method} {path}: {}", reply.text);
+		check(reply, 405, Value::Null);
+	}
 	net.workers[0].behave(|behaviour| behaviour.refuses = Some(ErrorCode::ContextTooLong));
 	check(front.chat(json!({"max_tokens": 100})).await, 400, json!("context_length_exceeded"));
 	assert_eq!(net.receipts(), 0);

@@ -251,6 +251,9 @@ async fn a_stream_that_cannot_be_finished_ends_with_the_error() {
 		(json!({"input": []}), "input"),
 		(json!({"text": {"format": {"type": "xml"}}}), "text.format.type"),
 		(json!({"max_output_tokens": 5_000}), "max_output_tokens"),
+		(json!({"truncation": "sometimes"}), "truncation"),
+		(json!({"include": ["message.output_text.logprobs", "everything"]}), "include"),
+		(json!({"reasoning": {"effort": "lots"}}), "reasoning.effort"),
 		(json!({"input": "a ".repeat(30_000)}), "input"),
 		(json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
 	] {

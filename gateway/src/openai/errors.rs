@@ -68,7 +68,16 @@ impl ApiError {
 
 	/// 400: the network cannot honour the parameter, and ignoring it would change the completion.
 	pub fn unsupported(param: &str) -> Self {
-		let message = format!("No host can honour this value of '{param}': leave it out, or choose another model.");
+		Self::not_supported(param, format!("This value of '{param}' is not supported: leave it out."))
+	}
+
+	/// 400: the model cannot honour the parameter, and others may.
+	pub fn unsupported_by_model(param: &str) -> Self {
+		let message = format!("The model cannot honour '{param}': leave it out, or choose another model.");
+		Self::not_supported(param, message)
+	}
+
+	fn not_supported(param: &str, message: String) -> Self {
 		let code = "unsupported_parameter";
 		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about(param)
 	}
@@ -81,14 +90,15 @@ impl ApiError {
 
 	/// 401: the API key is missing.
 	pub fn missing_key() -> Self {
-		let message = "No API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY'.";
+		let message =
+			"No API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.";
 		Self::lapsed_key(message)
 	}
 
 	/// 401: the API key is wrong.
 	pub fn invalid_key() -> Self {
-		let message = "Incorrect API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY'.";
-		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)
+		let message = "Incorrect API key provided. Send one of this gateway's keys as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.";
+		Self::lapsed_key(message)
 	}
 
 	/// 401: the API key is known but not valid any more.
@@ -114,9 +124,10 @@ impl ApiError {
 
 	/// 415: a body that is not declared as JSON.
 	pub fn wrong_content_type(kind: &str) -> Self {
-		let kind: String = if kind.is_empty() { "none".into() } else { kind.chars().take(100).collect() };
-		let message =
-			format!("The content type is {kind}: send JSON with the header 'Content-Type: application/json'.");
+		let kind: String = kind.chars().take(100).collect();
+		let found =
+			if kind.is_empty() { "has no content type".to_owned() } else { format!("has the content type {kind}") };
+		let message = format!("The request {found}: send JSON with the header 'Content-Type: application/json'.");
 		Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", "unsupported_media_type", message)
 	}
 
@@ -127,21 +138,30 @@ impl ApiError {
 		Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", "unsupported_media_type", message)
 	}
 
-	/// 404: the model does not exist.
-	pub fn model_not_found(model: &str) -> Self {
-		let model: String = model.chars().take(100).collect();
+	/// 404: the model does not exist. `name` is its name in the request: an alias if it differs from `model`.
+	pub fn model_not_found(name: &str, model: &str) -> Self {
+		let [name, model] = [name, model].map(|text| text.chars().take(100).collect::<String>());
+		let alias = if name == model { String::new() } else { format!(", for which the alias '{name}' stands,") };
 		let message =
-			format!("The model '{model}' does not exist on this network. GET /v1/models lists those that do.");
+			format!("The model '{model}'{alias} does not exist on this network. GET /v1/models lists those that do.");
 		Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found", message).about("model")
 	}
 
-	/// 404 or 405: the route does not exist.
-	pub fn no_route(status: StatusCode, method: &str, path: &str) -> Self {
+	/// 404: the route does not exist.
+	pub fn no_route(method: &str, path: &str) -> Self {
 		let path: String = path.chars().take(100).collect();
 		let message = format!(
 			"Invalid URL ({method} {path}): /openapi.json has all routes with their methods. Base URLs of OpenAI's clients end in /v1."
 		);
-		Self { code: None, ..Self::new(status, "invalid_request_error", "unknown_url", message) }
+		Self { code: None, ..Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "unknown_url", message) }
+	}
+
+	/// 405: the route does not have the method. `allowed` names those that it has.
+	pub fn wrong_method(method: &str, path: &str, allowed: &str) -> Self {
+		let path: String = path.chars().take(100).collect();
+		let message = format!("{path} does not take {method}: use {allowed}.");
+		let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "unknown_url", message);
+		Self { code: None, ..error }
 	}
 
 	/// 413: the body is too large.

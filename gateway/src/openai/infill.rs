@@ -21,7 +21,7 @@ pub fn infill(tokenizer: &Tokenizer, prompts: &[Vec<u32>], suffix: &str) -> Resu
 		Some([prefix?, suffix?, middle?])
 	};
 	let Some([prefix_id, suffix_id, middle_id]) = NAMES.into_iter().find_map(ids) else {
-		return Err(ApiError::unsupported("suffix"));
+		return Err(ApiError::unsupported_by_model("suffix"));
 	};
 	let (leading, after) = (tokenizer.encode(""), tokenizer.encode(suffix));
 	let after = after.strip_prefix(&leading[..]).unwrap_or(&after);

@@ -501,18 +501,26 @@ fn variables(fields: &Fields) -> Result<Map<String, Value>, ApiError> {
 		Some(_) => return Err(fields.wrong(NAME, "an object")),
 	};
 	if let Some(effort) = fields.text("reasoning_effort")? {
-		set_effort(&mut variables, &effort);
+		set_effort(&mut variables, "reasoning_effort", &effort)?;
 	}
 	Ok(variables)
 }
 
-/// Adds a reasoning effort to a template's variables.
-pub fn set_effort(variables: &mut Map<String, Value>, effort: &str) {
+/// Adds the reasoning effort in the field `param` to a template's variables.
+///
+/// # Errors
+/// 400 when it is none that OpenAI's API knows.
+pub fn set_effort(variables: &mut Map<String, Value>, param: &str, effort: &str) -> Result<(), ApiError> {
+	const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+	if !EFFORTS.contains(&effort) {
+		return Err(ApiError::invalid_value(param, format!("'{param}' must be one of {}.", EFFORTS.join(", "))));
+	}
 	if effort == "none" {
 		variables.entry("enable_thinking").or_insert(false.into());
 	} else {
 		variables.entry("reasoning_effort").or_insert(effort.into());
 	}
+	Ok(())
 }
 
 /// The maximum number of completion tokens in a request; `None` if it names none.
@@ -578,6 +586,8 @@ mod tests {
 		assert_eq!(variables(json!({"reasoning_effort": "none"})), json!({"enable_thinking": false}));
 		let kwargs = json!({"chat_template_kwargs": {"enable_thinking": true}, "reasoning_effort": "none"});
 		assert_eq!(variables(kwargs), json!({"enable_thinking": true}));
+		let error = chat(json!({"reasoning_effort": "lots"})).unwrap_err().body().error;
+		assert_eq!(error.param.as_deref(), Some("reasoning_effort"));
 	}
 
 	#[test]

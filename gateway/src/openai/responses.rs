@@ -40,6 +40,19 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Maximum number of events that wait for a slow client.
 const MAX_EVENTS: usize = 256;
+/// The part of a response with log probabilities.
+const LOGPROBS: &str = "message.output_text.logprobs";
+/// Parts that a response of OpenAI's API may include. Hosts make no others of them than log probabilities.
+const PARTS: [&str; 8] = [
+	LOGPROBS,
+	"reasoning.encrypted_content",
+	"file_search_call.results",
+	"web_search_call.results",
+	"web_search_call.action.sources",
+	"message.input_image.image_url",
+	"computer_call_output.output.image_url",
+	"code_interpreter_call.outputs",
+];
 
 /// Body of `POST /v1/responses`. Unknown fields are ignored. The parameters that choose tokens have the names of
 /// `/v1/chat/completions`.
@@ -147,14 +160,11 @@ fn chat(fields: &Fields, before: &[Value], input: &[Value]) -> Result<Chat, ApiE
 	let text = fields.value("text")?;
 	let format = text.as_ref().and_then(|text| text.get("format"));
 	let mut variables = Map::new();
-	if let Some(effort) = fields.value("reasoning")?.as_ref().and_then(|reasoning| reasoning.get("effort")?.as_str()) {
-		set_effort(&mut variables, effort);
+	match fields.value("reasoning")?.as_ref().and_then(|reasoning| reasoning.get("effort")) {
+		None | Some(Value::Null) => {},
+		Some(effort) => set_effort(&mut variables, "reasoning.effort", effort.as_str().unwrap_or_default())?,
 	}
-	let include = fields.value("include")?;
-	let wants_logprobs = include
-		.as_ref()
-		.and_then(Value::as_array)
-		.is_some_and(|list| list.iter().any(|item| item == "message.output_text.logprobs"));
+	let wants_logprobs = included(fields)?.iter().any(|item| item == LOGPROBS);
 	let top = fields.integer("top_logprobs", 0..=MAX_TOP)?.map(|top| top as u8);
 	let (output, output_field) = Form::read(OutputFields { text_format: format, ..OutputFields::default() })?;
 	Ok(Chat {
@@ -174,6 +184,26 @@ fn chat(fields: &Fields, before: &[Value], input: &[Value]) -> Result<Chat, ApiE
 	})
 }
 
+/// Reads the parts that the response shall include.
+fn included(fields: &Fields) -> Result<Vec<Value>, ApiError> {
+	match fields.value("include")? {
+		None => Ok(Vec::new()),
+		Some(Value::Array(list)) if list.iter().all(|item| item.as_str().is_some_and(|item| PARTS.contains(&item))) => {
+			Ok(list)
+		},
+		Some(_) => Err(fields.wrong("include", format!("a list of any of {}", PARTS.join(", ")))),
+	}
+}
+
+/// Checks how a conversation that is too long may be cut. The gateway cuts none.
+fn check_truncation(fields: &Fields) -> Result<(), ApiError> {
+	match fields.value("truncation")? {
+		None => Ok(()),
+		Some(kind) if kind == "auto" || kind == "disabled" => Ok(()),
+		Some(_) => Err(fields.wrong("truncation", "'auto' or 'disabled'")),
+	}
+}
+
 /// The fields of the response that are known before the completion.
 fn base(id: &Id, fields: &Fields, chat: &Chat) -> Result<Map<String, Value>, ApiError> {
 	let mut base = Map::new();
@@ -191,6 +221,7 @@ fn base(id: &Id, fields: &Fields, chat: &Chat) -> Result<Map<String, Value>, Api
 	set("store", fields.flag("store")?.unwrap_or(true).into());
 	set("usage", Value::Null);
 	check_metadata(fields)?;
+	check_truncation(fields)?;
 	for (name, default) in [
 		("instructions", Value::Null),
 		("max_output_tokens", Value::Null),
