@@ -13,7 +13,7 @@ mod process;
 mod state;
 
 pub use binaries::{find_or_build, workspace};
-pub use config::{Binaries, Config, Engine, Ports, SPRINT_RATE, default_base_path, demo_model};
+pub use config::{Binaries, Config, Engine, Ports, SPRINT_RATE, default_base_path, demo_model, stop_command};
 pub use ports::free_ports;
 pub use process::{Process, Spec, end_blocking};
 
@@ -109,9 +109,10 @@ impl Devnet {
 			let running = state.running();
 			if !running.is_empty() || state.supervisor.is_some_and(|supervisor| supervisor.runs()) {
 				bail!(
-					"a devnet is already running in {} ({}): stop it with `gonka devnet stop`",
+					"a devnet is already running in {} ({}): stop it with `{}`",
 					base.display(),
-					running.join(", ")
+					running.join(", "),
+					stop_command(&base)
 				);
 			}
 		}

@@ -122,12 +122,13 @@ async fn carry_out<C: ChainView>(
 }
 
 fn shortage(snapshot: &Snapshot, options: &Options, developer: &Keypair) -> String {
+	let minimum = snapshot.market.as_ref().map_or(0, |market| market.min_deposit);
 	let limit = options.spending_limit.map_or("none".to_owned(), |limit| format!("{} GNK", format_gnk(limit)));
 	format!(
 		"The gateway's account {} holds {} GNK, a channel takes {} GNK, the spending limit is {limit}. Fund the account or \
 		 raise the limit.",
 		keys::ss58(&keys::public(developer)),
 		format_gnk(snapshot.balance),
-		format_gnk(options.deposit),
+		format_gnk(options.deposit.max(minimum)),
 	)
 }

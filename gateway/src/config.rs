@@ -92,7 +92,7 @@ pub struct Args {
 	/// Alias of a model. Can be given more than once.
 	#[arg(long, env = "GONKA_ALIAS", value_delimiter = ',', value_name = "NAME=MODEL")]
 	pub alias: Vec<String>,
-	/// Deposit of a new channel, in GNK.
+	/// Deposit of a new channel, in GNK. The chain's minimum if that is more.
 	#[arg(long, env = "GONKA_DEPOSIT", default_value = "10", value_parser = parse_gnk, value_name = "GNK")]
 	pub deposit: Balance,
 	/// Maximum number of channels.
@@ -105,7 +105,7 @@ pub struct Args {
 	#[arg(long, env = "GONKA_DEFAULT_MAX_TOKENS", default_value_t = 1024, value_name = "TOKENS")]
 	pub default_max_tokens: u32,
 	/// Never dispatch a request to a second host when the first token is late. Otherwise up to one of ten is: the host that is
-	/// slower is cancelled, and paid only for tokens that it has sent.
+	/// slower is cancelled, and paid for the prompt and the tokens that it made until it noticed, if it made any.
 	#[arg(long, env = "GONKA_NO_HEDGING")]
 	pub no_hedging: bool,
 	/// Number of days for which responses of `/v1/responses` are kept for later requests, on this machine.
@@ -224,7 +224,13 @@ impl Default for Options {
 impl Args {
 	/// Validates the arguments and reads the files of API keys. Without keys it makes one, unless all clients are welcome.
 	/// Returns the new key, too, to be shown once.
+	///
+	/// # Errors
+	/// An argument is malformed, or a file cannot be read or written.
 	pub fn options(&self) -> anyhow::Result<(Options, Option<NewKey>)> {
+		if !self.node.starts_with("ws://") && !self.node.starts_with("wss://") {
+			bail!("--node {}: write an address that begins with ws:// or wss://", self.node);
+		}
 		let mut api_keys = match &self.api_keys {
 			Some(path) => {
 				let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -280,6 +286,30 @@ impl Args {
 			clock: Clock::default(),
 		};
 		Ok((options, new))
+	}
+}
+
+impl Options {
+	/// A warning if other machines reach the gateway at `address`, and it requires no API key.
+	pub fn exposure(&self, address: SocketAddr) -> Option<String> {
+		let is_open = self.api_keys.is_empty() && !address.ip().is_loopback();
+		is_open.then(|| {
+			format!(
+				"every program that reaches {address} can spend the account's GNK without an API key: leave out --allow-anonymous, \
+				 or listen on 127.0.0.1"
+			)
+		})
+	}
+
+	/// A warning if the deposit of a new channel is below the chain's minimum, in base units.
+	pub fn deposit_warning(&self, minimum: Balance) -> Option<String> {
+		(self.deposit < minimum).then(|| {
+			format!(
+				"--deposit {} is below the chain's minimum: a new channel takes {} GNK",
+				format_gnk(self.deposit),
+				format_gnk(minimum)
+			)
+		})
 	}
 }
 
@@ -389,6 +419,25 @@ mod tests {
 		);
 		assert_eq!(names(&["--listen", "0.0.0.0:8080"]), HostNames::Any);
 		assert_eq!(names(&["--listen", "0.0.0.0:8080", "--host-name", "a"]), HostNames::Local(vec!["a".into()]));
+	}
+
+	#[test]
+	fn a_gateway_that_everyone_may_use_is_warned_of() {
+		let exposure =
+			|line: &[&str], address: &str| args(line).options().unwrap().0.exposure(address.parse().unwrap()).is_some();
+		assert!(exposure(&["--allow-anonymous"], "0.0.0.0:8080"));
+		assert!(!exposure(&["--allow-anonymous"], "[::1]:8080"));
+		assert!(!exposure(&["--api-key", "a:b"], "0.0.0.0:8080"));
+	}
+
+	#[test]
+	fn a_deposit_below_the_minimum_and_another_scheme_than_that_of_nodes_are_told_of() {
+		let (options, _) = args(&["--allow-anonymous", "--deposit", "0.05"]).options().unwrap();
+		let warning = options.deposit_warning(GNK / 10).unwrap();
+		assert!(warning.contains("0.05") && warning.contains("0.1 GNK"), "{warning}");
+		assert_eq!(options.deposit_warning(GNK / 20), None);
+		let error = args(&["--allow-anonymous", "--node", "http://127.0.0.1:9944"]).options().unwrap_err();
+		assert!(error.to_string().contains("ws://"), "{error}");
 	}
 
 	#[test]

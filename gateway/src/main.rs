@@ -6,7 +6,7 @@ use gonka_client::{listen, process, telemetry};
 use gonka_gateway::{
 	api_keys::command::{self, Command},
 	app::{self, Keys},
-	chain_view::NodeChain,
+	chain_view::{ChainView, NodeChain},
 	config::{Args, NewKey},
 	server,
 };
@@ -55,6 +55,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
 	let gateway = args.gateway_key.as_deref().map(load).transpose()?.unwrap_or_else(|| developer.clone());
 	let listener = listen::bind(args.listen).await?;
 	let address = listener.local_addr()?;
+	if let Some(warning) = options.exposure(address) {
+		tracing::warn!("{warning}");
+	}
 	let mut stop = on_signal()?;
 
 	let routes = Arc::new(OnceLock::new());
@@ -74,6 +77,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
 		chain = connect(&args.node) => chain,
 		_ = stop.changed() => return Ok(()),
 	};
+	// The task that follows the chain reports a failure of this query, too.
+	let minimum = chain.market().await.map_or(0, |market| market.min_deposit);
+	if let Some(warning) = options.deposit_warning(minimum) {
+		tracing::warn!("{warning}");
+	}
 	let running = app::start(chain, Keys { developer, gateway }, &args.base_path, options)?;
 	let _ = routes.set(server::routes(running.gateway.clone()));
 	let closed = running.gateway.ledger.store().closed();

@@ -108,7 +108,7 @@ impl Metrics {
 		let cost = CounterVec::new(Opts::new("key_cost_gnk_total", "Fees by API key, in GNK"), &["key"])?;
 		registry.register(Box::new(cost.clone()))?;
 		let keys = KeyMetrics {
-			requests: counters("key_requests_total", "Requests that were dispatched, by API key", &["key"])?,
+			requests: counters("key_requests_total", "Requests by API key, but for those beyond its rate", &["key"])?,
 			tokens: counters("key_tokens_total", "Tokens by API key and kind", &["key", "kind"])?,
 			cost,
 		};

@@ -189,10 +189,7 @@ async fn print(devnet: &Devnet, detached: bool) {
 		"    -d '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
 	);
 	if detached {
-		println!(
-			"The network runs in the background. `gonka devnet stop --base-path {}` stops it.",
-			devnet.base_path().display()
-		);
+		println!("The network runs in the background. `{}` stops it.", devnet::stop_command(devnet.base_path()));
 	} else {
 		println!("Ctrl-C stops the network.");
 	}

@@ -97,6 +97,16 @@ pub fn default_base_path() -> PathBuf {
 	home.unwrap_or_else(|| home_directory().join(".gonka")).join("devnet")
 }
 
+/// The command that stops the network in the folder `base`.
+pub fn stop_command(base: &Path) -> String {
+	let default = default_base_path();
+	// A running network's folder has a path without links.
+	match base == default || default.canonicalize().is_ok_and(|default| base == default) {
+		true => "gonka devnet stop".into(),
+		false => format!("gonka devnet stop --base-path {}", base.display()),
+	}
+}
+
 /// File name of the demo model.
 pub(super) const DEMO_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
@@ -110,4 +120,15 @@ pub fn demo_model() -> Option<PathBuf> {
 
 fn home_directory() -> PathBuf {
 	env::var_os("HOME").map_or_else(|| Path::new(".").into(), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn the_command_that_stops_a_network_names_a_folder_that_is_not_the_default() {
+		assert_eq!(stop_command(&default_base_path()), "gonka devnet stop");
+		assert_eq!(stop_command(Path::new("/tmp/mine")), "gonka devnet stop --base-path /tmp/mine");
+	}
 }

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub struct PeriodUsage {
 	/// The day or month in UTC, such as `2026-12-31` or `2026-12`.
 	pub period: String,
-	/// Requests that were dispatched.
+	/// Requests, but for those beyond the key's rate.
 	pub requests: u64,
 	/// Tokens of prompts.
 	pub prompt_tokens: u64,
