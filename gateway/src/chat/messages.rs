@@ -416,6 +416,10 @@ mod tests {
 			let error = read(ToolFormat::Hermes, messages.clone()).unwrap_err();
 			assert_eq!(error.body().error.param.as_deref(), Some(path), "{messages}");
 		}
+		for missing in [json!([{"content": "a"}]), json!([{"role": null, "content": "a"}])] {
+			let error = read(ToolFormat::Hermes, missing).unwrap_err();
+			assert!(error.message().contains("'messages[0].role' is missing"), "{}", error.message());
+		}
 		let image = read(ToolFormat::Json, user(json!([image]))).unwrap_err();
 		assert!(image.message().contains("image_url"));
 		let result = read(ToolFormat::Json, json!([{"role": "tool", "tool_call_id": "a"}])).unwrap_err();
