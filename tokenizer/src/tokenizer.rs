@@ -98,7 +98,8 @@ impl Tokenizer {
 			}
 		}
 		let longest = bytes.iter().map(|bytes| bytes.len()).max().unwrap_or(0);
-		let (encoder, names, leading) = (Remembering::new(encoder, LONGEST), Names::new(&special)?, bos.filter(|_| adds_bos));
+		let (encoder, names, leading) =
+			(Remembering::new(encoder, LONGEST), Names::new(&special)?, bos.filter(|_| adds_bos));
 		Ok(Self { encoder, bytes, longest, special, names, leading, eos, template, embedding })
 	}
 

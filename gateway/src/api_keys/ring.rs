@@ -320,7 +320,11 @@ impl Spender {
 	pub fn reserve(&self, max_fee: Balance, max_tokens: u64) -> Result<Reservation, ApiError> {
 		let limits = self.limits();
 		self.account(|account, now| account.reserve(&limits, max_fee, max_tokens, now)).map_err(|exhausted| {
-			let advice = if exhausted.is_passing() { "Try again when they have ended" } else { "Lower 'max_tokens'" };
+			let advice = if exhausted.is_passing() {
+				"Try again when they have ended"
+			} else {
+				"Lower 'max_tokens' or shorten the prompt"
+			};
 			let message = format!(
 				"The API key '{}' {exhausted} {advice}, or ask the owner of this gateway for a higher limit.",
 				self.name

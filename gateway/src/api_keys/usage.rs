@@ -28,7 +28,7 @@ const SMALL: u64 = 1 << 20;
 /// Numbers that say how much was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-	/// Requests that were dispatched.
+	/// Requests, but for those beyond the rate of the key.
 	pub requests: u64,
 	/// Tokens of prompts.
 	pub prompt_tokens: u64,

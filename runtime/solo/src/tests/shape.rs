@@ -70,7 +70,6 @@ fn both_local_presets_audit_the_demo_model() {
 
 #[test]
 fn a_build_is_for_one_network_and_has_no_other_networks_preset() {
-	use frame_support::traits::Get;
 	let (name, prefix) = genesis::NETWORK;
 	assert_eq!(<Runtime as frame_system::Config>::SS58Prefix::get(), prefix);
 	assert_eq!(name == "custom", Time::THIS == Time::FAST, "released networks have mainnet's times");
@@ -86,7 +85,7 @@ fn a_build_is_for_one_network_and_has_no_other_networks_preset() {
 #[test]
 fn mined_and_genesis_supply_are_a_billion_gnk() {
 	use frame_support::traits::Get;
-	let mined = <Runtime as pallet_emission::Config>::Cap::get();
+	let mined: Balance = <Runtime as pallet_emission::Config>::Cap::get();
 	assert_eq!(mined + genesis::COMMUNITY + genesis::FOUNDERS, 1_000_000_000 * GNK);
 }
 
