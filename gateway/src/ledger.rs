@@ -60,6 +60,10 @@ pub(crate) struct Outstanding {
 	pub tab: Option<Arc<Tab>>,
 }
 
+/// The tab of a client that hung up, and the id of the API key to which a receipt is to be charged whose request has no end that has the
+/// cost.
+type Charged = (Option<Arc<Tab>>, Option<Arc<str>>);
+
 /// The end of reading a response before its receipt.
 pub enum End {
 	/// The client hung up: the receipt says what it is charged.
@@ -325,14 +329,13 @@ impl Ledger {
 		Ok(checked)
 	}
 
-	/// Takes a correct receipt. `lost` is the sequence number of an envelope that is not in this ledger. Returns the tab of a client that
-	/// hung up, and the id of the API key to which the receipt is to be charged, if its request has no end that has the cost.
+	/// Takes a correct receipt. `lost` is the sequence number of an envelope that is not in this ledger. Returns what it is charged to.
 	pub(crate) fn accept(
 		&self,
 		channel: ChannelId,
 		receipt: SignedReceipt,
 		lost: Option<u64>,
-	) -> Result<(Option<Arc<Tab>>, Option<Arc<str>>), StoreError> {
+	) -> Result<Charged, StoreError> {
 		let hash = receipt.receipt.envelope;
 		self.with(channel, |record| {
 			let charged = record.outstanding.remove(&hash).map(|entry| (entry.tab, entry.debtor)).unwrap_or_default();

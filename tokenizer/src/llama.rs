@@ -351,7 +351,7 @@ mod tests {
 	}
 
 	/// Vocabularies in which a word that has a token gets it: a cut inside it shows.
-	static WORDS: LazyLock<Vec<(Arc<File>, PieceEncoder)>> = LazyLock::new(|| {
+	static WORDS: LazyLock<Vec<(&str, Arc<File>, PieceEncoder)>> = LazyLock::new(|| {
 		let letters = ["a", "b", "A", "漢", "1", "2"];
 		let pairs = letters.iter().flat_map(|first| letters.iter().map(move |second| format!("{first}{second}")));
 		let mut words: Vec<String> = pairs.collect();
@@ -362,7 +362,8 @@ mod tests {
 		}
 		let words: Vec<&str> = words.iter().map(String::as_str).collect();
 		let kinds = Words::SPACED.into_iter().chain(["youtu", "superbpe", "exaone-moe"]);
-		kinds.map(|kind| open(kind, &words, &[])).collect()
+		let opened = kinds.map(|kind| (kind, open(kind, &words, &[])));
+		opened.map(|(kind, (file, encoder))| (kind, file, encoder)).collect()
 	});
 
 	proptest! {
@@ -371,7 +372,7 @@ mod tests {
 		fn pieces_have_the_tokens_of_the_whole(
 			text in prop_oneof!["[abA漢 ]{0,4000}", "[abAé1' .,\n]{0,400}", "[abA漢12,.，-]{0,4000}", "[aA1 ,.\n/漢，-]{0,4000}"]
 		) {
-			for (file, encoder) in &*WORDS {
+			for (_, file, encoder) in &*WORDS {
 				prop_assert!(encode(encoder, &text) == file.tokens(&text, false));
 			}
 		}
@@ -381,7 +382,9 @@ mod tests {
 	fn long_texts_without_blanks_or_signs_have_the_tokens_of_the_whole() {
 		for text in ["a A ab bA ", "ab1Ab22", "漢a漢，漢漢，", "{\"a\":\"ab\",\"A\":12},", "a\nA\n"] {
 			let text = text.repeat(1_000);
-			for (file, encoder) in &*WORDS {
+			// llama.cpp finds the words of these without recursion, so that it can read the whole, too.
+			for (_, file, encoder) in WORDS.iter().filter(|(kind, ..)| ["llama-bpe", "tekken", "youtu"].contains(kind))
+			{
 				assert!(encode(encoder, &text) == file.tokens(&text, false), "{text:.20}");
 			}
 		}

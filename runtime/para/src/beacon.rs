@@ -18,6 +18,7 @@ use polkadot_sdk::{
 };
 
 /// Keeps the value.
+#[allow(clippy::expect_used, reason = "the macro's own code")]
 #[frame_support::pallet]
 pub mod pallet {
 	use super::*;
