@@ -294,7 +294,7 @@ async fn log_probabilities_of_text_that_is_held_back_come_with_it() {
 	net.workers[0].behave(|behaviour| behaviour.says = Some("abcabx".into()));
 	let asked = |stream: bool| {
 		let include = ["message.output_text.logprobs"];
-		respond(&front, json!({"stop": "abd", "include": include, "stream": stream}))
+		respond(&front, json!({"stop": "ab!", "include": include, "stream": stream}))
 	};
 	let tokens = |logprobs: &Value| -> String {
 		logprobs.as_array().unwrap().iter().map(|entry| entry["token"].as_str().unwrap()).collect()
