@@ -261,13 +261,10 @@ impl Relay {
 				return None;
 			}
 			let delivered = self.delivered();
-			if self.is_finished() && self.has_given_up() {
-				return Some(Err(too_complex()));
-			}
 			if self.is_finished() {
 				// The host was lost between its last token and its receipt: nothing is missing. It may show the receipt later.
 				let finish = if self.stopped { FinishReason::Stop } else { FinishReason::Length };
-				return Some(Ok(self.summary(finish, None, last_host)));
+				return Some(self.end(finish, None, last_host));
 			}
 			let route = match self.route(&tried) {
 				Ok(route) => route,
@@ -294,8 +291,7 @@ impl Relay {
 			let Attempt { host, span, result } = self.attempt(route, &mut tried).await;
 			last_host = host;
 			match result {
-				Ok(_) if self.has_given_up() => return Some(Err(too_complex())),
-				Ok(receipt) => return Some(Ok(self.summary(receipt.finish, Some(&receipt), host))),
+				Ok(receipt) => return Some(self.end(receipt.finish, Some(&receipt), host)),
 				Err(Failure::ClientGone) => return None,
 				Err(failure @ (Failure::Store(_) | Failure::Encode(_))) => {
 					return Some(Err(ApiError::internal(failure.to_string())));
@@ -373,11 +369,6 @@ impl Relay {
 			self.before = self.delivered();
 			let _ = self.client.send(Sent::Spent(fee));
 		}
-	}
-
-	/// Whether the grammar could not be followed to the end of the form.
-	fn has_given_up(&self) -> bool {
-		self.bound.as_ref().is_some_and(Bound::has_given_up)
 	}
 
 	/// Whether the client has all of the completion.
@@ -546,6 +537,16 @@ impl Relay {
 		}
 	}
 
+	/// The end of the completion: an error if its grammar could not be followed to the end of the form.
+	fn end(&mut self, finish: FinishReason, receipt: Option<&Receipt>, host: AccountId) -> Result<Summary, ApiError> {
+		if self.bound.as_ref().is_some_and(Bound::has_given_up) {
+			return Err(ApiError::invalid(
+				"The demanded form is too complex to be followed to its end, so the completion broke off within it: simplify it.",
+			));
+		}
+		Ok(self.summary(finish, receipt, host))
+	}
+
 	fn summary(&mut self, finish: FinishReason, receipt: Option<&Receipt>, host: AccountId) -> Summary {
 		let completion_tokens = self.delivered();
 		let (mut prompt_tokens, mut fee) = (self.prompt.tokens(), receipt.map_or(0, |receipt| receipt.fee));
@@ -559,12 +560,6 @@ impl Relay {
 		let (rest, embedding) = (self.text.finish(), self.embedding.take());
 		Summary { finish, rest, stop_text, prompt_tokens, completion_tokens, fee, host, embedding }
 	}
-}
-
-fn too_complex() -> ApiError {
-	ApiError::invalid(
-		"The demanded form is too complex to be followed to its end, so the completion broke off within it: simplify it.",
-	)
 }
 
 fn no_funds() -> ApiError {

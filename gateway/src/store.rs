@@ -1,6 +1,6 @@
 //! The ledger on disk. One thread owns the database and commits all waiting writes in one transaction, in the order in which
 //! they were submitted, so a thousand requests a second cost a few dozen `fsync`s, not a thousand. Writes for which nobody waits
-//! wait for others, up to [`LINGER`].
+//! wait for others, for up to 50 ms.
 
 use crate::numbers::Reservation;
 use codec::{Decode, Encode};

@@ -64,7 +64,9 @@ pub fn run() -> Result<()> {
 		Command::Sign(cmd) => cmd.run(),
 		Command::Verify(cmd) => cmd.run(),
 		Command::Vanity(cmd) => cmd.run(),
-		Command::Network(cmd) => Ok(cmd.run(&Cli::executable_name())?),
+		Command::Network(cmd) => {
+			cmd.run(&Cli::executable_name()).map_err(|error| sc_cli::Error::Application(error.into()))
+		},
 
 		// These need a specification.
 		Command::ExportChainSpec(cmd) => cmd.run(cli.load_spec(&cmd.chain)?),

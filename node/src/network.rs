@@ -25,7 +25,7 @@ use sc_service::{KeystoreContainer, config::BasePath};
 use serde_json::{Value, json};
 use sp_core::{
 	bytes::to_hex,
-	crypto::{AccountId32, Ss58Codec},
+	crypto::{AccountId32, PublicError, Ss58Codec},
 	storage::well_known_keys::CODE,
 	traits::{CallContext, CodeExecutor, RuntimeCode, WrappedRuntimeCode},
 };
@@ -39,12 +39,56 @@ use sp_runtime::{
 use sp_state_machine::BasicExternalities;
 use sp_version::RuntimeVersion;
 use std::{
-	fs,
+	fs, io,
 	path::{Path, PathBuf},
 };
 
 /// The version of metadata that clients read.
 const METADATA_VERSION: u32 = 15;
+
+/// Why a command about a network failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+	/// A file cannot be read.
+	#[error("cannot read {}: {cause}", path.display())]
+	Read { path: PathBuf, cause: io::Error },
+	/// The specification cannot be written.
+	#[error("cannot write {}: {cause}", path.display())]
+	Write { path: PathBuf, cause: io::Error },
+	/// A file is no network file.
+	#[error("{} is not a network file: {cause}", path.display())]
+	Malformed { path: PathBuf, cause: String },
+	/// The genesis of a network has faults.
+	#[error("the genesis of {name} is not complete (docs/genesis.md says who brings which part):\n  - {}", faults.join("\n  - "))]
+	Incomplete { name: String, faults: Vec<String> },
+	/// A text is no address.
+	#[error("`{0}` is not an address: {1}")]
+	Address(String, PublicError),
+	/// This program has no runtime.
+	#[error("this node was built without a runtime: name a file")]
+	NoRuntime,
+	/// This program has other times than the network.
+	#[error("this gonka-node is built with other times than those of the preset `{0}`")]
+	OtherTimes(String),
+	/// The runtime has other presets than that of the network.
+	#[error("the runtime is not the one of {0}: it has the presets {1:?}")]
+	OtherRuntime(String, Vec<String>),
+	/// The genesis issues so many base units instead of those of the protocol.
+	#[error("the genesis issues {0} base units instead of {1}")]
+	Issued(Balance, Balance),
+	/// The keystore cannot be used.
+	#[error("cannot use the keystore: {0}")]
+	Keystore(#[from] sc_cli::Error),
+	/// The runtime fails, in the SDK's words.
+	#[error("the runtime fails: {0}")]
+	Runtime(String),
+}
+
+impl From<String> for NetworkError {
+	fn from(error: String) -> Self {
+		Self::Runtime(error)
+	}
+}
 
 /// Commands about released networks. They need no chain.
 #[derive(Debug, Subcommand)]
@@ -106,7 +150,7 @@ pub struct KeysCmd {
 
 impl NetworkCommand {
 	/// Runs the command, where `executable` names the folder of the default base path.
-	pub fn run(&self, executable: &str) -> Result<(), String> {
+	pub fn run(&self, executable: &str) -> Result<(), NetworkError> {
 		match self {
 			Self::Check { file } => {
 				let network = Network::read(file)?;
@@ -125,8 +169,7 @@ impl NetworkCommand {
 				let wasm = wasm(cmd.runtime.as_deref())?;
 				let raw = specification(&network, &genesis, &wasm)?.as_json(true)?;
 				let hash = genesis_hash(&ChainSpec::from_json_bytes(raw.clone().into_bytes())?)?;
-				fs::write(&cmd.output, raw)
-					.map_err(|error| format!("cannot write {}: {error}", cmd.output.display()))?;
+				fs::write(&cmd.output, raw).map_err(|cause| NetworkError::Write { path: cmd.output.clone(), cause })?;
 				println!("network  {}", network.id);
 				println!("genesis  {hash:?}");
 				println!("runtime  {} (blake2-256)", to_hex(&blake2_256(&wasm), false));
@@ -136,12 +179,11 @@ impl NetworkCommand {
 			Self::Keys(cmd) => {
 				let network = Network::read(&cmd.file)?;
 				let (account, _) = AccountId32::from_ss58check_with_version(&cmd.account)
-					.map_err(|error| format!("`{}` is not an address: {error}", cmd.account))?;
+					.map_err(|cause| NetworkError::Address(cmd.account.clone(), cause))?;
 				let base = cmd.base_path.clone().map(BasePath::new);
 				let base = base.unwrap_or_else(|| BasePath::from_project("", "", executable));
 				let config = cmd.keystore.keystore_config(&base.config_dir(&network.id));
-				let keystore = KeystoreContainer::new(&config.map_err(|error| error.to_string())?)
-					.map_err(|error| error.to_string())?;
+				let keystore = KeystoreContainer::new(&config?).map_err(sc_cli::Error::from)?;
 				let (statement, entry) = entry(&network, &account, keystore.keystore());
 				println!(
 					"Sign this text with the key of the account, and write the signature into the entry:\n\n{statement}\n"
@@ -154,26 +196,26 @@ impl NetworkCommand {
 }
 
 /// The wasm of a file, or of this program.
-fn wasm(file: Option<&Path>) -> Result<Vec<u8>, String> {
+fn wasm(file: Option<&Path>) -> Result<Vec<u8>, NetworkError> {
 	match file {
-		Some(path) => fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display())),
-		None => Ok(WASM_BINARY.ok_or("this node was built without a runtime: name a file")?.to_vec()),
+		Some(path) => fs::read(path).map_err(|cause| NetworkError::Read { path: path.to_owned(), cause }),
+		None => Ok(WASM_BINARY.ok_or(NetworkError::NoRuntime)?.to_vec()),
 	}
 }
 
 /// Calls a function of a runtime on an empty state.
-fn call(wasm: &[u8], method: &str, data: &[u8]) -> Result<Vec<u8>, String> {
+fn call(wasm: &[u8], method: &str, data: &[u8]) -> Result<Vec<u8>, NetworkError> {
 	let fetcher = WrappedRuntimeCode(wasm.into());
 	let code = RuntimeCode { code_fetcher: &fetcher, heap_pages: None, hash: blake2_256(wasm).to_vec() };
 	let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
 	let mut ext = BasicExternalities::new_empty();
 	let (result, _) = executor.call(&mut ext, &code, method, data, CallContext::Offchain);
-	result.map_err(|error| format!("the runtime's {method} fails: {error}"))
+	result.map_err(|error| NetworkError::Runtime(format!("{method}: {error}")))
 }
 
 /// A runtime's versions, presets and hashes, one a line.
-fn description(wasm: &[u8]) -> Result<String, String> {
-	let malformed = |error: codec::Error| format!("the runtime's response is malformed: {error}");
+fn description(wasm: &[u8]) -> Result<String, NetworkError> {
+	let malformed = |error: codec::Error| NetworkError::Runtime(format!("its response is malformed: {error}"));
 	let version = RuntimeVersion::decode(&mut &call(wasm, "Core_version", &[])?[..]).map_err(malformed)?;
 	let metadata = call(wasm, "Metadata_metadata_at_version", &METADATA_VERSION.encode())?;
 	let metadata = Option::<Vec<u8>>::decode(&mut &metadata[..]).map_err(malformed)?.unwrap_or_default();
@@ -206,14 +248,14 @@ fn entry(network: &Network, account: &AccountId32, keystore: KeystorePtr) -> (St
 /// # Errors
 /// If the runtime is another network's or has other times than this program, if it rejects the genesis, or if the balances
 /// that it makes are not those of the protocol.
-fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<ChainSpec, String> {
+fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<ChainSpec, NetworkError> {
 	if (network.preset == "custom") != (NETWORK.0 == "custom") {
-		return Err(format!("this gonka-node is built with other times than those of the preset `{}`", network.preset));
+		return Err(NetworkError::OtherTimes(network.preset.clone()));
 	}
 	let runtime = <GenesisConfigBuilderRuntimeCaller>::new(wasm);
 	let presets = runtime.preset_names()?;
 	if !presets.contains(&network.preset) {
-		return Err(format!("the runtime is not the one of {}: it has the presets {presets:?}", network.preset));
+		return Err(NetworkError::OtherRuntime(network.preset.clone(), presets));
 	}
 	let mut patch = runtime.get_named_preset(Some(&network.preset))?;
 	json_merge(&mut patch, genesis_patch(genesis));
@@ -226,7 +268,7 @@ fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<Ch
 	let issued: Balance = BasicExternalities::execute_with_storage(&mut storage, Balances::total_issuance);
 	let expected = COMMUNITY.saturating_add(FOUNDERS);
 	if issued != expected {
-		return Err(format!("the genesis issues {issued} base units instead of {expected}"));
+		return Err(NetworkError::Issued(issued, expected));
 	}
 	storage.top.insert(CODE.to_vec(), wasm.to_vec());
 
@@ -261,12 +303,13 @@ fn genesis_patch(genesis: &Genesis) -> Value {
 }
 
 /// The hash of the genesis block, by which all signatures are bound to the network.
-fn genesis_hash(spec: &ChainSpec) -> Result<Hash, String> {
+fn genesis_hash(spec: &ChainSpec) -> Result<Hash, NetworkError> {
 	let storage = spec.build_storage()?;
 	let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
 	let version = resolve_state_version_from_wasm::<_, BlakeTwo256>(&storage, &executor)
-		.map_err(|error| format!("the runtime has no version: {error}"))?;
+		.map_err(|error| NetworkError::Runtime(format!("it has no version: {error}")))?;
 	let root = BasicExternalities::new(storage).storage_root(version);
-	let root = Hash::decode(&mut &root[..]).map_err(|error| format!("the state root is malformed: {error}"))?;
+	let malformed = |error: codec::Error| NetworkError::Runtime(format!("the state root is malformed: {error}"));
+	let root = Hash::decode(&mut &root[..]).map_err(malformed)?;
 	Ok(construct_genesis_block::<Block>(root, version).hash())
 }

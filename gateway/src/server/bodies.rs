@@ -11,11 +11,12 @@ use crate::{
 	},
 };
 use axum::{
-	body::Bytes,
+	body::Body,
 	extract::{FromRequest, Request},
-	http::{StatusCode, header},
 };
+use bytes::{Bytes, BytesMut};
 use gonka_client::request_id::RequestId;
+use http_body_util::BodyExt;
 use std::{
 	collections::{BTreeMap, HashMap},
 	mem::take,
@@ -28,7 +29,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 /// Maximum length of a body that is validated at once, in bytes: another thread would take longer to begin.
 const SHORT: usize = 8 << 10;
-/// Maximum number of bytes of long bodies that are read or validated at a time. Each may take minutes to arrive.
+/// Maximum number of bytes of long bodies that are being read or validated. Each may take minutes to arrive.
 const ROOM: usize = 256 << 20;
 /// Maximum number of them of one API key.
 const ROOM_OF_KEY: usize = ROOM / 4;
@@ -59,12 +60,12 @@ pub(super) struct Asked {
 	pub id: RequestId,
 	/// The API key that pays for it.
 	pub spender: Spender,
-	/// Empty once it was read.
-	body: Bytes,
-	_room: Option<Room>,
+	/// Empty once it was read, as its room.
+	body: (Bytes, Room),
 }
 
 /// Room in memory for a long body, until it is dropped.
+#[derive(Default)]
 struct Room {
 	key: String,
 	bytes: usize,
@@ -74,16 +75,25 @@ struct Room {
 static ROOMS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
 impl Room {
-	/// Takes room, unless the key has too much or too little is left.
-	fn take(key: &str, bytes: usize) -> Option<Self> {
-		let mut rooms = ROOMS.lock().unwrap_or_else(PoisonError::into_inner);
-		let all = rooms.values().fold(bytes, |sum, bytes| sum.saturating_add(*bytes));
-		let own = rooms.get(key).copied().unwrap_or(0).saturating_add(bytes);
-		if all > ROOM || own > ROOM_OF_KEY {
-			return None;
+	fn of(key: &str) -> Self {
+		Self { key: key.to_owned(), bytes: 0 }
+	}
+
+	/// Makes room for a body of so many bytes. Returns false if the key has too much or too little is left.
+	fn grow_to(&mut self, bytes: usize) -> bool {
+		let more = bytes.saturating_sub(self.bytes);
+		if bytes <= SHORT || more == 0 {
+			return true;
 		}
-		rooms.insert(key.to_owned(), own);
-		Some(Self { key: key.to_owned(), bytes })
+		let mut rooms = ROOMS.lock().unwrap_or_else(PoisonError::into_inner);
+		let all = rooms.values().fold(more, |sum, bytes| sum.saturating_add(*bytes));
+		let own = rooms.get(&self.key).copied().unwrap_or(0).saturating_add(more);
+		let is_left = all <= ROOM && own <= ROOM_OF_KEY;
+		if is_left {
+			rooms.insert(self.key.clone(), own);
+			self.bytes = bytes;
+		}
+		is_left
 	}
 }
 
@@ -106,32 +116,18 @@ impl FromRequest<Arc<Gateway>> for Asked {
 		let extensions = request.extensions();
 		let known = extensions.get::<RequestId>().cloned().zip(extensions.get::<Spender>().cloned());
 		let (id, spender) = known.ok_or_else(|| ApiError::internal("The request has no id or no API key."))?;
-		let length =
-			request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-		// Those without a length can be as long as any; those that are too long are rejected.
-		let length: usize = length.unwrap_or(MAX_BODY).min(MAX_BODY);
-		let room = if length > SHORT { Room::take(spender.id(), length).map(Some) } else { Some(None) };
-		let room = room.ok_or_else(|| {
-			let message = "Too many long requests are being read. Send this one again when others have ended.";
-			ApiError::too_many_requests(message.to_owned(), 1)
-		})?;
-		let body = Bytes::from_request(request, gateway).await.map_err(|rejection| match rejection.status() {
-			StatusCode::PAYLOAD_TOO_LARGE => {
-				ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20))
-			},
-			_ => ApiError::invalid("The body could not be read."),
-		})?;
-		Ok(Self { gateway: gateway.clone(), id, spender, body, _room: room })
+		let body = collect(request.into_body(), Room::of(spender.id())).await?;
+		Ok(Self { gateway: gateway.clone(), id, spender, body })
 	}
 }
 
 impl Asked {
 	/// Parses and validates it. Long prompts and grammars take time: other requests go on meanwhile.
 	pub async fn validate(&mut self, validate: Validate) -> Result<ValidRequest, ApiError> {
-		if self.body.len() > SHORT {
+		if self.body.0.len() > SHORT {
 			return self.read(validate).await;
 		}
-		let fields = parse(&self.gateway, &self.spender, take(&mut self.body))?;
+		let fields = parse(&self.gateway, &self.spender, &take(&mut self.body).0)?;
 		if !FORMS.iter().any(|form| fields.has(form)) {
 			return validate(&self.gateway, &fields);
 		}
@@ -145,7 +141,12 @@ impl Asked {
 		work: impl FnOnce(&Gateway, &Fields) -> Result<T, ApiError> + Send + 'static,
 	) -> Result<T, ApiError> {
 		let (gateway, spender, body) = (self.gateway.clone(), self.spender.clone(), take(&mut self.body));
-		blocking(self.spender.id(), move || work(&gateway, &parse(&gateway, &spender, body)?)).await
+		blocking(self.spender.id(), move || {
+			// Until the work is done: what was parsed takes memory, too.
+			let (body, _room) = body;
+			work(&gateway, &parse(&gateway, &spender, &body)?)
+		})
+		.await
 	}
 
 	/// Starts its completions: see [`metering::start`].
@@ -154,9 +155,28 @@ impl Asked {
 	}
 }
 
+/// Reads a body into a room that grows with it.
+async fn collect(mut body: Body, mut room: Room) -> Result<(Bytes, Room), ApiError> {
+	let mut bytes = BytesMut::new();
+	while let Some(frame) = body.frame().await {
+		let frame = frame.map_err(|_| ApiError::invalid("The body could not be read."))?;
+		let Ok(data) = frame.into_data() else { continue };
+		let length = bytes.len().saturating_add(data.len());
+		if length > MAX_BODY {
+			return Err(ApiError::too_large(format!("The body is larger than {} MiB.", MAX_BODY >> 20)));
+		}
+		if !room.grow_to(length) {
+			let message = "Too many long requests are being read. Send this one again when others have ended.";
+			return Err(ApiError::too_many_requests(message, 1));
+		}
+		bytes.extend_from_slice(&data);
+	}
+	Ok((bytes.freeze(), room))
+}
+
 /// Parses a body, and checks that the API key may use the model that it names: before anything is done for it.
-fn parse(gateway: &Gateway, spender: &Spender, body: Bytes) -> Result<Fields, ApiError> {
-	let fields = Fields::parse(&body)?;
+fn parse(gateway: &Gateway, spender: &Spender, body: &[u8]) -> Result<Fields, ApiError> {
+	let fields = Fields::parse(body)?;
 	if let Some(name) = fields.text("model")? {
 		let target = gateway.options.aliases.get(&name).unwrap_or(&name);
 		spender.check_model(&[&name, target])?;
@@ -201,17 +221,36 @@ mod tests {
 
 	#[test]
 	fn long_bodies_have_room_for_each_key_and_in_all() {
-		let take = |key| Room::take(key, MAX_BODY);
-		let mut rooms: Vec<_> = (0..4).map(|_| take("first").unwrap()).collect();
-		assert!(take("first").is_none());
+		let full = |key: &str| {
+			let mut room = Room::of(key);
+			(room.grow_to(MAX_BODY / 2) && room.grow_to(MAX_BODY)).then_some(room)
+		};
+		let mut rooms: Vec<_> = (0..4).map(|_| full("first").unwrap()).collect();
+		assert!(full("first").is_none());
 		for key in ["second", "third", "fourth"] {
-			rooms.extend((0..4).map(|_| take(key).unwrap()));
+			rooms.extend((0..4).map(|_| full(key).unwrap()));
 		}
-		assert!(take("fifth").is_none() && Room::take("fifth", 1).is_none());
+		assert!(full("fifth").is_none() && !Room::of("fifth").grow_to(SHORT + 1));
+		assert!(Room::of("fifth").grow_to(SHORT), "short ones need none");
 		rooms.remove(0);
-		rooms.push(take("fifth").unwrap());
+		rooms.push(full("fifth").unwrap());
 		drop(rooms);
 		assert!(ROOMS.lock().unwrap().is_empty());
+	}
+
+	#[tokio::test]
+	async fn a_body_has_its_room_until_it_is_dropped_and_no_more_than_a_body_may_have() {
+		let read = |length: usize| collect(Body::from(vec![b' '; length]), Room::of("key"));
+		let taken = || ROOMS.lock().unwrap().get("key").copied();
+		let (body, room) = read(SHORT).await.unwrap();
+		assert_eq!((body.len(), taken()), (SHORT, None));
+		drop((body, room));
+		let (body, room) = read(MAX_BODY).await.unwrap();
+		assert_eq!((body.len(), taken()), (MAX_BODY, Some(MAX_BODY)));
+		drop((body, room));
+		assert_eq!(taken(), None);
+		assert_eq!(read(MAX_BODY + 1).await.err().map(|error| error.status.as_u16()), Some(413));
+		assert_eq!(taken(), None);
 	}
 
 	#[tokio::test]

@@ -1,5 +1,6 @@
 //! The network file: its format and its checks.
 
+use super::NetworkError;
 use codec::{Decode, DecodeAll, Encode};
 use gonka_runtime::{
 	AccountId, Balance, GNK, Multisig, SessionKeys, Signature,
@@ -156,14 +157,14 @@ pub struct Genesis {
 
 impl Network {
 	/// Reads a network file.
-	pub fn read(path: &Path) -> Result<Self, String> {
-		let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-		let network: Self = serde_json::from_str(&text)
-			.map_err(|error| format!("{} is not a network file: {error}", path.display()))?;
+	pub fn read(path: &Path) -> Result<Self, NetworkError> {
+		let text = fs::read_to_string(path).map_err(|cause| NetworkError::Read { path: path.to_owned(), cause })?;
+		let malformed = |cause| NetworkError::Malformed { path: path.to_owned(), cause };
+		let network: Self = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
 		// Part of paths.
 		let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
 		if network.id.is_empty() || !network.id.bytes().all(is_plain) {
-			return Err(format!("{}: id is not made of the characters a-z, 0-9 and _", path.display()));
+			return Err(malformed("id is not made of the characters a-z, 0-9 and _".to_owned()));
 		}
 		Ok(Self { folder: path.parent().unwrap_or(Path::new("")).to_owned(), ..network })
 	}
@@ -182,17 +183,15 @@ impl Network {
 	/// The file's contents.
 	///
 	/// # Errors
-	/// All faults, one a line.
-	pub fn check(&self) -> Result<Genesis, String> {
+	/// [`NetworkError::Incomplete`] with all faults.
+	pub fn check(&self) -> Result<Genesis, NetworkError> {
 		let mut check = Check { network: self, faults: Vec::new(), seen: well_known() };
 		// Signatures of some kinds are verified by host functions.
 		let genesis = BasicExternalities::new_empty().execute_with(|| check.all());
 		if check.faults.is_empty() {
 			Ok(genesis)
 		} else {
-			let faults: Vec<_> = check.faults.iter().map(|fault| format!("  - {fault}")).collect();
-			let advice = "docs/genesis.md says who brings which part";
-			Err(format!("the genesis of {} is not complete ({advice}):\n{}", self.name, faults.join("\n")))
+			Err(NetworkError::Incomplete { name: self.name.clone(), faults: check.faults })
 		}
 	}
 }

@@ -38,7 +38,7 @@ fn beneficiary(key: sp_keyring::Sr25519Keyring) -> Location {
 	AccountId32 { network: None, id: key.to_account_id().into() }.into()
 }
 
-/// What the barrier says to a message.
+/// Asks the barrier whether a message is executed.
 fn barrier(origin: &Location, mut message: Xcm<RuntimeCall>) -> Result<(), ProcessMessageError> {
 	let mut properties = Properties { weight_credit: Weight::zero(), message_id: None };
 	Barrier::should_execute(origin, message.inner_mut(), Weight::from_parts(1_000, 1_000), &mut properties)
