@@ -22,7 +22,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test soak bench latency matrix vllm clients weights calibrate release images release-check \
+.PHONY: help setup build devnet stop status check test soak bench latency matrix vllm clients para weights calibrate release images release-check \
 	man
 
 help: ## List the targets
@@ -69,6 +69,10 @@ vllm: setup ## Compare vLLM with the plug-in with the torch engine: installs 6 G
 
 clients: build ## Test real client libraries against a network: fetches 200 MB, writes benches/results/clients.txt
 	scripts/clients
+
+para: build ## Test the parachain on polkadot-omni-node, which is built the first time: takes more than an hour then
+	scripts/omni-node >/dev/null
+	scripts/test --run-ignored only -E 'package(gonka-e2e) and test(parachain)'
 
 weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/common/src/weights
 	$(WASM) scripts/weights

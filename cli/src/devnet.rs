@@ -1,12 +1,13 @@
 //! A network on this machine: three hosts, each with a validator node and a worker, and one gateway. The hosts' compute
 //! stands as 4 : 2 : 1.
 //!
-//! The programs are called `node-alice`, `worker-alice` (likewise `bob` and `charlie`) and `gateway`. Each writes
-//! `logs/<name>.log` in the base path. Dropping a [`Devnet`] stops all of them.
+//! The programs are called `node-alice`, `worker-alice` (likewise `bob` and `charlie`) and `gateway`. With a parachain there
+//! is one `node` for all hosts. Each writes `logs/<name>.log` in the base path. Dropping a [`Devnet`] stops all of them.
 
 mod binaries;
 mod config;
 mod http;
+mod parachain;
 mod plan;
 mod ports;
 mod process;
@@ -14,13 +15,14 @@ mod state;
 
 pub use binaries::{find_or_build, workspace};
 pub use config::{Binaries, Config, Engine, Ports, SPRINT_RATE, default_base_path, demo_model, stop_command};
+pub use parachain::Parachain;
 pub use ports::free_ports;
 pub use process::{Process, Spec, end_blocking};
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures::future::join_all;
 use gonka_client::chain::Chain;
-use plan::{HOSTS, Plan};
+use plan::{HOSTS, PARACHAIN_NODE, Plan};
 use ports::Chosen;
 use rustix::process::Signal;
 use state::{Identity, State};
@@ -121,7 +123,8 @@ impl Devnet {
 		}
 		let hosts = u16::try_from(HOSTS.len())?;
 		let last = if config.fresh { Chosen::default() } else { Chosen::read(&base) };
-		let ports = ports::choose(&config.ports, hosts, &last)?;
+		let nodes = if config.parachain.is_some() { 1 } else { hosts };
+		let ports = ports::choose(&config.ports, nodes, hosts, &last)?;
 		if last != Chosen::default() && last != ports {
 			progress
 				.ready("ports", "not all are those of the last run: other programs use them, or options name others");
@@ -249,7 +252,8 @@ impl Devnet {
 	async fn until_ready(&mut self, name: &str, progress: &dyn Progress) -> Result<()> {
 		let urls = self.urls.clone();
 		let index = |kind: &str| HOSTS.iter().position(|host| name == format!("{kind}-{}", host.name));
-		if let Some(url) = index("node").and_then(|index| urls.nodes.get(index)) {
+		let node = if name == PARACHAIN_NODE { Some(0) } else { index("node") };
+		if let Some(url) = node.and_then(|index| urls.nodes.get(index)) {
 			self.until(name, name, progress, || node_ready(url)).await
 		} else if let Some(url) = index("worker").and_then(|index| urls.workers.get(index)) {
 			self.until(name, name, progress, || worker_ready(url)).await

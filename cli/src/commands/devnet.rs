@@ -1,7 +1,7 @@
 //! `gonka devnet`.
 
 use super::table;
-use crate::devnet::{self, Config, Devnet, Engine, Ports, Progress, SPRINT_RATE, Urls};
+use crate::devnet::{self, Config, Devnet, Engine, Parachain, Ports, Progress, SPRINT_RATE, Urls};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use gonka_client::chain::Chain;
@@ -27,7 +27,8 @@ const MAX_DETAIL: usize = 100;
 Examples:
   gonka devnet                        # start, or continue, until Ctrl-C
   gonka devnet --fresh --detach       # start a new chain in the background
-  gonka devnet --engine mock          # without a model"
+  gonka devnet --engine mock          # without a model
+  gonka devnet --para                 # as a parachain, on polkadot-omni-node"
 )]
 pub struct Arguments {
 	#[command(subcommand)]
@@ -43,9 +44,12 @@ enum Command {
 Example:
   gonka devnet stop")]
 	Stop {
-		/// Folder of the network. Default: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`.
+		/// Folder of the network. Default: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`; with --para `devnet-para` beside it.
 		#[arg(long, value_name = "DIR")]
 		base_path: Option<PathBuf>,
+		/// Stop the parachain in its default folder.
+		#[arg(long, conflicts_with = "base_path")]
+		para: bool,
 	},
 }
 
@@ -57,7 +61,14 @@ struct Start {
 	/// Return once the network serves, and leave it running. `gonka devnet stop` stops it.
 	#[arg(long)]
 	detach: bool,
-	/// Folder of the network's data. Default: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`.
+	/// Run the parachain instead of the solo chain: one polkadot-omni-node without a relay chain, three workers, a gateway.
+	/// `scripts/omni-node` installs the node.
+	#[arg(long)]
+	para: bool,
+	/// Wasm of the parachain's runtime. Default: that of the checkout, which is built if it is missing.
+	#[arg(long, value_name = "WASM", requires = "para")]
+	runtime: Option<PathBuf>,
+	/// Folder of the network's data. Default: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`; with --para `devnet-para` beside it.
 	#[arg(long, value_name = "DIR")]
 	base_path: Option<PathBuf>,
 	/// Inference engine of the workers.
@@ -86,8 +97,8 @@ struct Start {
 /// Runs `gonka devnet`.
 pub async fn run(arguments: Arguments) -> Result<()> {
 	match arguments.command {
-		Some(Command::Stop { base_path }) => {
-			let ended = devnet::stop(&base_path.unwrap_or_else(devnet::default_base_path)).await?;
+		Some(Command::Stop { base_path, para }) => {
+			let ended = devnet::stop(&base_path.unwrap_or_else(|| devnet::default_base_path(para))).await?;
 			println!(
 				"stopped {}",
 				if ended.is_empty() { "nothing: no program was running".into() } else { ended.join(", ") }
@@ -100,12 +111,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
 async fn start(start: Start) -> Result<()> {
 	let binaries = devnet::find_or_build(start.engine)?;
-	let base_path = start.base_path.unwrap_or_else(devnet::default_base_path);
+	let parachain = if start.para { Some(Parachain::find_or_build(start.runtime)?) } else { None };
+	let base_path = start.base_path.unwrap_or_else(|| devnet::default_base_path(start.para));
 	let config = Config {
 		fresh: start.fresh,
 		engine: start.engine,
 		model: start.model,
 		sprint_rate: start.sprint_rate,
+		parachain,
 		ports: Ports { any: false, node: start.node_port, worker: start.worker_port, gateway: start.gateway_port },
 		patience: Duration::from_secs(start.patience),
 		..Config::new(base_path, binaries)
@@ -157,7 +170,7 @@ async fn warn_if_slow(urls: &Urls) {
 		&& epoch.schedule.length > 1_000
 	{
 		println!(
-			"Note: gonka-node was built without `--features fast-runtime`, so an epoch takes {} blocks. Build it with the \
+			"Note: the runtime was built without `--features fast-runtime`, so an epoch takes {} blocks. Build it with the \
 			 feature for epochs of 160 seconds.",
 			epoch.schedule.length
 		);

@@ -27,7 +27,16 @@ pub fn find_or_build(engine: Engine) -> Result<Binaries> {
 				}
 			);
 		};
-		build(&workspace, &missing, engine)?;
+		if missing.contains(&NODE) {
+			build(&workspace, &["--package", NODE, "--features", "fast-runtime"])?;
+		}
+		if missing.contains(&WORKER) {
+			let features = if engine == Engine::Mock { "mock" } else { "" };
+			build(&workspace, &["--package", WORKER, "--features", features])?;
+		}
+		if missing.contains(&GATEWAY) {
+			build(&workspace, &["--package", GATEWAY])?;
+		}
 	}
 	let found = |name: &str| {
 		find(name).with_context(|| {
@@ -46,48 +55,39 @@ pub fn workspace() -> Option<PathBuf> {
 	here.ancestors().find(is_root).map(Path::to_owned)
 }
 
-/// Finds a program: first in the folder of this one, then on `PATH`.
-fn find(name: &str) -> Option<PathBuf> {
-	let own = env::current_exe().ok();
-	let own = own.iter().filter_map(|path| path.parent());
+/// Finds the folder of this program and of those that cargo builds with it.
+pub(super) fn own_folder() -> Option<PathBuf> {
+	let own = env::current_exe().ok()?;
+	let folder = own.parent()?;
 	// Tests run in `deps`, one level below the programs.
-	let own = own.flat_map(|folder| [Some(folder), folder.parent().filter(|_| folder.ends_with("deps"))]).flatten();
+	Some(folder.parent().filter(|_| folder.ends_with("deps")).unwrap_or(folder).to_owned())
+}
+
+/// Finds a program: first in the folder of this one, then on `PATH`.
+pub(super) fn find(name: &str) -> Option<PathBuf> {
 	let path = env::var_os("PATH").unwrap_or_default();
-	let folders = own.map(Path::to_owned).chain(env::split_paths(&path));
+	let folders = own_folder().into_iter().chain(env::split_paths(&path));
 	folders.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
 }
 
-fn build(workspace: &Path, missing: &[&str], engine: Engine) -> Result<()> {
-	let own = env::current_exe().context("cannot find the folder of this program")?;
-	let profile = own.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
-	let mut runs: Vec<Vec<&str>> = Vec::new();
-	if missing.contains(&NODE) {
-		runs.push(vec!["--package", NODE, "--features", "fast-runtime"]);
-	}
-	if missing.contains(&WORKER) {
-		let features = if engine == Engine::Mock { "mock" } else { "" };
-		runs.push(vec!["--package", WORKER, "--features", features]);
-	}
-	if missing.contains(&GATEWAY) {
-		runs.push(vec!["--package", GATEWAY]);
-	}
-	for arguments in runs {
-		let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-		cargo.current_dir(workspace).args(["build", "--locked"]).args(&arguments);
-		cargo.env("WASM_BUILD_WORKSPACE_HINT", workspace);
-		if let Some(profile) = profile {
-			if profile.ends_with("release") {
-				cargo.arg("--release");
-			}
-			if let Some(target) = profile.parent() {
-				cargo.arg("--target-dir").arg(target);
-			}
+/// Runs `cargo build` with the arguments that choose a package, into the folder of this program.
+pub(super) fn build(workspace: &Path, package: &[&str]) -> Result<()> {
+	let own = own_folder().context("cannot find the folder of this program")?;
+	let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+	cargo.current_dir(workspace).args(["build", "--locked"]).args(package);
+	cargo.env("WASM_BUILD_WORKSPACE_HINT", workspace);
+	if own.ends_with("release") || own.ends_with("debug") {
+		if own.ends_with("release") {
+			cargo.arg("--release");
 		}
-		eprintln!("building: cargo build {} (the first time takes a while)", arguments.join(" "));
-		let status = cargo.status().context("cannot run cargo: install Rust, or the missing programs")?;
-		if !status.success() {
-			bail!("`cargo build {}` failed: see its errors above", arguments.join(" "));
+		if let Some(target) = own.parent() {
+			cargo.arg("--target-dir").arg(target);
 		}
+	}
+	eprintln!("building: cargo build {} (the first time takes a while)", package.join(" "));
+	let status = cargo.status().context("cannot run cargo: install Rust, or the missing programs")?;
+	if !status.success() {
+		bail!("`cargo build {}` failed: see its errors above", package.join(" "));
 	}
 	Ok(())
 }

@@ -1,5 +1,6 @@
 //! Configuration of a local network.
 
+use super::parachain::Parachain;
 use std::{
 	env,
 	path::{Path, PathBuf},
@@ -69,6 +70,8 @@ pub struct Config {
 	pub sprint_rate: u32,
 	/// Paths of the programs.
 	pub binaries: Binaries,
+	/// Runs this parachain with one node, instead of the solo chain with a node for each host.
+	pub parachain: Option<Parachain>,
 	/// Ports of the programs.
 	pub ports: Ports,
 	/// Maximum time for each step of the start. The default is meant for users: tests set a much longer one.
@@ -85,25 +88,31 @@ impl Config {
 			model: None,
 			sprint_rate: SPRINT_RATE,
 			binaries,
+			parachain: None,
 			ports: Ports::default(),
 			patience: Duration::from_secs(240),
 		}
 	}
 }
 
-/// Default folder of a network: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`.
-pub fn default_base_path() -> PathBuf {
+/// Default folder of a network: `$GONKA_HOME/devnet`, or `~/.gonka/devnet`; with a parachain `devnet-para` beside it.
+pub fn default_base_path(parachain: bool) -> PathBuf {
 	let home = env::var_os("GONKA_HOME").map(PathBuf::from);
-	home.unwrap_or_else(|| home_directory().join(".gonka")).join("devnet")
+	home.unwrap_or_else(|| home_directory().join(".gonka")).join(if parachain { "devnet-para" } else { "devnet" })
 }
 
 /// The command that stops the network in the folder `base`.
 pub fn stop_command(base: &Path) -> String {
-	let default = default_base_path();
-	// A running network's folder has a path without links.
-	match base == default || default.canonicalize().is_ok_and(|default| base == default) {
-		true => "gonka devnet stop".into(),
-		false => format!("gonka devnet stop --base-path {}", base.display()),
+	let is = |default: PathBuf| {
+		// A running network's folder has a path without links.
+		base == default || default.canonicalize().is_ok_and(|default| base == default)
+	};
+	if is(default_base_path(false)) {
+		"gonka devnet stop".into()
+	} else if is(default_base_path(true)) {
+		"gonka devnet stop --para".into()
+	} else {
+		format!("gonka devnet stop --base-path {}", base.display())
 	}
 }
 
@@ -128,7 +137,8 @@ mod tests {
 
 	#[test]
 	fn the_command_that_stops_a_network_names_a_folder_that_is_not_the_default() {
-		assert_eq!(stop_command(&default_base_path()), "gonka devnet stop");
+		assert_eq!(stop_command(&default_base_path(false)), "gonka devnet stop");
+		assert_eq!(stop_command(&default_base_path(true)), "gonka devnet stop --para");
 		assert_eq!(stop_command(Path::new("/tmp/mine")), "gonka devnet stop --base-path /tmp/mine");
 	}
 }

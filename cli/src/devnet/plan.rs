@@ -2,6 +2,7 @@
 
 use super::{
 	config::{Config, DEMO_MODEL, Engine, demo_model},
+	parachain::Parachain,
 	ports::Chosen,
 	process::Spec,
 };
@@ -43,6 +44,8 @@ pub(super) const API_KEY: &str = "sk-gonka-devnet";
 const FOLDERS: [&str; 4] = ["nodes", "workers", "gateway", "logs"];
 /// Folder of the key files, which `--fresh` keeps.
 const KEYS: &str = "keys";
+/// Name of the parachain's only node.
+pub(super) const PARACHAIN_NODE: &str = "node";
 
 /// Programs of a network, in the order in which they start.
 pub(super) struct Plan {
@@ -72,12 +75,33 @@ pub(super) fn make(config: &Config, ports: &Chosen) -> Result<Plan> {
 		// Its tokenizer is that of the model for which the mock stands.
 		Engine::Mock => config.model.clone().or_else(demo_model),
 	};
+	let specification = base.join("nodes/parachain.json");
+	let solo = base.join("nodes").join(HOSTS[0].name);
+	let other = if config.parachain.is_some() { &solo } else { &specification };
+	ensure!(
+		!other.exists(),
+		"{} holds another chain: use another --base-path, or delete its data with --fresh",
+		base.display()
+	);
 	let mut nodes = Vec::new();
+	match &config.parachain {
+		Some(parachain) => {
+			parachain.specify("local_testnet", &specification)?;
+			let (rpc, peer) = ports.rpc.first().zip(ports.peer.first()).context("a network needs a node")?;
+			let arguments = Parachain::arguments(&specification, &base.join("nodes/parachain"), *rpc, *peer);
+			nodes.push(spec(config, PARACHAIN_NODE.into(), &parachain.node, arguments));
+		},
+		None => {
+			for (index, (host, (rpc, peer))) in HOSTS.iter().zip(ports.rpc.iter().zip(&ports.peer)).enumerate() {
+				nodes.push(node(config, index, host, *rpc, *peer, &ports.peer));
+			}
+		},
+	}
+	// The parachain's only node serves all.
+	let rpc = ports.rpc.iter().cycle();
 	let mut workers = Vec::new();
-	let ports_of_hosts = ports.rpc.iter().zip(&ports.peer).zip(&ports.worker);
-	for (index, (host, ((rpc, peer), worker))) in HOSTS.iter().zip(ports_of_hosts).enumerate() {
-		nodes.push(node(config, index, host, *rpc, *peer, &ports.peer));
-		workers.push(self::worker(config, host, *rpc, *worker, model.as_deref())?);
+	for (host, (rpc, port)) in HOSTS.iter().zip(rpc.zip(&ports.worker)) {
+		workers.push(worker(config, host, *rpc, *port, model.as_deref())?);
 	}
 	let gateway = gateway(config, ports)?;
 	Ok(Plan { nodes, workers, gateway })
@@ -241,7 +265,7 @@ mod tests {
 	fn the_hosts_compute_stands_as_4_to_2_to_1() {
 		let directory = tempfile::tempdir().unwrap();
 		let wanted = Ports { any: true, ..Ports::default() };
-		let ports = super::super::ports::choose(&wanted, 3, &Chosen::default()).unwrap();
+		let ports = super::super::ports::choose(&wanted, 3, 3, &Chosen::default()).unwrap();
 		let plan = make(&config(directory.path()), &ports).unwrap();
 		let rates: Vec<_> = plan.workers.iter().flat_map(|worker| after(worker, "--sprint-rate")).collect();
 		assert_eq!(rates, ["40", "20", "10"]);

@@ -45,13 +45,13 @@ impl Chosen {
 	}
 }
 
-/// Chooses ports for a network of `hosts` hosts: each that is wanted, or else that of the `last` run, the usual one, or any, the first
+/// Chooses ports for a network of `nodes` nodes and `hosts` workers: each that is wanted, or else that of the `last` run, the usual one, or any, the first
 /// of them that is free.
-pub(super) fn choose(wanted: &Ports, hosts: u16, last: &Chosen) -> Result<Chosen> {
+pub(super) fn choose(wanted: &Ports, nodes: u16, hosts: u16, last: &Chosen) -> Result<Chosen> {
 	let mut picker = Picker { any: wanted.any, taken: Vec::new() };
 	Ok(Chosen {
-		rpc: picker.row("--node-port", wanted.node, &last.rpc, 9944, hosts)?,
-		peer: picker.row("", None, &last.peer, 30333, hosts)?,
+		rpc: picker.row("--node-port", wanted.node, &last.rpc, 9944, nodes)?,
+		peer: picker.row("", None, &last.peer, 30333, nodes)?,
 		worker: picker.row("--worker-port", wanted.worker, &last.worker, 9000, hosts)?,
 		gateway: picker.one("--gateway-port", wanted.gateway, Some(last.gateway), 8080)?,
 	})
@@ -143,13 +143,13 @@ mod tests {
 		let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
 		let port = occupied.local_addr().unwrap().port();
 		let wanted = Ports { any: true, gateway: Some(port), ..Ports::default() };
-		let error = choose(&wanted, 3, &Chosen::default()).unwrap_err().to_string();
+		let error = choose(&wanted, 3, 3, &Chosen::default()).unwrap_err().to_string();
 		assert!(error.contains("--gateway-port") && error.contains(&port.to_string()), "{error}");
 	}
 
 	#[test]
 	fn all_chosen_ports_differ() {
-		let chosen = choose(&Ports { any: true, ..Ports::default() }, 3, &Chosen::default()).unwrap();
+		let chosen = choose(&Ports { any: true, ..Ports::default() }, 3, 3, &Chosen::default()).unwrap();
 		let mut all: Vec<u16> = [chosen.rpc, chosen.peer, chosen.worker, vec![chosen.gateway]].concat();
 		assert_eq!(all.len(), 10);
 		all.sort_unstable();
@@ -169,7 +169,7 @@ mod tests {
 		last.write(directory.path()).unwrap();
 		let _other = TcpListener::bind(("127.0.0.1", last.gateway)).unwrap();
 		let wanted = Ports { any: true, ..Ports::default() };
-		let chosen = choose(&wanted, 3, &Chosen::read(directory.path())).unwrap();
+		let chosen = choose(&wanted, 3, 3, &Chosen::read(directory.path())).unwrap();
 		assert_ne!(chosen.gateway, last.gateway);
 		assert_eq!(Chosen { gateway: last.gateway, ..chosen }, last);
 	}
@@ -185,7 +185,7 @@ mod tests {
 		assert_eq!(is_reserved(port), cfg!(target_os = "linux"));
 		let wanted = Ports { any: true, gateway: Some(port), ..Ports::default() };
 		assert_eq!(
-			choose(&wanted, 1, &Chosen::default()).is_err(),
+			choose(&wanted, 1, 1, &Chosen::default()).is_err(),
 			cfg!(target_os = "linux"),
 			"another network has it"
 		);

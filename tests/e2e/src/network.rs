@@ -1,7 +1,7 @@
 //! A small network: one node that authors all blocks, workers, and a gateway.
 
 use anyhow::{Context, Result, ensure};
-use gonka::devnet::{Process, Spec, demo_model, end_blocking, free_ports, node_ready, worker_ready};
+use gonka::devnet::{Parachain, Process, Spec, demo_model, end_blocking, free_ports, node_ready, worker_ready};
 use gonka_client::{chain::Chain, keys};
 use gonka_primitives::AccountId;
 use std::{
@@ -59,18 +59,42 @@ impl Gateway {
 }
 
 impl Network {
-	/// Starts the node in a new folder below `parent`, and waits for its first block.
+	/// Starts the node of the solo chain in a new folder below `parent`, and waits for its first block.
 	pub async fn start(node: &Path, parent: &Path) -> Result<Self> {
+		Self::start_with(node, parent, |base, rpc, peer| {
+			let mut arguments: Vec<OsString> = Vec::new();
+			arguments.extend(["--dev", "--no-telemetry", "--no-prometheus", "--no-mdns"].map(OsString::from));
+			arguments.extend(["--rpc-port".into(), rpc.to_string().into()]);
+			arguments.extend(["--listen-addr".into(), format!("/ip4/127.0.0.1/tcp/{peer}").into()]);
+			arguments.extend(["--base-path".into(), base.into()]);
+			Ok(arguments)
+		})
+		.await
+	}
+
+	/// Does what [`Network::start`] does, with the parachain.
+	pub async fn start_parachain(parachain: &Parachain, parent: &Path) -> Result<Self> {
+		Self::start_with(&parachain.node, parent, |base, rpc, peer| {
+			let specification = base.with_extension("json");
+			parachain.specify("development", &specification)?;
+			Ok(Parachain::arguments(&specification, base, rpc, peer))
+		})
+		.await
+	}
+
+	/// Starts the program `node` with the arguments for its data's folder and its ports of RPC and peers.
+	async fn start_with(
+		node: &Path,
+		parent: &Path,
+		arguments: impl FnOnce(&Path, u16, u16) -> Result<Vec<OsString>>,
+	) -> Result<Self> {
 		fs::create_dir_all(parent)?;
 		let folder = tempfile::Builder::new().prefix("network-").disable_cleanup(true).tempdir_in(parent)?;
 		println!("the programs write to {}", folder.path().display());
 		let [rpc, peer] = free_ports(2)?[..] else { anyhow::bail!("two ports are needed") };
 		let url = format!("ws://127.0.0.1:{rpc}");
 		let mut network = Self { folder, processes: Vec::new(), url: url.clone() };
-		let mut arguments = vec!["--dev".into(), "--no-telemetry".into(), "--no-prometheus".into(), "--no-mdns".into()];
-		arguments.extend(["--rpc-port".into(), rpc.to_string().into()]);
-		arguments.extend(["--listen-addr".into(), format!("/ip4/127.0.0.1/tcp/{peer}").into()]);
-		arguments.extend(["--base-path".into(), network.path("node").into_os_string()]);
+		let arguments = arguments(&network.path("node"), rpc, peer)?;
 		network.run("node", node, arguments)?;
 		until("the node to make blocks", || node_ready(&url)).await?;
 		Ok(network)

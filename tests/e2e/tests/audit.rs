@@ -9,7 +9,7 @@ mod audit {
 
 use anyhow::{Context, Result, bail, ensure};
 use audit::scenario::{COLLATERAL, Scenario};
-use gonka::devnet::demo_model;
+use gonka::devnet::{Parachain, demo_model};
 use gonka_e2e::{
 	audit_events::AuditEvent,
 	blocks::{Event, events},
@@ -27,7 +27,14 @@ const EPOCHS: u32 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_completions_cost_their_host_and_nobody_else() -> Result<()> {
-	interruptible(wrong_completions()).await
+	interruptible(wrong_completions(None)).await
+}
+
+/// They do so on the parachain, too.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs polkadot-omni-node: run by `make para`"]
+async fn wrong_completions_cost_their_host_on_the_parachain() -> Result<()> {
+	interruptible(wrong_completions(Some(Parachain::find_or_build(None)?))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,11 +46,11 @@ fn requests() -> Result<u32> {
 	env::var("GONKA_AUDIT_REQUESTS").map_or(Ok(REQUESTS), |text| Ok(text.parse()?))
 }
 
-async fn wrong_completions() -> Result<()> {
+async fn wrong_completions(parachain: Option<Parachain>) -> Result<()> {
 	let honest = ["Honest1", "Honest2"];
 	let model = demo_model().context("the demo model is missing: run scripts/get-model")?;
 	let roles = [(honest[0], None), (honest[1], None), ("Cheap", Some("cheapen"))];
-	let mut scenario = Scenario::start(&roles, Some(&model)).await?;
+	let mut scenario = Scenario::start(&roles, Some(&model), parachain.as_ref()).await?;
 
 	step("weights in 4 bits are found, and arbiters rule against their host");
 	println!("requests by host: {:?}", scenario.request(requests()? / 4, SHORT).await?);
@@ -129,7 +136,7 @@ async fn wrong_findings() -> Result<()> {
 		(liars[0], Some("approve")),
 		(liars[1], Some("condemn")),
 	];
-	let mut scenario = Scenario::start(&roles, None).await?;
+	let mut scenario = Scenario::start(&roles, None, None).await?;
 
 	step("a checker that finds everything right and one that finds everything wrong are discredited");
 	let tokens = clear_length(&scenario).await?;

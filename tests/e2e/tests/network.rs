@@ -8,7 +8,7 @@ mod network {
 }
 
 use anyhow::{Result, ensure};
-use gonka::devnet::{Config, Devnet, Engine, Ports, find_or_build};
+use gonka::devnet::{Config, Devnet, Engine, Parachain, Ports, find_or_build};
 use gonka_e2e::interruptible;
 use network::scenario::Scenario;
 
@@ -16,7 +16,7 @@ use network::scenario::Scenario;
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_served_and_settled() -> Result<()> {
 	interruptible(async {
-		let mut scenario = Scenario::start(Engine::Llama).await?;
+		let mut scenario = Scenario::start(Engine::Llama, None).await?;
 		scenario.the_first_completion_is_streamed().await?;
 		scenario.memory_within_six_gigabytes()?;
 		scenario.every_example_runs().await?;
@@ -38,7 +38,7 @@ async fn requests_are_served_and_settled() -> Result<()> {
 async fn a_day_of_random_clients_loses_nothing() -> Result<()> {
 	interruptible(async {
 		let requests = std::env::var("GONKA_CLIENT_REQUESTS").map_or(Ok(8640), |text| text.parse())?;
-		let mut scenario = Scenario::start(Engine::Llama).await?;
+		let mut scenario = Scenario::start(Engine::Llama, None).await?;
 		scenario.random_clients_lose_nothing(requests).await?;
 		scenario.stop().await;
 		Ok(())
@@ -50,16 +50,38 @@ async fn a_day_of_random_clients_loses_nothing() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn compute_decides_over_weights_pay_and_finality() -> Result<()> {
 	interruptible(async {
-		let mut scenario = Scenario::start(Engine::Mock).await?;
+		let mut scenario = Scenario::start(Engine::Mock, None).await?;
 		let withdrawn = scenario.collateral_is_deposited_and_withdrawn().await?;
 		scenario.worker_killed_in_mid_sprint_resumes().await?;
 		scenario.weights_follow_compute().await?;
+		scenario.finality_follows_weights().await?;
 		scenario.emission_follows_weights().await?;
 		scenario.vested_rewards_are_paid().await?;
 		scenario.withdrawn_collateral_is_released(withdrawn).await?;
 		scenario.new_node_warp_syncs().await?;
 		scenario.lightest_validator_down_finality_goes_on().await?;
 		scenario.heaviest_validator_down_finality_waits().await?;
+		scenario.stop().await;
+		Ok(())
+	})
+	.await
+}
+
+/// The parachain keeps the promises that do not concern finality.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs polkadot-omni-node: run by `make para`"]
+async fn the_parachain_weighs_pays_and_serves() -> Result<()> {
+	interruptible(async {
+		let mut scenario = Scenario::start(Engine::Llama, Some(Parachain::find_or_build(None)?)).await?;
+		scenario.the_first_completion_is_streamed().await?;
+		let withdrawn = scenario.collateral_is_deposited_and_withdrawn().await?;
+		scenario.bad_transactions_are_rejected().await?;
+		scenario.weights_follow_compute().await?;
+		scenario.emission_follows_weights().await?;
+		scenario.vested_rewards_are_paid().await?;
+		let first = scenario.two_hundred_requests_settle_exactly().await?;
+		scenario.held_fees_are_released(first).await?;
+		scenario.withdrawn_collateral_is_released(withdrawn).await?;
 		scenario.stop().await;
 		Ok(())
 	})

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use gonka::devnet::{Binaries, Engine, find_or_build};
+use gonka::devnet::{Binaries, Engine, Parachain, find_or_build};
 use gonka_client::{
 	chain::Chain,
 	keys::{self, ss58},
@@ -49,11 +49,15 @@ pub struct Scenario {
 
 impl Scenario {
 	/// Starts a network of these hosts, and waits until all of them have weight and the gateway has channels to them.
-	/// They serve the model in the file `model`, or random completions without one.
-	pub async fn start(roles: &[Role], model: Option<&Path>) -> Result<Self> {
+	/// They serve the model in the file `model`, or random completions without one. The chain is the `parachain`, if there is one.
+	pub async fn start(roles: &[Role], model: Option<&Path>, parachain: Option<&Parachain>) -> Result<Self> {
 		step("start: hosts with collateral and weight, and a gateway");
 		let Binaries { node, worker, gateway } = find_or_build(Engine::Llama)?;
-		let mut network = Network::start(&node, Path::new(env!("CARGO_TARGET_TMPDIR"))).await?;
+		let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+		let mut network = match parachain {
+			Some(parachain) => Network::start_parachain(parachain, folder).await?,
+			None => Network::start(&node, folder).await?,
+		};
 		let hostile = Path::new(env!("CARGO_BIN_EXE_hostile-worker"));
 		let workers: Vec<_> = roles
 			.iter()

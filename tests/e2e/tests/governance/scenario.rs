@@ -3,7 +3,7 @@
 mod upgrade;
 
 use anyhow::{Context, Result, bail, ensure};
-use gonka::devnet::{Config, Devnet, Engine, Ports, find_or_build, free_ports};
+use gonka::devnet::{Config, Devnet, Engine, Parachain, Ports, find_or_build, free_ports};
 use gonka_client::{chain::Chain, keys};
 use gonka_e2e::{
 	PATIENCE,
@@ -25,13 +25,15 @@ pub struct Scenario {
 
 impl Scenario {
 	/// Starts a network whose workers use the mock engine, and waits until the hosts' weights are 4 : 2 : 1.
-	pub async fn start() -> Result<Self> {
+	/// The chain is the `parachain`, if there is one.
+	pub async fn start(parachain: Option<Parachain>) -> Result<Self> {
 		step("start: three hosts with votes");
 		let folder = tempfile::tempdir()?;
 		let binaries = find_or_build(Engine::Mock)?;
 		let ports = Ports { any: true, ..Ports::default() };
 		let usual = Config::new(folder.path().join("devnet"), binaries);
-		let devnet = Devnet::start(Config { ports, engine: Engine::Mock, patience: PATIENCE, ..usual }).await?;
+		let devnet =
+			Devnet::start(Config { ports, engine: Engine::Mock, parachain, patience: PATIENCE, ..usual }).await?;
 		let url = devnet.urls().nodes.first().context("no node")?.clone();
 		let (chain, node) = (Chain::connect(&url).await?, Node::connect(&url).await?);
 		until("all hosts' weights", || async {

@@ -10,7 +10,7 @@ mod settlement;
 mod weights;
 
 use anyhow::{Context, Result, bail, ensure};
-use gonka::devnet::{Config, Devnet, Engine, Ports, find_or_build, free_ports};
+use gonka::devnet::{Config, Devnet, Engine, Parachain, Ports, find_or_build, free_ports};
 use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
@@ -47,15 +47,15 @@ pub struct Scenario {
 }
 
 impl Scenario {
-	/// Starts the network.
-	pub async fn start(engine: Engine) -> Result<Self> {
+	/// Starts the network: of the `parachain`, if there is one.
+	pub async fn start(engine: Engine, parachain: Option<Parachain>) -> Result<Self> {
 		step("start");
 		let folder = tempfile::tempdir()?;
 		let binaries = find_or_build(engine)?;
 		let ports = Ports { any: true, ..Ports::default() };
 		let usual = Config::new(folder.path().join("devnet"), binaries);
 		let started = Instant::now();
-		let devnet = Devnet::start(Config { engine, ports, patience: PATIENCE, ..usual }).await?;
+		let devnet = Devnet::start(Config { engine, ports, parachain, patience: PATIENCE, ..usual }).await?;
 		println!("the devnet is up after {:.1} s", started.elapsed().as_secs_f32());
 		let url = devnet.urls().nodes.first().context("no node")?.clone();
 		let chain = Chain::connect(&url).await?;
