@@ -21,7 +21,7 @@ use polkadot_sdk::{
 	},
 	*,
 };
-use std::{marker::PhantomData, time::Duration};
+use std::{collections::BTreeSet, marker::PhantomData, time::Duration};
 
 /// Header of a block, the same in both runtimes.
 pub type Header = gonka_runtime::Header;
@@ -100,6 +100,11 @@ pub struct Block {
 	pub total: u64,
 	/// Bytes of the applied extrinsics.
 	pub bytes: u64,
+	/// Declared proof size, in bytes.
+	pub declared_proof: u64,
+	/// Bytes of all trie nodes that the block read or changed, by which others execute it without the state. 0 unless
+	/// [`Chain::record_proofs`] was called.
+	pub proof: u64,
 	/// Processor time of running it here.
 	pub time: Duration,
 }
@@ -112,6 +117,8 @@ pub struct Chain<R> {
 	block: Block,
 	/// Finished blocks.
 	made: Vec<Block>,
+	/// Trie nodes that the present block has read or changed, if proofs are recorded.
+	nodes: Option<BTreeSet<Vec<u8>>>,
 	_rules: PhantomData<R>,
 }
 
@@ -122,7 +129,20 @@ impl<R: Rules> Chain<R> {
 		state.commit_all().unwrap();
 		let parent =
 			Header::new(number, Default::default(), *state.backend.root(), Default::default(), Default::default());
-		Self { state, parent, block: Block::default(), made: Vec::new(), _rules: PhantomData }
+		Self { state, parent, block: Block::default(), made: Vec::new(), nodes: None, _rules: PhantomData }
+	}
+
+	/// Records the proofs of the blocks that follow, for which they take longer.
+	pub fn record_proofs(&mut self) {
+		self.nodes = Some(BTreeSet::new());
+	}
+
+	/// Runs a part of the present block.
+	fn execute<T>(&mut self, part: impl FnOnce() -> T) -> T {
+		let Some(nodes) = &mut self.nodes else { return self.state.execute_with(part) };
+		let (result, proof) = self.state.execute_and_prove(part);
+		nodes.extend(proof.into_iter_nodes());
+		result
 	}
 
 	/// Returns the hash of the last finished block.
@@ -162,7 +182,7 @@ impl<R: Rules> Chain<R> {
 		let header = Header::new(number, Default::default(), Default::default(), self.parent.hash(), R::digest(slot));
 		let started = ThreadTime::now();
 		self.block = Block { number, ..Default::default() };
-		self.block.start = self.state.execute_with(|| {
+		self.block.start = self.execute(|| {
 			R::start(&header, slot);
 			R::used().total().ref_time()
 		});
@@ -172,7 +192,7 @@ impl<R: Rules> Chain<R> {
 	/// Applies an extrinsic as it comes over the wire. An invalid one leaves no trace.
 	pub fn apply(&mut self, bytes: &[u8]) -> ApplyExtrinsicResult {
 		let started = ThreadTime::now();
-		let result = self.state.execute_with(|| {
+		let result = self.execute(|| {
 			sp_io::storage::start_transaction();
 			let result = R::apply(bytes);
 			if result.is_ok() {
@@ -193,11 +213,14 @@ impl<R: Rules> Chain<R> {
 	/// Finishes the block.
 	pub fn end(&mut self) -> Block {
 		let started = ThreadTime::now();
-		self.state.execute_with(|| {
-			self.block.transactions = R::used().total().ref_time().saturating_sub(self.block.start);
-			self.parent = R::end();
-			self.block.total = R::used().total().ref_time();
-		});
+		let (before, header, used) = self.execute(|| (R::used().total(), R::end(), R::used().total()));
+		self.parent = header;
+		self.block.transactions = before.ref_time().saturating_sub(self.block.start);
+		(self.block.total, self.block.declared_proof) = (used.ref_time(), used.proof_size());
+		if let Some(nodes) = &mut self.nodes {
+			self.block.proof = nodes.iter().map(|node| node.len() as u64).sum();
+			nodes.clear();
+		}
 		self.state.commit_all().unwrap();
 		self.block.time = self.block.time.saturating_add(started.elapsed());
 		self.made.push(self.block.clone());

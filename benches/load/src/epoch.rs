@@ -46,6 +46,9 @@ const VESTING: u32 = 180;
 /// Amount that each channel owes for each window.
 const GROWTH: Totals = Totals { fee: GNK / 1_000, work: 150 * 1_000, receipts: 150 };
 
+/// Maximum proof size of a block of the parachain, in bytes: 85 % of what the relay chain accepts.
+pub const MAX_PROOF: u64 = 10 * 1_024 * 1_024 / 100 * 85;
+
 /// Size of the network.
 #[derive(Clone, Debug)]
 pub struct Size {
@@ -59,6 +62,8 @@ pub struct Size {
 	pub developers: usize,
 	/// Number of windows of the measured epoch in which all hosts settle the window before.
 	pub windows: u32,
+	/// Whether the blocks' proofs are measured, for which the run takes longer.
+	pub proofs: bool,
 }
 
 /// A block of the epoch.
@@ -104,6 +109,9 @@ pub fn run(size: &Size, mut say: impl FnMut(String)) -> Vec<Measured> {
 				world.chain.with(|| shorten(warm_up));
 			}
 		}
+	}
+	if size.proofs {
+		world.chain.record_proofs();
 	}
 	let mut blocks = Vec::new();
 	for offset in 0..Time::THIS.schedule.length {
@@ -363,18 +371,7 @@ pub fn report(size: &Size, blocks: &[Measured]) -> String {
 		"{:<8} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9}",
 		"phase", "blocks", "greatest", "at", "hooks", "settle", "idle", "max ms", "mean ms"
 	);
-	let mut phases = BTreeMap::<u8, (&str, Vec<&Measured>)>::new();
-	for measured in blocks {
-		let (order, name) = match measured.phase {
-			Phase::Init => (0, "init"),
-			Phase::Sprint(_) => (1, "sprint"),
-			Phase::Check => (2, "check"),
-			Phase::Weigh => (3, "weigh"),
-			Phase::Work => (4, "work"),
-		};
-		phases.entry(order).or_insert((name, Vec::new())).1.push(measured);
-	}
-	for (name, all) in phases.values() {
+	for (name, all) in by_phase(blocks) {
 		let top = all.iter().max_by_key(|measured| measured.block.total).unwrap();
 		let times = || all.iter().map(|measured| measured.block.time.as_secs_f64() * 1e3);
 		let _ = writeln!(
@@ -399,6 +396,78 @@ pub fn report(size: &Size, blocks: &[Measured]) -> String {
 	}
 	let _ = writeln!(out, "\nGreatest share of any block: {:.2} %. The limit is 25 %.", greatest(blocks));
 	out
+}
+
+/// The blocks of each phase, in their order.
+fn by_phase(blocks: &[Measured]) -> impl Iterator<Item = (&'static str, Vec<&Measured>)> {
+	let mut phases = BTreeMap::<u8, (&str, Vec<&Measured>)>::new();
+	for measured in blocks {
+		let (order, name) = match measured.phase {
+			Phase::Init => (0, "init"),
+			Phase::Sprint(_) => (1, "sprint"),
+			Phase::Check => (2, "check"),
+			Phase::Weigh => (3, "weigh"),
+			Phase::Work => (4, "work"),
+		};
+		phases.entry(order).or_insert((name, Vec::new())).1.push(measured);
+	}
+	phases.into_values()
+}
+
+/// Returns a table with the greatest proofs of each phase.
+pub fn proofs(size: &Size, blocks: &[Measured]) -> String {
+	let settlements: u32 = blocks.iter().map(|measured| measured.settlements).sum();
+	let mut out = format!(
+		"One epoch, {} blocks: {} hosts, {} validators, {} open channels; {settlements} settlements of {} vouchers each.\n\
+		 Proof of a block, in kB: the trie nodes by which the relay chain's validators execute it. A block of the parachain may \
+		 declare {:.0} kB.\n\n\
+		 {:<8} {:>7} {:>9} {:>8} {:>9} {:>9} {:>8} {:>9} {:>8}\n",
+		blocks.len(),
+		size.hosts,
+		size.validators,
+		size.hosts * size.channels,
+		size.channels,
+		MAX_PROOF as f64 / 1e3,
+		"phase",
+		"blocks",
+		"declared",
+		"at",
+		"measured",
+		"greatest",
+		"at",
+		"declared",
+		"mean",
+	);
+	let kilobytes = |bytes: u64| bytes as f64 / 1e3;
+	for (name, all) in by_phase(blocks) {
+		let declared = all.iter().max_by_key(|measured| measured.block.declared_proof).unwrap();
+		let greatest = all.iter().max_by_key(|measured| measured.block.proof).unwrap();
+		let mean = all.iter().map(|measured| kilobytes(measured.block.proof)).sum::<f64>() / all.len() as f64;
+		let _ = writeln!(
+			out,
+			"{name:<8} {:>7} {:>9.0} {:>8} {:>9.0} {:>9.0} {:>8} {:>9.0} {mean:>8.1}",
+			all.len(),
+			kilobytes(declared.block.declared_proof),
+			declared.offset,
+			kilobytes(declared.block.proof),
+			kilobytes(greatest.block.proof),
+			greatest.offset,
+			kilobytes(greatest.block.declared_proof),
+		);
+	}
+	let above = blocks.iter().filter(|measured| measured.block.proof > measured.block.declared_proof).count();
+	let _ = writeln!(
+		out,
+		"\nGreatest share of a block's proof: {:.1} % declared, {:.1} % measured. {above} blocks took more than they declared.",
+		100.0 * share_of_proof(blocks, |block| block.declared_proof),
+		100.0 * share_of_proof(blocks, |block| block.proof),
+	);
+	out
+}
+
+/// The greatest share of [`MAX_PROOF`] of any block.
+pub fn share_of_proof(blocks: &[Measured], what: impl Fn(&Block) -> u64) -> f64 {
+	blocks.iter().map(|measured| what(&measured.block)).max().unwrap_or_default() as f64 / MAX_PROOF as f64
 }
 
 /// Plots the shares of a block over the epoch; of each stretch, the greatest.

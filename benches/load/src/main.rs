@@ -38,6 +38,9 @@ enum What {
 		/// File for the plot; without it none is drawn.
 		#[arg(long, value_name = "FILE")]
 		plot: Option<PathBuf>,
+		/// Measure the proofs that blocks need on the parachain instead. Fails if a block's is too large.
+		#[arg(long, conflicts_with = "plot")]
+		proofs: bool,
 	},
 	/// Settle a million requests and audit them, and compare bytes, dispatch weight and time with a chain that has
 	/// extrinsics for each request and validation. Fails if settlements take more than 1 byte a request, or audits half
@@ -59,9 +62,14 @@ enum What {
 fn main() -> io::Result<ExitCode> {
 	let args = Args::parse();
 	let good = match args.what {
-		What::Epoch { hosts, validators, channels, windows, plot } => {
-			let size = Size { hosts, validators, channels, developers: 1_000, windows };
+		What::Epoch { hosts, validators, channels, windows, plot, proofs } => {
+			let size = Size { hosts, validators, channels, developers: 1_000, windows, proofs };
 			let blocks = epoch::run(&size, |step| eprintln!("{step}"));
+			if proofs {
+				print!("{}", epoch::proofs(&size, &blocks));
+				let most = epoch::share_of_proof(&blocks, |block| block.proof.max(block.declared_proof));
+				return Ok(if most <= 1.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+			}
 			print!("{}", epoch::report(&size, &blocks));
 			if let Some(file) = plot {
 				fs::write(file, epoch::plot(&size, &blocks).svg())?;

@@ -11,13 +11,15 @@ use gonka_load::{
 
 /// Hooks do as much in a block with either clock; shares are of a block with mainnet's times.
 #[test]
-fn an_epoch_of_three_hundred_hosts_takes_a_quarter_of_a_block_at_most() {
-	let size = Size { hosts: 300, validators: 30, channels: 2, developers: 20, windows: 1 };
+fn an_epoch_of_three_hundred_hosts_takes_a_quarter_of_a_block_and_fits_the_proof() {
+	let size = Size { hosts: 300, validators: 30, channels: 2, developers: 20, windows: 1, proofs: true };
 	let blocks = epoch::run(&size, drop);
 	let settlements: u32 = blocks.iter().map(|measured| measured.settlements).sum();
 	assert!(settlements >= 200, "hosts settled: {settlements}");
 	let greatest = epoch::greatest(&blocks);
 	assert!(greatest <= 25.0, "{}", epoch::report(&size, &blocks));
+	let proof = epoch::share_of_proof(&blocks, |block| block.proof);
+	assert!(proof > 0.0 && proof <= 1.0, "{}", epoch::proofs(&size, &blocks));
 }
 
 #[test]
