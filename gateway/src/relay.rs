@@ -42,12 +42,14 @@ use tracing::{Instrument, Span};
 
 /// How long a request waits while all hosts are busy.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Average pause between two rounds over all hosts. A permit that becomes free ends it early.
+/// Average pause after the first round over all hosts. It doubles with each round, and a permit that becomes free ends it early.
 const ROUND_PAUSE: Duration = Duration::from_millis(250);
+/// Maximum number of doublings, for an average pause of 2 s.
+const MAX_DOUBLINGS: u32 = 3;
 /// Maximum number of rounds over hosts that fail for other reasons than being busy.
 const MAX_ROUNDS: u32 = 3;
 /// Number of hosts whose word it takes that a request is wrong. One could be alone with that.
-const MAX_REJECTIONS: u32 = 2;
+const MAX_REJECTIONS: usize = 2;
 /// Number of times that a host may break off a completion: each of them may be paid for the prompt.
 const MAX_BREAKS: u32 = 3;
 
@@ -189,6 +191,7 @@ pub fn start(
 			spent: 0,
 			before: 0,
 			broken: HashMap::new(),
+			rejected: HashSet::new(),
 			started,
 		};
 		let last = match timeout(limit, relay.run()).await {
@@ -247,6 +250,8 @@ struct Relay {
 	before: u32,
 	/// Number of times that a host broke off.
 	broken: HashMap<AccountId, u32>,
+	/// The hosts that rejected the request as it is.
+	rejected: HashSet<AccountId>,
 	started: Instant,
 }
 
@@ -254,7 +259,7 @@ impl Relay {
 	/// Returns `None` if the client is gone.
 	async fn run(&mut self) -> Option<Result<Summary, ApiError>> {
 		let mut tried = HashSet::new();
-		let (mut rounds, mut rejections, mut last, mut waiting_since) = (0u32, 0u32, None, Instant::now());
+		let (mut rounds, mut last, mut waiting_since) = (0u32, None, Instant::now());
 		let mut last_host = AccountId::default();
 		loop {
 			if self.client.is_closed() {
@@ -270,6 +275,7 @@ impl Relay {
 				Ok(route) => route,
 				Err(NoRoute::TooLong(longest)) if self.prompt.is_adjustable && longest > self.prompt_tokens() => {
 					self.prompt.max_tokens = longest.saturating_sub(self.prompt.tokens());
+					self.rejected.clear();
 					continue;
 				},
 				Err(reason) => {
@@ -279,7 +285,7 @@ impl Relay {
 					match self.next_round(reason, last.as_ref(), rounds, patient).await {
 						Ok(()) => tried = self.given_up(),
 						Err(_) if self.shorten(last.as_ref()) => {
-							(rejections, last) = (0, None);
+							last = None;
 							tried = self.given_up();
 						},
 						Err(error) => return Some(Err(error)),
@@ -291,7 +297,10 @@ impl Relay {
 			let Attempt { host, span, result } = self.attempt(route, &mut tried).await;
 			last_host = host;
 			match result {
-				Ok(receipt) => return Some(self.end(receipt.finish, Some(&receipt), host)),
+				Ok(receipt) => {
+					self.rejected.iter().for_each(|host| self.gateway.router.rejected_alone(host));
+					return Some(self.end(receipt.finish, Some(&receipt), host));
+				},
 				Err(Failure::ClientGone) => return None,
 				Err(failure @ (Failure::Store(_) | Failure::Encode(_))) => {
 					return Some(Err(ApiError::internal(failure.to_string())));
@@ -310,11 +319,12 @@ impl Relay {
 					}
 					tried.insert(host);
 					span.in_scope(|| self.note_failure(&host, &failure));
-					if matches!(failure, Failure::ContextTooLong(_) | Failure::BadRequest(_)) {
-						rejections = rejections.saturating_add(1);
-						if rejections >= MAX_REJECTIONS {
+					let is_rejection = matches!(failure, Failure::ContextTooLong(_) | Failure::BadRequest(_));
+					if is_rejection {
+						self.rejected.insert(host);
+						if self.rejected.len() >= MAX_REJECTIONS {
 							if self.shorten(Some(&failure)) {
-								(rejections, last) = (0, None);
+								last = None;
 								tried = self.given_up();
 								continue;
 							}
@@ -322,7 +332,7 @@ impl Relay {
 						}
 					}
 					// A host that could serve the request later counts for more than one that cannot.
-					if !matches!((&failure, &last), (Failure::Unsupported(_), Some(_))) {
+					if last.is_none() || !is_rejection && !matches!(failure, Failure::Unsupported(_)) {
 						last = Some(failure);
 					}
 				},
@@ -330,9 +340,10 @@ impl Relay {
 		}
 	}
 
-	/// The hosts that broke off too often to be tried again.
+	/// The hosts that are not tried again: they broke off too often, or rejected the request.
 	fn given_up(&self) -> HashSet<AccountId> {
-		self.broken.iter().filter(|(_, times)| **times >= MAX_BREAKS).map(|(host, _)| *host).collect()
+		let broken = self.broken.iter().filter(|(_, times)| **times >= MAX_BREAKS).map(|(host, _)| host);
+		broken.chain(&self.rejected).copied().collect()
 	}
 
 	/// Lowers the maximum number of completion tokens, if that is why hosts reject the request, and the gateway chose it. Returns
@@ -343,6 +354,7 @@ impl Relay {
 			matches!(last, Some(Failure::ContextTooLong(_))) && self.prompt.is_adjustable && left > MIN_COMPLETION;
 		if may {
 			self.prompt.max_tokens = (left / 4).saturating_add(delivered);
+			self.rejected.clear();
 		}
 		may
 	}
@@ -460,8 +472,9 @@ impl Relay {
 		if !is_worthwhile {
 			return Err(self.final_error(reason, last));
 		}
+		let pause = ROUND_PAUSE.saturating_mul(1 << rounds.min(MAX_DOUBLINGS));
 		tokio::select! {
-			() = sleep(ROUND_PAUSE.mul_f64(0.5 + fastrand::f64())) => {},
+			() = sleep(pause.mul_f64(0.5 + fastrand::f64())) => {},
 			() = self.gateway.freed.notified() => {},
 			() = self.client.closed() => {},
 		}

@@ -1,7 +1,7 @@
 //! The choice of a host for a request.
 //!
 //! Candidates serve the model, respond, and have enough funds in their channel. A host that has read the beginning of the prompt
-//! before is picked, unless it is much busier than others. Otherwise one is drawn with probability in proportion to
+//! before is picked, unless it is much busier or slower than others. Otherwise one is drawn with probability in proportion to
 //!
 //! ```text
 //! effective weight ÷ (requests in flight + 1) ÷ slowness² × reliability²
@@ -42,6 +42,9 @@ const DISTRUST: Duration = Duration::from_secs(600);
 const FRESH: Duration = Duration::from_secs(45);
 /// Maximum number of completion tokens that count for a host's slowness: few completions reach the maximum.
 const USUAL_COMPLETION: u32 = 256;
+/// Maximum number of seconds by which a host that has read the beginning of a prompt may be slower than the fastest one, if that
+/// takes less: to read the beginning again takes about as long.
+const MAX_DETOUR: f64 = 1.0;
 /// Minimum time before a second host is dispatched to: below it, nobody notices.
 const MIN_HEDGE: Duration = Duration::from_millis(50);
 /// Requests of which one may be hedged, and the maximum number of hedges that are saved up.
@@ -103,6 +106,12 @@ impl State {
 	fn unreliability(&self) -> f64 {
 		let (share, failed) = self.unreliability;
 		share * failed.map_or(0.0, |failed| (-failed.elapsed().as_secs_f64() / 60.0).exp2())
+	}
+
+	/// Counts a dispatch that failed.
+	fn count_failure(&mut self) {
+		let more = (1.0 - (1.0 - self.unreliability()) * FORGETTING).min(MAX_UNRELIABILITY);
+		self.unreliability = (more, Some(Instant::now()));
 	}
 
 	fn is_paused(&self, now: Instant) -> bool {
@@ -393,12 +402,17 @@ impl Router {
 		state.trouble = Some(trouble);
 		// All that run when it goes down are one failure.
 		if !state.is_paused(Instant::now()) {
-			let more = (1.0 - (1.0 - state.unreliability()) * FORGETTING).min(MAX_UNRELIABILITY);
-			state.unreliability = (more, Some(Instant::now()));
+			state.count_failure();
 		}
 		let pause = BACKOFF.saturating_mul(1 << state.failures.min(MAX_DOUBLINGS));
 		state.failures = state.failures.saturating_add(1);
 		state.paused_until = Instant::now().checked_add(pause);
+	}
+
+	/// Notes that a host rejected a request that another one served. Its share falls as after a failure, but it is not paused: to
+	/// the requests of others it may respond.
+	pub fn rejected_alone(&self, host: &AccountId) {
+		self.lock().hosts.entry(*host).or_default().count_failure();
 	}
 
 	/// Notes that a host did not tell how it is. `trouble` is a sentence that begins with the host.
@@ -436,24 +450,25 @@ impl States {
 	fn choose(&mut self, hosts: &[&Host], need: Need<'_>) -> Option<usize> {
 		let states: Vec<&State> = hosts.iter().filter_map(|host| self.hosts.get(&host.account)).collect();
 		let loads: Vec<u64> = states.iter().map(|state| state.load()).collect();
+		let speeds: Vec<Speed> = states.iter().map(|state| state.speed).collect();
+		let mut times = latency::expected(&speeds, need.prompt, need.completion.min(USUAL_COMPLETION));
+		for (time, state) in times.iter_mut().zip(&states) {
+			*time /= 1.0 - state.unreliability();
+		}
 		let known =
 			self.prefixes.host(need.beginnings).and_then(|known| hosts.iter().position(|host| host.account == known));
-		if let Some(load) = known.and_then(|known| loads.get(known)) {
+		if let Some((load, time)) = known.and_then(|known| Some((loads.get(known)?, times.get(known)?))) {
 			let others = loads.iter().sum::<u64>().saturating_sub(*load);
 			let average = others / (loads.len() as u64).saturating_sub(1).max(1);
-			if *load <= average.saturating_mul(2).saturating_add(1) {
+			let fastest = times.iter().copied().fold(*time, f64::min);
+			if *load <= average.saturating_mul(2).saturating_add(1) && time - fastest <= fastest.max(MAX_DETOUR) {
 				return known;
 			}
 		}
-		let speeds: Vec<Speed> = states.iter().map(|state| state.speed).collect();
-		let slowness = latency::slowness(&speeds, need.prompt, need.completion.min(USUAL_COMPLETION));
-		let chances = hosts
-			.iter()
-			.zip(&loads)
-			.zip(slowness)
-			.map(|((host, load), slowness)| host.weight as f64 / load.saturating_add(1) as f64 / slowness.powi(2));
-		let reliable = states.iter().map(|state| (1.0 - state.unreliability()).powi(2));
-		draw(chances.zip(reliable).map(|(chance, reliable)| chance * reliable).collect())
+		let chance = |((host, load), time): ((&&Host, &u64), &f64)| {
+			host.weight as f64 / load.saturating_add(1) as f64 / time.powi(2)
+		};
+		draw(hosts.iter().zip(&loads).zip(&times).map(chance).collect())
 	}
 }
 

@@ -170,7 +170,7 @@ async fn a_host_that_does_not_stop_is_cut_off() {
 async fn a_request_waits_for_a_busy_host() {
 	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options::default()).await;
-	net.workers[0].behave(|behaviour| behaviour.busy = 5);
+	net.workers[0].behave(|behaviour| behaviour.busy = 3);
 	assert_eq!(front.chat(json!({})).await.status, 200);
 }
 
@@ -184,6 +184,9 @@ async fn a_request_fails_when_all_hosts_stay_busy() {
 	let reply = front.chat(json!({})).await;
 	assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
 	assert!(reply.headers.contains_key("retry-after"));
+	// The pauses grow to a second at least, so the ninth time is after 5 s.
+	let times = net.workers[0].state().requests.len();
+	assert!((2..=9).contains(&times), "{times}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -206,6 +206,40 @@ async fn two_hosts_that_find_a_request_wrong_suffice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_rejects_what_another_one_serves_gets_fewer_requests() {
+	for code in [ErrorCode::BadRequest, ErrorCode::ContextTooLong] {
+		let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+		let front = net.gateway(dir.path(), Options { hedge: false, ..Options::default() }).await;
+		net.workers[0].behave(|behaviour| behaviour.refuses = Some(code));
+		for _ in 0..300 {
+			assert_eq!(host(&front.chat(json!({"max_tokens": 6})).await), 1);
+		}
+		let got = net.workers[0].state().requests.len();
+		assert!((1..100).contains(&got), "{got} of 300 went to it first, and half of them would if it lost nothing");
+		let account = net.market.state.lock().unwrap().hosts[0].account;
+		assert!(front.running.gateway.router.is_healthy(&account), "it may respond to others");
+	}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_rejected_a_request_does_not_get_it_again_while_another_one_is_busy() {
+	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	net.workers[0].behave(|behaviour| behaviour.refuses = Some(ErrorCode::BadRequest));
+	for _ in 0..100 {
+		let before = net.workers[0].state().requests.len();
+		net.workers[1].behave(|behaviour| behaviour.busy = 2);
+		assert_eq!(host(&front.chat(json!({})).await), 1);
+		let got = net.workers[0].state().requests.len() - before;
+		assert!(got <= 1, "{got}");
+		if got == 1 {
+			return;
+		}
+	}
+	panic!("one of two hosts never got a request");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_calls_its_context_too_short_does_not_shorten_the_completions_of_others() {
 	let (net, dir) = (Net::of(2).await, tempfile::tempdir().unwrap());
 	let front = net.gateway(dir.path(), Options { default_max_tokens: 64, ..Options::default() }).await;

@@ -71,26 +71,25 @@ impl Speed {
 	}
 }
 
-/// How much longer each host takes for a completion than a typical one of them, as a factor. A host of which nothing is known is
-/// typical.
-pub fn slowness(speeds: &[Speed], prompt: u32, completion: u32) -> Vec<f64> {
-	slowness_at(Instant::now(), speeds, prompt, completion)
+/// The time that each host is expected to take for a completion, in seconds. A host of which nothing is known is typical; if
+/// nothing is known of any, all take a second.
+pub fn expected(speeds: &[Speed], prompt: u32, completion: u32) -> Vec<f64> {
+	expected_at(Instant::now(), speeds, prompt, completion)
 }
 
-fn slowness_at(now: Instant, speeds: &[Speed], prompt: u32, completion: u32) -> Vec<f64> {
+fn expected_at(now: Instant, speeds: &[Speed], prompt: u32, completion: u32) -> Vec<f64> {
 	let first = typical(speeds.iter().filter_map(|speed| speed.first));
 	let token = typical(speeds.iter().filter_map(|speed| speed.token));
 	let (reading, writing) = (first * units(prompt), token * f64::from(completion));
-	let factor = |speed: &Speed| {
-		let whole = reading + writing;
-		if whole <= 0.0 {
+	let seconds = |speed: &Speed| {
+		if reading + writing <= 0.0 {
 			return 1.0;
 		}
 		let first = Average::relative(speed.first, first, now);
 		let token = Average::relative(speed.token, token, now);
-		(reading * first + writing * token) / whole
+		reading * first + writing * token
 	};
-	speeds.iter().map(factor).collect()
+	speeds.iter().map(seconds).collect()
 }
 
 /// The median, or 0 if there is none.
@@ -141,14 +140,14 @@ mod tests {
 	fn a_slow_host_takes_as_much_longer_as_its_tokens_do() {
 		let now = Instant::now();
 		let hosts = [speed(100, 10), speed(100, 10), speed(100, 40), Speed::default()];
-		let long = slowness_at(now, &hosts, 0, 10_000);
+		let long = expected_at(now, &hosts, 0, 10_000);
 		assert!(
-			(long[0] - 1.0).abs() < 0.01 && (long[2] - 4.0).abs() < 0.1 && (long[3] - 1.0).abs() < 0.01,
+			(long[0] - 100.1).abs() < 1.0 && (long[2] - 400.1).abs() < 10.0 && (long[3] - 100.1).abs() < 1.0,
 			"{long:?}"
 		);
-		let short = slowness_at(now, &hosts, 0, 1);
-		assert!(short[2] < 1.4, "one token does not matter: {short:?}");
-		assert_eq!(slowness(&[Speed::default(); 2], 9, 9), [1.0, 1.0]);
+		let short = expected_at(now, &hosts, 0, 1);
+		assert!(short[2] < 1.4 * short[0], "one token does not matter: {short:?}");
+		assert_eq!(expected(&[Speed::default(); 2], 9, 9), [1.0, 1.0]);
 	}
 
 	#[test]

@@ -85,6 +85,33 @@ fn a_prompt_goes_to_the_host_that_read_its_beginning_unless_it_is_busy() {
 }
 
 #[test]
+fn a_host_that_read_the_beginning_is_left_when_it_is_far_slower_or_often_fails() {
+	let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
+	let none = Beginnings::default();
+	let begun = || {
+		let router = Router::default();
+		let beginnings = router.beginnings(&model, &[5; 200]);
+		for index in [0, 2] {
+			router.began(&model, &[index; 32], need(&none), Duration::from_millis(100));
+		}
+		router.began(&model, &[1; 32], need(&beginnings), Duration::from_millis(100));
+		(router, beginnings)
+	};
+	let (router, beginnings) = begun();
+	router.lagged(&[1; 32], 100, Duration::from_millis(900));
+	assert_eq!(choices(&router, &[1, 1, 1], need(&beginnings)), [0, 1_000, 0], "to read it again takes as long");
+	router.lagged(&[1; 32], 100, Duration::from_secs(9));
+	assert!(choices(&router, &[1, 1, 1], need(&beginnings))[1] < 60);
+	let (router, beginnings) = begun();
+	for _ in 0..30 {
+		router.rejected_alone(&[1; 32]);
+	}
+	// One of ten dispatches is expected to succeed, so these 0.2 s count as 2 s.
+	router.lagged(&[1; 32], 100, Duration::from_millis(200));
+	assert!(choices(&router, &[1, 1, 1], need(&beginnings))[1] < 60);
+}
+
+#[test]
 fn hedges_are_a_small_part_of_all_requests() {
 	let router = Router::default();
 	let model = Model::by_name([view(1, "m")]).remove("m").unwrap();
