@@ -23,7 +23,7 @@ use crate::{
 use axum::{
 	Json,
 	extract::Request,
-	http::HeaderValue,
+	http::{HeaderValue, StatusCode, header},
 	middleware::Next as Inner,
 	response::{IntoResponse, Response},
 };
@@ -242,11 +242,13 @@ impl Streaming {
 					self.send(json!({"type": "message_delta", "delta": delta, "usage": usage})).await?;
 					return self.send(json!({"type": "message_stop"})).await;
 				},
-				Next::Piece(_, Piece::Failed(error)) => return self.send(error_body(&error.body())).await,
+				Next::Piece(_, Piece::Failed(error)) => {
+					return self.send(error_body(error.status, &error.body())).await;
+				},
 				Next::Silence => self.send(json!({"type": "ping"})).await?,
 				Next::Broken => {
 					let error = ApiError::internal("The completion broke off.");
-					return self.send(error_body(&error.body())).await;
+					return self.send(error_body(error.status, &error.body())).await;
 				},
 			}
 		}
@@ -266,17 +268,17 @@ impl Streaming {
 }
 
 /// An error in the form of this API.
-fn error_body(body: &ErrorBody) -> Value {
-	let kind = match (body.error.r#type.as_str(), body.error.code.as_deref()) {
-		(_, Some("invalid_api_key")) => "authentication_error",
-		(_, Some("permission_denied" | "wrong_host")) => "permission_error",
-		(_, Some("model_not_found" | "response_not_found" | "unknown_url")) => "not_found_error",
-		(_, Some("request_too_large")) => "request_too_large",
-		(_, Some("rate_limit_exceeded")) => "rate_limit_error",
-		(_, Some("insufficient_quota")) => "billing_error",
-		(_, Some("timeout")) => "timeout_error",
-		(_, Some("no_worker_available" | "unavailable")) => "overloaded_error",
-		("invalid_request_error", _) => "invalid_request_error",
+fn error_body(status: StatusCode, body: &ErrorBody) -> Value {
+	let kind = match status {
+		StatusCode::UNAUTHORIZED => "authentication_error",
+		StatusCode::FORBIDDEN => "permission_error",
+		StatusCode::NOT_FOUND => "not_found_error",
+		StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+		StatusCode::TOO_MANY_REQUESTS if body.error.code.as_deref() == Some("insufficient_quota") => "billing_error",
+		StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+		StatusCode::GATEWAY_TIMEOUT => "timeout_error",
+		StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+		status if status.is_client_error() => "invalid_request_error",
 		_ => "api_error",
 	};
 	let mut error = json!({"type": kind, "message": body.error.message});
@@ -286,14 +288,23 @@ fn error_body(body: &ErrorBody) -> Value {
 	json!({"type": "error", "error": error})
 }
 
-/// Writes the errors of a route in the form of this API, and the request's id in its header.
+/// Whether a path is one of this API, be there a route or not.
+fn is_of_this_api(path: &str) -> bool {
+	path.strip_prefix("/v1/messages").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Writes the errors of this API's paths in its form, and the request's id in its header.
 pub async fn with_its_form(request: Request, next: Inner) -> Response {
+	if !is_of_this_api(request.uri().path()) {
+		return next.run(request).await;
+	}
 	let id = request.extensions().get::<RequestId>().cloned();
 	let mut response = next.run(request).await;
-	if let Some(mut body) = response.extensions().get::<ErrorBody>().map(error_body) {
+	let status = response.status();
+	if let Some(mut body) = response.extensions().get::<ErrorBody>().map(|body| error_body(status, body)) {
 		body["request_id"] = id.as_ref().map(RequestId::as_str).into();
 		let (mut parts, _) = response.into_parts();
-		parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+		parts.headers.remove(header::CONTENT_LENGTH);
 		response = (parts.status, parts.headers, Json(body)).into_response();
 	}
 	if let Some(id) = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {

@@ -26,6 +26,11 @@ pub enum HostNames {
 }
 
 impl HostNames {
+	/// Whether they are those of this machine alone: no proxy passes requests of other machines on.
+	pub fn are_local(&self) -> bool {
+		matches!(self, Self::Local(others) if others.is_empty())
+	}
+
 	/// Whether clients may use this name, which may have a port.
 	fn accept(&self, name: &str) -> bool {
 		let Self::Local(others) = self else { return true };

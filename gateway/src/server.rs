@@ -23,8 +23,8 @@ use crate::{
 };
 use axum::{
 	Extension, Json, Router,
-	extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State, rejection::QueryRejection},
-	http::{HeaderValue, Method, StatusCode, Uri, header},
+	extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Path, Query, Request, State},
+	http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
 	middleware::{self, Next},
 	response::{IntoResponse, Response},
 	routing::{get, post},
@@ -33,6 +33,7 @@ use bodies::{Asked, Validate, blocking};
 use gonka_client::request_id::{REQUEST_ID_HEADER, RequestId};
 use serde_json::{Value, json};
 use std::{
+	fmt::Display,
 	sync::{Arc, LazyLock, OnceLock},
 	time::Instant,
 };
@@ -86,7 +87,7 @@ struct Api;
 
 /// Builds all routes.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
-	let api = Router::new()
+	let counted = Router::new()
 		.route("/v1/chat/completions", post(chat_completions))
 		.route("/v1/completions", post(completions))
 		.route("/v1/embeddings", post(create_embeddings))
@@ -94,22 +95,17 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		.route("/v1/responses/input_tokens", post(count_input_tokens))
 		.route("/v1/responses/{id}", get(get_response).delete(delete_response))
 		.route("/v1/responses/{id}/input_items", get(list_input_items))
+		.route("/v1/messages", post(create_message))
+		.route("/v1/messages/count_tokens", post(count_tokens))
 		.route("/tokenize", post(tokenize))
 		.route("/detokenize", post(detokenize))
+		.layer(middleware::from_fn(count));
+	let all = counted
 		.route("/v1/models", get(list_models))
 		.route("/v1/models/{*id}", get(get_model))
 		.route("/v1/usage", get(report::usage))
 		.layer(middleware::from_fn(arrival::in_time))
-		.layer(middleware::from_fn_with_state(gateway.clone(), authorise));
-	let messages = Router::new()
-		.route("/v1/messages", post(create_message))
-		.route("/v1/messages/count_tokens", post(count_tokens))
-		.layer(middleware::from_fn(arrival::in_time))
 		.layer(middleware::from_fn_with_state(gateway.clone(), authorise))
-		.layer(middleware::from_fn(anthropic::with_its_form));
-	let all = Router::new()
-		.merge(api)
-		.merge(messages)
 		.route("/health", get(health))
 		.route("/ready", get(ready))
 		.route("/metrics", get(metrics))
@@ -122,7 +118,8 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 		Some(cors) => all.layer(cors),
 		None => all,
 	};
-	all.layer(middleware::from_fn_with_state(gateway.clone(), observe))
+	all.layer(middleware::from_fn(anthropic::with_its_form))
+		.layer(middleware::from_fn_with_state(gateway.clone(), observe))
 		.layer(middleware::from_fn(identify))
 		.with_state(gateway)
 }
@@ -132,6 +129,7 @@ pub fn starting(routes: Arc<OnceLock<Router>>) -> Router {
 	let waiting = Router::new()
 		.route("/health", get(health))
 		.fallback(async || ApiError::unavailable("The gateway has not reached its node yet."))
+		.layer(middleware::from_fn(anthropic::with_its_form))
 		.layer(middleware::from_fn(identify));
 	Router::new().fallback(move |request: Request| {
 		let router = routes.get().unwrap_or(&waiting).clone();
@@ -140,28 +138,35 @@ pub fn starting(routes: Arc<OnceLock<Router>>) -> Router {
 }
 
 /// Finds the API key that pays for the request, a [`Spender`] for its handler.
-async fn authorise(State(gateway): Shared, mut request: Request, next: Next) -> Response {
-	let authorization = authorization(&request);
-	match gateway.keys.authorise(authorization.as_deref()) {
-		Ok(spender) => {
-			tracing::debug!(key = spender.name(), "authorised");
-			// A rejection may take as much work as a completion.
-			if request.method() == Method::POST
-				&& let Err(error) = spender.admit()
-			{
-				return error.into_response();
-			}
-			request.extensions_mut().insert(spender);
-			next.run(request).await
-		},
-		Err(error) => error.into_response(),
-	}
+async fn authorise(State(gateway): Shared, mut request: Request, next: Next) -> Result<Response, ApiError> {
+	let spender = spender(&gateway, request.headers())?;
+	tracing::debug!(key = spender.name(), "authorised");
+	request.extensions_mut().insert(spender);
+	Ok(next.run(request).await)
 }
 
-/// The `Authorization` header of a request. Anthropic's clients have one of their own, with the key alone.
-fn authorization(request: &Request) -> Option<String> {
-	let text = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
-	text(header::AUTHORIZATION.as_str()).or_else(|| Some(format!("Bearer {}", text("x-api-key")?)))
+/// The API key in the headers of a request. Anthropic's clients have a header of their own, with the key alone.
+fn spender(gateway: &Gateway, headers: &HeaderMap) -> Result<Spender, ApiError> {
+	let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+	let authorization = text("authorization").or_else(|| Some(format!("Bearer {}", text("x-api-key")?)));
+	gateway.keys.authorise(authorization.as_deref())
+}
+
+/// Counts a request that takes work, or reads from the disk, against the key's rate. A rejection may take as much as a completion.
+async fn count(Extension(spender): Extension<Spender>, request: Request, next: Next) -> Result<Response, ApiError> {
+	spender.admit()?;
+	Ok(next.run(request).await)
+}
+
+/// What an extractor finds in a request, whose rejection has the form of all errors.
+struct Found<E>(E);
+
+impl<S: Send + Sync, E: FromRequestParts<S, Rejection: Display>> FromRequestParts<S> for Found<E> {
+	type Rejection = ApiError;
+
+	async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+		E::from_request_parts(parts, state).await.map(Self).map_err(|error| ApiError::invalid(error.to_string()))
+	}
 }
 
 /// Gives the request its id and a span with it, and the response the same id.
@@ -269,7 +274,7 @@ async fn create_response(mut asked: Asked) -> Result<Response, ApiError> {
 async fn get_response(
 	State(gateway): Shared,
 	Extension(spender): Extension<Spender>,
-	Path(id): Path<String>,
+	Found(Path(id)): Found<Path<String>>,
 ) -> Result<Json<Value>, ApiError> {
 	let owner = spender.clone();
 	let stored = blocking(spender.id(), move || gateway.responses.get(&id, owner.id())).await?;
@@ -285,7 +290,7 @@ async fn get_response(
 async fn delete_response(
 	State(gateway): Shared,
 	Extension(spender): Extension<Spender>,
-	Path(id): Path<String>,
+	Found(Path(id)): Found<Path<String>>,
 ) -> Result<Json<Value>, ApiError> {
 	let deleted = json!({"id": id, "object": "response", "deleted": true});
 	let owner = spender.clone();
@@ -304,10 +309,9 @@ async fn delete_response(
 async fn list_input_items(
 	State(gateway): Shared,
 	Extension(spender): Extension<Spender>,
-	Path(id): Path<String>,
-	page: Result<Query<Page>, QueryRejection>,
+	Found(Path(id)): Found<Path<String>>,
+	Found(Query(page)): Found<Query<Page>>,
 ) -> Result<Json<Value>, ApiError> {
-	let Query(page) = page.map_err(|error| ApiError::invalid(error.body_text()))?;
 	let owner = spender.clone();
 	let stored = blocking(spender.id(), move || gateway.responses.get(&id, owner.id())).await?;
 	responses::input_items(stored, &page).map(Json)
@@ -426,7 +430,7 @@ async fn list_models(State(gateway): Shared) -> Json<ModelList> {
 	(status = 404, body = ErrorBody),
 	ApiError
 ))]
-async fn get_model(State(gateway): Shared, Path(id): Path<String>) -> Result<Json<Model>, ApiError> {
+async fn get_model(State(gateway): Shared, Found(Path(id)): Found<Path<String>>) -> Result<Json<Model>, ApiError> {
 	let model = gateway.model(&id)?;
 	Ok(Json(describe(&gateway, &id, &model)))
 }
@@ -476,11 +480,15 @@ async fn ready(State(gateway): Shared) -> Response {
 	(status, Json(body)).into_response()
 }
 
-/// Returns the metrics for Prometheus.
+/// Returns the metrics for Prometheus. They have the usage of all API keys, so other machines need a key of the settings for them.
 #[utoipa::path(get, path = "/metrics", responses(
 	(status = 200, description = "Prometheus' text format"), ApiError
 ))]
-async fn metrics(State(gateway): Shared) -> Result<Response, ApiError> {
+async fn metrics(State(gateway): Shared, headers: HeaderMap) -> Result<Response, ApiError> {
+	if !gateway.options.host_names.are_local() && spender(&gateway, &headers)?.is_of_file() {
+		let message = "The metrics have the usage of all API keys: send a key of the gateway's settings.";
+		return Err(ApiError::forbidden(message));
+	}
 	gateway.observe_channels(&gateway.snapshots.load());
 	let text = gateway.metrics.render().map_err(|error| ApiError::internal(error.to_string()))?;
 	Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())

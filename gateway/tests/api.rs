@@ -7,7 +7,13 @@ mod common;
 use axum::{body::Body, http::Request};
 use common::{Net, chat_body, eventually};
 use gonka_client::worker_api::ErrorCode;
-use gonka_gateway::{auth::ApiKeys, config::Options, guard::HostNames, server};
+use gonka_gateway::{
+	api_keys::{file::KeyFile, limits::Limits},
+	auth::ApiKeys,
+	config::Options,
+	guard::HostNames,
+	server,
+};
 use gonka_stand_ins::worker::{PRICE, PROMPT_TOKENS};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -295,6 +301,15 @@ async fn every_error_has_openais_four_keys_and_its_status() {
 		assert!(reply.text.contains(allowed), "{method} {path}: {}", reply.text);
 		check(reply, 405, Value::Null);
 	}
+	for (method, path) in [
+		("GET", "/v1/models/%ff"),
+		("GET", "/v1/responses/%ff"),
+		("DELETE", "/v1/responses/%ff"),
+		("GET", "/v1/responses/%ff/input_items"),
+		("GET", "/v1/responses/resp_1/input_items?limit=1&limit=2"),
+	] {
+		check(front.send(method, path, "").await, 400, Value::Null);
+	}
 	net.workers[0].behave(|behaviour| behaviour.refuses = Some(ErrorCode::ContextTooLong));
 	check(front.chat(json!({"max_tokens": 100})).await, 400, json!("context_length_exceeded"));
 	assert_eq!(net.receipts(), 0);
@@ -315,6 +330,28 @@ async fn only_clients_with_an_api_key_are_served() {
 	assert_eq!(front.open("POST", "/v1/chat/completions", &right, body).await.status(), 200);
 	assert_eq!(front.get("/v1/models").await.json()["error"]["code"], "invalid_api_key");
 	assert_eq!(front.get("/health").await.status, 200);
+}
+
+/// The metrics tell what each API key has used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_machines_need_a_key_of_the_settings_for_the_metrics() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let own = "sk-right".to_owned();
+	let (_, given) = KeyFile::in_folder(dir.path()).create("guest", Limits::default(), 1).unwrap();
+	let proxied = HostNames::Local(vec!["ai.example.org".into()]);
+	for (host_names, statuses) in
+		[(HostNames::Local(Vec::new()), [200, 200, 200]), (HostNames::Any, [401, 403, 200]), (proxied, [401, 403, 200])]
+	{
+		let api_keys = ApiKeys::parse(&format!("app:{own}")).unwrap();
+		let front = net.gateway(dir.path(), Options { api_keys, host_names, ..Options::default() }).await;
+		for (key, status) in [None, Some(&given), Some(&own)].into_iter().zip(statuses) {
+			let authorization = key.map(|key| format!("Bearer {key}"));
+			let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+			let reply = front.open("GET", "/metrics", &headers, "").await;
+			assert_eq!(reply.status(), status, "{key:?}");
+		}
+		assert_eq!(front.get("/ready").await.status, 200, "which needs none");
+	}
 }
 
 /// A browser sends such requests to programs on the user's machine for any page.
@@ -405,10 +442,16 @@ async fn a_request_id_goes_from_client_to_worker_and_back() {
 #[tokio::test]
 async fn a_gateway_that_has_not_reached_its_node_responds_with_a_request_id() {
 	let routes = server::starting(Default::default());
-	for (path, status) in [("/health", 200), ("/v1/models", 503)] {
+	for (path, status, kind) in [
+		("/health", 200, Value::Null),
+		("/v1/models", 503, json!("server_error")),
+		("/v1/messages", 503, json!("overloaded_error")),
+	] {
 		let request = Request::builder().uri(path).header("x-request-id", "early").body(Body::empty()).unwrap();
 		let response = routes.clone().oneshot(request).await.unwrap();
 		assert_eq!(response.status(), status);
 		assert_eq!(response.headers()["x-request-id"], "early");
+		let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+		assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["error"]["type"], kind, "{path}");
 	}
 }

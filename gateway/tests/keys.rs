@@ -59,11 +59,16 @@ impl<'a> Client<'a> {
 		Self { front, authorization: format!("Bearer {key}") }
 	}
 
-	async fn send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> (u16, Value) {
+	async fn read(&self, method: &str, path: &str, body: impl Into<Bytes>) -> (u16, String) {
 		let headers = [("authorization", self.authorization.as_str())];
 		let (parts, body) = self.front.open(method, path, &headers, body).await.into_parts();
 		let bytes = body.collect().await.unwrap().to_bytes();
-		(parts.status.as_u16(), serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+		(parts.status.as_u16(), String::from_utf8(bytes.to_vec()).unwrap())
+	}
+
+	async fn send(&self, method: &str, path: &str, body: impl Into<Bytes>) -> (u16, Value) {
+		let (status, text) = self.read(method, path, body).await;
+		(status, serde_json::from_str(&text).unwrap_or(Value::Null))
 	}
 
 	/// Requests a chat of up to `max_tokens`. Returns the status and the code of an error.
@@ -118,7 +123,7 @@ async fn a_key_spends_its_budget_and_no_more() {
 	let budget = &usage["budgets"][0];
 	assert_eq!((&budget["budget"], &budget["left"]), (&json!("gnk_per_day"), &json!("0.000000001")));
 	assert_eq!((&usage["key"], &usage["limits"]["gnk_per_day"]), (&json!("app"), &json!("0.000000261")));
-	let metrics = front.get("/metrics").await.text;
+	let (_, metrics) = Client::new(&front, "sk-own").read("GET", "/metrics", "").await;
 	for line in [
 		"gonka_gateway_key_requests_total{key=\"app\"} 4",
 		"gonka_gateway_key_tokens_total{key=\"app\",kind=\"completion\"} 12",
@@ -208,8 +213,29 @@ async fn too_many_requests_are_told_when_to_retry() {
 		let wait = response.headers().get("retry-after").map(|value| value.to_str().unwrap().parse::<u32>().unwrap());
 		assert_eq!(wait.is_some_and(|wait| wait == 61), status == 429, "{wait:?}");
 	}
-	assert_eq!(front.open("GET", "/v1/models", &headers, "").await.status(), 200, "only completions count");
+	assert_eq!(front.open("GET", "/v1/models", &headers, "").await.status(), 200, "it takes no work");
 	assert_eq!(net.receipts(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_read_the_disk_count() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = gateway(&net, dir.path()).await;
+	for (index, (method, path)) in [
+		("GET", "/v1/responses/resp_1"),
+		("DELETE", "/v1/responses/resp_1"),
+		("GET", "/v1/responses/resp_1/input_items"),
+	]
+	.into_iter()
+	.enumerate()
+	{
+		let limits = Limits { requests_per_minute: Some(1), ..Limits::default() };
+		let client = Client::new(&front, &create(dir.path(), &format!("app-{index}"), limits));
+		assert_eq!(client.usage().await["days"][0]["requests"], 0, "to read the usage takes no work");
+		assert_eq!(client.send(method, path, "").await.0, 404);
+		assert_eq!(client.send(method, path, "").await.0, 429);
+		assert_eq!(client.usage().await["days"][0]["requests"], 1);
+	}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,4 +162,19 @@ async fn errors_have_the_form_of_the_api() {
 		let details = if more.get("thread").is_some() { json!("thread_unsupported_request") } else { Value::Null };
 		assert_eq!(reply["error"]["details"]["error_code"], details);
 	}
+	// Those that no route makes, too.
+	for (method, path, header, status, kind) in [
+		("GET", "/v1/messages", key, 405, "invalid_request_error"),
+		("GET", "/v1/messages/count_tokens", key, 405, "invalid_request_error"),
+		("POST", "/v1/messages/%ff", key, 404, "not_found_error"),
+		("POST", "/v1/messages", ("content-type", "text/plain"), 415, "invalid_request_error"),
+	] {
+		let response = front.open(method, path, &[header], "{}").await;
+		assert_eq!(response.status(), status, "{method} {path}");
+		let bytes = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+		let reply: Value = serde_json::from_slice(&bytes).unwrap();
+		assert_eq!((&reply["type"], &reply["error"]["type"]), (&json!("error"), &json!(kind)), "{method} {path}");
+	}
+	let other = front.get("/v1/messages2").await;
+	assert_eq!((other.status, &other.json()["type"]), (404, &Value::Null), "another API's path");
 }

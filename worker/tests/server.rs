@@ -66,6 +66,18 @@ async fn a_body_that_is_much_longer_than_its_request_is_rejected() {
 }
 
 #[tokio::test]
+async fn a_query_that_is_too_long_is_rejected_in_the_form_of_all_errors() {
+	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
+	let rig = Rig::start(&chain, directory.path(), Options::default()).await;
+	let gateway = Gateway::over(&rig.url, 1, true);
+	for path in ["/v1/vouchers", "/v1/channel", "/v1/tokenizer", "/v1/openings", "/v1/evidence"] {
+		let (_, code, message) = gateway.post_raw(path, &"x".repeat(1 << 20)).await.unwrap_err();
+		assert!(code == ErrorCode::BadRequest && message.contains("length limit"), "{path}: {message}");
+	}
+	rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_is_served_and_paid_over_both_protocols() {
 	let (chain, directory) = (FakeChain::new(), tempfile::tempdir().unwrap());
 	let rig = Rig::start(&chain, directory.path(), Options::default()).await;

@@ -282,6 +282,11 @@ impl Spender {
 		&self.id
 	}
 
+	/// Whether it is a key of the file, and not one of the settings.
+	pub fn is_of_file(&self) -> bool {
+		self.key.is_some()
+	}
+
 	/// Checks that the key may use a model, given by the names that the request and the chain have for it.
 	pub fn check_model(&self, names: &[&str]) -> Result<(), ApiError> {
 		let Some(key) = self.key() else { return Ok(()) };

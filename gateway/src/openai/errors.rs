@@ -106,10 +106,14 @@ impl ApiError {
 		Self::new(StatusCode::UNAUTHORIZED, "invalid_request_error", "invalid_api_key", message)
 	}
 
+	/// 403: the API key may not do this.
+	pub fn forbidden(message: impl Into<String>) -> Self {
+		Self::new(StatusCode::FORBIDDEN, "invalid_request_error", "permission_denied", message)
+	}
+
 	/// 403: the API key is limited to other models.
 	pub fn model_not_allowed(message: impl Into<String>) -> Self {
-		let code = "permission_denied";
-		Self::new(StatusCode::FORBIDDEN, "invalid_request_error", code, message).about("model")
+		Self::forbidden(message).about("model")
 	}
 
 	/// 403: a request to another name than those of this machine.

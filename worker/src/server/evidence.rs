@@ -1,11 +1,11 @@
 //! Evidence of receipts, for the auditors that the chain names.
 
-use super::{Rejection, Service, turns::Turns, vouchers::parse};
+use super::{Rejection, Service, turns::Turns, vouchers::Parsed};
 use crate::{
 	chain::ChainApi,
 	store::{self, Store, evidence},
 };
-use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
+use axum::{extract::State, http::header, response::IntoResponse};
 use codec::Encode;
 use gonka_client::{
 	evidence::{Evidence, query_payload, seal},
@@ -61,9 +61,8 @@ impl Default for Assignments {
 /// `POST /v1/evidence`.
 pub async fn evidence(
 	State(service): State<Arc<Service>>,
-	body: Bytes,
+	Parsed(EvidenceQuery { query, key, signature }): Parsed<EvidenceQuery>,
 ) -> Result<impl IntoResponse + use<>, Rejection> {
-	let EvidenceQuery { query, key, signature } = parse(&body)?;
 	let (query, key) = (query.0, key.0);
 	let follower = &service.parts.follower;
 	let snapshot = follower.snapshot().ok_or_else(Rejection::no_snapshot)?;

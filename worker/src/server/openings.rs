@@ -1,7 +1,7 @@
 //! Openings of this host's leaves, for its checkers.
 
-use super::{Rejection, Service, turns::Turns, vouchers::parse};
-use axum::{body::Bytes, extract::State, http::header, response::IntoResponse};
+use super::{Rejection, Service, turns::Turns, vouchers::Parsed};
+use axum::{extract::State, http::header, response::IntoResponse};
 use gonka_client::worker_api::{ErrorCode, MAX_POSITIONS, OpeningQuery, Openings, Scale};
 use gonka_primitives::{AccountId, EpochIndex};
 use std::{
@@ -38,9 +38,8 @@ impl Default for ShownPositions {
 /// `POST /v1/openings`.
 pub async fn openings(
 	State(service): State<Arc<Service>>,
-	body: Bytes,
+	Parsed(query): Parsed<OpeningQuery>,
 ) -> Result<impl IntoResponse + use<>, Rejection> {
-	let query: OpeningQuery = parse(&body)?;
 	let count = query.positions.len();
 	if count == 0 || count > MAX_POSITIONS || !query.positions.is_sorted_by(|a, b| a < b) {
 		let message = format!("positions must be 1 to {MAX_POSITIONS}, ascending");

@@ -1,8 +1,7 @@
 //! Tokenizer files, for gateways with a channel.
 
-use super::{Rejection, Service, vouchers::parse};
+use super::{Rejection, Service, vouchers::Parsed};
 use axum::{
-	body::Bytes,
 	extract::State,
 	http::header,
 	response::{IntoResponse, Response},
@@ -16,8 +15,10 @@ pub const MAX_QUERIES: usize = 8;
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// `POST /v1/tokenizer`.
-pub async fn tokenizer(State(service): State<Arc<Service>>, body: Bytes) -> Result<Response, Rejection> {
-	let TokenizerQuery { channel, tokenizer } = parse(&body)?;
+pub async fn tokenizer(
+	State(service): State<Arc<Service>>,
+	Parsed(TokenizerQuery { channel, tokenizer }): Parsed<TokenizerQuery>,
+) -> Result<Response, Rejection> {
 	let channel = service.authenticate_gateway(&channel).await?;
 	let _turn = service.tokenizers.wait(channel.developer).await?;
 	let models = &service.parts.models;

@@ -2,7 +2,11 @@
 
 use super::{Rejection, Service};
 use crate::store::{Durability, market};
-use axum::{Json, body::Bytes, extract::State};
+use axum::{
+	Json,
+	body::Bytes,
+	extract::{FromRequest, Request, State},
+};
 use gonka_client::{
 	keys,
 	worker_api::{Acknowledgement, ChannelQuery, ChannelState, ErrorCode, Scale, UnacknowledgedReceipt},
@@ -19,9 +23,8 @@ use std::sync::Arc;
 /// `POST /v1/vouchers`. The response means that the voucher is stored.
 pub async fn acknowledge(
 	State(service): State<Arc<Service>>,
-	body: Bytes,
+	Parsed(acknowledgement): Parsed<Acknowledgement>,
 ) -> Result<Json<serde_json::Map<String, serde_json::Value>>, Rejection> {
-	let acknowledgement: Acknowledgement = parse(&body)?;
 	let signed = acknowledgement.voucher.0;
 	let mut channel = service.channel(signed.voucher.channel).await?;
 	let payload = signing_payload(domain::VOUCHER, &service.genesis, &signed.voucher);
@@ -51,8 +54,11 @@ pub async fn acknowledge(
 }
 
 /// `POST /v1/channel`.
-pub async fn channel(State(service): State<Arc<Service>>, body: Bytes) -> Result<Json<ChannelState>, Rejection> {
-	let channel = service.authenticate_gateway(&parse(&body)?).await?;
+pub async fn channel(
+	State(service): State<Arc<Service>>,
+	Parsed(query): Parsed<ChannelQuery>,
+) -> Result<Json<ChannelState>, Rejection> {
+	let channel = service.authenticate_gateway(&query).await?;
 	let read =
 		service.parts.store.read(|tx| Ok((market::channel(tx, channel.id)?, market::unacknowledged(tx, channel.id)?)));
 	let (record, open) = read.map_err(Rejection::internal)?;
@@ -116,6 +122,19 @@ pub(super) fn check_signature(signature: &Signature, payload: &Hash, channel: &C
 	let gateway = hex::encode(channel.gateway);
 	let message = format!("not signed by the gateway key 0x{gateway} of channel {} for this chain", channel.id);
 	Err(Rejection::new(ErrorCode::BadSignature, message))
+}
+
+/// A JSON body. One that is too long is rejected in the form of all errors.
+pub struct Parsed<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Parsed<T> {
+	type Rejection = Rejection;
+
+	async fn from_request(request: Request, state: &S) -> Result<Self, Rejection> {
+		let body = Bytes::from_request(request, state).await;
+		let body = body.map_err(|error| Rejection::new(ErrorCode::BadRequest, error.to_string()))?;
+		parse(&body).map(Self)
+	}
 }
 
 /// Decodes a JSON body.
