@@ -222,6 +222,24 @@ impl Default for Options {
 }
 
 impl Args {
+	/// Reads the API keys of the settings.
+	///
+	/// # Errors
+	/// The file of keys cannot be read, or a key is malformed.
+	pub fn settings_keys(&self) -> anyhow::Result<ApiKeys> {
+		let mut keys = match &self.api_keys {
+			Some(path) => {
+				let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+				ApiKeys::parse(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?
+			},
+			None => ApiKeys::default(),
+		};
+		for entry in &self.api_key {
+			keys.add(entry).map_err(|error| anyhow::anyhow!("--api-key: {error}"))?;
+		}
+		Ok(keys)
+	}
+
 	/// Validates the arguments and reads the files of API keys. Without keys it makes one, unless all clients are welcome.
 	/// Returns the new key, too, to be shown once.
 	///
@@ -231,16 +249,7 @@ impl Args {
 		if !self.node.starts_with("ws://") && !self.node.starts_with("wss://") {
 			bail!("--node {}: write an address that begins with ws:// or wss://", self.node);
 		}
-		let mut api_keys = match &self.api_keys {
-			Some(path) => {
-				let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-				ApiKeys::parse(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?
-			},
-			None => ApiKeys::default(),
-		};
-		for entry in &self.api_key {
-			api_keys.add(entry).map_err(|error| anyhow::anyhow!("--api-key: {error}"))?;
-		}
+		let mut api_keys = self.settings_keys()?;
 		let mut new = None;
 		if api_keys.is_empty() && !self.allow_anonymous {
 			let (key, is_new) = own_key(&self.base_path)?;

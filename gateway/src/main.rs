@@ -43,8 +43,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-	if let Some(Command::Key { command }) = args.command {
-		return command::run(command, &args.base_path);
+	if let Some(Command::Key { command }) = &args.command {
+		return command::run(command.clone(), &args.base_path, || args.settings_keys());
 	}
 	let _telemetry = telemetry::init("gonka-gateway", "info", &args.telemetry)?;
 	let (options, new_key) = args.options()?;

@@ -8,7 +8,10 @@ use super::{
 	report::{LimitsView, PeriodUsage},
 	usage::{self, Usage},
 };
-use crate::config::{AmountError, parse_gnk};
+use crate::{
+	auth::ApiKeys,
+	config::{AmountError, parse_gnk},
+};
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -182,11 +185,15 @@ impl LimitArgs {
 	}
 }
 
-/// Runs a command on the files in `folder`.
-pub fn run(command: KeyCommand, folder: &Path) -> Result<()> {
+/// Runs a command on the files in `folder`. `settings` reads the keys of the settings, whose names no other key may have.
+pub fn run(command: KeyCommand, folder: &Path, settings: impl FnOnce() -> Result<ApiKeys>) -> Result<()> {
 	let (file, now) = (KeyFile::in_folder(folder), calendar::now());
 	match command {
 		KeyCommand::Create { name, limits, json } => {
+			ensure!(
+				!settings()?.has_name(&name),
+				"'{name}' is the name of a key in the settings, by --api-keys or --api-key: choose another name"
+			);
 			let mut all = Limits::default();
 			limits.apply(&mut all);
 			let (key, secret) = file.create(&name, all, now)?;
@@ -404,8 +411,13 @@ mod tests {
 	#[test]
 	fn commands_change_the_files_or_say_why_not() {
 		let folder = tempfile::tempdir().unwrap();
-		let run = |line: &str| super::run(parse(&format!("gonka-gateway key {line}")).unwrap(), folder.path());
+		let run = |line: &str| {
+			let settings = || Ok(ApiKeys::parse("alice:sk-a").unwrap());
+			super::run(parse(&format!("gonka-gateway key {line}")).unwrap(), folder.path(), settings)
+		};
 		run("list").unwrap();
+		assert!(run("create alice").unwrap_err().to_string().contains("in the settings"));
+		assert!(KeyFile::in_folder(folder.path()).read().unwrap().is_empty());
 		run("create app --gnk-per-day 1 --json").unwrap();
 		assert!(run("create app").unwrap_err().to_string().contains("'app' already"));
 		assert!(run("set app").unwrap_err().to_string().contains("nothing to change"));

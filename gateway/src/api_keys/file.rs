@@ -291,11 +291,13 @@ impl KeyFile {
 }
 
 /// Replaces a file by one with these contents, which only its owner may read. A crash leaves the former file or the new one.
-/// Returns the file, open at its end.
+/// Nothing else may replace it at the same time. Returns the file, open at its end.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<fs::File> {
-	let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+	let temporary = path.with_extension("tmp");
+	// A process that was killed may have left one.
+	let _ = fs::remove_file(&temporary);
 	let replaced = (|| {
-		let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+		let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
 		file.write_all(contents)?;
 		file.sync_all()?;
 		fs::rename(&temporary, path)?;
@@ -435,6 +437,21 @@ mod tests {
 			}
 		});
 		assert_eq!(file.read().unwrap().len(), 64);
+	}
+
+	#[test]
+	fn what_a_killed_command_left_goes_with_the_next_change() {
+		let (_folder, file) = folder();
+		file.create("app", Limits::default(), NOW).unwrap();
+		fs::write(file.path().with_extension("tmp"), "{\"version\":1,\"keys\":[").unwrap();
+		assert_eq!(file.read().unwrap().len(), 1, "it is never read");
+		file.create("other", Limits::default(), NOW).unwrap();
+		assert_eq!(file.read().unwrap().len(), 2);
+		let folder = fs::read_dir(file.path().parent().unwrap()).unwrap();
+		let mut names: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
+		names.sort();
+		assert_eq!(names, ["api-keys.json", "api-keys.lock"]);
+		assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600, "whatever mode that had");
 	}
 
 	#[test]

@@ -117,6 +117,12 @@ impl KeyRing {
 				"The API key '{name}' ({start}…) {how} at {at}: ask the owner of this gateway for a new one."
 			))
 		};
+		if self.0.settings.has_name(name) {
+			return Err(ApiError::lapsed_key(format!(
+				"The API key '{name}' ({start}…) has the name of another key in the settings of this gateway: ask its owner for one \
+				 with a name of its own."
+			)));
+		}
 		match key.state(self.now()) {
 			KeyState::Active => Ok(self.spender(key.id(), name, Some(key.clone()))),
 			KeyState::Expired => Err(lapsed("expired", key.limits.expires)),
@@ -463,6 +469,10 @@ mod tests {
 		assert_eq!(ring.authorise(Some(&key)).unwrap().name(), "app");
 		assert_eq!(code(ring.authorise(Some(&key[..key.len() - 1]))), "invalid_api_key");
 		assert_eq!(code(ring.authorise(Some(&key.replace("Bearer", "Basic")))), "invalid_api_key");
+
+		let namesake = fixture.create("alice", Limits::default());
+		let error = ring.authorise(Some(&namesake)).err().unwrap();
+		assert!(error.message().contains("the name of another key in the settings"), "{}", error.message());
 
 		let open = fixture.ring("");
 		assert_eq!(open.authorise(None).unwrap().name(), "anonymous");
