@@ -3,7 +3,7 @@
 //! Path of a request: [`server`] reads it in the time that [`arrival`] allows and [`api_keys`] tell whose it is,
 //! [`openai::request`] validates it, [`metering`] reserves its cost within the key's limits, [`relay`] dispatches it to a host
 //! that [`router`] picks, with an envelope from the [`ledger`], which [`numbers`] numbers, over [`worker_client`]; while all hosts
-//! are busy it waits in the [`queue`]. Tokens go back as they arrive. The receipt at the end is checked by [`receipts`] and
+//! are busy it waits in the [`queue`]. Tokens go back as they arrive, or wait in the client's [`room`]. The receipt at the end is checked by [`receipts`] and
 //! recorded in the [`ledger`] and its [`store`]; [`vouchers`] acknowledges it. After a crash, [`reconcile`] compares each channel with its worker. Meanwhile, [`snapshot`]
 //! follows the chain, [`channels`] opens, tops up and closes channels, [`tokenizers`] fetches the models' tokenizers, and
 //! [`health`] what hosts say of themselves.
@@ -36,6 +36,7 @@ pub mod queue;
 pub mod receipts;
 pub mod reconcile;
 pub mod relay;
+pub mod room;
 pub mod router;
 pub mod server;
 pub mod snapshot;

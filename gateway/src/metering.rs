@@ -10,6 +10,7 @@ use crate::{
 		request::{Prompt, ValidRequest},
 	},
 	relay::{self, Piece, Sent},
+	room::Backlog,
 };
 use gonka_client::request_id::RequestId;
 use gonka_primitives::{Balance, market::Price};
@@ -45,8 +46,11 @@ impl Admitted {
 	/// Starts it: see [`start`].
 	pub fn start(self) -> Pieces {
 		let (key, tab) = (self.reservation.key().clone(), Arc::new(Tab::default()));
-		let messages = relay::start(self.gateway, self.id, self.prompt, self.reading, key, tab.clone());
-		Pieces { messages, bounds: self.bounds, reservation: Some(self.reservation), arrived: 0, spent: (0, 0), tab }
+		let backlog = Arc::new(Backlog::of(&key));
+		let messages =
+			relay::start(self.gateway, self.id, self.prompt, self.reading, key, tab.clone(), backlog.clone());
+		let (bounds, reservation) = (self.bounds, Some(self.reservation));
+		Pieces { messages, bounds, reservation, arrived: 0, spent: (0, 0), tab, backlog }
 	}
 }
 
@@ -116,6 +120,8 @@ pub struct Pieces {
 	/// Base units that are due to hosts that broke off, and the number of tokens that had arrived when the last one did.
 	spent: (Balance, u32),
 	tab: Arc<Tab>,
+	/// The pieces that were sent and not read.
+	backlog: Arc<Backlog>,
 }
 
 impl Pieces {
@@ -135,7 +141,10 @@ impl Pieces {
 	/// Counts what was sent, or settles with the last piece.
 	fn note(&mut self, message: Option<&Sent>, hung_up: bool) {
 		match message {
-			Some(Sent::Piece(Piece::Token(_))) => self.arrived = self.arrived.saturating_add(1),
+			Some(Sent::Piece(Piece::Token(token))) => {
+				self.arrived = self.arrived.saturating_add(1);
+				self.backlog.remove(token.bytes());
+			},
 			Some(Sent::Spent(fee)) => self.spent = (self.spent.0.saturating_add(*fee), self.arrived),
 			Some(Sent::Piece(Piece::Done(summary))) => {
 				if let Some(reservation) = self.reservation.take() {
@@ -241,5 +250,145 @@ impl Drop for Pieces {
 			let message = self.messages.try_recv().ok();
 			self.note(message.as_ref(), true);
 		}
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::{
+		api_keys::{
+			calendar::{Clock, Day},
+			ring::KeyRing,
+			usage::Counts,
+		},
+		auth::ApiKeys,
+		metrics::Metrics,
+	};
+	use gonka_primitives::market::FinishReason;
+
+	/// When all of this happens.
+	const NOW: u64 = 1_800_000_000;
+	const PRICE: Price = Price { input: 2, output: 5 };
+	const BOUNDS: Bounds = Bounds { price: PRICE, prompt: 10, completion: 100 };
+
+	/// The keys of a gateway in `folder`, and the only one that has used something.
+	fn keys(folder: &std::path::Path) -> (KeyRing, Spender) {
+		let (settings, clock) = (ApiKeys::parse("app:sk-app").unwrap(), Clock::new(|| NOW));
+		let metrics = Metrics::new().unwrap().keys;
+		let ring = KeyRing::open(folder, folder.join("usage.jsonl"), settings, metrics, clock).unwrap();
+		let spender = ring.authorise(Some("Bearer sk-app")).unwrap();
+		(ring, spender)
+	}
+
+	/// The reservation of a completion of which hosts that broke off made the first 7 tokens, for 55.
+	fn hold(spender: &Spender) -> Hold {
+		let reservation = spender.reserve(BOUNDS.max_fee(), BOUNDS.max_tokens()).unwrap();
+		Hold { reservation, spent: 55, before: 7, prompt: 10 }
+	}
+
+	/// Cost, tokens of prompts, and tokens of completions.
+	fn used(spender: &Spender) -> (Balance, u64, u64) {
+		let Counts { cost, prompt_tokens, completion_tokens, .. } = spender.standings().0.day(Day::of(NOW));
+		(cost, prompt_tokens, completion_tokens)
+	}
+
+	#[test]
+	fn the_receipt_takes_the_place_of_the_reservation_once_whenever_it_comes() {
+		for is_early in [false, true] {
+			let folder = tempfile::tempdir().unwrap();
+			let (ring, spender) = keys(folder.path());
+			let (tab, hold) = (Tab::default(), hold(&spender));
+			if is_early {
+				// Before the client's end is noticed.
+				assert!(tab.bill(30, 3));
+				assert_eq!((ring.running(), used(&spender)), (1, (0, 0, 0)));
+				tab.hold(hold);
+			} else {
+				tab.hold(hold);
+				assert_eq!((ring.running(), used(&spender)), (1, (0, 0, 0)), "it is reserved until then");
+				assert!(tab.bill(30, 3));
+			}
+			assert_eq!((ring.running(), used(&spender)), (0, (85, 10, 10)), "far less than was reserved");
+			assert!(!tab.bill(30, 3), "another receipt is charged by itself");
+			drop(tab);
+			assert_eq!(used(&spender), (85, 10, 10));
+		}
+	}
+
+	#[test]
+	fn without_a_receipt_only_the_hosts_that_broke_off_are_due() {
+		let folder = tempfile::tempdir().unwrap();
+		let (ring, spender) = keys(folder.path());
+		let tab = Tab::default();
+		tab.hold(Hold { spent: 0, before: 0, ..hold(&spender) });
+		drop(tab);
+		assert_eq!((ring.running(), used(&spender)), (0, (0, 0, 0)));
+		let tab = Tab::default();
+		tab.hold(hold(&spender));
+		drop(tab);
+		assert_eq!((ring.running(), used(&spender)), (0, (55, 10, 7)));
+		// A tab of a client that stayed holds nothing.
+		drop(Tab::default());
+		assert_eq!(used(&spender), (55, 10, 7));
+	}
+
+	#[test]
+	fn after_a_crash_nothing_is_reserved_and_a_late_receipt_is_charged_by_itself() {
+		let folder = tempfile::tempdir().unwrap();
+		let (before, spender) = keys(folder.path());
+		let tab = Tab::default();
+		tab.hold(hold(&spender));
+		before.flush().unwrap();
+		let (after, spender) = keys(folder.path());
+		assert_eq!((after.running(), used(&spender)), (0, (0, 0, 0)));
+		after.charge(spender.id(), 30);
+		assert_eq!(used(&spender), (30, 0, 0));
+		assert_eq!(before.running(), 1, "the process that crashed had it");
+	}
+
+	fn token(id: u32) -> Sent {
+		Sent::Piece(Piece::Token(relay::Token { id, text: String::new(), logprob: None, top_logprobs: Vec::new() }))
+	}
+
+	/// Pieces of a completion of which this was sent, and their tab.
+	fn pieces(spender: &Spender, sent: Vec<Sent>) -> (Pieces, mpsc::UnboundedSender<Sent>, Arc<Tab>) {
+		let (sender, messages) = mpsc::unbounded_channel();
+		sent.into_iter().for_each(|message| sender.send(message).unwrap());
+		let (tab, backlog) = (Arc::new(Tab::default()), Arc::new(Backlog::of("app")));
+		let reservation = Some(spender.reserve(BOUNDS.max_fee(), BOUNDS.max_tokens()).unwrap());
+		(
+			Pieces { messages, bounds: BOUNDS, reservation, arrived: 0, spent: (0, 0), tab: tab.clone(), backlog },
+			sender,
+			tab,
+		)
+	}
+
+	#[test]
+	fn a_client_that_hangs_up_is_charged_what_was_sent_and_what_the_last_host_made() {
+		let folder = tempfile::tempdir().unwrap();
+		let (ring, spender) = keys(folder.path());
+		// A host made a token and broke off, and the next one two when the client hung up.
+		let (first, _relay, tab) = pieces(&spender, vec![token(1), Sent::Spent(25), token(2), token(3)]);
+		drop(first);
+		assert_eq!((ring.running(), used(&spender)), (1, (0, 0, 0)), "it is reserved until the receipt");
+		assert!(tab.bill(40, 4));
+		assert_eq!((ring.running(), used(&spender)), (0, (65, 10, 5)));
+		// The end was sent, and the client did not read it.
+		let summary = relay::Summary {
+			finish: FinishReason::Stop,
+			rest: String::new(),
+			stop_text: None,
+			prompt_tokens: 10,
+			completion_tokens: 1,
+			fee: 25,
+			host: [0; 32],
+			embedding: None,
+		};
+		let (ended, _relay, tab) = pieces(&spender, vec![token(1), Sent::Piece(Piece::Done(summary))]);
+		drop(ended);
+		assert_eq!((ring.running(), used(&spender)), (0, (90, 20, 6)));
+		drop(tab);
+		assert_eq!(used(&spender), (90, 20, 6));
 	}
 }

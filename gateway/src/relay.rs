@@ -17,6 +17,7 @@ use crate::{
 	},
 	queue::Place,
 	receipts::ReceiptError,
+	room::Backlog,
 	router::{Beginnings, Need, NoRoute, Route},
 	snapshot::Model,
 	store::StoreError,
@@ -64,6 +65,14 @@ pub struct Token {
 	pub logprob: Option<f32>,
 	/// The likeliest tokens in its place, by the host's word.
 	pub top_logprobs: Vec<(u32, f32)>,
+}
+
+impl Token {
+	/// Number of bytes that it takes until it is read.
+	pub fn bytes(&self) -> usize {
+		let texts = self.text.len().saturating_add(size_of_val(self.top_logprobs.as_slice()));
+		size_of::<Sent>().saturating_add(texts)
+	}
 }
 
 /// A piece of a completion: any number of tokens, then one of the others.
@@ -142,6 +151,8 @@ enum Failure {
 	Encode(#[from] serde_json::Error),
 	#[error("is not needed: the client is gone")]
 	ClientGone,
+	#[error("is not needed: the client reads too slowly")]
+	Unread,
 }
 
 impl From<IssueError> for Failure {
@@ -154,7 +165,8 @@ impl From<IssueError> for Failure {
 	}
 }
 
-/// Starts to produce a completion for an API key. Its pieces arrive as they are generated; dropping the receiver cancels.
+/// Starts to produce a completion for an API key. Its pieces arrive as they are generated; dropping the receiver cancels. Those that
+/// the client has not read have room in the backlog: beyond it, the completion fails.
 pub fn start(
 	gateway: Arc<Gateway>,
 	id: RequestId,
@@ -162,8 +174,9 @@ pub fn start(
 	reading: Arc<Reading>,
 	key: Arc<str>,
 	tab: Arc<Tab>,
+	backlog: Arc<Backlog>,
 ) -> mpsc::UnboundedReceiver<Sent> {
-	// Unbounded, so that a slow client never holds a worker up. `max_tokens` bounds the number of pieces.
+	// The backlog is its bound: a slow client must not hold up a worker, nor others on the connection to it.
 	let (client, receiver) = mpsc::unbounded_channel();
 	let task = async move {
 		let limit = gateway.options.timeouts.request;
@@ -178,6 +191,7 @@ pub fn start(
 			reading,
 			key,
 			tab,
+			backlog,
 			beginnings,
 			place,
 			client,
@@ -226,6 +240,7 @@ struct Relay {
 	/// The id of the API key.
 	key: Arc<str>,
 	tab: Arc<Tab>,
+	backlog: Arc<Backlog>,
 	/// The beginnings of the prompt.
 	beginnings: Beginnings,
 	/// The place in the queue while all hosts are busy.
@@ -302,6 +317,7 @@ impl Relay {
 					return Some(self.end(receipt.finish, Some(&receipt), host));
 				},
 				Err(Failure::ClientGone) => return None,
+				Err(Failure::Unread) => return Some(Err(ApiError::unread())),
 				Err(failure @ (Failure::Store(_) | Failure::Encode(_))) => {
 					return Some(Err(ApiError::internal(failure.to_string())));
 				},
@@ -403,14 +419,14 @@ impl Relay {
 		self.prompt.tokens().saturating_add(self.delivered())
 	}
 
-	/// Takes a token for the client. Returns false if there can be no such token.
-	fn deliver(&mut self, id: u32, mut logprob: Option<f32>, mut top_logprobs: Vec<(u32, f32)>) -> bool {
+	/// Takes a token for the client. Returns `None` if there can be no such token, and else whether there is room for the next one.
+	fn deliver(&mut self, id: u32, mut logprob: Option<f32>, mut top_logprobs: Vec<(u32, f32)>) -> Option<bool> {
 		if self.stopped || id as usize >= self.prompt.tokenizer.vocab_size() {
-			return false;
+			return None;
 		}
 		let ends = self.prompt.ends(id);
 		if self.bound.as_mut().is_some_and(|bound| !bound.accepts(id, ends)) {
-			return false;
+			return None;
 		}
 		// No more than was asked for.
 		logprob = logprob.filter(|_| self.prompt.body.logprobs.is_some());
@@ -424,8 +440,10 @@ impl Relay {
 		}
 		self.stopped = is_stop_text || ends;
 		self.prompt.body.delivered.push(id);
-		let _ = self.client.send(Sent::Piece(Piece::Token(Token { id, text, logprob, top_logprobs })));
-		true
+		let token = Token { id, text, logprob, top_logprobs };
+		let has_room = self.backlog.add(token.bytes());
+		let _ = self.client.send(Sent::Piece(Piece::Token(token)));
+		Some(has_room)
 	}
 
 	/// Maximum fee of the next host, in base units.

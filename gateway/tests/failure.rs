@@ -7,7 +7,9 @@ mod common;
 use common::{Front, Net, Reply, chat_body, eventually};
 use gonka_client::worker_api::ErrorCode;
 use gonka_gateway::{
+	auth::ApiKeys,
 	config::{Options, Timeouts, format_gnk},
+	room::{ROOM_OF_KEY, Room},
 	store::PowerCut,
 };
 use gonka_stand_ins::worker::{Failure, Lie, PRICE, PROMPT_TOKENS};
@@ -245,6 +247,30 @@ async fn a_client_that_hangs_up_stops_the_worker_and_pays_for_the_tokens_until_t
 	eventually("its tokens are paid", || net.receipts() == 1 && net.is_square()).await;
 	assert_eq!(front.running.gateway.metrics.rejected.get(), 0);
 	eventually("nothing is left open", || front.running.gateway.ledger.open_items(0) == (0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_gets_no_more_than_has_room() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	net.market.state.lock().unwrap().context_length = 1 << 20;
+	net.workers[0].behave(|behaviour| (behaviour.length, behaviour.context) = (1 << 17, 1 << 20));
+	let options = Options { api_keys: ApiKeys::parse("slow:sk-slow").unwrap(), ..Options::default() };
+	let front = net.gateway(dir.path(), options).await;
+	// All but a mebibyte is taken by others.
+	let mut others = Room::of("settings:slow");
+	assert!(others.grow_to(ROOM_OF_KEY - (1 << 20)));
+	let body = chat_body(json!({"stream": true, "max_tokens": 1 << 17})).to_string();
+	let headers = [("authorization", "Bearer sk-slow")];
+	let response = front.open("POST", "/v1/chat/completions", &headers, body).await;
+	eventually("the host is told to stop", || net.workers[0].state().cancelled == 1).await;
+	let text = response.into_body().collect().await.unwrap().to_bytes();
+	let text = std::str::from_utf8(&text).unwrap();
+	let last = text.split("\n\n").filter(|event| !event.is_empty()).last().unwrap();
+	assert!(last.contains("rate_limit_exceeded"), "{last}");
+	assert!(text.contains("w99 ") && !text.contains("[DONE]"), "what came before is there");
+	let host = net.market.state.lock().unwrap().hosts[0].account;
+	assert!(front.running.gateway.router.is_healthy(&host), "it is not the host's fault");
+	eventually("nothing is reserved any more", || front.running.gateway.keys.running() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

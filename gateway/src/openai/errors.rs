@@ -201,6 +201,13 @@ impl ApiError {
 		Self { retry_after: Some(seconds), ..error }
 	}
 
+	/// 429: too much of what an API key gets waits to be read.
+	pub fn unread() -> Self {
+		let message =
+			"Too much of the completions for this API key waits to be read: read faster, or ask for fewer at a time.";
+		Self::too_many_requests(message, 1)
+	}
+
 	/// 502: every host that got the request failed.
 	pub fn bad_worker(message: impl Into<String>) -> Self {
 		Self::new(StatusCode::BAD_GATEWAY, "server_error", "bad_worker", message)

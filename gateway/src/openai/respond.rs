@@ -22,7 +22,7 @@ use axum::{
 	response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::try_join_all, stream};
 use gonka_primitives::{Balance, market::FinishReason};
 use serde::Serialize;
 use serde_json::Map;
@@ -142,28 +142,35 @@ pub async fn collect(
 ) -> Result<(Vec<Finished>, Sums), ApiError> {
 	let started = Instant::now();
 	let (mut sums, mut all) = (Sums::default(), Vec::new());
-	for mut pieces in completions {
-		let (mut reader, mut delta) = (Reader::new(head.reading.clone()), Delta::default());
-		let mut logprobs = Vec::new();
-		let summary = loop {
-			match pieces.recv().await {
-				Some(Piece::Token(token)) => {
-					logprobs.extend(token.logprob);
-					delta.add(reader.push(token));
-				},
-				Some(Piece::Done(summary)) => break summary,
-				Some(Piece::Failed(error)) => return Err(error),
-				None => return Err(ApiError::internal("The completion broke off.")),
-			}
-		};
-		delta.add(reader.finish(&summary.rest));
-		sums.add(gateway, &summary, reader.reasoning_tokens());
-		let finish = summary.finish;
-		let mean_logprob = (!logprobs.is_empty()).then(|| logprobs.iter().sum::<f32>() / logprobs.len() as f32);
-		all.push(Finished { delta, finish, finish_reason: head.finish_reason(finish, &reader), mean_logprob });
+	let ended = try_join_all(completions.into_iter().map(|pieces| end(head, pieces))).await?;
+	for (finished, summary, reasoning_tokens) in ended {
+		sums.add(gateway, &summary, reasoning_tokens);
+		all.push(finished);
 	}
 	gateway.metrics.duration.observe(started.elapsed().as_secs_f64());
 	Ok((all, sums))
+}
+
+/// Waits for a completion. Returns it, the facts about it, and the number of tokens of its reasoning.
+async fn end(head: &Head, mut pieces: Pieces) -> Result<(Finished, Summary, u32), ApiError> {
+	let (mut reader, mut delta) = (Reader::new(head.reading.clone()), Delta::default());
+	let mut logprobs = Vec::new();
+	let summary = loop {
+		match pieces.recv().await {
+			Some(Piece::Token(token)) => {
+				logprobs.extend(token.logprob);
+				delta.add(reader.push(token));
+			},
+			Some(Piece::Done(summary)) => break summary,
+			Some(Piece::Failed(error)) => return Err(error),
+			None => return Err(ApiError::internal("The completion broke off.")),
+		}
+	};
+	delta.add(reader.finish(&summary.rest));
+	let finish = summary.finish;
+	let mean_logprob = (!logprobs.is_empty()).then(|| logprobs.iter().sum::<f32>() / logprobs.len() as f32);
+	let finished = Finished { delta, finish, finish_reason: head.finish_reason(finish, &reader), mean_logprob };
+	Ok((finished, summary, reader.reasoning_tokens()))
 }
 
 /// Waits for all completions, and returns one JSON body.

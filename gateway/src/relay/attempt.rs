@@ -340,15 +340,18 @@ impl Relay {
 					if self.delivered() == 0 {
 						self.gateway.metrics.first_token.observe(self.started.elapsed().as_secs_f64());
 					}
-					if !self.deliver(id, logprob, top_logprobs) {
+					let Some(has_room) = self.deliver(id, logprob, top_logprobs) else {
 						// Nothing is due for a token that the request forbids. A host does not know stop texts, so it may go on after one.
 						if !self.stopped {
 							self.is_forgotten = true;
 							reading.forget()?;
 						}
 						return Err(Failure::Token(id));
-					}
+					};
 					reading.push(id);
+					if !has_room {
+						return Err(Failure::Unread);
+					}
 				},
 				Event::Embedding { vector: Vector(vector) } => {
 					let is_wide = self.prompt.tokenizer.width() == Some(vector.len());

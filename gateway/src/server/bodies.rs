@@ -9,6 +9,7 @@ use crate::{
 		fields::Fields,
 		request::{MAX_BODY, ValidRequest},
 	},
+	room::{Room, SHORT},
 };
 use axum::{
 	body::Body,
@@ -18,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use gonka_client::request_id::RequestId;
 use http_body_util::BodyExt;
 use std::{
-	collections::{BTreeMap, HashMap},
+	collections::HashMap,
 	mem::take,
 	num::NonZeroUsize,
 	sync::{Arc, LazyLock, Mutex, PoisonError},
@@ -27,12 +28,6 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Maximum length of a body that is validated at once, in bytes: another thread would take longer to begin.
-const SHORT: usize = 8 << 10;
-/// Maximum number of bytes of long bodies that are being read or validated. Each may take minutes to arrive.
-const ROOM: usize = 256 << 20;
-/// Maximum number of them of one API key.
-const ROOM_OF_KEY: usize = ROOM / 4;
 /// Maximum time for which a request waits until it is validated.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Fields that become a grammar, which takes time to compile.
@@ -64,51 +59,6 @@ pub(super) struct Asked {
 	body: (Bytes, Room),
 }
 
-/// Room in memory for a long body, until it is dropped.
-#[derive(Default)]
-struct Room {
-	key: String,
-	bytes: usize,
-}
-
-/// The bytes of all rooms, by API key.
-static ROOMS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
-
-impl Room {
-	fn of(key: &str) -> Self {
-		Self { key: key.to_owned(), bytes: 0 }
-	}
-
-	/// Makes room for a body of so many bytes. Returns false if the key has too much or too little is left.
-	fn grow_to(&mut self, bytes: usize) -> bool {
-		let more = bytes.saturating_sub(self.bytes);
-		if bytes <= SHORT || more == 0 {
-			return true;
-		}
-		let mut rooms = ROOMS.lock().unwrap_or_else(PoisonError::into_inner);
-		let all = rooms.values().fold(more, |sum, bytes| sum.saturating_add(*bytes));
-		let own = rooms.get(&self.key).copied().unwrap_or(0).saturating_add(more);
-		let is_left = all <= ROOM && own <= ROOM_OF_KEY;
-		if is_left {
-			rooms.insert(self.key.clone(), own);
-			self.bytes = bytes;
-		}
-		is_left
-	}
-}
-
-impl Drop for Room {
-	fn drop(&mut self) {
-		let mut rooms = ROOMS.lock().unwrap_or_else(PoisonError::into_inner);
-		if let Some(own) = rooms.get_mut(&self.key) {
-			*own = own.saturating_sub(self.bytes);
-			if *own == 0 {
-				rooms.remove(&self.key);
-			}
-		}
-	}
-}
-
 impl FromRequest<Arc<Gateway>> for Asked {
 	type Rejection = ApiError;
 
@@ -124,6 +74,7 @@ impl FromRequest<Arc<Gateway>> for Asked {
 impl Asked {
 	/// Parses and validates it. Long prompts and grammars take time: other requests go on meanwhile.
 	pub async fn validate(&mut self, validate: Validate) -> Result<ValidRequest, ApiError> {
+		// Another thread would take longer to begin.
 		if self.body.0.len() > SHORT {
 			return self.read(validate).await;
 		}
@@ -219,38 +170,19 @@ mod tests {
 		task::{JoinSet, yield_now},
 	};
 
-	#[test]
-	fn long_bodies_have_room_for_each_key_and_in_all() {
-		let full = |key: &str| {
-			let mut room = Room::of(key);
-			(room.grow_to(MAX_BODY / 2) && room.grow_to(MAX_BODY)).then_some(room)
-		};
-		let mut rooms: Vec<_> = (0..4).map(|_| full("first").unwrap()).collect();
-		assert!(full("first").is_none());
-		for key in ["second", "third", "fourth"] {
-			rooms.extend((0..4).map(|_| full(key).unwrap()));
-		}
-		assert!(full("fifth").is_none() && !Room::of("fifth").grow_to(SHORT + 1));
-		assert!(Room::of("fifth").grow_to(SHORT), "short ones need none");
-		rooms.remove(0);
-		rooms.push(full("fifth").unwrap());
-		drop(rooms);
-		assert!(ROOMS.lock().unwrap().is_empty());
-	}
-
 	#[tokio::test]
 	async fn a_body_has_its_room_until_it_is_dropped_and_no_more_than_a_body_may_have() {
 		let read = |length: usize| collect(Body::from(vec![b' '; length]), Room::of("key"));
-		let taken = || ROOMS.lock().unwrap().get("key").copied();
+		let taken = || Room::taken("key");
 		let (body, room) = read(SHORT).await.unwrap();
-		assert_eq!((body.len(), taken()), (SHORT, None));
+		assert_eq!((body.len(), taken()), (SHORT, 0));
 		drop((body, room));
 		let (body, room) = read(MAX_BODY).await.unwrap();
-		assert_eq!((body.len(), taken()), (MAX_BODY, Some(MAX_BODY)));
+		assert_eq!((body.len(), taken()), (MAX_BODY, MAX_BODY));
 		drop((body, room));
-		assert_eq!(taken(), None);
+		assert_eq!(taken(), 0);
 		assert_eq!(read(MAX_BODY + 1).await.err().map(|error| error.status.as_u16()), Some(413));
-		assert_eq!(taken(), None);
+		assert_eq!(taken(), 0);
 	}
 
 	#[tokio::test]
