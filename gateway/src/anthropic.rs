@@ -80,7 +80,7 @@ pub fn read(gateway: &Gateway, fields: &Fields) -> Result<ValidRequest, ApiError
 	if max_tokens.is_none() {
 		return Err(ApiError::invalid_value("max_tokens", "'max_tokens' is missing: it must be 1 or more."));
 	}
-	Chat { max_tokens, ..chat(fields)? }.prepare(gateway)
+	Chat { max_tokens, ..chat(fields)? }.prepare(gateway).map_err(in_its_words)
 }
 
 /// Reads a request whose prompt is to be counted only. This blocks.
@@ -88,8 +88,13 @@ pub fn read(gateway: &Gateway, fields: &Fields) -> Result<ValidRequest, ApiError
 /// # Errors
 /// As [`read`].
 pub fn count(gateway: &Gateway, fields: &Fields) -> Result<Value, ApiError> {
-	let request = chat(fields)?.without_completion().prepare(gateway)?;
+	let request = chat(fields)?.without_completion().prepare(gateway).map_err(in_its_words)?;
 	Ok(json!({"input_tokens": request.prompts.first().map_or(0, |prompt| prompt.tokens())}))
+}
+
+/// Names the fields of tools as this API does.
+fn in_its_words(error: ApiError) -> ApiError {
+	error.renamed(".function.parameters", ".input_schema").renamed(".function", "")
 }
 
 fn chat(fields: &Fields) -> Result<Chat, ApiError> {
@@ -105,7 +110,8 @@ fn chat(fields: &Fields) -> Result<Chat, ApiError> {
 		tool_choice: tool_choice.as_ref(),
 		parallel_tool_calls: Some(!is_single),
 		..ToolFields::default()
-	})?;
+	})
+	.map_err(in_its_words)?;
 	let mut sampling = Sampling { n: 1, ..Sampling::read(fields)? };
 	sampling.body.stop = input::stops(fields)?;
 	let mut variables = Map::new();

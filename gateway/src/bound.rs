@@ -57,7 +57,7 @@ impl Form {
 			Err(error @ GrammarError::Invalid(_)) => {
 				let error = error.to_string();
 				let reason = error.strip_prefix(CANNOT_BE_USED).unwrap_or(&error);
-				Err(invalid(format!("The demanded form cannot be used: {reason}.")))
+				Err(invalid(format!("The form that '{param}' demands cannot be used: {reason}.")))
 			},
 			Err(error @ GrammarError::Unsupported(_)) => {
 				Err(invalid(format!("The model cannot be bound to a form: {error}.")))

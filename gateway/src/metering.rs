@@ -365,7 +365,7 @@ mod tests {
 	}
 
 	#[test]
-	fn a_client_that_hangs_up_is_charged_what_was_sent_and_what_the_last_host_made() {
+	fn a_client_that_hangs_up_is_charged_for_all_hosts_and_all_that_they_made() {
 		let folder = tempfile::tempdir().unwrap();
 		let (ring, spender) = keys(folder.path());
 		// A host made a token and broke off, and the next one two when the client hung up.

@@ -158,7 +158,7 @@ async fn count(Extension(spender): Extension<Spender>, request: Request, next: N
 	Ok(next.run(request).await)
 }
 
-/// What an extractor finds in a request, whose rejection has the form of all errors.
+/// A part of a request. A rejection of it has the form of all errors.
 struct Found<E>(E);
 
 impl<S: Send + Sync, E: FromRequestParts<S, Rejection: Display>> FromRequestParts<S> for Found<E> {

@@ -118,7 +118,8 @@ async fn a_demanded_form_reaches_the_host_as_a_grammar() {
 	let mut tool = weather(false);
 	tool["function"]["parameters"]["properties"]["place"] = json!({"type": "string", "pattern": "("});
 	let reply = front.chat(json!({"tools": [tool], "tool_choice": "required"})).await;
-	assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("tools")), "{}", reply.text);
+	let path = json!("tools[0].function.parameters");
+	assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &path), "{}", reply.text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,4 +286,43 @@ async fn inputs_that_are_wrong_are_named() {
 	let reply = front.chat(json!({"messages": long, "stream": true})).await;
 	assert_eq!((reply.status, &reply.json()["error"]["code"]), (400, &json!("context_length_exceeded")));
 	assert_eq!(net.workers[0].state().requests.len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tool_whose_schema_no_grammar_expresses_is_named() {
+	let (net, dir) = (Net::of(1).await, tempfile::tempdir().unwrap());
+	let front = net.gateway(dir.path(), Options::default()).await;
+	let list = |extra: Value| {
+		let mut list = json!({"type": "array", "items": {"type": "string"}});
+		list.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+		json!({"type": "object", "properties": {"places": list}, "required": ["places"], "additionalProperties": false})
+	};
+	let function = |name: &str, extra: Value| json!({"name": name, "parameters": list(extra), "strict": true});
+	let functions = [("a", json!({})), ("b", json!({})), ("c", json!({"uniqueItems": true})), ("d", json!({}))];
+	let functions = functions.map(|(name, extra)| function(name, extra));
+	let chat = functions.clone().map(|function| json!({"type": "function", "function": function}));
+	let flat = functions.clone().map(|mut function| {
+		function["type"] = "function".into();
+		function
+	});
+	let schemas = functions
+		.clone()
+		.map(|function| json!({"name": function["name"], "input_schema": function["parameters"], "strict": true}));
+	let format = json!({"type": "json_object"});
+	let respond = async |tools: &Value| {
+		front.post("/v1/responses", json!({"model": "test/tiny", "input": "Hello", "tools": tools})).await
+	};
+	for (reply, path) in [
+		(front.chat(json!({"tools": chat})).await, "tools[2].function.parameters"),
+		(front.chat(json!({"tools": chat, "response_format": format})).await, "tools[2].function.parameters"),
+		(front.chat(json!({"functions": functions})).await, "functions[2].parameters"),
+		(respond(&json!(flat)).await, "tools[2].parameters"),
+	] {
+		assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(path)), "{}", reply.text);
+	}
+	let messages = json!([{"role": "user", "content": "Hello"}]);
+	let body = json!({"model": "test/tiny", "max_tokens": 9, "messages": messages, "tools": schemas});
+	let reply = front.post("/v1/messages", body).await;
+	assert!(reply.status == 400 && reply.text.contains("tools[2].input_schema"), "{}", reply.text);
+	assert!(net.workers[0].state().requests.is_empty());
 }

@@ -204,6 +204,7 @@ mod tests {
 			description: Some(format!("about {name}")),
 			parameters: json!({"type": "object"}),
 			strict: false,
+			path: String::new(),
 		};
 		let tools = [tool("first"), tool("second")];
 		let auto = instruction(&tools, &ToolChoice::Auto, true).unwrap();

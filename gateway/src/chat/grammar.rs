@@ -54,6 +54,20 @@ pub fn grammar(setting: &Setting) -> Option<Grammar> {
 	Some(lark.after_reasoning(body))
 }
 
+/// The grammars of the tools, each by itself, with the paths of their schemas: one that cannot be used shows which tool is wrong.
+pub fn of_each_tool(setting: &Setting) -> Vec<(String, Grammar)> {
+	let choice = match &setting.tools.choice {
+		ToolChoice::Auto => ToolChoice::Required,
+		choice => choice.clone(),
+	};
+	let alone = |tool: &Tool| {
+		let tools = ToolSet { tools: vec![tool.clone()], choice: choice.clone(), ..ToolSet::default() };
+		let grammar = grammar(&Setting { tools: &tools, output: &Output::Text, ..*setting })?;
+		Some((format!("{}.parameters", tool.path), grammar))
+	};
+	setting.tools.tools.iter().filter_map(alone).collect()
+}
+
 /// A grammar without the reasoning in front.
 enum Body {
 	/// A grammar by itself.

@@ -21,6 +21,8 @@ pub struct Tool {
 	pub parameters: Value,
 	/// Whether the arguments of every call must follow the schema, even where the model is free to call or not.
 	pub strict: bool,
+	/// The path of the function in the request, such as `tools[0].function`.
+	pub path: String,
 }
 
 impl Tool {
@@ -104,10 +106,10 @@ impl ToolSet {
 		let mut set = Self { tools: Vec::new(), choice: ToolChoice::None, parallel: !is_older, is_older };
 		let mut names = BTreeSet::new();
 		for tool in tools {
-			let (tool, path) = tool?;
+			let tool = tool?;
 			if !names.insert(tool.name.clone()) {
 				let message = format!("The name '{}' is taken: names of functions must be unique.", tool.name);
-				return Err(ApiError::invalid_value(&format!("{path}.name"), message));
+				return Err(ApiError::invalid_value(&format!("{}.name", tool.path), message));
 			}
 			set.tools.push(tool);
 		}
@@ -227,8 +229,8 @@ fn list<'a>(value: Option<&'a Value>, param: &str) -> Result<&'a [Value], ApiErr
 	}
 }
 
-/// Reads an element of `tools`, in the form of either API. Also returns the path of the function in it.
-fn tool(value: &Value, path: &str) -> Result<(Tool, String), ApiError> {
+/// Reads an element of `tools`, in the form of either API.
+fn tool(value: &Value, path: &str) -> Result<Tool, ApiError> {
 	let wrong = |field: &str, message: String| Err(ApiError::invalid_value(&format!("{path}{field}"), message));
 	let Value::Object(object) = value else {
 		return wrong("", format!("'{path}' must be an object."));
@@ -248,8 +250,8 @@ fn tool(value: &Value, path: &str) -> Result<(Tool, String), ApiError> {
 	}
 }
 
-/// Reads a function. Also returns its path.
-fn function(value: &Value, path: &str) -> Result<(Tool, String), ApiError> {
+/// Reads a function.
+fn function(value: &Value, path: &str) -> Result<Tool, ApiError> {
 	let wrong = |field: &str, kind: &str| {
 		let param = format!("{path}{field}");
 		ApiError::invalid_value(&param, format!("'{param}' must be {kind}."))
@@ -275,13 +277,14 @@ fn function(value: &Value, path: &str) -> Result<(Tool, String), ApiError> {
 			Some(Value::Bool(strict)) => *strict,
 			Some(_) => return Err(wrong(".strict", "a boolean")),
 		},
+		path: path.to_owned(),
 	};
 	if tool.strict {
 		let param = format!("{path}.parameters");
 		let unbound = |error| ApiError::invalid_value(&param, format!("'{param}': {error}."));
 		schema::check(&tool.parameters).map_err(unbound)?;
 	}
-	Ok((tool, path.to_owned()))
+	Ok(tool)
 }
 
 /// Reads the name of a function.
@@ -326,10 +329,12 @@ mod tests {
 		let inner = json!({"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true});
 		let mut flat = inner.clone();
 		flat["type"] = "function".into();
+		let at = |path: &str, set: &ToolSet| vec![Tool { path: path.into(), ..set.tools[0].clone() }];
 		let chat = read(json!({"tools": [{"type": "function", "function": inner}]})).unwrap();
-		assert_eq!(read(json!({"tools": [flat]})).unwrap(), chat);
+		assert_eq!(chat.tools, at("tools[0].function", &chat));
+		assert_eq!(read(json!({"tools": [flat]})).unwrap().tools, at("tools[0]", &chat));
 		let older = read(json!({"functions": [inner]})).unwrap();
-		assert_eq!(older.tools, chat.tools);
+		assert_eq!(older.tools, at("functions[0]", &chat));
 		assert!(older.is_older && !older.parallel && older.choice == ToolChoice::Auto);
 		assert!(!chat.is_older && chat.parallel && chat.choice == ToolChoice::Auto);
 		let mut shown = inner;
@@ -346,7 +351,8 @@ mod tests {
 			json!({"name": "f", "parameters": {}}),
 		] {
 			let set = read(json!({"tools": [{"type": "function", "function": function}]})).unwrap();
-			let tool = Tool { name: "f".into(), description: None, parameters: empty.clone(), strict: false };
+			let (name, path) = ("f".into(), "tools[0].function".into());
+			let tool = Tool { name, description: None, parameters: empty.clone(), strict: false, path };
 			assert_eq!(set.tools, [tool]);
 		}
 		for body in [json!({}), json!({"tools": []}), json!({"tools": null, "tool_choice": "auto"})] {

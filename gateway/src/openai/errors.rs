@@ -269,10 +269,10 @@ impl ApiError {
 		Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message).about("thread")
 	}
 
-	/// Names the parameter `from`, and what is in it, `to`.
+	/// Writes `to` in place of `from`, a part of the parameter's path, if the path has it.
 	pub fn renamed(mut self, from: &str, to: &str) -> Self {
-		if let Some(rest) = self.param.as_deref().and_then(|param| param.strip_prefix(from)) {
-			self.param = Some(format!("{to}{rest}"));
+		if let Some(param) = self.param.take_if(|param| param.contains(from)) {
+			self.param = Some(param.replacen(from, to, 1));
 			self.message = self.message.replace(from, to);
 		}
 		self

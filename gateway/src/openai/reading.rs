@@ -2,6 +2,7 @@
 
 use crate::{
 	chat::{
+		channels::ANALYSIS,
 		format::{ReasoningTags, ToolFormat},
 		split::{Part, Splitter},
 	},
@@ -62,6 +63,18 @@ impl Best {
 		};
 		means.chunks(self.of.max(1)).enumerate().flat_map(of_prompt).collect()
 	}
+}
+
+/// The special tokens that are read as text: tags of calls and of reasoning.
+pub fn shown(
+	tokenizer: &Tokenizer,
+	format: Option<ToolFormat>,
+	reasoning: Option<ReasoningTags>,
+) -> HashMap<u32, &'static str> {
+	let format = format.or_else(|| (reasoning == Some(ANALYSIS)).then_some(ToolFormat::Channels));
+	let tags = format.map(ToolFormat::tags).unwrap_or_default().iter().copied();
+	let tags = tags.chain(reasoning.into_iter().flat_map(|tags| [tags.open, tags.close]));
+	tags.filter_map(|tag| Some((tokenizer.special_id(tag)?, tag))).collect()
 }
 
 impl Reading {

@@ -6,16 +6,15 @@ use super::{
 	infill::infill,
 	limits::Limits,
 	prompt::{MAX_PROMPTS, Reader},
-	reading::{Best, Reading},
+	reading::{Best, Reading, shown},
 	sampling::{MAX_COMPLETIONS, MAX_TOP, Sampling},
 	unsupported,
 };
 use crate::{
 	bound::Form,
 	chat::{
-		channels::ANALYSIS,
 		format::{ReasoningTags, ToolFormat, instruction},
-		grammar::{Setting, grammar},
+		grammar::{Setting, grammar, of_each_tool},
 		messages,
 		output::{Output, OutputFields},
 		tools::{ToolChoice, ToolFields, ToolSet},
@@ -24,10 +23,10 @@ use crate::{
 	snapshot::Model,
 	tokenizers::Opened,
 };
-use gonka_client::worker_api::{InferenceRequest, MAX_GRAMMAR_BYTES};
+use gonka_client::worker_api::{Grammar, InferenceRequest, MAX_GRAMMAR_BYTES};
 use gonka_tokenizer::{ChatOptions, GrammarCompiler, Tokenizer};
 use serde_json::{Map, Value};
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 /// Maximum length of a request's body, in bytes.
 pub const MAX_BODY: usize = 16 << 20;
@@ -215,14 +214,14 @@ impl Chat {
 		let end =
 			tokenizer.decode_with_special(prompt.get(prompt.len().saturating_sub(PROMPT_END)..).unwrap_or_default());
 		let starts_in_reasoning = reasoning.is_some_and(|tags| tags.are_open_after(&end));
-		let grammar = grammar(&Setting {
+		let setting = Setting {
 			format,
 			tools: &self.tools,
 			output: &self.output,
 			reasoning,
 			starts_in_reasoning,
 			control_token: &|text| tokenizer.special_id(text),
-		});
+		};
 		let reading = Reading {
 			format: self.tools.may_call().then_some(format),
 			reasoning,
@@ -237,7 +236,7 @@ impl Chat {
 			echo: Vec::new(),
 			tokenizer: target.tokenizer.clone(),
 		};
-		let body = InferenceRequest { grammar, logprobs: self.logprobs, ..self.sampling.body };
+		let body = InferenceRequest { grammar: grammar(&setting), logprobs: self.logprobs, ..self.sampling.body };
 		let sampling = Sampling { body, ..self.sampling };
 		let limits = Limits {
 			given: self.max_tokens,
@@ -251,9 +250,10 @@ impl Chat {
 			Output::Text => "tools",
 			_ => self.output_field.as_str(),
 		};
+		let form = target.form(&sampling.body, form_field, || of_each_tool(&setting))?;
 		Ok(ValidRequest {
 			endpoint: Endpoint::Chat,
-			prompts: target.prompts(vec![prompt], &sampling, limits, form_field)?,
+			prompts: target.prompts(vec![prompt], &sampling, limits, form)?,
 			model: self.model,
 			stream: self.stream,
 			include_usage: self.include_usage,
@@ -328,7 +328,8 @@ impl ValidRequest {
 			least: sampling.body.min_tokens,
 			prompt_field: "prompt",
 		};
-		let prompts = target.prompts(prompts, &sampling, limits, &output_field)?;
+		let form = target.form(&sampling.body, &output_field, Vec::new)?;
+		let prompts = target.prompts(prompts, &sampling, limits, form)?;
 		// The prompts fit the context.
 		let echo = echoed.iter().flat_map(|prompt| std::iter::repeat_n(tokenizer.decode(prompt), sampling.n)).collect();
 		let reading = Reading { echo, ..reading };
@@ -389,16 +390,15 @@ impl Target {
 		Reader { tokenizer: &self.tokenizer, context: self.context, field: "prompt", most: MAX_PROMPTS }
 	}
 
-	/// Completions of each prompt, as many as the sampling demands. `form_field` is the field that demands their form.
+	/// Completions of each prompt in a form, as many as the sampling demands.
 	fn prompts(
 		&self,
 		prompts: Vec<Vec<u32>>,
 		sampling: &Sampling,
 		limits: Limits,
-		form_field: &str,
+		form: Option<Form>,
 	) -> Result<Vec<Prompt>, ApiError> {
 		check_number(prompts.len(), sampling.n)?;
-		let form = self.form(&sampling.body, form_field)?;
 		let seed = sampling.seed.unwrap_or_else(|| fastrand::u64(..));
 		let mut all = Vec::new();
 		for prompt in prompts {
@@ -412,11 +412,14 @@ impl Target {
 		}
 		Ok(all)
 	}
-}
 
-impl Target {
-	/// Compiles the grammar of a body, if it has one. `field` is the one that demands it.
-	fn form(&self, body: &InferenceRequest, field: &str) -> Result<Option<Form>, ApiError> {
+	/// Compiles the grammar of a body, if it has one. `field` is the one that demands it, or fields of its `parts` do.
+	fn form(
+		&self,
+		body: &InferenceRequest,
+		field: &str,
+		parts: impl FnOnce() -> Vec<(String, Grammar)>,
+	) -> Result<Option<Form>, ApiError> {
 		let Some(grammar) = &body.grammar else { return Ok(None) };
 		let size = serde_json::to_vec(grammar).map_or(usize::MAX, |text| text.len());
 		if size > MAX_GRAMMAR_BYTES {
@@ -430,7 +433,11 @@ impl Target {
 			let message = "'ignore_eos' cannot be combined with a demanded form, which says where the completion ends.";
 			return Err(ApiError::invalid_value("ignore_eos", message));
 		}
-		Form::new(self.grammars.clone(), grammar, field).map(Some)
+		let new = |grammar: &Grammar, field: &str| Form::new(self.grammars.clone(), grammar, field);
+		new(grammar, field).map(Some).map_err(|error| {
+			let wrong = parts().into_iter().find_map(|(field, part)| new(&part, &field).err());
+			wrong.unwrap_or(error)
+		})
 	}
 }
 
@@ -534,18 +541,6 @@ fn includes_usage(fields: &Fields) -> Result<bool, ApiError> {
 		Some(Value::Object(options)) => Ok(options.get("include_usage").and_then(Value::as_bool).unwrap_or(false)),
 		Some(_) => Err(fields.wrong("stream_options", "an object")),
 	}
-}
-
-/// The special tokens that are read as text: tags of calls and of reasoning.
-fn shown(
-	tokenizer: &Tokenizer,
-	format: Option<ToolFormat>,
-	reasoning: Option<ReasoningTags>,
-) -> HashMap<u32, &'static str> {
-	let format = format.or_else(|| (reasoning == Some(ANALYSIS)).then_some(ToolFormat::Channels));
-	let tags = format.map(ToolFormat::tags).unwrap_or_default().iter().copied();
-	let tags = tags.chain(reasoning.into_iter().flat_map(|tags| [tags.open, tags.close]));
-	tags.filter_map(|tag| Some((tokenizer.special_id(tag)?, tag))).collect()
 }
 
 #[cfg(test)]
