@@ -78,10 +78,10 @@ pub fn preset_names() -> Vec<PresetId> {
 pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
 	use Sr25519Keyring::{Alice, Bob, Charlie};
 	let patch = match id.as_ref() {
-		DEV_RUNTIME_PRESET => local(&[Alice], Some(Alice)),
-		LOCAL_TESTNET_RUNTIME_PRESET => local(&[Alice, Bob, Charlie], None),
+		DEV_RUNTIME_PRESET => local(&[Alice]),
+		LOCAL_TESTNET_RUNTIME_PRESET => local(&[Alice, Bob, Charlie]),
 		// The rules alone: `gonka-node network build` adds the accounts.
-		name if name == NETWORK.0 => own(None),
+		name if name == NETWORK.0 => own(),
 		_ => return None,
 	};
 	Some(patch.to_string().into_bytes())
@@ -89,7 +89,7 @@ pub fn preset(id: &PresetId) -> Option<Vec<u8>> {
 
 /// A local network: well-known validators with equal power until an epoch is weighed, well-known accounts with funds, one
 /// model.
-fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_json::Value {
+fn local(validators: &[Sr25519Keyring]) -> serde_json::Value {
 	let mut patch = build_struct_json_patch!(RuntimeGenesisConfig {
 		balances: pallet_balances::GenesisConfig { balances: balances() },
 		inference_market: pallet_inference_market::GenesisConfig { models: models() },
@@ -107,7 +107,7 @@ fn local(validators: &[Sr25519Keyring], root: Option<Sr25519Keyring>) -> serde_j
 		},
 		vesting: pallet_vesting::GenesisConfig { vesting: vec![(founders(), 0, FOUNDERS_DAYS.saturating_mul(DAY), 0)] },
 	});
-	if let (Some(patch), serde_json::Value::Object(own)) = (patch.as_object_mut(), own(root)) {
+	if let (Some(patch), serde_json::Value::Object(own)) = (patch.as_object_mut(), own()) {
 		patch.extend(own);
 	}
 	patch

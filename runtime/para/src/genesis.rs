@@ -11,8 +11,8 @@ use sp_keyring::Sr25519Keyring;
 /// The parachain's number on local relay chains.
 pub const LOCAL_PARA_ID: u32 = 2_000;
 
-/// The part of a network's genesis that only this chain has. Nobody has a root key.
-fn own(_: Option<Sr25519Keyring>) -> serde_json::Value {
+/// The part of a network's genesis that only this chain has.
+fn own() -> serde_json::Value {
 	build_struct_json_patch!(RuntimeGenesisConfig {
 		parachain_info: staging_parachain_info::GenesisConfig { parachain_id: LOCAL_PARA_ID.into() },
 		polkadot_xcm: pallet_xcm::GenesisConfig { safe_xcm_version: Some(staging_xcm::prelude::XCM_VERSION) },

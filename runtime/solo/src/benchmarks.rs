@@ -23,7 +23,6 @@ polkadot_sdk::frame_benchmarking::define_benchmarks!(
 	[pallet_scheduler, Scheduler]
 	[pallet_sampling_validation, SamplingValidation]
 	[pallet_sprint_check, SprintCheck]
-	[pallet_sudo, Sudo]
 	[pallet_timestamp, Timestamp]
 	[pallet_transaction_payment, TransactionPayment]
 	[pallet_treasury, Treasury]

@@ -9,10 +9,9 @@ pub use shared::*;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
 /// The part of a network's genesis that only this chain has.
-fn own(root: Option<Sr25519Keyring>) -> serde_json::Value {
+fn own() -> serde_json::Value {
 	build_struct_json_patch!(RuntimeGenesisConfig {
 		babe: pallet_babe::GenesisConfig { epoch_config: configs::consensus::BABE_CONFIGURATION },
-		sudo: pallet_sudo::GenesisConfig { key: root.map(|key| key.to_account_id()) },
 	})
 }
 

@@ -23,7 +23,6 @@ pub mod power;
 mod tests;
 #[path = "../../common/shared/views.rs"]
 mod views;
-pub mod weights;
 
 use alloc::{borrow::Cow, vec::Vec};
 use polkadot_sdk::{
@@ -133,8 +132,6 @@ mod runtime {
 	#[runtime::pallet_index(29)]
 	pub type Liveness = pallet_liveness::Pallet<Runtime>;
 
-	#[runtime::pallet_index(40)]
-	pub type Sudo = pallet_sudo::Pallet<Runtime>;
 	#[runtime::pallet_index(41)]
 	pub type Preimage = pallet_preimage::Pallet<Runtime>;
 	/// Before the scheduler, so that referenda are decided by up-to-date votes.

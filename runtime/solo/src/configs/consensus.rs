@@ -107,9 +107,3 @@ impl pallet_governance::Finality<BlockNumber> for ChainFinality {
 		Grandpa::note_stalled(RuntimeOrigin::root(), delay, finalized)
 	}
 }
-
-impl pallet_sudo::Config for Runtime {
-	type RuntimeCall = RuntimeCall;
-	type RuntimeEvent = RuntimeEvent;
-	type WeightInfo = crate::weights::pallet_sudo::WeightInfo<Runtime>;
-}

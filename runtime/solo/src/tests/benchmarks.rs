@@ -113,7 +113,6 @@ pallets! {
 	pallet_sampling_validation
 	pallet_scheduler
 	pallet_sprint_check
-	pallet_sudo
 	pallet_timestamp
 	pallet_transaction_payment
 	pallet_treasury

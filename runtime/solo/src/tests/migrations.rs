@@ -28,6 +28,12 @@ fn version_0() {
 	shorter.truncate(shorter.len() - 4);
 	unhashed::put_raw(&Store::<Runtime>::hashed_key_for(key), &shorter);
 	unhashed::put_raw(&no_more(), &[200, 0, 1]);
+	unhashed::put(&root_key(), &super::chain::account(sp_keyring::Sr25519Keyring::Alice));
+}
+
+/// The storage key of `Sudo.Key`, an account that was root.
+fn root_key() -> Vec<u8> {
+	frame_support::storage::storage_prefix(b"Sudo", b"Key").to_vec()
 }
 
 fn no_more() -> Vec<u8> {
@@ -41,6 +47,7 @@ fn assert_upgraded() {
 	assert_eq!(poc::HostExpiry::get(), 30, "an allowed value stays in force");
 	assert_eq!(Store::<Runtime>::iter_keys().count(), 1);
 	assert_eq!(unhashed::get_raw(&no_more()), None);
+	assert_eq!(unhashed::get_raw(&root_key()), None);
 }
 
 /// Also checks that all state decodes, and the invariants of all pallets.

@@ -22,7 +22,6 @@ fn pallet_indices_are_pinned() {
 		(SprintCheck::index(), 26),
 		(Historical::index(), 28),
 		(Liveness::index(), 29),
-		(Sudo::index(), 40),
 		(Preimage::index(), 41),
 		(ConvictionVoting::index(), 42),
 		(Referenda::index(), 43),
@@ -40,15 +39,6 @@ fn pallet_indices_are_pinned() {
 	];
 	for (index, expected) in indices {
 		assert_eq!(index, expected);
-	}
-}
-
-#[test]
-fn only_the_development_preset_has_a_root_key() {
-	for name in genesis::preset_names() {
-		let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&name).unwrap()).unwrap();
-		let has_key = !preset["sudo"]["key"].is_null();
-		assert_eq!(has_key, name == sp_genesis_builder::DEV_RUNTIME_PRESET, "{name}");
 	}
 }
 
@@ -78,8 +68,7 @@ fn a_build_is_for_one_network_and_has_no_other_networks_preset() {
 	}
 	let preset: serde_json::Value = serde_json::from_slice(&genesis::preset(&name.into()).unwrap()).unwrap();
 	let keys: Vec<_> = preset.as_object().unwrap().keys().collect();
-	assert_eq!(keys, ["babe", "sudo"], "accounts are data");
-	assert!(preset["sudo"]["key"].is_null());
+	assert_eq!(keys, ["babe"], "accounts are data");
 }
 
 #[test]

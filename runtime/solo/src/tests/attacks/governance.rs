@@ -32,7 +32,7 @@ fn of_root() -> Vec<RuntimeCall> {
 		pallet_utility::Call::dispatch_as { as_origin: root, call: boxed() }.into(),
 		pallet_utility::Call::batch_all { calls: vec![set.clone()] }.into(),
 		pallet_scheduler::Call::schedule { when: 9_999, maybe_periodic: None, priority: 0, call: boxed() }.into(),
-		pallet_sudo::Call::sudo { call: boxed() }.into(),
+		pallet_utility::Call::if_else { main: boxed(), fallback: boxed() }.into(),
 		pallet_grandpa::Call::note_stalled { delay: 1, best_finalized_block_number: 1 }.into(),
 		pallet_treasury::Call::spend {
 			asset_kind: Box::new(()),
