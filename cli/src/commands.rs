@@ -19,7 +19,7 @@ use gonka_client::{
 	chain::Chain,
 	keys::{self, Keypair},
 };
-use gonka_primitives::{AccountId, Balance, GNK};
+use gonka_primitives::{Balance, GNK};
 use std::{
 	io::{self, Write},
 	time::Duration,
@@ -108,15 +108,6 @@ pub(crate) async fn port_is_open(url: &str) -> io::Result<()> {
 		TcpStream::connect(authority).await?;
 	}
 	Ok(())
-}
-
-/// Parses an account: its SS58 address, or `0x` and 64 hex digits.
-fn account(text: &str) -> Result<AccountId, String> {
-	if let Some(digits) = text.strip_prefix("0x") {
-		let bytes = hex::decode(digits).map_err(|error| format!("`{text}` is not hexadecimal: {error}"))?;
-		return bytes.try_into().map_err(|_| format!("`{text}` has to be 0x and 64 hex digits"));
-	}
-	keys::from_ss58(text).map_err(|error| error.to_string())
 }
 
 /// Base units that a transaction needs beside its amount: its fee, and the minimum that stays in the account.
@@ -239,13 +230,5 @@ mod tests {
 	fn a_shortened_address_keeps_both_ends() {
 		assert_eq!(short("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"), "5Grwva…GKutQY");
 		assert_eq!(short("Alice"), "Alice");
-	}
-
-	#[test]
-	fn an_account_is_given_by_address_or_hex_digits() {
-		let alice = account("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY").unwrap();
-		assert_eq!(account(&format!("0x{}", hex::encode(alice))), Ok(alice));
-		assert!(account("0x12").is_err());
-		assert!(account("//Alice").is_err());
 	}
 }

@@ -24,6 +24,7 @@ pub use governance::{MAX_INLINE, NewModel, ProposalCost, Vote};
 pub use subxt::ext::scale_value::Value;
 pub use types::{DecodeError, Kind, Shown, Types, percent};
 
+use crate::keys;
 use codec::{Decode, DecodeAll, Encode};
 use gonka_primitives::{
 	AccountId, Balance, ChannelId, EpochIndex, Hash, ModelId,
@@ -97,7 +98,8 @@ impl std::fmt::Debug for Chain {
 }
 
 impl Chain {
-	/// Connects to the node at `url` (`ws://` or `wss://`), trying for up to 30 s.
+	/// Connects to the node at `url` (`ws://` or `wss://`), trying for up to 30 s. The first node to which a process connects
+	/// tells it the SS58 prefix of its network.
 	pub async fn connect(url: &str) -> Result<Chain> {
 		let failed = |cause: String| Error::Connection { url: url.into(), cause };
 		if !url.starts_with("ws://") && !url.starts_with("wss://") {
@@ -111,15 +113,21 @@ impl Chain {
 				.await
 				.map_err(|error| failed(error.to_string()))?;
 			let rpc = RpcClient::new(rpc);
-			let backend = LegacyBackend::builder().build(rpc.clone());
+			let methods = LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(rpc.clone());
+			let properties = methods.system_properties().await.map_err(|error| failed(error.to_string()))?;
+			let backend = LegacyBackend::builder().build(rpc);
 			let client = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
 				.await
 				.map_err(|error| failed(error.to_string()))?;
-			Ok((LegacyRpcMethods::new(rpc), client))
+			let prefix = properties.get("ss58Format").and_then(|prefix| u16::try_from(prefix.as_u64()?).ok());
+			Ok((methods, client, prefix))
 		});
-		let (methods, client) = connected
+		let (methods, client, prefix) = connected
 			.await
 			.unwrap_or_else(|_| Err(failed(format!("no response within {} s", CONNECT_LIMIT.as_secs()))))?;
+		if let Some(prefix) = prefix {
+			keys::serve(prefix);
+		}
 		let genesis = client.genesis_hash().0;
 		let inner = Inner { url: url.into(), genesis, methods, client, locks: signed::Locks::default() };
 		Ok(Chain { inner: Arc::new(inner) })

@@ -3,7 +3,12 @@
 //! A key file holds one line, a secret URI: a phrase of 12 to 24 words, `0x` and the hex of a 32-byte seed, or a
 //! development key such as `//Alice`. A reader of the file can sign with it, so only its owner may have access.
 
-use gonka_primitives::{AccountId, Hash, PublicKey, Signature};
+mod address;
+
+pub(crate) use address::serve;
+pub use address::{Address, general_ss58, ss58};
+
+use gonka_primitives::{Hash, PublicKey, Signature};
 use std::{
 	fs,
 	io::{self, Write},
@@ -11,7 +16,6 @@ use std::{
 	path::{Path, PathBuf},
 	str::FromStr,
 };
-use subxt::utils::AccountId32;
 use subxt_signer::{SecretUri, sr25519};
 
 /// An sr25519 key pair.
@@ -55,13 +59,23 @@ pub enum Error {
 	/// The system has no randomness.
 	#[error("the system has no randomness for a key: {0}")]
 	Randomness(String),
-	/// The text is not an address of this network.
-	#[error("`{text}` is not an SS58 address with prefix 42 (they start with 5): {cause}")]
+	/// The text is not an address.
+	#[error("`{text}` is neither an SS58 address nor 0x and 64 hex digits: {cause}")]
 	BadAddress {
 		/// The text.
 		text: String,
 		/// The fault.
 		cause: String,
+	},
+	/// The address is for another network than the node's.
+	#[error("{address} is an address of {network}, but the node belongs to {connected}")]
+	OtherNetwork {
+		/// The address.
+		address: String,
+		/// Its network.
+		network: String,
+		/// The node's network.
+		connected: String,
 	},
 }
 
@@ -147,23 +161,9 @@ pub fn renew(pair: &Keypair, payload: &Hash, signature: Signature) -> Signature 
 	if verify(&signature, payload, &public(pair)) { signature } else { sign(pair, payload) }
 }
 
-/// The address of an account: SS58 with prefix 42.
-pub fn ss58(account: &AccountId) -> String {
-	AccountId32(*account).to_string()
-}
-
-/// Reads the account of an SS58 address with prefix 42.
-pub fn from_ss58(text: &str) -> Result<AccountId, Error> {
-	let bad = |cause: String| Error::BadAddress { text: text.into(), cause };
-	let account = AccountId32::from_str(text).map_err(|error| bad(error.to_string()))?;
-	if account.to_string() == text { Ok(account.0) } else { Err(bad("it belongs to another network".into())) }
-}
-
 #[cfg(test)]
 mod tests {
 	use super::*;
-
-	const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
 
 	#[test]
 	fn a_signature_is_valid_only_for_its_payload_and_key() {
@@ -173,17 +173,6 @@ mod tests {
 		assert!(!verify(&signature, &[8; 32], &public(&alice)));
 		assert!(!verify(&signature, &[7; 32], &public(&bob)));
 		assert!(!verify(&[0xff; 64], &[7; 32], &public(&alice)));
-	}
-
-	#[test]
-	fn addresses_have_prefix_42() {
-		let alice = public(&from_uri("//Alice").unwrap());
-		assert_eq!(ss58(&alice), ALICE);
-		assert_eq!(from_ss58(ALICE).unwrap(), alice);
-		// The same account on Polkadot.
-		assert!(from_ss58("15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5").is_err());
-		assert!(from_ss58("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ").is_err());
-		assert!(from_ss58("").is_err());
 	}
 
 	#[test]

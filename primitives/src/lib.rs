@@ -58,6 +58,10 @@ pub type ChannelId = u64;
 pub const GNK: Balance = 1_000_000_000;
 /// Maximum supply in base units: 680 M GNK mined, 120 M for the community fund, 200 M for the founders.
 pub const TOTAL_SUPPLY: Balance = 1_000_000_000 * GNK;
+/// The released networks, and networks of one's own with a local network's times: their names, by which the runtime's genesis
+/// presets and the files of `chain-spec/networks` call them, and the SS58 prefixes of their addresses. Addresses of the first
+/// begin with `gn`, those of the second with `gt`, and those of the last with `5`.
+pub const NETWORKS: [(&str, u16); 3] = [("mainnet", 4_457), ("testnet", 4_458), ("custom", 42)];
 /// Deposit for stored items such as preimages, proxies and multisigs: 0.01 GNK an item and 10⁻⁵ GNK a byte.
 pub const fn storage_deposit(items: u32, bytes: u32) -> Balance {
 	(GNK / 100).saturating_mul(items as Balance).saturating_add((GNK / 100_000).saturating_mul(bytes as Balance))

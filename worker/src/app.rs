@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Context, bail, ensure};
 use gonka_client::{
 	chain::Chain,
-	keys::{self, Keypair},
+	keys::{self, Address, Keypair},
 	listen,
 };
 use std::{io, sync::Arc, time::Duration};
@@ -27,27 +27,29 @@ pub async fn run(cli: Cli, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
 	std::fs::create_dir_all(&cli.base_path)
 		.with_context(|| format!("cannot create the base path {}", cli.base_path.display()))?;
 	let host_key = cli.host.host_key.as_ref().map(keys::load).transpose()?;
-	let host = match (&host_key, &cli.host.host) {
-		(Some(key), _) => keys::public(key),
-		(None, Some(text)) => keys::from_ss58(text)?,
-		(None, None) => bail!("give --host or --host-key"),
-	};
+	let named = cli.host.host.as_deref().map(str::parse::<Address>).transpose()?;
 	let key = worker_key(&cli)?;
 	let listener = listen::bind(cli.listen).await?;
 	let address = listener.local_addr()?;
 	let url = cli.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
 	let sprint = sprint(&cli.sprint, &*conduct)?;
-	tracing::info!(host = keys::ss58(&host), worker = keys::ss58(&keys::public(&key)), url, "gonka-worker starts");
 
 	let stop = stop_signal()?;
 	tokio::pin!(stop);
 	let starting = async {
 		let chain: Arc<dyn ChainApi> = Arc::new(NodeChain(connect(&cli.node).await));
+		// The network decides which addresses are valid.
+		let host = match (&host_key, named) {
+			(Some(key), _) => keys::public(key),
+			(None, Some(address)) => address.account()?,
+			(None, None) => bail!("give --host or --host-key"),
+		};
+		tracing::info!(host = keys::ss58(&host), worker = keys::ss58(&keys::public(&key)), url, "gonka-worker starts");
 		let store = Store::open(&cli.base_path.join("worker.redb"), &chain.genesis(), &host)?;
 		let models = engines::load(&cli.serving, &*chain, &conduct).await?;
-		anyhow::Ok((chain, store, models))
+		anyhow::Ok((chain, host, store, models))
 	};
-	let (chain, store, models) = tokio::select! {
+	let (chain, host, store, models) = tokio::select! {
 		started = starting => started?,
 		() = &mut stop => return Ok(()),
 	};

@@ -1,11 +1,14 @@
 //! `gonka channel`.
 
-use super::{NodeArgument, account, can_spend, checked, emit, table};
+use super::{NodeArgument, can_spend, checked, emit, table};
 use crate::amount::{gnk, parse_gnk};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use gonka_client::{chain::Chain, keys};
-use gonka_primitives::{AccountId, Balance, ChannelId, PublicKey, views::ChannelView};
+use gonka_client::{
+	chain::Chain,
+	keys::{self, Address},
+};
+use gonka_primitives::{Balance, ChannelId, views::ChannelView};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `gonka channel`.
@@ -26,11 +29,11 @@ Examples:
   gonka channel list --host 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --json")]
 	List {
 		/// Address of the developer who pays.
-		#[arg(long, value_parser = account, value_name = "ADDRESS", required_unless_present_any = ["host", "key"])]
-		developer: Option<AccountId>,
+		#[arg(long, value_name = "ADDRESS", required_unless_present_any = ["host", "key"])]
+		developer: Option<Address>,
 		/// Address of the host that is paid.
-		#[arg(long, value_parser = account, value_name = "ADDRESS", conflicts_with_all = ["developer", "key"])]
-		host: Option<AccountId>,
+		#[arg(long, value_name = "ADDRESS", conflicts_with_all = ["developer", "key"])]
+		host: Option<Address>,
 		/// File with the developer's secret, instead of the address.
 		#[arg(long, value_name = "FILE", conflicts_with = "developer")]
 		key: Option<PathBuf>,
@@ -48,14 +51,14 @@ Example:
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
 		/// Address of the gateway's key. Default: the developer's own.
-		#[arg(long, value_parser = account, value_name = "ADDRESS")]
-		gateway: Option<PublicKey>,
+		#[arg(long, value_name = "ADDRESS")]
+		gateway: Option<Address>,
 		/// Deposit of each channel, in GNK.
 		#[arg(long, value_parser = parse_gnk, value_name = "GNK")]
 		deposit: Balance,
 		/// Addresses of the hosts.
-		#[arg(value_parser = account, required = true)]
-		hosts: Vec<AccountId>,
+		#[arg(required = true)]
+		hosts: Vec<Address>,
 	},
 	/// Add to a channel's deposit.
 	#[command(after_help = "\
@@ -105,7 +108,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		},
 		Command::Open { key, gateway, deposit, hosts } => {
 			let pair = keys::load(&key)?;
-			let gateway = gateway.unwrap_or_else(|| keys::public(&pair));
+			let gateway = gateway.map_or_else(|| Ok(keys::public(&pair)), |gateway| gateway.account())?;
+			let hosts = hosts.iter().map(Address::account).collect::<Result<Vec<_>, _>>()?;
 			can_spend(&chain, &pair, deposit.saturating_mul(hosts.len() as Balance)).await?;
 			let deposits = hosts.iter().map(|host| (*host, deposit)).collect();
 			let channels = chain.open_channels(&pair, gateway, deposits).await?;
@@ -171,13 +175,13 @@ async fn withdraw(chain: &Chain, key: &Path, channel: ChannelId) -> Result<()> {
 
 async fn find(
 	chain: &Chain,
-	developer: Option<AccountId>,
-	host: Option<AccountId>,
+	developer: Option<Address>,
+	host: Option<Address>,
 	key: Option<&Path>,
 ) -> Result<Vec<ChannelView>> {
 	let mut channels = match (developer, host, key) {
-		(_, Some(host), _) => chain.channels_of_host(&host).await?,
-		(Some(developer), ..) => chain.channels(&developer).await?,
+		(_, Some(host), _) => chain.channels_of_host(&host.account()?).await?,
+		(Some(developer), ..) => chain.channels(&developer.account()?).await?,
 		(_, _, Some(key)) => chain.channels(&keys::public(&keys::load(key)?)).await?,
 		_ => bail!("pass --developer, --host or --key"),
 	};

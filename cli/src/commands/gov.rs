@@ -4,13 +4,13 @@ pub mod propose;
 pub mod value;
 pub mod view;
 
-use super::{NodeArgument, account, checked, emit, table};
+use super::{NodeArgument, checked, emit, table};
 use crate::amount::gnk;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use gonka_client::{
 	chain::{Chain, Types, Vote},
-	keys,
+	keys::{self, Address},
 };
 use gonka_primitives::{
 	AccountId,
@@ -79,8 +79,7 @@ Example:
   gonka gov voter 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Voter {
 		/// Address of the account.
-		#[arg(value_parser = account)]
-		account: AccountId,
+		account: Address,
 	},
 	/// Submit a referendum, after a preview and a question.
 	Propose(propose::Propose),
@@ -116,8 +115,7 @@ Example:
 		/// Name or number of the track.
 		track: String,
 		/// Address of the account that votes.
-		#[arg(value_parser = account)]
-		to: AccountId,
+		to: Address,
 		/// File with the delegator's secret.
 		#[arg(long, value_name = "FILE")]
 		key: PathBuf,
@@ -199,7 +197,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		},
 		Command::Tracks => tracks(&chain, json).await,
 		Command::Parameters => parameters(&chain, json).await,
-		Command::Voter { account } => voter(&chain, &account, json).await,
+		Command::Voter { account } => voter(&chain, &account.account()?, json).await,
 		Command::Propose(proposal) => propose::run(&chain, proposal, json).await,
 		Command::Deposit(Signed { index, key }) => {
 			chain.place_decision_deposit(&keys::load(&key)?, index).await?;
@@ -208,6 +206,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		Command::Vote { index, vote, key } => self::vote(&chain, index, vote, &keys::load(&key)?, json).await,
 		Command::Unvote(Signed { index, key }) => unvote(&chain, index, &keys::load(&key)?, json).await,
 		Command::Delegate { track, to, key } => {
+			let to = to.account()?;
 			let track = find(&chain.tracks().await?, &track)?.id;
 			chain.delegate(&keys::load(&key)?, track, &to).await?;
 			let to = keys::ss58(&to);

@@ -4,17 +4,17 @@ pub mod cases;
 pub mod money;
 pub mod show;
 
-use super::{NodeArgument, account, emit, table};
+use super::{NodeArgument, emit, table};
 use crate::amount::parse_gnk;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use gonka_client::{
 	chain::Chain,
-	keys::{self, Keypair},
+	keys::{self, Address, Keypair},
 	worker_api::{HexError, from_hex},
 };
 use gonka_primitives::{
-	AccountId, Balance, Hash, ModelId, PublicKey, Signature,
+	Balance, Hash, ModelId, PublicKey, Signature,
 	hashing::{domain, signing_payload},
 	host::Registration,
 	views::{HostView, ModelView, RegistrationTerms},
@@ -43,8 +43,7 @@ Example:
   gonka host show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Show {
 		/// Address of the host.
-		#[arg(value_parser = account)]
-		host: AccountId,
+		host: Address,
 		/// Print JSON, with amounts as decimal strings, in base units.
 		#[arg(long)]
 		json: bool,
@@ -65,8 +64,7 @@ Examples:
   gonka host earnings 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --format csv")]
 	Earnings {
 		/// Address of the host.
-		#[arg(value_parser = account)]
-		host: AccountId,
+		host: Address,
 		/// Output format.
 		#[arg(long, value_enum, default_value_t)]
 		format: Format,
@@ -80,8 +78,7 @@ Example:
   gonka host claim 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Claim {
 		/// Address of the host.
-		#[arg(value_parser = account)]
-		host: AccountId,
+		host: Address,
 	},
 	/// Show a host's collateral and how much weight it backs.
 	#[command(after_help = "\
@@ -89,8 +86,7 @@ Example:
   gonka host collateral 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
 	Collateral {
 		/// Address of the host.
-		#[arg(value_parser = account)]
-		host: AccountId,
+		host: Address,
 		/// Print JSON, with amounts as decimal strings, in base units.
 		#[arg(long)]
 		json: bool,
@@ -170,8 +166,8 @@ struct Register {
 	#[arg(long, value_name = "FILE")]
 	host_key: PathBuf,
 	/// Address of the worker's key. Default: the host's own.
-	#[arg(long, value_parser = account, value_name = "ADDRESS", requires = "worker_signature")]
-	worker: Option<PublicKey>,
+	#[arg(long, value_name = "ADDRESS", requires = "worker_signature")]
+	worker: Option<Address>,
 	/// Signature of the worker's key over the host's account, in hex. The worker logs it.
 	#[arg(long, value_parser = signature, value_name = "HEX", requires = "worker")]
 	worker_signature: Option<Signature>,
@@ -190,13 +186,13 @@ struct Register {
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
 	match arguments.command {
-		Command::Show { host, json } => show::run(&chain, &host, json).await,
+		Command::Show { host, json } => show::run(&chain, &host.account()?, json).await,
 		Command::List { json } => list(&chain, json).await,
 		Command::Earnings { host, format, json } => {
-			money::earnings(&chain, &host, if json { Format::Json } else { format }).await
+			money::earnings(&chain, &host.account()?, if json { Format::Json } else { format }).await
 		},
-		Command::Claim { host } => money::claim(&chain, &host).await,
-		Command::Collateral { host, json } => money::collateral(&chain, &host, json).await,
+		Command::Claim { host } => money::claim(&chain, &host.account()?).await,
+		Command::Collateral { host, json } => money::collateral(&chain, &host.account()?, json).await,
 		Command::Deposit { amount, host_key } => money::deposit(&chain, &keys::load(&host_key)?, amount).await,
 		Command::Withdraw { amount, host_key } => money::withdraw(&chain, &keys::load(&host_key)?, amount).await,
 		Command::Release { host_key } => money::release(&chain, &keys::load(&host_key)?).await,
@@ -254,6 +250,7 @@ fn signature(text: &str) -> Result<Signature, HexError> {
 fn consent(register: &Register, pair: &Keypair, genesis: &Hash) -> Result<(PublicKey, Signature)> {
 	let payload = signing_payload(domain::WORKER, genesis, &keys::public(pair));
 	if let Some((worker, signature)) = register.worker.zip(register.worker_signature) {
+		let worker = worker.account()?;
 		if !keys::verify(&signature, &payload, &worker) {
 			bail!(
 				"--worker-signature is not by --worker for this host and chain: copy both from the log of a worker that was \

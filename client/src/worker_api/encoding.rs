@@ -50,13 +50,14 @@ impl<'de> Deserialize<'de> for Vector {
 	}
 }
 
-/// An account: written as SS58 in JSON, read as SS58 or as the hex of its 32 bytes.
+/// An account: written as SS58 with the general prefix, 42, in JSON; read as SS58 with this or the network's prefix, or as the
+/// hex of its 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account(pub AccountId);
 
 impl Serialize for Account {
 	fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-		serializer.serialize_str(&keys::ss58(&self.0))
+		serializer.serialize_str(&keys::general_ss58(&self.0))
 	}
 }
 
@@ -66,7 +67,8 @@ impl<'de> Deserialize<'de> for Account {
 		if let Ok(account) = from_hex(&text) {
 			return Ok(Self(account));
 		}
-		keys::from_ss58(&text).map(Self).map_err(de::Error::custom)
+		let account = text.parse().and_then(|address: keys::Address| address.account());
+		account.map(Self).map_err(de::Error::custom)
 	}
 }
 

@@ -12,8 +12,7 @@ use sp_keyring::Sr25519Keyring;
 use sp_runtime::traits::AccountIdConversion;
 
 /// Presets of networks whose accounts are data (see `chain-spec/networks`), each with the SS58 prefix of its addresses.
-/// Addresses of the first begin with `gn`, of the second with `gt`; the last is for networks with a local network's times.
-pub const NETWORKS: [(&str, u16); 3] = [("mainnet", 4_457), ("testnet", 4_458), ("custom", 42)];
+pub use gonka_primitives::NETWORKS;
 /// The one of them that this build of the runtime is for. It has no other's preset.
 pub const NETWORK: (&str, u16) = NETWORKS[if cfg!(feature = "fast-runtime") {
 	2

@@ -1,18 +1,15 @@
 //! `gonka gov propose`.
 
 use super::{Described, describe, done, find, value, view::duration};
-use crate::{
-	amount::{gnk, parse_gnk},
-	commands::account,
-};
+use crate::amount::{gnk, parse_gnk};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use gonka_client::{
 	chain::{Chain, MAX_INLINE, NewModel, ProposalCost, Types},
-	keys,
+	keys::{self, Address},
 };
 use gonka_primitives::{
-	AccountId, Balance, Hash, ModelId,
+	Balance, Hash, ModelId,
 	audit::CalibrationProfile,
 	market::Price,
 	views::{EnactmentView, TrackView},
@@ -77,8 +74,7 @@ Example:
 		#[arg(value_parser = parse_gnk)]
 		amount: Balance,
 		/// Address of the account that receives it.
-		#[arg(value_parser = account)]
-		beneficiary: AccountId,
+		beneficiary: Address,
 	},
 	/// Register a model.
 	#[command(after_help = "\
@@ -256,7 +252,7 @@ async fn proposal(chain: &Chain, types: &Types, what: What) -> Result<(String, V
 			let code = super::runtime_code(&wasm)?;
 			("upgrade".into(), types.authorize_upgrade(&code)?)
 		},
-		What::Spend { amount, beneficiary } => ("treasury".into(), types.spend(amount, &beneficiary)?),
+		What::Spend { amount, beneficiary } => ("treasury".into(), types.spend(amount, &beneficiary.account()?)?),
 		What::Model(model) => {
 			let Model {
 				name,

@@ -62,6 +62,8 @@ impl Scenario {
 		for (arguments, reason) in [
 			(["host", "withdraw", "61", "--host-key", &key].as_slice(), "the host has 60 GNK of collateral"),
 			(&["host", "release", "--host-key", &key], TOO_EARLY),
+			// Alice's address on another network.
+			(&["host", "collateral", "gn6TXV6zBxdS7bos9XKfaaZJXxbXFu7JHnSBj9wE9ofMu6dtG"], "mainnet (prefix 4457)"),
 		] {
 			let error = self.gonka(arguments).await?.err().context("it was accepted")?;
 			ensure!(error.contains(reason), "{error}");
