@@ -9,6 +9,6 @@ mod version;
 fn main() -> std::io::Result<()> {
 	shared::write_version(version::PARA_SPEC_NAME)?;
 	#[cfg(feature = "std")]
-	shared::build_wasm(None);
+	shared::build_wasm(include_str!("metadata-hashes"), None)?;
 	Ok(())
 }

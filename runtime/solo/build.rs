@@ -9,6 +9,6 @@ mod version;
 fn main() -> std::io::Result<()> {
 	shared::write_version(version::SPEC_NAME)?;
 	#[cfg(feature = "std")]
-	shared::build_wasm(Some("gonka_runtime_next"));
+	shared::build_wasm(include_str!("metadata-hashes"), Some("gonka_runtime_next"))?;
 	Ok(())
 }

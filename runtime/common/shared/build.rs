@@ -36,10 +36,18 @@ const NATIVE: [&str; 2] = ["CARGO_FEATURE_RUNTIME_BENCHMARKS", "CARGO_FEATURE_TR
 #[cfg(feature = "std")]
 const WASM: &str = "GONKA_WASM_FEATURES";
 
-/// Builds the wasm. With `fast-runtime` it also builds the runtime after this one under the name `next`, if there is one, which
-/// differs by its spec version only: tests of upgrades need it.
+/// The variable by which the SDK's `CheckMetadataHash` learns the hash of the metadata when it is compiled.
 #[cfg(feature = "std")]
-pub fn build_wasm(next: Option<&str>) {
+const METADATA_HASH: &str = "RUNTIME_METADATA_HASH";
+
+/// Builds the wasm, which knows the hash of its metadata: that of its network in `hashes`, which has a name and a hash on each
+/// line. The test in `metadata_hash.rs` keeps them right. The wasm builder could find the hash by itself, but it compiles an
+/// executor for that, and the wasm twice.
+///
+/// With `fast-runtime` it also builds the runtime after this one under the name `next`, if there is one, which differs by its
+/// spec version only: tests of upgrades need it. The hash is not that of `next`, where transactions with a hash are thus rejected.
+#[cfg(feature = "std")]
+pub fn build_wasm(hashes: &str, next: Option<&str>) -> io::Result<()> {
 	use substrate_wasm_builder::WasmBuilder;
 	// Part of the genesis presets. The builder itself watches the code of this package and of those that it depends on,
 	// `../common/shared` included.
@@ -53,15 +61,22 @@ pub fn build_wasm(next: Option<&str>) {
 	let more = env::var(WASM).unwrap_or_default();
 	let fast = cfg!(feature = "fast-runtime").then_some("fast-runtime");
 	let features: Vec<&str> = more.split(',').filter(|feature| !feature.is_empty()).chain(fast).collect();
+	let network = match fast {
+		Some(_) => "custom ",
+		None if cfg!(feature = "testnet") || features.contains(&"testnet") => "testnet ",
+		None => "mainnet ",
+	};
+	let hash = hashes.lines().find_map(|line| line.strip_prefix(network));
+	let hash = hash.ok_or_else(|| io::Error::other(format!("metadata-hashes has no {network}")))?;
+	// SAFETY: as above.
+	unsafe { env::set_var(METADATA_HASH, hash) };
 	let builder = || {
 		let builder = WasmBuilder::init_with_defaults();
-		// The symbol and the decimals that offline signers show, as in `node/src/chain_spec.rs`.
-		#[cfg(feature = "metadata-hash")]
-		let builder = builder.enable_metadata_hash("GNK", 9);
 		features.iter().fold(builder, |builder, feature| builder.enable_feature(*feature))
 	};
 	builder().build();
 	if let (Some(next), Some(_), true) = (next, fast, more.is_empty()) {
 		builder().enable_feature("next-spec-version").set_file_name(next).build();
 	}
+	Ok(())
 }

@@ -2,6 +2,8 @@
 
 mod beacon;
 mod chain;
+#[path = "../../common/shared/metadata_hash.rs"]
+mod metadata_hash;
 mod money;
 mod seats;
 mod shape;

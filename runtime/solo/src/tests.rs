@@ -7,6 +7,8 @@ pub(crate) mod benchmarks;
 mod chain;
 mod docs;
 mod governance;
+#[path = "../../common/shared/metadata_hash.rs"]
+mod metadata_hash;
 mod migrations;
 mod offences;
 mod parameters;

@@ -28,16 +28,17 @@ function run(main) {
 }
 
 /**
- * Signs and sends a transaction, and returns its events. Fails with the name of the chain's error.
+ * Signs and sends a transaction, and returns its events. Fails with the name of the chain's error. Options are those of
+ * `signAndSend`.
  *
  * For a moment after a block, a node returns the nonce that the block used as the next one. It then rejects the transaction
  * as outdated, which changes nothing, and the next block brings another attempt.
  */
-async function send(api, tx, signer) {
+async function send(api, tx, signer, options = {}) {
 	let rejection;
 	const sent = await until(api, "the account's next nonce", async () => {
 		try {
-			return { events: await sendOnce(api, tx, signer) };
+			return { events: await sendOnce(api, tx, signer, options) };
 		} catch (error) {
 			if (/Transaction is outdated/.test(error.message)) return false;
 			rejection = error;
@@ -48,9 +49,9 @@ async function send(api, tx, signer) {
 	return sent.events;
 }
 
-function sendOnce(api, tx, signer) {
+function sendOnce(api, tx, signer, options) {
 	return new Promise((resolve, reject) => {
-		tx.signAndSend(signer, ({ status, dispatchError, events }) => {
+		tx.signAndSend(signer, options, ({ status, dispatchError, events }) => {
 			if (dispatchError) {
 				const known = dispatchError.isModule && api.registry.findMetaError(dispatchError.asModule);
 				reject(new Error(known ? `${known.section}.${known.name}` : dispatchError.toString()));

@@ -32,6 +32,7 @@ async fn hosts_vote_with_their_weight_on_the_parachain() -> Result<()> {
 async fn steps() -> Result<()> {
 	let scenario = Scenario::start(None).await?;
 	scenario.the_referenda_page_finds_what_it_needs().await?;
+	scenario.offline_signers_know_what_they_sign().await?;
 	scenario.polkadotjs_changes_a_parameter().await?;
 	scenario.the_runtime_is_upgraded_while_requests_are_served().await?;
 	scenario.an_equivocating_validator_is_punished().await?;

@@ -64,6 +64,13 @@ impl Scenario {
 		self.polkadotjs("page.cjs").await
 	}
 
+	/// A transaction with the hash of the metadata is accepted, and one with another hash rejected. A program that shares no code
+	/// with the chain computes the hashes.
+	pub async fn offline_signers_know_what_they_sign(&self) -> Result<()> {
+		step("polkadot.js: transactions with right, wrong and missing hashes of the metadata");
+		self.polkadotjs("metadata.cjs").await
+	}
+
 	/// A referendum changes a parameter, from the preimage to the new value in the next epoch.
 	pub async fn polkadotjs_changes_a_parameter(&self) -> Result<()> {
 		step("polkadot.js: a referendum changes a parameter from the next epoch on");
