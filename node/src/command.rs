@@ -1,13 +1,14 @@
 //! Runs the commands of the command line.
 
 use crate::{
-	chain_spec,
+	chain_spec, checkpoint,
 	cli::{Cli, Command},
 	service::{self, Parts},
 };
-use gonka_runtime::opaque::Block;
+use gonka_runtime::{BlockNumber, opaque::Block};
 use polkadot_sdk::*;
 use sc_cli::{Result, SubstrateCli};
+use sc_client_api::BlockBackend;
 use std::sync::Arc;
 
 impl SubstrateCli for Cli {
@@ -43,9 +44,21 @@ impl SubstrateCli for Cli {
 	}
 
 	fn load_spec(&self, id: &str) -> std::result::Result<Box<dyn sc_service::ChainSpec>, String> {
-		let spec = if self.subcommand.is_none() { chain_spec::load_with_state(id) } else { chain_spec::load(id) }?;
+		let mut spec = if self.opens_chain() { chain_spec::load_with_state(id) } else { chain_spec::load(id) }?;
 		chain_spec::use_prefix(&spec);
+		checkpoint::require(&mut spec)?;
 		Ok(Box::new(spec))
+	}
+}
+
+impl Cli {
+	/// Whether the node runs, or the command executes blocks or reads them.
+	fn opens_chain(&self) -> bool {
+		use Command::{CheckBlock, ExportBlocks, ExportState, ImportBlocks, Revert};
+		matches!(
+			self.subcommand,
+			None | Some(CheckBlock(_) | ExportBlocks(_) | ExportState(_) | ImportBlocks(_) | Revert(_))
+		)
 	}
 }
 
@@ -87,6 +100,14 @@ pub fn run() -> Result<()> {
 		}),
 		Command::ExportBlocks(cmd) => cli.create_runner(cmd)?.async_run(|config| {
 			let Parts { client, task_manager, .. } = service::parts(&config, cache)?;
+			// The command would write an empty file and succeed.
+			let first: BlockNumber = cmd.from.as_ref().map_or(Ok(1), |from| from.parse())?;
+			if client.block_hash(first)?.map(|hash| client.block_body(hash)).transpose()?.flatten().is_none() {
+				return Err(sc_cli::Error::Input(format!(
+					"the database has no body of block {first}. One that began with warp sync, or prunes blocks, has only newer ones: \
+					use another, or --from"
+				)));
+			}
 			Ok((cmd.run(client, config.database), task_manager))
 		}),
 		Command::ExportState(cmd) => cli.create_runner(cmd)?.async_run(|config| {

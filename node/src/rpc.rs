@@ -3,7 +3,7 @@
 
 use crate::service::{FullBackend, FullClient, SelectChain, TransactionPool};
 use gonka_runtime::{AccountId, BlockNumber, Hash, Nonce, opaque::Block};
-use jsonrpsee::RpcModule;
+use jsonrpsee::{RpcModule, types::ErrorObjectOwned};
 use polkadot_sdk::*;
 use sc_consensus_babe::BabeWorkerHandle;
 use sc_consensus_grandpa::{FinalityProofProvider, GrandpaJustificationStream, SharedAuthoritySet, SharedVoterState};
@@ -69,11 +69,18 @@ impl Deps {
 			.into_rpc(),
 		)?;
 
-		// `sync_state_genSyncSpec`
-		module.merge(
-			SyncState::new(self.chain_spec.cloned_box(), client(), grandpa.authority_set, self.babe_worker.clone())?
-				.into_rpc(),
-		)?;
+		// `sync_state_genSyncSpec`. A response is a whole specification, 10 MB and more, so that it is unsafe here.
+		let mut sync_state = RpcModule::new(SyncState::new(
+			self.chain_spec.cloned_box(),
+			client(),
+			grandpa.authority_set,
+			self.babe_worker.clone(),
+		)?);
+		sync_state.register_async_method("sync_state_genSyncSpec", |params, state, extensions| async move {
+			sc_rpc_api::check_if_safe(&extensions)?;
+			Ok::<_, ErrorObjectOwned>(state.system_gen_sync_spec(params.one()?).await?)
+		})?;
+		module.merge(sync_state)?;
 
 		Ok(module)
 	}

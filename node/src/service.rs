@@ -1,6 +1,6 @@
 //! Builds a node: the parts that commands about the chain need ([`parts`]), and the running node ([`start`]).
 
-use crate::{finality::KnownFinality, rpc};
+use crate::{checkpoint, finality::KnownFinality, rpc};
 use futures::StreamExt;
 use gonka_runtime::{BlockNumber, Hash, apis::RuntimeApi, opaque::Block};
 use polkadot_sdk::*;
@@ -242,11 +242,8 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(
 		net_config.peer_store_handle(),
 	);
 	net_config.add_notification_protocol(protocol_config);
-	let finality_proofs = Arc::new(grandpa::warp_proof::NetworkProvider::new(
-		Arc::clone(&backend),
-		grandpa_link.shared_authority_set().clone(),
-		Vec::new(),
-	));
+	let finality_proofs =
+		checkpoint::warp_sync(&*config.chain_spec, &backend, grandpa_link.shared_authority_set().clone())?;
 	let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
 		sc_service::build_network(sc_service::BuildNetworkParams {
 			config: &config,
