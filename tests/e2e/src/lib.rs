@@ -1,5 +1,5 @@
-//! Helpers of the end-to-end tests: small networks, RPC calls to a node, HTTP requests with `curl`, clients that behave at
-//! random, and waits for conditions.
+//! Helpers of the end-to-end tests: small networks, RPC calls to a node, HTTP requests with `curl`, scripts with
+//! polkadot.js, clients that behave at random, and waits for conditions.
 
 pub mod audit_events;
 pub mod blocks;
@@ -8,12 +8,16 @@ pub mod http;
 pub mod network;
 pub mod node;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::{
-	path::PathBuf,
+	path::{Path, PathBuf},
+	process::Stdio,
 	time::{Duration, Instant},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+	process::Command,
+	signal::unix::{SignalKind, signal},
+};
 
 /// Maximum time of every wait. A wait ends when its condition holds; this bound only ends a test that hangs, so it is
 /// longer than any wait on a busy machine.
@@ -47,6 +51,26 @@ pub async fn until<T, F: Future<Output = Result<T>>>(what: &str, mut attempt: im
 			Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
 		}
 	}
+}
+
+/// Runs a script of `tests/e2e/polkadotjs` with a node's `ws://` address. The packages come from `scripts/setup`.
+pub async fn polkadotjs(script: &str, url: &str) -> Result<()> {
+	// Read at run time: the compiled test may serve another checkout.
+	let folder = std::env::var_os("CARGO_MANIFEST_DIR").context("run this through cargo")?;
+	let folder = Path::new(&folder);
+	let run = Command::new("node")
+		.arg(folder.join("polkadotjs").join(script))
+		.arg(url)
+		.env("NODE_PATH", folder.join("../../examples/node_modules"))
+		.stdin(Stdio::null())
+		.kill_on_drop(true)
+		.output();
+	let output = tokio::time::timeout(PATIENCE, run).await.with_context(|| format!("{script} does not end"))?;
+	let output = output.context("Node.js is missing: run scripts/setup")?;
+	let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+	ensure!(output.status.success(), "{script} failed:\n{out}{err}");
+	print!("{out}");
+	Ok(())
 }
 
 /// The folder in which `scripts/setup` keeps what it fetched: `$GONKA_HOME`, or `~/.cache/gonka`.

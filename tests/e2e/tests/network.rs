@@ -1,7 +1,7 @@
 //! Devnets on real processes: three nodes, three workers, one gateway.
 //!
-//! A network serves many steps, since an epoch takes 160 seconds. Each step is named after what it shows. The two networks
-//! run at the same time.
+//! A network serves many steps, since an epoch takes 160 seconds. Each step is named after what it shows. The networks run at
+//! the same time.
 
 mod network {
 	pub mod scenario;
@@ -9,8 +9,9 @@ mod network {
 
 use anyhow::{Result, ensure};
 use gonka::devnet::{Config, Devnet, Engine, Parachain, Ports, find_or_build};
-use gonka_e2e::interruptible;
+use gonka_e2e::{interruptible, network::Network, polkadotjs};
 use network::scenario::Scenario;
+use std::path::Path;
 
 /// The devnet keeps its promises to developers, with the demo model.
 #[tokio::test(flavor = "multi_thread")]
@@ -59,6 +60,7 @@ async fn compute_decides_over_weights_pay_and_finality() -> Result<()> {
 		scenario.vested_rewards_are_paid().await?;
 		scenario.withdrawn_collateral_is_released(withdrawn).await?;
 		scenario.new_node_warp_syncs().await?;
+		scenario.a_checkpoint_binds_new_nodes().await?;
 		scenario.lightest_validator_down_finality_goes_on().await?;
 		scenario.heaviest_validator_down_finality_waits().await?;
 		scenario.stop().await;
@@ -83,6 +85,19 @@ async fn the_parachain_weighs_pays_and_serves() -> Result<()> {
 		scenario.held_fees_are_released(first).await?;
 		scenario.withdrawn_collateral_is_released(withdrawn).await?;
 		scenario.stop().await;
+		Ok(())
+	})
+	.await
+}
+
+/// smoldot, a light client, follows a chain with one validator. docs/operators.md says why no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_light_client_follows_one_validator() -> Result<()> {
+	interruptible(async {
+		let node = find_or_build(Engine::Mock)?.node;
+		let network = Network::start(&node, Path::new(env!("CARGO_TARGET_TMPDIR"))).await?;
+		polkadotjs("light.cjs", network.url()).await?;
+		network.stop();
 		Ok(())
 	})
 	.await

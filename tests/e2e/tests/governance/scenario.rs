@@ -9,10 +9,10 @@ use gonka_e2e::{
 	PATIENCE,
 	audit_events::{AuditEvent, audit_events},
 	node::Node,
-	step, until,
+	polkadotjs, step, until,
 };
 use gonka_primitives::{AccountId, GNK, check::Offence};
-use std::{cell::Cell, path::Path, process::Stdio};
+use std::{cell::Cell, process::Stdio};
 use tokio::process::Command;
 
 /// A running network and what the steps need of it.
@@ -103,24 +103,9 @@ impl Scenario {
 		Ok(path.display().to_string())
 	}
 
-	/// Runs a script of `tests/e2e/polkadotjs`.
+	/// Runs a script of `tests/e2e/polkadotjs` with the first node.
 	async fn polkadotjs(&self, script: &str) -> Result<()> {
-		// Read at run time: the compiled test may serve another checkout.
-		let folder = std::env::var_os("CARGO_MANIFEST_DIR").context("run this through cargo")?;
-		let folder = Path::new(&folder);
-		let run = Command::new("node")
-			.arg(folder.join("polkadotjs").join(script))
-			.arg(self.devnet.urls().nodes.first().context("no node")?)
-			.env("NODE_PATH", folder.join("../../examples/node_modules"))
-			.stdin(Stdio::null())
-			.kill_on_drop(true)
-			.output();
-		let output = tokio::time::timeout(PATIENCE, run).await.with_context(|| format!("{script} does not end"))?;
-		let output = output.context("Node.js is missing: run scripts/setup")?;
-		let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-		ensure!(output.status.success(), "{script} failed:\n{out}{err}");
-		print!("{out}");
-		Ok(())
+		polkadotjs(script, self.devnet.urls().nodes.first().context("no node")?).await
 	}
 
 	/// A second node with the keys of the first signs other blocks of the same slots.

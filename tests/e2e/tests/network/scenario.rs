@@ -6,6 +6,7 @@ mod crashes;
 mod examples;
 mod finality;
 mod money;
+mod operators;
 mod settlement;
 mod weights;
 

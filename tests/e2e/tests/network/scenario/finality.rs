@@ -1,4 +1,4 @@
-//! Warp sync, and finality while validators are down.
+//! Finality while validators are down.
 
 use super::*;
 
@@ -6,53 +6,6 @@ use super::*;
 const LAG: u32 = 12;
 
 impl Scenario {
-	/// A new node warp-syncs across at least three changes of weight.
-	pub async fn new_node_warp_syncs(&mut self) -> Result<()> {
-		step("a new node warp-syncs across at least three changes of the authority set");
-		let set = until("three changes of weight", || async {
-			let set = self.node.runtime_set_id().await?;
-			ensure!(set >= 3, "set id {set}");
-			Ok(set)
-		})
-		.await?;
-		until("client and runtime to agree on the set id", || async {
-			let (client, runtime) = (self.node.client_set_id().await?, self.node.runtime_set_id().await?);
-			ensure!(client == runtime, "client {client}, runtime {runtime}");
-			Ok(())
-		})
-		.await?;
-		let target = self.node.height(true).await?;
-
-		let log = self.folder.path().join("warp.log");
-		let [port] = free_ports(1)?[..] else { bail!("one port is needed") };
-		let mut child = Command::new(self.binary("node")?)
-			.args(["--chain", "local", "--sync", "warp", "--no-telemetry", "--no-prometheus", "--no-mdns"])
-			.args(["--listen-addr", "/ip4/127.0.0.1/tcp/0", "--rpc-port", &port.to_string()])
-			.args(["--bootnodes", &self.node.bootnode().await?])
-			.arg("--base-path")
-			.arg(self.folder.path().join("warp"))
-			.stdin(Stdio::null())
-			.stdout(Stdio::null())
-			.stderr(std::fs::File::create(&log)?)
-			.kill_on_drop(true)
-			.spawn()?;
-		let url = format!("ws://127.0.0.1:{port}");
-		let outcome = until("the new node to reach the finalized head", || async {
-			let node = Node::connect(&url).await?;
-			let (height, set) = (node.height(true).await?, node.runtime_set_id().await?);
-			ensure!(height >= target, "at {height} of {target}");
-			Ok((height, set))
-		})
-		.await;
-		child.kill().await?;
-		let text = std::fs::read_to_string(&log)?;
-		let (height, its) = outcome.with_context(|| text.lines().rev().take(20).collect::<Vec<_>>().join("\n"))?;
-		ensure!(its >= set, "the new node is at set {its}, the others at {set}");
-		ensure!(text.to_lowercase().contains("warp sync is complete"), "the new node did not warp-sync:\n{text}");
-		println!("block {height}, set id {its}");
-		Ok(())
-	}
-
 	/// Finality goes on without the lightest validator, which has a seventh of the power.
 	pub async fn lightest_validator_down_finality_goes_on(&mut self) -> Result<()> {
 		step("the lightest validator is down: finality goes on");
@@ -65,6 +18,7 @@ impl Scenario {
 			Ok(())
 		})
 		.await?;
+		self.blocks_of_a_stopped_node_start_another("charlie").await?;
 		self.devnet.restart("node-charlie").await
 	}
 
