@@ -24,7 +24,7 @@ pub struct Extensions {
 	pub fork_blocks: sc_client_api::ForkBlocks<Block>,
 	/// Blocks that must not be on the chain, by hash.
 	pub bad_blocks: sc_client_api::BadBlocks<Block>,
-	/// A finalised state from which light clients start (see `sync_state_genSyncSpec`).
+	/// A final block, its voters and epochs: where light clients begin, and what nodes demand (see [`crate::checkpoint`]).
 	pub light_sync_state: sc_sync_state_rpc::LightSyncStateExtension,
 }
 
