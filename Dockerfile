@@ -26,10 +26,12 @@ COPY . .
 
 FROM build AS wasm
 ARG NETWORK=mainnet
-RUN if [ "$NETWORK" = testnet ]; then export GONKA_WASM_FEATURES=testnet; fi \
- && cargo check --locked --profile production --package gonka-runtime \
+RUN package=gonka-runtime name=gonka_runtime \
+ && if [ "$NETWORK" = testnet ]; then export GONKA_WASM_FEATURES=testnet; fi \
+ && if [ "$NETWORK" = parachain ]; then package=gonka-para-runtime name=gonka_para_runtime; fi \
+ && cargo check --locked --profile production --package $package \
  && mkdir /out \
- && cp /mnt/target/production/wbuild/gonka-runtime/gonka_runtime.compact.compressed.wasm /out/gonka_runtime-$NETWORK.wasm
+ && cp /mnt/target/production/wbuild/$package/$name.compact.compressed.wasm /out/gonka_runtime-$NETWORK.wasm
 
 FROM scratch AS runtime
 COPY --from=wasm /out/ /

@@ -73,6 +73,7 @@ clients: build ## Test real client libraries against a network: fetches 200 MB, 
 para: build ## Test the parachain on polkadot-omni-node, which is built the first time: takes more than an hour then
 	scripts/omni-node >/dev/null
 	scripts/test --run-ignored only -E 'package(gonka-e2e) and test(parachain)'
+	scripts/rehearse-genesis $(BIN) $(BIN)/wbuild/gonka-para-runtime/gonka_para_runtime.wasm
 
 weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/common/src/weights
 	$(WASM) scripts/weights

@@ -10,18 +10,19 @@ use clap::{Args, Subcommand};
 use codec::{Decode, Encode};
 use file::{Genesis, Network};
 use gonka_runtime::{
-	Balance, Balances, Hash, SessionKeys, WASM_BINARY,
+	Balance, Balances, BlockNumber, Hash, SessionKeys, WASM_BINARY,
 	genesis::{COMMUNITY, DAY, FOUNDERS, NETWORK, Treasury},
 	opaque::Block,
 };
 use polkadot_sdk::*;
 use sc_chain_spec::{
-	ChainSpec as _, ChainType, GenesisConfigBuilderRuntimeCaller, Properties, construct_genesis_block, json_merge,
-	resolve_state_version_from_wasm,
+	ChainSpec as _, ChainSpecExtension, ChainType, GenericChainSpec, GenesisConfigBuilderRuntimeCaller, GetExtension,
+	Properties, construct_genesis_block, json_merge, resolve_state_version_from_wasm,
 };
 use sc_cli::KeystoreParams;
 use sc_executor::WasmExecutor;
 use sc_service::{KeystoreContainer, config::BasePath};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sp_core::{
 	bytes::to_hex,
@@ -34,7 +35,7 @@ use sp_io::hashing::blake2_256;
 use sp_keystore::{KeystoreExt, KeystorePtr};
 use sp_runtime::{
 	BuildStorage,
-	traits::{BlakeTwo256, Block as _, Get},
+	traits::{BlakeTwo256, Block as _, GeneratedSessionKeys, Get},
 };
 use sp_state_machine::BasicExternalities;
 use sp_version::RuntimeVersion;
@@ -45,6 +46,25 @@ use std::{
 
 /// The version of metadata that clients read.
 const METADATA_VERSION: u32 = 15;
+/// Number of blocks of the parachain in a day, which come every 6 s in all builds of its runtime.
+const PARA_DAY: BlockNumber = 24 * 3_600 / 6;
+
+sp_runtime::impl_opaque_keys! {
+	/// A collator's session keys, as the parachain's runtime has them.
+	pub struct CollatorKeys {
+		/// The key that signs blocks.
+		pub aura: sp_consensus_aura::sr25519::AuthorityId,
+	}
+}
+
+/// Fields of a parachain's specification by which `polkadot-omni-node` finds its relay chain.
+#[derive(Clone, Debug, Deserialize, Serialize, ChainSpecExtension)]
+pub struct Relay {
+	/// Name of the relay chain, as the node knows it.
+	relay_chain: String,
+	/// Number of the parachain.
+	para_id: u32,
+}
 
 /// Why a command about a network failed.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +90,9 @@ pub enum NetworkError {
 	/// This program has other times than the network.
 	#[error("this gonka-node is built with other times than those of the preset `{0}`")]
 	OtherTimes(String),
+	/// The runtime has the rules of another kind of chain than the network.
+	#[error("the runtime is named `{0}` instead of `{1}`")]
+	OtherChain(String, &'static str),
 	/// The runtime has other presets than that of the network.
 	#[error("the runtime is not the one of {0}: it has the presets {1:?}")]
 	OtherRuntime(String, Vec<String>),
@@ -203,20 +226,32 @@ fn wasm(file: Option<&Path>) -> Result<Vec<u8>, NetworkError> {
 	}
 }
 
+/// Runs the runtimes of both chains. The parachain's imports a function that measures proofs, which nothing here calls.
+fn executor() -> WasmExecutor<sp_io::SubstrateHostFunctions> {
+	WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().with_allow_missing_host_functions(true).build()
+}
+
 /// Calls a function of a runtime on an empty state.
 fn call(wasm: &[u8], method: &str, data: &[u8]) -> Result<Vec<u8>, NetworkError> {
 	let fetcher = WrappedRuntimeCode(wasm.into());
 	let code = RuntimeCode { code_fetcher: &fetcher, heap_pages: None, hash: blake2_256(wasm).to_vec() };
-	let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
 	let mut ext = BasicExternalities::new_empty();
-	let (result, _) = executor.call(&mut ext, &code, method, data, CallContext::Offchain);
+	let (result, _) = executor().call(&mut ext, &code, method, data, CallContext::Offchain);
 	result.map_err(|error| NetworkError::Runtime(format!("{method}: {error}")))
+}
+
+fn malformed(error: codec::Error) -> NetworkError {
+	NetworkError::Runtime(format!("its response is malformed: {error}"))
+}
+
+/// The name and the versions of a runtime.
+fn version(wasm: &[u8]) -> Result<RuntimeVersion, NetworkError> {
+	RuntimeVersion::decode(&mut &call(wasm, "Core_version", &[])?[..]).map_err(malformed)
 }
 
 /// A runtime's versions, presets and hashes, one a line.
 fn description(wasm: &[u8]) -> Result<String, NetworkError> {
-	let malformed = |error: codec::Error| NetworkError::Runtime(format!("its response is malformed: {error}"));
-	let version = RuntimeVersion::decode(&mut &call(wasm, "Core_version", &[])?[..]).map_err(malformed)?;
+	let version = version(wasm)?;
 	let metadata = call(wasm, "Metadata_metadata_at_version", &METADATA_VERSION.encode())?;
 	let metadata = Option::<Vec<u8>>::decode(&mut &metadata[..]).map_err(malformed)?.unwrap_or_default();
 	let presets = <GenesisConfigBuilderRuntimeCaller>::new(wasm).preset_names()?.join(", ");
@@ -235,12 +270,18 @@ fn description(wasm: &[u8]) -> Result<String, NetworkError> {
 fn entry(network: &Network, account: &AccountId32, keystore: KeystorePtr) -> (String, Value) {
 	let mut ext = BasicExternalities::new_empty();
 	ext.register_extension(KeystoreExt::from(keystore));
-	let made = ext.execute_with(|| SessionKeys::generate(&account.encode(), None));
-	let keys = to_hex(&made.keys.encode(), false);
+	let (keys, proof) = ext.execute_with(|| match network.parachain {
+		None => in_hex(&SessionKeys::generate(&account.encode(), None)),
+		Some(_) => in_hex(&CollatorKeys::generate(&account.encode(), None)),
+	});
 	let address = network.address(account);
 	let statement = network.statement(&address, Some(&keys));
 	let owner = json!({ "address": address, "signature": "" });
-	(statement, json!({ "owner": owner, "power": 1, "keys": keys, "proof": to_hex(&made.proof.encode(), false) }))
+	(statement, json!({ "owner": owner, "power": 1, "keys": keys, "proof": proof }))
+}
+
+fn in_hex<Keys: Encode, Proof: Encode>(made: &GeneratedSessionKeys<Keys, Proof>) -> (String, String) {
+	(to_hex(&made.keys.encode(), false), to_hex(&made.proof.encode(), false))
 }
 
 /// The specification of a network with this runtime.
@@ -248,9 +289,17 @@ fn entry(network: &Network, account: &AccountId32, keystore: KeystorePtr) -> (St
 /// # Errors
 /// If the runtime is another network's or has other times than this program, if it rejects the genesis, or if the balances
 /// that it makes are not those of the protocol.
-fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<ChainSpec, NetworkError> {
+fn specification(
+	network: &Network,
+	genesis: &Genesis,
+	wasm: &[u8],
+) -> Result<Box<dyn sc_chain_spec::ChainSpec>, NetworkError> {
 	if (network.preset == "custom") != (NETWORK.0 == "custom") {
 		return Err(NetworkError::OtherTimes(network.preset.clone()));
+	}
+	let (named, expected) = (version(wasm)?.spec_name, network.spec_name());
+	if named != expected {
+		return Err(NetworkError::OtherChain(named.into_owned(), expected));
 	}
 	let runtime = <GenesisConfigBuilderRuntimeCaller>::new(wasm);
 	let presets = runtime.preset_names()?;
@@ -260,10 +309,6 @@ fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<Ch
 	let mut patch = runtime.get_named_preset(Some(&network.preset))?;
 	json_merge(&mut patch, genesis_patch(genesis));
 
-	let mut properties = Properties::new();
-	properties.insert("tokenSymbol".into(), network.token_symbol.as_str().into());
-	properties.insert("tokenDecimals".into(), network.token_decimals.into());
-	properties.insert("ss58Format".into(), network.ss58_prefix.into());
 	let mut storage = runtime.get_storage_for_patch(patch)?;
 	let issued: Balance = BasicExternalities::execute_with_storage(&mut storage, Balances::total_issuance);
 	let expected = COMMUNITY.saturating_add(FOUNDERS);
@@ -272,7 +317,26 @@ fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<Ch
 	}
 	storage.top.insert(CODE.to_vec(), wasm.to_vec());
 
-	let mut spec = ChainSpec::builder(wasm, Extensions::default())
+	let mut spec = match &genesis.relay {
+		None => identified(network, genesis, wasm, Extensions::default()),
+		Some(relay) => identified(network, genesis, wasm, relay.clone()),
+	};
+	spec.set_storage(storage);
+	Ok(spec)
+}
+
+/// A specification with the network's name, properties and boot nodes.
+fn identified<E: GetExtension + Serialize + Clone + Send + Sync + 'static>(
+	network: &Network,
+	genesis: &Genesis,
+	wasm: &[u8],
+	extensions: E,
+) -> Box<dyn sc_chain_spec::ChainSpec> {
+	let mut properties = Properties::new();
+	properties.insert("tokenSymbol".into(), network.token_symbol.as_str().into());
+	properties.insert("tokenDecimals".into(), network.token_decimals.into());
+	properties.insert("ss58Format".into(), network.ss58_prefix.into());
+	let spec: GenericChainSpec<E> = GenericChainSpec::builder(wasm, extensions)
 		.with_name(&network.name)
 		.with_id(&network.id)
 		.with_protocol_id(&network.id.replace('_', "-"))
@@ -280,36 +344,38 @@ fn specification(network: &Network, genesis: &Genesis, wasm: &[u8]) -> Result<Ch
 		.with_properties(properties)
 		.with_boot_nodes(genesis.boot_nodes.clone())
 		.build();
-	spec.set_storage(storage);
-	Ok(spec)
+	Box::new(spec)
 }
 
 /// A network's accounts, keys and models as a patch of the runtime's default genesis.
 fn genesis_patch(genesis: &Genesis) -> Value {
-	let Genesis { founders, vesting_days, validators, guardians, maturity, models, profiles, .. } = genesis;
+	let Genesis { founders, vesting_days, validators, guardians, maturity, models, profiles, relay, .. } = genesis;
+	let day = if relay.is_some() { PARA_DAY } else { DAY };
 	let fund = (Treasury::get(), COMMUNITY);
 	let balances: Vec<_> = founders.iter().cloned().chain([fund]).collect();
-	let vesting: Vec<_> = founders.iter().map(|(who, _)| (who, 0, vesting_days.saturating_mul(DAY), 0)).collect();
+	let vesting: Vec<_> = founders.iter().map(|(who, _)| (who, 0, vesting_days.saturating_mul(day), 0)).collect();
 	let keys: Vec<_> = validators.iter().map(|(who, _, keys)| (who, who, keys)).collect();
 	let power: Vec<_> = validators.iter().map(|(who, power, _)| (who, power)).collect();
-	json!({
+	let mut patch = json!({
 		"balances": { "balances": balances },
 		"vesting": { "vesting": vesting },
 		"session": { "keys": keys },
 		"poc": { "power": power, "guardians": guardians, "maturity": maturity, "allowUnchecked": false },
 		"inferenceMarket": { "models": models },
 		"samplingValidation": { "profiles": profiles },
-	})
+	});
+	if let Some(Relay { para_id, .. }) = relay {
+		json_merge(&mut patch, json!({ "parachainInfo": { "parachainId": para_id } }));
+	}
+	patch
 }
 
 /// The hash of the genesis block, by which all signatures are bound to the network.
 fn genesis_hash(spec: &ChainSpec) -> Result<Hash, NetworkError> {
 	let storage = spec.build_storage()?;
-	let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
-	let version = resolve_state_version_from_wasm::<_, BlakeTwo256>(&storage, &executor)
+	let version = resolve_state_version_from_wasm::<_, BlakeTwo256>(&storage, &executor())
 		.map_err(|error| NetworkError::Runtime(format!("it has no version: {error}")))?;
 	let root = BasicExternalities::new(storage).storage_root(version);
-	let malformed = |error: codec::Error| NetworkError::Runtime(format!("the state root is malformed: {error}"));
 	let root = Hash::decode(&mut &root[..]).map_err(malformed)?;
 	Ok(construct_genesis_block::<Block>(root, version).hash())
 }

@@ -1,14 +1,15 @@
 //! The network file: its format and its checks.
 
-use super::NetworkError;
+use super::{CollatorKeys, NetworkError, Relay};
 use codec::{Decode, DecodeAll, Encode};
 use gonka_runtime::{
 	AccountId, Balance, GNK, Multisig, SessionKeys, Signature,
 	genesis::{COMMUNITY, FOUNDERS, NETWORKS, Treasury},
 };
+use gonka_runtime_common::version::{PARA_SPEC_NAME, SPEC_NAME};
 use polkadot_sdk::*;
 use sc_network::{config::MultiaddrWithPeerId, multiaddr::Protocol};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sp_core::{
 	Pair as _,
@@ -30,6 +31,10 @@ use std::{
 const MIN_VALIDATORS: usize = 4;
 /// Minimum number of boot nodes.
 const MIN_BOOT_NODES: usize = 2;
+/// Relay chains that `polkadot-omni-node` has the specifications of.
+const RELAY_CHAINS: [&str; 4] = ["polkadot", "kusama", "paseo", "westend"];
+/// The smallest number that a relay chain gives to a parachain of the public.
+const MIN_PARA_ID: u32 = 2_000;
 
 /// A network file as it is written. Lists that it lacks are empty.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +44,8 @@ pub struct Network {
 	pub name: String,
 	/// Name of the database's folder and, with `-` for `_`, of the network's protocols.
 	pub id: String,
+	/// The parachain's place on its relay chain. A network without one is a solo chain.
+	pub parachain: Option<Parachain>,
 	/// Preset of the runtime: one of [`NETWORKS`].
 	pub preset: String,
 	/// Prefix of addresses.
@@ -54,7 +61,7 @@ pub struct Network {
 	pub founders: Vec<Founder>,
 	/// Number of days over which the founders' GNK vest.
 	pub vesting_days: u32,
-	/// The first validators.
+	/// The first validators, or collators on the parachain.
 	#[serde(default)]
 	pub validators: Vec<Validator>,
 	/// Addresses of the guardians, which are first validators.
@@ -71,6 +78,16 @@ pub struct Network {
 	/// Folder of the file, from which `profile` is read.
 	#[serde(skip)]
 	folder: std::path::PathBuf,
+}
+
+/// A place on a relay chain.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Parachain {
+	/// Name of the relay chain, or with the preset `custom` the path of its specification, for `polkadot-omni-node`.
+	pub relay_chain: String,
+	/// Number of the parachain, once it is reserved.
+	pub para_id: Option<u32>,
 }
 
 /// The community fund.
@@ -101,7 +118,7 @@ pub struct Validator {
 	pub owner: Owner,
 	/// Power until an epoch is weighed. Only the share of the sum counts.
 	pub power: u64,
-	/// Session keys: 96 bytes in hex, as `session.setKeys` takes them.
+	/// Session keys in hex, as `session.setKeys` takes them: 96 bytes, or 32 of a collator.
 	pub keys: String,
 	/// Signatures of the account by these keys, as `session.setKeys` takes them.
 	pub proof: String,
@@ -141,8 +158,10 @@ pub struct Genesis {
 	pub founders: Vec<(AccountId, Balance)>,
 	/// Number of days over which they vest.
 	pub vesting_days: u32,
-	/// The first validators, each with power and session keys.
-	pub validators: Vec<(AccountId, u64, SessionKeys)>,
+	/// The relay chain, if the network is a parachain.
+	pub relay: Option<Relay>,
+	/// The first validators, each with power, and with session keys as the runtime's genesis has them.
+	pub validators: Vec<(AccountId, u64, Value)>,
 	/// The guardians.
 	pub guardians: Vec<AccountId>,
 	/// Leaves of proven weight from which on the network is mature.
@@ -167,6 +186,11 @@ impl Network {
 			return Err(malformed("id is not made of the characters a-z, 0-9 and _".to_owned()));
 		}
 		Ok(Self { folder: path.parent().unwrap_or(Path::new("")).to_owned(), ..network })
+	}
+
+	/// The name of the rules that the network's runtime has.
+	pub fn spec_name(&self) -> &'static str {
+		if self.parachain.is_some() { PARA_SPEC_NAME } else { SPEC_NAME }
 	}
 
 	/// The address of an account on this network.
@@ -230,6 +254,7 @@ impl Check<'_> {
 	fn all(&mut self) -> Genesis {
 		let network = self.network;
 		self.identity();
+		let relay = self.relay();
 		let founders = self.founders();
 		let validators = self.validators();
 		let guardians = self.guardians(&validators);
@@ -238,7 +263,7 @@ impl Check<'_> {
 		let (models, profiles) = self.models();
 		let boot_nodes = self.boot_nodes();
 		let vesting_days = network.vesting_days;
-		Genesis { founders, vesting_days, validators, guardians, maturity, models, profiles, boot_nodes }
+		Genesis { founders, vesting_days, relay, validators, guardians, maturity, models, profiles, boot_nodes }
 	}
 
 	fn identity(&mut self) {
@@ -259,6 +284,19 @@ impl Check<'_> {
 		self.require(fund.address == address, format!("communityFund.address is not the fund's, which is {address}"));
 		self.sum("communityFund", &[Balance::from(fund.gnk).saturating_mul(GNK)], COMMUNITY);
 		self.seen.insert(Treasury::get().into(), "the community fund".to_owned());
+	}
+
+	fn relay(&mut self) -> Option<Relay> {
+		let network = self.network;
+		let Parachain { relay_chain, para_id } = network.parachain.as_ref()?;
+		let known = network.preset == "custom" || RELAY_CHAINS.contains(&relay_chain.as_str());
+		self.require(known, format!("parachain.relayChain {relay_chain} is none of {RELAY_CHAINS:?}"));
+		let Some(para_id) = *para_id else {
+			self.fault("parachain.paraId is missing: the number that was reserved on the relay chain");
+			return None;
+		};
+		self.require(para_id >= MIN_PARA_ID, format!("parachain.paraId {para_id} is below {MIN_PARA_ID}"));
+		Some(Relay { relay_chain: relay_chain.clone(), para_id })
 	}
 
 	fn sum(&mut self, what: &str, parts: &[Balance], expected: Balance) {
@@ -285,7 +323,7 @@ impl Check<'_> {
 		shares
 	}
 
-	fn validators(&mut self) -> Vec<(AccountId, u64, SessionKeys)> {
+	fn validators(&mut self) -> Vec<(AccountId, u64, Value)> {
 		let network = self.network;
 		let count = network.validators.len();
 		let fault =
@@ -293,27 +331,35 @@ impl Check<'_> {
 		self.require(count >= MIN_VALIDATORS, fault);
 		let total = network.validators.iter().fold(0, |sum: u128, entry| sum.saturating_add(entry.power.into()));
 		let mut validators = Vec::new();
-		for Validator { owner, power, keys, proof } in &network.validators {
+		for entry in &network.validators {
+			let Validator { owner, power, keys, .. } = entry;
 			let name = format!("validator {}", owner.address);
 			self.require(*power > 0, format!("{name}: power is 0"));
 			let third = count >= MIN_VALIDATORS && u128::from(*power).saturating_mul(3) >= total;
-			self.require(!third, format!("{name}: a third of the power, with which it stops finality alone"));
+			self.require(
+				!third,
+				format!("{name}: a third of the power, with which it stops a solo chain's finality alone"),
+			);
 			let account = self.owner("validator", owner, Some(keys));
-			let session_keys = self.session_keys(&name, keys);
-			if let (Some(account), Some(session_keys)) = (account, session_keys) {
-				let proof = from_hex(proof).unwrap_or_default();
-				let proven = session_keys.ownership_proof_is_valid(&account.encode(), &proof);
-				self.require(proven, format!("{name}: the proof is not made by the session keys for this account"));
-				validators.push((account, *power, session_keys));
-			}
+			let session_keys = match network.parachain {
+				None => self.session_keys::<SessionKeys>(&name, entry, account.as_ref()),
+				Some(_) => self.session_keys::<CollatorKeys>(&name, entry, account.as_ref()),
+			};
+			validators.extend(account.zip(session_keys).map(|(account, keys)| (account, *power, keys)));
 		}
 		validators
 	}
 
-	fn session_keys(&mut self, name: &str, text: &str) -> Option<SessionKeys> {
-		let bytes = from_hex(text).unwrap_or_default();
-		let Ok(keys) = SessionKeys::decode_all(&mut &bytes[..]) else {
-			self.fault(format!("{name}: keys are not 96 bytes in hex"));
+	/// An entry's session keys, as the runtime's genesis has them.
+	fn session_keys<Keys: OpaqueKeys + DecodeAll + Serialize>(
+		&mut self,
+		name: &str,
+		entry: &Validator,
+		account: Option<&AccountId>,
+	) -> Option<Value> {
+		let bytes = from_hex(&entry.keys).unwrap_or_default();
+		let Ok(keys) = Keys::decode_all(&mut &bytes[..]) else {
+			self.fault(format!("{name}: keys are not {} bytes in hex", Keys::key_ids().len().saturating_mul(32)));
 			return None;
 		};
 		for key in bytes.chunks_exact(32) {
@@ -321,10 +367,13 @@ impl Check<'_> {
 				self.unused(format!("a session key of {name}"), key);
 			}
 		}
-		Some(keys)
+		let proof = from_hex(&entry.proof).unwrap_or_default();
+		let proven = account.is_none_or(|account| keys.ownership_proof_is_valid(&account.encode(), &proof));
+		self.require(proven, format!("{name}: the proof is not made by the session keys for this account"));
+		serde_json::to_value(&keys).map_err(|error| self.fault(error)).ok()
 	}
 
-	fn guardians(&mut self, validators: &[(AccountId, u64, SessionKeys)]) -> Vec<AccountId> {
+	fn guardians(&mut self, validators: &[(AccountId, u64, Value)]) -> Vec<AccountId> {
 		let network = self.network;
 		self.require(!network.guardians.is_empty(), "guardians are missing: addresses of first validators");
 		let distinct: BTreeSet<_> = network.guardians.iter().collect();

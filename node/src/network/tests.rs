@@ -34,6 +34,16 @@ fn faults_of(network: &Network) -> Vec<String> {
 
 /// A network file of four validators and two founders, one of which is a multisig account.
 fn complete() -> Value {
+	complete_with(json!({}))
+}
+
+/// The same for a parachain.
+fn complete_parachain() -> Value {
+	complete_with(json!({ "parachain": { "relayChain": "polkadot", "paraId": 2_345 } }))
+}
+
+/// A complete network file with more fields.
+fn complete_with(more: Value) -> Value {
 	let boot_node = |name: &str| format!("/dns/{name}.gonka.network/tcp/30333/p2p/{}", PeerId::random());
 	let mut file = json!({
 		"name": "Test",
@@ -59,6 +69,7 @@ fn complete() -> Value {
 		}],
 		"bootNodes": [boot_node("a"), boot_node("b")],
 	});
+	json_merge(&mut file, more);
 	let incomplete = network(&file);
 	let validators: Vec<_> = (0..4)
 		.map(|_| {
@@ -119,6 +130,45 @@ fn a_complete_file_makes_the_same_genesis_every_time() {
 }
 
 #[test]
+fn a_parachains_file_makes_a_genesis_of_the_parachains_runtime() {
+	let network = network(&complete_parachain());
+	let wasm = gonka_para_runtime::WASM_BINARY.unwrap();
+	let genesis = network.check().unwrap();
+	let raw = specification(&network, &genesis, wasm).unwrap().as_json(true).unwrap();
+	let fields: Value = serde_json::from_str(&raw).unwrap();
+	assert_eq!(fields["relay_chain"], "polkadot");
+	assert_eq!(fields["para_id"], 2_345);
+	assert_eq!(fields["properties"], json!({ "ss58Format": NETWORK.1, "tokenSymbol": "TST", "tokenDecimals": 9 }));
+	let spec = ChainSpec::from_json_bytes(raw.into_bytes()).unwrap();
+	genesis_hash(&spec).unwrap();
+	let mut storage = spec.build_storage().unwrap();
+	BasicExternalities::execute_with_storage(&mut storage, || {
+		use gonka_para_runtime::{ParachainInfo, Runtime, Session, genesis::DAY};
+		assert_eq!(u32::from(ParachainInfo::parachain_id()), 2_345);
+		let first: BTreeSet<_> = genesis.validators.iter().map(|(who, ..)| who.clone()).collect();
+		assert_eq!(Session::validators().into_iter().collect::<BTreeSet<_>>(), first);
+		let keys = pallet_aura::Authorities::<Runtime>::get();
+		for (_, _, own) in &genesis.validators {
+			let own: CollatorKeys = serde_json::from_value(own.clone()).unwrap();
+			assert!(keys.contains(&own.aura), "every collator has a slot");
+		}
+		let (founder, share) = &genesis.founders[0];
+		let vesting = pallet_vesting::Vesting::<Runtime>::get(founder).unwrap();
+		assert_eq!(vesting[0].per_block(), share / Balance::from(genesis.vesting_days * DAY));
+	});
+}
+
+#[test]
+fn a_runtime_of_another_kind_of_chain_is_rejected() {
+	let para = gonka_para_runtime::WASM_BINARY.unwrap();
+	for (file, wasm) in [(complete(), para), (complete_parachain(), WASM_BINARY.unwrap())] {
+		let network = network(&file);
+		let error = specification(&network, &network.check().unwrap(), wasm).err().unwrap();
+		assert!(matches!(error, NetworkError::OtherChain(..)), "{error}");
+	}
+}
+
+#[test]
 fn a_runtime_is_described_by_its_versions_and_hashes() {
 	let text = description(WASM_BINARY.unwrap()).unwrap();
 	let version = gonka_runtime::VERSION;
@@ -138,10 +188,48 @@ fn a_runtime_with_other_times_is_rejected() {
 	assert!(matches!(error, NetworkError::OtherTimes(_)), "{error}");
 }
 
+/// A change of a network file.
+type Change = fn(&mut Value);
+
+/// Checks that each change makes a fault whose text contains the words before it.
+fn assert_faults(file: &Value, changes: &[(&str, Change)]) {
+	for (expected, change) in changes {
+		let mut faulty = file.clone();
+		change(&mut faulty);
+		let faults = faults_of(&network(&faulty));
+		assert!(faults.iter().any(|fault| fault.contains(expected)), "expected `{expected}`: {faults:?}");
+	}
+}
+
+#[test]
+fn a_parachains_file_with_a_fault_is_rejected_by_name() {
+	assert!(faults_of(&network(&complete_parachain())).is_empty());
+	let changes: [(&str, Change); 7] = [
+		("paraId is missing", |file| file["parachain"]["paraId"] = Value::Null),
+		("paraId 1000 is below 2000", |file| file["parachain"]["paraId"] = 1_000.into()),
+		("relayChain rococo-local is none of", |file| {
+			file["preset"] = "mainnet".into();
+			file["parachain"]["relayChain"] = "rococo-local".into();
+		}),
+		("keys are not 32 bytes", |file| file["validators"][0]["keys"] = to_hex(&[1; 96], false).into()),
+		("the proof is not made by the session keys", |file| {
+			file["validators"][0]["proof"] = file["validators"][1]["proof"].clone();
+		}),
+		("the development key Bob", |file| {
+			let keys = CollatorKeys { aura: Sr25519Keyring::Bob.public().into() };
+			file["validators"][0]["keys"] = to_hex(&keys.encode(), false).into();
+		}),
+		// Made for the solo chain.
+		("keys are not 96 bytes", |file| {
+			file.as_object_mut().unwrap().remove("parachain");
+		}),
+	];
+	assert_faults(&complete_parachain(), &changes);
+}
+
 #[test]
 fn a_file_with_a_fault_is_rejected_by_name() {
-	type Change = fn(&mut Value);
-	let faults: [(&str, Change); 24] = [
+	let changes: [(&str, Change); 24] = [
 		("the development key Alice", |file| {
 			file["founders"][0]["owner"]["address"] = address(Sr25519Keyring::Alice.public()).into();
 		}),
@@ -199,13 +287,7 @@ fn a_file_with_a_fault_is_rejected_by_name() {
 		("ss58Prefix is 0", |file| file["ss58Prefix"] = 0.into()),
 		("is no readable profile", |file| file["models"][0]["profile"] = "none.json".into()),
 	];
-	let file = complete();
-	for (expected, change) in faults {
-		let mut faulty = file.clone();
-		change(&mut faulty);
-		let faults = faults_of(&network(&faulty));
-		assert!(faults.iter().any(|fault| fault.contains(expected)), "expected `{expected}`: {faults:?}");
-	}
+	assert_faults(&complete(), &changes);
 }
 
 #[test]
@@ -235,10 +317,11 @@ fn a_file_without_a_part_is_rejected_and_says_what_is_missing() {
 
 #[test]
 fn the_files_of_this_repository_lack_only_what_their_owners_must_bring() {
-	for name in ["mainnet", "testnet"] {
+	for (name, preset) in [("mainnet", "mainnet"), ("testnet", "testnet"), ("parachain", "mainnet")] {
 		let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../chain-spec/networks/{name}.json"));
 		let network = Network::read(&path).unwrap();
-		assert_eq!(network.preset, name);
+		assert_eq!(network.preset, preset);
+		assert_eq!(network.parachain.is_some(), name == "parachain");
 		for fault in faults_of(&network) {
 			assert!(fault.contains("missing"), "{name}: {fault}");
 		}
@@ -247,12 +330,18 @@ fn the_files_of_this_repository_lack_only_what_their_owners_must_bring() {
 
 #[test]
 fn session_keys_are_made_where_a_node_of_the_network_finds_them() {
-	let base = tempfile::tempdir().unwrap();
-	let file = base.path().join("network.json");
-	fs::write(&file, complete().to_string()).unwrap();
-	let keystore =
-		KeystoreParams { keystore_path: None, password_interactive: false, password: None, password_filename: None };
-	let keys = KeysCmd { file, account: address(pair().public()), base_path: Some(base.path().into()), keystore };
-	NetworkCommand::Keys(keys).run("gonka-node").unwrap();
-	assert_eq!(fs::read_dir(base.path().join("chains/gonka_test/keystore")).unwrap().count(), 3);
+	for (network, count) in [(complete(), 3), (complete_parachain(), 1)] {
+		let base = tempfile::tempdir().unwrap();
+		let file = base.path().join("network.json");
+		fs::write(&file, network.to_string()).unwrap();
+		let keystore = KeystoreParams {
+			keystore_path: None,
+			password_interactive: false,
+			password: None,
+			password_filename: None,
+		};
+		let keys = KeysCmd { file, account: address(pair().public()), base_path: Some(base.path().into()), keystore };
+		NetworkCommand::Keys(keys).run("gonka-node").unwrap();
+		assert_eq!(fs::read_dir(base.path().join("chains/gonka_test/keystore")).unwrap().count(), count);
+	}
 }
