@@ -22,7 +22,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 DEVNET_ARGS ?=
 CALIBRATE_ARGS ?=
 
-.PHONY: help setup build devnet stop status check test soak bench latency matrix vllm clients para weights calibrate release images release-check \
+.PHONY: help setup build devnet stop status check test soak bench latency matrix vllm clients para try-runtime weights calibrate release images release-check \
 	man
 
 help: ## List the targets
@@ -74,6 +74,9 @@ para: build ## Test the parachain on polkadot-omni-node, which is built the firs
 	scripts/omni-node >/dev/null
 	scripts/test --run-ignored only -E 'package(gonka-e2e) and test(parachain)'
 	scripts/rehearse-genesis $(BIN) $(BIN)/wbuild/gonka-para-runtime/gonka_para_runtime.wasm
+
+try-runtime: build ## Try the migrations on the state of a running network, by default the local one (URL=http://…)
+	$(WASM) scripts/try-runtime $(URL)
 
 weights: setup ## Measure dispatch weights on this machine: takes hours, writes runtime/common/src/weights
 	$(WASM) scripts/weights

@@ -70,6 +70,8 @@ pub struct Config {
 	pub sprint_rate: u32,
 	/// Paths of the programs.
 	pub binaries: Binaries,
+	/// Raw specification of the nodes' chain. Default: the chain `local` of the nodes' own runtime.
+	pub chain: Option<PathBuf>,
 	/// Runs this parachain with one node, instead of the solo chain with a node for each host.
 	pub parachain: Option<Parachain>,
 	/// Ports of the programs.
@@ -88,6 +90,7 @@ impl Config {
 			model: None,
 			sprint_rate: SPRINT_RATE,
 			binaries,
+			chain: None,
 			parachain: None,
 			ports: Ports::default(),
 			patience: Duration::from_secs(240),

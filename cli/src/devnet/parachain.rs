@@ -104,6 +104,8 @@ impl Parachain {
 			("--rpc-port", rpc.to_string().into()),
 			("--rpc-cors", "all".into()),
 			("--listen-addr", format!("/ip4/127.0.0.1/tcp/{peer}").into()),
+			// MB. A runtime of a development build has 9 MB, twice as many as text.
+			("--rpc-max-response-size", "32".into()),
 		] {
 			arguments.extend([option.into(), value]);
 		}

@@ -120,7 +120,7 @@ fn spec(config: &Config, name: String, program: &Path, arguments: Vec<OsString>)
 fn node(config: &Config, index: usize, host: &Host, rpc: u16, peer: u16, peers: &[u16]) -> Spec {
 	let mut arguments = Arguments::default();
 	arguments
-		.pair("--chain", "local")
+		.pair("--chain", config.chain.as_deref().unwrap_or(Path::new("local")))
 		.flag(&format!("--{}", host.name))
 		.flag("--validator")
 		.pair("--base-path", config.base_path.join("nodes").join(host.name))

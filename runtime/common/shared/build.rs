@@ -61,10 +61,12 @@ pub fn build_wasm(hashes: &str, next: Option<&str>) -> io::Result<()> {
 	let more = env::var(WASM).unwrap_or_default();
 	let fast = cfg!(feature = "fast-runtime").then_some("fast-runtime");
 	let features: Vec<&str> = more.split(',').filter(|feature| !feature.is_empty()).chain(fast).collect();
-	let network = match fast {
-		Some(_) => "custom ",
-		None if cfg!(feature = "testnet") || features.contains(&"testnet") => "testnet ",
-		None => "mainnet ",
+	let network = if features.contains(&"fast-runtime") {
+		"custom "
+	} else if cfg!(feature = "testnet") || features.contains(&"testnet") {
+		"testnet "
+	} else {
+		"mainnet "
 	};
 	let hash = hashes.lines().find_map(|line| line.strip_prefix(network));
 	let hash = hash.ok_or_else(|| io::Error::other(format!("metadata-hashes has no {network}")))?;

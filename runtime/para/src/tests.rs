@@ -7,4 +7,7 @@ mod metadata_hash;
 mod money;
 mod seats;
 mod shape;
+#[cfg(feature = "try-runtime")]
+#[path = "../../common/shared/upgrade.rs"]
+mod upgrade;
 mod xcm;

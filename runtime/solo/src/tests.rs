@@ -15,3 +15,6 @@ mod parameters;
 mod power;
 mod served;
 mod shape;
+#[cfg(feature = "try-runtime")]
+#[path = "../../common/shared/upgrade.rs"]
+mod upgrade;

@@ -12,7 +12,7 @@ use gonka_e2e::{
 	polkadotjs, step, until,
 };
 use gonka_primitives::{AccountId, GNK, check::Offence};
-use std::{cell::Cell, process::Stdio};
+use std::{cell::Cell, fs, path::PathBuf, process::Stdio};
 use tokio::process::Command;
 
 /// A running network and what the steps need of it.
@@ -21,19 +21,24 @@ pub struct Scenario {
 	folder: tempfile::TempDir,
 	chain: Chain,
 	node: Node,
+	/// The specification of the last release's local network, with which the chain began.
+	release: Option<PathBuf>,
 }
 
 impl Scenario {
 	/// Starts a network whose workers use the mock engine, and waits until the hosts' weights are 4 : 2 : 1.
-	/// The chain is the `parachain`, if there is one.
+	/// The chain is the `parachain`, if there is one, or else that of the last release, once there is one.
 	pub async fn start(parachain: Option<Parachain>) -> Result<Self> {
 		step("start: three hosts with votes");
 		let folder = tempfile::tempdir()?;
 		let binaries = find_or_build(Engine::Mock)?;
 		let ports = Ports { any: true, ..Ports::default() };
 		let usual = Config::new(folder.path().join("devnet"), binaries);
-		let devnet =
-			Devnet::start(Config { ports, engine: Engine::Mock, parachain, patience: PATIENCE, ..usual }).await?;
+		let release = if parachain.is_none() { last_release()? } else { None };
+		println!("the last release: {release:?}");
+		let config =
+			Config { ports, engine: Engine::Mock, chain: release.clone(), parachain, patience: PATIENCE, ..usual };
+		let devnet = Devnet::start(config).await?;
 		let url = devnet.urls().nodes.first().context("no node")?.clone();
 		let (chain, node) = (Chain::connect(&url).await?, Node::connect(&url).await?);
 		until("all hosts' weights", || async {
@@ -50,7 +55,7 @@ impl Scenario {
 			Ok(())
 		})
 		.await?;
-		Ok(Self { devnet, folder, chain, node })
+		Ok(Self { devnet, folder, chain, node, release })
 	}
 
 	/// Ends all programs.
@@ -153,7 +158,9 @@ impl Scenario {
 		let [port] = free_ports(1)?[..] else { bail!("one port is needed") };
 		let log = std::fs::File::create(self.folder.path().join("twin.log"))?;
 		let child = Command::new(find_or_build(Engine::Mock)?.node)
-			.args(["--chain", "local", "--charlie", "--validator", "--no-telemetry", "--no-prometheus", "--no-mdns"])
+			.arg("--chain")
+			.arg(self.release.clone().unwrap_or("local".into()))
+			.args(["--charlie", "--validator", "--no-telemetry", "--no-prometheus", "--no-mdns"])
 			.args(["--listen-addr", "/ip4/127.0.0.1/tcp/0", "--rpc-port", &port.to_string()])
 			.args(["--node-key", &format!("{:064x}", 9)])
 			.args(["--bootnodes", &self.node.bootnode().await?])
@@ -166,4 +173,23 @@ impl Scenario {
 			.spawn()?;
 		Ok(child)
 	}
+}
+
+/// The specification that `scripts/keep-release` wrote of the newest release; none before the first one.
+fn last_release() -> Result<Option<PathBuf>> {
+	// Read at run time: the compiled test may serve another checkout.
+	let folder = std::env::var_os("CARGO_MANIFEST_DIR").context("run this through cargo")?;
+	let releases = PathBuf::from(folder).join("../../chain-spec/releases");
+	let mut newest: Option<(Vec<u32>, PathBuf)> = None;
+	for entry in fs::read_dir(releases)? {
+		let specification = entry?.path().join("local.json");
+		let version = specification.parent().and_then(|folder| folder.file_name()?.to_str());
+		let version: Option<Vec<u32>> =
+			version.and_then(|name| name.split('.').map(|part| part.parse().ok()).collect());
+		let Some(version) = version.filter(|_| specification.exists()) else { continue };
+		if newest.as_ref().is_none_or(|(known, _)| *known < version) {
+			newest = Some((version, specification));
+		}
+	}
+	Ok(newest.map(|(_, specification)| specification))
 }
