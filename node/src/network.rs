@@ -2,6 +2,7 @@
 //! chain specification of it, and makes a validator's entry. `docs/genesis.md` describes the ceremony.
 
 mod file;
+mod interface;
 #[cfg(test)]
 mod tests;
 
@@ -129,6 +130,11 @@ pub enum NetworkCommand {
 	Runtime {
 		/// The runtime's wasm, compressed or not. By default that in this program.
 		file: Option<PathBuf>,
+
+		/// Print its interface instead: all types, calls, events, errors, storage items, constants, runtime APIs and extensions, one a
+		/// line and sorted, so that `diff` compares two runtimes.
+		#[arg(long)]
+		interface: bool,
 	},
 
 	/// Make a first validator's session keys and print its entry for the network file.
@@ -198,7 +204,12 @@ impl NetworkCommand {
 				println!("runtime  {} (blake2-256)", to_hex(&blake2_256(&wasm), false));
 				println!("wrote    {}", cmd.output.display());
 			},
-			Self::Runtime { file } => print!("{}", description(&wasm(file.as_deref())?)?),
+			Self::Runtime { file, interface: false } => print!("{}", description(&wasm(file.as_deref())?)?),
+			Self::Runtime { file, interface: true } => {
+				for item in interface::interface(&metadata(&wasm(file.as_deref())?)?)? {
+					println!("{item}");
+				}
+			},
 			Self::Keys(cmd) => {
 				let network = Network::read(&cmd.file)?;
 				let (account, _) = AccountId32::from_ss58check_with_version(&cmd.account)
@@ -249,11 +260,15 @@ fn version(wasm: &[u8]) -> Result<RuntimeVersion, NetworkError> {
 	RuntimeVersion::decode(&mut &call(wasm, "Core_version", &[])?[..]).map_err(malformed)
 }
 
+/// The metadata of a runtime; nothing if it has none of this version.
+fn metadata(wasm: &[u8]) -> Result<Vec<u8>, NetworkError> {
+	let metadata = call(wasm, "Metadata_metadata_at_version", &METADATA_VERSION.encode())?;
+	Ok(Option::decode(&mut &metadata[..]).map_err(malformed)?.unwrap_or_default())
+}
+
 /// A runtime's versions, presets and hashes, one a line.
 fn description(wasm: &[u8]) -> Result<String, NetworkError> {
-	let version = version(wasm)?;
-	let metadata = call(wasm, "Metadata_metadata_at_version", &METADATA_VERSION.encode())?;
-	let metadata = Option::<Vec<u8>>::decode(&mut &metadata[..]).map_err(malformed)?.unwrap_or_default();
+	let (version, metadata) = (version(wasm)?, metadata(wasm)?);
 	let presets = <GenesisConfigBuilderRuntimeCaller>::new(wasm).preset_names()?.join(", ");
 	Ok(format!(
 		"name            {}-{}\ntransactions    version {}\npresets         {presets}\ncode            {} (blake2-256)\n\

@@ -180,6 +180,26 @@ fn a_runtime_is_described_by_its_versions_and_hashes() {
 }
 
 #[test]
+fn the_interface_of_a_runtime_has_all_kinds_of_items() {
+	let of = |wasm: Option<&[u8]>| interface::interface(&metadata(wasm.unwrap()).unwrap()).unwrap();
+	let (solo, para) = (of(WASM_BINARY), of(gonka_para_runtime::WASM_BINARY));
+	for start in [
+		"pallet Poc = 21",
+		"storage System.Account: Default [Blake2_128Concat] ",
+		"constant System.SS58Prefix: u16 = 0x",
+		"api GonkaApi.epoch() -> Option<",
+		"extension 0 AuthorizeCall: ",
+		"type pallet_balances::pallet::Call::transfer_keep_alive = 3 { dest: ",
+		"type gonka_primitives::views::EpochView { ",
+	] {
+		assert!(solo.iter().any(|item| item.starts_with(start)), "{start}");
+	}
+	let new: Vec<_> = para.difference(&solo).collect();
+	assert!(new.iter().any(|item| *item == "pallet ParachainSystem = 100"), "{new:?}");
+	assert!(!new.iter().any(|item| item.starts_with("pallet Poc")), "{new:?}");
+}
+
+#[test]
 fn a_runtime_with_other_times_is_rejected() {
 	let mut network = network(&complete());
 	let genesis = network.check().unwrap();
