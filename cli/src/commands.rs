@@ -1,16 +1,18 @@
 //! The commands of `gonka`. Each module holds the arguments of one command and its `run`.
 
+pub mod balance;
 pub mod channel;
 pub mod devnet;
 pub mod dispute;
 pub mod gov;
 pub mod host;
 pub mod key;
+pub mod send;
 pub mod standing;
 pub mod status;
 pub mod supply;
 
-use crate::amount::gnk;
+use crate::amount::{self, gnk};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -20,8 +22,9 @@ use gonka_client::{
 	keys::{self, Keypair},
 };
 use gonka_primitives::{Balance, GNK};
+use serde::Serialize;
 use std::{
-	io::{self, Write},
+	io::{self, BufRead, IsTerminal, Write},
 	time::Duration,
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -57,6 +60,10 @@ enum Command {
 	Status(status::Arguments),
 	/// Show how much GNK exists, and where it is.
 	Supply(supply::Arguments),
+	/// Show what an account has.
+	Balance(balance::Arguments),
+	/// Send GNK to another account.
+	Send(send::Arguments),
 	/// Show and register hosts; manage their earnings and collateral.
 	Host(host::Arguments),
 	/// Show, open, fund and close payment channels.
@@ -74,6 +81,8 @@ impl Cli {
 			Command::Devnet(arguments) => devnet::run(arguments).await,
 			Command::Status(arguments) => status::run(arguments).await,
 			Command::Supply(arguments) => supply::run(arguments).await,
+			Command::Balance(arguments) => balance::run(arguments).await,
+			Command::Send(arguments) => send::run(arguments).await,
 			Command::Host(arguments) => host::run(arguments).await,
 			Command::Channel(arguments) => channel::run(arguments).await,
 			Command::Gov(arguments) => gov::run(arguments).await,
@@ -158,6 +167,33 @@ async fn enough(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
 fn above_zero(amount: Balance) -> Result<()> {
 	ensure!(amount > 0, "nothing was sent: the amount must be above 0");
 	Ok(())
+}
+
+/// Runs a command and shows the fees that its transactions cost, failed ones included.
+async fn with_fees<T>(chain: &Chain, command: impl Future<Output = Result<T>>) -> Result<T> {
+	let outcome = command.await;
+	let fees = chain.fees_paid();
+	if fees > 0 {
+		eprintln!("fees: {} GNK", gnk(fees));
+	}
+	outcome
+}
+
+/// Asks for confirmation at the terminal.
+fn confirmed(question: &str) -> Result<bool> {
+	if !io::stdin().is_terminal() {
+		bail!("nothing was sent: no terminal to ask for confirmation. --yes sends without asking");
+	}
+	eprint!("{question} [y/N] ");
+	io::stderr().flush()?;
+	let mut reply = String::new();
+	io::stdin().lock().read_line(&mut reply)?;
+	Ok(matches!(reply.trim(), "y" | "Y" | "yes"))
+}
+
+/// Prints JSON: see [`amount::json`].
+fn emit_json(value: &impl Serialize) -> Result<()> {
+	emit(&format!("{}\n", amount::json(value)?))
 }
 
 /// Prints to standard output. A reader that closes the pipe early, such as `head`, causes no error.

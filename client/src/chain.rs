@@ -8,6 +8,7 @@
 //!
 //! A lost connection is restored for as long as it takes. A call waits up to 30 s for it before it fails.
 
+mod accounts;
 mod blocks;
 mod error;
 mod general;
@@ -18,6 +19,7 @@ mod submit;
 mod tests;
 mod types;
 
+pub use accounts::{AccountBalance, RotatedKeys};
 pub use blocks::BestBlocks;
 pub use error::Error;
 pub use governance::{MAX_INLINE, NewModel, ProposalCost, Vote};
@@ -35,12 +37,14 @@ use gonka_primitives::{
 		MarketView, ModelView, RegistrationTerms, ReputationView, RequestView, StandingView, SupplyView, VestingView,
 	},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+	sync::{Arc, Mutex},
+	time::Duration,
+};
 use subxt::{
 	OnlineClient, SubstrateConfig,
 	backend::LegacyBackend,
 	config::RpcConfigFor,
-	ext::scale_decode::DecodeAsType,
 	rpcs::{
 		self, LegacyRpcMethods, RpcClient,
 		client::{ReconnectingRpcClient, reconnecting_rpc_client::ExponentialBackoff},
@@ -69,14 +73,6 @@ pub struct BlockRef {
 	pub hash: Hash,
 }
 
-/// An account's balances, as `System.Account` stores them.
-#[derive(DecodeAsType)]
-#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
-struct AccountData {
-	free: u128,
-	frozen: u128,
-}
-
 /// A connection to a node. Clones share it.
 #[derive(Clone)]
 pub struct Chain {
@@ -86,9 +82,12 @@ pub struct Chain {
 struct Inner {
 	url: String,
 	genesis: Hash,
+	rpc: RpcClient,
 	methods: LegacyRpcMethods<RpcConfigFor<SubstrateConfig>>,
 	client: OnlineClient<SubstrateConfig>,
 	locks: signed::Locks,
+	/// Fees of the transactions so far, in base units.
+	fees: Mutex<Balance>,
 }
 
 impl std::fmt::Debug for Chain {
@@ -115,21 +114,22 @@ impl Chain {
 			let rpc = RpcClient::new(rpc);
 			let methods = LegacyRpcMethods::<RpcConfigFor<SubstrateConfig>>::new(rpc.clone());
 			let properties = methods.system_properties().await.map_err(|error| failed(error.to_string()))?;
-			let backend = LegacyBackend::builder().build(rpc);
+			let backend = LegacyBackend::builder().build(rpc.clone());
 			let client = OnlineClient::from_backend_with_config(SubstrateConfig::new(), Arc::new(backend))
 				.await
 				.map_err(|error| failed(error.to_string()))?;
 			let prefix = properties.get("ss58Format").and_then(|prefix| u16::try_from(prefix.as_u64()?).ok());
-			Ok((methods, client, prefix))
+			Ok((rpc, methods, client, prefix))
 		});
-		let (methods, client, prefix) = connected
+		let (rpc, methods, client, prefix) = connected
 			.await
 			.unwrap_or_else(|_| Err(failed(format!("no response within {} s", CONNECT_LIMIT.as_secs()))))?;
 		if let Some(prefix) = prefix {
 			keys::serve(prefix);
 		}
 		let genesis = client.genesis_hash().0;
-		let inner = Inner { url: url.into(), genesis, methods, client, locks: signed::Locks::default() };
+		let (locks, fees) = (signed::Locks::default(), Mutex::default());
+		let inner = Inner { url: url.into(), genesis, rpc, methods, client, locks, fees };
 		Ok(Chain { inner: Arc::new(inner) })
 	}
 
@@ -284,40 +284,6 @@ impl Chain {
 		self.view("supply", &(), None).await
 	}
 
-	/// Base units that `who` holds and has not reserved.
-	pub async fn free_balance(&self, who: &AccountId) -> Result<Balance> {
-		Ok(self.account(who).await?.map_or(0, |data| data.free))
-	}
-
-	/// Base units that `who` can spend, reserve or hold: those that are neither reserved nor frozen.
-	pub async fn spendable(&self, who: &AccountId) -> Result<Balance> {
-		Ok(self.account(who).await?.map_or(0, |data| data.free.saturating_sub(data.frozen)))
-	}
-
-	async fn account(&self, who: &AccountId) -> Result<Option<AccountData>> {
-		#[derive(DecodeAsType)]
-		#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
-		struct Account {
-			data: AccountData,
-		}
-		let what = "System.Account";
-		let best = self.best().await?;
-		let address = subxt::dynamic::storage::<([u8; 32],), Account>("System", "Account");
-		let fetched = self.patient(async {
-			let at = self.at(&best).await?;
-			let value = at
-				.storage()
-				.try_fetch(address, (*who,))
-				.await
-				.map_err(|error| Error::Rpc { method: "state_getStorage".into(), cause: error.to_string() })?;
-			let decoded = value.map(|value| value.decode()).transpose();
-			decoded
-				.map(|account| account.map(|account| account.data))
-				.map_err(|error| Error::Decode { what: what.into(), cause: error.to_string() })
-		});
-		fetched.await
-	}
-
 	/// The chain's types and state as of a block. The metadata is fetched once per runtime version.
 	async fn at(&self, block: &BlockRef) -> Result<subxt::OnlineClientAtBlock<SubstrateConfig>> {
 		self.inner.client.at_block_hash_and_number(H256(block.hash), block.number.into()).await.map_err(|error| {
@@ -369,6 +335,9 @@ impl Chain {
 						tokio::time::sleep(Duration::from_millis(100)).await;
 					},
 					Err(error @ rpcs::Error::Client(_)) => return Err(self.lost(error.to_string())),
+					Err(error) if error::is_unsafe(&error) => {
+						return Err(Error::Unsafe { url: self.inner.url.clone(), method: method.into() });
+					},
 					Err(error) => return Err(Error::Rpc { method: method.into(), cause: explain(&error) }),
 					Ok(response) => return Ok(response),
 				}

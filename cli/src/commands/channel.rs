@@ -1,6 +1,6 @@
 //! `gonka channel`.
 
-use super::{NodeArgument, can_spend, checked, emit, table};
+use super::{NodeArgument, can_spend, checked, emit, table, with_fees};
 use crate::amount::{gnk, parse_gnk};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -101,16 +101,20 @@ Example:
 /// Runs `gonka channel`.
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
-	match arguments.command {
+	with_fees(&chain, command(&chain, arguments.command)).await
+}
+
+async fn command(chain: &Chain, command: Command) -> Result<()> {
+	match command {
 		Command::List { developer, host, key, json } => {
-			let channels = find(&chain, developer, host, key.as_deref()).await?;
+			let channels = find(chain, developer, host, key.as_deref()).await?;
 			if json { emit(&format!("{}\n", as_json(&channels))) } else { list(&channels) }
 		},
 		Command::Open { key, gateway, deposit, hosts } => {
 			let pair = keys::load(&key)?;
 			let gateway = gateway.map_or_else(|| Ok(keys::public(&pair)), |gateway| gateway.account())?;
 			let hosts = hosts.iter().map(Address::account).collect::<Result<Vec<_>, _>>()?;
-			can_spend(&chain, &pair, deposit.saturating_mul(hosts.len() as Balance)).await?;
+			can_spend(chain, &pair, deposit.saturating_mul(hosts.len() as Balance)).await?;
 			let deposits = hosts.iter().map(|host| (*host, deposit)).collect();
 			let channels = chain.open_channels(&pair, gateway, deposits).await?;
 			for (channel, host) in channels.iter().zip(&hosts) {
@@ -120,15 +124,15 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 		},
 		Command::TopUp { key, channel, amount } => {
 			let pair = keys::load(&key)?;
-			can_spend(&chain, &pair, amount).await?;
-			existing(&chain, channel).await?;
+			can_spend(chain, &pair, amount).await?;
+			existing(chain, channel).await?;
 			chain.top_up(&pair, vec![(channel, amount)]).await?;
 			println!("added {} GNK to channel {channel}", gnk(amount));
 			Ok(())
 		},
 		Command::Close { key, channel } => {
 			let pair = keys::load(&key)?;
-			existing(&chain, channel).await?;
+			existing(chain, channel).await?;
 			chain.close_channel(&pair, channel).await?;
 			match chain.channel(channel).await?.and_then(|view| view.closes) {
 				Some(block) => {
@@ -138,7 +142,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 			}
 			Ok(())
 		},
-		Command::Withdraw { key, channel } => withdraw(&chain, &key, channel).await,
+		Command::Withdraw { key, channel } => withdraw(chain, &key, channel).await,
 	}
 }
 

@@ -4,7 +4,7 @@ pub mod propose;
 pub mod value;
 pub mod view;
 
-use super::{NodeArgument, checked, emit, table};
+use super::{NodeArgument, checked, emit, table, with_fees};
 use crate::amount::gnk;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
@@ -188,23 +188,26 @@ fn runtime_code(wasm: &Path) -> Result<Vec<u8>> {
 /// Runs `gonka gov`.
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
-	let json = arguments.json;
-	match arguments.command {
-		Command::List { limit, before, all } => list(&chain, limit, before, all, json).await,
+	with_fees(&chain, command(&chain, arguments.command, arguments.json)).await
+}
+
+async fn command(chain: &Chain, command: Command, json: bool) -> Result<()> {
+	match command {
+		Command::List { limit, before, all } => list(chain, limit, before, all, json).await,
 		Command::Show { index } => {
-			let (shown, block_time) = show(&chain, index).await?;
+			let (shown, block_time) = show(chain, index).await?;
 			if json { print(&shown) } else { emit(&shown.text(block_time)) }
 		},
-		Command::Tracks => tracks(&chain, json).await,
-		Command::Parameters => parameters(&chain, json).await,
-		Command::Voter { account } => voter(&chain, &account.account()?, json).await,
-		Command::Propose(proposal) => propose::run(&chain, proposal, json).await,
+		Command::Tracks => tracks(chain, json).await,
+		Command::Parameters => parameters(chain, json).await,
+		Command::Voter { account } => voter(chain, &account.account()?, json).await,
+		Command::Propose(proposal) => propose::run(chain, proposal, json).await,
 		Command::Deposit(Signed { index, key }) => {
 			chain.place_decision_deposit(&keys::load(&key)?, index).await?;
 			done(json, json!({ "referendum": index }), format!("placed the decision deposit of referendum {index}"))
 		},
-		Command::Vote { index, vote, key } => self::vote(&chain, index, vote, &keys::load(&key)?, json).await,
-		Command::Unvote(Signed { index, key }) => unvote(&chain, index, &keys::load(&key)?, json).await,
+		Command::Vote { index, vote, key } => self::vote(chain, index, vote, &keys::load(&key)?, json).await,
+		Command::Unvote(Signed { index, key }) => unvote(chain, index, &keys::load(&key)?, json).await,
 		Command::Delegate { track, to, key } => {
 			let to = to.account()?;
 			let track = find(&chain.tracks().await?, &track)?.id;
@@ -217,7 +220,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 			chain.undelegate(&keys::load(&key)?, track).await?;
 			done(json, json!({ "track": track }), format!("ended the delegation in track {track}"))
 		},
-		Command::Refund(Signed { index, key }) => refund(&chain, index, &keys::load(&key)?, json).await,
+		Command::Refund(Signed { index, key }) => refund(chain, index, &keys::load(&key)?, json).await,
 		Command::Apply { wasm, key } => {
 			let code = runtime_code(&wasm)?;
 			chain.apply_upgrade(&keys::load(&key)?, &code).await?;

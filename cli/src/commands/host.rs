@@ -4,7 +4,7 @@ pub mod cases;
 pub mod money;
 pub mod show;
 
-use super::{NodeArgument, emit, table};
+use super::{NodeArgument, emit, table, with_fees};
 use crate::amount::parse_gnk;
 use anyhow::{Result, bail};
 use clap::Subcommand;
@@ -185,20 +185,24 @@ struct Register {
 /// Runs `gonka host`.
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
-	match arguments.command {
-		Command::Show { host, json } => show::run(&chain, &host.account()?, json).await,
-		Command::List { json } => list(&chain, json).await,
+	with_fees(&chain, command(&chain, arguments.command)).await
+}
+
+async fn command(chain: &Chain, command: Command) -> Result<()> {
+	match command {
+		Command::Show { host, json } => show::run(chain, &host.account()?, json).await,
+		Command::List { json } => list(chain, json).await,
 		Command::Earnings { host, format, json } => {
-			money::earnings(&chain, &host.account()?, if json { Format::Json } else { format }).await
+			money::earnings(chain, &host.account()?, if json { Format::Json } else { format }).await
 		},
-		Command::Claim { host } => money::claim(&chain, &host.account()?).await,
-		Command::Collateral { host, json } => money::collateral(&chain, &host.account()?, json).await,
-		Command::Deposit { amount, host_key } => money::deposit(&chain, &keys::load(&host_key)?, amount).await,
-		Command::Withdraw { amount, host_key } => money::withdraw(&chain, &keys::load(&host_key)?, amount).await,
-		Command::Release { host_key } => money::release(&chain, &keys::load(&host_key)?).await,
-		Command::Cases { json } => cases::list(&chain, json).await,
-		Command::Appeal { host_key } => cases::appeal(&chain, &keys::load(&host_key)?).await,
-		Command::Register(register) => self::register(&chain, register).await,
+		Command::Claim { host } => money::claim(chain, &host.account()?).await,
+		Command::Collateral { host, json } => money::collateral(chain, &host.account()?, json).await,
+		Command::Deposit { amount, host_key } => money::deposit(chain, &keys::load(&host_key)?, amount).await,
+		Command::Withdraw { amount, host_key } => money::withdraw(chain, &keys::load(&host_key)?, amount).await,
+		Command::Release { host_key } => money::release(chain, &keys::load(&host_key)?).await,
+		Command::Cases { json } => cases::list(chain, json).await,
+		Command::Appeal { host_key } => cases::appeal(chain, &keys::load(&host_key)?).await,
+		Command::Register(register) => self::register(chain, register).await,
 	}
 }
 

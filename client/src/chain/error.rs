@@ -22,6 +22,18 @@ pub enum Error {
 		/// The node's message.
 		cause: String,
 	},
+	/// The node serves the method to programs on its own machine only.
+	#[error(
+		"the node at {url} does not serve {method} to this program, because the method is unsafe: run the command on the \
+		 node's own machine, with the address of its RPC port as --node; a node that was started with \
+		 `--rpc-methods safe` serves it nowhere"
+	)]
+	Unsafe {
+		/// The node's RPC address.
+		url: String,
+		/// The RPC method.
+		method: String,
+	},
 	/// The response cannot be decoded.
 	#[error(
 		"the node's response to {what} cannot be decoded ({cause}): this program and the chain have different versions"
@@ -91,6 +103,11 @@ pub(super) mod code {
 	pub const TOO_LOW_PRIORITY: i32 = 1014;
 	/// The pool is full.
 	pub const IMMEDIATELY_DROPPED: i32 = 1016;
+}
+
+/// Whether the node rejected a method because it is unsafe (`sc-rpc-api`, `policy.rs`).
+pub(super) fn is_unsafe(error: &rpcs::Error) -> bool {
+	matches!(error, rpcs::Error::User(error) if error.message.contains("unsafe to be called externally"))
 }
 
 /// Turns the pool's response to a transaction into an error.

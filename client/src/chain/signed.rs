@@ -14,7 +14,7 @@ use subxt::{
 	config::DefaultExtrinsicParamsBuilder,
 	ext::scale_encode::EncodeAsFields,
 	tx::Signer,
-	utils::{AccountId32, H256, MultiAddress, MultiSignature},
+	utils::{AccountId32, H256, MultiSignature},
 };
 use subxt_signer::sr25519::Keypair;
 
@@ -129,10 +129,15 @@ impl Chain {
 		self.in_turn(host, "SamplingValidation", "appeal", &(case,)).await
 	}
 
-	/// Sends base units to another account.
-	pub async fn transfer(&self, from: &Keypair, to: &AccountId, amount: Balance) -> Result<()> {
-		let to = MultiAddress::<AccountId32, ()>::Id(AccountId32(*to));
-		self.in_turn(from, "Balances", "transfer_keep_alive", &(to, amount)).await
+	/// The sum of the fees that the signed transactions of this connection have paid, in base units. Failed ones pay, too.
+	pub fn fees_paid(&self) -> Balance {
+		*self.inner.fees.lock().unwrap_or_else(PoisonError::into_inner)
+	}
+
+	/// Adds a fee, in base units, to the sum.
+	pub(super) fn count_fee(&self, fee: Balance) {
+		let mut fees = self.inner.fees.lock().unwrap_or_else(PoisonError::into_inner);
+		*fees = fees.saturating_add(fee);
 	}
 
 	pub(super) async fn in_turn(

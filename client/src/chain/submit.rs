@@ -18,6 +18,7 @@ use std::time::Duration;
 use subxt::{
 	error::DispatchError,
 	events::Phase,
+	ext::scale_decode::DecodeAsType,
 	rpcs::{
 		self,
 		methods::legacy::{NumberOrHex, TransactionStatus},
@@ -36,6 +37,13 @@ const INCLUSION_LIMIT: Duration = Duration::from_secs(120);
 const LOOK_BACK: u32 = 16;
 /// Pause before the next search or attempt.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The event about a transaction's fee.
+#[derive(DecodeAsType)]
+#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+struct FeePaid {
+	actual_fee: u128,
+}
 
 impl Chain {
 	/// Registers a host, or replaces its registration. `worker_signature` is that of the worker key over the host's
@@ -221,13 +229,24 @@ impl Chain {
 		self.patient(async {
 			let at = self.at(block).await?;
 			let events = at.events().fetch().await.map_err(|error| unreadable(error.to_string()))?;
+			let ours = Phase::ApplyExtrinsic(position);
 			for event in events.iter() {
 				let event = event.map_err(|error| unreadable(error.to_string()))?;
-				let failed = event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed";
-				if failed && event.phase() == Phase::ApplyExtrinsic(position) {
-					let cause = DispatchError::decode_from(event.field_bytes(), at.metadata())
-						.map_or_else(|error| error.to_string(), |error| in_words(&error));
-					return Err(Error::Dispatch(format!("{what}: {cause}")));
+				if event.phase() != ours {
+					continue;
+				}
+				match (event.pallet_name(), event.event_name()) {
+					// A failed transaction pays, too: this event comes first.
+					("TransactionPayment", "TransactionFeePaid") => {
+						let paid = event.decode_fields_unchecked_as::<FeePaid>();
+						self.count_fee(paid.map_err(|error| unreadable(error.to_string()))?.actual_fee);
+					},
+					("System", "ExtrinsicFailed") => {
+						let cause = DispatchError::decode_from(event.field_bytes(), at.metadata())
+							.map_or_else(|error| error.to_string(), |error| in_words(&error));
+						return Err(Error::Dispatch(format!("{what}: {cause}")));
+					},
+					_ => {},
 				}
 			}
 			Ok(*block)

@@ -23,6 +23,8 @@ const LONG: Duration = Duration::from_secs(180);
 struct Knowledge {
 	best: AtomicU32,
 	hosts: Vec<HostView>,
+	/// Whether unsafe methods are served.
+	serves_unsafe: bool,
 }
 
 struct Node {
@@ -52,6 +54,7 @@ fn module(knowledge: Arc<Knowledge>) -> RpcModule<Arc<Knowledge>> {
 	module.register_method("chain_getBlockHash", |_, _, _| hex_of(&[7; 32])).unwrap();
 	module.register_method("chain_getHeader", |_, knowledge, _| header(knowledge.best.load(Ordering::SeqCst))).unwrap();
 	module.register_method("system_properties", |_, _, _| json!({ "ss58Format": 42 })).unwrap();
+	module.register_method("author_rotateKeysWithOwner", |params, knowledge, _| rotate(&params, knowledge)).unwrap();
 	module.register_method("state_call", |params, knowledge, _| state_call(&params, knowledge)).unwrap();
 	module
 		.register_subscription(
@@ -68,6 +71,15 @@ fn module(knowledge: Arc<Knowledge>) -> RpcModule<Arc<Knowledge>> {
 		)
 		.unwrap();
 	module
+}
+
+/// Session keys that stand for their owner.
+fn rotate(params: &Params, knowledge: &Knowledge) -> Result<Value, ErrorObjectOwned> {
+	let (owner,): (String,) = params.parse()?;
+	if knowledge.serves_unsafe {
+		return Ok(json!({ "keys": owner, "proof": "0x0102" }));
+	}
+	Err(ErrorObjectOwned::owned(-32601, "RPC call is unsafe to be called externally", None::<()>))
 }
 
 fn state_call(params: &Params, knowledge: &Knowledge) -> Result<String, ErrorObjectOwned> {
@@ -160,6 +172,19 @@ async fn an_error_names_the_query_and_its_cause() {
 	assert!(
 		matches!(&error, Error::Rpc { method, cause } if method == "GonkaApi_market" && cause.contains("not found"))
 	);
+}
+
+#[tokio::test]
+async fn session_keys_are_rotated_by_a_node_that_serves_unsafe_methods() {
+	let knowledge = Arc::new(Knowledge { serves_unsafe: true, ..Knowledge::default() });
+	let node = Node::start("127.0.0.1:0", knowledge).await;
+	let rotated = Chain::connect(&node.url()).await.unwrap().rotate_session_keys(&[9; 32]).await.unwrap();
+	assert_eq!(rotated, RotatedKeys { keys: vec![9; 32], proof: vec![1, 2] });
+
+	let node = Node::start("127.0.0.1:0", Arc::default()).await;
+	let error = Chain::connect(&node.url()).await.unwrap().rotate_session_keys(&[9; 32]).await.unwrap_err();
+	assert!(matches!(&error, Error::Unsafe { method, .. } if method == "author_rotateKeysWithOwner"), "{error}");
+	assert!(error.to_string().contains("own machine"), "{error}");
 }
 
 #[tokio::test]

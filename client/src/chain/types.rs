@@ -228,8 +228,24 @@ impl Types {
 	/// Decodes a track's origin for use as an argument.
 	pub(super) fn origin(&self, bytes: &[u8]) -> Result<Value, DecodeError> {
 		let ty = self.argument("Referenda", "submit", 0).ok_or(DecodeError::NoSuchCall("Referenda.submit"))?;
-		let value = scale::decode_as_type(&mut &*bytes, ty, self.0.types())?;
-		Ok(value.remove_context())
+		decode_value(bytes, ty, self.0.types())
+	}
+
+	/// Decodes session keys for use as an argument.
+	pub(super) fn session_keys(&self, bytes: &[u8]) -> Result<Value, DecodeError> {
+		decode_value(bytes, self.session_keys_type()?, self.0.types())
+	}
+
+	/// Decodes session keys: the name of each, such as `babe`, and the public key in hex.
+	pub fn named_session_keys(&self, bytes: &[u8]) -> Result<Vec<(String, String)>, DecodeError> {
+		match decode(bytes, self.session_keys_type()?, self.call_type(), self.0.types())? {
+			Shown::Fields(_, keys) => Ok(keys.into_iter().map(|(name, key)| (name, key.text())).collect()),
+			other => Ok(vec![(String::new(), other.text())]),
+		}
+	}
+
+	fn session_keys_type(&self) -> Result<u32, DecodeError> {
+		self.argument("Session", "set_keys", 0).ok_or(DecodeError::NoSuchCall("Session.set_keys"))
 	}
 
 	fn call_type(&self) -> u32 {
@@ -251,6 +267,13 @@ fn decode(bytes: &[u8], ty: u32, calls: u32, types: &PortableRegistry) -> Result
 	let mut rest = bytes;
 	let value = scale::decode_as_type(&mut rest, ty, types)?;
 	if rest.is_empty() { Ok(show(value, calls, types)) } else { Err(DecodeError::TrailingBytes) }
+}
+
+/// Decodes a value for use as an argument.
+fn decode_value(bytes: &[u8], ty: u32, types: &PortableRegistry) -> Result<Value, DecodeError> {
+	let mut rest = bytes;
+	let value = scale::decode_as_type(&mut rest, ty, types)?;
+	if rest.is_empty() { Ok(value.remove_context()) } else { Err(DecodeError::TrailingBytes) }
 }
 
 fn show(value: Value<u32>, calls: u32, types: &PortableRegistry) -> Shown {
@@ -523,6 +546,30 @@ mod tests {
 		assert!(decode(&bytes[..bytes.len() - 1], calls, calls, &types).is_err());
 		assert!(decode(&[&bytes[..], &[0]].concat(), calls, calls, &types).is_err());
 		assert!(decode(&[9, 9], calls, calls, &types).is_err());
+	}
+
+	#[test]
+	fn session_keys_survive_the_way_from_bytes_to_an_argument() {
+		#[derive(Encode, TypeInfo)]
+		struct Public([u8; 32]);
+		#[derive(Encode, TypeInfo)]
+		struct SessionKeys {
+			babe: Public,
+			grandpa: Public,
+		}
+		let keys = SessionKeys { babe: Public([0x61; 32]), grandpa: Public([2; 32]) };
+		let mut registry = Registry::new();
+		let ty = registry.register_type(&MetaType::new::<SessionKeys>()).id;
+		let types: PortableRegistry = registry.into();
+		let value = decode_value(&keys.encode(), ty, &types).unwrap();
+		let mut bytes = Vec::new();
+		scale::encode_as_type(&value, ty, &types, &mut bytes).unwrap();
+		assert_eq!(bytes, keys.encode());
+		// Keys of printable bytes are hex, too.
+		let shown = read(&keys).unwrap().text();
+		assert_eq!(shown, format!("(babe: 0x{}, grandpa: 0x{})", "61".repeat(32), "02".repeat(32)));
+		assert!(decode_value(&keys.encode()[1..], ty, &types).is_err());
+		assert!(decode_value(&[&keys.encode()[..], &[0]].concat(), ty, &types).is_err());
 	}
 
 	#[test]

@@ -1,7 +1,10 @@
 //! `gonka gov propose`.
 
 use super::{Described, describe, done, find, value, view::duration};
-use crate::amount::{gnk, parse_gnk};
+use crate::{
+	amount::{gnk, parse_gnk},
+	commands::confirmed,
+};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
 use gonka_client::{
@@ -15,12 +18,7 @@ use gonka_primitives::{
 	views::{EnactmentView, TrackView},
 };
 use serde_json::json;
-use std::{
-	fmt::Write as _,
-	fs,
-	io::{self, BufRead, IsTerminal, Write},
-	path::PathBuf,
-};
+use std::{fmt::Write, fs, path::PathBuf};
 
 /// Arguments of `gonka gov propose`.
 #[derive(Debug, clap::Args)]
@@ -220,10 +218,10 @@ pub async fn run(chain: &Chain, arguments: Propose, json: bool) -> Result<()> {
 	let cost = chain.proposal_cost(&key, track, &call, enactment, arguments.deposit).await?;
 	let spendable = chain.spendable(&keys::public(&key)).await?;
 	if let Some(missing) = shortage(&cost, spendable) {
-		bail!("nothing was submitted: {missing}");
+		bail!("nothing was sent: {missing}");
 	}
-	if !arguments.yes && !confirmed()? {
-		bail!("nothing was submitted");
+	if !arguments.yes && !confirmed("Submit this referendum?")? {
+		bail!("nothing was sent");
 	}
 	let index = chain.propose(&key, track, &call, enactment).await?;
 	if arguments.deposit {
@@ -372,18 +370,6 @@ fn unplaced(index: u32, timeout: u32) -> String {
 		"referendum {index} is submitted, but not its decision deposit. Run `gonka gov deposit {index} --key <FILE>` within \
 		 {timeout} blocks, with any account: otherwise the referendum times out, and the deposit of the submission is lost"
 	)
-}
-
-/// Asks for confirmation at the terminal.
-fn confirmed() -> Result<bool> {
-	if !io::stdin().is_terminal() {
-		bail!("nothing was submitted: no terminal to ask for confirmation. --yes submits without asking");
-	}
-	eprint!("Submit this referendum? [y/N] ");
-	io::stderr().flush()?;
-	let mut reply = String::new();
-	io::stdin().lock().read_line(&mut reply)?;
-	Ok(matches!(reply.trim(), "y" | "Y" | "yes"))
 }
 
 /// Parses 64 hex digits.
