@@ -8,6 +8,7 @@ pub mod gov;
 pub mod host;
 pub mod key;
 pub mod send;
+pub mod session_keys;
 pub mod standing;
 pub mod status;
 pub mod supply;
@@ -60,12 +61,14 @@ enum Command {
 	Status(status::Arguments),
 	/// Show how much GNK exists, and where it is.
 	Supply(supply::Arguments),
-	/// Show what an account has.
+	/// Show an account's balance, and the reasons for its reserves.
 	Balance(balance::Arguments),
 	/// Send GNK to another account.
 	Send(send::Arguments),
 	/// Show and register hosts; manage their earnings and collateral.
 	Host(host::Arguments),
+	/// Make, set, show and remove the session keys of a validator.
+	SessionKeys(session_keys::Arguments),
 	/// Show, open, fund and close payment channels.
 	Channel(channel::Arguments),
 	/// Show referenda, vote and propose.
@@ -84,6 +87,7 @@ impl Cli {
 			Command::Balance(arguments) => balance::run(arguments).await,
 			Command::Send(arguments) => send::run(arguments).await,
 			Command::Host(arguments) => host::run(arguments).await,
+			Command::SessionKeys(arguments) => session_keys::run(arguments).await,
 			Command::Channel(arguments) => channel::run(arguments).await,
 			Command::Gov(arguments) => gov::run(arguments).await,
 			Command::Key(arguments) => key::run(arguments),
@@ -152,16 +156,23 @@ async fn can_spend(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> 
 }
 
 async fn enough(chain: &Chain, key: &Keypair, amount: Balance) -> Result<()> {
-	let spendable = chain.spendable(&keys::public(key)).await?;
-	if let Some(missing) = amount.saturating_add(FEES).checked_sub(spendable).filter(|missing| *missing > 0) {
-		bail!(
-			"nothing was sent: the account can spend {} GNK, and {} GNK are missing, with {} GNK for fees",
-			gnk(spendable),
-			gnk(missing),
-			gnk(FEES)
-		);
+	let account = keys::public(key);
+	match shortage(&keys::ss58(&account), amount, chain.spendable(&account).await?) {
+		Some(shortage) => bail!("nothing was sent: {shortage}"),
+		None => Ok(()),
 	}
-	Ok(())
+}
+
+/// The words for what the account `address` lacks for an amount and the fees; `None` if it can pay.
+fn shortage(address: &str, amount: Balance, spendable: Balance) -> Option<String> {
+	let missing = amount.saturating_add(FEES).checked_sub(spendable).filter(|missing| *missing > 0)?;
+	Some(format!(
+		"{address} can spend {} GNK, and {} GNK are missing, with {} GNK for fees. `gonka send` sends it some from another \
+		 account",
+		gnk(spendable),
+		gnk(missing),
+		gnk(FEES)
+	))
 }
 
 fn above_zero(amount: Balance) -> Result<()> {
@@ -260,6 +271,13 @@ mod tests {
 		let free = crate::devnet::free_ports(1).unwrap()[0];
 		assert!(port_is_open(&format!("ws://127.0.0.1:{free}/")).await.is_err());
 		assert!(port_is_open("wss://rpc.example.org/gonka").await.is_ok());
+	}
+
+	#[test]
+	fn a_shortage_names_the_account_and_what_is_missing() {
+		assert_eq!(shortage("5G", 5, FEES + 5), None);
+		let text = shortage("5G", GNK, GNK).unwrap();
+		assert!(text.starts_with("5G can spend 1 GNK, and 0.01 GNK are missing, with 0.01 GNK for fees."), "{text}");
 	}
 
 	#[test]

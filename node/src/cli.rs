@@ -19,12 +19,11 @@ Examples:
   A full node that downloads proofs of finality and the newest state instead of every block:
     gonka-node --chain gonka.json --base-path /var/lib/gonka --sync warp
 
-  A validator. Create a network key once, start the node, and let it create its session keys.
-  Send the printed keys and proof to the chain with `session.setKeys`, signed by <ACCOUNT>:
+  A validator. Create a network key once, start the node, and have it make session keys.
+  The last command prints another one, which sets them where the host's key is:
     gonka-node key generate-node-key --chain gonka.json --base-path /var/lib/gonka
     gonka-node --chain gonka.json --base-path /var/lib/gonka --validator
-    curl -H 'Content-Type: application/json' http://127.0.0.1:9944 -d \\
-      '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"author_rotateKeysWithOwner\",\"params\":[\"<ACCOUNT, 0x…>\"]}'
+    gonka session-keys rotate <ADDRESS>
 
   On a small machine:
     gonka-node … --trie-cache-size 67108864 --max-runtime-instances 4 --runtime-cache-size 1";

@@ -35,7 +35,7 @@ pub struct Arguments {
 struct Funds {
 	account: String,
 	balance: AccountBalance,
-	/// What is reserved: a reason in words, and base units.
+	/// Reserved parts: a reason in words, and base units.
 	reserved: Vec<(String, Balance)>,
 }
 
@@ -52,7 +52,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 	if arguments.json { emit_json(&funds.json()) } else { emit(&funds.text()?) }
 }
 
-/// What funds are reserved for. Deposits of referenda, and others, are no holds.
+/// Reasons for reserves, with base units. Deposits of referenda, and others, are no holds.
 fn reserved(total: Balance, holds: Vec<(String, Balance)>) -> Vec<(String, Balance)> {
 	let held = holds.iter().map(|(_, amount)| *amount).fold(0, Balance::saturating_add);
 	let words = |reason: String| match reason.as_str() {

@@ -44,7 +44,7 @@ pub struct Arguments {
 struct Plan {
 	amount: Balance,
 	fee: Balance,
-	/// What the sender can still send afterwards.
+	/// Base units that the sender can still send afterwards.
 	left: Balance,
 }
 

@@ -24,21 +24,21 @@ const SESSION: &str = "Session";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DecodeAsType)]
 #[decode_as_type(crate_path = "subxt::ext::scale_decode")]
 pub struct AccountBalance {
-	/// What is neither reserved nor held.
+	/// Funds that are neither reserved nor held.
 	pub free: Balance,
-	/// What is reserved or held: deposits of channels, collateral, deposits of referenda.
+	/// Funds that are reserved or held: deposits of channels, collateral, deposits of referenda.
 	pub reserved: Balance,
-	/// What cannot be spent because it has not vested. It overlaps with the other two.
+	/// Funds that have not vested. They overlap with the other two.
 	pub frozen: Balance,
 }
 
 impl AccountBalance {
-	/// What the account can spend, reserve or hold: what is free and not frozen.
+	/// Base units that the account can spend, reserve or hold: those that are free and not frozen.
 	pub fn spendable(&self) -> Balance {
 		self.free.saturating_sub(self.frozen)
 	}
 
-	/// What the account can send and pay fees from if it is to keep `minimum`. Reserved funds count as frozen first.
+	/// Base units that the account can send or pay as fees if it is to keep `minimum`. Reserved funds count as frozen first.
 	pub fn transferable(&self, minimum: Balance) -> Balance {
 		self.free.saturating_sub(self.frozen.saturating_sub(self.reserved).max(minimum))
 	}
