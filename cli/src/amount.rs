@@ -62,12 +62,22 @@ pub fn units<S: Serializer>(units: &Balance, serializer: S) -> Result<S::Ok, S::
 	Amount(*units).serialize(serializer)
 }
 
-/// Serialises a count that may exceed 64 bits: as text then.
-pub fn count<S: Serializer>(count: &u128, serializer: S) -> Result<S::Ok, S::Error> {
-	match u64::try_from(*count) {
-		Ok(count) => serializer.serialize_u64(count),
-		Err(_) => serializer.collect_str(count),
+/// A count in JSON. One above 64 bits is text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub u128);
+
+impl Serialize for Count {
+	fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+		match u64::try_from(self.0) {
+			Ok(count) => serializer.serialize_u64(count),
+			Err(_) => serializer.collect_str(&self.0),
+		}
 	}
+}
+
+/// Serialises a number as a [`Count`].
+pub fn count<S: Serializer>(count: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+	Count(*count).serialize(serializer)
 }
 
 /// Largest whole number that all readers of JSON read exactly.

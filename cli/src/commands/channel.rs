@@ -1,7 +1,7 @@
 //! `gonka channel`.
 
-use super::{NodeArgument, can_spend, checked, emit, table, with_fees};
-use crate::amount::{gnk, parse_gnk};
+use super::{NodeArgument, can_spend, checked, emit, emit_json, table, with_fees};
+use crate::amount::{Amount, gnk, parse_gnk};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use gonka_client::{
@@ -37,7 +37,7 @@ Examples:
 		/// File with the developer's secret, instead of the address.
 		#[arg(long, value_name = "FILE", conflicts_with = "developer")]
 		key: Option<PathBuf>,
-		/// Print JSON, with amounts as decimal strings, in base units.
+		/// Print JSON. Amounts are decimal strings: `deposit` in base units, `deposit_gnk` in GNK.
 		#[arg(long)]
 		json: bool,
 	},
@@ -108,7 +108,7 @@ async fn command(chain: &Chain, command: Command) -> Result<()> {
 	match command {
 		Command::List { developer, host, key, json } => {
 			let channels = find(chain, developer, host, key.as_deref()).await?;
-			if json { emit(&format!("{}\n", as_json(&channels))) } else { list(&channels) }
+			if json { emit_json(&as_json(&channels)) } else { list(&channels) }
 		},
 		Command::Open { key, gateway, deposit, hosts } => {
 			let pair = keys::load(&key)?;
@@ -197,8 +197,8 @@ fn as_json(channels: &[ChannelView]) -> serde_json::Value {
 	let channel = |channel: &ChannelView| {
 		serde_json::json!({
 			"channel": channel.id, "developer": keys::ss58(&channel.developer), "host": keys::ss58(&channel.host),
-			"gateway": keys::ss58(&channel.gateway), "deposit": channel.deposit.to_string(),
-			"settled": channel.settled.fee.to_string(), "remaining": remaining(channel).to_string(),
+			"gateway": keys::ss58(&channel.gateway), "deposit": Amount(channel.deposit),
+			"settled": Amount(channel.settled.fee), "remaining": Amount(remaining(channel)),
 			"work": channel.settled.work, "requests": channel.settled.receipts,
 			"withdrawable_from_block": channel.closes,
 		})

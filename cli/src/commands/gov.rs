@@ -4,8 +4,8 @@ pub mod propose;
 pub mod value;
 pub mod view;
 
-use super::{NodeArgument, checked, emit, table, with_fees};
-use crate::amount::gnk;
+use super::{NodeArgument, checked, emit, emit_json, table, with_fees};
+use crate::amount::{Amount, Count, gnk};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Subcommand;
 use gonka_client::{
@@ -30,7 +30,7 @@ use view::{Referendum, duration, tenths, track_name};
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON, with shares in parts per billion and amounts as decimal strings, in base units.
+	/// Print JSON, with shares in parts per billion. Amounts are decimal strings: `deposit` in base units, `deposit_gnk` in GNK.
 	#[arg(long, global = true)]
 	json: bool,
 	#[command(subcommand)]
@@ -196,7 +196,7 @@ async fn command(chain: &Chain, command: Command, json: bool) -> Result<()> {
 		Command::List { limit, before, all } => list(chain, limit, before, all, json).await,
 		Command::Show { index } => {
 			let (shown, block_time) = show(chain, index).await?;
-			if json { print(&shown) } else { emit(&shown.text(block_time)) }
+			if json { emit_json(&shown) } else { emit(&shown.text(block_time)) }
 		},
 		Command::Tracks => tracks(chain, json).await,
 		Command::Parameters => parameters(chain, json).await,
@@ -237,7 +237,7 @@ async fn list(chain: &Chain, limit: usize, before: Option<u32>, all: bool, json:
 	let is_shown = |one: &Referendum| all || one.tally.is_some() || one.left.is_some();
 	let shown: Vec<_> = views.iter().map(read).filter(is_shown).take(limit).collect();
 	if json {
-		return print(&shown);
+		return emit_json(&shown);
 	}
 	let block_time = chain.types().await?.block_time();
 	let mut table = table(&["", "track", "state", "approval", "support", "time left"]);
@@ -286,14 +286,14 @@ async fn tracks(chain: &Chain, json: bool) -> Result<()> {
 		let one = |track: &TrackView| {
 			json!({
 				"id": track.id, "name": String::from_utf8_lossy(&track.name), "max_deciding": track.max_deciding,
-				"submission_deposit": track.submission_deposit.to_string(),
-				"decision_deposit": track.decision_deposit.to_string(),
+				"submission_deposit": Amount(track.submission_deposit),
+				"decision_deposit": Amount(track.decision_deposit),
 				"prepare": track.prepare, "decision": track.decision, "confirm": track.confirm,
 				"enactment": track.enactment, "timeout": track.timeout, "approval": [track.approval.0, track.approval.1],
 				"support": [track.support.0, track.support.1],
 			})
 		};
-		return print(&tracks.iter().map(one).collect::<Vec<_>>());
+		return emit_json(&tracks.iter().map(one).collect::<Vec<_>>());
 	}
 	emit(&tracks_text(&tracks, chain.types().await?.block_time()))
 }
@@ -343,7 +343,7 @@ async fn parameters(chain: &Chain, json: bool) -> Result<()> {
 	};
 	let all = views.iter().map(one).collect::<Result<Vec<_>>>()?;
 	if json {
-		return print(&all);
+		return emit_json(&all);
 	}
 	emit(&parameters_text(&all))
 }
@@ -375,8 +375,8 @@ async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
 				"votes": ballots.collect::<Vec<_>>(),
 			})
 		});
-		return print(
-			&json!({ "account": keys::ss58(account), "power": voter.power, "tracks": stances.collect::<Vec<_>>() }),
+		return emit_json(
+			&json!({ "account": keys::ss58(account), "power": Count(voter.power), "tracks": stances.collect::<Vec<_>>() }),
 		);
 	}
 	let mut out = format!("{} votes in a referendum opened now\n", voter.power);
@@ -413,7 +413,7 @@ async fn vote(chain: &Chain, index: u32, choice: Choice, key: &keys::Keypair, js
 	let choice = format!("{choice:?}").to_lowercase();
 	done(
 		json,
-		json!({ "referendum": index, "vote": choice, "votes": votes }),
+		json!({ "referendum": index, "vote": choice, "votes": Count(votes) }),
 		format!("voted {choice} in referendum {index} with {votes} votes, and with those of delegators"),
 	)
 }
@@ -442,7 +442,7 @@ async fn refund(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> R
 		);
 	}
 	chain.refund_deposits(key, index, of_decision, of_submission).await?;
-	let one = |deposit: &gonka_primitives::views::DepositView| json!({ "to": keys::ss58(&deposit.who), "amount": deposit.amount.to_string() });
+	let one = |deposit: &gonka_primitives::views::DepositView| json!({ "to": keys::ss58(&deposit.who), "amount": Amount(deposit.amount) });
 	let lines =
 		paid.iter().map(|deposit| format!("refunded {} GNK to {}", gnk(deposit.amount), keys::ss58(&deposit.who)));
 	let lines = lines.collect::<Vec<_>>().join("\n");
@@ -456,13 +456,9 @@ fn find<'a>(tracks: &'a [TrackView], text: &str) -> Result<&'a TrackView> {
 	found.with_context(|| format!("there is no track `{text}`. Tracks: {}", names()))
 }
 
-fn print(value: &impl Serialize) -> Result<()> {
-	emit(&format!("{}\n", serde_json::to_string_pretty(value)?))
-}
-
 /// Prints the outcome of a command, as JSON or as text.
 fn done(json: bool, value: serde_json::Value, text: String) -> Result<()> {
-	if json { print(&value) } else { emit(&format!("{text}\n")) }
+	if json { emit_json(&value) } else { emit(&format!("{text}\n")) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ pub mod cases;
 pub mod money;
 pub mod show;
 
-use super::{NodeArgument, emit, table, with_fees};
+use super::{NodeArgument, emit, emit_json, table, with_fees};
 use crate::amount::parse_gnk;
 use anyhow::{Result, bail};
 use clap::Subcommand;
@@ -44,14 +44,15 @@ Example:
 	Show {
 		/// Address of the host.
 		host: Address,
-		/// Print JSON, with amounts as decimal strings, in base units.
+		/// Print JSON. Amounts are decimal strings: `amount` in base units, `amount_gnk` in GNK.
 		#[arg(long)]
 		json: bool,
 	},
 	/// List all hosts, the heaviest first.
 	#[command(after_help = "\
-Example:
-  gonka host list")]
+Examples:
+  gonka host list
+  gonka host list --json")]
 	List {
 		/// Print JSON.
 		#[arg(long)]
@@ -87,7 +88,7 @@ Example:
 	Collateral {
 		/// Address of the host.
 		host: Address,
-		/// Print JSON, with amounts as decimal strings, in base units.
+		/// Print JSON. Amounts are decimal strings: `amount` in base units, `amount_gnk` in GNK.
 		#[arg(long)]
 		json: bool,
 	},
@@ -214,11 +215,11 @@ struct Row {
 	/// Epoch of its last registration.
 	registered: u32,
 	url: String,
-	models: Vec<ModelId>,
+	models: Vec<String>,
 }
 
 async fn list(chain: &Chain, json: bool) -> Result<()> {
-	let mut hosts = chain.hosts().await?;
+	let (mut hosts, models) = tokio::try_join!(chain.hosts(), chain.models())?;
 	hosts.sort_by_key(|host| std::cmp::Reverse(host.effective_weight));
 	if json {
 		let row = |host: HostView| Row {
@@ -226,12 +227,11 @@ async fn list(chain: &Chain, json: bool) -> Result<()> {
 			effective_weight: host.effective_weight,
 			registered: host.registered,
 			url: String::from_utf8_lossy(&host.url).into_owned(),
-			models: host.models,
+			models: model_names(&host, &models),
 		};
 		let rows: Vec<Row> = hosts.into_iter().map(row).collect();
-		return emit(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
+		return emit_json(&rows);
 	}
-	let models = chain.models().await?;
 	let mut table = table(&["host", "effective weight", "registered", "url", "models"]);
 	for host in &hosts {
 		table.add_row([
@@ -239,7 +239,7 @@ async fn list(chain: &Chain, json: bool) -> Result<()> {
 			host.effective_weight.to_string(),
 			format!("epoch {}", host.registered),
 			String::from_utf8_lossy(&host.url).into_owned(),
-			model_names(host, &models),
+			model_names(host, &models).join(", "),
 		]);
 	}
 	emit(&format!("{table}\n"))
@@ -301,11 +301,11 @@ async fn register(chain: &Chain, register: Register) -> Result<()> {
 	Ok(())
 }
 
-/// Names of a host's models, separated by commas.
-pub(super) fn model_names(host: &HostView, models: &[ModelView]) -> String {
+/// Names of a host's models.
+pub(super) fn model_names(host: &HostView, models: &[ModelView]) -> Vec<String> {
 	let name = |id: &ModelId| match models.iter().find(|model| model.id == *id) {
 		Some(model) => String::from_utf8_lossy(&model.name).into_owned(),
 		None => format!("model {id}"),
 	};
-	host.models.iter().map(name).collect::<Vec<_>>().join(", ")
+	host.models.iter().map(name).collect()
 }

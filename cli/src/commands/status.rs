@@ -3,7 +3,7 @@
 use super::{
 	NodeArgument,
 	dispute::{Dispute, disputes},
-	emit,
+	emit, emit_json,
 	host::model_names,
 	standing::{Standing, percent},
 	table,
@@ -33,7 +33,7 @@ Examples:
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON with all hosts and validators, and with amounts as decimal strings, in base units.
+	/// Print JSON with all hosts and validators. Amounts are decimal strings: `issued` in base units, `issued_gnk` in GNK.
 	#[arg(long)]
 	json: bool,
 }
@@ -109,7 +109,7 @@ pub struct Host {
 	/// Conviction in that epoch: `fabrication`, `false accusation`, `false digest`, `equivocation` or `wrong inference`.
 	pub offence: Option<&'static str>,
 	/// Names of the models it serves.
-	pub models: String,
+	pub models: Vec<String>,
 }
 
 /// A validator.
@@ -158,11 +158,7 @@ pub struct Supply {
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let chain = arguments.node.connect().await?;
 	let status = gather(&chain, if arguments.json { usize::MAX } else { ROWS }).await?;
-	if arguments.json {
-		emit(&format!("{}\n", serde_json::to_string_pretty(&status)?))
-	} else {
-		emit(&screen(&status)?)
-	}
+	if arguments.json { emit_json(&status) } else { emit(&screen(&status)?) }
 }
 
 /// Queries the chain for everything. Queries the standing of the `rows` heaviest hosts only.
@@ -305,7 +301,7 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 			effective_weight.to_string(),
 			percent(*share),
 			performance(host),
-			models.clone(),
+			models.join(", "),
 		]);
 	}
 	writeln!(out, "{hosts}")?;
@@ -347,7 +343,7 @@ mod tests {
 			share: 0.25,
 			performance,
 			offence,
-			models: "SmolLM2-135M-Instruct".into(),
+			models: vec!["SmolLM2-135M-Instruct".into()],
 		};
 		Status {
 			genesis: "0x".into(),

@@ -1,6 +1,6 @@
 //! `gonka supply`: how much GNK exists, and where it is.
 
-use super::{NodeArgument, emit};
+use super::{NodeArgument, emit, emit_json};
 use crate::amount::{gnk, units};
 use anyhow::Result;
 use gonka_primitives::{Balance, TOTAL_SUPPLY, views::SupplyView};
@@ -15,7 +15,7 @@ Example:
 pub struct Arguments {
 	#[command(flatten)]
 	node: NodeArgument,
-	/// Print JSON, with amounts as decimal strings, in base units.
+	/// Print JSON. Amounts are decimal strings: `total` in base units, `total_gnk` in GNK.
 	#[arg(long)]
 	json: bool,
 }
@@ -64,7 +64,7 @@ impl From<SupplyView> for Supply {
 pub async fn run(arguments: Arguments) -> Result<()> {
 	let supply = Supply::from(arguments.node.connect().await?.supply().await?);
 	if arguments.json {
-		return emit(&format!("{}\n", serde_json::to_string_pretty(&supply)?));
+		return emit_json(&supply);
 	}
 	let mut out = String::new();
 	for (name, amount) in [

@@ -15,6 +15,9 @@ use subxt::{
 	},
 };
 
+/// Largest whole number that all readers of JSON read exactly. Larger ones are text.
+const MAX_EXACT: u64 = 1 << 53;
+
 /// A decoded value of a call: [`Shown::text`] for people, JSON for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -102,7 +105,11 @@ impl Serialize for Shown {
 		match self {
 			Self::Text(text) | Self::Quoted(text) => serializer.serialize_str(text),
 			Self::Share(parts) => serializer.serialize_str(&percent(*parts)),
-			Self::Number(number) | Self::Amount(number) => serializer.serialize_u128(*number),
+			Self::Number(number) => match u64::try_from(*number) {
+				Ok(number) if number <= MAX_EXACT => serializer.serialize_u64(number),
+				_ => serializer.collect_str(number),
+			},
+			Self::Amount(units) => serializer.collect_str(units),
 			Self::List(values) => serializer.collect_seq(values),
 			Self::Fields(name, fields) if name.is_empty() => Map(fields).serialize(serializer),
 			Self::Fields(name, fields) if fields.is_empty() => serializer.serialize_str(name),
@@ -490,7 +497,9 @@ mod tests {
 		assert_eq!(shown.text(), text);
 		let json = serde_json::to_value(&shown).unwrap();
 		assert_eq!(json["call"], "Balances.transfer");
-		assert_eq!(json["arguments"]["value"], 5);
+		assert_eq!(json["arguments"]["value"], "5");
+		assert_eq!(serde_json::to_value(Shown::Number(1 << 53)).unwrap(), 1_u64 << 53);
+		assert_eq!(serde_json::to_value(Shown::Number((1 << 53) + 1)).unwrap(), "9007199254740993");
 		let remark = Balances::remark { remark: b"hi there".to_vec(), hash: [1, 2, 3, 4], count: 7 };
 		let text = "Balances.remark(remark: \"hi there\", hash: 0x01020304, count: 7)";
 		let shown = read(&Call::Balances(remark)).unwrap();

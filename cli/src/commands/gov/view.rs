@@ -1,6 +1,6 @@
 //! Referenda and tracks as text and as JSON.
 
-use crate::amount::{gnk, units};
+use crate::amount::{count, gnk, units};
 use gonka_client::{
 	chain::{Shown, Types, percent},
 	keys,
@@ -64,12 +64,16 @@ pub struct Deposit {
 #[derive(Clone, Debug, Serialize)]
 pub struct Tally {
 	/// Votes in favour.
+	#[serde(serialize_with = "count")]
 	pub ayes: u128,
 	/// Votes against.
+	#[serde(serialize_with = "count")]
 	pub nays: u128,
 	/// Votes in favour and abstentions.
+	#[serde(serialize_with = "count")]
 	pub support: u128,
 	/// All votes that could be cast.
+	#[serde(serialize_with = "count")]
 	pub electorate: u128,
 	/// Epoch whose effective weights are the votes.
 	pub epoch: u32,

@@ -2,7 +2,7 @@
 
 use crate::{
 	amount::{gnk, units},
-	commands::{emit, short, table},
+	commands::{emit, emit_json, short, table},
 };
 use anyhow::{Result, bail};
 use gonka_client::{
@@ -96,7 +96,7 @@ fn name(outcome: Outcome) -> &'static str {
 pub(super) async fn list(chain: &Chain, json: bool) -> Result<()> {
 	let cases: Vec<_> = chain.cases().await?.iter().map(Case::of).collect();
 	if json {
-		return emit(&format!("{}\n", serde_json::to_string_pretty(&cases)?));
+		return emit_json(&cases);
 	}
 	let mut table = table(&["number", "kind", "host", "until block", "seats", "ruled", "against the host"]);
 	for case in &cases {

@@ -1,8 +1,8 @@
 //! `gonka host earnings`, `claim`, and the commands about collateral.
 
 use crate::{
-	amount::{gnk, units},
-	commands::{above_zero, can_spend, checked, emit, table},
+	amount::{Amount, gnk, units},
+	commands::{above_zero, can_spend, checked, emit, emit_json, table},
 };
 use anyhow::{Result, ensure};
 use gonka_client::{
@@ -53,7 +53,7 @@ pub enum Format {
 	/// Text for people.
 	#[default]
 	Text,
-	/// JSON for programs, with amounts as decimal strings, in base units.
+	/// JSON for programs. Amounts are decimal strings: `vested` in base units, `vested_gnk` in GNK.
 	Json,
 	/// Table of epochs for spreadsheets, in base units.
 	Csv,
@@ -72,11 +72,11 @@ pub async fn earnings(chain: &Chain, host: &AccountId, format: Format) -> Result
 		burnt: view.burnt,
 		epochs: view.grants.into_iter().map(earned).collect(),
 	};
-	emit(&match format {
-		Format::Text => text(&earnings)?,
-		Format::Json => format!("{}\n", serde_json::to_string_pretty(&earnings)?),
-		Format::Csv => csv(&earnings),
-	})
+	match format {
+		Format::Text => emit(&text(&earnings)?),
+		Format::Json => emit_json(&earnings),
+		Format::Csv => emit(&csv(&earnings)),
+	}
 }
 
 fn text(earnings: &Earnings) -> Result<String> {
@@ -115,13 +115,13 @@ pub async fn collateral(chain: &Chain, host: &AccountId, json: bool) -> Result<(
 	let view = chain.collateral(host).await?;
 	let weight = chain.host(host).await?.map_or(0, |host| host.effective_weight);
 	if json {
-		let unbonding: Vec<_> = view.unbonding.iter().map(|(epoch, amount)| (epoch, amount.to_string())).collect();
+		let unbonding: Vec<_> = view.unbonding.iter().map(|(epoch, amount)| (epoch, Amount(*amount))).collect();
 		let value = serde_json::json!({
-			"account": keys::ss58(host), "active": view.active.to_string(), "unbonding": unbonding,
-			"released_before_epoch": view.released_before, "unvested": view.unvested.to_string(),
-			"per_weight": view.per_weight.to_string(), "needed_from_epoch": view.needed_from, "effective_weight": weight,
+			"account": keys::ss58(host), "active": Amount(view.active), "unbonding": unbonding,
+			"released_before_epoch": view.released_before, "unvested": Amount(view.unvested),
+			"per_weight": Amount(view.per_weight), "needed_from_epoch": view.needed_from, "effective_weight": weight,
 		});
-		return emit(&format!("{}\n", serde_json::to_string_pretty(&value)?));
+		return emit_json(&value);
 	}
 	let mut out = String::new();
 	out.push_str(&stake(&view));

@@ -3,7 +3,7 @@
 use super::{cases::Judgement, model_names};
 use crate::commands::{
 	dispute::{Dispute, disputes},
-	emit, short,
+	emit, emit_json, short,
 	standing::Standing,
 };
 use anyhow::{Result, bail};
@@ -26,7 +26,7 @@ pub struct Host {
 	/// Address at which gateways reach the worker.
 	pub url: String,
 	/// Names of the models it serves.
-	pub models: String,
+	pub models: Vec<String>,
 	/// Epoch of the last registration.
 	pub registered: u32,
 	/// Effective weight in the epoch weighed last.
@@ -91,7 +91,7 @@ pub struct Request {
 /// Runs `gonka host show`.
 pub(super) async fn run(chain: &Chain, host: &AccountId, json: bool) -> Result<()> {
 	let host = gather(chain, host).await?;
-	if json { emit(&format!("{}\n", serde_json::to_string_pretty(&host)?)) } else { emit(&screen(&host)?) }
+	if json { emit_json(&host) } else { emit(&screen(&host)?) }
 }
 
 /// Queries the chain for everything about a host.
@@ -185,7 +185,7 @@ fn screen(host: &Host) -> Result<String, fmt::Error> {
 	writeln!(out, "host        {}", host.account)?;
 	writeln!(out, "worker key  {}", host.worker)?;
 	writeln!(out, "url         {}", host.url)?;
-	writeln!(out, "models      {}", host.models)?;
+	writeln!(out, "models      {}", host.models.join(", "))?;
 	writeln!(out, "registered  epoch {}", host.registered)?;
 	writeln!(out, "weight      {} (effective)", host.effective_weight)?;
 	writeln!(out, "reputation  {}", host.reputation.text())?;
@@ -227,7 +227,7 @@ mod tests {
 			account: keys::ss58(&[2; 32]),
 			worker: keys::ss58(&[9; 32]),
 			url: "http://127.0.0.1:9000".into(),
-			models: "m".into(),
+			models: vec!["m".into()],
 			registered: 1,
 			effective_weight: 80,
 			reputation: Reputation {
