@@ -22,7 +22,7 @@ mod types;
 pub use accounts::{AccountBalance, RotatedKeys};
 pub use blocks::BestBlocks;
 pub use error::Error;
-pub use governance::{MAX_INLINE, NewModel, ProposalCost, Vote};
+pub use governance::{MAX_INLINE, NewModel, ProposalCost, Spend, Vote};
 pub use subxt::ext::scale_value::Value;
 pub use types::{DecodeError, Kind, Shown, Types, percent};
 

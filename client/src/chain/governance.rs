@@ -14,8 +14,12 @@ use gonka_primitives::{
 	views::{EnactmentView, ParameterView, ReferendumView, TrackView, VoterView},
 };
 use subxt::{
-	ext::scale_value::{Composite, Value},
-	utils::H256,
+	ext::{
+		scale_decode::DecodeAsType,
+		scale_value::{Composite, Value, ValueDef},
+	},
+	rpcs::methods::legacy::NumberOrHex,
+	utils::{AccountId32, H256},
 };
 
 /// Maximum length of a call that a referendum carries itself, in bytes. A longer one needs a preimage.
@@ -51,23 +55,40 @@ impl ProposalCost {
 }
 
 /// A call to sign.
-struct Prepared {
-	pallet: &'static str,
-	call: &'static str,
-	arguments: Composite<()>,
+pub(super) struct Prepared {
+	pub(super) pallet: &'static str,
+	pub(super) call: &'static str,
+	pub(super) arguments: Composite<()>,
 }
 
 impl Prepared {
-	fn new(pallet: &'static str, call: &'static str, arguments: impl IntoIterator<Item = Value>) -> Self {
+	pub(super) fn new(pallet: &'static str, call: &'static str, arguments: impl IntoIterator<Item = Value>) -> Self {
 		Self { pallet, call, arguments: Composite::unnamed(arguments) }
 	}
 }
 
 /// One call that makes all of these or, if one of them fails, none.
-fn batch(calls: impl IntoIterator<Item = Prepared>) -> Prepared {
+pub(super) fn batch(calls: impl IntoIterator<Item = Prepared>) -> Prepared {
 	let one = |made: Prepared| Value::unnamed_variant(made.pallet, [Value::variant(made.call, made.arguments)]);
 	let calls = Value::unnamed_composite(calls.into_iter().map(one));
 	Prepared::new("Utility", "batch_all", [calls])
+}
+
+/// A spend of the community fund that was approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spend {
+	/// Its index.
+	pub index: u32,
+	/// The amount, in base units.
+	pub amount: Balance,
+	/// The account that receives it.
+	pub beneficiary: AccountId,
+	/// First block that may carry the payout.
+	pub from: BlockNumber,
+	/// Block from which on it can no longer be paid out.
+	pub until: BlockNumber,
+	/// Whether it was paid out.
+	pub is_paid: bool,
 }
 
 /// A vote.
@@ -131,6 +152,17 @@ impl Chain {
 	/// A referendum, with its call if the preimage is noted.
 	pub async fn referendum(&self, index: u32) -> Result<Option<ReferendumView>> {
 		self.view("referendum", &index, None).await
+	}
+
+	/// A referendum as of the state after an earlier block; `None` if the node has not kept that state.
+	pub async fn referendum_at(&self, index: u32, block: BlockNumber) -> Result<Option<ReferendumView>> {
+		let number = Some(NumberOrHex::Number(block.into()));
+		let hash = self.rpc("chain_getBlockHash", || self.inner.methods.chain_get_block_hash(number)).await?;
+		let Some(hash) = hash else { return Ok(None) };
+		match self.view("referendum", &index, Some(hash)).await {
+			Err(Error::Rpc { .. }) => Ok(None),
+			view => view,
+		}
 	}
 
 	/// An account's power, votes and delegations.
@@ -282,6 +314,53 @@ impl Chain {
 	/// Ends a delegation.
 	pub async fn undelegate(&self, from: &Keypair, track: u16) -> Result<()> {
 		self.in_turn(from, VOTING, "undelegate", &(track,)).await
+	}
+
+	/// The spends of the community fund that were approved and are not settled, ascending by index.
+	pub async fn spends(&self) -> Result<Vec<Spend>> {
+		#[derive(DecodeAsType)]
+		#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
+		struct Stored {
+			amount: Balance,
+			beneficiary: AccountId32,
+			valid_from: BlockNumber,
+			expire_at: BlockNumber,
+			status: Value,
+		}
+		let best = self.best().await?;
+		let failed = |cause: String| Error::Rpc { method: "state_getKeysPaged".into(), cause };
+		let unreadable = |cause: String| Error::Decode { what: "Treasury.Spends".into(), cause };
+		let address = subxt::dynamic::storage::<(u32,), Stored>("Treasury", "Spends");
+		self.patient(async {
+			let at = self.at(&best).await?;
+			let mut entries = at.storage().iter(address, ()).await.map_err(|error| failed(error.to_string()))?;
+			let mut spends = Vec::new();
+			while let Some(entry) = entries.next().await {
+				let entry = entry.map_err(|error| failed(error.to_string()))?;
+				let key = entry.key().map_err(|error| unreadable(error.to_string()))?;
+				let index = key.part(0).and_then(|part| part.decode_as::<u32>().ok().flatten());
+				let index = index.ok_or_else(|| unreadable("a key has no index".into()))?;
+				let stored = entry.value().decode().map_err(|error| unreadable(error.to_string()))?;
+				spends.push(Spend {
+					index,
+					amount: stored.amount,
+					beneficiary: stored.beneficiary.0,
+					from: stored.valid_from,
+					until: stored.expire_at,
+					is_paid: matches!(&stored.status.value, ValueDef::Variant(status) if status.name == "Attempted"),
+				});
+			}
+			spends.sort_by_key(|spend| spend.index);
+			Ok(spends)
+		})
+		.await
+	}
+
+	/// Pays out approved spends of the community fund to their beneficiaries: all of them, or none. Anybody may.
+	pub async fn pay_out(&self, from: &Keypair, spends: &[u32]) -> Result<()> {
+		let calls = spends.iter().map(|index| Prepared::new("Treasury", "payout", [Value::u128((*index).into())]));
+		let Prepared { pallet, call, arguments } = batch(calls);
+		self.in_turn(from, pallet, call, &arguments).await
 	}
 
 	/// Applies runtime code that a referendum has authorised.

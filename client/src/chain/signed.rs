@@ -1,6 +1,9 @@
 //! The transactions of an account: signed, with a fee, in the order of its nonces.
 
-use super::{BlockRef, Chain, Error, Result};
+use super::{
+	BlockRef, Chain, Error, Result,
+	governance::{Prepared, batch},
+};
 use crate::keys;
 use codec::{Compact, Decode, Encode};
 use gonka_primitives::{AccountId, Balance, ChannelId, PublicKey};
@@ -12,7 +15,7 @@ use std::{
 use subxt::{
 	SubstrateConfig,
 	config::DefaultExtrinsicParamsBuilder,
-	ext::scale_encode::EncodeAsFields,
+	ext::{scale_encode::EncodeAsFields, scale_value::Value},
 	tx::Signer,
 	utils::{AccountId32, H256, MultiSignature},
 };
@@ -107,6 +110,22 @@ impl Chain {
 	/// Withdraws the remainder of a closed channel.
 	pub async fn withdraw(&self, developer: &Keypair, channel: ChannelId) -> Result<()> {
 		self.in_turn(developer, "InferenceMarket", "withdraw", &(channel,)).await
+	}
+
+	/// Begins to close channels: all of them, or none.
+	pub async fn close_channels(&self, developer: &Keypair, channels: &[ChannelId]) -> Result<()> {
+		self.of_channels(developer, "close_channel", channels).await
+	}
+
+	/// Withdraws the remainders of closed channels: all of them, or none.
+	pub async fn withdraw_channels(&self, developer: &Keypair, channels: &[ChannelId]) -> Result<()> {
+		self.of_channels(developer, "withdraw", channels).await
+	}
+
+	async fn of_channels(&self, developer: &Keypair, call: &'static str, channels: &[ChannelId]) -> Result<()> {
+		let one = |id: &ChannelId| Prepared::new("InferenceMarket", call, [Value::u128((*id).into())]);
+		let Prepared { pallet, call, arguments } = batch(channels.iter().map(one));
+		self.in_turn(developer, pallet, call, &arguments).await
 	}
 
 	/// Deposits base units as collateral.
