@@ -7,6 +7,7 @@ pub mod dispute;
 pub mod gov;
 pub mod host;
 pub mod key;
+pub mod names;
 pub mod send;
 pub mod session_keys;
 pub mod standing;

@@ -1,6 +1,6 @@
 //! Open disputes: claims and the games in which refuters attack them.
 
-use super::{short, table};
+use super::short;
 use gonka_client::keys;
 use gonka_primitives::{
 	AccountId,
@@ -8,6 +8,7 @@ use gonka_primitives::{
 	views::{ClaimView, GameView, SubjectView},
 };
 use serde::Serialize;
+use std::iter;
 
 /// An open claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -109,17 +110,15 @@ impl Game {
 	}
 }
 
-/// Formats claims as a table of at most 120 columns.
+/// Formats claims as lines of at most 80 columns: one for each claim, and one for each move that is due.
 pub fn disputes(all: &[Dispute]) -> String {
-	let mut table = table(&["claim", "kind", "epoch", "claimant", "host", "waits for", "until block"]);
-	for dispute in all {
-		for (awaited, deadline) in dispute.awaited() {
-			let (id, epoch) = (dispute.id.to_string(), dispute.epoch.to_string());
-			let (claimant, host) = (short(&dispute.claimant), short(&dispute.host));
-			table.add_row([id, dispute.kind.to_owned(), epoch, claimant, host, awaited, deadline]);
-		}
-	}
-	table.to_string()
+	let lines = all.iter().flat_map(|dispute| {
+		let Dispute { id, kind, epoch, claimant, host, .. } = dispute;
+		let claim = format!("claim {id}: {kind} of {} by {}, epoch {epoch}", short(host), short(claimant));
+		let waits = |(awaited, deadline)| format!("  waits for {awaited} until block {deadline}");
+		iter::once(claim).chain(dispute.awaited().into_iter().map(waits))
+	});
+	lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Name of an offence.
@@ -206,10 +205,11 @@ pub(super) mod tests {
 	}
 
 	#[test]
-	fn the_table_of_claims_fits_into_120_columns() {
+	fn the_lines_of_claims_fit_into_80_columns() {
 		let games = vec![game(Stage::Children), game(Stage::Digests)];
-		let table = disputes(&[Dispute::of(&claim(Vec::new())), Dispute::of(&claim(games))]);
-		assert!(table.lines().all(|line| line.chars().count() <= 120), "{table}");
-		assert_eq!(table.lines().count(), 3 + 1 + 3, "{table}");
+		let text = disputes(&[Dispute::of(&claim(Vec::new())), Dispute::of(&claim(games))]);
+		assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+		assert_eq!(text.lines().filter(|line| line.starts_with("claim 7: accusation of ")).count(), 2, "{text}");
+		assert_eq!(text.lines().filter(|line| line.starts_with("  waits for ")).count(), 3, "{text}");
 	}
 }

@@ -5,6 +5,7 @@ use super::{
 	dispute::{Dispute, disputes},
 	emit, emit_json,
 	host::model_names,
+	names::{Names, shown},
 	standing::{Standing, percent},
 	table,
 };
@@ -98,6 +99,8 @@ pub struct Checking {
 pub struct Host {
 	/// Address of the host.
 	pub account: String,
+	/// Name of the account, if it is a well-known one of a local network.
+	pub name: Option<String>,
 	/// Address at which gateways reach its worker.
 	pub url: String,
 	/// Effective weight in the epoch weighed last.
@@ -117,6 +120,8 @@ pub struct Host {
 pub struct Validator {
 	/// Address of the validator.
 	pub account: String,
+	/// Name of the account, if it is a well-known one of a local network.
+	pub name: Option<String>,
 	/// Power in consensus.
 	pub power: u64,
 	/// Share of all power, 0 to 1.
@@ -165,7 +170,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 pub async fn gather(chain: &Chain, rows: usize) -> Result<Status> {
 	let (epoch, mut hosts, validators) = tokio::try_join!(chain.epoch(), chain.hosts(), chain.validators())?;
 	let (models, supply, finalized) = tokio::try_join!(chain.models(), chain.supply(), chain.finalized())?;
-	let claims = chain.claims().await?;
+	let (claims, names) = (chain.claims().await?, Names::of(chain).await?);
 	let best = chain.best().await?.number;
 	let total_weight: u64 = hosts.iter().map(|host| host.effective_weight).fold(0, u64::saturating_add);
 	let total_power: u64 = validators.iter().map(|(_, power)| *power).fold(0, u64::saturating_add);
@@ -182,6 +187,7 @@ pub async fn gather(chain: &Chain, rows: usize) -> Result<Status> {
 		let standing = standings.next().flatten();
 		Host {
 			account: keys::ss58(&host.account),
+			name: names.get(&host.account),
 			url: String::from_utf8_lossy(&host.url).into_owned(),
 			effective_weight: host.effective_weight,
 			share: share(host.effective_weight, total_weight),
@@ -195,6 +201,7 @@ pub async fn gather(chain: &Chain, rows: usize) -> Result<Status> {
 		.iter()
 		.map(|(account, power)| Validator {
 			account: keys::ss58(account),
+			name: names.get(account),
 			power: *power,
 			share: share(*power, total_power),
 		})
@@ -281,13 +288,8 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	}
 	writeln!(out, "best block {}, finalised {} ({} behind)", status.best, status.finalized, status.finality_lag)?;
 	let Supply { issued, unmined, last_emission } = &status.supply;
-	writeln!(
-		out,
-		"supply {} GNK, {} GNK not minted yet, {} GNK for the last epoch",
-		gnk(*issued),
-		gnk(*unmined),
-		gnk(*last_emission)
-	)?;
+	writeln!(out, "supply {} GNK, {} GNK not minted yet", gnk(*issued), gnk(*unmined))?;
+	writeln!(out, "the last epoch may mint {} GNK", gnk(*last_emission))?;
 	if !status.disputes.is_empty() {
 		let shown = status.disputes.get(..ROWS).unwrap_or(&status.disputes);
 		writeln!(out, "{}", disputes(shown))?;
@@ -295,9 +297,9 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	}
 	let mut hosts = table(&["host", "weight", "share", "performance", "models"]);
 	for host in status.hosts.iter().take(ROWS) {
-		let Host { account, effective_weight, share, models, .. } = host;
+		let Host { account, name, effective_weight, share, models, .. } = host;
 		hosts.add_row([
-			account.clone(),
+			shown(name.as_ref(), account),
 			effective_weight.to_string(),
 			percent(*share),
 			performance(host),
@@ -308,11 +310,12 @@ fn screen(status: &Status) -> Result<String, std::fmt::Error> {
 	more(&mut out, status.hosts.len(), "hosts: `gonka host list` shows all")?;
 	let mut validators = table(&["validator", "power", "share"]);
 	for validator in status.validators.iter().take(ROWS) {
-		validators.add_row([validator.account.clone(), validator.power.to_string(), percent(validator.share)]);
+		let account = shown(validator.name.as_ref(), &validator.account);
+		validators.add_row([account, validator.power.to_string(), percent(validator.share)]);
 	}
 	writeln!(out, "{validators}")?;
 	more(&mut out, status.validators.len(), "validators: `gonka status --json` shows all")?;
-	let mut models = table(&["model", "context", "GNK per 1M prompt tokens", "per 1M completion tokens"]);
+	let mut models = table(&["model", "context", "GNK per 1M prompt", "per 1M completion"]);
 	for model in &status.models {
 		let price = |units: u128| gnk(units.saturating_mul(1_000_000));
 		let context = model.context_length.to_string();
@@ -338,6 +341,7 @@ mod tests {
 	fn status() -> Status {
 		let host = |number: u8, performance, offence| Host {
 			account: keys::ss58(&[number; 32]),
+			name: (number == 3).then(|| "//Charlie//stash".into()),
 			url: "http://127.0.0.1:9000".into(),
 			effective_weight: 123_456,
 			share: 0.25,
@@ -362,17 +366,29 @@ mod tests {
 			},
 			disputes: vec![Dispute::of(&claim(vec![super::super::dispute::tests::game(Stage::Value)]))],
 			hosts: vec![host(1, Some(1.0), None), host(2, Some(0.0), Some("false accusation")), host(3, None, None)],
-			validators: Vec::new(),
-			models: Vec::new(),
-			supply: Supply { issued: 0, unmined: 0, last_emission: 0 },
+			validators: vec![Validator { account: keys::ss58(&[1; 32]), name: None, power: 1_000_000, share: 1.0 }],
+			models: vec![Model {
+				id: 0,
+				name: "SmolLM2-135M-Instruct".into(),
+				context_length: 131_072,
+				input_price: 1_000_001,
+				output_price: 4_000_001,
+			}],
+			supply: Supply {
+				issued: 1_000_000_000_123_456_789,
+				unmined: 680_000_000_123_456_789,
+				last_emission: 322_923_123_456_789,
+			},
 		}
 	}
 
 	#[test]
-	fn the_screen_shows_checks_and_disputes_within_120_columns() {
+	fn the_screen_shows_checks_and_disputes_within_80_columns() {
 		let text = screen(&status()).unwrap();
-		assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
-		for part in ["commit to digests until block 90", "accusation", "100.0 %", "false accusation", " – "] {
+		assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+		for part in
+			["//Charlie//stash", "commit to digests until block 90", "accusation", "100.0 %", "false accusation", " – "]
+		{
 			assert!(text.contains(part), "no `{part}` in\n{text}");
 		}
 		assert!(!screen(&Status { disputes: Vec::new(), ..status() }).unwrap().contains("waits for"));
