@@ -1,5 +1,7 @@
 //! `gonka gov`.
 
+pub mod funds;
+pub mod parameters;
 pub mod propose;
 pub mod value;
 pub mod view;
@@ -14,9 +16,8 @@ use gonka_client::{
 };
 use gonka_primitives::{
 	AccountId,
-	views::{BallotView, ParameterView, TrackView},
+	views::{BallotView, ReferendumState, StanceView, TrackView, VoterView},
 };
-use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use view::{Referendum, duration, tenths, track_name};
@@ -68,10 +69,11 @@ Example:
 Example:
   gonka gov tracks")]
 	Tracks,
-	/// List the parameters with their values and the changes that wait for the next epoch.
+	/// List the parameters with their meaning, values, bounds, and the changes that wait for the next epoch.
 	#[command(after_help = "\
-Example:
-  gonka gov parameters")]
+Examples:
+  gonka gov parameters
+  gonka gov parameters --json")]
 	Parameters,
 	/// Show an account's votes and delegations.
 	#[command(after_help = "\
@@ -136,6 +138,17 @@ Example:
 Example:
   gonka gov refund 3 --key alice.key")]
 	Refund(Signed),
+	/// List the spends of the community fund that were approved.
+	#[command(after_help = "\
+Example:
+  gonka gov spends")]
+	Spends,
+	/// Pay out approved spends of the community fund to their beneficiaries. Any account may.
+	#[command(after_help = "\
+Examples:
+  gonka gov payout 0 --key alice.key
+  gonka gov payout --all --key alice.key")]
+	Payout(funds::Payout),
 	/// Apply runtime code that a referendum has authorised. Any account may.
 	#[command(after_help = "\
 Example:
@@ -199,7 +212,7 @@ async fn command(chain: &Chain, command: Command, json: bool) -> Result<()> {
 			if json { emit_json(&shown) } else { emit(&shown.text(block_time)) }
 		},
 		Command::Tracks => tracks(chain, json).await,
-		Command::Parameters => parameters(chain, json).await,
+		Command::Parameters => parameters::run(chain, json).await,
 		Command::Voter { account } => voter(chain, &account.account()?, json).await,
 		Command::Propose(proposal) => propose::run(chain, proposal, json).await,
 		Command::Deposit(Signed { index, key }) => {
@@ -209,18 +222,30 @@ async fn command(chain: &Chain, command: Command, json: bool) -> Result<()> {
 		Command::Vote { index, vote, key } => self::vote(chain, index, vote, &keys::load(&key)?, json).await,
 		Command::Unvote(Signed { index, key }) => unvote(chain, index, &keys::load(&key)?, json).await,
 		Command::Delegate { track, to, key } => {
-			let to = to.account()?;
-			let track = find(&chain.tracks().await?, &track)?.id;
-			chain.delegate(&keys::load(&key)?, track, &to).await?;
-			let to = keys::ss58(&to);
-			done(json, json!({ "track": track, "to": to }), format!("delegated to {to} in track {track}"))
+			let (to, key) = (to.account()?, keys::load(&key)?);
+			let tracks = chain.tracks().await?;
+			let track = find(&tracks, &track)?;
+			let from = keys::public(&key);
+			let has_power = async || {
+				let power = chain.voter(&from).await?.power;
+				ensure!(power > 0, "nothing was sent: {} has no vote weight to delegate", keys::ss58(&from));
+				Ok(())
+			};
+			checked(chain, has_power).await?;
+			chain.delegate(&key, track.id, &to).await?;
+			let (to, track) = (keys::ss58(&to), track_name(&tracks, track.id));
+			done(json, json!({ "track": track, "to": to }), format!("delegated to {to} in the track {track}"))
 		},
 		Command::Undelegate { track, key } => {
-			let track = find(&chain.tracks().await?, &track)?.id;
+			let tracks = chain.tracks().await?;
+			let track = find(&tracks, &track)?.id;
 			chain.undelegate(&keys::load(&key)?, track).await?;
-			done(json, json!({ "track": track }), format!("ended the delegation in track {track}"))
+			let track = track_name(&tracks, track);
+			done(json, json!({ "track": track }), format!("ended the delegation in the track {track}"))
 		},
 		Command::Refund(Signed { index, key }) => refund(chain, index, &keys::load(&key)?, json).await,
+		Command::Spends => funds::list(chain, json).await,
+		Command::Payout(payout) => funds::pay_out(chain, payout, json).await,
 		Command::Apply { wasm, key } => {
 			let code = runtime_code(&wasm)?;
 			chain.apply_upgrade(&keys::load(&key)?, &code).await?;
@@ -254,12 +279,35 @@ async fn show(chain: &Chain, index: u32) -> Result<(Referendum, u64)> {
 		tokio::try_join!(chain.referendum(index), chain.tracks(), chain.best(), chain.types())?;
 	let view = view.with_context(|| format!("there is no referendum {index}: `gonka gov list --all` lists them"))?;
 	let mut shown = Referendum::new(&view, &tracks, best.number);
-	if let Some(call) = view.proposal.as_ref().and_then(|proposal| proposal.call.as_deref()) {
+	// The chain keeps no more than the outcome of a referendum that has ended. The state before its end has all of it.
+	let mut proposal = view.proposal;
+	if let Some(at) = ended(view.state) {
+		match chain.referendum_at(index, at.saturating_sub(1)).await? {
+			Some(before) => {
+				shown.complete(Referendum::new(&before, &tracks, best.number));
+				proposal = proposal.or(before.proposal);
+			},
+			None => shown.lost = Some(at),
+		}
+	}
+	if let Some(call) = proposal.as_ref().and_then(|proposal| proposal.call.as_deref()) {
 		let track = view.ongoing.as_ref().map(|open| open.track);
 		let described = describe(chain, &types, track, call).await?;
 		(shown.call, shown.meaning, shown.fails) = (Some(described.call), described.meaning, described.fails);
 	}
 	Ok((shown, types.block_time()))
+}
+
+/// The block in which a referendum ended.
+fn ended(state: ReferendumState) -> Option<u32> {
+	match state {
+		ReferendumState::Approved { at, .. }
+		| ReferendumState::Rejected { at }
+		| ReferendumState::Cancelled { at }
+		| ReferendumState::TimedOut { at }
+		| ReferendumState::Killed { at } => Some(at),
+		_ => None,
+	}
 }
 
 /// A call: decoded, explained, and rehearsed.
@@ -318,45 +366,6 @@ fn tracks_text(tracks: &[TrackView], block_time: u64) -> String {
 	format!("{table}\n")
 }
 
-/// A parameter that governance controls.
-#[derive(Clone, Debug, Serialize)]
-struct Parameter {
-	name: String,
-	value: String,
-	default: String,
-	/// Value from the next epoch on.
-	pending: Option<String>,
-}
-
-async fn parameters(chain: &Chain, json: bool) -> Result<()> {
-	let (views, types) = tokio::try_join!(chain.parameters(), chain.types())?;
-	let read = |bytes: &[u8]| -> Result<(String, Option<String>)> {
-		let (name, value) = types.parameter(bytes).map_err(|why| anyhow!("cannot decode a parameter: {why}"))?;
-		Ok((name, value.as_ref().map(view::value)))
-	};
-	let one = |view: &ParameterView| {
-		let (name, value) = read(&view.present)?;
-		let default = read(&view.default)?.1.unwrap_or_default();
-		let pending = view.pending.as_deref().map(read).transpose()?;
-		let pending = pending.map(|(_, value)| value.unwrap_or_else(|| default.clone()));
-		Ok(Parameter { name, value: value.unwrap_or_default(), default, pending })
-	};
-	let all = views.iter().map(one).collect::<Result<Vec<_>>>()?;
-	if json {
-		return emit_json(&all);
-	}
-	emit(&parameters_text(&all))
-}
-
-fn parameters_text(all: &[Parameter]) -> String {
-	let mut table = table(&["parameter", "value", "default", "from the next epoch on"]);
-	for one in all {
-		let default = if one.value == one.default { "the same" } else { &one.default };
-		table.add_row([one.name.as_str(), &one.value, default, one.pending.as_deref().unwrap_or_default()]);
-	}
-	format!("{table}\n")
-}
-
 async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
 	let (voter, tracks) = tokio::try_join!(chain.voter(account), chain.tracks())?;
 	let ballot = |ballot: &BallotView| match ballot {
@@ -397,12 +406,16 @@ async fn voter(chain: &Chain, account: &AccountId, json: bool) -> Result<()> {
 
 async fn vote(chain: &Chain, index: u32, choice: Choice, key: &keys::Keypair, json: bool) -> Result<()> {
 	let account = keys::public(key);
-	checked(chain, async || {
-		let is_open = chain.votes(index, &account).await?.is_some();
-		ensure!(is_open, "referendum {index} is not open: `gonka gov list` lists those that are");
-		Ok(())
-	})
-	.await?;
+	let may_vote = async || {
+		let (votes, view, voter) =
+			tokio::try_join!(chain.votes(index, &account), chain.referendum(index), chain.voter(&account))?;
+		let open = votes.zip(view.and_then(|view| view.ongoing));
+		let (votes, ongoing) = open.with_context(|| {
+			format!("nothing was sent: referendum {index} is not open. `gonka gov list` lists those that are")
+		})?;
+		can_vote(&keys::ss58(&account), index, ongoing.track, votes, &voter)
+	};
+	checked(chain, may_vote).await?;
 	let vote = match choice {
 		Choice::Aye => Vote::Aye,
 		Choice::Nay => Vote::Nay,
@@ -418,9 +431,26 @@ async fn vote(chain: &Chain, index: u32, choice: Choice, key: &keys::Keypair, js
 	)
 }
 
+/// Checks that a vote of the account `address` in a referendum counts: it has votes itself, or those of delegators in the track.
+fn can_vote(address: &str, referendum: u32, track: u16, votes: u128, voter: &VoterView) -> Result<()> {
+	let stance = voter.tracks.iter().find(|stance| stance.track == track);
+	if let Some(to) = stance.and_then(|stance| stance.delegate.as_ref()) {
+		bail!(
+			"nothing was sent: {address} delegates its votes in this track to {}. `gonka gov undelegate {track}` ends that",
+			keys::ss58(to)
+		);
+	}
+	ensure!(
+		votes > 0 || stance.is_some_and(|stance| !stance.delegators.is_empty()),
+		"nothing was sent: {address} has no votes in referendum {referendum}. Votes are the vote weights of hosts in the epoch that \
+		 had been weighed last when the referendum was opened"
+	);
+	Ok(())
+}
+
 async fn unvote(chain: &Chain, index: u32, key: &keys::Keypair, json: bool) -> Result<()> {
 	let voter = chain.voter(&keys::public(key)).await?;
-	let voted = |stance: &&gonka_primitives::views::StanceView| stance.ballots.iter().any(|(poll, _)| *poll == index);
+	let voted = |stance: &&StanceView| stance.ballots.iter().any(|(poll, _)| *poll == index);
 	let track = voter.tracks.iter().find(voted).map(|stance| stance.track);
 	chain.remove_vote(key, track, index).await?;
 	done(json, json!({ "referendum": index }), format!("removed the vote in referendum {index}"))
@@ -496,6 +526,9 @@ mod tests {
 				hash = "00".repeat(32)
 			),
 			"gov apply code.wasm --key file".into(),
+			"gov payout 3 4 --key file".into(),
+			"gov payout --all --key file --json".into(),
+			"gov propose retire-model M".into(),
 		] {
 			Program::try_parse_from(line.split(' ')).unwrap();
 		}
@@ -515,19 +548,26 @@ mod tests {
 	}
 
 	#[test]
-	fn the_tables_show_thresholds_times_and_pending_values() {
+	fn the_table_of_tracks_shows_thresholds_and_times() {
 		let text = tracks_text(&[propose::tests::track()], 6_000);
 		for part in ["parameters", "80 %–60 %", "40 %–15 %", "1,000 GNK", "24 h", "7 days"] {
 			assert!(text.contains(part), "{part} in {text}");
 		}
-		let one = |pending: Option<&str>| Parameter {
-			name: "Collateral.BaseShare".into(),
-			value: "20 %".into(),
-			default: "20 %".into(),
-			pending: pending.map(Into::into),
-		};
-		let text = parameters_text(&[one(None), one(Some("25 %"))]);
-		let rows: Vec<_> = text.lines().filter(|line| line.contains("BaseShare")).collect();
-		assert!(rows[0].contains("the same") && !rows[0].contains("25 %") && rows[1].contains("25 %"), "{text}");
+	}
+
+	#[test]
+	fn a_vote_without_power_is_rejected_before_it_costs_a_fee() {
+		let stance = |track, delegators| StanceView { track, delegate: None, delegators, ballots: Vec::new() };
+		let voter = |power, tracks| VoterView { power, tracks };
+		assert!(can_vote("5G", 3, 1, 5, &voter(0, Vec::new())).is_ok());
+		// A delegate casts the votes of others.
+		assert!(can_vote("5G", 3, 1, 0, &voter(0, vec![stance(1, vec![[7; 32]])])).is_ok());
+		for tracks in [Vec::new(), vec![stance(1, Vec::new())], vec![stance(2, vec![[7; 32]])]] {
+			let error = can_vote("5G", 3, 1, 0, &voter(9, tracks)).unwrap_err().to_string();
+			assert!(error.starts_with("nothing was sent: 5G has no votes in referendum 3"), "{error}");
+		}
+		let delegating = StanceView { delegate: Some([7; 32]), ..stance(1, Vec::new()) };
+		let error = can_vote("5G", 3, 1, 5, &voter(9, vec![delegating])).unwrap_err().to_string();
+		assert!(error.contains("delegates") && error.contains("gonka gov undelegate"), "{error}");
 	}
 }

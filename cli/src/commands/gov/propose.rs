@@ -25,7 +25,8 @@ use std::{fmt::Write, fs, path::PathBuf};
 pub struct Propose {
 	#[command(subcommand)]
 	what: What,
-	/// File with the secret of the account that submits the referendum and pays the deposits.
+	/// File with the secret of the account that submits the referendum and pays the deposits. Without it, there is a preview
+	/// only.
 	#[arg(long, value_name = "FILE", global = true, required = false)]
 	key: Option<PathBuf>,
 	/// Place the decision deposit too. A referendum without one is never decided.
@@ -63,7 +64,7 @@ Example:
 		/// Runtime code, such as `gonka_runtime.compact.compressed.wasm`. It is compressed if it is not yet.
 		wasm: PathBuf,
 	},
-	/// Spend from the community fund. After the enactment `treasury.payout` pays the amount.
+	/// Spend from the community fund. After the enactment `gonka gov payout` pays the amount.
 	#[command(after_help = "\
 Example:
   gonka gov propose spend 5000 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --key alice.key")]
@@ -195,11 +196,6 @@ struct Model {
 
 /// Runs `gonka gov propose`.
 pub async fn run(chain: &Chain, arguments: Propose, json: bool) -> Result<()> {
-	let key = keys::load(
-		arguments
-			.key
-			.context("pass --key <FILE>: the file with the secret of the account that submits the referendum")?,
-	)?;
 	let (tracks, types) = tokio::try_join!(chain.tracks(), chain.types())?;
 	let (track, call) = proposal(chain, &types, arguments.what).await?;
 	let track = find(&tracks, &track)?;
@@ -214,6 +210,10 @@ pub async fn run(chain: &Chain, arguments: Propose, json: bool) -> Result<()> {
 	if let (Some(why), false) = (&described.fails, arguments.anyway) {
 		bail!("the proposal would fail if it were enacted now: {why}. --anyway submits it nevertheless");
 	}
+	let Some(key) = arguments.key else {
+		bail!("nothing was sent: --key <FILE>, the secret of the account that submits the referendum, is missing");
+	};
+	let key = keys::load(key)?;
 	let enactment = EnactmentView::After(arguments.after);
 	let cost = chain.proposal_cost(&key, track, &call, enactment, arguments.deposit).await?;
 	let spendable = chain.spendable(&keys::public(&key)).await?;

@@ -24,7 +24,7 @@ pub fn parse(kind: Kind, text: &str) -> Result<Option<Value>> {
 }
 
 /// Parses a percentage with at most 7 decimals into parts per billion.
-fn share(text: &str) -> Result<u32> {
+pub(super) fn share(text: &str) -> Result<u32> {
 	let bad = || anyhow!("`{text}` is not a share: write a percentage such as 20% or 12.5%, or `default`");
 	let digits = text.strip_suffix('%').ok_or_else(bad)?.trim();
 	let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));

@@ -17,7 +17,7 @@ use std::fmt::Write;
 pub struct Referendum {
 	/// Index of the referendum.
 	pub index: u32,
-	/// Name of the track; none once it has ended.
+	/// Name of the track; none once it has ended, if the node has not kept the state before.
 	pub track: Option<String>,
 	/// State: `preparing`, `queued`, `deciding`, `confirming`, `approved`, `enacted`, `rejected`, `cancelled`, `timed out` or
 	/// `killed`.
@@ -30,7 +30,7 @@ pub struct Referendum {
 	pub submitted: Option<u32>,
 	/// Deposits that have not been refunded.
 	pub deposits: Vec<Deposit>,
-	/// Tally of the votes; none once it has ended.
+	/// Tally of the votes, or the last one before the end; none if the node has not kept that state.
 	pub tally: Option<Tally>,
 	/// Time of the enactment, as text.
 	pub enactment: Option<String>,
@@ -44,6 +44,8 @@ pub struct Referendum {
 	pub meaning: Option<String>,
 	/// Error with which it would fail if it were enacted now.
 	pub fails: Option<String>,
+	/// Block in which it ended, if the node has not kept the state before, which has tally and proposal.
+	pub lost: Option<u32>,
 }
 
 /// Deposit of a referendum.
@@ -145,6 +147,16 @@ impl Referendum {
 			call: None,
 			meaning: None,
 			fails: None,
+			lost: None,
+		}
+	}
+
+	/// Adds what the chain no longer tells about a referendum that has ended, from the state before the end.
+	pub fn complete(&mut self, before: Self) {
+		let Self { track, submitted, tally, enactment, hash, length, .. } = before;
+		(self.track, self.submitted, self.tally) = (track, submitted, tally);
+		if self.hash.is_none() {
+			(self.enactment, self.hash, self.length) = (enactment, hash, length);
 		}
 	}
 
@@ -180,6 +192,12 @@ impl Referendum {
 		line("state", format!("{}; {}", self.state, self.time(block_time)).trim_end_matches("; ").into());
 		if let Some(block) = self.submitted {
 			line("submitted", format!("in block {block}"));
+		}
+		if let Some(block) = self.lost {
+			line(
+				"tally",
+				format!("unknown: this node has not kept the state before block {block}; ask one with an archive"),
+			);
 		}
 		if let Some(tally) = &self.tally {
 			line("ayes", tally.ayes.to_string());
@@ -405,6 +423,24 @@ effect       sets Collateral.BaseShare from 20 % to 50 % at the epoch after the 
 		let json = serde_json::to_value(&shown).unwrap();
 		assert_eq!(json["tally"]["approval"], 714_285_714);
 		assert_eq!(json["call"]["arguments"]["parameter"]["Collateral"][0]["BaseShare"][0], "50 %");
+	}
+
+	#[test]
+	fn a_referendum_that_has_ended_keeps_its_tally_and_its_proposal() {
+		let before = referendum(ReferendumState::Deciding { since: 110, until: 170 });
+		let after =
+			ReferendumView { ongoing: None, proposal: None, ..referendum(ReferendumState::Rejected { at: 170 }) };
+		let mut shown = Referendum::new(&after, &[track()], 200);
+		assert!(!shown.text(6_000).contains("ayes"));
+		shown.complete(Referendum::new(&before, &[track()], 200));
+		let text = shown.text(6_000);
+		for part in ["track        parameters", "rejected; since block 170", "ayes         250", "proposal     0x0202"]
+		{
+			assert!(text.contains(part), "no `{part}` in\n{text}");
+		}
+		assert_eq!((shown.left, shown.until), (None, Some(170)));
+		shown.lost = Some(170);
+		assert!(shown.text(6_000).contains("has not kept the state before block 170"));
 	}
 
 	#[test]
