@@ -14,6 +14,7 @@ mod error;
 mod general;
 mod governance;
 mod signed;
+mod slashes;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use accounts::{AccountBalance, RotatedKeys};
 pub use blocks::BestBlocks;
 pub use error::Error;
 pub use governance::{MAX_INLINE, NewModel, ProposalCost, Spend, Vote};
+pub use slashes::Slash;
 pub use subxt::ext::scale_value::Value;
 pub use types::{DecodeError, Kind, Shown, Types, percent};
 

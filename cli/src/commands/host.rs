@@ -36,14 +36,18 @@ pub struct Arguments {
 enum Command {
 	/// Show a host: how its weight and pay come about, and what it must do now.
 	///
-	/// Shows the running epoch and the one before: the leaves of each segment, the weights that follow from them, the pay,
-	/// convictions. Then the host's open tasks with their deadlines: openings to post, turns of disputes.
+	/// Shows balance, pay, collateral, session keys and the last slashes; then the running epoch and the one before: the
+	/// leaves of each segment, the weights that follow from them, missed duties, the pay, convictions. Then the host's open tasks with their deadlines: openings to post, turns of disputes.
 	#[command(after_help = "\
-Example:
-  gonka host show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY")]
+Examples:
+  gonka host show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY
+  gonka host show 5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY --epochs 7 --json")]
 	Show {
 		/// Address of the host.
 		host: Address,
+		/// Number of epochs, the running one included.
+		#[arg(long, default_value_t = 2, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=180))]
+		epochs: u32,
 		/// Print JSON. Amounts are decimal strings: `amount` in base units, `amount_gnk` in GNK.
 		#[arg(long)]
 		json: bool,
@@ -116,7 +120,7 @@ Example:
 		#[arg(long, value_name = "FILE")]
 		host_key: PathBuf,
 	},
-	/// Release collateral that was withdrawn, once its time has come.
+	/// Release collateral that was withdrawn, once its time has come: what slashes have left of it.
 	#[command(after_help = "\
 Example:
   gonka host release --host-key host.key")]
@@ -191,7 +195,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
 async fn command(chain: &Chain, command: Command) -> Result<()> {
 	match command {
-		Command::Show { host, json } => show::run(chain, &host.account()?, json).await,
+		Command::Show { host, epochs, json } => show::run(chain, &host.account()?, epochs, json).await,
 		Command::List { json } => list(chain, json).await,
 		Command::Earnings { host, format, json } => {
 			money::earnings(chain, &host.account()?, if json { Format::Json } else { format }).await

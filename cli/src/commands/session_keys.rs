@@ -200,7 +200,7 @@ impl SessionKeys {
 		let held_by_node = match &keys {
 			Some(keys) => match chain.holds_session_keys(keys).await {
 				Ok(held) => Some(held),
-				Err(Error::Unsafe { .. }) => None,
+				Err(Error::Unsafe { .. } | Error::Rpc { .. }) => None,
 				Err(error) => return Err(error.into()),
 			},
 			None => None,

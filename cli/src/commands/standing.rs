@@ -1,6 +1,7 @@
 //! The standing of a host in an epoch: how its weight and pay come about.
 
 use super::dispute::{offence, offence_text};
+use crate::amount::{Amount, gnk};
 use gonka_primitives::views::StandingView;
 use serde::Serialize;
 use std::fmt::{self, Write};
@@ -61,6 +62,8 @@ pub struct Standing {
 	pub served: f64,
 	/// Lesser of backed weight × confirmed and proven weight, × performance × served, once weighed.
 	pub paid_weight: Option<u64>,
+	/// Pay that was granted for the epoch; none until then, or if it was not queried.
+	pub pay: Option<Amount>,
 }
 
 /// A segment of a sprint, or a confirmation segment.
@@ -125,6 +128,7 @@ impl Standing {
 			work: view.work,
 			served: ratio(view.served),
 			paid_weight: view.paid_weight,
+			pay: None,
 		}
 	}
 
@@ -190,7 +194,38 @@ impl Standing {
 			line("served", format!("{}: {} work units settled{too_little}", percent(self.served), self.work))?;
 			line("paid weight", format!("{paid} = min(backed × confirmations, proven) × performance × served"))?;
 		}
+		if let Some(missed) = self.missed() {
+			line("missed", missed)?;
+		}
+		if let Some(pay) = self.pay {
+			line("pay", format!("{} GNK, which vest over 180 epochs", gnk(pay.0)))?;
+		}
 		line("offence", self.offence.map_or("none", offence_text).into())
+	}
+}
+
+impl Standing {
+	/// The duties of a weighed epoch that the host missed, in words.
+	fn missed(&self) -> Option<String> {
+		if !self.weighed {
+			return None;
+		}
+		let sets = self.sets_to_check.saturating_sub(self.sets_met);
+		let audits = self.audits_assigned.saturating_sub(self.audits_reported);
+		// Fewer than three quarters of the blocks cost pay, from 20 on.
+		let blocks = self.blocks_expected - f64::from(self.blocks_written);
+		let is_absent = self.blocks_expected >= 20.0 && f64::from(self.blocks_written) < 0.75 * self.blocks_expected;
+		let segments = |all: &[Segment]| all.iter().filter(|segment| segment.leaves.is_none()).count();
+		let (sprint, confirmations) = (segments(&self.segments), segments(&self.confirmations));
+		let parts = [
+			(sprint > 0).then(|| format!("{sprint} segments of the sprint without a commitment")),
+			(confirmations > 0).then(|| format!("{confirmations} confirmation segments without a commitment")),
+			(sets > 0).then(|| format!("{sets} leaf sets: not revealed, or not defended")),
+			(audits > 0).then(|| format!("{audits} audits without a report")),
+			is_absent.then(|| format!("{blocks:.0} blocks as a validator")),
+		];
+		let parts: Vec<String> = parts.into_iter().flatten().collect();
+		(!parts.is_empty()).then(|| parts.join("; "))
 	}
 }
 
@@ -263,11 +298,25 @@ pub(super) mod tests {
 			"50.0 %\n",
 			"100.0 %: 1234 work units settled\n",
 			"36 = min(backed × confirmations, proven)",
+			"missed           1 segments of the sprint without a commitment; 1 confirmation segments without a commitment; \
+			 1 leaf sets",
 			"offence          none",
 		] {
 			assert!(text.contains(line), "no `{line}` in\n{text}");
 		}
-		assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+		let mut others = text.lines().filter(|line| !line.starts_with("  missed"));
+		assert!(others.all(|line| line.chars().count() <= 120), "{text}");
+		assert!(text.contains("1 audits without a report\n") && !text.contains("\n  pay "), "{text}");
+		let mut text = String::new();
+		Standing { pay: Some(Amount(1_500_000_000)), ..standing }.write(&mut text).unwrap();
+		assert!(text.contains("\n  pay              1.5 GNK, which vest"), "{text}");
+	}
+
+	#[test]
+	fn a_validator_that_wrote_too_few_blocks_sees_it() {
+		let missed = |blocks| Standing::of(&StandingView { blocks, ..view() }, 5).missed().unwrap_or_default();
+		assert!(missed((30_000, 20)).ends_with("10 blocks as a validator"), "{}", missed((30_000, 20)));
+		assert!(!missed((30_000, 23)).contains("blocks") && !missed((15_000, 0)).contains("blocks"));
 	}
 
 	#[test]

@@ -169,9 +169,17 @@ pub async fn withdraw(chain: &Chain, key: &Keypair, amount: Balance) -> Result<(
 
 /// Runs `gonka host release`.
 pub async fn release(chain: &Chain, key: &Keypair) -> Result<()> {
+	let host = keys::public(key);
+	let before = chain.collateral(&host).await?;
 	chain.release_collateral(key).await?;
-	println!("released all collateral whose time has come");
+	println!("released {} GNK", gnk(released(&before, &chain.collateral(&host).await?)));
 	Ok(())
+}
+
+/// Withdrawn base units that are in `before` and not in `after`.
+fn released(before: &CollateralView, after: &CollateralView) -> Balance {
+	let sum = |view: &CollateralView| view.unbonding.iter().map(|(_, amount)| *amount).fold(0, Balance::saturating_add);
+	sum(before).saturating_sub(sum(after))
 }
 
 #[cfg(test)]
@@ -214,5 +222,11 @@ mod tests {
 		] {
 			assert!(text.contains(part), "{part} in {text}");
 		}
+	}
+
+	#[test]
+	fn a_release_tells_how_much_came_back() {
+		let view = |unbonding| CollateralView { unbonding, ..CollateralView::default() };
+		assert_eq!(released(&view(vec![(3, 45), (5, 7)]), &view(vec![(5, 7)])), 45);
 	}
 }

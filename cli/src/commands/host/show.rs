@@ -1,13 +1,22 @@
 //! `gonka host show`.
 
 use super::{cases::Judgement, model_names};
-use crate::commands::{
-	dispute::{Dispute, disputes},
-	emit, emit_json, short,
-	standing::Standing,
+use crate::{
+	amount::{Amount, gnk},
+	commands::{
+		dispute::{Dispute, disputes, offence},
+		emit, emit_json,
+		names::Names,
+		session_keys::SessionKeys,
+		short,
+		standing::Standing,
+	},
 };
 use anyhow::{Result, bail};
-use gonka_client::{chain::Chain, keys};
+use gonka_client::{
+	chain::{Chain, Slash},
+	keys,
+};
 use gonka_primitives::{
 	AccountId,
 	audit::NAT,
@@ -21,6 +30,16 @@ use std::fmt::{self, Write};
 pub struct Host {
 	/// Address of the host.
 	pub account: String,
+	/// Name of the account, if it is a well-known one of a local network.
+	pub name: Option<String>,
+	/// Money of the account.
+	pub money: Money,
+	/// Session keys, and the state as a validator.
+	pub session_keys: SessionKeys,
+	/// The last slashes, the newest first.
+	pub slashes: Vec<Slashed>,
+	/// First block whose slashes the node could tell.
+	pub slashes_since: u32,
 	/// Address of the worker key.
 	pub worker: String,
 	/// Address at which gateways reach the worker.
@@ -37,7 +56,7 @@ pub struct Host {
 	pub channels: usize,
 	/// Number of the best block, to compare deadlines with.
 	pub best: u32,
-	/// Its standing in the running epoch and in the one before, if it took part.
+	/// Its standing in the running epoch and in those before, if it took part.
 	pub epochs: Vec<Standing>,
 	/// Its checking duties in the running epoch.
 	pub duties: Option<Duties>,
@@ -45,6 +64,32 @@ pub struct Host {
 	pub requests: Vec<Request>,
 	/// Open disputes in which it is claimant, accused or refuter.
 	pub disputes: Vec<Dispute>,
+}
+
+/// Money of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Money {
+	/// Amount that the account can spend.
+	pub spendable: Amount,
+	/// Collateral that backs weight.
+	pub collateral: Amount,
+	/// Pay that has not vested.
+	pub vesting: Amount,
+	/// Pay that has vested and is not paid out.
+	pub vested: Amount,
+}
+
+/// An amount that a host lost for an offence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Slashed {
+	/// Block of the slash.
+	pub block: u32,
+	/// `collateral`, or `pay` that had not vested.
+	pub of: &'static str,
+	/// Offence; none of pay.
+	pub offence: Option<&'static str>,
+	/// Amount that was burnt.
+	pub amount: Amount,
 }
 
 /// How far a host is trusted.
@@ -89,13 +134,16 @@ pub struct Request {
 }
 
 /// Runs `gonka host show`.
-pub(super) async fn run(chain: &Chain, host: &AccountId, json: bool) -> Result<()> {
-	let host = gather(chain, host).await?;
+pub(super) async fn run(chain: &Chain, host: &AccountId, epochs: u32, json: bool) -> Result<()> {
+	let host = gather(chain, host, epochs).await?;
 	if json { emit_json(&host) } else { emit(&screen(&host)?) }
 }
 
-/// Queries the chain for everything about a host.
-pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
+/// Number of blocks whose slashes are read: as many as nodes keep.
+const SLASH_BLOCKS: u32 = 256;
+
+/// Queries the chain for everything about a host, with its standing in the last `epochs`.
+pub async fn gather(chain: &Chain, host: &AccountId, epochs: u32) -> Result<Host> {
 	let Some(view) = chain.host(host).await? else {
 		bail!("{} is not registered as a host. `gonka host list` shows the registered hosts", keys::ss58(host));
 	};
@@ -103,13 +151,30 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 	let (channels, check) = tokio::try_join!(chain.channels_of_host(host), chain.check(host))?;
 	let (requests, claims, reputation) =
 		tokio::try_join!(chain.opening_requests(host), chain.claims(), chain.reputation(host))?;
+	let (balance, earnings, collateral) =
+		tokio::try_join!(chain.balance(host), chain.earnings(host), chain.collateral(host))?;
+	let (slashes, slashes_since) = chain.slashes(host, SLASH_BLOCKS).await?;
+	let first = epoch.index.saturating_sub(epochs.saturating_sub(1));
 	let mut epochs = Vec::new();
-	for index in [Some(epoch.index), epoch.index.checked_sub(1)].into_iter().flatten() {
+	for index in (first..=epoch.index).rev() {
 		let standing = chain.standing(index, host).await?;
-		epochs.extend(standing.map(|standing| Standing::of(&standing, epoch.schedule.segments)));
+		// A reward is granted in the epoch after the one that earned it.
+		let granted = earnings.grants.iter().find(|(granted, _)| index.checked_add(1) == Some(*granted));
+		let pay = granted.map(|(_, amount)| Amount(*amount));
+		epochs.extend(standing.map(|standing| Standing { pay, ..Standing::of(&standing, epoch.schedule.segments) }));
 	}
 	Ok(Host {
 		account: keys::ss58(&view.account),
+		name: Names::of(chain).await?.get(host),
+		money: Money {
+			spendable: Amount(balance.spendable()),
+			collateral: Amount(collateral.active),
+			vesting: Amount(earnings.locked),
+			vested: Amount(earnings.vested),
+		},
+		session_keys: SessionKeys::query(chain, host).await?,
+		slashes: slashes.iter().map(Slashed::of).collect(),
+		slashes_since,
 		worker: keys::ss58(&view.worker),
 		url: String::from_utf8_lossy(&view.url).into_owned(),
 		models: model_names(&view, &models),
@@ -123,6 +188,21 @@ pub async fn gather(chain: &Chain, host: &AccountId) -> Result<Host> {
 		requests: requests.iter().filter(|request| request.openings.is_none()).map(Request::of).collect(),
 		disputes: claims.iter().filter(|claim| Dispute::concerns(claim, host)).map(Dispute::of).collect(),
 	})
+}
+
+impl Slashed {
+	fn of(slash: &Slash) -> Self {
+		let of = if slash.offence.is_some() { "collateral" } else { "pay" };
+		Self { block: slash.block, of, offence: slash.offence.map(offence), amount: Amount(slash.amount) }
+	}
+
+	fn text(&self) -> String {
+		let amount = gnk(self.amount.0);
+		match self.offence {
+			Some(offence) => format!("{amount} GNK of collateral in block {}, for {offence}", self.block),
+			None => format!("{amount} GNK of pay that had not vested, in block {}", self.block),
+		}
+	}
 }
 
 impl Reputation {
@@ -182,7 +262,8 @@ impl Request {
 
 fn screen(host: &Host) -> Result<String, fmt::Error> {
 	let mut out = String::new();
-	writeln!(out, "host        {}", host.account)?;
+	let name = host.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+	writeln!(out, "host        {}{name}", host.account)?;
 	writeln!(out, "worker key  {}", host.worker)?;
 	writeln!(out, "url         {}", host.url)?;
 	writeln!(out, "models      {}", host.models.join(", "))?;
@@ -190,11 +271,21 @@ fn screen(host: &Host) -> Result<String, fmt::Error> {
 	writeln!(out, "weight      {} (effective)", host.effective_weight)?;
 	writeln!(out, "reputation  {}", host.reputation.text())?;
 	writeln!(out, "channels    {}", host.channels)?;
+	let Money { spendable, collateral, vesting, vested } = host.money;
+	writeln!(out, "balance     {} GNK spendable, {} GNK of collateral", gnk(spendable.0), gnk(collateral.0))?;
+	writeln!(out, "pay         {} GNK vesting, {} GNK vested: `gonka host earnings`", gnk(vesting.0), gnk(vested.0))?;
+	writeln!(out, "validator   {}", host.session_keys.validator())?;
+	if host.slashes.is_empty() {
+		writeln!(out, "slashed     nothing in the blocks from {} on", host.slashes_since)?;
+	}
+	for slash in &host.slashes {
+		writeln!(out, "slashed     {}", slash.text())?;
+	}
 	if let Some(duties) = &host.duties {
 		writeln!(out, "checks      {} leaf sets of {} hosts: {}", duties.leaf_sets, duties.hosts, duties.state())?;
 	}
 	if host.epochs.is_empty() {
-		writeln!(out, "\nthe host took part neither in this epoch nor in the one before")?;
+		writeln!(out, "\nthe host took part in none of these epochs")?;
 	}
 	for epoch in &host.epochs {
 		writeln!(out)?;
@@ -218,13 +309,31 @@ fn screen(host: &Host) -> Result<String, fmt::Error> {
 mod tests {
 	use super::*;
 	use crate::commands::{dispute, standing};
-	use gonka_primitives::check::Stage;
+	use gonka_primitives::check::{self, Stage};
 
 	#[test]
 	fn a_host_sees_its_open_tasks_and_their_deadlines() {
 		let claim = dispute::tests::claim(vec![dispute::tests::game(Stage::Children)]);
 		let host = Host {
 			account: keys::ss58(&[2; 32]),
+			name: Some("//Bob".into()),
+			money: Money {
+				spendable: Amount(12_500_000_000),
+				collateral: Amount(45_000_000_000),
+				vesting: Amount(7_000_000_000),
+				vested: Amount(1),
+			},
+			session_keys: SessionKeys {
+				host: keys::ss58(&[2; 32]),
+				keys: None,
+				held_by_node: None,
+				power: None,
+				share: 0.0,
+			},
+			slashes: [Some(check::Offence::MissedDuties), None]
+				.map(|offence| Slashed::of(&Slash { block: 77, offence, amount: 5_000_000_000 }))
+				.to_vec(),
+			slashes_since: 1,
 			worker: keys::ss58(&[9; 32]),
 			url: "http://127.0.0.1:9000".into(),
 			models: vec!["m".into()],
@@ -251,6 +360,12 @@ mod tests {
 			"by block 88: leaves (segment/position) 2/4, 3/9, for",
 			"the claimant's children",
 			"offence          none",
+			" //Bob\n",
+			"balance     12.5 GNK spendable, 45 GNK of collateral\n",
+			"pay         7 GNK vesting, 0.000000001 GNK vested",
+			"validator   no: it has no session keys",
+			"slashed     5 GNK of collateral in block 77, for missed duties\n",
+			"slashed     5 GNK of pay that had not vested, in block 77\n",
 			"reputation  3.3 %; evidence against its completions: 1.5 nats; case 4 is open\n",
 		] {
 			assert!(text.contains(part), "no `{part}` in\n{text}");
@@ -269,6 +384,7 @@ mod tests {
 		assert!(judged.contains("100 GNK"), "{judged}");
 		let json = serde_json::to_value(&host).unwrap();
 		assert_eq!(json["epochs"][0]["unanswered"], 1);
+		assert_eq!(json["slashes"][1]["of"], "pay");
 		assert_eq!(json["disputes"][0]["games"][0]["stage"], "children");
 	}
 }
