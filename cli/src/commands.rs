@@ -1,12 +1,12 @@
 //! The commands of `gonka`. Each module holds the arguments of one command and its `run`.
 
+pub mod account;
 pub mod balance;
 pub mod channel;
 pub mod devnet;
 pub mod dispute;
 pub mod gov;
 pub mod host;
-pub mod key;
 pub mod names;
 pub mod send;
 pub mod session_keys;
@@ -74,8 +74,8 @@ enum Command {
 	Channel(channel::Arguments),
 	/// Show referenda, vote and propose.
 	Gov(gov::Arguments),
-	/// Create and show keys.
-	Key(key::Arguments),
+	/// Create, import and show accounts: the key files that all programs read.
+	Account(account::Arguments),
 }
 
 impl Cli {
@@ -91,7 +91,7 @@ impl Cli {
 			Command::SessionKeys(arguments) => session_keys::run(arguments).await,
 			Command::Channel(arguments) => channel::run(arguments).await,
 			Command::Gov(arguments) => gov::run(arguments).await,
-			Command::Key(arguments) => key::run(arguments),
+			Command::Account(arguments) => account::run(arguments),
 		}
 	}
 }

@@ -16,7 +16,7 @@ use std::{
 	path::{Path, PathBuf},
 	str::FromStr,
 };
-use subxt_signer::{SecretUri, sr25519};
+use subxt_signer::{SecretUri, bip39::Mnemonic, sr25519};
 
 /// An sr25519 key pair.
 pub use subxt_signer::sr25519::Keypair;
@@ -25,7 +25,7 @@ pub use subxt_signer::sr25519::Keypair;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
 	/// The key file cannot be read.
-	#[error("cannot read the key file {}: {cause}; make one with `gonka key generate`", path.display())]
+	#[error("cannot read the key file {}: {cause}; make one with `gonka account create`", path.display())]
 	Read {
 		/// The file.
 		path: PathBuf,
@@ -117,6 +117,22 @@ pub fn generate_to(path: impl AsRef<Path>) -> Result<Keypair, Error> {
 	Ok(pair)
 }
 
+/// Makes a random mnemonic of 24 words and writes it to a new file, as [`generate_to`] does. Returns the pair and the words.
+pub fn create(path: impl AsRef<Path>) -> Result<(Keypair, String), Error> {
+	let mut entropy = [0; 32];
+	getrandom::getrandom(&mut entropy).map_err(|error| Error::Randomness(error.to_string()))?;
+	let words = Mnemonic::from_entropy(&entropy).map_err(|error| Error::Randomness(error.to_string()))?.to_string();
+	Ok((import(path, &words)?, words))
+}
+
+/// Writes a secret URI, such as a mnemonic, to a new file that only its owner may read, if it is one. The error about one that is
+/// none does not reveal it.
+pub fn import(path: impl AsRef<Path>, uri: &str) -> Result<Keypair, Error> {
+	let pair = from_uri(uri)?;
+	write_secret(path, uri.trim())?;
+	Ok(pair)
+}
+
 /// Writes a secret URI to a new file that only its owner may read, as [`generate_to`] does.
 pub fn write_secret(path: impl AsRef<Path>, uri: &str) -> Result<(), Error> {
 	let path = path.as_ref();
@@ -185,6 +201,23 @@ mod tests {
 		assert!(matches!(generate_to(&path), Err(Error::Exists { .. })));
 		assert_eq!(public(&load(&path).unwrap()), public(&pair));
 		assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+	}
+
+	#[test]
+	fn a_created_account_is_restored_from_its_words() {
+		let directory = tempfile::tempdir().unwrap();
+		let path = directory.path().join("key");
+		let (pair, words) = create(&path).unwrap();
+		assert_eq!(words.split(' ').count(), 24);
+		assert_eq!(public(&from_uri(&words).unwrap()), public(&pair));
+		assert_eq!(public(&load(&path).unwrap()), public(&pair));
+		assert!(matches!(create(&path), Err(Error::Exists { .. })));
+		let (other, _) = create(directory.path().join("other")).unwrap();
+		assert_ne!(public(&other), public(&pair));
+		let wrong = words.replacen(' ', " zebra ", 1);
+		let error = import(directory.path().join("wrong"), &wrong).unwrap_err();
+		assert!(matches!(error, Error::BadSecret { .. }) && !error.to_string().contains(&words[..8]), "{error}");
+		assert!(!directory.path().join("wrong").exists());
 	}
 
 	#[test]
