@@ -3,6 +3,7 @@
 pub mod account;
 pub mod balance;
 pub mod channel;
+pub mod completions;
 pub mod devnet;
 pub mod dispute;
 pub mod gov;
@@ -76,6 +77,8 @@ enum Command {
 	Gov(gov::Arguments),
 	/// Create, import and show accounts: the key files that all programs read.
 	Account(account::Arguments),
+	/// Print a script by which a shell completes commands and options.
+	Completions(completions::Arguments),
 }
 
 impl Cli {
@@ -92,6 +95,7 @@ impl Cli {
 			Command::Channel(arguments) => channel::run(arguments).await,
 			Command::Gov(arguments) => gov::run(arguments).await,
 			Command::Account(arguments) => account::run(arguments),
+			Command::Completions(arguments) => completions::run(&arguments),
 		}
 	}
 }
@@ -256,7 +260,9 @@ mod tests {
 			let lines: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  gonka ")).collect();
 			assert!(!lines.is_empty(), "no example in `{name} --help`");
 			for line in lines {
-				let line = line.split(" #").next().unwrap_or_default().trim();
+				// Comments and redirections are the shell's.
+				let end = [" #", " > ", " < "].iter().filter_map(|mark| line.find(mark)).min();
+				let line = line.get(..end.unwrap_or(line.len())).unwrap_or_default().trim();
 				assert!(format!("gonka {line}").starts_with(name), "`gonka {line}` is no example of `{name}`");
 				let words = std::iter::once("gonka").chain(line.split_whitespace());
 				let words = words.map(|word| word.trim_matches('\''));
