@@ -115,7 +115,7 @@ mod tests {
 		let (first, second) = (directory.path().join("first"), directory.path().join("second"));
 		let (pair, words) = keys::create(&first).unwrap();
 		let shown = created(&first, &words, &pair);
-		// Numbers stand before the words.
+		// A number precedes each word.
 		let read = shown.lines().take_while(|line| !line.is_empty()).flat_map(str::split_whitespace);
 		let read: Vec<&str> = read.filter(|word| word.parse::<u8>().is_err()).collect();
 		assert_eq!(read.len(), 24);

@@ -292,8 +292,14 @@ async fn show(chain: &Chain, index: u32) -> Result<(Referendum, u64)> {
 	}
 	if let Some(call) = proposal.as_ref().and_then(|proposal| proposal.call.as_deref()) {
 		let track = view.ongoing.as_ref().map(|open| open.track);
-		let described = describe(chain, &types, track, call).await?;
-		(shown.call, shown.meaning, shown.fails) = (Some(described.call), described.meaning, described.fails);
+		match describe(chain, &types, track, call).await {
+			Ok(Described { call, meaning, fails }) => {
+				(shown.call, shown.meaning, shown.fails) = (Some(call), meaning, fails);
+			},
+			// Another runtime may have decided it.
+			Err(_) if view.ongoing.is_none() => {},
+			Err(error) => return Err(error),
+		}
 	}
 	Ok((shown, types.block_time()))
 }
