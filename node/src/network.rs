@@ -17,8 +17,8 @@ use gonka_runtime::{
 };
 use polkadot_sdk::*;
 use sc_chain_spec::{
-	ChainSpec as _, ChainSpecExtension, ChainType, GenericChainSpec, GenesisConfigBuilderRuntimeCaller, GetExtension,
-	Properties, construct_genesis_block, json_merge, resolve_state_version_from_wasm,
+	ChainSpecExtension, ChainType, GenericChainSpec, GenesisConfigBuilderRuntimeCaller, GetExtension, Properties,
+	construct_genesis_block, json_merge, resolve_state_version_from_wasm,
 };
 use sc_cli::KeystoreParams;
 use sc_executor::WasmExecutor;
@@ -43,6 +43,7 @@ use sp_version::RuntimeVersion;
 use std::{
 	fs, io,
 	path::{Path, PathBuf},
+	sync::LazyLock,
 };
 
 /// The version of metadata that clients read.
@@ -237,17 +238,17 @@ fn wasm(file: Option<&Path>) -> Result<Vec<u8>, NetworkError> {
 	}
 }
 
-/// Runs the runtimes of both chains. The parachain's imports a function that measures proofs, which nothing here calls.
-fn executor() -> WasmExecutor<sp_io::SubstrateHostFunctions> {
-	WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().with_allow_missing_host_functions(true).build()
-}
+/// Runs the runtimes of both chains, each compiled once. The parachain's imports a function that measures proofs, which nothing
+/// here calls.
+static EXECUTOR: LazyLock<WasmExecutor<sp_io::SubstrateHostFunctions>> =
+	LazyLock::new(|| WasmExecutor::builder().with_allow_missing_host_functions(true).build());
 
 /// Calls a function of a runtime on an empty state.
 fn call(wasm: &[u8], method: &str, data: &[u8]) -> Result<Vec<u8>, NetworkError> {
 	let fetcher = WrappedRuntimeCode(wasm.into());
 	let code = RuntimeCode { code_fetcher: &fetcher, heap_pages: None, hash: blake2_256(wasm).to_vec() };
 	let mut ext = BasicExternalities::new_empty();
-	let (result, _) = executor().call(&mut ext, &code, method, data, CallContext::Offchain);
+	let (result, _) = EXECUTOR.call(&mut ext, &code, method, data, CallContext::Offchain);
 	result.map_err(|error| NetworkError::Runtime(format!("{method}: {error}")))
 }
 
@@ -388,7 +389,7 @@ fn genesis_patch(genesis: &Genesis) -> Value {
 /// The hash of the genesis block, by which all signatures are bound to the network.
 fn genesis_hash(spec: &ChainSpec) -> Result<Hash, NetworkError> {
 	let storage = spec.build_storage()?;
-	let version = resolve_state_version_from_wasm::<_, BlakeTwo256>(&storage, &executor())
+	let version = resolve_state_version_from_wasm::<_, BlakeTwo256>(&storage, &*EXECUTOR)
 		.map_err(|error| NetworkError::Runtime(format!("it has no version: {error}")))?;
 	let root = BasicExternalities::new(storage).storage_root(version);
 	let root = Hash::decode(&mut &root[..]).map_err(malformed)?;

@@ -170,8 +170,9 @@ async fn can_pay(chain: &Chain, key: &Keypair) -> Result<()> {
 
 /// The outcome of setting keys.
 const SET: &str = "\
-set the session keys. If the host has weight, it becomes a validator after the next weigh phase: keep the node running with
---validator. Run no second node with these keys: two nodes that sign with the same keys equivocate, which costs collateral
+set the session keys. If the host has weight, it becomes a validator after the next weigh phase: keep the node running
+with --validator. Run no second node with these keys: two nodes that sign with the same keys equivocate, which costs
+collateral
 ";
 
 fn text(rotated: &RotatedKeys, is_set: bool) -> String {

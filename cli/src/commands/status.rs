@@ -341,7 +341,7 @@ mod tests {
 	fn status() -> Status {
 		let host = |number: u8, performance, offence| Host {
 			account: keys::ss58(&[number; 32]),
-			name: (number == 3).then(|| "//Charlie//stash".into()),
+			name: (number == 3).then(|| "//Charlie".into()),
 			url: "http://127.0.0.1:9000".into(),
 			effective_weight: 123_456,
 			share: 0.25,
@@ -387,7 +387,7 @@ mod tests {
 		let text = screen(&status()).unwrap();
 		assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 		for part in
-			["//Charlie//stash", "commit to digests until block 90", "accusation", "100.0 %", "false accusation", " – "]
+			["//Charlie", "commit to digests until block 90", "accusation", "100.0 %", "false accusation", " – "]
 		{
 			assert!(text.contains(part), "no `{part}` in\n{text}");
 		}

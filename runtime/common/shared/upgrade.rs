@@ -4,7 +4,6 @@
 //! `try-runtime-cli` is a library for an SDK of 2024.
 
 use crate::*;
-use frame_support::traits::Get;
 use frame_try_runtime::UpgradeCheckSelect;
 use serde_json::Value;
 use sp_core::{

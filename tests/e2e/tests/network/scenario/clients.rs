@@ -8,8 +8,10 @@ use gonka_e2e::clients::Clients;
 const CLIENTS: u64 = 6;
 /// Seed of the clients' requests.
 const SEED: u64 = 20_261_129;
-/// Requests of each of the three parts of a round.
-const PART: u64 = 16;
+/// Minimum number of requests of each of the three parts of a round.
+const MIN_PART: u64 = 16;
+/// Maximum number of rounds, about: in each, all workers and the gateway are killed, which takes a minute.
+const ROUNDS: u64 = 40;
 /// Memory of a gateway that serves these clients for however long, in kilobytes.
 const MEMORY: u64 = 600_000;
 
@@ -22,16 +24,17 @@ impl Scenario {
 		let begun = Instant::now();
 		let before = self.until_settled("earlier requests to be settled").await?;
 		let (mut served, mut complete, mut asked, mut owed) = (0, 0, 0, 0);
+		let part = MIN_PART.max(requests / ROUNDS / 3);
 		let mut round = 0;
 		while served < requests {
 			let urls = self.devnet.urls().clone();
 			let blamed = self.blamed().await?;
 			ensure!(!blamed.is_empty(), "no metric of wrong receipts");
 			let clients = Clients::start(&urls.gateway, &urls.api_key, MODEL, CLIENTS, SEED + round * CLIENTS);
-			answered(&clients, PART).await?;
+			answered(&clients, part).await?;
 			ensure!(self.blamed().await? == blamed, "hosts counted as failed though none did: {blamed:?} before");
-			self.kill_workers(&clients, round).await?;
-			self.kill_gateway(&clients).await?;
+			self.kill_workers(&clients, round, part).await?;
+			self.kill_gateway(&clients, part).await?;
 			let tally = clients.stop().await;
 			served += tally.served.values().sum::<u64>();
 			complete += tally.complete;
@@ -68,11 +71,11 @@ impl Scenario {
 	}
 
 	/// Kills a worker, then all of them, while clients send requests.
-	async fn kill_workers(&mut self, clients: &Clients, round: u64) -> Result<()> {
+	async fn kill_workers(&mut self, clients: &Clients, round: u64, part: u64) -> Result<()> {
 		const WORKERS: [&str; 3] = ["worker-alice", "worker-bob", "worker-charlie"];
 		let one = WORKERS[round as usize % WORKERS.len()];
 		self.devnet.kill_9(one).await?;
-		answered(clients, PART / 2).await?;
+		answered(clients, part / 2).await?;
 		self.devnet.restart(one).await?;
 		let before = clients.count();
 		clients.disturb();
@@ -86,20 +89,20 @@ impl Scenario {
 		}
 		self.until_served().await?;
 		clients.disturb();
-		answered(clients, PART / 2).await
+		answered(clients, part / 2).await
 	}
 
 	/// Kills the gateway while clients send requests.
-	async fn kill_gateway(&mut self, clients: &Clients) -> Result<()> {
+	async fn kill_gateway(&mut self, clients: &Clients, part: u64) -> Result<()> {
 		for _ in 0..2 {
-			answered(clients, PART / 4).await?;
+			answered(clients, part / 4).await?;
 			clients.disturb();
 			self.devnet.kill_9("gateway").await?;
 			self.devnet.restart("gateway").await?;
 			self.until_served().await?;
 			clients.disturb();
 		}
-		answered(clients, PART / 2).await
+		answered(clients, part / 2).await
 	}
 
 	async fn until_served(&self) -> Result<()> {
