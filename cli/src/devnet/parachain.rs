@@ -68,15 +68,7 @@ impl Parachain {
 		let output = Command::new(&self.node)
 			.args(["chain-spec-builder", "--chain-spec-path"])
 			.arg(&new)
-			.args([
-				"create",
-				"--chain-name",
-				"Gonka parachain",
-				"--chain-id",
-				"gonka-para-local",
-				"--chain-type",
-				"local",
-			])
+			.args(["create", "--chain-name", "Gonka parachain", "--chain-id", "gonka-para-local", "-t", "local"])
 			.args(["--relay-chain", "rococo-local", "--para-id", PARA_ID])
 			.args(["--properties", "tokenSymbol=GNK,tokenDecimals=9,ss58Format=42", "--runtime"])
 			.arg(&self.runtime)
