@@ -28,6 +28,21 @@ struct Checkpoint {
 	voters: AuthoritySet<Hash, BlockNumber>,
 }
 
+/// The checkpoint of a specification, its `lightSyncState`, is malformed.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+	/// A field is missing, or is not bytes in hex.
+	#[error(
+		"the specification's `lightSyncState` is malformed: {0}; take it from a trusted node again (docs/operators.md)"
+	)]
+	Fields(#[from] serde_json::Error),
+	/// The header or the voters are not encoded as this chain's are.
+	#[error(
+		"the specification's `lightSyncState` is not of this chain: {0}; take it from a trusted node again (docs/operators.md)"
+	)]
+	Encoding(#[from] codec::Error),
+}
+
 /// The fields of `lightSyncState` that nodes need.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,15 +53,12 @@ struct State {
 
 impl Checkpoint {
 	/// The checkpoint of a specification, if it has one. Fails if it is malformed.
-	fn of(spec: &dyn ChainSpec) -> Result<Option<Self>, String> {
+	fn of(spec: &dyn ChainSpec) -> Result<Option<Self>, CheckpointError> {
 		let state = get_extension::<LightSyncStateExtension>(spec.extensions()).and_then(Option::as_ref);
-		state
-			.map(Self::read)
-			.transpose()
-			.map_err(|error| format!("The specification's `lightSyncState` is malformed: {error}"))
+		state.map(Self::read).transpose()
 	}
 
-	fn read(state: &serde_json::Value) -> Result<Self, Box<dyn Error>> {
+	fn read(state: &serde_json::Value) -> Result<Self, CheckpointError> {
 		let State { finalized_block_header, grandpa_authority_set } = State::deserialize(state)?;
 		let header = Header::decode_all(&mut &finalized_block_header[..])?;
 		let voters = DecodeAll::decode_all(&mut &grandpa_authority_set[..])?;
@@ -55,7 +67,7 @@ impl Checkpoint {
 }
 
 /// Rejects all blocks with the number of the specification's checkpoint but the checkpoint itself. Fails if it is malformed.
-pub fn require(spec: &mut chain_spec::ChainSpec) -> Result<(), String> {
+pub fn require(spec: &mut chain_spec::ChainSpec) -> Result<(), CheckpointError> {
 	if let Some(Checkpoint { number, hash, .. }) = Checkpoint::of(&*spec)? {
 		let required = spec.extensions_mut().fork_blocks.get_or_insert_default();
 		if !required.contains(&(number, hash)) {
@@ -71,7 +83,7 @@ pub fn warp_sync(
 	spec: &dyn ChainSpec,
 	backend: &Arc<FullBackend>,
 	voters: Voters,
-) -> Result<Arc<dyn WarpSyncProvider<Block>>, String> {
+) -> Result<Arc<dyn WarpSyncProvider<Block>>, CheckpointError> {
 	let provider = |voters: Voters| NetworkProvider::<Block, FullBackend>::new(Arc::clone(backend), voters, Vec::new());
 	let own = provider(voters);
 	let Some(Checkpoint { number, hash, voters }) = Checkpoint::of(spec)? else { return Ok(Arc::new(own)) };
@@ -160,7 +172,7 @@ mod tests {
 			let mut state = state.clone();
 			state[field] = wrong;
 			spec.extensions_mut().light_sync_state = Some(state);
-			assert!(require(&mut spec).unwrap_err().contains("lightSyncState"), "{field}");
+			assert!(require(&mut spec).unwrap_err().to_string().contains("lightSyncState"), "{field}");
 		}
 	}
 }

@@ -46,7 +46,7 @@ impl SubstrateCli for Cli {
 	fn load_spec(&self, id: &str) -> std::result::Result<Box<dyn sc_service::ChainSpec>, String> {
 		let mut spec = if self.opens_chain() { chain_spec::load_with_state(id) } else { chain_spec::load(id) }?;
 		chain_spec::use_prefix(&spec);
-		checkpoint::require(&mut spec)?;
+		checkpoint::require(&mut spec).map_err(|error| error.to_string())?;
 		Ok(Box::new(spec))
 	}
 }

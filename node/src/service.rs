@@ -243,7 +243,8 @@ fn start_on<Net: NetworkBackend<Block, Hash>>(
 	);
 	net_config.add_notification_protocol(protocol_config);
 	let finality_proofs =
-		checkpoint::warp_sync(&*config.chain_spec, &backend, grandpa_link.shared_authority_set().clone())?;
+		checkpoint::warp_sync(&*config.chain_spec, &backend, grandpa_link.shared_authority_set().clone())
+			.map_err(|error| Error::Application(error.into()))?;
 	let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
 		sc_service::build_network(sc_service::BuildNetworkParams {
 			config: &config,

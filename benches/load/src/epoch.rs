@@ -351,19 +351,25 @@ pub fn greatest(blocks: &[Measured]) -> f64 {
 	blocks.iter().map(|measured| share(measured.block.total)).fold(0.0, f64::max)
 }
 
-/// Returns a table with the maximum of each phase.
-pub fn report(size: &Size, blocks: &[Measured]) -> String {
-	let mut out = String::new();
+/// Describes the epoch in a line.
+fn what_ran(size: &Size, blocks: &[Measured]) -> String {
 	let settlements: u32 = blocks.iter().map(|measured| measured.settlements).sum();
-	let _ = writeln!(
-		out,
-		"One epoch, {} blocks: {} hosts, {} validators, {} open channels; {settlements} settlements of {} vouchers each.\n\
-		 Dispatch weight as a share of a block's {} ms of computation; native time of one core of this machine, state in memory.\n",
+	format!(
+		"One epoch, {} blocks: {} hosts, {} validators, {} open channels; {settlements} settlements of {} vouchers each.\n",
 		blocks.len(),
 		size.hosts,
 		size.validators,
 		size.hosts * size.channels,
 		size.channels,
+	)
+}
+
+/// Returns a table with the maximum of each phase.
+pub fn report(size: &Size, blocks: &[Measured]) -> String {
+	let mut out = what_ran(size, blocks);
+	let _ = writeln!(
+		out,
+		"Dispatch weight as a share of a block's {} ms of computation; native time of one core of this machine, state in memory.\n",
 		Time::MAINNET.slot_ms / 3,
 	);
 	let _ = writeln!(
@@ -416,17 +422,12 @@ fn by_phase(blocks: &[Measured]) -> impl Iterator<Item = (&'static str, Vec<&Mea
 
 /// Returns a table with the greatest proofs of each phase.
 pub fn proofs(size: &Size, blocks: &[Measured]) -> String {
-	let settlements: u32 = blocks.iter().map(|measured| measured.settlements).sum();
-	let mut out = format!(
-		"One epoch, {} blocks: {} hosts, {} validators, {} open channels; {settlements} settlements of {} vouchers each.\n\
-		 Proof of a block, in kB: the trie nodes by which the relay chain's validators execute it. A block of the parachain may \
+	let mut out = what_ran(size, blocks);
+	let _ = writeln!(
+		out,
+		"Proof of a block, in kB: the trie nodes by which the relay chain's validators execute it. A block of the parachain may \
 		 declare {:.0} kB.\n\n\
-		 {:<8} {:>7} {:>9} {:>8} {:>9} {:>9} {:>8} {:>9} {:>8}\n",
-		blocks.len(),
-		size.hosts,
-		size.validators,
-		size.hosts * size.channels,
-		size.channels,
+		 {:<8} {:>7} {:>9} {:>8} {:>9} {:>9} {:>8} {:>9} {:>8}",
 		MAX_PROOF as f64 / 1e3,
 		"phase",
 		"blocks",

@@ -74,17 +74,22 @@ Example:
 	},
 }
 
+/// A text is no hex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write 0x and hex digits, as `gonka session-keys rotate` prints them")]
+struct NotHex;
+
 /// Bytes as `0x` and hex digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hex(Vec<u8>);
 
 impl FromStr for Hex {
-	type Err = String;
+	type Err = NotHex;
 
-	fn from_str(text: &str) -> Result<Self, String> {
+	fn from_str(text: &str) -> Result<Self, NotHex> {
 		let digits = text.strip_prefix("0x").unwrap_or(text);
 		let bytes = hex::decode(digits).ok().filter(|bytes| !bytes.is_empty());
-		bytes.map(Self).ok_or_else(|| "write 0x and hex digits, as `gonka session-keys rotate` prints them".into())
+		bytes.map(Self).ok_or(NotHex)
 	}
 }
 
@@ -255,8 +260,9 @@ mod tests {
 		assert_eq!("0x01ff".parse::<Hex>(), Ok(Hex(vec![1, 255])));
 		assert_eq!("01ff".parse::<Hex>(), Ok(Hex(vec![1, 255])));
 		for bad in ["", "0x", "0x1", "0xzz"] {
-			assert!(bad.parse::<Hex>().unwrap_err().contains("rotate"), "{bad}");
+			assert_eq!(bad.parse::<Hex>(), Err(NotHex), "{bad}");
 		}
+		assert!(NotHex.to_string().contains("rotate"));
 	}
 
 	#[test]

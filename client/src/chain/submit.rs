@@ -238,8 +238,10 @@ impl Chain {
 				match (event.pallet_name(), event.event_name()) {
 					// A failed transaction pays, too: this event comes first.
 					("TransactionPayment", "TransactionFeePaid") => {
-						let paid = event.decode_fields_unchecked_as::<FeePaid>();
-						self.count_fee(paid.map_err(|error| unreadable(error.to_string()))?.actual_fee);
+						// A transaction did what it did, also if its fee cannot be told.
+						if let Ok(paid) = event.decode_fields_unchecked_as::<FeePaid>() {
+							self.count_fee(paid.actual_fee);
+						}
 					},
 					("System", "ExtrinsicFailed") => {
 						let cause = DispatchError::decode_from(event.field_bytes(), at.metadata())
